@@ -1,0 +1,43 @@
+"""What lies where in a bundle. `docs/format.md` tells the whole format."""
+
+import secrets
+from datetime import UTC, datetime
+
+FORMAT = "runsync"
+VERSION = 1
+FEATURES: frozenset[str] = frozenset()
+"""Required features this runsync knows: a bundle that names another is refused."""
+
+MARKER = "runsync.json"
+SNAPSHOTS = "snapshots/"
+PARTS = "parts/"
+BLOBS = "blobs/"
+
+RUNS = ".runs.jsonl.gz"
+METRICS = ".metrics.parquet"
+EXPERIMENTS = ".experiments.jsonl.gz"
+
+
+def blob(sha256: str) -> str:
+    """Where the artifact file with that hash lies."""
+    return f"{BLOBS}{sha256[:2]}/{sha256}"
+
+
+def part(sha256: str, kind: str) -> str:
+    """Where the part with that hash lies."""
+    return f"{PARTS}{sha256}{kind}"
+
+
+def snapshot(snapshot_id: str) -> str:
+    """Where the manifest of a snapshot lies."""
+    return f"{SNAPSHOTS}{snapshot_id}.json"
+
+
+def new_snapshot_id(now: datetime) -> str:
+    """Ids sort by time: 20261101T120000Z-1a2b3c."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+
+
+def hash_in(name: str) -> str:
+    """The SHA-256 that a part or blob is named by."""
+    return name.rsplit("/", 1)[-1].split(".", 1)[0]

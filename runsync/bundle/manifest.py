@@ -1,0 +1,96 @@
+"""The manifest of a snapshot: what one finished export holds. Written last, so a snapshot is there whole or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from runsync.model.protocol import NotCarried, Place
+
+
+@dataclass(frozen=True, slots=True)
+class PartFile:
+    """One file under `parts/`: bytes, and how many documents or points it holds."""
+
+    path: str
+    bytes: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunsPart:
+    """Run documents, the files with their metric history, and which runs of it are not this snapshot's any more."""
+
+    runs: PartFile
+    metrics: tuple[PartFile, ...]
+    superseded: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Counts:
+    """How much of everything."""
+
+    experiments: int = 0
+    experiments_deleted: int = 0
+    runs: int = 0
+    runs_deleted: int = 0
+    params: int = 0
+    tags: int = 0
+    metric_points: int = 0
+    dataset_inputs: int = 0
+    model_inputs: int = 0
+    model_outputs: int = 0
+    artifacts: int = 0
+    artifact_bytes: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Adds all counts of another."""
+        for place in fields(self):
+            setattr(self, place.name, getattr(self, place.name) + getattr(other, place.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """See `schemas/v1/snapshot.schema.json`. `created_at` and `started_at` are ISO 8601 in UTC.
+
+    `problems` name what is missing of runs that are in; `failed` the items that are not in at all.
+    """
+
+    id: str
+    started_at: str
+    created_at: str
+    tool_version: str
+    source: Place
+    selection: Mapping[str, Any]
+    with_artifacts: bool
+    experiments: PartFile
+    parts: tuple[RunsPart, ...]
+    counts: Counts
+    problems: tuple[Mapping[str, str], ...] = ()
+    failed: tuple[Mapping[str, str], ...] = ()
+    not_carried: tuple[NotCarried, ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {"format": "runsync-snapshot", "version": 1, **asdict(self)}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Manifest":
+        """The reverse, of a valid document."""
+        values = {place.name: document[place.name] for place in fields(cls)}
+        values["source"] = Place(**document["source"])
+        values["experiments"] = PartFile(**document["experiments"])
+        values["counts"] = Counts(**document["counts"])
+        values["problems"] = tuple(document["problems"])
+        values["failed"] = tuple(document["failed"])
+        values["not_carried"] = tuple(NotCarried(**{**n, "names": tuple(n["names"])}) for n in document["not_carried"])
+        values["parts"] = tuple(
+            RunsPart(
+                PartFile(**part["runs"]), tuple(PartFile(**m) for m in part["metrics"]), tuple(part["superseded"])
+            )
+            for part in document["parts"]
+        )
+        return cls(**values)
+
+    def files(self) -> list[PartFile]:
+        """Every part it names."""
+        return [self.experiments, *(f for part in self.parts for f in (part.runs, *part.metrics))]

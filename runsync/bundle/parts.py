@@ -1,0 +1,121 @@
+"""Parts: files of documents (JSON Lines, gzip) and of metric history (Parquet), each named by its own hash."""
+
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from runsync.bundle import layout, schemas
+from runsync.bundle.store import Incoming, Store
+from runsync.errors import BundleDamaged
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+ROWS_A_GROUP = 1 << 17
+
+
+def write_documents(store: Store, kind: str, suffix: str, documents: Iterable[dict[str, Any]]) -> tuple[str, int]:
+    """Writes documents, one a line, each valid; gives the part's name and bytes. The same documents: the same name."""
+    incoming = store.incoming()
+    try:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=incoming, mtime=0) as packed:  # type: ignore[arg-type]
+            for number, document in enumerate(documents, 1):
+                schemas.check(kind, document, f"line {number} of a new part")
+                packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+        name = layout.part(incoming.sha256(), suffix)
+        incoming.keep(name)
+        return name, incoming.size
+    finally:
+        incoming.discard()
+
+
+def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any]]:
+    """The documents of a part, each valid. Raises BundleDamaged naming file and line."""
+    place = f"{store.address}/{name}"
+    number = 0
+    with store.open(name) as packed:
+        try:
+            for number, line in enumerate(gzip.GzipFile(fileobj=packed), 1):
+                try:
+                    document = orjson.loads(line)
+                except orjson.JSONDecodeError as error:
+                    raise BundleDamaged(f"{place}:{number}: {error}") from None
+                schemas.check(kind, document, f"{place}:{number}")
+                yield document
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BundleDamaged(f"{place}: broken after line {number}: {error}") from None
+
+
+class MetricsWriter:
+    """Writes the history of run after run into one part."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from runsync.model.points import POINTS
+
+        self.rows = 0
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._schema = pa.schema([pa.field("run_id", pa.dictionary(pa.int32(), pa.string()), nullable=False), *POINTS])
+        named = ["run_id", "key", "model_id", "dataset_name", "dataset_digest"]
+        self._file = pq.ParquetWriter(
+            incoming,
+            self._schema,
+            compression="zstd",
+            use_dictionary=named,
+            column_encoding={
+                "step": "DELTA_BINARY_PACKED",
+                "timestamp": "DELTA_BINARY_PACKED",
+                "value": "BYTE_STREAM_SPLIT",
+            },
+            store_schema=False,
+        )
+
+    def add(self, run_id: str, history: "Iterable[pa.RecordBatch]") -> int:
+        """Appends a run's history; gives its number of points. `rows` counts also what a broken-off history left."""
+        import pyarrow as pa
+
+        count = 0
+        for points in history:
+            zeros = pa.repeat(pa.scalar(0, pa.int32()), len(points))
+            column = pa.DictionaryArray.from_arrays(zeros, pa.array([run_id]))
+            self._waiting.append(pa.RecordBatch.from_arrays([column, *points.columns], schema=self._schema))
+            self._waiting_rows += len(points)
+            count += len(points)
+            self.rows += len(points)
+            if self._waiting_rows >= ROWS_A_GROUP:
+                self._flush()
+        return count
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._flush()
+        self._file.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting, self._schema).unify_dictionaries()
+            self._file.write_table(table, row_group_size=ROWS_A_GROUP)
+            self._waiting, self._waiting_rows = [], 0
+
+
+@contextmanager
+def open_metrics(store: Store, name: str) -> "Iterator[pq.ParquetFile]":
+    """A metrics part for reading. Raises BundleDamaged naming the file, also for what is broken deeper inside."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with store.open(name) as stream:
+        try:
+            yield pq.ParquetFile(stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"])
+        except (pa.ArrowException, OSError) as error:
+            raise BundleDamaged(f"{store.address}/{name}: broken: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,180 @@
+"""A snapshot as a source: reads back what an export wrote, holding one part in memory at a time."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from runsync.bundle import layout, parts
+from runsync.bundle.bundle import Bundle
+from runsync.bundle.manifest import Manifest
+from runsync.bundle.stored import StoredRun, metrics_name, read_runs
+from runsync.errors import BundleDamaged, WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.selection import Selection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK = 1 << 20
+WHOLE = 1_000_000
+"""A metrics part of at most that many points is read at once; a longer one by row groups."""
+
+
+class Snapshot:
+    """One snapshot of a bundle."""
+
+    def __init__(self, bundle: Bundle, manifest: Manifest) -> None:
+        self.bundle = bundle
+        self.manifest = manifest
+        self.place = Place("bundle", bundle.address, "1", {"snapshot": manifest.id, "source": manifest.source.address})
+        self._part_of: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def experiments(self, selection: Selection) -> list[Experiment]:
+        """See `Source`."""
+        if selection.filter:
+            raise WrongUsage("--filter is evaluated by a tracking server: a bundle takes the other selections")
+        documents = parts.read_documents(self.bundle.store, "experiment", self.manifest.experiments.path)
+        experiments = [Experiment.from_document(d) for d in documents]
+        if selection.runs and not selection.experiments:
+            chosen = {s.run.experiment_id for s in self._stored() if s.run.run_id in selection.runs}
+            experiments = [e for e in experiments if e.experiment_id in chosen]
+        return selection.choose(experiments)
+
+    def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """One batch a part."""
+        ids = {e.experiment_id for e in experiments}
+        for index in range(len(self.manifest.parts)):
+            stored = [s for s in self._runs_of_part(index) if s.run.experiment_id in ids and selection.takes(s.run)]
+            if stored:
+                yield _batch(stored)
+
+    def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
+        """See `Source`."""
+        if not self._part_of:
+            for index in range(len(self.manifest.parts)):
+                self._part_of.update((s.run.run_id, index) for s in self._runs_of_part(index))
+        wanted = set(run_ids)
+        indexes = sorted({self._part_of[run_id] for run_id in wanted if run_id in self._part_of})
+        return _batch([s for index in indexes for s in self._runs_of_part(index) if s.run.run_id in wanted])
+
+    def histories(self, batch: Batch, pool: Executor) -> AbstractContextManager[Histories]:
+        """See `Source`."""
+        return self._open_histories({run.run_id for run in batch.runs})
+
+    def complete(self, batch: Batch, pool: Executor) -> Batch:
+        """A snapshot has nothing to add."""
+        return batch
+
+    def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """The files as they were listed at export; none where artifacts were not asked for."""
+        (contents,) = self.batch([run.run_id], ()).contents.values()
+        return contents.artifacts or ()
+
+    def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file. Raises BundleDamaged at the end when they are not those that were stored."""
+        name = layout.blob(file.sha256 or "")
+        running = hashlib.sha256()
+        with self.bundle.store.open(name) as stream:
+            while chunk := stream.read(CHUNK):
+                running.update(chunk)
+                yield chunk
+        if running.hexdigest() != file.sha256:
+            raise BundleDamaged(f"{self.bundle.address}/{name}: its bytes are not those that were stored (artifact “{file.path}”)")
+
+    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+        """What the export left behind already."""
+        return list(self.manifest.not_carried)
+
+    def _runs_of_part(self, index: int) -> Iterator[StoredRun]:
+        part = self.manifest.parts[index]
+        superseded = set(part.superseded)
+        return (s for s in read_runs(self.bundle.store, part.runs.path) if s.run.run_id not in superseded)
+
+    def _stored(self) -> Iterator[StoredRun]:
+        for index in range(len(self.manifest.parts)):
+            yield from self._runs_of_part(index)
+
+    @contextmanager
+    def _open_histories(self, run_ids: set[str]) -> "Iterator[SnapshotHistories]":
+        located = {}
+        self.batch(list(run_ids), ())
+        for index in {self._part_of[run_id] for run_id in run_ids}:
+            located.update((s.run.run_id, s) for s in self._runs_of_part(index) if s.run.run_id in run_ids)
+        with ExitStack() as stack:
+            yield SnapshotHistories(self.bundle, located, stack)
+
+
+class SnapshotHistories:
+    """`Histories` of some runs of a snapshot."""
+
+    def __init__(self, bundle: Bundle, located: dict[str, StoredRun], stack: ExitStack) -> None:
+        self._bundle = bundle
+        self._located = located
+        self._stack = stack
+        self._locks: dict[str, Lock] = defaultdict(Lock)
+        self._tables: dict[str, pa.Table | None] = {}
+
+    def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
+        """The whole history of one run. Raises BundleDamaged when there is less than was stored."""
+        stored = self._located[run_id]
+        count = stored.contents.metric_points
+        if not count:
+            return
+        name = metrics_name(stored)
+        table = self._whole(name)
+        found = 0
+        pieces = self._by_groups(name, stored) if table is None else _slices(table, stored.first_row, count, run_id)
+        for piece in pieces:
+            found += len(piece)
+            yield piece
+        if found != count:
+            raise BundleDamaged(f"{self._bundle.address}/{name}: run {run_id} has {found} points there, not {count}")
+
+    def _whole(self, name: str) -> "pa.Table | None":
+        """All of a short part, read once for all of its runs; None for a long one."""
+        with self._locks[name]:
+            if name not in self._tables:
+                with parts.open_metrics(self._bundle.store, name) as file:
+                    short = file.metadata.num_rows <= WHOLE
+                    self._tables[name] = file.read().combine_chunks() if short else None
+            return self._tables[name]
+
+    def _by_groups(self, name: str, stored: StoredRun) -> "Iterator[pa.RecordBatch]":
+        begin, end = stored.first_row, stored.first_row + stored.contents.metric_points
+        with parts.open_metrics(self._bundle.store, name) as file:
+            row = 0
+            for group in range(file.metadata.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                first, last = max(begin, row), min(end, row + rows)
+                if first < last:
+                    table = file.read_row_group(group).combine_chunks()
+                    yield from _slices(table, first - row, last - first, stored.run.run_id)
+                row += rows
+
+
+def _slices(table: "pa.Table", first: int, count: int, run_id: str) -> "Iterator[pa.RecordBatch]":
+    """Rows of a part without the run column, when they are that run's."""
+    from runsync.model.points import POINTS
+
+    for piece in table.slice(first, count).to_batches():
+        codes = piece["run_id"]
+        if len(codes.unique()) == 1 and codes[0].as_py() == run_id:
+            yield piece.drop_columns(["run_id"]).cast(POINTS)
+
+
+def _batch(stored: Sequence[StoredRun]) -> Batch:
+    return Batch(tuple(s.run for s in stored), {s.run.run_id: s.contents for s in stored})
+
+
+def open_snapshot(bundle: Bundle, snapshot_id: str | None = None) -> Snapshot:
+    """The newest snapshot, or the one named."""
+    return Snapshot(bundle, bundle.manifest(snapshot_id) if snapshot_id else bundle.latest())

@@ -1,0 +1,200 @@
+"""Where a bundle's files lie, behind one small protocol; here on a local disk.
+
+Files are written once under their final name (put-if-absent) and never changed: first to a temporary file of this
+process, then fsync, then rename. What a power cut leaves is a temporary file, never a torn one.
+"""
+
+import hashlib
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from runsync.errors import BundleDamaged, RunsyncError
+
+TEMPORARY = "tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stored file: its name below the bundle, bytes, and when it was written (epoch seconds)."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class Incoming(Protocol):
+    """A file on its way in, hashed as it is written. Gone without trace unless kept."""
+
+    size: int
+
+    def write(self, data: bytes) -> int:
+        """Appends."""
+
+    def sha256(self) -> str:
+        """The hash (hex) of what was written so far."""
+
+    def keep(self, name: str) -> None:
+        """Puts the file there, durably, unless a file of that name is there already."""
+
+    def discard(self) -> None:
+        """Drops it; harmless after `keep`."""
+
+
+class Store(Protocol):
+    """Names are relative, with `/`."""
+
+    address: str
+
+    def incoming(self) -> Incoming:
+        """Begins a new file."""
+
+    def open(self, name: str) -> IO[bytes]:
+        """For reading. Raises BundleDamaged when it is not there or cannot be read."""
+
+    def read(self, name: str) -> bytes:
+        """All of a file. Raises BundleDamaged likewise."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of a file; None where there is none."""
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """The files whose name starts with `prefix` (which ends with `/`), in no order; temporary ones apart."""
+
+
+class LocalStore:
+    """A folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.address = str(folder)
+        self._temporary = folder / TEMPORARY / f"{socket.gethostname()}-{os.getpid()}"
+
+    def incoming(self) -> "LocalIncoming":
+        """A temporary file in the bundle's own folder, so that a rename can put it in place."""
+        try:
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            return LocalIncoming(self.folder, self._temporary)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
+
+    def open(self, name: str) -> IO[bytes]:
+        """See `Store`."""
+        try:
+            return (self.folder / name).open("rb")
+        except FileNotFoundError:
+            raise BundleDamaged(f"{self.folder / name} is missing") from None
+        except OSError as error:
+            raise BundleDamaged(f"{self.folder / name} cannot be read: {error.strerror}") from None
+
+    def read(self, name: str) -> bytes:
+        """See `Store`."""
+        with self.open(name) as stream:
+            return stream.read()
+
+    def size(self, name: str) -> int | None:
+        """See `Store`."""
+        try:
+            return (self.folder / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """See `Store`."""
+        for place, folders, names in os.walk(self.folder / prefix):
+            if Path(place) == self.folder and TEMPORARY in folders:
+                folders.remove(TEMPORARY)
+            for name in names:
+                file = Path(place) / name
+                told = file.lstat()
+                yield Entry(file.relative_to(self.folder).as_posix(), told.st_size, told.st_mtime)
+
+    def clear_temporary(self) -> None:
+        """Removes this process's temporary folder, and those that killed processes of this machine left behind."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        root = self.folder / TEMPORARY
+        host = socket.gethostname()
+        for left in root.glob(f"{host}-*"):
+            pid = left.name[len(host) + 1 :]
+            if pid.isdigit() and not _is_alive(int(pid)):
+                shutil.rmtree(left, ignore_errors=True)
+        if root.is_dir() and not any(root.iterdir()):
+            root.rmdir()
+
+
+class LocalIncoming:
+    """See `Incoming`."""
+
+    def __init__(self, folder: Path, temporary: Path) -> None:
+        self._folder = folder
+        self._path = temporary / os.urandom(8).hex()
+        self._file = self._path.open("xb", buffering=0)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """See `Incoming`."""
+        try:
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
+        except OSError as error:
+            raise cannot_write(self._folder, error) from None
+        self._hash.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def sha256(self) -> str:
+        """See `Incoming`."""
+        return self._hash.hexdigest()
+
+    def keep(self, name: str) -> None:
+        """See `Incoming`."""
+        final = self._folder / name
+        if final.exists():
+            self.discard()
+            return
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if not final.parent.is_dir():
+                final.parent.mkdir(parents=True, exist_ok=True)
+                _sync_folder(final.parent.parent)
+            self._path.replace(final)
+            _sync_folder(final.parent)
+        except OSError as error:
+            raise cannot_write(self._folder, error) from None
+
+    def discard(self) -> None:
+        """See `Incoming`."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+def cannot_write(place: Path, error: OSError) -> RunsyncError:
+    """The error for a disk that takes no more (full, read-only, gone). What is finished stays; a re-run goes on."""
+    return RunsyncError(f"{place} cannot be written: {error.strerror or error}; make room or choose another place, then run it again")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

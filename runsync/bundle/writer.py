@@ -1,0 +1,330 @@
+"""A bundle as a target: a new snapshot, written part by part.
+
+Order of writes: artifact files, the metrics part, the runs part that names them, at last the manifest. So a runs part
+that is there vouches for all it names, and an export that was killed is taken up from the runs parts it left.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from runsync.bundle import layout, parts
+from runsync.bundle.bundle import Bundle, write_json
+from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
+from runsync.bundle.store import Entry, Incoming, LocalStore
+from runsync.bundle.stored import StoredRun, read_runs
+from runsync.errors import BundleDamaged, RequestRefused
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import fingerprint
+from runsync.model.progress import Progress
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place, Source, Step
+from runsync.model.run import RUNNING, ArtifactFile, Batch, Contents, Problem, Run
+from runsync.model.selection import Selection
+from runsync.version import VERSION
+
+if TYPE_CHECKING:
+    from runsync.model.protocol import Histories
+
+COMMIT_BYTES = 256 << 20
+"""A part is ended after that many bytes of artifacts: no more than that is fetched again after a kill."""
+
+
+class SnapshotWriter:
+    """One export into a bundle. What an earlier snapshot (or a killed export) holds unchanged is taken over."""
+
+    def __init__(self, bundle: Bundle, with_artifacts: bool = True, thorough: bool = False) -> None:
+        self.bundle = bundle
+        self.snapshot_id = ""
+        self.place = Place("bundle", bundle.address, str(layout.VERSION))
+        self._store = bundle.store
+        self._with_artifacts = with_artifacts
+        self._thorough = thorough
+        self._known: dict[str, _Known] = {}
+        self._parts: dict[str, RunsPart] = {}
+        self._ids: dict[str, list[str]] = {}
+        self._taken: dict[str, str] = {}
+        self._counts = Counts()
+        self._problems: list[dict[str, str]] = []
+        self._failed: list[dict[str, str]] = []
+        self._lock = Lock()
+
+    def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
+        """Looks through what the bundle holds already."""
+        self._source = source.place
+        self._selection = selection
+        self._experiments = list(experiments)
+        self._started = datetime.now(UTC)
+        for name, size in self._reusable_parts():
+            self._learn(name, size)
+        return [Outcome("experiment", e.experiment_id, e.name, CREATE) for e in experiments]
+
+    def plan(self, batch: Batch) -> list[Step]:
+        """A run that is stored with the same fingerprint is not read again, unless it is still running."""
+        return [Step(run.run_id, self._action(run)) for run in batch.runs]
+
+    def put(
+        self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        """Reads what is new and stores it, in one part or several."""
+        action = {step.run_id: step.action for step in steps}
+        wanted = [run for run in batch.runs if action[run.run_id] != UNCHANGED]
+        outcomes = [self._take_over(run) for run in batch.runs if action[run.run_id] == UNCHANGED]
+        progress.advance(runs=len(outcomes))
+        if not wanted:
+            return outcomes
+        todo = source.complete(replace(batch, runs=tuple(wanted)), pool)
+        futures = [pool.submit(self._fetch_artifacts, run, source, pool, progress) for run in todo.runs]
+        with source.histories(todo, pool) as histories:
+            group: list[tuple[Run, Contents]] = []
+            waiting_bytes = 0
+            for run, future in zip(todo.runs, futures, strict=True):
+                contents = self._contents(future.result())
+                group.append((run, contents))
+                waiting_bytes += sum(file.size for file in contents.artifacts or ())
+                if waiting_bytes >= COMMIT_BYTES:
+                    outcomes += self._commit(group, histories, action, progress)
+                    group, waiting_bytes = [], 0
+            outcomes += self._commit(group, histories, action, progress)
+        return outcomes
+
+    def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
+        """Writes the manifest: from now on the snapshot exists."""
+        documents = (e.to_document() for e in self._experiments)
+        path, size = parts.write_documents(self._store, "experiment", layout.EXPERIMENTS, documents)
+        self._counts.experiments = len(self._experiments)
+        self._counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in self._experiments)
+        now = datetime.now(UTC)
+        self.snapshot_id = layout.new_snapshot_id(now)
+        manifest = Manifest(
+            id=self.snapshot_id,
+            started_at=_iso(self._started),
+            created_at=_iso(now),
+            tool_version=VERSION,
+            source=self._source,
+            selection=self._selection.to_document(),
+            with_artifacts=self._with_artifacts,
+            experiments=PartFile(path, size, len(self._experiments)),
+            parts=tuple(self._final_parts()),
+            counts=self._counts,
+            problems=tuple(self._problems),
+            failed=tuple(self._failed),
+            not_carried=tuple(not_carried),
+        )
+        write_json(self._store, "snapshot", layout.snapshot(self.snapshot_id), manifest.to_document())
+        return []
+
+    def close(self) -> None:
+        """Removes temporary files."""
+        if isinstance(self._store, LocalStore):
+            self._store.clear_temporary()
+
+    def _reusable_parts(self) -> Iterator[tuple[str, int]]:
+        """Parts of the newest snapshot, then those that a later, unfinished export left."""
+        ids = self.bundle.snapshot_ids()
+        since = 0.0
+        named: dict[str, int] = {}
+        if ids:
+            latest = self.bundle.manifest(ids[-1])
+            since = datetime.fromisoformat(latest.started_at).timestamp()
+            named = {part.runs.path: part.runs.bytes for part in latest.parts}
+        left = (e for e in self._store.list(layout.PARTS) if e.name.endswith(layout.RUNS) and e.modified >= since - 3600)
+        named |= {entry.name: entry.size for entry in sorted(left, key=_age) if entry.name not in named}
+        yield from named.items()
+
+    def _learn(self, name: str, size: int) -> None:
+        try:
+            stored = list(read_runs(self._store, name))
+        except BundleDamaged:
+            return  # read again from the source; `check` tells about the damage
+        hashes = {s.metrics_part for s in stored if s.metrics_part}
+        metrics = [self._metrics_file(layout.part(part_hash, layout.METRICS)) for part_hash in sorted(hashes)]
+        if None in metrics:
+            return
+        files = tuple(file for file in metrics if file is not None)
+        self._parts[name] = RunsPart(PartFile(name, size, len(stored)), files)
+        self._ids[name] = [s.run.run_id for s in stored]
+        for s in stored:
+            self._known[s.run.run_id] = _Known(s, name)
+
+    def _metrics_file(self, path: str) -> PartFile | None:
+        size = self._store.size(path)
+        if size is None:
+            return None
+        try:
+            with parts.open_metrics(self._store, path) as file:
+                return PartFile(path, size, file.metadata.num_rows)
+        except BundleDamaged:
+            return None
+
+    def _action(self, run: Run) -> str:
+        known = self._known.get(run.run_id)
+        if known is None:
+            return CREATE
+        same = known.fingerprint == fingerprint(run) and known.experiment_id == run.experiment_id
+        fit = known.is_whole and (known.has_artifacts or not self._with_artifacts)
+        if same and fit and run.status != RUNNING and not self._thorough:
+            return UNCHANGED
+        return UPDATE
+
+    def _take_over(self, run: Run) -> Outcome:
+        self._keep_known(run.run_id)
+        return Outcome("run", run.run_id, run.name, UNCHANGED, run.run_id)
+
+    def _keep_known(self, run_id: str) -> None:
+        known = self._known[run_id]
+        with self._lock:
+            self._taken[run_id] = known.part
+            self._counts.add(known.counts)
+
+    def _fetch_artifacts(self, run: Run, source: Source, pool: Executor, progress: Progress) -> "_Fetching":
+        """Lists a run's files and has each fetched; waits for none of them."""
+        if not self._with_artifacts:
+            return _Fetching([], None)
+        try:
+            files = source.artifacts(run)
+        except (RequestRefused, BundleDamaged) as error:
+            return _Fetching([], Problem("artifact list", "", str(error)))
+        return _Fetching([(file, pool.submit(self._fetch, run, file, source, progress)) for file in files], None)
+
+    def _fetch(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str | Problem:
+        """Stores one file and gives its hash, or why it could not be had."""
+        incoming = self._store.incoming()
+        try:
+            for chunk in source.read_artifact(run, file):
+                incoming.write(chunk)
+                progress.advance(bytes=len(chunk))
+            sha256 = incoming.sha256()
+            incoming.keep(layout.blob(sha256))
+            return sha256
+        except (RequestRefused, BundleDamaged) as error:
+            return Problem("artifact", file.path, str(error))
+        finally:
+            incoming.discard()
+
+    def _contents(self, fetching: "_Fetching") -> Contents:
+        """Waits for a run's files."""
+        files: list[ArtifactFile] = []
+        problems = [fetching.problem] if fetching.problem else []
+        for file, future in fetching.files:
+            result = future.result()
+            if isinstance(result, Problem):
+                problems.append(result)
+            else:
+                files.append(replace(file, sha256=result))
+        return Contents(0, tuple(files) if self._with_artifacts else None, tuple(problems))
+
+    def _commit(
+        self, group: "Sequence[tuple[Run, Contents]]", histories: "Histories", action: dict[str, str], progress: Progress
+    ) -> list[Outcome]:
+        """Writes one metrics part, then the runs part that names it."""
+        if not group:
+            return []
+        outcomes: list[Outcome] = []
+        rows: list[tuple[Run, Contents, int]] = []
+        incoming = self._store.incoming()
+        try:
+            writer = parts.MetricsWriter(incoming)
+            for run, contents in group:
+                first = writer.rows
+                try:
+                    points = writer.add(run.run_id, histories.of(run.run_id))
+                except (RequestRefused, BundleDamaged) as error:
+                    outcomes.append(self._fail(run, str(error)))
+                    continue
+                rows.append((run, replace(contents, metric_points=points), first))
+                progress.advance(points=points)
+            writer.close()
+            metrics = self._keep_metrics(incoming, writer.rows)
+        finally:
+            incoming.discard()
+        part_hash = layout.hash_in(metrics[0].path) if metrics else ""
+        stored = [
+            StoredRun(run, contents, fingerprint(run), part_hash if contents.metric_points else "", first)
+            for run, contents, first in rows
+        ]
+        self._keep_runs(stored, metrics)
+        progress.advance(runs=len(group))
+        return outcomes + [_outcome(s, action[s.run.run_id]) for s in stored]
+
+    def _keep_metrics(self, incoming: Incoming, rows: int) -> tuple[PartFile, ...]:
+        if not rows:
+            return ()
+        path = layout.part(incoming.sha256(), layout.METRICS)
+        incoming.keep(path)
+        return (PartFile(path, incoming.size, rows),)
+
+    def _keep_runs(self, stored: Sequence[StoredRun], metrics: tuple[PartFile, ...]) -> None:
+        if not stored:
+            return
+        path, size = parts.write_documents(self._store, "run", layout.RUNS, (s.to_document() for s in stored))
+        with self._lock:
+            self._parts[path] = RunsPart(PartFile(path, size, len(stored)), metrics)
+            self._ids[path] = [s.run.run_id for s in stored]
+            for s in stored:
+                self._taken[s.run.run_id] = path
+                self._counts.add(s.counts())
+                self._problems += [{"run_id": s.run.run_id, **asdict(p)} for p in s.contents.problems]
+
+    def _fail(self, run: Run, error: str) -> Outcome:
+        """A run that could not be read: its older version stays, where there is one."""
+        if run.run_id in self._known:
+            self._keep_known(run.run_id)
+        with self._lock:
+            self._failed.append({"kind": "run", "id": run.run_id, "name": run.name, "error": error})
+        return Outcome("run", run.run_id, run.name, FAILED, error=error)
+
+    def _final_parts(self) -> Iterator[RunsPart]:
+        """The parts that hold a run of this snapshot, each with the runs of it that are not."""
+        used = set(self._taken.values())
+        for name, part in self._parts.items():
+            if name in used:
+                others = tuple(run_id for run_id in self._ids[name] if self._taken.get(run_id) != name)
+                yield replace(part, superseded=others)
+
+
+class _Known:
+    """What is kept in memory of a run that the bundle holds."""
+
+    __slots__ = ("counts", "experiment_id", "fingerprint", "has_artifacts", "is_whole", "part")
+
+    def __init__(self, stored: StoredRun, part: str) -> None:
+        self.counts = stored.counts()
+        self.experiment_id = stored.run.experiment_id
+        self.fingerprint = stored.fingerprint
+        self.has_artifacts = stored.contents.artifacts is not None
+        self.is_whole = not stored.contents.problems
+        self.part = part
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetching:
+    """The files of a run on their way."""
+
+    files: list[tuple[ArtifactFile, Future[str | Problem]]]
+    problem: Problem | None
+
+
+def _outcome(stored: StoredRun, action: str) -> Outcome:
+    artifacts = stored.contents.artifacts or ()
+    return Outcome(
+        "run",
+        stored.run.run_id,
+        stored.run.name,
+        action,
+        stored.run.run_id,
+        points=stored.contents.metric_points,
+        artifacts=len(artifacts),
+        bytes=sum(file.size for file in artifacts),
+        problems=stored.contents.problems,
+    )
+
+
+def _age(entry: Entry) -> float:
+    return entry.modified
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,87 @@
+"""Every error runsync raises, split by what the caller can do about it.
+
+    RunsyncError                    1   it failed
+    ├── WrongUsage                  2   correct the command, the selection or runsync.toml
+    ├── NothingSelected             1   no such experiment or run
+    ├── Interrupted               130   somebody stopped it: run it again
+    ├── BundleError
+    │   ├── BundleNotFound         10   no bundle there
+    │   ├── BundleLocked           11   another process holds it
+    │   └── BundleDamaged          12   broken, invalid, or of a newer version
+    └── WorkspaceError             13
+        ├── WorkspaceUnreachable   13   no answer, or not MLflow: the whole transfer stops
+        └── RequestRefused         13   one request was refused: one item fails, the rest goes on
+            └── AccessDenied       13   wrong or missing credentials
+
+Exit codes 0 (done), 3 (some items failed) and 4 (differences) are no errors: a report tells them.
+"""
+
+
+class RunsyncError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class WrongUsage(RunsyncError):
+    """The caller asked for something that cannot be meant."""
+
+    exit_code = 2
+
+
+class NothingSelected(RunsyncError):
+    """A name or id that was asked for is not there."""
+
+
+class Interrupted(RunsyncError):
+    """The transfer was stopped from outside; what is finished stays finished."""
+
+    exit_code = 130
+
+
+class BundleError(RunsyncError):
+    """Something about a bundle."""
+
+    exit_code = 12
+
+
+class BundleNotFound(BundleError):
+    """The place holds no bundle (or no finished snapshot)."""
+
+    exit_code = 10
+
+
+class BundleLocked(BundleError):
+    """Another process holds the bundle."""
+
+    exit_code = 11
+
+
+class BundleDamaged(BundleError):
+    """A file of the bundle is missing, broken, invalid or of a version this runsync does not read."""
+
+
+class WorkspaceError(RunsyncError):
+    """Something about a workspace."""
+
+    exit_code = 13
+
+
+class WorkspaceUnreachable(WorkspaceError):
+    """The address does not answer, stopped answering, or is not an MLflow server."""
+
+
+class RequestRefused(WorkspaceError):
+    """The server answered one request with an error.
+
+    `status` is the HTTP status, `code` MLflow's error code ("RESOURCE_DOES_NOT_EXIST", …; "" when it sent none).
+    """
+
+    def __init__(self, message: str, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class AccessDenied(RequestRefused):
+    """HTTP 401 or 403."""

@@ -1,0 +1,95 @@
+"""Who a run is across workspaces: the id it was born with, carried as a tag on every copy.
+
+A run that goes A → B → C keeps the id it had in A, so syncing B back to A finds the run again. Tags whose values
+name runs are rewritten for the target; their originals stay under `runsync.source.<tag>`.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+
+import orjson
+
+from runsync.model.run import Run
+
+PREFIX = "runsync."
+SOURCE = "runsync.source."
+ORIGIN = "runsync.source.run_id"
+ORIGIN_EXPERIMENT = "runsync.source.experiment_id"
+COMPLETE = "runsync.complete"
+"""Written last; holds `<fingerprint>:<digest of the contents>` of what the copy was made from."""
+SESSION = "runsync.session"
+"""Which import made the copy; tells two imports that run at once apart."""
+
+PARENT = "mlflow.parentRunId"
+ROOT = "mlflow.rootRunId"
+LINK_TAGS = (PARENT, ROOT)
+MODEL_HISTORY = "mlflow.log-model.history"
+
+
+def origin_of(run: Run) -> str:
+    """The id the run had where it was born."""
+    return run.tags.get(ORIGIN, run.run_id)
+
+
+def is_ours(tag: str) -> bool:
+    """Whether a tag is runsync's own: those take no part in fingerprints and comparisons."""
+    return tag.startswith(PREFIX)
+
+
+def own_tags_removed(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags without runsync's own."""
+    return {key: value for key, value in tags.items() if not key.startswith(PREFIX)}
+
+
+def fingerprint(run: Run) -> str:
+    """A hash (32 hex digits) of all that a search page tells about a run, apart from where the run lies.
+
+    It does not see a point logged behind the latest step, a file replaced in place, or model inputs (which
+    MLflow's search leaves out).
+    """
+    document = run.to_document()
+    for place in ("run_id", "experiment_id", "artifact_uri", "model_inputs"):
+        del document[place]
+    document["tags"] = own_tags_removed(run.tags)
+    document["latest_metrics"].sort(key=lambda metric: metric["key"])
+    document["dataset_inputs"].sort(key=lambda d: (d["name"], d["digest"]))
+    document["model_outputs"].sort(key=lambda m: (m["model_id"], m["step"]))
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def renamed(run: Run, new_id: str, resolve: Callable[[str], str | None]) -> dict[str, str]:
+    """The tags of `run` as they read where it is called `new_id`; `resolve` gives other runs' new ids.
+
+    A link to a run that `resolve` does not know is left out (its original is kept, see `originals`).
+    """
+    tags = own_tags_removed(run.tags)
+    for tag in LINK_TAGS:
+        if tag in tags:
+            new = new_id if tags[tag] == run.run_id else resolve(tags[tag])
+            if new is None:
+                del tags[tag]
+            else:
+                tags[tag] = new
+    if MODEL_HISTORY in tags:
+        tags[MODEL_HISTORY] = tags[MODEL_HISTORY].replace(run.run_id, new_id)
+    return tags
+
+
+def originals(run: Run) -> dict[str, str]:
+    """`runsync.source.*` tags: the values that change on the way, as they were where the run was born."""
+    kept = {key: value for key, value in run.tags.items() if key.startswith(SOURCE)}
+    if ORIGIN in kept:
+        return kept
+    told = {ORIGIN: run.run_id, ORIGIN_EXPERIMENT: run.experiment_id, SOURCE + "artifact_uri": run.artifact_uri}
+    for tag in (*LINK_TAGS, MODEL_HISTORY):
+        if tag in run.tags:
+            told[SOURCE + tag] = run.tags[tag]
+    return told
+
+
+def at_home(run: Run, origins: Callable[[str], str]) -> Run:
+    """The run as it would read where it was born: every id in it is an origin id. For comparing two copies."""
+    home = origin_of(run)
+    tags = renamed(run, home, origins)
+    return dataclasses.replace(run, run_id=home, tags=tags)

@@ -1,0 +1,104 @@
+"""Metric history in columns: Arrow from the wire to the file, never a Python object a point.
+
+A history is an iterator of record batches of `POINTS`: first by key, then in the order the source tells
+(MLflow's is timestamp, step, value). Values NaN and ±Inf are carried as they are.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+
+POINTS = pa.schema(
+    [
+        pa.field("key", _NAME, nullable=False),
+        pa.field("step", pa.int64(), nullable=False),
+        pa.field("timestamp", pa.int64(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("model_id", _NAME),
+        pa.field("dataset_name", _NAME),
+        pa.field("dataset_digest", _NAME),
+    ]
+)
+
+SERVER_INFINITY = 1.7976931348623157e308
+"""What MLflow's SQL stores keep of an infinity (the greatest finite float64)."""
+
+_IDENTITY = ("key", "timestamp", "step", "bits")
+
+
+def points_of_key(
+    key: str, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]
+) -> pa.RecordBatch:
+    """Points of one key, without model and dataset, as columns."""
+    count = len(steps)
+    unknown = pa.nulls(count, _NAME)
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([key])),
+            pa.array(steps, pa.int64()),
+            pa.array(timestamps, pa.int64()),
+            pa.array(values, pa.float64()),
+            unknown,
+            unknown,
+            unknown,
+        ],
+        schema=POINTS,
+    )
+
+
+def as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """All points of a history in one table."""
+    return pa.Table.from_batches(batches, POINTS).unify_dictionaries()
+
+
+def distinct(points: pa.Table) -> pa.Table:
+    """What a tracking server can hold of these points, in an order of its own: for comparing two histories.
+
+    SQL stores hold an exact duplicate once, clamp the infinities and know no negative zero; so do these columns
+    (key, timestamp, step, bits of the value).
+    """
+    value = points["value"].combine_chunks()
+    value = pc.if_else(pc.is_nan(value), pa.scalar(float("nan")), value)
+    value = pc.if_else(pc.equal(value, 0.0), pa.scalar(0.0), value)
+    value = pc.max_element_wise(
+        pc.min_element_wise(value, SERVER_INFINITY, skip_nulls=False), -SERVER_INFINITY, skip_nulls=False
+    )
+    value = pc.if_else(pc.is_nan(points["value"].combine_chunks()), pa.scalar(float("nan")), value)
+    if isinstance(value, pa.ChunkedArray):
+        value = value.combine_chunks()
+    plain = pa.table(
+        {
+            "key": points["key"].cast(pa.string()),
+            "timestamp": points["timestamp"],
+            "step": points["step"],
+            "bits": value.view(pa.int64()),
+        }
+    )
+    return plain.group_by(list(_IDENTITY), use_threads=False).aggregate([])
+
+
+def missing(wanted: pa.Table, present: pa.Table) -> pa.Table:
+    """The points of `wanted` that `present` lacks; both as `distinct` gives them."""
+    return wanted.join(present, list(_IDENTITY), join_type="left anti", use_threads=False)
+
+
+def from_distinct(points: pa.Table) -> pa.Table:
+    """Columns (key, timestamp, step, value) of what `distinct` or `missing` gave, in key and time order."""
+    points = points.sort_by([(name, "ascending") for name in ("key", "timestamp", "step")])
+    value = points["bits"].combine_chunks()
+    if isinstance(value, pa.ChunkedArray):
+        value = value.chunk(0) if value.num_chunks else pa.array([], pa.int64())
+    return points.drop_columns(["bits"]).append_column("value", value.view(pa.float64()))
+
+
+def log_batch_rows(table: pa.Table | pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """Points as MLflow's log-batch takes them, one dictionary a point, for one request's worth at a time."""
+    from runsync.model import numbers
+
+    columns = (table["key"], table["value"], table["timestamp"], table["step"])
+    for key, value, timestamp, step in zip(*(column.to_pylist() for column in columns), strict=True):
+        yield {"key": key, "value": numbers.to_json(value), "timestamp": timestamp, "step": step}

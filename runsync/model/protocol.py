@@ -1,0 +1,137 @@
+"""What a source and a target must do. A workspace is both, a bundle is both, and the engine knows no more of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from runsync.model.experiment import Experiment
+from runsync.model.run import ArtifactFile, Batch, Problem, Run
+from runsync.model.selection import Selection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from runsync.model.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a source or target says of itself. `address` is fit for printing: it holds no secret."""
+
+    kind: str
+    address: str
+    version: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NotCarried:
+    """Something that stays behind: what it is, how many (None: not counted), why, and some names."""
+
+    what: str
+    count: int | None
+    why: str
+    names: tuple[str, ...] = ()
+
+
+class Histories(Protocol):
+    """The metric history of the runs of one batch."""
+
+    def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
+        """The whole history of one run (see `model.points`)."""
+
+
+class Source(Protocol):
+    """Yields experiments, runs, metric history and artifacts.
+
+    Methods may be called from several threads. `pool` runs requests side by side; work given to it never waits
+    for other work given to it.
+    """
+
+    @property
+    def place(self) -> Place:
+        """What this source is."""
+
+    def experiments(self, selection: Selection) -> list[Experiment]:
+        """The experiments that a selection means, with tags. Raises NothingSelected."""
+
+    def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """The runs that a selection means, each once, in batches fit for one `Target.put`."""
+
+    def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
+        """These runs again; a run that is no longer there is left out."""
+
+    def histories(self, batch: Batch, pool: Executor) -> "AbstractContextManager[Histories]":
+        """The metric history of a batch's runs; memory stays flat however long it is."""
+
+    def complete(self, batch: Batch, pool: Executor) -> Batch:
+        """The batch with what a search does not tell (model inputs), where the source has more to tell."""
+
+    def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files below the run's artifact root, sorted by path. Raises RequestRefused."""
+
+    def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file. Raises RequestRefused, BundleDamaged."""
+
+    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+        """Kinds of objects that hang off the source and that this version does not carry."""
+
+
+CREATE = "create"
+UPDATE = "update"
+UNCHANGED = "unchanged"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is to be done with one run. `target_id` is the run's id in the target, where it has one already."""
+
+    run_id: str
+    action: str
+    target_id: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done with one run or experiment.
+
+    `points`, `artifacts` and `bytes` count what was written. With `action` FAILED nothing can be said to be whole;
+    otherwise `problems` tell which pieces did not arrive.
+    """
+
+    kind: str
+    source_id: str
+    name: str
+    action: str
+    target_id: str = ""
+    points: int = 0
+    artifacts: int = 0
+    bytes: int = 0
+    problems: tuple[Problem, ...] = ()
+    error: str = ""
+
+
+class Target(Protocol):
+    """Takes what a source yields. Methods other than `begin` and `finish` may be called from several threads."""
+
+    @property
+    def place(self) -> Place:
+        """What this target is."""
+
+    def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
+        """Looks at what is there already and says what will be done with each experiment; writes nothing yet."""
+
+    def plan(self, batch: Batch) -> list[Step]:
+        """What is to be done with each run of a batch, in its order; reads, but writes nothing."""
+
+    def put(
+        self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: "Progress"
+    ) -> list[Outcome]:
+        """Does it. One run's failure is an outcome; only what stops everything (no answer, disk full) is raised."""
+
+    def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
+        """Does what can only be done once all runs are in, and marks the whole as finished."""

@@ -1,0 +1,154 @@
+"""A run and what hangs off it, as every workspace and bundle knows it. Times are epoch milliseconds."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runsync.model import numbers
+from runsync.model.experiment import ACTIVE
+
+RUNNING = "RUNNING"
+
+
+@dataclass(frozen=True, slots=True)
+class LatestMetric:
+    """The point of a metric that search pages show: the greatest (step, timestamp, value)."""
+
+    key: str
+    value: float
+    timestamp: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInput:
+    """A dataset that a run read, with the tags of that use ("mlflow.data.context": "training")."""
+
+    name: str
+    digest: str
+    source_type: str = ""
+    source: str = ""
+    schema: str = ""
+    profile: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLink:
+    """A logged model that a run read or wrote, at a step."""
+
+    model_id: str
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that can be said of a run without its metric history and artifacts."""
+
+    run_id: str
+    experiment_id: str
+    name: str = ""
+    user_id: str = ""
+    status: str = RUNNING
+    start_time: int | None = None
+    end_time: int | None = None
+    lifecycle_stage: str = ACTIVE
+    artifact_uri: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    latest_metrics: tuple[LatestMetric, ...] = ()
+    dataset_inputs: tuple[DatasetInput, ...] = ()
+    model_inputs: tuple[ModelLink, ...] = ()
+    model_outputs: tuple[ModelLink, ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """The run part of the JSON document of `schemas/v1/run.schema.json`."""
+        return {
+            "run_id": self.run_id,
+            "experiment_id": self.experiment_id,
+            "name": self.name,
+            "user_id": self.user_id,
+            "status": self.status,
+            "start_time": self.start_time,
+            "end_time": self.end_time,
+            "lifecycle_stage": self.lifecycle_stage,
+            "artifact_uri": self.artifact_uri,
+            "params": dict(self.params),
+            "tags": dict(self.tags),
+            "latest_metrics": [
+                {"key": m.key, "value": numbers.to_json(m.value), "timestamp": m.timestamp, "step": m.step}
+                for m in self.latest_metrics
+            ],
+            "dataset_inputs": [asdict(d) for d in self.dataset_inputs],
+            "model_inputs": [asdict(m) for m in self.model_inputs],
+            "model_outputs": [asdict(m) for m in self.model_outputs],
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Run":
+        """The reverse of `to_document`, of a document that is valid; further properties are passed over."""
+        values = {name: document[name] for name in cls.__slots__}
+        values["latest_metrics"] = tuple(
+            LatestMetric(m["key"], numbers.from_json(m["value"]), m["timestamp"], m["step"])
+            for m in document["latest_metrics"]
+        )
+        values["dataset_inputs"] = tuple(DatasetInput(**d) for d in document["dataset_inputs"])
+        values["model_inputs"] = tuple(ModelLink(**m) for m in document["model_inputs"])
+        values["model_outputs"] = tuple(ModelLink(**m) for m in document["model_outputs"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """One artifact: its path below the run's artifact root, bytes, and SHA-256 (hex) where it is known."""
+
+    path: str
+    size: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something of a run that could not be carried: what kind of thing, which one, why."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a bundle holds of a run beside the run itself. `artifacts` is None where they were not asked for."""
+
+    metric_points: int
+    artifacts: tuple[ArtifactFile, ...] | None
+    problems: tuple[Problem, ...] = ()
+
+    def to_document(self) -> dict[str, Any]:
+        """The other part of the JSON document of `schemas/v1/run.schema.json`."""
+        return {
+            "metric_points": self.metric_points,
+            "artifacts": None if self.artifacts is None else [asdict(a) for a in self.artifacts],
+            "problems": [asdict(p) for p in self.problems],
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Contents":
+        """The reverse of `to_document`, of a document that is valid; further properties are passed over."""
+        artifacts = document["artifacts"]
+        return cls(
+            document["metric_points"],
+            None if artifacts is None else tuple(ArtifactFile(**a) for a in artifacts),
+            tuple(Problem(**p) for p in document["problems"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs that are carried together: plain data, so that any executor can take it.
+
+    `contents` is told by sources that know it beforehand (a snapshot), by run id.
+    """
+
+    runs: tuple[Run, ...]
+    contents: Mapping[str, Contents] = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""Which experiments and runs are meant: the same options on every command."""
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from runsync.errors import NothingSelected, WrongUsage
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.run import Run
+
+STATES = (ACTIVE, DELETED, "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Everything, unless narrowed.
+
+    `experiments` are names, ids or globs; `runs` are run ids; `filter` is an MLflow filter string that the server
+    evaluates; `since` and `until` (both inclusive) bound the start time in epoch milliseconds; `state` is one of
+    active, deleted, all.
+    """
+
+    experiments: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    filter: str = ""
+    since: int | None = None
+    until: int | None = None
+    state: str = "all"
+
+    def __post_init__(self) -> None:
+        if self.state not in STATES:
+            raise WrongUsage(f"state “{self.state}” is none of {', '.join(STATES)}")
+
+    @property
+    def narrows_runs(self) -> bool:
+        """Whether some runs of a chosen experiment may be left out."""
+        return bool(self.runs or self.filter or self.state != "all") or self.since is not None or self.until is not None
+
+    def choose(self, experiments: Iterable[Experiment]) -> list[Experiment]:
+        """The experiments meant, in the order given. Raises NothingSelected for a name that matches none."""
+        experiments = list(experiments)
+        if not self.experiments:
+            return experiments
+        chosen: dict[str, Experiment] = {}
+        for wanted in self.experiments:
+            found = [e for e in experiments if wanted in (e.name, e.experiment_id)]
+            found = found or [e for e in experiments if fnmatch.fnmatchcase(e.name, wanted)]
+            if not found:
+                raise NothingSelected(f"no experiment is called “{wanted}”, has that id or matches it")
+            chosen.update((e.experiment_id, e) for e in found)
+        return [e for e in experiments if e.experiment_id in chosen]
+
+    def takes(self, run: Run) -> bool:
+        """Whether a run is meant, as far as it can be told without a server (not `filter`)."""
+        started = run.start_time or 0
+        return (
+            (not self.runs or run.run_id in self.runs)
+            and (self.state == "all" or run.lifecycle_stage == self.state)
+            and (self.since is None or started >= self.since)
+            and (self.until is None or started <= self.until)
+        )
+
+    def to_document(self) -> dict[str, Any]:
+        """As it stands in a manifest."""
+        return {
+            "experiments": list(self.experiments),
+            "runs": list(self.runs),
+            "filter": self.filter,
+            "since": self.since,
+            "until": self.until,
+            "state": self.state,
+        }

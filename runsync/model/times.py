@@ -1,0 +1,39 @@
+"""Points in time as people write them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from runsync.errors import WrongUsage
+
+_AGO = re.compile(r"(\d+)\s*([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_time(text: str, now: datetime | None = None) -> int:
+    """Epoch milliseconds of `2026-11-01T12:00:00Z`, `2026-11-01` (midnight UTC) or `7d` (that long ago).
+
+    Raises WrongUsage for anything else, and for a time of day without a zone.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    if ago:
+        now = now or datetime.now(UTC)
+        return int((now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).timestamp() * 1000)
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise WrongUsage(
+            f"“{text}” is no time: write 2026-11-01, 2026-11-01T12:00:00+01:00, or 7d for a week ago"
+        ) from None
+    if moment.tzinfo is None:
+        if len(text.strip()) > len("2026-11-01"):
+            raise WrongUsage(f"“{text}” has no time zone: write {text.strip()}Z for UTC, or +01:00 after it")
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def iso(milliseconds: int | None) -> str:
+    """Epoch milliseconds as ISO 8601 in UTC; "–" for None."""
+    if milliseconds is None:
+        return "–"
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,82 @@
+"""The one engine: batch by batch from a source to a target, some batches side by side, requests in a shared pool."""
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+
+from runsync.errors import Interrupted, RunsyncError
+from runsync.model.experiment import Experiment
+from runsync.model.progress import Progress
+from runsync.model.protocol import Outcome, Source, Step, Target
+from runsync.model.run import Batch
+from runsync.model.selection import Selection
+from runsync.transfer.report import TransferReport
+
+LANES = 2
+"""Batches carried side by side: one reads while the other writes."""
+
+
+def transfer(
+    report: TransferReport, source: Source, target: Target, selection: Selection, workers: int, progress: Progress
+) -> None:
+    """Carries the selection over (or, for a dry run, only plans it) and tells in `report` what was done.
+
+    An error that stops everything is told in the report too; what was finished before stays finished.
+    """
+    begun = time.monotonic()
+    try:
+        experiments = source.experiments(selection)
+        report.add(target.begin(source, selection, experiments))
+        report.not_carried += source.left_behind(experiments)
+        if report.dry_run:
+            for batch in source.batches(experiments, selection):
+                report.add(_planned(batch, target.plan(batch)))
+        else:
+            _carry(report, source, target, experiments, selection, workers, progress)
+            report.add(target.finish(report.not_carried))
+    except KeyboardInterrupt:
+        report.stop(Interrupted("stopped from outside; run it again to go on"))
+    except RunsyncError as error:
+        report.stop(error)
+    report.seconds = round(time.monotonic() - begun, 3)
+
+
+def _planned(batch: Batch, steps: Sequence[Step]) -> Iterator[Outcome]:
+    for run, step in zip(batch.runs, steps, strict=True):
+        yield Outcome("run", run.run_id, run.name, step.action, step.target_id, error=step.error)
+
+
+def _carry(
+    report: TransferReport,
+    source: Source,
+    target: Target,
+    experiments: Sequence[Experiment],
+    selection: Selection,
+    workers: int,
+    progress: Progress,
+) -> None:
+    pool = ThreadPoolExecutor(workers, "runsync-request")
+    lanes = ThreadPoolExecutor(LANES, "runsync-batch")
+    try:
+        waiting: set[Future[list[Outcome]]] = set()
+        for batch in source.batches(experiments, selection):
+            progress.expect(len(batch.runs))
+            waiting.add(lanes.submit(_one, batch, source, target, pool, progress))
+            while len(waiting) > LANES:
+                waiting = _take(report, waiting)
+        while waiting:
+            waiting = _take(report, waiting)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        lanes.shutdown(wait=False, cancel_futures=True)
+
+
+def _one(batch: Batch, source: Source, target: Target, pool: Executor, progress: Progress) -> list[Outcome]:
+    return target.put(batch, target.plan(batch), source, pool, progress)
+
+
+def _take(report: TransferReport, waiting: set[Future[list[Outcome]]]) -> set[Future[list[Outcome]]]:
+    done, rest = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in done:
+        report.add(future.result())
+    return rest

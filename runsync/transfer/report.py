@@ -1,0 +1,94 @@
+"""What a transfer did: counts, and everything that did not arrive by name."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runsync.errors import RunsyncError
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place
+
+PARTLY_DONE = 3
+_TALLIED = {CREATE: "created", UPDATE: "updated", UNCHANGED: "unchanged", FAILED: "failed"}
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many were (or would be) made, brought up to date, found as they should be, and not brought over."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+
+    def count(self, action: str) -> None:
+        """One more of an action."""
+        name = _TALLIED[action]
+        setattr(self, name, getattr(self, name) + 1)
+
+    @property
+    def total(self) -> int:
+        """All that were looked at."""
+        return self.created + self.updated + self.unchanged + self.failed
+
+
+@dataclass(slots=True)
+class TransferReport:
+    """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, for experiments and runs.
+
+    `stopped` tells why a transfer ended before its end ("" when it did not); `seconds` is wall time; `requests`
+    counts HTTP requests to either side.
+    """
+
+    verb: str
+    source: Place
+    target: Place
+    dry_run: bool = False
+    snapshot: str = ""
+    experiments: Tally = field(default_factory=Tally)
+    runs: Tally = field(default_factory=Tally)
+    metric_points: int = 0
+    artifacts: int = 0
+    artifact_bytes: int = 0
+    problems: list[dict[str, str]] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    not_carried: list[NotCarried] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    id_map: dict[str, dict[str, str]] = field(default_factory=lambda: {"experiments": {}, "runs": {}})
+    seconds: float = 0.0
+    requests: int = 0
+    stopped: str = ""
+    stop_code: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 partly done, else that of what stopped it."""
+        if self.stopped:
+            return self.stop_code
+        return PARTLY_DONE if self.failed or self.problems else 0
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Takes in what was done."""
+        for outcome in outcomes:
+            kind = f"{outcome.kind}s"
+            (self.runs if outcome.kind == "run" else self.experiments).count(outcome.action)
+            self.metric_points += outcome.points
+            self.artifacts += outcome.artifacts
+            self.artifact_bytes += outcome.bytes
+            if outcome.target_id:
+                self.id_map[kind][outcome.source_id] = outcome.target_id
+            if outcome.action == FAILED:
+                self.failed.append(
+                    {"kind": outcome.kind, "id": outcome.source_id, "name": outcome.name, "error": outcome.error}
+                )
+            self.problems += [{"run_id": outcome.source_id, **asdict(problem)} for problem in outcome.problems]
+
+    def stop(self, error: RunsyncError) -> None:
+        """Ends the transfer before its end."""
+        self.stopped = str(error)
+        self.stop_code = error.exit_code
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        document = asdict(self)
+        del document["stop_code"]
+        return {"format": "runsync-transfer-report", "version": 1, "exit_code": self.exit_code, **document}

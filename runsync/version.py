@@ -1,0 +1,5 @@
+"""The one place that knows runsync's version."""
+
+from importlib.metadata import version
+
+VERSION = version("runsync")

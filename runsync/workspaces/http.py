@@ -1,0 +1,339 @@
+"""One HTTP client for one server: kept-alive connections, retries, a pause for all when the server asks for one."""
+
+import email.utils
+import json
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+import orjson
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable
+from runsync.version import VERSION
+from runsync.workspaces.credentials import Credentials
+
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+ASKS_FOR_PAUSE = frozenset({429, 503})
+CHUNK = 1 << 20
+LONGEST_RETRY_AFTER = 300.0
+
+_BROKEN = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    urllib3.exceptions.HTTPError,
+)
+
+Body = bytes | Callable[[], IO[bytes]]
+"""A request's body: bytes, or what opens it afresh for each try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to go on when a server fails. `seconds` bounds a request with all its tries after the first
+    failure; `tries` bounds failures that waiting seldom mends (HTTP 500, a connection that breaks while the
+    server is otherwise well)."""
+
+    seconds: float = 60.0
+    tries: int = 5
+    first_delay: float = 0.2
+    longest_delay: float = 10.0
+
+    def delay(self, failures: int) -> float:
+        """Seconds before the next try: exponential, half of it random."""
+        return min(self.longest_delay, self.first_delay * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+class _QuickAck:
+    """Re-arms TCP_QUICKACK before each response.
+
+    MLflow's default server (uvicorn with several workers) sends head and body of a response apart, without
+    TCP_NODELAY: the kernel's delayed ACK would cost 40 ms a request.
+    """
+
+    sock: socket.socket | None
+
+    def getresponse(self) -> Any:
+        if self.sock is not None and hasattr(socket, "TCP_QUICKACK"):
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return super().getresponse()  # type: ignore[misc]
+
+
+class _HTTPConnection(_QuickAck, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_QuickAck, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, blocksize=CHUNK)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+def _session(url: str, credentials: Credentials, connections: int) -> requests.Session:
+    session = requests.Session()
+    adapter = _Adapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    # The environment is read once: requests would look for proxies and a .netrc at every request.
+    session.proxies = requests.utils.get_environ_proxies(url)
+    session.trust_env = False
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.verify = not credentials.insecure_tls and (credentials.server_cert_path or bundle)
+    session.cert = credentials.client_cert_path or None
+    if credentials.token:
+        session.headers["Authorization"] = f"Bearer {credentials.token}"
+    elif credentials.username:
+        session.auth = (credentials.username.encode(), credentials.password.encode())
+    session.headers["User-Agent"] = f"runsync/{VERSION}"
+    session.headers["Accept-Encoding"] = "gzip"
+    return session
+
+
+class Client:
+    """Requests to one server; safe for many threads.
+
+    Counts `requests` sent. `close()` makes waiting and further requests raise Interrupted.
+    """
+
+    def __init__(
+        self, url: str, credentials: Credentials, connections: int = 16, patience: Patience | None = None
+    ) -> None:
+        self.url = url
+        self.patience = patience or Patience()
+        self.timeout = (10.0, 300.0)
+        self.requests = 0
+        self._session = _session(url, credentials, connections)
+        self._count = threading.Lock()
+        self._not_before = 0.0
+        self._stopped = threading.Event()
+
+    def set_header(self, name: str, value: str) -> None:
+        """A header for every further request."""
+        self._session.headers[name] = value
+
+    def close(self) -> None:
+        """Stops all that waits, and drops the connections."""
+        self._stopped.set()
+        self._session.close()
+
+    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        """The JSON object that a GET answers with."""
+        return _json(self.send("GET", path, parameters=parameters), path)
+
+    def post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
+        """The JSON object that a POST answers with; with `retry` off, one try only."""
+        content = orjson.dumps(body)
+        headers = {"Content-Type": "application/json"}
+        return _json(self.send("POST", path, content=content, headers=headers, retry=retry), path)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        content: Body = b"",
+        headers: Mapping[str, str] | None = None,
+        retry: bool = True,
+        stream: bool = False,
+    ) -> requests.Response:
+        """The response, when it is a success.
+
+        Raises WorkspaceUnreachable (no answer within the patience, not MLflow), AccessDenied, RequestRefused, and
+        Interrupted once closed.
+        """
+        failures = 0
+        deadline = 0.0
+        while True:
+            self._wait_turn()
+            response, problem = self._try(method, path, parameters, content, headers, stream)
+            if response is not None and response.status_code not in RETRIED:
+                return self._checked(response, path)
+            failures += 1
+            deadline = deadline or time.monotonic() + self.patience.seconds
+            delay = self._delay(response, failures)
+            hopeless = failures >= self.patience.tries and (response is None or response.status_code == 500)
+            if not retry or hopeless or time.monotonic() + delay > deadline:
+                if response is not None:
+                    return self._checked(response, path)
+                self._give_up(problem, path)
+            self._stopped.wait(delay)
+
+    def download(self, path: str, parameters: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+        """The body of a GET in chunks of at most CHUNK bytes; a broken connection is taken up where it broke."""
+        received = 0
+        failures = 0
+        while True:
+            headers = {"Accept-Encoding": "identity"}
+            if received:
+                headers["Range"] = f"bytes={received}-"
+            response = self.send("GET", path, parameters=parameters, headers=headers, stream=True)
+            skip = received if response.status_code != 206 else 0
+            try:
+                for chunk in response.iter_content(CHUNK):
+                    fresh = chunk[skip:]
+                    skip = max(0, skip - len(chunk))
+                    if fresh:
+                        received += len(fresh)
+                        failures = 0
+                        yield fresh
+                return
+            except _BROKEN as error:
+                failures += 1
+                if failures >= self.patience.tries:
+                    raise RequestRefused(f"{path}: the connection breaks after {received} bytes ({_cause(error)})") from None
+                self._stopped.wait(self.patience.delay(failures))
+            finally:
+                response.close()
+
+    def _try(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, Any] | None,
+        content: Body,
+        headers: Mapping[str, str] | None,
+        stream: bool,
+    ) -> tuple[requests.Response | None, Exception | None]:
+        with self._count:
+            self.requests += 1
+        body = content if isinstance(content, bytes) else content()
+        try:
+            return (
+                self._session.request(
+                    method,
+                    self.url + path,
+                    params=parameters,
+                    data=body,
+                    headers=headers,
+                    stream=stream,
+                    timeout=self.timeout,
+                    allow_redirects=False,
+                ),
+                None,
+            )
+        except requests.exceptions.SSLError as error:
+            raise WorkspaceUnreachable(
+                f"{self.url}: the TLS certificate was not accepted ({_cause(error)}); name its authority with "
+                "MLFLOW_TRACKING_SERVER_CERT_PATH or server_cert_path"
+            ) from None
+        except _BROKEN as error:
+            return None, error
+        finally:
+            if not isinstance(body, bytes):
+                body.close()
+
+    def _wait_turn(self) -> None:
+        while not self._stopped.is_set() and (pause := self._not_before - time.monotonic()) > 0:
+            self._stopped.wait(pause)
+        if self._stopped.is_set():
+            raise Interrupted("stopped")
+
+    def _delay(self, response: requests.Response | None, failures: int) -> float:
+        delay = self.patience.delay(failures)
+        if response is not None and response.status_code in ASKS_FOR_PAUSE:
+            asked = _retry_after(response.headers.get("Retry-After", ""))
+            if asked is not None:
+                delay = min(asked, LONGEST_RETRY_AFTER)
+            self._not_before = max(self._not_before, time.monotonic() + delay)
+        return delay
+
+    def _give_up(self, problem: Exception | None, path: str) -> None:
+        cause = _cause(problem)
+        try:
+            alive = self._session.get(self.url + "/health", timeout=5, allow_redirects=False).status_code < 500
+        except _BROKEN:
+            alive = False
+        if alive:
+            raise RequestRefused(f"{path}: the server broke the connection each time ({cause})")
+        raise WorkspaceUnreachable(f"{self.url} does not answer ({cause}); check the address and that the server runs")
+
+    def _checked(self, response: requests.Response, path: str) -> requests.Response:
+        status = response.status_code
+        if status < 300:
+            return response
+        if status < 400:
+            raise WorkspaceUnreachable(
+                f"{self.url} redirects to {_without_query(response.headers.get('Location', ''))}; "
+                "use the server's own address, behind any login page"
+            )
+        code, message = _complaint(response)
+        text = f"{self.url} answered {status} to {path}: {message or response.reason}"
+        if status in (401, 403):
+            raise AccessDenied(text, status, code)
+        raise RequestRefused(text, status, code)
+
+
+def _json(response: requests.Response, path: str) -> dict[str, Any]:
+    try:
+        document = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        try:
+            document = json.loads(response.content)  # get-history-bulk answers with a bare NaN
+        except ValueError:
+            document = None
+    if not isinstance(document, dict):
+        raise WorkspaceUnreachable(f"{response.url.split('?')[0]} answered with something that is not MLflow's API")
+    return document
+
+
+def _complaint(response: requests.Response) -> tuple[str, str]:
+    try:
+        document = orjson.loads(response.content)
+        return str(document.get("error_code", "")), str(document.get("message", "")).strip()[:500]
+    except (ValueError, AttributeError):
+        return "", ""
+
+
+def _retry_after(text: str) -> float | None:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _without_query(url: str) -> str:
+    return url.split("?")[0].split("@")[-1] or "another page"
+
+
+def _cause(error: BaseException | None) -> str:
+    """The innermost plain cause of a chain of wrapped network errors."""
+    text = str(error)
+    for sign, plain in (
+        ("NameResolutionError", "no such host"),
+        ("Connection refused", "connection refused"),
+        ("Connection reset", "connection reset"),
+        ("RemoteDisconnected", "it closed the connection without an answer"),
+        ("IncompleteRead", "it closed the connection amid the answer"),
+        ("timed out", "timed out"),
+    ):
+        if sign in text:
+            return plain
+    return type(error).__name__
+
+

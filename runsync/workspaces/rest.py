@@ -1,0 +1,192 @@
+"""An MLflow tracking server as a source. Its target half is in `rest_target`."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import Experiment
+from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.selection import Selection
+from runsync.workspaces import wire
+from runsync.workspaces.address import Address
+from runsync.workspaces.http import Client, Patience
+from runsync.workspaces.rest_artifacts import ArtifactStore
+from runsync.workspaces.rest_leftovers import left_behind
+from runsync.workspaces.rest_metrics import MetricReader
+from runsync.workspaces.rest_server import API, meet
+
+BATCH = 200
+PAGE = 1000
+IDS_A_SEARCH = 500
+EXPERIMENTS_A_SEARCH = 200
+VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
+
+
+class RestWorkspace:
+    """One MLflow tracking server, or one workspace of it."""
+
+    def __init__(self, address: Address, workers: int, patience: Patience | None = None) -> None:
+        self.client = Client(address.url, address.credentials, connections=workers + 4, patience=patience)
+        self.server = meet(self.client, address)
+        self.artifact_store = ArtifactStore(self.client, self.server)
+        self._metrics = MetricReader(self.client)
+        self._logged_models: bool | None = None
+        if self.server.workspace and not address.workspace:
+            address = dataclasses.replace(address, workspace=self.server.workspace)
+        self.place = Place("MLflow server", address.printable, self.server.version)
+
+    def close(self) -> None:
+        """Drops the connections; what still waits raises Interrupted."""
+        self.client.close()
+
+    def experiments(self, selection: Selection) -> list[Experiment]:
+        """All experiments the selection means, deleted ones too, oldest first."""
+        experiments = list(self._all_experiments())
+        if selection.runs and not selection.experiments:
+            experiments = self._experiments_of(selection.runs, experiments)
+        return sorted(selection.choose(experiments), key=lambda e: (e.creation_time or 0, e.experiment_id))
+
+    def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
+        for chunk in _chunks([e.experiment_id for e in experiments], EXPERIMENTS_A_SEARCH):
+            waiting: list[Run] = []
+            for run in self._search_all(chunk, selection):
+                waiting.append(run)
+                if len(waiting) == BATCH:
+                    yield Batch(tuple(waiting))
+                    waiting = []
+            if waiting:
+                yield Batch(tuple(waiting))
+
+    def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
+        """The runs of these ids as they are now."""
+        ids = [e.experiment_id for e in experiments]
+        runs: list[Run] = []
+        for chunk in _chunks(run_ids, IDS_A_SEARCH):
+            runs += self._search_all(ids, Selection(runs=tuple(chunk)))
+        return Batch(tuple(runs))
+
+    def histories(self, batch: Batch, pool: Executor) -> AbstractContextManager[Histories]:
+        """See `MetricReader`."""
+        return self._metrics.open(batch, pool)
+
+    def complete(self, batch: Batch, pool: Executor) -> Batch:
+        """With model inputs, which only runs/get tells; asked for where the workspace has logged models at all."""
+        if not self._has_logged_models():
+            return batch
+        inputs = pool.map(self._model_inputs, [run.run_id for run in batch.runs])
+        runs = (dataclasses.replace(r, model_inputs=i) for r, i in zip(batch.runs, inputs, strict=True))
+        return Batch(tuple(runs))
+
+    def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """See `ArtifactStore.list`."""
+        return self.artifact_store.list(run)
+
+    def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """See `ArtifactStore.read`."""
+        return self.artifact_store.read(run, file)
+
+    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+        """Registered models, logged models and traces."""
+        return left_behind(self.client, [e.experiment_id for e in experiments])
+
+    def search(self, experiment_ids: Sequence[str], filter_string: str, state: str, token: str = "") -> tuple[list[Run], str]:
+        """One page of runs/search, oldest first, and the token of the next page ("" after the last)."""
+        body = {
+            "experiment_ids": list(experiment_ids),
+            "filter": filter_string,
+            "run_view_type": VIEWS[state],
+            "max_results": PAGE,
+            "order_by": ["attributes.start_time ASC"],
+        }
+        if token:
+            body["page_token"] = token
+        answer = self.client.post(f"{API}/runs/search", body)
+        return [wire.run(r) for r in answer.get("runs", [])], answer.get("next_page_token", "")
+
+    def search_every(self, experiment_ids: Sequence[str], filter_string: str, state: str = "all") -> Iterator[Run]:
+        """All runs of a search, each once.
+
+        MLflow's page tokens are offsets, which shift when a run is purged meanwhile. So each page is asked for by
+        start time (from that of the last run seen on); offsets are used only within one and the same start time.
+        """
+        since: int | None = None
+        token = ""
+        seen: set[str] = set()
+        while True:
+            bound = "" if since is None else f"attributes.start_time >= {since}"
+            condition = " AND ".join(part for part in (filter_string, bound) if part)
+            page, token = self.search(experiment_ids, condition, state, token)
+            fresh = [run for run in page if run.run_id not in seen]
+            yield from fresh
+            if not token or not page:
+                return
+            last = page[-1].start_time
+            if last is not None and last != since and last != page[0].start_time:
+                since, token = last, ""
+                seen = {run.run_id for run in page if run.start_time == last}
+            else:
+                seen.update(run.run_id for run in fresh)
+
+    def _search_all(self, experiment_ids: Sequence[str], selection: Selection) -> Iterator[Run]:
+        parts = [selection.filter]
+        if selection.since is not None:
+            parts.append(f"attributes.start_time >= {selection.since}")
+        if selection.until is not None:
+            parts.append(f"attributes.start_time <= {selection.until}")
+        if not selection.runs:
+            yield from self.search_every(experiment_ids, " AND ".join(p for p in parts if p), selection.state)
+            return
+        for chunk in _chunks(selection.runs, IDS_A_SEARCH):
+            ids = ", ".join(f"'{_quotable(run_id)}'" for run_id in chunk)
+            condition = " AND ".join(p for p in (*parts, f"attributes.run_id IN ({ids})") if p)
+            yield from self.search_every(experiment_ids, condition, selection.state)
+
+    def _all_experiments(self) -> Iterator[Experiment]:
+        token = ""
+        while True:
+            body = {"view_type": "ALL", "max_results": 1000, "order_by": ["experiment_id ASC"]}
+            if token:
+                body["page_token"] = token
+            answer = self.client.post(f"{API}/experiments/search", body)
+            yield from (wire.experiment(e) for e in answer.get("experiments", []))
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
+    def _experiments_of(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> list[Experiment]:
+        found = {run.experiment_id for run in self.batch(run_ids, experiments).runs}
+        return [e for e in experiments if e.experiment_id in found]
+
+    def _has_logged_models(self) -> bool:
+        """Whether there are any in the whole workspace: a run's input may lie in another experiment."""
+        if self._logged_models is None:
+            ids = [e.experiment_id for e in self._all_experiments()]
+            self._logged_models = any(
+                self._any_logged_model(chunk) for chunk in _chunks(ids, EXPERIMENTS_A_SEARCH)
+            )
+        return self._logged_models
+
+    def _any_logged_model(self, experiment_ids: Sequence[str]) -> bool:
+        body = {"experiment_ids": list(experiment_ids), "max_results": 1}
+        try:
+            return bool(self.client.post(f"{API}/logged-models/search", body).get("models"))
+        except RequestRefused:
+            return False  # before MLflow 3
+
+    def _model_inputs(self, run_id: str) -> tuple[wire.ModelLink, ...]:
+        return wire.run(self.client.get(f"{API}/runs/get", run_id=run_id)["run"]).model_inputs
+
+
+def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def _quotable(run_id: str) -> str:
+    return run_id.replace("'", "")
+
+

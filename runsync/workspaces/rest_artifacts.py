@@ -1,0 +1,168 @@
+"""Artifact bytes of runs on an MLflow server: through its proxy, or where they lie when that is this machine."""
+
+import ipaddress
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote, unquote, urlsplit
+
+from runsync.errors import RequestRefused
+from runsync.model.paths import unsafe
+from runsync.model.run import ArtifactFile, Run
+from runsync.workspaces.http import CHUNK, Client
+from runsync.workspaces.rest_server import AJAX, API, Server
+
+PROXY = "/api/2.0/mlflow-artifacts/artifacts/"
+SMALL_UPLOAD = 10 * 1024 * 1024
+"""The most bytes that upload-artifact takes, the server's way for runs whose storage it does not proxy."""
+
+Opener = Callable[[], IO[bytes]]
+
+
+class ArtifactStore:
+    """The artifacts of all runs of one server."""
+
+    def __init__(self, client: Client, server: Server) -> None:
+        self._client = client
+        self._server = server
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
+        folder = self._local_folder(run)
+        files = _walk(folder) if folder is not None else self._listed(run.run_id)
+        return tuple(sorted(files, key=lambda file: file.path))
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
+        folder = self._local_folder(run)
+        chunks = _file_chunks(_inside(folder, file.path)) if folder is not None else self._download(run, file.path)
+        received = 0
+        for chunk in chunks:
+            received += len(chunk)
+            yield chunk
+        if received != file.size:
+            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+
+    def write(self, run: Run, path: str, size: int, opener: Opener) -> None:
+        """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold."""
+        folder = self._local_folder(run)
+        if folder is not None:
+            _place(_inside(folder, path), opener)
+        elif run.artifact_uri.startswith("mlflow-artifacts:"):
+            self._upload(_proxied(run.artifact_uri, path), size, opener)
+        else:
+            self._upload_small(run.run_id, path, size, opener)
+
+    def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            asked = {"run_id": run_id, "path": folder} if folder else {"run_id": run_id}
+            for entry in self._client.get(f"{API}/artifacts/list", **asked).get("files", []):
+                path = entry["path"]
+                reason = unsafe(path) or (None if _is_child(path, folder) else "it is not in the folder listed")
+                if reason:
+                    raise RequestRefused(f"the server lists an artifact path “{path}” that is refused: {reason}")
+                if entry.get("is_dir"):
+                    folders.append(path)
+                else:
+                    yield ArtifactFile(path, int(entry.get("file_size", 0)))
+
+    def _download(self, run: Run, path: str) -> Iterator[bytes]:
+        # MLflow 2 drops the connection of the proxy when a name does not fit latin-1 (it stands in a header).
+        if run.artifact_uri.startswith("mlflow-artifacts:") and (path.isascii() or self._server.release >= (3,)):
+            return self._client.download(_proxied(run.artifact_uri, path))
+        return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path})
+
+    def _upload(self, url: str, size: int, opener: Opener) -> None:
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        self._client.send("PUT", url, content=opener if size else b"", headers=headers)
+
+    def _upload_small(self, run_id: str, path: str, size: int, opener: Opener) -> None:
+        if not 0 < size <= SMALL_UPLOAD:
+            raise RequestRefused(
+                f"artifact “{path}” has {size} bytes, and a server that does not serve artifacts takes 1 byte to 10 MiB; "
+                "run the import where the artifact root can be reached, or start the server with --serve-artifacts"
+            )
+        _check_name(path)
+        with opener() as stream:
+            content = stream.read()
+        asked = {"run_uuid": run_id, "path": path}
+        self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
+
+    def _local_folder(self, run: Run) -> Path | None:
+        """The artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
+        parts = urlsplit(run.artifact_uri)
+        if parts.scheme not in ("", "file") or not parts.path.startswith("/") or not _is_loopback(self._client.url):
+            return None
+        folder = Path(unquote(parts.path) if parts.scheme else run.artifact_uri)
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
+
+
+def _is_child(path: str, folder: str) -> bool:
+    return path.rpartition("/")[0] == folder
+
+
+def _proxied(artifact_uri: str, path: str) -> str:
+    _check_name(path)
+    return PROXY + quote(urlsplit(artifact_uri).path.strip("/") + "/" + path)
+
+
+def _check_name(path: str) -> None:
+    """Servers decode paths again and again, and refuse `#`: such a name would arrive as another one, or not at all."""
+    if "#" in path or unquote(path) != path or path.endswith("?"):
+        raise RequestRefused(
+            f"artifact “{path}”: an MLflow server cannot serve a name with “#” or with an escape such as %20; "
+            "give access to the artifact root itself, or rename the file"
+        )
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _inside(folder: Path, path: str) -> Path:
+    """The file below a folder, never outside it, not by a symbolic link either."""
+    place = folder / path
+    if unsafe(path) or not place.resolve().is_relative_to(folder.resolve()):
+        raise RequestRefused(f"artifact “{path}” lies outside its run's folder")
+    return place
+
+
+def _walk(folder: Path) -> Iterator[ArtifactFile]:
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = Path(place) / name
+            path = file.relative_to(folder).as_posix()
+            yield ArtifactFile(path, _inside(folder, path).stat().st_size)
+
+
+def _file_chunks(place: Path) -> Iterator[bytes]:
+    try:
+        with place.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
+
+
+def _place(place: Path, opener: Opener) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".runsync-", delete=False) as temporary:
+        try:
+            with opener() as stream:
+                shutil.copyfileobj(stream, temporary, CHUNK)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+            Path(temporary.name).replace(place)
+        except BaseException:
+            Path(temporary.name).unlink(missing_ok=True)
+            raise

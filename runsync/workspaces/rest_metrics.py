@@ -1,0 +1,176 @@
+"""Metric history over REST, many runs a request where the server has an endpoint for that.
+
+`get-history-bulk` gives one key of up to 100 runs, and cuts at 25,000 rows without saying so. So requests are sized
+by the latest step (a run seldom has more points than steps), a cut is noticed by its row count and read again in
+halves, and what is long by itself is streamed page by page with `get-history`, whose pages end with a token.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from runsync.errors import RequestRefused
+from runsync.model.run import Batch, LatestMetric, Run
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest_server import AJAX, API
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BULK_RUNS = 100
+BULK_ROWS = 25_000
+PAGE = 25_000
+"""Points of one get-history page. Always sent: without it MLflow 3.1 to 3.13 give an empty page."""
+IN_MEMORY = 2_000_000
+"""Points of one batch that may be held; what comes on top is read again when it is asked for."""
+
+
+class MetricReader:
+    """Reads histories from one server; remembers when that has no bulk endpoint."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._bulk = True
+
+    @contextmanager
+    def open(self, batch: Batch, pool: Executor) -> Iterator["RestHistories"]:
+        """The histories of a batch: short ones are read now, side by side; long ones when they are asked for."""
+        yield RestHistories(self, batch, self._gather(batch, pool))
+
+    def pages(self, run_id: str, key: str) -> Iterator["pa.RecordBatch"]:
+        """One key of one run, page by page."""
+        from runsync.model.points import points_of_key
+
+        token = ""
+        while True:
+            asked = {"run_id": run_id, "metric_key": key, "max_results": PAGE}
+            if token:
+                asked["page_token"] = token
+            answer = self._client.get(f"{API}/metrics/get-history", **asked)
+            rows = answer.get("metrics", [])
+            if rows:
+                yield points_of_key(key, *_columns(rows))
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
+    def _gather(self, batch: Batch, pool: Executor) -> "dict[tuple[str, str], pa.RecordBatch]":
+        found: dict[tuple[str, str], pa.RecordBatch] = {}
+        if not self._bulk:
+            return found
+        held = 0
+        waiting: set[Future[_Answer]] = {pool.submit(self._ask, request) for request in _requests(batch.runs)}
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                answer = future.result()
+                waiting |= {pool.submit(self._ask, request) for request in answer.again if held < IN_MEMORY}
+                held += answer.rows
+                if held <= IN_MEMORY:
+                    found.update(answer.found)
+        return found
+
+    def _ask(self, request: "_Request") -> "_Answer":
+        if not self._bulk:
+            return _Answer({}, 0, ())
+        asked = {"run_id": request.runs, "metric_key": request.key, "max_results": BULK_ROWS}
+        try:
+            rows = self._client.get(f"{AJAX}/metrics/get-history-bulk", **asked).get("metrics", [])
+        except RequestRefused as error:
+            if error.status >= 500 or not error.status:
+                raise
+            self._bulk = False
+            return _Answer({}, 0, ())
+        if len(rows) >= BULK_ROWS:
+            middle = len(request.runs) // 2
+            halves = (request.runs[:middle], request.runs[middle:]) if middle else ()
+            return _Answer({}, 0, tuple(_Request(request.key, half) for half in halves))
+        return _Answer(_by_run(request, rows), len(rows), ())
+
+
+class RestHistories:
+    """`Histories` of one batch, partly in memory."""
+
+    def __init__(
+        self, reader: MetricReader, batch: Batch, held: "Mapping[tuple[str, str], pa.RecordBatch]"
+    ) -> None:
+        self._reader = reader
+        self._keys = {run.run_id: sorted(metric.key for metric in run.latest_metrics) for run in batch.runs}
+        self._held = held
+
+    def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
+        """The whole history of one run, key by key."""
+        for key in self._keys[run_id]:
+            held = self._held.get((run_id, key))
+            rows = 0
+            for points in [held] if held else self._reader.pages(run_id, key):
+                rows += len(points)
+                yield points
+            if not rows:
+                # MLflow answers an empty page, not an error, for a run that is no longer there.
+                raise RequestRefused(f"metric “{key}” has a latest value and no history: was the run purged meanwhile?")
+
+
+class _Request:
+    __slots__ = ("key", "runs")
+
+    def __init__(self, key: str, runs: Sequence[str]) -> None:
+        self.key = key
+        self.runs = runs
+
+
+class _Answer:
+    __slots__ = ("again", "found", "rows")
+
+    def __init__(
+        self, found: "dict[tuple[str, str], pa.RecordBatch]", rows: int, again: tuple[_Request, ...]
+    ) -> None:
+        self.found = found
+        self.rows = rows
+        self.again = again
+
+
+def _requests(runs: Sequence[Run]) -> Iterator[_Request]:
+    """One key and as many runs as the server will answer for in whole."""
+    by_key: dict[str, list[tuple[str, int]]] = {}
+    for run in runs:
+        for metric in run.latest_metrics:
+            by_key.setdefault(metric.key, []).append((run.run_id, _likely_points(metric)))
+    for key, members in by_key.items():
+        chunk: list[str] = []
+        rows = 0
+        for run_id, points in members:
+            if points >= BULK_ROWS:
+                continue  # streamed
+            if chunk and (len(chunk) == BULK_RUNS or rows + points >= BULK_ROWS):
+                yield _Request(key, chunk)
+                chunk, rows = [], 0
+            chunk.append(run_id)
+            rows += points
+        if chunk:
+            yield _Request(key, chunk)
+
+
+def _likely_points(metric: LatestMetric) -> int:
+    return max(1, metric.step + 1)
+
+
+def _by_run(request: _Request, rows: list[dict[str, Any]]) -> "dict[tuple[str, str], pa.RecordBatch]":
+    """The rows of a bulk answer cut by run."""
+    from runsync.model.points import points_of_key
+
+    of_run: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in request.runs}
+    for row in rows:
+        of_run[row["run_id"]].append(row)
+    return {
+        (run_id, request.key): points_of_key(request.key, *_columns(part)) for run_id, part in of_run.items() if part
+    }
+
+
+def _columns(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], list[float]]:
+    return (
+        [int(row.get("step", 0)) for row in rows],
+        [int(row.get("timestamp", 0)) for row in rows],
+        [float(row.get("value", 0.0)) for row in rows],
+    )

@@ -1,0 +1,76 @@
+"""What kind of MLflow server answers at an address, and what it can do."""
+
+import os
+from dataclasses import dataclass
+
+from runsync.errors import AccessDenied, RequestRefused, WorkspaceError, WorkspaceUnreachable
+from runsync.workspaces.address import Address
+from runsync.workspaces.http import Client
+
+API = "/api/2.0/mlflow"
+API3 = "/api/3.0/mlflow"
+AJAX = "/ajax-api/2.0/mlflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An MLflow tracking server that answered. `version` is "" where it is not told; `workspace` where it has none."""
+
+    version: str
+    workspace: str
+    has_workspaces: bool
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The version for comparing; servers that do not tell count as new."""
+        numbers = [int(part) for part in self.version.split(".") if part.isdigit()]
+        return tuple(numbers) or (99,)
+
+
+def meet(client: Client, address: Address) -> Server:
+    """Asks who is there, and whether we may come in; sets the client's workspace header.
+
+    Raises WorkspaceUnreachable, AccessDenied, or WorkspaceError for a workspace that is not there.
+    """
+    info = _optional(client, f"{API3}/server-info")
+    has_workspaces = bool(info.get("workspaces_enabled"))
+    asked = address.workspace
+    if asked and not has_workspaces:
+        raise WorkspaceError(f"{address.url} has no workspaces: leave out ?workspace={asked}")
+    workspace = asked or (os.environ.get("MLFLOW_WORKSPACE", "") if has_workspaces else "")
+    if workspace:
+        # Only ever to a server that has the feature: others answer 500 FEATURE_DISABLED.
+        client.set_header("X-MLFLOW-WORKSPACE", workspace)
+    try:
+        client.post(f"{API}/experiments/search", {"max_results": 1})
+    except AccessDenied as error:
+        raise AccessDenied(
+            f"{address.printable} refuses us (HTTP {error.status}): check MLFLOW_TRACKING_USERNAME and _PASSWORD, "
+            "or _TOKEN, or the workspace's section of runsync.toml",
+            error.status,
+            error.code,
+        ) from None
+    except RequestRefused as error:
+        if workspace and error.code:
+            raise WorkspaceError(f"{address.printable}: {error}") from None
+        raise WorkspaceUnreachable(f"{address.url} answers, but not as an MLflow server ({error})") from None
+    return Server(_version(client), workspace, has_workspaces)
+
+
+def _optional(client: Client, path: str) -> dict[str, object]:
+    try:
+        return client.get(path)
+    except RequestRefused:
+        return {}
+    except WorkspaceUnreachable as error:
+        if "not MLflow's API" in str(error):
+            return {}
+        raise
+
+
+def _version(client: Client) -> str:
+    try:
+        text = client.send("GET", "/version").text.strip()
+    except (RequestRefused, WorkspaceUnreachable):
+        return ""
+    return text if text[:1].isdigit() and len(text) < 30 else ""
