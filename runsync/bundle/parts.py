@@ -1,6 +1,7 @@
 """Parts: files of documents (JSON Lines, gzip) and of metric history (Parquet), each named by its own hash."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,11 +20,24 @@ if TYPE_CHECKING:
 ROWS_A_GROUP = 1 << 17
 
 
+class _Sink(io.RawIOBase):
+    """A file being written, as libraries expect one. Closing it neither keeps nor discards it."""
+
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._incoming.write(bytes(data))
+
+
 def write_documents(store: Store, kind: str, suffix: str, documents: Iterable[dict[str, Any]]) -> tuple[str, int]:
     """Writes documents, one a line, each valid; gives the part's name and bytes. The same documents: the same name."""
     incoming = store.incoming()
     try:
-        with gzip.GzipFile(filename="", mode="wb", fileobj=incoming, mtime=0) as packed:  # type: ignore[arg-type]
+        with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
             for number, document in enumerate(documents, 1):
                 schemas.check(kind, document, f"line {number} of a new part")
                 packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
@@ -66,7 +80,7 @@ class MetricsWriter:
         self._schema = pa.schema([pa.field("run_id", pa.dictionary(pa.int32(), pa.string()), nullable=False), *POINTS])
         named = ["run_id", "key", "model_id", "dataset_name", "dataset_digest"]
         self._file = pq.ParquetWriter(
-            incoming,
+            _Sink(incoming),
             self._schema,
             compression="zstd",
             use_dictionary=named,

@@ -92,7 +92,11 @@ class Snapshot:
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """What the export left behind already."""
-        return list(self.manifest.not_carried)
+        missing = self.manifest.problems + self.manifest.failed
+        if not missing:
+            return list(self.manifest.not_carried)
+        why = "the export could not read them; runsync inspect lists them"
+        return [*self.manifest.not_carried, NotCarried("runs or pieces of runs", len(missing), why)]
 
     def _runs_of_part(self, index: int) -> Iterator[StoredRun]:
         part = self.manifest.parts[index]

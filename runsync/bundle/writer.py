@@ -61,6 +61,14 @@ class SnapshotWriter:
             self._learn(name, size)
         return [Outcome("experiment", e.experiment_id, e.name, CREATE) for e in experiments]
 
+    def prepare(self) -> list[Outcome]:
+        """Nothing is written before the first part."""
+        return [Outcome("experiment", e.experiment_id, e.name, CREATE) for e in self._experiments]
+
+    def cannot_keep(self) -> list[NotCarried]:
+        """A bundle keeps all that it is given."""
+        return []
+
     def plan(self, batch: Batch) -> list[Step]:
         """A run that is stored with the same fingerprint is not read again, unless it is still running."""
         return [Step(run.run_id, self._action(run)) for run in batch.runs]

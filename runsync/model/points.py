@@ -4,11 +4,14 @@ A history is an iterator of record batches of `POINTS`: first by key, then in th
 (MLflow's is timestamp, step, value). Values NaN and ±Inf are carried as they are.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from runsync.model import numbers
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
@@ -61,15 +64,11 @@ def distinct(points: pa.Table) -> pa.Table:
     SQL stores hold an exact duplicate once, clamp the infinities and know no negative zero; so do these columns
     (key, timestamp, step, bits of the value).
     """
-    value = points["value"].combine_chunks()
-    value = pc.if_else(pc.is_nan(value), pa.scalar(float("nan")), value)
+    value = _flat(points["value"])
+    value = pc.if_else(pc.is_nan(value), pa.scalar(math.nan), value)
     value = pc.if_else(pc.equal(value, 0.0), pa.scalar(0.0), value)
-    value = pc.max_element_wise(
-        pc.min_element_wise(value, SERVER_INFINITY, skip_nulls=False), -SERVER_INFINITY, skip_nulls=False
-    )
-    value = pc.if_else(pc.is_nan(points["value"].combine_chunks()), pa.scalar(float("nan")), value)
-    if isinstance(value, pa.ChunkedArray):
-        value = value.combine_chunks()
+    value = pc.if_else(pc.equal(value, math.inf), pa.scalar(SERVER_INFINITY), value)
+    value = pc.if_else(pc.equal(value, -math.inf), pa.scalar(-SERVER_INFINITY), value)
     plain = pa.table(
         {
             "key": points["key"].cast(pa.string()),
@@ -86,19 +85,20 @@ def missing(wanted: pa.Table, present: pa.Table) -> pa.Table:
     return wanted.join(present, list(_IDENTITY), join_type="left anti", use_threads=False)
 
 
-def from_distinct(points: pa.Table) -> pa.Table:
+def from_distinct(points: pa.Table) -> list[pa.RecordBatch]:
     """Columns (key, timestamp, step, value) of what `distinct` or `missing` gave, in key and time order."""
-    points = points.sort_by([(name, "ascending") for name in ("key", "timestamp", "step")])
-    value = points["bits"].combine_chunks()
-    if isinstance(value, pa.ChunkedArray):
-        value = value.chunk(0) if value.num_chunks else pa.array([], pa.int64())
-    return points.drop_columns(["bits"]).append_column("value", value.view(pa.float64()))
+    ordered = points.sort_by([(name, "ascending") for name in ("key", "timestamp", "step")])
+    value = _flat(ordered["bits"]).view(pa.float64())
+    return ordered.drop_columns(["bits"]).append_column("value", value).to_batches()
 
 
-def log_batch_rows(table: pa.Table | pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """Points as MLflow's log-batch takes them, one dictionary a point, for one request's worth at a time."""
-    from runsync.model import numbers
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, also when it has none."""
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
-    columns = (table["key"], table["value"], table["timestamp"], table["step"])
+
+def log_batch_rows(points: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """Points as MLflow's log-batch takes them, one dictionary a point: for one request's worth at a time."""
+    columns = (points["key"], points["value"], points["timestamp"], points["step"])
     for key, value, timestamp, step in zip(*(column.to_pylist() for column in columns), strict=True):
         yield {"key": key, "value": numbers.to_json(value), "timestamp": timestamp, "step": step}

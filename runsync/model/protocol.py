@@ -116,14 +116,17 @@ class Outcome:
 
 
 class Target(Protocol):
-    """Takes what a source yields. Methods other than `begin` and `finish` may be called from several threads."""
+    """Takes what a source yields. `plan` and `put` may be called from several threads."""
 
     @property
     def place(self) -> Place:
         """What this target is."""
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
-        """Looks at what is there already and says what will be done with each experiment; writes nothing yet."""
+        """Looks at what is there already and says what is to be done with each experiment; writes nothing."""
+
+    def prepare(self) -> list[Outcome]:
+        """Makes ready to take runs (experiments are made), and says what was done with each experiment."""
 
     def plan(self, batch: Batch) -> list[Step]:
         """What is to be done with each run of a batch, in its order; reads, but writes nothing."""
@@ -131,7 +134,13 @@ class Target(Protocol):
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: "Progress"
     ) -> list[Outcome]:
-        """Does it. One run's failure is an outcome; only what stops everything (no answer, disk full) is raised."""
+        """Does it. One run's failure is an outcome; only what stops everything (no answer, disk full) is raised.
+
+        A run without an outcome gets it from `finish`.
+        """
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Does what can only be done once all runs are in, and marks the whole as finished."""
+
+    def cannot_keep(self) -> list[NotCarried]:
+        """What of the things planned or put this kind of target has no place for."""

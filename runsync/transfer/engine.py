@@ -26,14 +26,17 @@ def transfer(
     begun = time.monotonic()
     try:
         experiments = source.experiments(selection)
-        report.add(target.begin(source, selection, experiments))
+        planned = target.begin(source, selection, experiments)
         report.not_carried += source.left_behind(experiments)
         if report.dry_run:
+            report.add(planned)
             for batch in source.batches(experiments, selection):
                 report.add(_planned(batch, target.plan(batch)))
         else:
+            report.add(target.prepare())
             _carry(report, source, target, experiments, selection, workers, progress)
             report.add(target.finish(report.not_carried))
+        report.not_carried += target.cannot_keep()
     except KeyboardInterrupt:
         report.stop(Interrupted("stopped from outside; run it again to go on"))
     except RunsyncError as error:

@@ -137,7 +137,7 @@ class Client:
         self._stopped.set()
         self._session.close()
 
-    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+    def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
         """The JSON object that a GET answers with."""
         return _json(self.send("GET", path, parameters=parameters), path)
 

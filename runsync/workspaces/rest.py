@@ -53,7 +53,7 @@ class RestWorkspace:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
         for chunk in _chunks([e.experiment_id for e in experiments], EXPERIMENTS_A_SEARCH):
             waiting: list[Run] = []
-            for run in self._search_all(chunk, selection):
+            for run in self.runs_of(chunk, selection):
                 waiting.append(run)
                 if len(waiting) == BATCH:
                     yield Batch(tuple(waiting))
@@ -66,7 +66,7 @@ class RestWorkspace:
         ids = [e.experiment_id for e in experiments]
         runs: list[Run] = []
         for chunk in _chunks(run_ids, IDS_A_SEARCH):
-            runs += self._search_all(ids, Selection(runs=tuple(chunk)))
+            runs += self.runs_of(ids, Selection(runs=tuple(chunk)))
         return Batch(tuple(runs))
 
     def histories(self, batch: Batch, pool: Executor) -> AbstractContextManager[Histories]:
@@ -131,7 +131,8 @@ class RestWorkspace:
             else:
                 seen.update(run.run_id for run in fresh)
 
-    def _search_all(self, experiment_ids: Sequence[str], selection: Selection) -> Iterator[Run]:
+    def runs_of(self, experiment_ids: Sequence[str], selection: Selection) -> Iterator[Run]:
+        """The runs of these experiments that a selection means, oldest first (by id: each id's chunk apart)."""
         parts = [selection.filter]
         if selection.since is not None:
             parts.append(f"attributes.start_time >= {selection.since}")

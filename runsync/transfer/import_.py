@@ -1,0 +1,69 @@
+"""import: a snapshot of a bundle into a workspace."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+
+from runsync.bundle import schemas
+from runsync.bundle.bundle import open_bundle
+from runsync.bundle.snapshot import open_snapshot
+from runsync.model.progress import Progress, Silent
+from runsync.model.selection import Selection
+from runsync.transfer.engine import transfer
+from runsync.transfer.places import WORKERS, open_workspace
+from runsync.transfer.report import TransferReport
+from runsync.workspaces.rest_experiments import Naming
+from runsync.workspaces.rest_target import ImportOptions, RestTarget
+
+
+def import_(
+    bundle: str | Path,
+    target: str,
+    *,
+    selection: Selection | None = None,
+    rename: Mapping[str, str] | None = None,
+    prefix: str = "",
+    artifacts: bool = True,
+    verify_artifacts: bool = False,
+    restore_deleted: bool = False,
+    workers: int = WORKERS,
+    dry_run: bool = False,
+    id_map: str | Path | None = None,
+    config: str | None = None,
+    progress: Progress | None = None,
+) -> TransferReport:
+    """Replays the newest snapshot of a bundle into a workspace. Running it again writes only what is missing.
+
+    `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
+    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. `id_map`
+    names a file for the map from old to new ids, which is in the report too.
+
+    Raises RunsyncError (see `errors`) for what fails before anything is written.
+    """
+    snapshot = open_snapshot(open_bundle(bundle))
+    workspace = open_workspace(target, config=config, workers=workers)
+    options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
+    sink = RestTarget(workspace, options)
+    report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
+    try:
+        transfer(report, snapshot, sink, selection or Selection(), workers, progress or Silent())
+    finally:
+        workspace.close()
+    report.requests = workspace.client.requests
+    if id_map is not None and not dry_run:
+        _write_id_map(Path(id_map), report)
+    return report
+
+
+def _write_id_map(place: Path, report: TransferReport) -> None:
+    told = report.to_document()
+    document = {
+        "format": "runsync-id-map",
+        "version": 1,
+        "source": told["source"],
+        "target": told["target"],
+        **report.id_map,
+    }
+    schemas.check("id-map", document, str(place))
+    place.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -1,0 +1,27 @@
+"""Making a thing exactly once, over a wire that may lose the answer."""
+
+import time
+from collections.abc import Callable
+
+from runsync.errors import RequestRefused, WorkspaceUnreachable
+from runsync.workspaces.http import RETRIED, Client
+
+
+def create_once(client: Client, create: Callable[[], str], find: Callable[[], str | None]) -> str:
+    """The id that `create` answers with. When no answer comes, `find` looks whether it was made before it is tried again.
+
+    `create` must not retry by itself. Raises what `create` raises when the server refuses for good.
+    """
+    failures = 0
+    while True:
+        try:
+            return create()
+        except (RequestRefused, WorkspaceUnreachable) as error:
+            failures += 1
+            time.sleep(client.patience.delay(failures))
+            found = find()  # raises when the server is gone for good
+            if found is not None:
+                return found
+            refused = isinstance(error, RequestRefused) and error.status not in (0, *RETRIED)
+            if refused or failures >= client.patience.tries:
+                raise

@@ -1,0 +1,308 @@
+"""Writing one run into a target server: its record, its history, its artifacts, and at last the mark that it is whole."""
+
+import hashlib
+import io
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import DELETED
+from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals, renamed
+from runsync.model.protocol import Source
+from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
+from runsync.workspaces import wire
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest_artifacts import ArtifactStore
+from runsync.workspaces.rest_create import create_once
+from runsync.workspaces.rest_server import API
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LONGEST_PARAM = 6000
+LONGEST_TAG = 8000
+"""Characters. Servers cut longer values short and answer 200 (MLFLOW_TRUNCATE_LONG_VALUES); so they are not sent."""
+LONGEST_BODY = 900_000
+"""Bytes of one log-batch; the documented limit is 1 MB."""
+BATCH_TOTAL = 1000
+BATCH_PARAMS = 100
+BATCH_TAGS = 100
+REWRITTEN = "MLmodel"
+LONGEST_REWRITTEN = 1 << 20
+
+
+@dataclass(slots=True)
+class Copy:
+    """A run on its way into the target. `present` is what is there of it already (None: just made)."""
+
+    run: Run
+    experiment_id: str
+    target_id: str
+    mark: str
+    present: Run | None = None
+    points: int = 0
+    artifacts: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    error: str = ""
+    artifact_uri: str = ""
+    is_whole: bool = False
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether an earlier import finished it."""
+        return self.present is not None and COMPLETE in self.present.tags
+
+    @property
+    def has_same_contents(self) -> bool:
+        """Whether an earlier import brought these very points and artifacts, so that only its record can differ."""
+        if self.present is None or not self.is_marked:
+            return False
+        return self.present.tags[COMPLETE].partition(":")[2] == self.mark.partition(":")[2] != ""
+
+    def miss(self, kind: str, name: str, reason: object) -> None:
+        """Notes a piece that does not arrive."""
+        self.problems.append(Problem(kind, name, str(reason)))
+
+
+class RunWriter:
+    """Writes runs into one server."""
+
+    def __init__(self, client: Client, artifacts: ArtifactStore, session: str) -> None:
+        self._client = client
+        self._artifacts = artifacts
+        self._session = session
+
+    def create(self, run: Run, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
+        """Makes the run with all its tags in one request; gives its id and artifact root.
+
+        The tag that names its origin is part of the request, so a run whose answer was lost is found by it.
+        """
+        marked = {**tags, **originals(run), SESSION: self._session}
+        if run.name:
+            marked["mlflow.runName"] = run.name
+        body = {
+            "experiment_id": experiment_id,
+            "user_id": run.user_id,
+            "start_time": run.start_time or 0,
+            "run_name": run.name,
+            "tags": wire.entries(marked),
+        }
+        made: dict[str, str] = {}
+
+        def create() -> str:
+            info = self._client.post(f"{API}/runs/create", body, retry=False)["run"]["info"]
+            made[info["run_id"]] = info.get("artifact_uri", "")
+            return str(info["run_id"])
+
+        def find() -> str | None:
+            condition = f"tags.`{ORIGIN}` = '{origin_of(run)}' AND tags.`{SESSION}` = '{self._session}'"
+            search = {"experiment_ids": [experiment_id], "filter": condition, "run_view_type": "ALL"}
+            found = [wire.run(r) for r in self._client.post(f"{API}/runs/search", search).get("runs", [])]
+            made.update((r.run_id, r.artifact_uri) for r in found)
+            return found[0].run_id if found else None
+
+        run_id = create_once(self._client, create, find)
+        return run_id, made[run_id]
+
+    def restore(self, copy: Copy) -> None:
+        """Makes a deleted run writable; `finish` deletes it again."""
+        if copy.present is not None and copy.present.lifecycle_stage == DELETED:
+            self._client.post(f"{API}/runs/restore", {"run_id": copy.target_id})
+
+    def log(self, copy: Copy, tags: Mapping[str, str], history: "Iterable[pa.RecordBatch]") -> None:
+        """Params, tags and points that are not there yet, in as few requests as the limits allow."""
+        params = self._missing_params(copy)
+        tags = {key: value for key, value in tags.items() if not self._too_long(copy, "tag", key, value, LONGEST_TAG)}
+        for body in _bodies(copy, params, tags, history):
+            self._client.post(f"{API}/runs/log-batch", {"run_id": copy.target_id, **body})
+
+    def log_inputs(self, copy: Copy) -> None:
+        """Dataset inputs; the server knows those it has."""
+        there = {(d.name, d.digest) for d in copy.present.dataset_inputs} if copy.present else set()
+        datasets = [d for d in copy.run.dataset_inputs if (d.name, d.digest) not in there]
+        if datasets:
+            body = {"run_id": copy.target_id, "datasets": [wire.dataset(d) for d in datasets]}
+            self._client.post(f"{API}/runs/log-inputs", body)
+
+    def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> int:
+        """Puts one file there; gives its bytes. With `check_bytes` it is read back and its hash compared."""
+        at = _as_target(copy)
+        size, opener = file.size, lambda: _Stream(source.read_artifact(copy.run, file), file.size)
+        if _is_rewritten(file):
+            content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
+            size, opener = len(content), lambda: io.BytesIO(content)
+        self._artifacts.write(at, file.path, size, opener)
+        if check_bytes:
+            self._compare_bytes(at, file.path, size, opener)
+        return size
+
+    def listed(self, copy: Copy) -> dict[str, int]:
+        """Path and size of the artifacts that the target has of the run."""
+        return {file.path: file.size for file in self._artifacts.list(_as_target(copy))}
+
+    def expected_size(self, copy: Copy, file: ArtifactFile, source: Source) -> int:
+        """Bytes that the file has in the target."""
+        if not _is_rewritten(file) or len(copy.run.run_id) == len(copy.target_id):
+            return file.size
+        content = b"".join(source.read_artifact(copy.run, file))
+        return len(rewritten(content, copy.run.run_id, copy.target_id))
+
+    def finish(self, copy: Copy) -> None:
+        """Status, end time and name; then the mark that the copy is whole; at last the lifecycle stage."""
+        run, present = copy.run, copy.present
+        body: dict[str, Any] = {"run_id": copy.target_id, "status": run.status}
+        if run.end_time is not None:
+            body["end_time"] = run.end_time
+        if run.name:
+            body["run_name"] = run.name
+        fresh = present is None and run.status == RUNNING and run.end_time is None
+        same = present is not None and (present.status, present.end_time, present.name) == (
+            run.status,
+            run.end_time,
+            run.name or present.name,
+        )
+        if not fresh and not same:
+            self._client.post(f"{API}/runs/update", body)
+        if not copy.problems and (present is None or present.tags.get(COMPLETE) != copy.mark):
+            self.set_tag(copy.target_id, COMPLETE, copy.mark)
+        if run.lifecycle_stage == DELETED:
+            self._client.post(f"{API}/runs/delete", {"run_id": copy.target_id})
+
+    def set_tag(self, run_id: str, key: str, value: str) -> None:
+        """Sets one tag."""
+        self._client.post(f"{API}/runs/set-tag", {"run_id": run_id, "key": key, "value": value})
+
+    def discard(self, run_id: str, instead: str) -> None:
+        """Takes back a run that another import made at the same time: it no longer counts as a copy, and is deleted."""
+        self.set_tag(run_id, "runsync.duplicate_of", instead)
+        self._client.post(f"{API}/runs/delete-tag", {"run_id": run_id, "key": ORIGIN})
+        self._client.post(f"{API}/runs/delete", {"run_id": run_id})
+
+    def _missing_params(self, copy: Copy) -> dict[str, str]:
+        there = copy.present.params if copy.present else {}
+        missing = {}
+        for key, value in copy.run.params.items():
+            if self._too_long(copy, "param", key, value, LONGEST_PARAM) or there.get(key) == value:
+                continue
+            if key in there:
+                copy.miss("param", key, "it has another value in the target, and MLflow does not let params change")
+            else:
+                missing[key] = value
+        return missing
+
+    def _too_long(self, copy: Copy, kind: str, key: str, value: str, longest: int) -> bool:
+        if len(value) <= longest:
+            return False
+        copy.miss(kind, key, f"it has {len(value)} characters, and the target takes {longest}")
+        return True
+
+    def _compare_bytes(self, at: Run, path: str, size: int, opener: Any) -> None:
+        sent, there = hashlib.sha256(), hashlib.sha256()
+        with opener() as stream:
+            while chunk := stream.read(1 << 20):
+                sent.update(chunk)
+        for chunk in self._artifacts.read(at, ArtifactFile(path, size)):
+            there.update(chunk)
+        if sent.digest() != there.digest():
+            raise RequestRefused(f"artifact “{path}” reads back with other bytes than were sent")
+
+
+def target_tags(copy_run: Run, target_id: str, resolve: Any) -> dict[str, str]:
+    """The tags the copy is to have, runsync's own apart."""
+    tags = renamed(copy_run, target_id, resolve)
+    if copy_run.name:
+        tags["mlflow.runName"] = copy_run.name
+    return tags
+
+
+def rewritten(content: bytes, old_id: str, new_id: str) -> bytes:
+    """An MLmodel file that names the run by its new id."""
+    return content.replace(old_id.encode(), new_id.encode())
+
+
+def _is_rewritten(file: ArtifactFile) -> bool:
+    return file.path.rsplit("/", 1)[-1] == REWRITTEN and file.size <= LONGEST_REWRITTEN
+
+
+def _as_target(copy: Copy) -> Run:
+    return Run(copy.target_id, copy.experiment_id, artifact_uri=copy.artifact_uri)
+
+
+class _Stream:
+    """Chunks as a file of known length, for an upload that never holds it whole.
+
+    No io base class: requests would ask it for its position, and send it chunked when it has none.
+    """
+
+    def __init__(self, chunks: Generator[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._left = b""
+        self._size = size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __enter__(self) -> "_Stream":
+        return self
+
+    def __exit__(self, *of: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._chunks.close()
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._left = chunk
+        piece = self._left if size < 0 else self._left[:size]
+        self._left = self._left[len(piece) :]
+        return piece
+
+
+def _bodies(
+    copy: Copy, params: Mapping[str, str], tags: Mapping[str, str], history: "Iterable[pa.RecordBatch]"
+) -> Iterator[dict[str, list[dict[str, Any]]]]:
+    """log-batch bodies: params first, filled up with tags and points to the limits."""
+    from runsync.model.points import log_batch_rows
+
+    waiting_params, waiting_tags = wire.entries(params), wire.entries(tags)
+    rows: list[dict[str, Any]] = []
+
+    def full() -> Iterator[dict[str, list[dict[str, Any]]]]:
+        nonlocal waiting_params, waiting_tags, rows
+        some_params = _within(waiting_params[:BATCH_PARAMS], LONGEST_BODY // 2)
+        some_tags = _within(waiting_tags[:BATCH_TAGS], LONGEST_BODY // 3)
+        room = BATCH_TOTAL - len(some_params) - len(some_tags)
+        some_rows = rows[:room]
+        waiting_params, waiting_tags = waiting_params[len(some_params) :], waiting_tags[len(some_tags) :]
+        rows = rows[room:]
+        copy.points += len(some_rows)
+        yield {"params": list(some_params), "tags": list(some_tags), "metrics": some_rows}
+
+    for points in history:
+        for start in range(0, len(points), BATCH_TOTAL):
+            rows += log_batch_rows(points.slice(start, BATCH_TOTAL))
+            while len(rows) >= BATCH_TOTAL:
+                yield from full()
+    while rows or waiting_params or waiting_tags:
+        yield from full()
+
+
+def _within(entries: Sequence[dict[str, str]], most_bytes: int) -> Sequence[dict[str, str]]:
+    """As many of the entries as fit, one at least."""
+    taken = 0
+    for number, entry in enumerate(entries):
+        taken += len(orjson.dumps(entry))
+        if taken > most_bytes and number:
+            return entries[:number]
+    return entries

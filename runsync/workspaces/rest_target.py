@@ -1,0 +1,374 @@
+"""An MLflow tracking server as a target.
+
+Identity: a copy carries the id its run was born with (`runsync.source.run_id`), set in the very request that makes it.
+So what is there already is found by a few searches, and nothing is made twice. A copy is whole once it carries
+`runsync.complete`, which is written after all its points and artifacts are in.
+
+Two imports at once into one target: each looks for twins after it has made its runs, and again before it marks them
+whole. Of two twins the one already whole stays, else the one of the smaller id; the other import takes back its own
+and fills up the one that stays. What remains is a window of one request between that last look and the mark.
+"""
+
+import hashlib
+import math
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from threading import Lock
+
+import orjson
+
+from runsync.errors import BundleDamaged, RequestRefused
+from runsync.model.experiment import Experiment
+from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, PARENT, fingerprint, origin_of
+from runsync.model.points import SERVER_INFINITY, as_table, distinct, from_distinct, missing
+from runsync.model.progress import Progress
+from runsync.model.protocol import (
+    CREATE,
+    FAILED,
+    UNCHANGED,
+    UPDATE,
+    Histories,
+    NotCarried,
+    Outcome,
+    Source,
+    Step,
+)
+from runsync.model.run import Batch, Contents, Run
+from runsync.model.selection import Selection
+from runsync.workspaces.rest import RestWorkspace
+from runsync.workspaces.rest_carry import ArtifactCarrier
+from runsync.workspaces.rest_experiments import ExperimentMap, Naming
+from runsync.workspaces.rest_runs import LONGEST_PARAM, Copy, RunWriter, target_tags
+
+OF_COPIES = f"tags.`{ORIGIN}` LIKE '%'"
+ITEM_ERRORS = (RequestRefused, BundleDamaged)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How runs are put into a target."""
+
+    naming: Naming = field(default_factory=Naming)
+    artifacts: bool = True
+    verify_artifacts: bool = False
+    restore_deleted: bool = False
+
+
+class RestTarget:
+    """One import into one server."""
+
+    def __init__(self, workspace: RestWorkspace, options: ImportOptions) -> None:
+        self.place = workspace.place
+        self._workspace = workspace
+        self._options = options
+        self._session = secrets.token_hex(8)
+        self._experiments = ExperimentMap(workspace.client, options.naming, options.restore_deleted)
+        self._writer = RunWriter(workspace.client, workspace.artifact_store, self._session)
+        self._there: dict[tuple[str, str], _There] = {}
+        self._new_ids: dict[str, str] = {}
+        self._waiting: list[Copy] = []
+        self._unlinked: list[Copy] = []
+        self._lost: Counter[str] = Counter()
+        self._orphans: list[str] = []
+        self._lock = Lock()
+
+    def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
+        """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
+        existing = self._workspace.experiments(Selection())
+        outcomes = self._experiments.begin(experiments, existing)
+        ids = self._experiments.existing_ids()
+        self._lost.update({"experiment ids, creation and update times": len(experiments)})
+        if ids:
+            for run in self._workspace.search_every(ids, OF_COPIES):
+                self._remember(run)
+        return outcomes
+
+    def prepare(self) -> list[Outcome]:
+        """Makes the experiments."""
+        return self._experiments.prepare()
+
+    def plan(self, batch: Batch) -> list[Step]:
+        """Compares each run with what is there of it."""
+        self._look_for_natives(batch.runs)
+        self._lost.update(
+            {
+                "run ids, creation and deletion times, artifact URIs": len(batch.runs),
+                "links to logged models": sum(len(r.model_inputs) + len(r.model_outputs) for r in batch.runs),
+            }
+        )
+        return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
+
+    def put(
+        self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        """Makes what is missing, fills it, looks for twins, and marks what is whole."""
+        by_id = {run.run_id: run for run in batch.runs}
+        outcomes = [_settled(by_id[step.run_id], step) for step in steps if step.action in (UNCHANGED, FAILED)]
+        progress.advance(runs=len(outcomes))
+        todo = [step for step in steps if step.action in (CREATE, UPDATE)]
+        if not todo:
+            return outcomes
+        present = self._present(todo)
+        copies = [self._copy(by_id[step.run_id], batch.contents.get(step.run_id), step, present) for step in todo]
+        _each(pool, self._make, [copy for copy in copies if not copy.target_id])
+        self._settle_twins(copies)
+        self._fill(copies, batch, source, pool, progress)
+        moved = self._settle_twins(copies)
+        self._fill(moved, batch, source, pool, progress)
+        done = [copy for copy in copies if copy.error or self._is_linked(copy)]
+        _each(pool, self._writer.finish, [copy for copy in done if not copy.is_whole])
+        progress.advance(runs=len(copies))
+        return outcomes + [_outcome(copy) for copy in done]
+
+    def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
+        """Links children to parents that came after them, and deletes experiments that were deleted at the source."""
+        outcomes = []
+        for copy in self._waiting:
+            try:
+                self._link(copy)
+                self._writer.finish(copy)
+            except ITEM_ERRORS as error:
+                copy.error = str(error)
+            outcomes.append(_outcome(copy))
+        for copy in self._unlinked:
+            self._writer.restore(copy)
+            if self._link(copy):
+                self._writer.finish(copy)
+        return outcomes + self._experiments.finish()
+
+    def cannot_keep(self) -> list[NotCarried]:
+        """What REST has no place for, and links whose other end is not in the target."""
+        why = "the REST API sets them itself; kept in the bundle, and the old ids in runsync.source.* tags"
+        lost = [NotCarried(what, count, why) for what, count in self._lost.items() if count and "links" not in what]
+        models = self._lost["links to logged models"]
+        if models:
+            lost.append(NotCarried("links to logged models", models, "logged models are not carried; kept in the bundle"))
+        if self._orphans:
+            why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
+            lost.append(NotCarried("links to parents", len(self._orphans), why, tuple(self._orphans[:20])))
+        return lost
+
+    def _remember(self, run: Run, origin: str = "") -> None:
+        """Notes a run that is there; of twins, the one that stays (see the module's word on that)."""
+        place = (run.experiment_id, origin or origin_of(run))
+        there = _There(run.run_id, run.tags.get(COMPLETE, ""), fingerprint(_visible(run)))
+        with self._lock:
+            if place not in self._there or there.rank < self._there[place].rank:
+                self._there[place] = there
+                self._new_ids[place[1]] = run.run_id
+
+    def _look_for_natives(self, runs: Sequence[Run]) -> None:
+        """Runs may come home: then the target has them under their origin id, without any tag of ours."""
+        ids = self._experiments.existing_ids()
+        unknown = [origin_of(run) for run in runs if (self._target_experiment(run), origin_of(run)) not in self._there]
+        if ids and unknown:
+            condition = Selection(runs=tuple(unknown))
+            for run in self._workspace.runs_of(ids, condition):
+                self._remember(run, origin=run.run_id)
+
+    def _target_experiment(self, run: Run) -> str:
+        return self._experiments.target_id(run.experiment_id)
+
+    def _resolve(self, source_id: str) -> str | None:
+        return self._new_ids.get(source_id)
+
+    def _step(self, run: Run, contents: Contents | None) -> Step:
+        error = self._experiments.error(run.experiment_id)
+        if error:
+            return Step(run.run_id, FAILED, error=error)
+        there = self._there.get((self._target_experiment(run), origin_of(run)))
+        if there is None:
+            return Step(run.run_id, CREATE)
+        with self._lock:
+            self._new_ids[run.run_id] = there.run_id
+        tags = target_tags(run, there.run_id, self._resolve)
+        same = there.complete == self._mark(run, contents)
+        same = same and there.state == fingerprint(replace(_visible(run), tags=tags))
+        if same and _unresolved(run, tags):
+            present = replace(run, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
+            with self._lock:
+                self._unlinked.append(Copy(run, self._target_experiment(run), there.run_id, there.complete, present))
+        return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id)
+
+    def _mark(self, run: Run, contents: Contents | None) -> str:
+        """`<fingerprint>:<digest of points and artifacts>` of what a copy is made from."""
+        told = None
+        if contents is not None:
+            files = contents.artifacts if self._options.artifacts else None
+            listed = None if files is None else sorted((f.path, f.sha256) for f in files)
+            told = [contents.metric_points, listed]
+        return f"{fingerprint(run)}:{hashlib.sha256(orjson.dumps(told)).hexdigest()[:32]}"
+
+    def _present(self, todo: Iterable[Step]) -> dict[str, Run]:
+        ids = [step.target_id for step in todo if step.target_id]
+        if not ids:
+            return {}
+        found = self._workspace.runs_of(self._experiments.existing_ids(), Selection(runs=tuple(ids)))
+        return {run.run_id: run for run in found}
+
+    def _copy(self, run: Run, contents: Contents | None, step: Step, present: dict[str, Run]) -> Copy:
+        there = present.get(step.target_id)
+        copy = Copy(run, self._target_experiment(run), step.target_id, self._mark(run, contents), there)
+        copy.artifact_uri = there.artifact_uri if there else ""
+        return copy
+
+    def _make(self, copy: Copy) -> None:
+        self._experiments.activate(copy.run.experiment_id)
+        tags = target_tags(copy.run, "", self._resolve)
+        for tag in LINK_TAGS:
+            if not tags.get(tag):
+                tags.pop(tag, None)
+        copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, tags)
+        with self._lock:
+            self._new_ids[copy.run.run_id] = copy.target_id
+            self._new_ids[origin_of(copy.run)] = copy.target_id
+
+    def _settle_twins(self, copies: Sequence[Copy]) -> list[Copy]:
+        """Where another import made the same runs at the same time, both go on with the same one of each two.
+
+        Gives the copies that moved to the other's run.
+        """
+        ours = [c for c in copies if c.present is None and not c.is_whole]
+        if not ours:
+            return []
+        starts = [copy.run.start_time or 0 for copy in ours]
+        bound = f"attributes.start_time >= {min(starts)} AND attributes.start_time <= {max(starts)}"
+        places = sorted({copy.experiment_id for copy in ours})
+        found: dict[tuple[str, str], list[Run]] = {}
+        for run in self._workspace.search_every(places, f"{OF_COPIES} AND {bound}"):
+            found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
+        moved = []
+        for copy in ours:
+            twins = found.get((copy.experiment_id, origin_of(copy.run)), [])
+            stays = min(twins, key=lambda run: (COMPLETE not in run.tags, run.run_id), default=None)
+            if stays is not None and stays.run_id != copy.target_id:
+                self._writer.discard(copy.target_id, stays.run_id)
+                self._move(copy, stays)
+                moved.append(copy)
+        return moved
+
+    def _move(self, copy: Copy, stays: Run) -> None:
+        copy.target_id, copy.artifact_uri = stays.run_id, stays.artifact_uri
+        copy.is_whole = stays.tags.get(COMPLETE) == copy.mark
+        with self._lock:
+            self._new_ids[copy.run.run_id] = self._new_ids[origin_of(copy.run)] = stays.run_id
+
+    def _fill(
+        self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress
+    ) -> None:
+        """Params, tags, points, inputs and artifacts."""
+        todo = [copy for copy in copies if not copy.is_whole]
+        if not todo:
+            return
+        runs = replace(batch, runs=tuple(copy.run for copy in todo))
+        there = Batch(tuple(copy.present for copy in todo if copy.present and not copy.has_same_contents))
+        with source.histories(runs, pool) as histories, self._workspace.histories(there, pool) as present:
+            _each(pool, lambda copy: self._log(copy, histories, present, progress), todo)
+        if self._options.artifacts:
+            ArtifactCarrier(self._writer, source, pool, progress, self._options.verify_artifacts).carry(
+                [copy for copy in todo if not copy.error], batch.contents
+            )
+
+    def _log(self, copy: Copy, histories: Histories, present: Histories, progress: Progress) -> None:
+        self._writer.restore(copy)
+        tags = target_tags(copy.run, copy.target_id, self._resolve)
+        there = copy.present.tags if copy.present else target_tags(copy.run, "", self._resolve)
+        tags = {key: value for key, value in tags.items() if there.get(key) != value}
+        if copy.present is None:
+            points = histories.of(copy.run.run_id)
+        elif copy.has_same_contents:
+            points = iter(())
+        else:
+            wanted = distinct(as_table(histories.of(copy.run.run_id)))
+            points = from_distinct(missing(wanted, distinct(as_table(present.of(copy.target_id)))))
+        before = copy.points
+        self._writer.log(copy, tags, points)
+        self._writer.log_inputs(copy)
+        progress.advance(points=copy.points - before)
+
+    def _is_linked(self, copy: Copy) -> bool:
+        """Whether the runs it links to are in; else it is finished at the end."""
+        if not _unresolved(copy.run, target_tags(copy.run, copy.target_id, self._resolve)):
+            return True
+        with self._lock:
+            self._waiting.append(copy)
+        return False
+
+    def _link(self, copy: Copy) -> bool:
+        """Sets the links that can be set by now; whether there were any."""
+        tags = target_tags(copy.run, copy.target_id, self._resolve)
+        there = copy.present.tags if copy.present else {}
+        found = [tag for tag in LINK_TAGS if tag in tags and there.get(tag) != tags[tag]]
+        for tag in found:
+            self._writer.set_tag(copy.target_id, tag, tags[tag])
+        if PARENT in copy.run.tags and PARENT not in tags:
+            self._orphans.append(copy.run.run_id)
+        return bool(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """A run that is in the target already: its mark, and the fingerprint of what a search tells of it."""
+
+    run_id: str
+    complete: str
+    state: str
+
+    @property
+    def rank(self) -> tuple[bool, str]:
+        return (not self.complete, self.run_id)
+
+
+def _visible(run: Run) -> Run:
+    """The run as a target can show it: compared on both sides."""
+    metrics = (
+        replace(metric, value=max(-SERVER_INFINITY, min(SERVER_INFINITY, metric.value)))
+        if not math.isnan(metric.value)
+        else metric
+        for metric in run.latest_metrics
+    )
+    params = {key: value for key, value in run.params.items() if len(value) <= LONGEST_PARAM}
+    return replace(run, params=params, latest_metrics=tuple(metrics), model_inputs=(), model_outputs=())
+
+
+def _unresolved(run: Run, tags: Mapping[str, str]) -> bool:
+    return any(tag in run.tags and tag not in tags for tag in LINK_TAGS)
+
+
+def _settled(run: Run, step: Step) -> Outcome:
+    return Outcome("run", run.run_id, run.name, step.action, step.target_id, error=step.error)
+
+
+def _outcome(copy: Copy) -> Outcome:
+    action = FAILED if copy.error else CREATE if copy.present is None else UPDATE
+    run = copy.run
+    return Outcome(
+        "run",
+        run.run_id,
+        run.name,
+        action,
+        copy.target_id,
+        copy.points,
+        copy.artifacts,
+        copy.bytes,
+        tuple(copy.problems),
+        copy.error,
+    )
+
+
+def _each(pool: Executor, act: Callable[[Copy], None], copies: Sequence[Copy]) -> None:
+    """Does something with each copy, side by side; what one item refuses is noted on it, and it is left alone after."""
+
+    def guarded(copy: Copy) -> None:
+        if copy.error:
+            return
+        try:
+            act(copy)
+        except ITEM_ERRORS as error:
+            copy.error = str(error)
+
+    for future in [pool.submit(guarded, copy) for copy in copies]:
+        future.result()
