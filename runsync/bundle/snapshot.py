@@ -33,6 +33,7 @@ class Snapshot:
         self.bundle = bundle
         self.manifest = manifest
         self.place = Place("bundle", bundle.address, "1", {"snapshot": manifest.id, "source": manifest.source.address})
+        self.requests = 0
         self._part_of: dict[str, int] = {}
 
     def close(self) -> None:

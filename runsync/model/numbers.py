@@ -16,6 +16,15 @@ def to_json(value: float) -> float | str:
     return "Infinity" if value > 0 else "-Infinity"
 
 
+LARGEST = 1.7976931348623157e308
+"""What MLflow's SQL stores keep of an infinity (the greatest finite float64)."""
+
+
+def stored(value: float) -> float:
+    """A value as an SQL store holds it: infinities clamped, no negative zero."""
+    return value if math.isnan(value) else max(-LARGEST, min(LARGEST, value)) + 0.0
+
+
 def from_json(value: Any) -> float:
     """A number or one of the three strings, as a float."""
     return float(value)

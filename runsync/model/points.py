@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from runsync.model import numbers
+from runsync.model.numbers import LARGEST
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
@@ -27,8 +28,6 @@ POINTS = pa.schema(
     ]
 )
 
-SERVER_INFINITY = 1.7976931348623157e308
-"""What MLflow's SQL stores keep of an infinity (the greatest finite float64)."""
 
 _IDENTITY = ("key", "timestamp", "step", "bits")
 
@@ -67,8 +66,8 @@ def distinct(points: pa.Table) -> pa.Table:
     value = _flat(points["value"])
     value = pc.if_else(pc.is_nan(value), pa.scalar(math.nan), value)
     value = pc.if_else(pc.equal(value, 0.0), pa.scalar(0.0), value)
-    value = pc.if_else(pc.equal(value, math.inf), pa.scalar(SERVER_INFINITY), value)
-    value = pc.if_else(pc.equal(value, -math.inf), pa.scalar(-SERVER_INFINITY), value)
+    value = pc.if_else(pc.equal(value, math.inf), pa.scalar(LARGEST), value)
+    value = pc.if_else(pc.equal(value, -math.inf), pa.scalar(-LARGEST), value)
     plain = pa.table(
         {
             "key": points["key"].cast(pa.string()),
@@ -85,6 +84,20 @@ def missing(wanted: pa.Table, present: pa.Table) -> pa.Table:
     return wanted.join(present, list(_IDENTITY), join_type="left anti", use_threads=False)
 
 
+def same(one: pa.Table, other: pa.Table) -> bool:
+    """Whether two histories are the same point by point, in the same order. A quick look: False is no proof."""
+    if len(one) != len(other):
+        return False
+    columns = ((_flat(one[name]), _flat(other[name])) for name in ("key", "timestamp", "step", "value"))
+    return all(_plain(a).equals(_plain(b)) for a, b in columns)
+
+
+def counted_by_key(points: pa.Table) -> list[tuple[str, int]]:
+    """How many points each key has."""
+    counted = points.group_by("key", use_threads=False).aggregate([([], "count_all")]).sort_by("key")
+    return list(zip(counted["key"].to_pylist(), counted["count_all"].to_pylist(), strict=True))
+
+
 def from_distinct(points: pa.Table) -> list[pa.RecordBatch]:
     """Columns (key, timestamp, step, value) of what `distinct` or `missing` gave, in key and time order."""
     ordered = points.sort_by([(name, "ascending") for name in ("key", "timestamp", "step")])
@@ -95,6 +108,13 @@ def from_distinct(points: pa.Table) -> list[pa.RecordBatch]:
 def _flat(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece, also when it has none."""
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """Strings for names and bits for values: NaN equals NaN, and dictionaries may be numbered differently."""
+    if pa.types.is_dictionary(column.type):
+        return column.cast(pa.string())
+    return column.view(pa.int64()) if pa.types.is_float64(column.type) else column
 
 
 def log_batch_rows(points: pa.RecordBatch) -> Iterator[dict[str, Any]]:

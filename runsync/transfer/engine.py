@@ -21,12 +21,13 @@ def transfer(
 ) -> None:
     """Carries the selection over (or, for a dry run, only plans it) and tells in `report` what was done.
 
-    An error that stops everything is told in the report too; what was finished before stays finished.
+    Raises RunsyncError for what fails before anything is carried. What stops it later is told in the report; what
+    was finished by then stays finished.
     """
     begun = time.monotonic()
+    experiments = source.experiments(selection)
+    planned = target.begin(source, selection, experiments)
     try:
-        experiments = source.experiments(selection)
-        planned = target.begin(source, selection, experiments)
         report.not_carried += source.left_behind(experiments)
         if report.dry_run:
             report.add(planned)

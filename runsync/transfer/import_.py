@@ -8,12 +8,12 @@ import orjson
 from runsync.bundle import schemas
 from runsync.bundle.bundle import open_bundle
 from runsync.bundle.snapshot import open_snapshot
+from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.places import WORKERS, open_workspace
 from runsync.transfer.report import TransferReport
-from runsync.workspaces.rest_experiments import Naming
 from runsync.workspaces.rest_target import ImportOptions, RestTarget
 
 

@@ -38,6 +38,11 @@ class RestWorkspace:
             address = dataclasses.replace(address, workspace=self.server.workspace)
         self.place = Place("MLflow server", address.printable, self.server.version)
 
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far."""
+        return self.client.requests
+
     def close(self) -> None:
         """Drops the connections; what still waits raises Interrupted."""
         self.client.close()

@@ -1,29 +1,18 @@
 """Experiments in a target server: which one a source experiment becomes, and in what state."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ORIGIN_EXPERIMENT, own_tags_removed
+from runsync.model.naming import Naming
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.workspaces import wire
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest_create import create_once
 from runsync.workspaces.rest_server import API
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """How experiments are called in the target: `rename` maps single names, `prefix` goes before all others."""
-
-    rename: Mapping[str, str] = field(default_factory=dict)
-    prefix: str = ""
-
-    def of(self, name: str) -> str:
-        """The name in the target."""
-        return self.rename.get(name, self.prefix + name)
 
 
 class ExperimentMap:

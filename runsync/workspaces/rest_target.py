@@ -10,7 +10,6 @@ and fills up the one that stays. What remains is a window of one request between
 """
 
 import hashlib
-import math
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,9 +20,11 @@ from threading import Lock
 import orjson
 
 from runsync.errors import BundleDamaged, RequestRefused
+from runsync.model import numbers
 from runsync.model.experiment import Experiment
 from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, PARENT, fingerprint, origin_of
-from runsync.model.points import SERVER_INFINITY, as_table, distinct, from_distinct, missing
+from runsync.model.naming import Naming
+from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
     CREATE,
@@ -40,7 +41,7 @@ from runsync.model.run import Batch, Contents, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.rest import RestWorkspace
 from runsync.workspaces.rest_carry import ArtifactCarrier
-from runsync.workspaces.rest_experiments import ExperimentMap, Naming
+from runsync.workspaces.rest_experiments import ExperimentMap
 from runsync.workspaces.rest_runs import LONGEST_PARAM, Copy, RunWriter, target_tags
 
 OF_COPIES = f"tags.`{ORIGIN}` LIKE '%'"
@@ -69,6 +70,7 @@ class RestTarget:
         self._writer = RunWriter(workspace.client, workspace.artifact_store, self._session)
         self._there: dict[tuple[str, str], _There] = {}
         self._new_ids: dict[str, str] = {}
+        self._by_origin: dict[str, str] = {}
         self._waiting: list[Copy] = []
         self._unlinked: list[Copy] = []
         self._lost: Counter[str] = Counter()
@@ -158,7 +160,7 @@ class RestTarget:
         with self._lock:
             if place not in self._there or there.rank < self._there[place].rank:
                 self._there[place] = there
-                self._new_ids[place[1]] = run.run_id
+                self._by_origin[place[1]] = run.run_id
 
     def _look_for_natives(self, runs: Sequence[Run]) -> None:
         """Runs may come home: then the target has them under their origin id, without any tag of ours."""
@@ -173,7 +175,8 @@ class RestTarget:
         return self._experiments.target_id(run.experiment_id)
 
     def _resolve(self, source_id: str) -> str | None:
-        return self._new_ids.get(source_id)
+        """The target's id of a run of the source. Those not looked at yet are known when they were born there."""
+        return self._new_ids.get(source_id) or self._by_origin.get(source_id)
 
     def _step(self, run: Run, contents: Contents | None) -> Step:
         error = self._experiments.error(run.experiment_id)
@@ -224,7 +227,6 @@ class RestTarget:
         copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, tags)
         with self._lock:
             self._new_ids[copy.run.run_id] = copy.target_id
-            self._new_ids[origin_of(copy.run)] = copy.target_id
 
     def _settle_twins(self, copies: Sequence[Copy]) -> list[Copy]:
         """Where another import made the same runs at the same time, both go on with the same one of each two.
@@ -254,7 +256,7 @@ class RestTarget:
         copy.target_id, copy.artifact_uri = stays.run_id, stays.artifact_uri
         copy.is_whole = stays.tags.get(COMPLETE) == copy.mark
         with self._lock:
-            self._new_ids[copy.run.run_id] = self._new_ids[origin_of(copy.run)] = stays.run_id
+            self._new_ids[copy.run.run_id] = stays.run_id
 
     def _fill(
         self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress
@@ -324,12 +326,7 @@ class _There:
 
 def _visible(run: Run) -> Run:
     """The run as a target can show it: compared on both sides."""
-    metrics = (
-        replace(metric, value=max(-SERVER_INFINITY, min(SERVER_INFINITY, metric.value)))
-        if not math.isnan(metric.value)
-        else metric
-        for metric in run.latest_metrics
-    )
+    metrics = (replace(metric, value=numbers.stored(metric.value)) for metric in run.latest_metrics)
     params = {key: value for key, value in run.params.items() if len(value) <= LONGEST_PARAM}
     return replace(run, params=params, latest_metrics=tuple(metrics), model_inputs=(), model_outputs=())
 

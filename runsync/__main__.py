@@ -1,0 +1,5 @@
+"""`python -m runsync`."""
+
+from runsync.cli import main
+
+main()

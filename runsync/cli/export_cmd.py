@@ -1,0 +1,53 @@
+"""runsync export"""
+
+from typing import Any
+
+import click
+
+from runsync.cli import options
+from runsync.cli.finish import finish_transfer
+from runsync.cli.progress import shown
+
+
+@click.command(epilog="Example: runsync export http://localhost:5000 backup --experiment 'churn*' --since 30d")
+@click.argument("source")
+@click.argument("bundle")
+@options.selection
+@options.no_artifacts
+@click.option("--thorough", is_flag=True, help="Read also runs that look unchanged since the last snapshot.")
+@options.workers
+@options.dry_run
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    source: str,
+    bundle: str,
+    no_artifacts: bool,
+    thorough: bool,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
+    **selection: Any,
+) -> int:
+    """Export a workspace into a bundle.
+
+    Everything, deleted runs and experiments too, unless a selection narrows it. SOURCE is http(s)://host:port, with
+    ?workspace=NAME if need be, or a name from runsync.toml. BUNDLE is a folder, made when it is not there; exporting
+    into it again adds a snapshot and reads only what changed. An export that was stopped is taken up again.
+    """
+    from runsync.transfer.export import export
+
+    with shown("export", as_json) as progress:
+        report = export(
+            source,
+            bundle,
+            selection=options.selected(**selection),
+            artifacts=not no_artifacts,
+            thorough=thorough,
+            workers=workers,
+            dry_run=dry_run,
+            config=ctx.obj["config"],
+            progress=progress,
+        )
+    return finish_transfer(report, as_json)

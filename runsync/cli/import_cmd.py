@@ -1,0 +1,63 @@
+"""runsync import"""
+
+from typing import Any
+
+import click
+
+from runsync.cli import options
+from runsync.cli.finish import finish_transfer
+from runsync.cli.progress import shown
+
+
+@click.command(epilog="Example: runsync import backup http://localhost:5001 --rename churn=churn-old --dry-run")
+@click.argument("bundle")
+@click.argument("target")
+@options.selection
+@options.naming
+@options.no_artifacts
+@click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and compare its hash.")
+@click.option("--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target.")
+@click.option("--id-map", metavar="FILE", help="Write there which new id every old id got.")
+@options.workers
+@options.dry_run
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    bundle: str,
+    target: str,
+    rename: tuple[str, ...],
+    prefix: str,
+    no_artifacts: bool,
+    verify_artifacts: bool,
+    restore_deleted: bool,
+    id_map: str | None,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
+    **selection: Any,
+) -> int:
+    """Import a bundle into a workspace.
+
+    Everything in the newest snapshot, each run in the state it had. Running it again writes only what is missing,
+    also after it was killed. TARGET is http(s)://host:port, or a name from runsync.toml.
+    """
+    from runsync.transfer.import_ import import_
+
+    with shown("import", as_json) as progress:
+        report = import_(
+            bundle,
+            target,
+            selection=options.selected(**selection),
+            rename=options.renames(rename),
+            prefix=prefix,
+            artifacts=not no_artifacts,
+            verify_artifacts=verify_artifacts,
+            restore_deleted=restore_deleted,
+            workers=workers,
+            dry_run=dry_run,
+            id_map=id_map,
+            config=ctx.obj["config"],
+            progress=progress,
+        )
+    return finish_transfer(report, as_json)

@@ -1,0 +1,55 @@
+"""runsync inspect"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from runsync.cli import options
+from runsync.cli.text import json_text, listed, size, table
+
+if TYPE_CHECKING:
+    from runsync.bundle.inspect import InspectReport
+
+
+@click.command(epilog="Example: runsync inspect backup --json | jq .snapshot.counts")
+@click.argument("bundle")
+@options.json
+def command(bundle: str, as_json: bool) -> int:
+    """What is in a bundle?
+
+    The newest snapshot: its source, when and what was exported, counts, sizes, and what was not carried.
+    """
+    from runsync.bundle.inspect import inspect
+
+    report = inspect(bundle)
+    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
+    return report.exit_code
+
+
+def _lines(report: "InspectReport") -> Iterator[str]:
+    snapshot, counts = report.snapshot, report.snapshot.counts
+    source = snapshot.source
+    yield f"{report.bundle}: bundle format {report.format_version}, {report.files:,} files, {size(report.bytes)}"
+    yield f"Snapshots: {len(report.snapshots)}; the newest is {snapshot.id}, finished {snapshot.created_at}"
+    yield f"Source: {source.address} ({source.kind} {source.version})".replace(" )", ")")
+    asked = {key: value for key, value in snapshot.selection.items() if value not in ([], "", None, "all")}
+    yield f"Selection: {', '.join(f'{key} {value}' for key, value in asked.items()) or 'everything'}" + (
+        "" if snapshot.with_artifacts else ", without artifacts"
+    )
+    yield f"{counts.experiments:,} experiments ({counts.experiments_deleted:,} deleted), {counts.runs:,} runs ({counts.runs_deleted:,} deleted)"
+    yield (
+        f"{counts.params:,} params, {counts.tags:,} tags, {counts.metric_points:,} metric points, "
+        f"{counts.dataset_inputs:,} dataset inputs, {counts.artifacts:,} artifacts ({size(counts.artifact_bytes)})"
+    )
+    rows = [("experiment", "state", "runs", "points", "artifacts", "bytes")]
+    rows += [
+        (e.name, e.lifecycle_stage, f"{e.runs:,}", f"{e.metric_points:,}", f"{e.artifacts:,}", size(e.artifact_bytes))
+        for e in report.experiments
+    ]
+    yield from table(rows)
+    yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in snapshot.failed))
+    missing = (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in snapshot.problems)
+    yield from listed("Missing pieces", missing)
+    left = (f"{'some' if n.count is None else n.count} {n.what}: {n.why}" for n in snapshot.not_carried)
+    yield from listed("Not carried", left)

@@ -1,0 +1,48 @@
+"""The report of export and import as a person reads it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runsync.cli.text import listed, size, table
+
+if TYPE_CHECKING:
+    from runsync.transfer.report import Tally, TransferReport
+
+
+def lines(report: "TransferReport") -> Iterator[str]:
+    """Counts, then what did not arrive, then how it ended."""
+    verb = f"{report.verb} (dry run: nothing was written)" if report.dry_run else report.verb
+    yield f"{verb}: {report.source.address} → {report.target.address}"
+    rows = [("", "new", "updated", "unchanged", "failed")]
+    rows += [_row("experiments", report.experiments), _row("runs", report.runs)]
+    yield from table(rows)
+    if not report.dry_run:
+        yield (
+            f"{report.metric_points:,} metric points, {report.artifacts:,} artifacts ({size(report.artifact_bytes)}) "
+            f"in {report.seconds:.1f} s, {report.requests:,} requests"
+        )
+    yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
+    missing = (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in report.problems)
+    yield from listed("Missing pieces", missing)
+    yield from listed("Not carried", (_not_carried(n.what, n.count, n.why, n.names) for n in report.not_carried))
+    yield from report.notes
+    yield _ending(report)
+
+
+def _row(name: str, tally: "Tally") -> tuple[str, ...]:
+    return (name, *(f"{count:,}" for count in (tally.created, tally.updated, tally.unchanged, tally.failed)))
+
+
+def _not_carried(what: str, count: int | None, why: str, names: tuple[str, ...]) -> str:
+    some = f" [{', '.join(names[:3])}{', …' if len(names) > 3 else ''}]" if names else ""
+    return f"{'some' if count is None else f'{count:,}'} {what}{some}: {why}"
+
+
+def _ending(report: "TransferReport") -> str:
+    if report.stopped:
+        return "Stopped before the end. What is done stays done: run the same command again to go on."
+    if report.exit_code:
+        return "Partly done: what is listed above did not arrive. Run it again to try those again."
+    if report.dry_run:
+        return "Run it without --dry-run to do this."
+    return f"Done: snapshot {report.snapshot}" if report.verb == "export" else "Done."

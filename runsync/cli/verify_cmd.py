@@ -1,0 +1,74 @@
+"""runsync verify"""
+
+from typing import Any
+
+import click
+
+from runsync.cli import options
+from runsync.cli.progress import shown
+from runsync.cli.text import MOST_LISTED, json_text, table
+
+
+@click.command(epilog="Example: runsync verify backup http://localhost:5001 --verify-artifacts")
+@click.argument("source")
+@click.argument("target")
+@options.selection
+@options.naming
+@options.no_artifacts
+@click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
+@options.workers
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    source: str,
+    target: str,
+    rename: tuple[str, ...],
+    prefix: str,
+    no_artifacts: bool,
+    verify_artifacts: bool,
+    workers: int,
+    as_json: bool,
+    **selection: Any,
+) -> int:
+    """Is everything of the one in the other?
+
+    Field by field, point by point, file by file; either is a bundle or a workspace. Runs are matched by the id they
+    were born with. Exit 4 and a table when something is missing or differs; more in the target is no fault.
+    """
+    from runsync.transfer.verify import verify
+
+    with shown("verify", as_json) as progress:
+        report = verify(
+            source,
+            target,
+            selection=options.selected(**selection),
+            rename=options.renames(rename),
+            prefix=prefix,
+            artifacts=not no_artifacts,
+            verify_artifacts=verify_artifacts,
+            workers=workers,
+            config=ctx.obj["config"],
+            progress=progress,
+        )
+    if as_json:
+        click.echo(json_text(report.to_document()))
+        return report.exit_code
+    how = "by bytes" if report.artifacts_by_hash else "by size"
+    click.echo(f"verify: {report.source.address} in {report.target.address}")
+    click.echo(
+        f"{report.experiments:,} experiments, {report.runs:,} runs, {report.metric_points:,} metric points, "
+        f"{report.artifacts:,} artifacts ({how}) compared in {report.seconds:.1f} s"
+    )
+    if report.differences:
+        rows = [("what", "field", "source", "target")]
+        shown_ones = report.differences[:MOST_LISTED]
+        rows += [(f"{d.kind} {d.id} “{d.name}”", d.field or "all of it", d.source, d.target) for d in shown_ones]
+        for line in table(rows):
+            click.echo(line)
+        if len(report.differences) > MOST_LISTED:
+            click.echo(f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)")
+    for note in report.notes:
+        click.echo(f"Note: {note}")
+    click.echo(f"{len(report.differences):,} differences." if report.differences else "Everything is there.")
+    return report.exit_code

@@ -1,0 +1,248 @@
+"""verify: is everything of a source in a target? Either is a workspace or a bundle; nothing is written."""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runsync.errors import BundleDamaged, RequestRefused
+from runsync.model.comparison import Difference, compare_experiments, compare_runs
+from runsync.model.experiment import Experiment
+from runsync.model.identity import COMPLETE, origin_of
+from runsync.model.naming import Naming
+from runsync.model.progress import Progress, Silent
+from runsync.model.protocol import Histories, Place, Source
+from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.selection import Selection
+from runsync.transfer.places import WORKERS, open_source
+
+DIFFERENT = 4
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """`schemas/v1/verify-report.schema.json`."""
+
+    source: Place
+    target: Place
+    experiments: int = 0
+    runs: int = 0
+    metric_points: int = 0
+    artifacts: int = 0
+    artifacts_by_hash: bool = False
+    differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    requests: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 when everything is there, else 4."""
+        return DIFFERENT if self.differences else 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {"format": "runsync-verify-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
+
+
+def verify(
+    source: str,
+    target: str,
+    *,
+    selection: Selection | None = None,
+    rename: Mapping[str, str] | None = None,
+    prefix: str = "",
+    artifacts: bool = True,
+    verify_artifacts: bool = False,
+    workers: int = WORKERS,
+    config: str | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
+
+    Runs are matched by the id they were born with. Artifacts are compared by path and size, with `verify_artifacts`
+    by their bytes. `rename` and `prefix` as they were given to the import. Raises RunsyncError when a side cannot
+    be read.
+    """
+    begun = time.monotonic()
+    with (
+        open_source(source, config=config, workers=workers) as one,
+        open_source(target, config=config, workers=workers) as other,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)
+        comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts)
+        comparer.compare(selection or Selection(), Naming(dict(rename or {}), prefix), progress or Silent())
+        report.requests = one.requests + other.requests
+    report.seconds = round(time.monotonic() - begun, 3)
+    return report
+
+
+class _Comparer:
+    """One comparison."""
+
+    def __init__(
+        self, report: VerifyReport, source: Source, target: Source, pool: Executor, artifacts: bool, by_hash: bool
+    ) -> None:
+        self._report = report
+        self._source = source
+        self._target = target
+        self._pool = pool
+        self._artifacts = artifacts
+        self._by_hash = by_hash
+        self._without_artifacts = 0
+        self._links = 0
+
+    def compare(self, selection: Selection, naming: Naming, progress: Progress) -> None:
+        experiments = self._source.experiments(selection)
+        pairs = self._pair_experiments(experiments, naming)
+        self._pairs, self._targets = pairs, list(pairs.values())
+        self._source_index = _Index(self._source.batches(experiments, Selection()))
+        self._target_index = _Index(self._target.batches(self._targets, Selection()) if pairs else ())
+        self._report.experiments = len(experiments)
+        for batch in self._source.batches(experiments, selection):
+            progress.expect(len(batch.runs))
+            self._compare_batch(batch)
+            progress.advance(runs=len(batch.runs))
+        if self._without_artifacts:
+            self._report.notes.append(f"artifacts of {self._without_artifacts} runs are not in the source bundle")
+        if self._links:
+            self._report.notes.append(f"{self._links} links to logged models are not carried yet, and not compared")
+
+    def _pair_experiments(self, experiments: Sequence[Experiment], naming: Naming) -> dict[str, Experiment]:
+        there = {e.name: e for e in self._target.experiments(Selection())}
+        pairs = {}
+        for experiment in experiments:
+            name = naming.of(experiment.name)
+            found = there.get(name)
+            if found is None:
+                self._missing("experiment", experiment.experiment_id, experiment.name)
+            else:
+                pairs[experiment.experiment_id] = found
+                self._report.differences += compare_experiments(experiment, found, name)
+        return pairs
+
+    def _counterpart(self, run: Run) -> str:
+        """The id of the same run in the target; "" where there is none."""
+        experiment = self._pairs.get(run.experiment_id)
+        place = (experiment.experiment_id, origin_of(run)) if experiment else ("", "")
+        return self._target_index.ids.get(place, "")
+
+    def _missing(self, kind: str, id: str, name: str) -> None:
+        self._report.differences.append(Difference(kind, id, name, "", "there", "missing"))
+
+    def _compare_batch(self, batch: Batch) -> None:
+        ids = {run.run_id: self._counterpart(run) for run in batch.runs}
+        there = self._target.batch([run_id for run_id in ids.values() if run_id], self._targets)
+        found = {run.run_id: run for run in there.runs}
+        pairs = []
+        for run in batch.runs:
+            other = found.get(ids[run.run_id])
+            if other is None:
+                self._missing("run", run.run_id, run.name)
+            else:
+                pairs.append((run, other))
+        self._report.runs += len(batch.runs)
+        with (
+            self._source.histories(batch, self._pool) as history,
+            self._target.histories(there, self._pool) as other_history,
+        ):
+            for run, other in pairs:
+                self._links += len(run.model_inputs) + len(run.model_outputs)
+                self._report.differences += compare_runs(
+                    run, other, self._source_index.origin, self._target_index.origin
+                )
+                self._compare_points(run, other, history, other_history)
+        if self._artifacts:
+            tasks = [(run, self._pool.submit(self._artifact_differences, run, o, batch, there)) for run, o in pairs]
+            for run, task in tasks:
+                self._report.differences += [
+                    Difference("run", run.run_id, run.name, *difference) for difference in task.result()
+                ]
+
+    def _compare_points(self, run: Run, other: Run, history: Histories, other_history: Histories) -> None:
+        from runsync.model import points
+
+        try:
+            one = points.as_table(history.of(run.run_id))
+            two = points.as_table(other_history.of(other.run_id))
+        except (RequestRefused, BundleDamaged) as error:
+            self._report.differences.append(Difference("run", run.run_id, run.name, "metrics", "", str(error)))
+            return
+        self._report.metric_points += len(one)
+        if points.same(one, two):
+            return
+        lost = points.missing(points.distinct(one), points.distinct(two))
+        for key, count in points.counted_by_key(lost):
+            self._report.differences.append(
+                Difference("run", run.run_id, run.name, f"metrics.{key}", f"{count} points", "missing")
+            )
+
+    def _artifact_differences(
+        self, run: Run, other: Run, batch: Batch, there: Batch
+    ) -> list[tuple[str, str, str]]:
+        try:
+            files = self._files(self._source, run, batch)
+            if files is None:
+                self._without_artifacts += 1
+                return []
+            found = {file.path: file for file in self._files(self._target, other, there) or ()}
+        except (RequestRefused, BundleDamaged) as error:
+            return [("artifacts", "", str(error))]
+        self._report.artifacts += len(files)
+        return [d for file in files for d in self._file_differences(run, other, file, found.get(file.path))]
+
+    def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
+        told = batch.contents.get(run.run_id)
+        return side.artifacts(run) if told is None else told.artifacts
+
+    def _file_differences(
+        self, run: Run, other: Run, file: ArtifactFile, found: ArtifactFile | None
+    ) -> Iterator[tuple[str, str, str]]:
+        place = f"artifacts.{file.path}"
+        if found is None:
+            yield place, f"{file.size} bytes", "missing"
+        elif found.size != file.size and len(run.run_id) == len(other.run_id):
+            yield place, f"{file.size} bytes", f"{found.size} bytes"
+        elif self._by_hash:
+            try:
+                one, two = self._hash(self._source, run, file), self._hash(self._target, other, found)
+            except (RequestRefused, BundleDamaged) as error:
+                yield place, "", str(error)
+                return
+            if one != two:
+                yield place, f"sha256 {one}", f"sha256 {two}"
+
+    def _hash(self, side: Source, run: Run, file: ArtifactFile) -> str:
+        """Of the bytes, with the run's id in an MLmodel file read as its origin id."""
+        chunks = side.read_artifact(run, file)
+        if file.path.rsplit("/", 1)[-1] == "MLmodel":
+            chunks = iter([b"".join(chunks).replace(run.run_id.encode(), origin_of(run).encode())])
+        running = hashlib.sha256()
+        for chunk in chunks:
+            running.update(chunk)
+        return running.hexdigest()
+
+
+class _Index:
+    """Which run of one side has which origin id, in which experiment."""
+
+    def __init__(self, batches: Iterable[Batch]) -> None:
+        self.ids: dict[tuple[str, str], str] = {}
+        self._origins: dict[str, str] = {}
+        whole: set[tuple[str, str]] = set()
+        for batch in batches:
+            for run in batch.runs:
+                origin = origin_of(run)
+                self._origins[run.run_id] = origin
+                place = (run.experiment_id, origin)
+                if place not in whole:
+                    self.ids[place] = run.run_id
+                if COMPLETE in run.tags:
+                    whole.add(place)
+
+    def origin(self, run_id: str) -> str:
+        """The origin id of a run of this side; its own id when it is not there."""
+        return self._origins.get(run_id, run_id)
