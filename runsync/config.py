@@ -1,8 +1,8 @@
 """`runsync.toml`: names for workspaces, so that a command line holds neither addresses nor secrets.
 
-    [workspaces.prod]
-    uri = "https://mlflow.example.org"
-    token_env = "PROD_MLFLOW_TOKEN"
+[workspaces.prod]
+uri = "https://mlflow.example.org"
+token_env = "PROD_MLFLOW_TOKEN"
 """
 
 import os

@@ -48,7 +48,9 @@ def open_bundle(where: str | Path) -> Bundle:
     store = LocalStore(folder)
     if store.size(layout.MARKER) is None:
         what = "is no runsync bundle" if folder.exists() else "is not there"
-        raise BundleNotFound(f"{folder} {what} (no {layout.MARKER} in it): check the path, or make one with runsync export")
+        raise BundleNotFound(
+            f"{folder} {what} (no {layout.MARKER} in it): check the path, or make one with runsync export"
+        )
     check_marker(store)
     return Bundle(store)
 
@@ -72,11 +74,13 @@ def check_marker(store: Store) -> None:
     document = _json(store.read(layout.MARKER), place)
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > layout.VERSION:
-        raise BundleDamaged(f"{place}: the bundle is of version {version}, and this runsync reads up to {layout.VERSION}: upgrade runsync")
+        raise BundleDamaged(
+            f"{place}: the bundle is of version {version}, and this runsync reads up to {layout.VERSION}: upgrade runsync"
+        )
     schemas.check("runsync", document, place)
-    unknown = sorted(set(document["required_features"]) - layout.FEATURES)  # type: ignore[index,call-overload]
+    unknown = sorted(set(document["required_features"]) - layout.FEATURES)  # type: ignore[index]
     if unknown:
-        raise BundleDamaged(f"{place}: the bundle needs the feature “{unknown[0]}”, unknown to this runsync: upgrade runsync")
+        raise BundleDamaged(f"{place}: the bundle needs the feature “{unknown[0]}”: upgrade runsync")
 
 
 def read_json(store: Store, kind: str, name: str) -> dict[str, object]:

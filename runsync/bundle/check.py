@@ -187,7 +187,12 @@ class _Checker:
             begin, end = s.first_row, s.first_row + s.contents.metric_points
             fits = any(run == s.run.run_id and first <= begin and end <= last for run, first, last in lengths)
             if end > rows or (lengths and not fits):
-                self._fault(file.path, f"the points of run {s.run.run_id} are not where they should be", snapshot_id, s.run.run_id)
+                self._fault(
+                    file.path,
+                    f"the points of run {s.run.run_id} are not where they should be",
+                    snapshot_id,
+                    s.run.run_id,
+                )
 
     def _check_file(self, name: str, size: int, snapshot_id: str, run_id: str = "") -> None:
         self._need(name, snapshot_id)

@@ -1,4 +1,4 @@
-"""The manifest of a snapshot: what one finished export holds. Written last, so a snapshot is there whole or not at all."""
+"""The manifest of a snapshot: what one finished export holds. Written last: a snapshot is there whole or not at all."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -85,7 +85,9 @@ class Manifest:
         values["not_carried"] = tuple(NotCarried(**{**n, "names": tuple(n["names"])}) for n in document["not_carried"])
         values["parts"] = tuple(
             RunsPart(
-                PartFile(**part["runs"]), tuple(PartFile(**m) for m in part["metrics"]), tuple(part["superseded"])
+                PartFile(**part["runs"]),
+                tuple(PartFile(**m) for m in part["metrics"]),
+                tuple(part["superseded"]),
             )
             for part in document["parts"]
         )

@@ -130,6 +130,8 @@ def open_metrics(store: Store, name: str) -> "Iterator[pq.ParquetFile]":
 
     with store.open(name) as stream:
         try:
-            yield pq.ParquetFile(stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"])
+            yield pq.ParquetFile(
+                stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"]
+            )
         except (pa.ArrowException, OSError) as error:
             raise BundleDamaged(f"{store.address}/{name}: broken: {str(error).splitlines()[0]}") from None

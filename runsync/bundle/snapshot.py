@@ -89,7 +89,9 @@ class Snapshot:
                 running.update(chunk)
                 yield chunk
         if running.hexdigest() != file.sha256:
-            raise BundleDamaged(f"{self.bundle.address}/{name}: its bytes are not those that were stored (artifact “{file.path}”)")
+            raise BundleDamaged(
+                f"{self.bundle.address}/{name}: its bytes are not those that were stored (artifact “{file.path}”)"
+            )
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """What the export left behind already."""
@@ -110,7 +112,7 @@ class Snapshot:
 
     @contextmanager
     def _open_histories(self, run_ids: set[str]) -> "Iterator[SnapshotHistories]":
-        located = {}
+        located: dict[str, StoredRun] = {}
         self.batch(list(run_ids), ())
         for index in {self._part_of[run_id] for run_id in run_ids}:
             located.update((s.run.run_id, s) for s in self._runs_of_part(index) if s.run.run_id in run_ids)

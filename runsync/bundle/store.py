@@ -177,7 +177,9 @@ class LocalIncoming:
 
 def cannot_write(place: Path, error: OSError) -> RunsyncError:
     """The error for a disk that takes no more (full, read-only, gone). What is finished stays; a re-run goes on."""
-    return RunsyncError(f"{place} cannot be written: {error.strerror or error}; make room or choose another place, then run it again")
+    return RunsyncError(
+        f"{place} cannot be written: {error.strerror or error}; make room or choose another place, then run it again"
+    )
 
 
 def _sync_folder(folder: Path) -> None:

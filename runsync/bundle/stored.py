@@ -68,7 +68,9 @@ def read_runs(store: Store, name: str) -> Iterator[StoredRun]:
         for file in stored.contents.artifacts or ():
             reason = unsafe(file.path)
             if reason:
-                raise BundleDamaged(f"{store.address}/{name}:{number}: artifact path “{file.path}” is refused: {reason}")
+                raise BundleDamaged(
+                    f"{store.address}/{name}:{number}: artifact path “{file.path}” is refused: {reason}"
+                )
         yield stored
 
 

@@ -138,7 +138,9 @@ class SnapshotWriter:
             latest = self.bundle.manifest(ids[-1])
             since = datetime.fromisoformat(latest.started_at).timestamp()
             named = {part.runs.path: part.runs.bytes for part in latest.parts}
-        left = (e for e in self._store.list(layout.PARTS) if e.name.endswith(layout.RUNS) and e.modified >= since - 3600)
+        left = (
+            e for e in self._store.list(layout.PARTS) if e.name.endswith(layout.RUNS) and e.modified >= since - 3600
+        )
         named |= {entry.name: entry.size for entry in sorted(left, key=_age) if entry.name not in named}
         yield from named.items()
 
@@ -225,7 +227,11 @@ class SnapshotWriter:
         return Contents(0, tuple(files) if self._with_artifacts else None, tuple(problems))
 
     def _commit(
-        self, group: "Sequence[tuple[Run, Contents]]", histories: "Histories", action: dict[str, str], progress: Progress
+        self,
+        group: "Sequence[tuple[Run, Contents]]",
+        histories: "Histories",
+        action: dict[str, str],
+        progress: Progress,
     ) -> list[Outcome]:
         """Writes one metrics part, then the runs part that names it."""
         if not group:

@@ -21,6 +21,7 @@ from runsync.cli.progress import shown
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     source: str,
     bundle: str,
     no_artifacts: bool,

@@ -24,6 +24,7 @@ from runsync.cli.progress import shown
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     bundle: str,
     target: str,
     rename: tuple[str, ...],

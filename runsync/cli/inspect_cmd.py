@@ -37,14 +37,24 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     yield f"Selection: {', '.join(f'{key} {value}' for key, value in asked.items()) or 'everything'}" + (
         "" if snapshot.with_artifacts else ", without artifacts"
     )
-    yield f"{counts.experiments:,} experiments ({counts.experiments_deleted:,} deleted), {counts.runs:,} runs ({counts.runs_deleted:,} deleted)"
+    yield (
+        f"{counts.experiments:,} experiments ({counts.experiments_deleted:,} deleted), "
+        f"{counts.runs:,} runs ({counts.runs_deleted:,} deleted)"
+    )
     yield (
         f"{counts.params:,} params, {counts.tags:,} tags, {counts.metric_points:,} metric points, "
         f"{counts.dataset_inputs:,} dataset inputs, {counts.artifacts:,} artifacts ({size(counts.artifact_bytes)})"
     )
     rows = [("experiment", "state", "runs", "points", "artifacts", "bytes")]
     rows += [
-        (e.name, e.lifecycle_stage, f"{e.runs:,}", f"{e.metric_points:,}", f"{e.artifacts:,}", size(e.artifact_bytes))
+        (
+            e.name,
+            e.lifecycle_stage,
+            f"{e.runs:,}",
+            f"{e.metric_points:,}",
+            f"{e.artifacts:,}",
+            size(e.artifact_bytes),
+        )
         for e in report.experiments
     ]
     yield from table(rows)

@@ -22,7 +22,7 @@ class _Bar:
     def expect(self, runs: int) -> None:
         """See `Progress`."""
         with self._lock:
-            self._bar.total += runs
+            self._bar.total = (self._bar.total or 0) + runs
             self._bar.refresh()
 
     def advance(self, runs: int = 0, points: int = 0, bytes: int = 0) -> None:

@@ -13,8 +13,8 @@ def lines(report: "TransferReport") -> Iterator[str]:
     """Counts, then what did not arrive, then how it ended."""
     verb = f"{report.verb} (dry run: nothing was written)" if report.dry_run else report.verb
     yield f"{verb}: {report.source.address} → {report.target.address}"
-    rows = [("", "new", "updated", "unchanged", "failed")]
-    rows += [_row("experiments", report.experiments), _row("runs", report.runs)]
+    heads = ("", "new", "updated", "unchanged", "failed")
+    rows = [heads, _row("experiments", report.experiments), _row("runs", report.runs)]
     yield from table(rows)
     if not report.dry_run:
         yield (
@@ -29,8 +29,8 @@ def lines(report: "TransferReport") -> Iterator[str]:
     yield _ending(report)
 
 
-def _row(name: str, tally: "Tally") -> tuple[str, ...]:
-    return (name, *(f"{count:,}" for count in (tally.created, tally.updated, tally.unchanged, tally.failed)))
+def _row(name: str, tally: "Tally") -> tuple[str, str, str, str, str]:
+    return (name, f"{tally.created:,}", f"{tally.updated:,}", f"{tally.unchanged:,}", f"{tally.failed:,}")
 
 
 def _not_carried(what: str, count: int | None, why: str, names: tuple[str, ...]) -> str:

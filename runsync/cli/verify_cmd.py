@@ -21,6 +21,7 @@ from runsync.cli.text import MOST_LISTED, json_text, table
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     source: str,
     target: str,
     rename: tuple[str, ...],

@@ -81,7 +81,11 @@ def originals(run: Run) -> dict[str, str]:
     kept = {key: value for key, value in run.tags.items() if key.startswith(SOURCE)}
     if ORIGIN in kept:
         return kept
-    told = {ORIGIN: run.run_id, ORIGIN_EXPERIMENT: run.experiment_id, SOURCE + "artifact_uri": run.artifact_uri}
+    told = {
+        ORIGIN: run.run_id,
+        ORIGIN_EXPERIMENT: run.experiment_id,
+        SOURCE + "artifact_uri": run.artifact_uri,
+    }
     for tag in (*LINK_TAGS, MODEL_HISTORY):
         if tag in run.tags:
             told[SOURCE + tag] = run.tags[tag]

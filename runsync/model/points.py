@@ -32,9 +32,7 @@ POINTS = pa.schema(
 _IDENTITY = ("key", "timestamp", "step", "bits")
 
 
-def points_of_key(
-    key: str, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]
-) -> pa.RecordBatch:
+def points_of_key(key: str, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]) -> pa.RecordBatch:
     """Points of one key, without model and dataset, as columns."""
     count = len(steps)
     unknown = pa.nulls(count, _NAME)
@@ -102,7 +100,8 @@ def from_distinct(points: pa.Table) -> list[pa.RecordBatch]:
     """Columns (key, timestamp, step, value) of what `distinct` or `missing` gave, in key and time order."""
     ordered = points.sort_by([(name, "ascending") for name in ("key", "timestamp", "step")])
     value = _flat(ordered["bits"]).view(pa.float64())
-    return ordered.drop_columns(["bits"]).append_column("value", value).to_batches()
+    batches: list[pa.RecordBatch] = ordered.drop_columns(["bits"]).append_column("value", value).to_batches()
+    return batches
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

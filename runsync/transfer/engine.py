@@ -17,7 +17,12 @@ LANES = 2
 
 
 def transfer(
-    report: TransferReport, source: Source, target: Target, selection: Selection, workers: int, progress: Progress
+    report: TransferReport,
+    source: Source,
+    target: Target,
+    selection: Selection,
+    workers: int,
+    progress: Progress,
 ) -> None:
     """Carries the selection over (or, for a dry run, only plans it) and tells in `report` what was done.
 

@@ -1,8 +1,8 @@
 """From what a user typed to an open workspace or bundle."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from collections.abc import Iterator
 
 from runsync.bundle.bundle import open_bundle
 from runsync.bundle.snapshot import Snapshot, open_snapshot
@@ -23,9 +23,7 @@ def open_workspace(
     """
     address = resolve(where, config)
     if address is None:
-        raise WrongUsage(
-            f"“{where}” is no workspace: write http(s)://host:port, or a name that stands in runsync.toml"
-        )
+        raise WrongUsage(f"“{where}” is no workspace: write http(s)://host:port, or a name that stands in runsync.toml")
     return RestWorkspace(address, workers, patience)
 
 

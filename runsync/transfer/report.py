@@ -78,7 +78,12 @@ class TransferReport:
                 self.id_map[kind][outcome.source_id] = outcome.target_id
             if outcome.action == FAILED:
                 self.failed.append(
-                    {"kind": outcome.kind, "id": outcome.source_id, "name": outcome.name, "error": outcome.error}
+                    {
+                        "kind": outcome.kind,
+                        "id": outcome.source_id,
+                        "name": outcome.name,
+                        "error": outcome.error,
+                    }
                 )
             self.problems += [{"run_id": outcome.source_id, **asdict(problem)} for problem in outcome.problems]
 

@@ -84,7 +84,13 @@ class _Comparer:
     """One comparison."""
 
     def __init__(
-        self, report: VerifyReport, source: Source, target: Source, pool: Executor, artifacts: bool, by_hash: bool
+        self,
+        report: VerifyReport,
+        source: Source,
+        target: Source,
+        pool: Executor,
+        artifacts: bool,
+        by_hash: bool,
     ) -> None:
         self._report = report
         self._source = source
@@ -180,9 +186,7 @@ class _Comparer:
                 Difference("run", run.run_id, run.name, f"metrics.{key}", f"{count} points", "missing")
             )
 
-    def _artifact_differences(
-        self, run: Run, other: Run, batch: Batch, there: Batch
-    ) -> list[tuple[str, str, str]]:
+    def _artifact_differences(self, run: Run, other: Run, batch: Batch, there: Batch) -> list[tuple[str, str, str]]:
         try:
             files = self._files(self._source, run, batch)
             if files is None:

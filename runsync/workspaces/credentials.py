@@ -25,7 +25,7 @@ class Credentials:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
-        """`MLFLOW_TRACKING_USERNAME`, `_PASSWORD`, `_TOKEN`, `_INSECURE_TLS`, `_SERVER_CERT_PATH`, `_CLIENT_CERT_PATH`."""
+        """The `MLFLOW_TRACKING_` variables: USERNAME, PASSWORD, TOKEN, INSECURE_TLS, SERVER_CERT_PATH, CLIENT_CERT_PATH."""
 
         def of(name: str) -> str:
             return environ.get(f"MLFLOW_TRACKING_{name}", "")

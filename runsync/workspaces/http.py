@@ -9,14 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any, Protocol
 
 import orjson
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
 
-from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable
+from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
 from runsync.version import VERSION
 from runsync.workspaces.credentials import Credentials
 
@@ -33,7 +34,18 @@ _BROKEN = (
     urllib3.exceptions.HTTPError,
 )
 
-Body = bytes | Callable[[], IO[bytes]]
+
+class Readable(Protocol):
+    """As much of a file as an upload needs."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most `size` bytes; b"" at the end."""
+
+    def close(self) -> None:
+        """Ends the reading."""
+
+
+Body = bytes | Callable[[], Readable]
 """A request's body: bytes, or what opens it afresh for each try."""
 
 
@@ -47,6 +59,15 @@ class Patience:
     tries: int = 5
     first_delay: float = 0.2
     longest_delay: float = 10.0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Patience":
+        """`RUNSYNC_PATIENCE` in seconds, where it is set. Raises WrongUsage when it is no number."""
+        text = environ.get("RUNSYNC_PATIENCE", "")
+        try:
+            return cls(seconds=float(text)) if text else cls()
+        except ValueError:
+            raise WrongUsage(f"RUNSYNC_PATIENCE is a number of seconds, not “{text}”") from None
 
     def delay(self, failures: int) -> float:
         """Seconds before the next try: exponential, half of it random."""
@@ -104,7 +125,7 @@ def _session(url: str, credentials: Credentials, connections: int) -> requests.S
     if credentials.token:
         session.headers["Authorization"] = f"Bearer {credentials.token}"
     elif credentials.username:
-        session.auth = (credentials.username.encode(), credentials.password.encode())
+        session.auth = HTTPBasicAuth(credentials.username.encode(), credentials.password.encode())
     session.headers["User-Agent"] = f"runsync/{VERSION}"
     session.headers["Accept-Encoding"] = "gzip"
     return session
@@ -120,7 +141,7 @@ class Client:
         self, url: str, credentials: Credentials, connections: int = 16, patience: Patience | None = None
     ) -> None:
         self.url = url
-        self.patience = patience or Patience()
+        self.patience = patience or Patience.from_environment()
         self.timeout = (10.0, 300.0)
         self.requests = 0
         self._session = _session(url, credentials, connections)
@@ -202,7 +223,9 @@ class Client:
             except _BROKEN as error:
                 failures += 1
                 if failures >= self.patience.tries:
-                    raise RequestRefused(f"{path}: the connection breaks after {received} bytes ({_cause(error)})") from None
+                    raise RequestRefused(
+                        f"{path}: the connection breaks after {received} bytes ({_cause(error)})"
+                    ) from None
                 self._stopped.wait(self.patience.delay(failures))
             finally:
                 response.close()
@@ -335,5 +358,3 @@ def _cause(error: BaseException | None) -> str:
         if sign in text:
             return plain
     return type(error).__name__
-
-

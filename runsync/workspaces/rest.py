@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.protocol import Histories, NotCarried, Place
-from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.run import ArtifactFile, Batch, ModelLink, Run
 from runsync.model.selection import Selection
 from runsync.workspaces import wire
 from runsync.workspaces.address import Address
@@ -98,7 +98,9 @@ class RestWorkspace:
         """Registered models, logged models and traces."""
         return left_behind(self.client, [e.experiment_id for e in experiments])
 
-    def search(self, experiment_ids: Sequence[str], filter_string: str, state: str, token: str = "") -> tuple[list[Run], str]:
+    def search(
+        self, experiment_ids: Sequence[str], filter_string: str, state: str, token: str = ""
+    ) -> tuple[list[Run], str]:
         """One page of runs/search, oldest first, and the token of the next page ("" after the last)."""
         body = {
             "experiment_ids": list(experiment_ids),
@@ -171,9 +173,7 @@ class RestWorkspace:
         """Whether there are any in the whole workspace: a run's input may lie in another experiment."""
         if self._logged_models is None:
             ids = [e.experiment_id for e in self._all_experiments()]
-            self._logged_models = any(
-                self._any_logged_model(chunk) for chunk in _chunks(ids, EXPERIMENTS_A_SEARCH)
-            )
+            self._logged_models = any(self._any_logged_model(chunk) for chunk in _chunks(ids, EXPERIMENTS_A_SEARCH))
         return self._logged_models
 
     def _any_logged_model(self, experiment_ids: Sequence[str]) -> bool:
@@ -183,7 +183,7 @@ class RestWorkspace:
         except RequestRefused:
             return False  # before MLflow 3
 
-    def _model_inputs(self, run_id: str) -> tuple[wire.ModelLink, ...]:
+    def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...]:
         return wire.run(self.client.get(f"{API}/runs/get", run_id=run_id)["run"]).model_inputs
 
 
@@ -194,5 +194,3 @@ def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 def _quotable(run_id: str) -> str:
     return run_id.replace("'", "")
-
-

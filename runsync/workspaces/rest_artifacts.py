@@ -5,21 +5,21 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote, unquote, urlsplit
 
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile, Run
-from runsync.workspaces.http import CHUNK, Client
+from runsync.workspaces.http import CHUNK, Client, Readable
 from runsync.workspaces.rest_server import AJAX, API, Server
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts/"
 SMALL_UPLOAD = 10 * 1024 * 1024
 """The most bytes that upload-artifact takes, the server's way for runs whose storage it does not proxy."""
 
-Opener = Callable[[], IO[bytes]]
+Opener = Callable[[], Readable]
 
 
 class ArtifactStore:
@@ -84,12 +84,12 @@ class ArtifactStore:
     def _upload_small(self, run_id: str, path: str, size: int, opener: Opener) -> None:
         if not 0 < size <= SMALL_UPLOAD:
             raise RequestRefused(
-                f"artifact “{path}” has {size} bytes, and a server that does not serve artifacts takes 1 byte to 10 MiB; "
-                "run the import where the artifact root can be reached, or start the server with --serve-artifacts"
+                f"artifact “{path}” has {size} bytes; a server that does not serve artifacts takes 1 byte to 10 MiB: run "
+                "the import where the artifact root can be reached, or start the server with --serve-artifacts"
             )
         _check_name(path)
-        with opener() as stream:
-            content = stream.read()
+        with closing(opener()) as stream:
+            content = stream.read(size)
         asked = {"run_uuid": run_id, "path": path}
         self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
 
@@ -158,7 +158,7 @@ def _place(place: Path, opener: Opener) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".runsync-", delete=False) as temporary:
         try:
-            with opener() as stream:
+            with closing(opener()) as stream:
                 shutil.copyfileobj(stream, temporary, CHUNK)
             temporary.flush()
             os.fsync(temporary.fileno())

@@ -54,7 +54,7 @@ class ArtifactCarrier:
             return ()
 
     def _is_there(self, copy: Copy, file: ArtifactFile, sizes: Mapping[str, int]) -> bool:
-        """An interrupted import left it. After a finished one, what changed may have kept its size: all is sent again."""
+        """An interrupted import left it. (After a finished one, what changed may have kept its size.)"""
         left = copy.present is not None and not copy.is_marked and not self._verify_bytes
         return left and sizes.get(file.path) == self._writer.expected_size(copy, file, self._source)
 
@@ -83,10 +83,18 @@ class ArtifactCarrier:
         return missed
 
     def _compare(
-        self, copy: Copy, wanted: Sequence[ArtifactFile], sizes: Mapping[str, int], missed: set[tuple[str, str]]
+        self,
+        copy: Copy,
+        wanted: Sequence[ArtifactFile],
+        sizes: Mapping[str, int],
+        missed: set[tuple[str, str]],
     ) -> None:
         for file in wanted:
             size = self._writer.expected_size(copy, file, self._source)
             if (copy.target_id, file.path) not in missed and sizes.get(file.path) != size:
                 there = f"{sizes[file.path]} bytes" if file.path in sizes else "nothing"
-                copy.miss("artifact", file.path, f"after the upload the target lists {there} instead of {size} bytes")
+                copy.miss(
+                    "artifact",
+                    file.path,
+                    f"after the upload the target lists {there} instead of {size} bytes",
+                )

@@ -8,7 +8,7 @@ from runsync.workspaces.http import RETRIED, Client
 
 
 def create_once(client: Client, create: Callable[[], str], find: Callable[[], str | None]) -> str:
-    """The id that `create` answers with. When no answer comes, `find` looks whether it was made before it is tried again.
+    """The id that `create` answers with. When no answer comes, `find` looks whether it was made, before another try.
 
     `create` must not retry by itself. Raises what `create` raises when the server refuses for good.
     """

@@ -79,9 +79,7 @@ class ExperimentMap:
             if place.error or place.source.lifecycle_stage != DELETED or place.state == DELETED:
                 continue
             if not place.is_ours:
-                place.error = (
-                    f"deleted at the source, but “{place.name}” was in use in the target before: left active"
-                )
+                place.error = f"deleted at the source, but “{place.name}” was in use in the target before: left active"
                 outcomes.append(replace(place.outcome(), action=FAILED, error=place.error))
                 continue
             try:

@@ -92,9 +92,7 @@ class MetricReader:
 class RestHistories:
     """`Histories` of one batch, partly in memory."""
 
-    def __init__(
-        self, reader: MetricReader, batch: Batch, held: "Mapping[tuple[str, str], pa.RecordBatch]"
-    ) -> None:
+    def __init__(self, reader: MetricReader, batch: Batch, held: "Mapping[tuple[str, str], pa.RecordBatch]") -> None:
         self._reader = reader
         self._keys = {run.run_id: sorted(metric.key for metric in run.latest_metrics) for run in batch.runs}
         self._held = held
@@ -123,9 +121,7 @@ class _Request:
 class _Answer:
     __slots__ = ("again", "found", "rows")
 
-    def __init__(
-        self, found: "dict[tuple[str, str], pa.RecordBatch]", rows: int, again: tuple[_Request, ...]
-    ) -> None:
+    def __init__(self, found: "dict[tuple[str, str], pa.RecordBatch]", rows: int, again: tuple[_Request, ...]) -> None:
         self.found = found
         self.rows = rows
         self.again = again

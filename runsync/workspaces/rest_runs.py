@@ -1,10 +1,11 @@
-"""Writing one run into a target server: its record, its history, its artifacts, and at last the mark that it is whole."""
+"""Writing one run into a target server: record, history, artifacts, and at last the mark that it is whole."""
 
 import hashlib
 import io
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,8 +15,8 @@ from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, origina
 from runsync.model.protocol import Source
 from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
 from runsync.workspaces import wire
-from runsync.workspaces.http import Client
-from runsync.workspaces.rest_artifacts import ArtifactStore
+from runsync.workspaces.http import Client, Readable
+from runsync.workspaces.rest_artifacts import ArtifactStore, Opener
 from runsync.workspaces.rest_create import create_once
 from runsync.workspaces.rest_server import API
 
@@ -131,7 +132,8 @@ class RunWriter:
     def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> int:
         """Puts one file there; gives its bytes. With `check_bytes` it is read back and its hash compared."""
         at = _as_target(copy)
-        size, opener = file.size, lambda: _Stream(source.read_artifact(copy.run, file), file.size)
+        size = file.size
+        opener: Opener = lambda: _Stream(source.read_artifact(copy.run, file), file.size)  # noqa: E731
         if _is_rewritten(file):
             content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
             size, opener = len(content), lambda: io.BytesIO(content)
@@ -200,9 +202,9 @@ class RunWriter:
         copy.miss(kind, key, f"it has {len(value)} characters, and the target takes {longest}")
         return True
 
-    def _compare_bytes(self, at: Run, path: str, size: int, opener: Any) -> None:
+    def _compare_bytes(self, at: Run, path: str, size: int, opener: Opener) -> None:
         sent, there = hashlib.sha256(), hashlib.sha256()
-        with opener() as stream:
+        with closing(opener()) as stream:
             while chunk := stream.read(1 << 20):
                 sent.update(chunk)
         for chunk in self._artifacts.read(at, ArtifactFile(path, size)):
@@ -232,13 +234,13 @@ def _as_target(copy: Copy) -> Run:
     return Run(copy.target_id, copy.experiment_id, artifact_uri=copy.artifact_uri)
 
 
-class _Stream:
+class _Stream(Readable):
     """Chunks as a file of known length, for an upload that never holds it whole.
 
     No io base class: requests would ask it for its position, and send it chunked when it has none.
     """
 
-    def __init__(self, chunks: Generator[bytes], size: int) -> None:
+    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
         self._chunks = chunks
         self._left = b""
         self._size = size
@@ -249,14 +251,10 @@ class _Stream:
     def __len__(self) -> int:
         return self._size
 
-    def __enter__(self) -> "_Stream":
-        return self
-
-    def __exit__(self, *of: object) -> None:
-        self.close()
-
     def close(self) -> None:
-        self._chunks.close()
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
 
     def read(self, size: int = -1) -> bytes:
         while not self._left:

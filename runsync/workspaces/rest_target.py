@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -43,6 +44,9 @@ from runsync.workspaces.rest import RestWorkspace
 from runsync.workspaces.rest_carry import ArtifactCarrier
 from runsync.workspaces.rest_experiments import ExperimentMap
 from runsync.workspaces.rest_runs import LONGEST_PARAM, Copy, RunWriter, target_tags
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 OF_COPIES = f"tags.`{ORIGIN}` LIKE '%'"
 ITEM_ERRORS = (RequestRefused, BundleDamaged)
@@ -147,7 +151,9 @@ class RestTarget:
         lost = [NotCarried(what, count, why) for what, count in self._lost.items() if count and "links" not in what]
         models = self._lost["links to logged models"]
         if models:
-            lost.append(NotCarried("links to logged models", models, "logged models are not carried; kept in the bundle"))
+            lost.append(
+                NotCarried("links to logged models", models, "logged models are not carried; kept in the bundle")
+            )
         if self._orphans:
             why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
             lost.append(NotCarried("links to parents", len(self._orphans), why, tuple(self._orphans[:20])))
@@ -258,9 +264,7 @@ class RestTarget:
         with self._lock:
             self._new_ids[copy.run.run_id] = stays.run_id
 
-    def _fill(
-        self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress
-    ) -> None:
+    def _fill(self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress) -> None:
         """Params, tags, points, inputs and artifacts."""
         todo = [copy for copy in copies if not copy.is_whole]
         if not todo:
@@ -279,11 +283,10 @@ class RestTarget:
         tags = target_tags(copy.run, copy.target_id, self._resolve)
         there = copy.present.tags if copy.present else target_tags(copy.run, "", self._resolve)
         tags = {key: value for key, value in tags.items() if there.get(key) != value}
+        points: Iterable[pa.RecordBatch] = ()
         if copy.present is None:
             points = histories.of(copy.run.run_id)
-        elif copy.has_same_contents:
-            points = iter(())
-        else:
+        elif not copy.has_same_contents:
             wanted = distinct(as_table(histories.of(copy.run.run_id)))
             points = from_distinct(missing(wanted, distinct(as_table(present.of(copy.target_id)))))
         before = copy.points

@@ -87,9 +87,14 @@ def _latest(document: Json) -> LatestMetric:
 
 def _dataset(document: Json) -> DatasetInput:
     of = document["dataset"]
-    names = ("source_type", "source", "schema", "profile")
     return DatasetInput(
-        of["name"], of.get("digest", ""), *(of.get(name, "") for name in names), tags=pairs(document.get("tags", ()))
+        name=of["name"],
+        digest=of.get("digest", ""),
+        source_type=of.get("source_type", ""),
+        source=of.get("source", ""),
+        schema=of.get("schema", ""),
+        profile=of.get("profile", ""),
+        tags=pairs(document.get("tags", ())),
     )
 
 
