@@ -75,7 +75,7 @@ def check_marker(store: Store) -> None:
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > layout.VERSION:
         raise BundleDamaged(
-            f"{place}: the bundle is of version {version}, and this runsync reads up to {layout.VERSION}: upgrade runsync"
+            f"{place}: the bundle is of version {version}; this runsync reads up to {layout.VERSION}: upgrade runsync"
         )
     schemas.check("runsync", document, place)
     unknown = sorted(set(document["required_features"]) - layout.FEATURES)  # type: ignore[index]

@@ -25,7 +25,7 @@ class Credentials:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
-        """The `MLFLOW_TRACKING_` variables: USERNAME, PASSWORD, TOKEN, INSECURE_TLS, SERVER_CERT_PATH, CLIENT_CERT_PATH."""
+        """`MLFLOW_TRACKING_` USERNAME, PASSWORD, TOKEN, INSECURE_TLS, SERVER_CERT_PATH and CLIENT_CERT_PATH."""
 
         def of(name: str) -> str:
             return environ.get(f"MLFLOW_TRACKING_{name}", "")

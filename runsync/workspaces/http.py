@@ -24,6 +24,7 @@ from runsync.workspaces.credentials import Credentials
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 ASKS_FOR_PAUSE = frozenset({429, 503})
 CHUNK = 1 << 20
+AT_ROOT = ("/api/", "/version", "/health")
 LONGEST_RETRY_AFTER = 300.0
 
 _BROKEN = (
@@ -141,6 +142,8 @@ class Client:
         self, url: str, credentials: Credentials, connections: int = 16, patience: Patience | None = None
     ) -> None:
         self.url = url
+        self.api_url = url
+        """Where the paths of AT_ROOT are; `rest_server.meet` may find them elsewhere."""
         self.patience = patience or Patience.from_environment()
         self.timeout = (10.0, 300.0)
         self.requests = 0
@@ -246,7 +249,7 @@ class Client:
             return (
                 self._session.request(
                     method,
-                    self.url + path,
+                    (self.api_url if path.startswith(AT_ROOT) else self.url) + path,
                     params=parameters,
                     data=body,
                     headers=headers,

@@ -84,8 +84,8 @@ class ArtifactStore:
     def _upload_small(self, run_id: str, path: str, size: int, opener: Opener) -> None:
         if not 0 < size <= SMALL_UPLOAD:
             raise RequestRefused(
-                f"artifact “{path}” has {size} bytes; a server that does not serve artifacts takes 1 byte to 10 MiB: run "
-                "the import where the artifact root can be reached, or start the server with --serve-artifacts"
+                f"artifact “{path}” has {size} bytes; a server that does not serve artifacts takes 1 byte to 10 MiB: "
+                "run the import where the artifact root can be reached, or start the server with --serve-artifacts"
             )
         _check_name(path)
         with closing(opener()) as stream:

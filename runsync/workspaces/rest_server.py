@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceError, WorkspaceUnreachable
 from runsync.workspaces.address import Address
@@ -32,6 +33,7 @@ def meet(client: Client, address: Address) -> Server:
 
     Raises WorkspaceUnreachable, AccessDenied, or WorkspaceError for a workspace that is not there.
     """
+    _find_api(client)
     info = _optional(client, f"{API3}/server-info")
     has_workspaces = bool(info.get("workspaces_enabled"))
     asked = address.workspace
@@ -55,6 +57,17 @@ def meet(client: Client, address: Address) -> Server:
             raise WorkspaceError(f"{address.printable}: {error}") from None
         raise WorkspaceUnreachable(f"{address.url} answers, but not as an MLflow server ({error})") from None
     return Server(_version(client), workspace, has_workspaces)
+
+
+def _find_api(client: Client) -> None:
+    """MLflow 2 with --static-prefix serves all below the prefix, but /api at the root of the host."""
+    parts = urlsplit(client.url)
+    if parts.path:
+        try:
+            client.get(f"{API}/experiments/search", max_results=1)
+        except RequestRefused as error:
+            if error.status == 404 and not error.code:
+                client.api_url = f"{parts.scheme}://{parts.netloc}"
 
 
 def _optional(client: Client, path: str) -> dict[str, object]:

@@ -1,0 +1,70 @@
+# Everything a contributor runs. Needs python3.11 or newer; virtual environments are made here as they are needed.
+
+PYTHON = python3
+PYTEST = .venv/bin/python -m pytest
+
+# Other mlflow commands may stand in for those that are installed here.
+RUNSYNC_TEST_MLFLOW_3 ?= $(CURDIR)/.venvs/mlflow-3/bin/mlflow
+RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
+RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
+export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
+
+.PHONY: help setup test stress test-older lint bench demo clean
+
+help:
+	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
+	@echo "make test        the quick tests, against real servers of both"
+	@echo "make stress      the slow tests (minutes)"
+	@echo "make test-older  the tests against MLflow before 2.22"
+	@echo "make lint        ruff and mypy"
+	@echo "make bench       measures export and import over REST"
+	@echo "make demo        moves a small workspace from one server to another, step by step"
+	@echo "make clean       removes what the above made"
+
+setup: .venv/made .venvs/mlflow-3/made .venvs/mlflow-2/made
+
+test: setup
+	$(PYTEST)
+
+stress: setup
+	$(PYTEST) -m slow
+
+test-older: setup .venvs/mlflow-1/made
+	$(PYTEST) -m older
+
+lint: .venv/made
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: setup
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py
+
+demo: setup
+	.venv/bin/python examples/demo/demo.py
+
+clean:
+	rm -rf .venv .venvs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find runsync tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/made: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("runsync needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+.venvs/mlflow-3/made:
+	$(PYTHON) -m venv .venvs/mlflow-3
+	.venvs/mlflow-3/bin/python -m pip install --quiet 'mlflow[auth]>=3'
+	touch $@
+
+# MLflow 2 lets SQLAlchemy 2.1 in, and then fails to import it.
+.venvs/mlflow-2/made:
+	$(PYTHON) -m venv .venvs/mlflow-2
+	.venvs/mlflow-2/bin/python -m pip install --quiet 'mlflow[auth]==2.22.5' 'sqlalchemy<2.1'
+	touch $@
+
+.venvs/mlflow-1/made:
+	$(PYTHON) -m venv .venvs/mlflow-1
+	.venvs/mlflow-1/bin/python -m pip install --quiet 'mlflow==1.30.1' 'sqlalchemy<2' 'setuptools<80'
+	touch $@

@@ -1,0 +1,211 @@
+"""Servers, workspaces side by side, and the command line, for all tests."""
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+from support.servers import FOREIGN, MlflowServer, clean_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Read before any test cleans the environment.
+MLFLOW = {
+    release: Path(os.environ.get(f"RUNSYNC_TEST_MLFLOW_{release}", default))
+    for release in "123"
+    for default in [ROOT / f".venvs/mlflow-{release}/bin/mlflow"]
+}
+SHARED = {"mlflow3_a": "3", "mlflow3_b": "3", "mlflow2_a": "2", "mlflow2_b": "2"}
+PAIRS = {
+    "3-to-3": ("mlflow3_a", "mlflow3_b"),
+    "2-to-3": ("mlflow2_a", "mlflow3_b"),
+    "3-to-2": ("mlflow3_a", "mlflow2_b"),
+    "2-to-2": ("mlflow2_a", "mlflow2_b"),
+}
+
+
+class Result(NamedTuple):
+    """What a command did."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Pair(NamedTuple):
+    """Two servers: runs go from one to the other."""
+
+    source: MlflowServer
+    target: MlflowServer
+
+
+class Runner(Protocol):
+    """Runs the command line to its end."""
+
+    def __call__(
+        self,
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float = 300,
+        cwd: Path | None = None,
+    ) -> Result: ...
+
+
+class Fleet:
+    """The servers that tests share; all that a session needs start side by side at the first request."""
+
+    def __init__(self, needed: set[str], folder: Path) -> None:
+        self._needed = needed
+        self._folder = folder
+        self._servers: dict[str, MlflowServer] = {}
+        self._answering: set[str] = set()
+
+    def get(self, name: str) -> MlflowServer:
+        """A server that answers; one that a test has killed is started again."""
+        for each in sorted(self._needed | {name}):
+            if each not in self._servers:
+                mlflow = executable(SHARED[each])
+                self._servers[each] = MlflowServer(mlflow, folder=self._folder / each).start()
+        server = self._servers[name]
+        if not server.running and name in self._answering:
+            server.restart()
+        if name not in self._answering:
+            server.wait()
+            self._answering.add(name)
+        return server
+
+    def stop(self) -> None:
+        """Kills them all."""
+        for server in self._servers.values():
+            server.stop()
+
+
+def executable(release: str) -> Path:
+    """The mlflow command of a major release; fails the test, and says what to do, where there is none."""
+    mlflow = MLFLOW[release]
+    if not mlflow.exists():
+        remedy = f"run `make setup`, or set RUNSYNC_TEST_MLFLOW_{release}"
+        pytest.fail(f"{mlflow} is missing: {remedy}", pytrace=False)
+    return mlflow
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(FOREIGN):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    needed: set[str] = set()
+    for item in request.session.items:
+        needed.update(name for name in getattr(item, "fixturenames", ()) if name in SHARED)
+        callspec = getattr(item, "callspec", None)
+        if callspec and callspec.params.get("pair") in PAIRS:
+            needed.update(PAIRS[callspec.params["pair"]])
+    servers = Fleet(needed, tmp_path_factory.mktemp("servers"))
+    try:
+        yield servers
+    finally:
+        servers.stop()
+
+
+@pytest.fixture
+def mlflow3_a(fleet: Fleet) -> MlflowServer:
+    return fleet.get("mlflow3_a")
+
+
+@pytest.fixture
+def mlflow3_b(fleet: Fleet) -> MlflowServer:
+    return fleet.get("mlflow3_b")
+
+
+@pytest.fixture
+def mlflow2_a(fleet: Fleet) -> MlflowServer:
+    return fleet.get("mlflow2_a")
+
+
+@pytest.fixture
+def mlflow2_b(fleet: Fleet) -> MlflowServer:
+    return fleet.get("mlflow2_b")
+
+
+@pytest.fixture(params=list(PAIRS))
+def pair(request: pytest.FixtureRequest, fleet: Fleet) -> Pair:
+    source, target = PAIRS[request.param]
+    return Pair(fleet.get(source), fleet.get(target))
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., MlflowServer]]:
+    """`start_server("3", workspaces=True)`: a server of the test's own, started but not waited for."""
+    servers: list[MlflowServer] = []
+
+    def start(release: str = "3", **options: Any) -> MlflowServer:
+        folder = tmp_path / f"server-{len(servers)}"
+        servers.append(MlflowServer(executable(release), folder=folder, **options))
+        return servers[-1].start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def prefix(request: pytest.FixtureRequest) -> str:
+    """How the names of this test's experiments begin, on servers that tests share."""
+    return re.sub(r"\W+", "_", request.node.name)[:60] + f"-{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture
+def runsync(tmp_path: Path) -> Runner:
+    def run(
+        *arguments: object,
+        env: Mapping[str, str] | None = None,
+        input: str | None = None,
+        timeout: float = 300,
+        cwd: Path | None = None,
+    ) -> Result:
+        done = subprocess.run(
+            command(*arguments),
+            env=clean_environment() | dict(env or {}),
+            stdin=subprocess.DEVNULL if input is None else None,
+            input=input,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=timeout,
+            cwd=cwd or tmp_path,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def start_runsync(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Like `runsync`, but returns the running process at once; killed at the end of the test."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+        options: Any = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        environment = clean_environment() | dict(env or {})
+        processes.append(subprocess.Popen(command(*arguments), env=environment, encoding="utf-8", **options))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line as a list."""
+    return [sys.executable, "-m", "runsync", *map(str, arguments)]

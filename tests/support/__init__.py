@@ -1,0 +1,1 @@
+"""What the tests stand on: real servers, a proxy that makes faults, seeding, and an independent judge."""

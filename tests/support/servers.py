@@ -1,0 +1,205 @@
+"""Real MLflow servers on loopback, each in a process group and a folder of its own."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Self
+
+import requests
+
+ADMIN = ("admin", "correct horse battery")
+"""The user that `--app-name basic-auth` makes at first; MLflow 3 refuses the password of its manual."""
+
+FOREIGN = ("MLFLOW_", "RUNSYNC_", "AWS_", "DATABRICKS_")
+"""Prefixes of environment variables that must not leak into servers or into runsync."""
+
+_handed_out: set[int] = set()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on, never the same twice in one process."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port not in _handed_out:
+            _handed_out.add(port)
+            return port
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without settings of MLflow, runsync and clouds."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+class MlflowServer:
+    """One server; `with` starts and waits for it and kills it at the end.
+
+    To start several side by side call `start` on each, then `wait` on each, then `stop`. `workers=None`
+    leaves the number of workers to MLflow. `artifact_root` is where runs' artifacts lie.
+    With `static_prefix`, MLflow 2 keeps `/api` and `/health` outside of it; MLflow 3 has all inside.
+    """
+
+    def __init__(
+        self,
+        mlflow: str | Path,
+        *,
+        folder: Path | None = None,
+        workers: int | None = 1,
+        static_prefix: str = "",
+        serve_artifacts: bool = True,
+        workspaces: bool = False,
+        basic_auth: bool = False,
+        extra: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="mlflow-server-")
+        self.folder = folder or Path(self._temporary.name)  # type: ignore[union-attr]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.artifact_root = self.folder / "artifacts"
+        self.log = self.folder / "server.log"
+        self.port = free_port()
+        self._root = f"http://127.0.0.1:{self.port}"
+        self.url = self._root + static_prefix
+        self.basic_auth = ADMIN if basic_auth else None
+        self._command = [
+            str(mlflow),
+            "server",
+            *self._options(workers, static_prefix, serve_artifacts),
+            *extra,
+        ]
+        if workspaces:
+            self._command.append("--enable-workspaces")
+        if basic_auth:
+            self._command += ["--app-name", "basic-auth"]
+        self._environment = self._variables(basic_auth) | dict(environment or {})
+        # MLflow 1 looks for gunicorn there.
+        self._environment["PATH"] = f"{Path(mlflow).parent}{os.pathsep}{self._environment['PATH']}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a client must send to be let in."""
+        if not self.basic_auth:
+            return {}
+        return {"Authorization": "Basic " + base64.b64encode(":".join(self.basic_auth).encode()).decode()}
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's first process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        """Starts the server and returns at once."""
+        assert not self.running, f"{self.url} is running already"
+        with self.log.open("ab") as log:
+            self._process = self._spawn(log)
+        return self
+
+    def wait(self, seconds: float = 180) -> Self:
+        """Returns once the server answers. Raises RuntimeError with the end of its log if it does not."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not self.running:
+                raise RuntimeError(f"{' '.join(self._command)} ended:\n{self.log_end()}")
+            with suppress(requests.RequestException), requests.Session() as session:
+                session.trust_env = False
+                # MLflow 2 leaves /health outside of its static prefix.
+                if any(session.get(f"{url}/health", timeout=5).ok for url in {self.url, self._root}):
+                    return self
+            time.sleep(0.1)
+        log = self.log_end()
+        self.kill()
+        raise RuntimeError(f"{self.url} did not answer in {seconds} s:\n{log}")
+
+    def kill(self) -> None:
+        """SIGKILL to every process of the server, as a power cut would."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        self._wait_for_port()
+
+    def restart(self) -> Self:
+        """The same server again: same port, same database, same artifacts."""
+        self.kill()
+        return self.start().wait()
+
+    def stop(self) -> None:
+        """Kills the server and removes its folder, unless the folder was given."""
+        self.kill()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def log_end(self, characters: int = 4000) -> str:
+        """The last of what the server wrote."""
+        return self.log.read_text(errors="replace")[-characters:]
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start().wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _options(self, workers: int | None, static_prefix: str, serve_artifacts: bool) -> list[str]:
+        options = ["--host", "127.0.0.1", "--port", str(self.port)]
+        options += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
+        if serve_artifacts:
+            options += ["--artifacts-destination", str(self.artifact_root)]
+        else:
+            options += ["--no-serve-artifacts", "--default-artifact-root", str(self.artifact_root)]
+        if workers is not None:
+            options += ["--workers", str(workers)]
+        if static_prefix:
+            options += ["--static-prefix", static_prefix]
+        return options
+
+    def _variables(self, basic_auth: bool) -> dict[str, str]:
+        variables = clean_environment()
+        # Without these a job runner with several processes starts beside the server, and it calls home.
+        variables |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        if basic_auth:
+            settings = self.folder / "auth.ini"
+            settings.write_text(
+                "[mlflow]\ndefault_permission = READ\n"
+                f"database_uri = sqlite:///{self.folder}/auth.db\n"
+                f"admin_username = {ADMIN[0]}\nadmin_password = {ADMIN[1]}\n"
+                "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+            )
+            variables |= {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests"}
+        return variables
+
+    def _spawn(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self._command,
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def _wait_for_port(self) -> None:
+        """Returns once no process of the killed group holds the port any more."""
+        for _ in range(100):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with suppress(OSError):
+                    probe.bind(("127.0.0.1", self.port))
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"port {self.port} is still taken after the server was killed")
