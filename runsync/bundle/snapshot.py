@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ class Snapshot:
         self.manifest = manifest
         self.place = Place("bundle", bundle.address, "1", {"snapshot": manifest.id, "source": manifest.source.address})
         self.requests = 0
-        self._part_of: dict[str, int] = {}
+        self._located: dict[str, _Location] = {}
+        self._located_all = False
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -44,11 +46,11 @@ class Snapshot:
         if selection.filter:
             raise WrongUsage("--filter is evaluated by a tracking server: a bundle takes the other selections")
         documents = parts.read_documents(self.bundle.store, "experiment", self.manifest.experiments.path)
-        experiments = [Experiment.from_document(d) for d in documents]
-        if selection.runs and not selection.experiments:
-            chosen = {s.run.experiment_id for s in self._stored() if s.run.run_id in selection.runs}
-            experiments = [e for e in experiments if e.experiment_id in chosen]
-        return selection.choose(experiments)
+        chosen = selection.choose(Experiment.from_document(d) for d in documents)
+        if selection.names_runs:
+            batches = self.batches(chosen, selection)
+            chosen = selection.having_runs(chosen, (run for batch in batches for run in batch.runs))
+        return chosen
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """One batch a part."""
@@ -60,11 +62,9 @@ class Snapshot:
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         """See `Source`."""
-        if not self._part_of:
-            for index in range(len(self.manifest.parts)):
-                self._part_of.update((s.run.run_id, index) for s in self._runs_of_part(index))
         wanted = set(run_ids)
-        indexes = sorted({self._part_of[run_id] for run_id in wanted if run_id in self._part_of})
+        self._locate(wanted)
+        indexes = sorted({self._located[run_id].part for run_id in wanted if run_id in self._located})
         return _batch([s for index in indexes for s in self._runs_of_part(index) if s.run.run_id in wanted])
 
     def histories(self, batch: Batch, pool: Executor) -> AbstractContextManager[Histories]:
@@ -104,42 +104,57 @@ class Snapshot:
     def _runs_of_part(self, index: int) -> Iterator[StoredRun]:
         part = self.manifest.parts[index]
         superseded = set(part.superseded)
-        return (s for s in read_runs(self.bundle.store, part.runs.path) if s.run.run_id not in superseded)
+        for s in read_runs(self.bundle.store, part.runs.path):
+            if s.run.run_id not in superseded:
+                self._located[s.run.run_id] = _Location.of(s, index)
+                yield s
 
-    def _stored(self) -> Iterator[StoredRun]:
-        for index in range(len(self.manifest.parts)):
-            yield from self._runs_of_part(index)
+    def _locate(self, run_ids: Set[str]) -> None:
+        """Reads through all parts once, unless all these runs were met already."""
+        if not run_ids <= self._located.keys() and not self._located_all:
+            for index in range(len(self.manifest.parts)):
+                for _ in self._runs_of_part(index):
+                    pass
+            self._located_all = True
 
     @contextmanager
     def _open_histories(self, run_ids: set[str]) -> "Iterator[SnapshotHistories]":
-        located: dict[str, StoredRun] = {}
-        self.batch(list(run_ids), ())
-        for index in {self._part_of[run_id] for run_id in run_ids}:
-            located.update((s.run.run_id, s) for s in self._runs_of_part(index) if s.run.run_id in run_ids)
-        with ExitStack() as stack:
-            yield SnapshotHistories(self.bundle, located, stack)
+        self._locate(run_ids)
+        yield SnapshotHistories(self.bundle, {run_id: self._located[run_id] for run_id in run_ids})
+
+
+@dataclass(frozen=True, slots=True)
+class _Location:
+    """Where a run is stored: the index of its part, and the rows of a metrics part ("" without points)."""
+
+    part: int
+    metrics: str
+    first_row: int
+    points: int
+
+    @classmethod
+    def of(cls, stored: StoredRun, part: int) -> "_Location":
+        points = stored.contents.metric_points
+        return cls(part, metrics_name(stored) if points else "", stored.first_row, points)
 
 
 class SnapshotHistories:
     """`Histories` of some runs of a snapshot."""
 
-    def __init__(self, bundle: Bundle, located: dict[str, StoredRun], stack: ExitStack) -> None:
+    def __init__(self, bundle: Bundle, located: dict[str, _Location]) -> None:
         self._bundle = bundle
         self._located = located
-        self._stack = stack
         self._locks: dict[str, Lock] = defaultdict(Lock)
         self._tables: dict[str, pa.Table | None] = {}
 
     def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
         """The whole history of one run. Raises BundleDamaged when there is less than was stored."""
-        stored = self._located[run_id]
-        count = stored.contents.metric_points
+        place = self._located[run_id]
+        name, count, found = place.metrics, place.points, 0
         if not count:
             return
-        name = metrics_name(stored)
         table = self._whole(name)
-        found = 0
-        pieces = self._by_groups(name, stored) if table is None else _slices(table, stored.first_row, count, run_id)
+        pieces = self._by_groups(place, run_id) if table is None else _slices(table, place.first_row, count, run_id)
         for piece in pieces:
             found += len(piece)
             yield piece
@@ -155,16 +170,16 @@ class SnapshotHistories:
                     self._tables[name] = file.read().combine_chunks() if short else None
             return self._tables[name]
 
-    def _by_groups(self, name: str, stored: StoredRun) -> "Iterator[pa.RecordBatch]":
-        begin, end = stored.first_row, stored.first_row + stored.contents.metric_points
-        with parts.open_metrics(self._bundle.store, name) as file:
+    def _by_groups(self, place: _Location, run_id: str) -> "Iterator[pa.RecordBatch]":
+        begin, end = place.first_row, place.first_row + place.points
+        with parts.open_metrics(self._bundle.store, place.metrics) as file:
             row = 0
             for group in range(file.metadata.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 first, last = max(begin, row), min(end, row + rows)
                 if first < last:
                     table = file.read_row_group(group).combine_chunks()
-                    yield from _slices(table, first - row, last - first, stored.run.run_id)
+                    yield from _slices(table, first - row, last - first, run_id)
                 row += rows
 
 

@@ -72,7 +72,7 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.address = str(folder)
-        self._temporary = folder / TEMPORARY / f"{socket.gethostname()}-{os.getpid()}"
+        self._temporary = folder / TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
     def incoming(self) -> "LocalIncoming":
         """A temporary file in the bundle's own folder, so that a rename can put it in place."""
@@ -119,7 +119,7 @@ class LocalStore:
         root = self.folder / TEMPORARY
         host = socket.gethostname()
         for left in root.glob(f"{host}-*"):
-            pid = left.name[len(host) + 1 :]
+            pid = left.name[len(host) + 1 :].partition("-")[0]
             if pid.isdigit() and not _is_alive(int(pid)):
                 shutil.rmtree(left, ignore_errors=True)
         if root.is_dir() and not any(root.iterdir()):

@@ -1,5 +1,6 @@
 """The command line: parse, call one verb, print. A file a command; each is imported when it is asked for."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -66,6 +67,11 @@ def cli(ctx: click.Context, debug: bool, config: str | None) -> None:
 
 def main() -> None:
     """The console script: runs a command, and turns errors into one line and an exit code."""
-    from runsync.cli.run import run
+    from runsync.cli.run import INTERRUPTED, run
 
-    sys.exit(run(cli, sys.argv[1:]))
+    code = run(cli, sys.argv[1:])
+    if code == INTERRUPTED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # requests under way are not waited for
+    sys.exit(code)

@@ -33,13 +33,22 @@ class Selection:
             raise WrongUsage(f"state “{self.state}” is none of {', '.join(STATES)}")
 
     @property
-    def narrows_runs(self) -> bool:
-        """Whether some runs of a chosen experiment may be left out."""
-        return bool(self.runs or self.filter or self.state != "all") or self.since is not None or self.until is not None
+    def names_runs(self) -> bool:
+        """Whether it is about certain runs: then experiments without any of them are not meant."""
+        return bool(self.runs or self.filter) or self.since is not None or self.until is not None
+
+    def having_runs(self, experiments: Iterable[Experiment], runs: Iterable[Run]) -> list[Experiment]:
+        """The experiments of the runs found. Raises NothingSelected for a run id that is not among them."""
+        homes = {run.run_id: run.experiment_id for run in runs}
+        missing = [run_id for run_id in self.runs if run_id not in homes]
+        if missing:
+            raise NothingSelected(f"there is no run {missing[0]} (in the experiments and state selected)")
+        found = set(homes.values())
+        return [e for e in experiments if e.experiment_id in found]
 
     def choose(self, experiments: Iterable[Experiment]) -> list[Experiment]:
         """The experiments meant, in the order given. Raises NothingSelected for a name that matches none."""
-        experiments = list(experiments)
+        experiments = [e for e in experiments if self.state != ACTIVE or e.lifecycle_stage == ACTIVE]
         if not self.experiments:
             return experiments
         chosen: dict[str, Experiment] = {}

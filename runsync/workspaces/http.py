@@ -163,13 +163,13 @@ class Client:
 
     def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
         """The JSON object that a GET answers with."""
-        return _json(self.send("GET", path, parameters=parameters), path)
+        return json_of(self.send("GET", path, parameters=parameters))
 
     def post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
         """The JSON object that a POST answers with; with `retry` off, one try only."""
         content = orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
-        return _json(self.send("POST", path, content=content, headers=headers, retry=retry), path)
+        return json_of(self.send("POST", path, content=content, headers=headers, retry=retry))
 
     def send(
         self,
@@ -216,6 +216,8 @@ class Client:
             skip = received if response.status_code != 206 else 0
             try:
                 for chunk in response.iter_content(CHUNK):
+                    if self._stopped.is_set():
+                        raise Interrupted("stopped")
                     fresh = chunk[skip:]
                     skip = max(0, skip - len(chunk))
                     if fresh:
@@ -311,7 +313,8 @@ class Client:
         raise RequestRefused(text, status, code)
 
 
-def _json(response: requests.Response, path: str) -> dict[str, Any]:
+def json_of(response: requests.Response) -> dict[str, Any]:
+    """The JSON object of a response. Raises WorkspaceUnreachable when it is none."""
     try:
         document = orjson.loads(response.content)
     except orjson.JSONDecodeError:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 
+import orjson
+
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.protocol import Histories, NotCarried, Place
@@ -12,7 +14,7 @@ from runsync.model.run import ArtifactFile, Batch, ModelLink, Run
 from runsync.model.selection import Selection
 from runsync.workspaces import wire
 from runsync.workspaces.address import Address
-from runsync.workspaces.http import Client, Patience
+from runsync.workspaces.http import Client, Patience, json_of
 from runsync.workspaces.rest_artifacts import ArtifactStore
 from runsync.workspaces.rest_leftovers import left_behind
 from runsync.workspaces.rest_metrics import MetricReader
@@ -20,6 +22,8 @@ from runsync.workspaces.rest_server import API, meet
 
 BATCH = 200
 PAGE = 1000
+LONGEST_PAGE = 32 << 20
+"""Bytes of a search page above which the next one is asked for with half as many runs."""
 IDS_A_SEARCH = 500
 EXPERIMENTS_A_SEARCH = 200
 VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
@@ -34,6 +38,7 @@ class RestWorkspace:
         self.artifact_store = ArtifactStore(self.client, self.server)
         self._metrics = MetricReader(self.client)
         self._logged_models: bool | None = None
+        self._page = PAGE
         if self.server.workspace and not address.workspace:
             address = dataclasses.replace(address, workspace=self.server.workspace)
         self.place = Place("MLflow server", address.printable, self.server.version)
@@ -49,30 +54,25 @@ class RestWorkspace:
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         """All experiments the selection means, deleted ones too, oldest first."""
-        experiments = list(self._all_experiments())
-        if selection.runs and not selection.experiments:
-            experiments = self._experiments_of(selection.runs, experiments)
-        return sorted(selection.choose(experiments), key=lambda e: (e.creation_time or 0, e.experiment_id))
+        chosen = selection.choose(self._all_experiments())
+        if selection.names_runs:
+            chosen = selection.having_runs(chosen, self._runs_of_all(chosen, selection))
+        return sorted(chosen, key=lambda e: (e.creation_time or 0, e.experiment_id))
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
-        for chunk in _chunks([e.experiment_id for e in experiments], EXPERIMENTS_A_SEARCH):
-            waiting: list[Run] = []
-            for run in self.runs_of(chunk, selection):
-                waiting.append(run)
-                if len(waiting) == BATCH:
-                    yield Batch(tuple(waiting))
-                    waiting = []
-            if waiting:
+        waiting: list[Run] = []
+        for run in self._runs_of_all(experiments, selection):
+            waiting.append(run)
+            if len(waiting) == BATCH:
                 yield Batch(tuple(waiting))
+                waiting = []
+        if waiting:
+            yield Batch(tuple(waiting))
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         """The runs of these ids as they are now."""
-        ids = [e.experiment_id for e in experiments]
-        runs: list[Run] = []
-        for chunk in _chunks(run_ids, IDS_A_SEARCH):
-            runs += self.runs_of(ids, Selection(runs=tuple(chunk)))
-        return Batch(tuple(runs))
+        return Batch(tuple(self._runs_of_all(experiments, Selection(runs=tuple(run_ids)))) if run_ids else ())
 
     def histories(self, batch: Batch, pool: Executor) -> AbstractContextManager[Histories]:
         """See `MetricReader`."""
@@ -106,12 +106,16 @@ class RestWorkspace:
             "experiment_ids": list(experiment_ids),
             "filter": filter_string,
             "run_view_type": VIEWS[state],
-            "max_results": PAGE,
+            "max_results": self._page,
             "order_by": ["attributes.start_time ASC"],
         }
         if token:
             body["page_token"] = token
-        answer = self.client.post(f"{API}/runs/search", body)
+        headers = {"Content-Type": "application/json"}
+        response = self.client.send("POST", f"{API}/runs/search", content=orjson.dumps(body), headers=headers)
+        if len(response.content) > LONGEST_PAGE:
+            self._page = max(1, self._page // 2)
+        answer = json_of(response)
         return [wire.run(r) for r in answer.get("runs", [])], answer.get("next_page_token", "")
 
     def search_every(self, experiment_ids: Sequence[str], filter_string: str, state: str = "all") -> Iterator[Run]:
@@ -165,9 +169,9 @@ class RestWorkspace:
             if not token:
                 return
 
-    def _experiments_of(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> list[Experiment]:
-        found = {run.experiment_id for run in self.batch(run_ids, experiments).runs}
-        return [e for e in experiments if e.experiment_id in found]
+    def _runs_of_all(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Run]:
+        for chunk in _chunks([e.experiment_id for e in experiments], EXPERIMENTS_A_SEARCH):
+            yield from self.runs_of(chunk, selection)
 
     def _has_logged_models(self) -> bool:
         """Whether there are any in the whole workspace: a run's input may lie in another experiment."""

@@ -23,6 +23,8 @@ class ExperimentMap:
         self._naming = naming
         self._restore_deleted = restore_deleted
         self._places: dict[str, _Place] = {}
+        self.restored: list[str] = []
+        """Target ids of experiments that were deleted and are restored for this import."""
         self._lock = Lock()
 
     def begin(self, experiments: Sequence[Experiment], existing: Sequence[Experiment]) -> list[Outcome]:
@@ -71,6 +73,7 @@ class ExperimentMap:
             if place.state == DELETED:
                 self._client.post(f"{API}/experiments/restore", {"experiment_id": place.target_id})
                 place.state = ACTIVE
+                self.restored.append(place.target_id)
 
     def finish(self) -> list[Outcome]:
         """Deletes the experiments that were deleted at the source, now that their runs are in."""

@@ -87,14 +87,14 @@ class RestTarget:
         outcomes = self._experiments.begin(experiments, existing)
         ids = self._experiments.existing_ids()
         self._lost.update({"experiment ids, creation and update times": len(experiments)})
-        if ids:
-            for run in self._workspace.search_every(ids, OF_COPIES):
-                self._remember(run)
+        self._find_copies(ids)
         return outcomes
 
     def prepare(self) -> list[Outcome]:
-        """Makes the experiments."""
-        return self._experiments.prepare()
+        """Makes the experiments. Those that had to be restored are looked through again: so were all their runs."""
+        outcomes = self._experiments.prepare()
+        self._find_copies(self._experiments.restored)
+        return outcomes
 
     def plan(self, batch: Batch) -> list[Step]:
         """Compares each run with what is there of it."""
@@ -158,6 +158,13 @@ class RestTarget:
             why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
             lost.append(NotCarried("links to parents", len(self._orphans), why, tuple(self._orphans[:20])))
         return lost
+
+    def _find_copies(self, experiment_ids: Sequence[str]) -> None:
+        if experiment_ids:
+            with self._lock:
+                self._there = {place: there for place, there in self._there.items() if place[0] not in experiment_ids}
+            for run in self._workspace.search_every(experiment_ids, OF_COPIES):
+                self._remember(run)
 
     def _remember(self, run: Run, origin: str = "") -> None:
         """Notes a run that is there; of twins, the one that stays (see the module's word on that)."""
