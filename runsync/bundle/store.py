@@ -65,6 +65,9 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """The files whose name starts with `prefix` (which ends with `/`), in no order; temporary ones apart."""
 
+    def clear_temporary(self) -> None:
+        """Removes what this process, and processes that were killed, left half-written."""
+
 
 class LocalStore:
     """A folder."""

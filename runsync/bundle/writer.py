@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle, write_json
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
-from runsync.bundle.store import Entry, Incoming, LocalStore
+from runsync.bundle.store import Entry, Incoming
 from runsync.bundle.stored import StoredRun, read_runs
 from runsync.errors import BundleDamaged, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
@@ -126,8 +126,7 @@ class SnapshotWriter:
 
     def close(self) -> None:
         """Removes temporary files."""
-        if isinstance(self._store, LocalStore):
-            self._store.clear_temporary()
+        self._store.clear_temporary()
 
     def _reusable_parts(self) -> Iterator[tuple[str, int]]:
         """Parts of the newest snapshot, then those that a later, unfinished export left."""
