@@ -40,7 +40,7 @@ lint: .venv/made
 bench: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py
 
-demo: setup
+demo: .venv/made .venvs/mlflow-3/made
 	.venv/bin/python examples/demo/demo.py
 
 clean:
