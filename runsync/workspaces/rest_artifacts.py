@@ -72,8 +72,7 @@ class ArtifactStore:
                     yield ArtifactFile(path, int(entry.get("file_size", 0)))
 
     def _download(self, run: Run, path: str) -> Iterator[bytes]:
-        # MLflow 2 drops the connection of the proxy when a name does not fit latin-1 (it stands in a header).
-        if run.artifact_uri.startswith("mlflow-artifacts:") and (path.isascii() or self._server.release >= (3,)):
+        if run.artifact_uri.startswith("mlflow-artifacts:") and (path.isascii() or self._server.proxies_any_name):
             return self._client.download(_proxied(run.artifact_uri, path))
         return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path})
 

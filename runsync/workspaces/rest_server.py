@@ -22,10 +22,13 @@ class Server:
     has_workspaces: bool
 
     @property
-    def release(self) -> tuple[int, ...]:
-        """The version for comparing; servers that do not tell count as new."""
-        numbers = [int(part) for part in self.version.split(".") if part.isdigit()]
-        return tuple(numbers) or (99,)
+    def proxies_any_name(self) -> bool:
+        """Whether the artifact proxy serves names beyond latin-1.
+
+        Before MLflow 3 it drops the connection (2.22) or answers 500 (1.30): the name stands in a header.
+        """
+        major = self.version.partition(".")[0]
+        return major.isdigit() and int(major) >= 3
 
 
 def meet(client: Client, address: Address) -> Server:
