@@ -50,6 +50,7 @@ class Copy:
     problems: list[Problem] = field(default_factory=list)
     error: str = ""
     artifact_uri: str = ""
+    tags_there: Mapping[str, str] = field(default_factory=dict)
     is_whole: bool = False
 
     @property

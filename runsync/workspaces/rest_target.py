@@ -205,8 +205,10 @@ class RestTarget:
         same = same and there.state == fingerprint(replace(_visible(run), tags=tags))
         if same and _unresolved(run, tags):
             present = replace(run, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
+            copy = Copy(run, self._target_experiment(run), there.run_id, there.complete, present)
+            copy.tags_there = present.tags
             with self._lock:
-                self._unlinked.append(Copy(run, self._target_experiment(run), there.run_id, there.complete, present))
+                self._unlinked.append(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id)
 
     def _mark(self, run: Run, contents: Contents | None) -> str:
@@ -228,16 +230,15 @@ class RestTarget:
     def _copy(self, run: Run, contents: Contents | None, step: Step, present: dict[str, Run]) -> Copy:
         there = present.get(step.target_id)
         copy = Copy(run, self._target_experiment(run), step.target_id, self._mark(run, contents), there)
-        copy.artifact_uri = there.artifact_uri if there else ""
+        if there is not None:
+            copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
         return copy
 
     def _make(self, copy: Copy) -> None:
         self._experiments.activate(copy.run.experiment_id)
         tags = target_tags(copy.run, "", self._resolve)
-        for tag in LINK_TAGS:
-            if not tags.get(tag):
-                tags.pop(tag, None)
-        copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, tags)
+        copy.tags_there = {key: value for key, value in tags.items() if value or key not in LINK_TAGS}
+        copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
         with self._lock:
             self._new_ids[copy.run.run_id] = copy.target_id
 
@@ -288,8 +289,7 @@ class RestTarget:
     def _log(self, copy: Copy, histories: Histories, present: Histories, progress: Progress) -> None:
         self._writer.restore(copy)
         tags = target_tags(copy.run, copy.target_id, self._resolve)
-        there = copy.present.tags if copy.present else target_tags(copy.run, "", self._resolve)
-        tags = {key: value for key, value in tags.items() if there.get(key) != value}
+        tags = {key: value for key, value in tags.items() if copy.tags_there.get(key) != value}
         points: Iterable[pa.RecordBatch] = ()
         if copy.present is None:
             points = histories.of(copy.run.run_id)
@@ -312,8 +312,7 @@ class RestTarget:
     def _link(self, copy: Copy) -> bool:
         """Sets the links that can be set by now; whether there were any."""
         tags = target_tags(copy.run, copy.target_id, self._resolve)
-        there = copy.present.tags if copy.present else {}
-        found = [tag for tag in LINK_TAGS if tag in tags and there.get(tag) != tags[tag]]
+        found = [tag for tag in LINK_TAGS if tag in tags and copy.tags_there.get(tag) != tags[tag]]
         for tag in found:
             self._writer.set_tag(copy.target_id, tag, tags[tag])
         if PARENT in copy.run.tags and PARENT not in tags:
