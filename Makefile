@@ -40,7 +40,8 @@ lint: .venv/made
 bench: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py
 
-demo: .venv/made .venvs/mlflow-3/made
+demo:
+	@$(MAKE) --no-print-directory -j2 .venv/made .venvs/mlflow-3/made
 	.venv/bin/python examples/demo/demo.py
 
 clean:

@@ -43,6 +43,7 @@ class SnapshotWriter:
         self._with_artifacts = with_artifacts
         self._thorough = thorough
         self._known: dict[str, _Known] = {}
+        self._known_experiments: dict[str, Experiment] = {}
         self._parts: dict[str, RunsPart] = {}
         self._ids: dict[str, list[str]] = {}
         self._taken: dict[str, str] = {}
@@ -59,11 +60,11 @@ class SnapshotWriter:
         self._started = datetime.now(UTC)
         for name, size in self._reusable_parts():
             self._learn(name, size)
-        return [Outcome("experiment", e.experiment_id, e.name, CREATE) for e in experiments]
+        return self.prepare()
 
     def prepare(self) -> list[Outcome]:
         """Nothing is written before the first part."""
-        return [Outcome("experiment", e.experiment_id, e.name, CREATE) for e in self._experiments]
+        return [Outcome("experiment", e.experiment_id, e.name, self._experiment_action(e)) for e in self._experiments]
 
     def cannot_keep(self) -> list[NotCarried]:
         """A bundle keeps all that it is given."""
@@ -137,6 +138,7 @@ class SnapshotWriter:
             latest = self.bundle.manifest(ids[-1])
             since = datetime.fromisoformat(latest.started_at).timestamp()
             named = {part.runs.path: part.runs.bytes for part in latest.parts}
+            self._learn_experiments(latest.experiments.path)
         left = (
             e for e in self._store.list(layout.PARTS) if e.name.endswith(layout.RUNS) and e.modified >= since - 3600
         )
@@ -158,6 +160,13 @@ class SnapshotWriter:
         for s in stored:
             self._known[s.run.run_id] = _Known(s, name)
 
+    def _learn_experiments(self, name: str) -> None:
+        try:
+            known = [Experiment.from_document(d) for d in parts.read_documents(self._store, "experiment", name)]
+        except BundleDamaged:
+            return
+        self._known_experiments = {e.experiment_id: e for e in known}
+
     def _metrics_file(self, path: str) -> PartFile | None:
         size = self._store.size(path)
         if size is None:
@@ -177,6 +186,12 @@ class SnapshotWriter:
         if same and fit and run.status != RUNNING and not self._thorough:
             return UNCHANGED
         return UPDATE
+
+    def _experiment_action(self, experiment: Experiment) -> str:
+        known = self._known_experiments.get(experiment.experiment_id)
+        if known is None:
+            return CREATE
+        return UNCHANGED if known == experiment else UPDATE
 
     def _take_over(self, run: Run) -> Outcome:
         self._keep_known(run.run_id)

@@ -1,12 +1,13 @@
 """runsync inspect"""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runsync.cli import options
 from runsync.cli.text import json_text, listed, size, table
+from runsync.model.times import iso
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport
@@ -33,10 +34,7 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     yield f"{report.bundle}: bundle format {report.format_version}, {report.files:,} files, {size(report.bytes)}"
     yield f"Snapshots: {len(report.snapshots)}; the newest is {snapshot.id}, finished {snapshot.created_at}"
     yield f"Source: {source.address} ({source.kind} {source.version})".replace(" )", ")")
-    asked = {key: value for key, value in snapshot.selection.items() if value not in ([], "", None, "all")}
-    yield f"Selection: {', '.join(f'{key} {value}' for key, value in asked.items()) or 'everything'}" + (
-        "" if snapshot.with_artifacts else ", without artifacts"
-    )
+    yield f"Selection: {_selection(snapshot.selection)}" + ("" if snapshot.with_artifacts else ", without artifacts")
     yield (
         f"{counts.experiments:,} experiments ({counts.experiments_deleted:,} deleted), "
         f"{counts.runs:,} runs ({counts.runs_deleted:,} deleted)"
@@ -63,3 +61,12 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     yield from listed("Missing pieces", missing)
     left = (f"{'some' if n.count is None else n.count} {n.what}: {n.why}" for n in snapshot.not_carried)
     yield from listed("Not carried", left)
+
+
+def _selection(asked: Mapping[str, Any]) -> str:
+    """What was asked for, in the words of the options."""
+    told = [f"--experiment {name}" for name in asked["experiments"]] + [f"--run {run}" for run in asked["runs"]]
+    told += [f"--filter {asked['filter']}"] if asked["filter"] else []
+    told += [f"--{bound} {iso(asked[bound])}" for bound in ("since", "until") if asked[bound] is not None]
+    told += [f"--state {asked['state']}"] if asked["state"] != "all" else []
+    return ", ".join(told) or "everything"

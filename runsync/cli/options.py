@@ -66,7 +66,7 @@ def selected(
 
 
 def renames(given: tuple[str, ...]) -> dict[str, str]:
-    """`OLD=NEW` pairs; an old name may hold `=` when it is written `OLD==NEW`-free: the last `=` parts them."""
+    """`OLD=NEW` pairs; the last `=` parts them, so an old name may hold one."""
     pairs = {}
     for text in given:
         old, sign, new = text.rpartition("=")

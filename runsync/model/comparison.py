@@ -6,7 +6,7 @@ from typing import Any
 
 from runsync.model import numbers
 from runsync.model.experiment import Experiment
-from runsync.model.identity import SOURCE, at_home, own_tags_removed
+from runsync.model.identity import LINK_TAGS, SOURCE, at_home, own_tags_removed
 from runsync.model.run import DatasetInput, LatestMetric, Run
 
 LONGEST_SHOWN = 120
@@ -34,22 +34,32 @@ def compare_experiments(source: Experiment, target: Experiment, name: str) -> It
 
 
 def compare_runs(
-    source: Run, target: Run, source_origin: Callable[[str], str], target_origin: Callable[[str], str]
+    source: Run,
+    target: Run,
+    source_origin: Callable[[str], str],
+    target_origin: Callable[[str], str],
+    has_origin: Callable[[str], bool],
 ) -> Iterator[Difference]:
     """What the target lacks of a run, apart from history and artifacts; ids are compared as origin ids.
 
-    A link to a run that is outside the target counts as kept when its old id stands in the `runsync.source.` tag.
+    `has_origin` tells whether the target holds a run of an origin id: a link to a run that it does not hold counts as
+    kept when its old id stands in the `runsync.source.` tag.
     """
     one, other = at_home(source, source_origin), at_home(target, target_origin)
     found = _Found("run", source.run_id, source.name)
     for field in PLAIN_FIELDS:
         yield from found.differ(field, getattr(one, field), getattr(other, field))
     yield from found.lacks("params", one.params, other.params)
-    kept = {key.removeprefix(SOURCE): value for key, value in target.tags.items() if key.startswith(SOURCE)}
-    outside = {tag: one.tags[tag] for tag in kept if tag in one.tags and tag not in other.tags}
-    yield from found.lacks("tags", one.tags, {**other.tags, **outside})
+    yield from found.lacks("tags", _without_outside_links(one, target, has_origin), other.tags)
     yield from found.lacks("latest_metrics", _latest(one), _latest(other))
     yield from found.lacks("dataset_inputs", _datasets(one), _datasets(other))
+
+
+def _without_outside_links(one: Run, target: Run, has_origin: Callable[[str], bool]) -> dict[str, str]:
+    def is_outside(tag: str, value: str) -> bool:
+        return tag in LINK_TAGS and tag not in target.tags and SOURCE + tag in target.tags and not has_origin(value)
+
+    return {tag: value for tag, value in one.tags.items() if not is_outside(tag, value)}
 
 
 class _Found:

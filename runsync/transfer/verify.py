@@ -158,7 +158,7 @@ class _Comparer:
             for run, other in pairs:
                 self._links += len(run.model_inputs) + len(run.model_outputs)
                 self._report.differences += compare_runs(
-                    run, other, self._source_index.origin, self._target_index.origin
+                    run, other, self._source_index.origin, self._target_index.origin, self._target_index.has_origin
                 )
                 self._compare_points(run, other, history, other_history)
         if self._artifacts:
@@ -236,16 +236,22 @@ class _Index:
     def __init__(self, batches: Iterable[Batch]) -> None:
         self.ids: dict[tuple[str, str], str] = {}
         self._origins: dict[str, str] = {}
+        self._known: set[str] = set()
         whole: set[tuple[str, str]] = set()
         for batch in batches:
             for run in batch.runs:
                 origin = origin_of(run)
                 self._origins[run.run_id] = origin
+                self._known.add(origin)
                 place = (run.experiment_id, origin)
                 if place not in whole:
                     self.ids[place] = run.run_id
                 if COMPLETE in run.tags:
                     whole.add(place)
+
+    def has_origin(self, origin: str) -> bool:
+        """Whether a run of that origin id is there, in whatever experiment."""
+        return origin in self._known
 
     def origin(self, run_id: str) -> str:
         """The origin id of a run of this side; its own id when it is not there."""

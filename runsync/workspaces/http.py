@@ -330,7 +330,7 @@ def json_of(response: requests.Response) -> dict[str, Any]:
 def _complaint(response: requests.Response) -> tuple[str, str]:
     try:
         document = orjson.loads(response.content)
-        return str(document.get("error_code", "")), str(document.get("message", "")).strip()[:500]
+        return str(document.get("error_code", "")), " ".join(str(document.get("message", "")).split())[:300]
     except (ValueError, AttributeError):
         return "", ""
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -128,7 +129,19 @@ class RunWriter:
         datasets = [d for d in copy.run.dataset_inputs if (d.name, d.digest) not in there]
         if datasets:
             body = {"run_id": copy.target_id, "datasets": [wire.dataset(d) for d in datasets]}
-            self._client.post(f"{API}/runs/log-inputs", body)
+            self._log_inputs(body)
+
+    def _log_inputs(self, body: Mapping[str, Any]) -> None:
+        """MLflow answers 400 to one of two requests that bring the same new dataset at once: that one is sent again."""
+        for failures in range(1, self._client.patience.tries + 1):
+            try:
+                self._client.post(f"{API}/runs/log-inputs", body)
+                return
+            except RequestRefused as error:
+                if "UNIQUE constraint" not in str(error) and "IntegrityError" not in str(error):
+                    raise
+                time.sleep(self._client.patience.delay(failures))
+        self._client.post(f"{API}/runs/log-inputs", body)
 
     def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> int:
         """Puts one file there; gives its bytes. With `check_bytes` it is read back and its hash compared."""

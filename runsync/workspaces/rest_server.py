@@ -69,8 +69,18 @@ def _find_api(client: Client) -> None:
         try:
             client.get(f"{API}/experiments/search", max_results=1)
         except RequestRefused as error:
-            if error.status == 404 and not error.code:
+            if error.status == 404 and not error.code and _has_page(client, f"{AJAX}/experiments/search"):
                 client.api_url = f"{parts.scheme}://{parts.netloc}"
+
+
+def _has_page(client: Client, path: str) -> bool:
+    try:
+        client.get(path, max_results=1)
+    except RequestRefused as error:
+        return error.status != 404 or bool(error.code)
+    except WorkspaceUnreachable:
+        return False
+    return True
 
 
 def _optional(client: Client, path: str) -> dict[str, object]:

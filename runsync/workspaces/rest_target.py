@@ -267,7 +267,7 @@ class RestTarget:
         return moved
 
     def _move(self, copy: Copy, stays: Run) -> None:
-        copy.target_id, copy.artifact_uri = stays.run_id, stays.artifact_uri
+        copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
         copy.is_whole = stays.tags.get(COMPLETE) == copy.mark
         with self._lock:
             self._new_ids[copy.run.run_id] = stays.run_id
