@@ -52,6 +52,8 @@ def workspaces(path: str | None = None) -> Mapping[str, Mapping[str, Any]]:
     for name, section in sections.items():
         if not isinstance(section.get("uri"), str):
             raise WrongUsage(f"{place}: [workspaces.{name}] has no uri")
+        if not isinstance(section.get("insecure_tls", False), bool):
+            raise WrongUsage(f"{place}: [workspaces.{name}] insecure_tls is true or false, without quotes")
         unknown = sorted(set(section) - KEYS)
         if unknown:
             raise WrongUsage(f"{place}: [workspaces.{name}] has an unknown key “{unknown[0]}”")

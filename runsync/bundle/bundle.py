@@ -1,6 +1,7 @@
 """A bundle: the marker that says so, and the snapshots in it."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,10 @@ from runsync.bundle import layout, schemas
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import LocalStore, Store
 from runsync.errors import BundleDamaged, BundleNotFound, RunsyncError, WrongUsage
+from runsync.model.redact import without_credentials
 from runsync.version import VERSION
+
+NO_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,19 @@ class Bundle:
     def manifest(self, snapshot_id: str) -> Manifest:
         """Of one snapshot. Raises BundleDamaged when it is broken or invalid."""
         name = layout.snapshot(snapshot_id)
-        return Manifest.from_document(read_json(self.store, "snapshot", name))
+        content = self.store.read(name)
+        manifest = Manifest.from_document(_valid(self.store, "snapshot", name, content))
+        if _digest(content, manifest.digest) != manifest.digest:
+            raise BundleDamaged(f"{self.address}/{name}: its bytes do not have the digest it states")
+        return manifest
+
+    def add(self, manifest: Manifest) -> None:
+        """Writes a manifest: from now on the snapshot exists."""
+        name = layout.snapshot(manifest.id)
+        document = replace(manifest, digest=NO_DIGEST).to_document()
+        schemas.check("snapshot", document, name)
+        content = _pretty(document)
+        _write(self.store, name, content.replace(NO_DIGEST.encode(), _digest(content, NO_DIGEST).encode()))
 
     def latest(self) -> Manifest:
         """The manifest of the newest snapshot. Raises BundleNotFound where no export has finished."""
@@ -83,21 +99,27 @@ def check_marker(store: Store) -> None:
         raise BundleDamaged(f"{place}: the bundle needs the feature “{unknown[0]}”: upgrade runsync")
 
 
-def read_json(store: Store, kind: str, name: str) -> dict[str, object]:
-    """A JSON file of a bundle, valid. Raises BundleDamaged naming the file."""
+def _valid(store: Store, kind: str, name: str, content: bytes) -> dict[str, object]:
     place = f"{store.address}/{name}"
-    document = _json(store.read(name), place)
+    document = _json(content, place)
     schemas.check(kind, document, place)
     assert isinstance(document, dict)
     return document
 
 
-def write_json(store: Store, kind: str, name: str, document: dict[str, object]) -> None:
-    """A JSON file for people and programs: valid, indented, durable."""
-    schemas.check(kind, document, name)
+def _digest(content: bytes, stated: str) -> str:
+    """SHA-256 of a manifest in which the digest it states is written as zeros."""
+    return hashlib.sha256(content.replace(stated.encode(), NO_DIGEST.encode())).hexdigest()
+
+
+def _pretty(document: dict[str, object]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _write(store: Store, name: str, content: bytes) -> None:
     incoming = store.incoming()
     try:
-        incoming.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        incoming.write(content)
         incoming.keep(name)
     finally:
         incoming.discard()
@@ -105,7 +127,7 @@ def write_json(store: Store, kind: str, name: str, document: dict[str, object]) 
 
 def _folder(where: str | Path) -> Path:
     if "://" in str(where):
-        raise WrongUsage(f"“{where}” is no folder: bundles lie on a local disk")
+        raise WrongUsage(f"“{without_credentials(str(where))}” is no folder: bundles lie on a local disk")
     return Path(where).expanduser()
 
 
@@ -118,7 +140,9 @@ def _write_marker(store: LocalStore) -> None:
         "tool_version": VERSION,
     }
     try:
-        write_json(store, "runsync", layout.MARKER, document)
+        schemas.check("runsync", document, layout.MARKER)
+        _write(store, layout.MARKER, _pretty(document))
+        store.clear_temporary()
     except OSError as error:
         raise RunsyncError(f"{store.folder} cannot be made: {error.strerror}") from None
 

@@ -1,6 +1,5 @@
 """check: is a bundle sound? Structure, schemas, counts, and the hash of every file."""
 
-import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,6 @@ from runsync.model.experiment import DELETED, Experiment
 from runsync.model.progress import Progress, Silent
 
 DAMAGED = 12
-CHUNK = 1 << 20
 
 
 @dataclass(slots=True)
@@ -76,6 +74,7 @@ class _Book:
     counts: Counts = field(default_factory=Counts)
     experiments: set[str] | None = None
     is_whole: bool = True
+    parts: dict[str, RunsPart] = field(default_factory=dict)
 
 
 class _Checker:
@@ -89,6 +88,7 @@ class _Checker:
         self._needed: dict[str, set[str]] = {layout.MARKER: set()}
         self._runs_of: dict[str, set[str]] = {}
         self._faults: dict[tuple[str, str], Fault] = {}
+        self._homes: dict[str, list[str]] = {}
 
     def check(self, workers: int, progress: Progress) -> None:
         books = [book for snapshot_id in self._bundle.snapshot_ids() if (book := self._open(snapshot_id))]
@@ -98,6 +98,7 @@ class _Checker:
                 shared.setdefault(part.runs.path, []).append((book, part))
         for name, users in shared.items():
             self._check_part(name, users)
+        self._check_doubles(books)
         for book in books:
             self._check_counts(book)
         self.report.snapshots = len(self._bundle.snapshot_ids())
@@ -128,6 +129,10 @@ class _Checker:
             self._fault(manifest.experiments.path, str(error), snapshot_id)
             book.is_whole = False
             return book
+        told = manifest.experiments.count
+        if len(experiments) != told:
+            wrong = f"it holds {len(experiments)} experiments, not {told}"
+            self._fault(manifest.experiments.path, wrong, snapshot_id)
         book.experiments = {e.experiment_id for e in experiments}
         book.counts.experiments = len(experiments)
         book.counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in experiments)
@@ -142,7 +147,10 @@ class _Checker:
                 self._fault(name, str(error), book.snapshot_id)
                 book.is_whole = False
             return
+        for s in stored:
+            self._homes.setdefault(s.run.run_id, []).append(name)
         for book, part in users:
+            book.parts[name] = part
             if len(stored) != part.runs.count:
                 self._fault(name, f"it holds {len(stored)} runs, not {part.runs.count}", book.snapshot_id)
             superseded = set(part.superseded)
@@ -151,6 +159,14 @@ class _Checker:
                     self._check_run(name, s, book, {file.path for file in part.metrics})
             for file in part.metrics:
                 self._check_metrics(file, stored, book.snapshot_id)
+
+    def _check_doubles(self, books: "list[_Book]") -> None:
+        """A run may stand in several parts, but in each snapshot only one of them may count."""
+        for run_id, homes in self._homes.items():
+            for book in books if len(homes) > 1 else ():
+                counting = [h for h in homes if h in book.parts and run_id not in book.parts[h].superseded]
+                if len(counting) > 1:
+                    self._fault(counting[-1], f"run {run_id} is twice in the snapshot", book.snapshot_id, run_id)
 
     def _check_run(self, name: str, stored: StoredRun, book: "_Book", metrics: set[str]) -> None:
         run_id, snapshot_id = stored.run.run_id, book.snapshot_id
@@ -204,7 +220,7 @@ class _Checker:
             self._fault(name, f"it has {self._sizes[name]} bytes, not {size}", snapshot_id, run_id)
 
     def _check_hashes(self, workers: int, progress: Progress) -> None:
-        named = [name for name in self._sizes if name.startswith((layout.PARTS, layout.BLOBS))]
+        named = [name for name in self._sizes if layout.is_named_by_hash(name)]
         with ThreadPoolExecutor(workers) as pool:
             for name, error in zip(named, pool.map(lambda n: self._check_hash(n, progress), named), strict=True):
                 self.report.bytes += self._sizes[name]
@@ -213,15 +229,12 @@ class _Checker:
                     self._faults[name, error].runs = sorted(self._runs_of.get(name, ()))
 
     def _check_hash(self, name: str, progress: Progress) -> str:
-        running = hashlib.sha256()
         try:
-            with self._store.open(name) as stream:
-                while chunk := stream.read(CHUNK):
-                    running.update(chunk)
-                    progress.advance(bytes=len(chunk))
+            sound = parts.has_its_hash(self._store, name)
         except (BundleDamaged, OSError) as error:
             return str(error)
-        return "" if running.hexdigest() == layout.hash_in(name) else "its bytes do not have the hash it is named by"
+        progress.advance(bytes=self._sizes[name])
+        return "" if sound else parts.WRONG_HASH
 
     def _need(self, name: str, snapshot_id: str) -> None:
         self._needed.setdefault(name, set()).add(snapshot_id)

@@ -1,5 +1,6 @@
 """What lies where in a bundle. `docs/format.md` tells the whole format."""
 
+import re
 import secrets
 from datetime import UTC, datetime
 
@@ -34,8 +35,14 @@ def snapshot(snapshot_id: str) -> str:
 
 
 def new_snapshot_id(now: datetime) -> str:
-    """Ids sort by time: 20261101T120000Z-1a2b3c."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    """Ids sort by time: 20261101T120000.123Z-1a2b3c."""
+    moment = now.astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z-{secrets.token_hex(3)}"
+
+
+def is_named_by_hash(name: str) -> bool:
+    """Whether a file under `parts/` or `blobs/` is one of ours, and not a foreign one."""
+    return name.startswith((PARTS, BLOBS)) and re.fullmatch("[0-9a-f]{64}", hash_in(name)) is not None
 
 
 def hash_in(name: str) -> str:

@@ -52,7 +52,8 @@ class Counts:
 class Manifest:
     """See `schemas/v1/snapshot.schema.json`. `created_at` and `started_at` are ISO 8601 in UTC.
 
-    `problems` name what is missing of runs that are in; `failed` the items that are not in at all.
+    `problems` name what is missing of runs that are in; `failed` the items that are not in at all. `digest` is the
+    SHA-256 of the file with the digest itself written as 64 zeros.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Manifest:
     problems: tuple[Mapping[str, str], ...] = ()
     failed: tuple[Mapping[str, str], ...] = ()
     not_carried: tuple[NotCarried, ...] = ()
+    digest: str = ""
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document."""

@@ -1,9 +1,10 @@
 """Parts: files of documents (JSON Lines, gzip) and of metric history (Parquet), each named by its own hash."""
 
 import gzip
+import hashlib
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROWS_A_GROUP = 1 << 17
+CHUNK = 1 << 20
+WRONG_HASH = "its bytes do not have the hash it is named by"
 
 
 class _Sink(io.RawIOBase):
@@ -33,8 +36,13 @@ class _Sink(io.RawIOBase):
         return self._incoming.write(bytes(data))
 
 
-def write_documents(store: Store, kind: str, suffix: str, documents: Iterable[dict[str, Any]]) -> tuple[str, int]:
-    """Writes documents, one a line, each valid; gives the part's name and bytes. The same documents: the same name."""
+def write_documents(
+    store: Store, kind: str, suffix: str, documents: Iterable[dict[str, Any]], broken: Set[str] = frozenset()
+) -> tuple[str, int]:
+    """Writes documents, one a line, each valid; gives the part's name and bytes. The same documents: the same name.
+
+    A part that is there already is left as it is, unless it is among the `broken`.
+    """
     incoming = store.incoming()
     try:
         with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
@@ -42,7 +50,7 @@ def write_documents(store: Store, kind: str, suffix: str, documents: Iterable[di
                 schemas.check(kind, document, f"line {number} of a new part")
                 packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
         name = layout.part(incoming.sha256(), suffix)
-        incoming.keep(name)
+        incoming.keep(name, replace=name in broken)
         return name, incoming.size
     finally:
         incoming.discard()
@@ -52,17 +60,28 @@ def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any
     """The documents of a part, each valid. Raises BundleDamaged naming file and line."""
     place = f"{store.address}/{name}"
     number = 0
-    with store.open(name) as packed:
-        try:
-            for number, line in enumerate(gzip.GzipFile(fileobj=packed), 1):
-                try:
-                    document = orjson.loads(line)
-                except orjson.JSONDecodeError as error:
-                    raise BundleDamaged(f"{place}:{number}: {error}") from None
-                schemas.check(kind, document, f"{place}:{number}")
-                yield document
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BundleDamaged(f"{place}: broken after line {number}: {error}") from None
+    content = store.read(name)
+    if hashlib.sha256(content).hexdigest() != layout.hash_in(name):
+        raise BundleDamaged(f"{place}: {WRONG_HASH}")
+    try:
+        for number, line in enumerate(gzip.GzipFile(fileobj=io.BytesIO(content)), 1):
+            try:
+                document = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise BundleDamaged(f"{place}:{number}: {error}") from None
+            schemas.check(kind, document, f"{place}:{number}")
+            yield document
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BundleDamaged(f"{place}: broken after line {number}: {error}") from None
+
+
+def has_its_hash(store: Store, name: str) -> bool:
+    """Whether a file's bytes have the hash it is named by; reads all of it."""
+    running = hashlib.sha256()
+    with store.open(name) as stream:
+        while chunk := stream.read(CHUNK):
+            running.update(chunk)
+    return running.hexdigest() == layout.hash_in(name)
 
 
 class MetricsWriter:

@@ -165,6 +165,8 @@ class SnapshotHistories:
         """All of a short part, read once for all of its runs; None for a long one."""
         with self._locks[name]:
             if name not in self._tables:
+                if not parts.has_its_hash(self._bundle.store, name):
+                    raise BundleDamaged(f"{self._bundle.address}/{name}: {parts.WRONG_HASH}")
                 with parts.open_metrics(self._bundle.store, name) as file:
                     short = file.metadata.num_rows <= WHOLE
                     self._tables[name] = file.read().combine_chunks() if short else None

@@ -38,8 +38,8 @@ class Incoming(Protocol):
     def sha256(self) -> str:
         """The hash (hex) of what was written so far."""
 
-    def keep(self, name: str) -> None:
-        """Puts the file there, durably, unless a file of that name is there already."""
+    def keep(self, name: str, replace: bool = False) -> None:
+        """Puts the file there, durably, unless a file of that name and size is there already (and sound)."""
 
     def discard(self) -> None:
         """Drops it; harmless after `keep`."""
@@ -103,7 +103,7 @@ class LocalStore:
         """See `Store`."""
         try:
             return (self.folder / name).stat().st_size
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
@@ -155,10 +155,10 @@ class LocalIncoming:
         """See `Incoming`."""
         return self._hash.hexdigest()
 
-    def keep(self, name: str) -> None:
+    def keep(self, name: str, replace: bool = False) -> None:
         """See `Incoming`."""
         final = self._folder / name
-        if final.exists():
+        if not replace and final.exists() and final.stat().st_size == self.size:
             self.discard()
             return
         try:

@@ -7,12 +7,12 @@ that is there vouches for all it names, and an export that was killed is taken u
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from runsync.bundle import layout, parts
-from runsync.bundle.bundle import Bundle, write_json
+from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.store import Entry, Incoming
 from runsync.bundle.stored import StoredRun, read_runs
@@ -42,6 +42,9 @@ class SnapshotWriter:
         self._store = bundle.store
         self._with_artifacts = with_artifacts
         self._thorough = thorough
+        self._not_before = datetime.fromtimestamp(0, UTC)
+        self._blobs: dict[str, int] = {}
+        self._broken: set[str] = set()
         self._known: dict[str, _Known] = {}
         self._known_experiments: dict[str, Experiment] = {}
         self._parts: dict[str, RunsPart] = {}
@@ -58,6 +61,7 @@ class SnapshotWriter:
         self._selection = selection
         self._experiments = list(experiments)
         self._started = datetime.now(UTC)
+        self._blobs = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
         for name, size in self._reusable_parts():
             self._learn(name, size)
         return self.prepare()
@@ -102,10 +106,10 @@ class SnapshotWriter:
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Writes the manifest: from now on the snapshot exists."""
         documents = (e.to_document() for e in self._experiments)
-        path, size = parts.write_documents(self._store, "experiment", layout.EXPERIMENTS, documents)
+        path, size = parts.write_documents(self._store, "experiment", layout.EXPERIMENTS, documents, self._broken)
         self._counts.experiments = len(self._experiments)
         self._counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in self._experiments)
-        now = datetime.now(UTC)
+        now = max(datetime.now(UTC), self._not_before)
         self.snapshot_id = layout.new_snapshot_id(now)
         manifest = Manifest(
             id=self.snapshot_id,
@@ -122,7 +126,7 @@ class SnapshotWriter:
             failed=tuple(self._failed),
             not_carried=tuple(not_carried),
         )
-        write_json(self._store, "snapshot", layout.snapshot(self.snapshot_id), manifest.to_document())
+        self.bundle.add(manifest)
         return []
 
     def close(self) -> None:
@@ -137,6 +141,8 @@ class SnapshotWriter:
         if ids:
             latest = self.bundle.manifest(ids[-1])
             since = datetime.fromisoformat(latest.started_at).timestamp()
+            # Also when the clock was put back, the newest snapshot is the last by name.
+            self._not_before = datetime.fromisoformat(latest.created_at) + timedelta(milliseconds=1)
             named = {part.runs.path: part.runs.bytes for part in latest.parts}
             self._learn_experiments(latest.experiments.path)
         left = (
@@ -149,7 +155,8 @@ class SnapshotWriter:
         try:
             stored = list(read_runs(self._store, name))
         except BundleDamaged:
-            return  # read again from the source; `check` tells about the damage
+            self._broken.add(name)  # read again from the source, and replaced
+            return
         hashes = {s.metrics_part for s in stored if s.metrics_part}
         metrics = [self._metrics_file(layout.part(part_hash, layout.METRICS)) for part_hash in sorted(hashes)]
         if None in metrics:
@@ -158,12 +165,15 @@ class SnapshotWriter:
         self._parts[name] = RunsPart(PartFile(name, size, len(stored)), files)
         self._ids[name] = [s.run.run_id for s in stored]
         for s in stored:
-            self._known[s.run.run_id] = _Known(s, name)
+            listed = s.contents.artifacts or ()
+            lost = any(self._blobs.get(layout.blob(f.sha256 or "")) != f.size for f in listed)
+            self._known[s.run.run_id] = _Known(s, name, is_whole=not lost and not s.contents.problems)
 
     def _learn_experiments(self, name: str) -> None:
         try:
             known = [Experiment.from_document(d) for d in parts.read_documents(self._store, "experiment", name)]
         except BundleDamaged:
+            self._broken.add(name)
             return
         self._known_experiments = {e.experiment_id: e for e in known}
 
@@ -287,7 +297,8 @@ class SnapshotWriter:
     def _keep_runs(self, stored: Sequence[StoredRun], metrics: tuple[PartFile, ...]) -> None:
         if not stored:
             return
-        path, size = parts.write_documents(self._store, "run", layout.RUNS, (s.to_document() for s in stored))
+        documents = (s.to_document() for s in stored)
+        path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._broken)
         with self._lock:
             self._parts[path] = RunsPart(PartFile(path, size, len(stored)), metrics)
             self._ids[path] = [s.run.run_id for s in stored]
@@ -318,12 +329,12 @@ class _Known:
 
     __slots__ = ("counts", "experiment_id", "fingerprint", "has_artifacts", "is_whole", "part")
 
-    def __init__(self, stored: StoredRun, part: str) -> None:
+    def __init__(self, stored: StoredRun, part: str, is_whole: bool) -> None:
         self.counts = stored.counts()
         self.experiment_id = stored.run.experiment_id
         self.fingerprint = stored.fingerprint
         self.has_artifacts = stored.contents.artifacts is not None
-        self.is_whole = not stored.contents.problems
+        self.is_whole = is_whole
         self.part = part
 
 

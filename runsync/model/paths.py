@@ -1,6 +1,6 @@
 """Artifact paths, which come from servers and bundles and are not to be trusted."""
 
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PureWindowsPath
 
 
 def unsafe(path: str) -> str | None:
@@ -9,7 +9,7 @@ def unsafe(path: str) -> str | None:
     Refused are absolute paths (POSIX and Windows), `..`, empty steps and control characters.
     """
     steps = path.split("/")
-    if not path or path.startswith("/") or PureWindowsPath(path).drive or PurePosixPath(path).is_absolute():
+    if not path or path.startswith("/") or PureWindowsPath(path).anchor:
         return "it is not a relative path"
     if ".." in steps or ".." in path.replace("\\", "/").split("/"):
         return "it leaves its folder"

@@ -17,7 +17,10 @@ def parse_time(text: str, now: datetime | None = None) -> int:
     ago = _AGO.fullmatch(text.strip())
     if ago:
         now = now or datetime.now(UTC)
-        return int((now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).timestamp() * 1000)
+        try:
+            return _milliseconds(now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}))
+        except OverflowError:
+            raise WrongUsage(f"“{text}” is before all time") from None
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -28,7 +31,11 @@ def parse_time(text: str, now: datetime | None = None) -> int:
         if len(text.strip()) > len("2026-11-01"):
             raise WrongUsage(f"“{text}” has no time zone: write {text.strip()}Z for UTC, or +01:00 after it")
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+    return _milliseconds(moment)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
 def iso(milliseconds: int | None) -> str:

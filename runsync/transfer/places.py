@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from runsync.bundle.bundle import open_bundle
 from runsync.bundle.snapshot import Snapshot, open_snapshot
 from runsync.errors import WrongUsage
+from runsync.model.redact import without_credentials
 from runsync.workspaces.address import is_url, resolve
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest import RestWorkspace
@@ -23,7 +23,8 @@ def open_workspace(
     """
     address = resolve(where, config)
     if address is None:
-        raise WrongUsage(f"“{where}” is no workspace: write http(s)://host:port, or a name that stands in runsync.toml")
+        named = without_credentials(where)
+        raise WrongUsage(f"“{named}” is no workspace: write http(s)://host:port, or a name that stands in runsync.toml")
     return RestWorkspace(address, workers, patience)
 
 
@@ -34,7 +35,7 @@ def open_source(where: str, *, config: str | None, workers: int) -> Iterator[Res
     if is_url(where) or resolve(where, config) is not None:
         found = open_workspace(where, config=config, workers=workers)
     else:
-        found = open_snapshot(open_bundle(Path(where)))
+        found = open_snapshot(open_bundle(where))
     try:
         yield found
     finally:
