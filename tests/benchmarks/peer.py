@@ -1,0 +1,40 @@
+"""mlflow-export-import, the existing tool, as the other yardstick. It is never installed here, only used."""
+
+import shutil
+from pathlib import Path
+
+from measure import Measured, Server, run
+from workload import Workload
+
+
+class Peer:
+    """The console scripts of one installation."""
+
+    def __init__(self, scripts: Path) -> None:
+        self._scripts = scripts
+
+    def export(self, source: Server, workload: Workload, folder: Path) -> Measured:
+        """Exports the workload's experiments, one thread an experiment."""
+        names = ",".join(workload.experiment_names())
+        options = ("--experiments", names, "--output-dir", folder, "--use-threads", "True")
+        return self._run("export-experiments", source, *options)
+
+    def import_(self, folder: Path, target: Server) -> Measured:
+        """Imports what `export` wrote."""
+        return self._run("import-experiments", target, "--input-dir", folder, "--use-threads", "True")
+
+    def _run(self, script: str, server: Server, *options: object) -> Measured:
+        env = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        measured, _ = run([self._scripts / script, *options], server, env=env)
+        return measured
+
+
+def find(given: str | None) -> Peer | None:
+    """The installation whose `bin` folder was given, or else the one on the PATH, if there is any.
+
+    Raises SystemExit when the given folder has none.
+    """
+    script = shutil.which("export-experiments", path=given)
+    if script is None and given is not None:
+        raise SystemExit(f"{given} has no export-experiments")
+    return Peer(Path(script).parent) if script else None
