@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import math
 import os
 import random
 import socket
@@ -65,14 +66,19 @@ class Patience:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Patience":
         """`RUNSYNC_PATIENCE` in seconds, where it is set. Raises WrongUsage when it is no number."""
         text = environ.get("RUNSYNC_PATIENCE", "")
+        if not text:
+            return cls()
         try:
-            return cls(seconds=float(text)) if text else cls()
+            seconds = float(text)
         except ValueError:
-            raise WrongUsage(f"RUNSYNC_PATIENCE is a number of seconds, not “{text}”") from None
+            seconds = -1.0
+        if not 0 <= seconds < math.inf:
+            raise WrongUsage(f"RUNSYNC_PATIENCE is a number of seconds, not “{text}”")
+        return cls(seconds)
 
     def delay(self, failures: int) -> float:
         """Seconds before the next try: exponential, half of it random."""
-        return min(self.longest_delay, self.first_delay * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+        return min(self.longest_delay, self.first_delay * 2.0 ** min(failures - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
 class _QuickAck:
@@ -197,10 +203,10 @@ class Client:
             failures += 1
             deadline = deadline or time.monotonic() + self.patience.seconds
             delay = self._delay(response, failures)
-            hopeless = failures >= self.patience.tries and (response is None or response.status_code == 500)
-            if not retry or hopeless or time.monotonic() + delay > deadline:
-                if response is not None:
-                    return self._checked(response, path)
+            over = not retry or time.monotonic() + delay > deadline
+            if response is not None and (over or (failures >= self.patience.tries and response.status_code == 500)):
+                return self._checked(response, path)
+            if response is None and (over or failures >= self.patience.tries) and (self._is_alive() or over):
                 self._give_up(problem, path)
             self._stopped.wait(delay)
 
@@ -215,7 +221,7 @@ class Client:
             response = self.send("GET", path, parameters=parameters, headers=headers, stream=True)
             skip = received if response.status_code != 206 else 0
             try:
-                for chunk in response.iter_content(CHUNK):
+                while chunk := response.raw.read1(CHUNK, decode_content=True):
                     if self._stopped.is_set():
                         raise Interrupted("stopped")
                     fresh = chunk[skip:]
@@ -262,10 +268,7 @@ class Client:
                 None,
             )
         except requests.exceptions.SSLError as error:
-            raise WorkspaceUnreachable(
-                f"{self.url}: the TLS certificate was not accepted ({_cause(error)}); name its authority with "
-                "MLFLOW_TRACKING_SERVER_CERT_PATH or server_cert_path"
-            ) from None
+            raise WorkspaceUnreachable(f"{self.url}: {_tls_trouble(error)}") from None
         except _BROKEN as error:
             return None, error
         finally:
@@ -287,13 +290,15 @@ class Client:
             self._not_before = max(self._not_before, time.monotonic() + delay)
         return delay
 
+    def _is_alive(self) -> bool:
+        try:
+            return self._session.get(self.api_url + "/health", timeout=5, allow_redirects=False).status_code < 500
+        except _BROKEN:
+            return False
+
     def _give_up(self, problem: Exception | None, path: str) -> None:
         cause = _cause(problem)
-        try:
-            alive = self._session.get(self.url + "/health", timeout=5, allow_redirects=False).status_code < 500
-        except _BROKEN:
-            alive = False
-        if alive:
+        if self._is_alive():
             raise RequestRefused(f"{path}: the server broke the connection each time ({cause})")
         raise WorkspaceUnreachable(f"{self.url} does not answer ({cause}); check the address and that the server runs")
 
@@ -348,6 +353,15 @@ def _retry_after(text: str) -> float | None:
 
 def _without_query(url: str) -> str:
     return url.split("?")[0].split("@")[-1] or "another page"
+
+
+def _tls_trouble(error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return (
+            "the TLS certificate was not accepted; name its authority with MLFLOW_TRACKING_SERVER_CERT_PATH "
+            "or server_cert_path"
+        )
+    return "no TLS connection could be made; is it a server for http:// ?"
 
 
 def _cause(error: BaseException | None) -> str:

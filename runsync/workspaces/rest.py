@@ -116,7 +116,7 @@ class RestWorkspace:
         if len(response.content) > LONGEST_PAGE:
             self._page = max(1, self._page // 2)
         answer = json_of(response)
-        return [wire.run(r) for r in answer.get("runs", [])], answer.get("next_page_token", "")
+        return wire.each(answer, "runs", wire.run), answer.get("next_page_token", "")
 
     def search_every(self, experiment_ids: Sequence[str], filter_string: str, state: str = "all") -> Iterator[Run]:
         """All runs of a search, each once.
@@ -142,6 +142,11 @@ class RestWorkspace:
             else:
                 seen.update(run.run_id for run in fresh)
 
+    def search_everywhere(self, filter_string: str) -> Iterator[Run]:
+        """`search_every` over all experiments of the workspace."""
+        for chunk in _chunks([e.experiment_id for e in self._all_experiments()], EXPERIMENTS_A_SEARCH):
+            yield from self.search_every(chunk, filter_string)
+
     def runs_of(self, experiment_ids: Sequence[str], selection: Selection) -> Iterator[Run]:
         """The runs of these experiments that a selection means, oldest first (by id: each id's chunk apart)."""
         parts = [selection.filter]
@@ -164,7 +169,7 @@ class RestWorkspace:
             if token:
                 body["page_token"] = token
             answer = self.client.post(f"{API}/experiments/search", body)
-            yield from (wire.experiment(e) for e in answer.get("experiments", []))
+            yield from wire.each(answer, "experiments", wire.experiment)
             token = answer.get("next_page_token", "")
             if not token:
                 return

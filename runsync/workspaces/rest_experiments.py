@@ -1,7 +1,7 @@
 """Experiments in a target server: which one a source experiment becomes, and in what state."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 
 from runsync.errors import RequestRefused, WrongUsage
@@ -9,6 +9,7 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ORIGIN_EXPERIMENT, own_tags_removed
 from runsync.model.naming import Naming
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
+from runsync.model.run import Problem
 from runsync.workspaces import wire
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest_create import create_once
@@ -79,11 +80,7 @@ class ExperimentMap:
         """Deletes the experiments that were deleted at the source, now that their runs are in."""
         outcomes = []
         for place in self._places.values():
-            if place.error or place.source.lifecycle_stage != DELETED or place.state == DELETED:
-                continue
-            if not place.is_ours:
-                place.error = f"deleted at the source, but “{place.name}” was in use in the target before: left active"
-                outcomes.append(replace(place.outcome(), action=FAILED, error=place.error))
+            if place.error or not place.to_be_deleted:
                 continue
             try:
                 self._client.post(f"{API}/experiments/delete", {"experiment_id": place.target_id})
@@ -104,7 +101,8 @@ class ExperimentMap:
         if found is None:
             return place
         place.target_id, place.state = found.experiment_id, found.lifecycle_stage
-        place.is_ours = ORIGIN_EXPERIMENT in found.tags
+        both_deleted = found.lifecycle_stage == experiment.lifecycle_stage == DELETED
+        place.is_ours = both_deleted or ORIGIN_EXPERIMENT in found.tags
         stays_deleted = place.is_ours and experiment.lifecycle_stage == DELETED
         if found.lifecycle_stage == DELETED and not stays_deleted and not self._restore_deleted:
             place.error = (
@@ -157,7 +155,16 @@ class _Place:
         present = self.found.tags if self.found else {}
         return {key: value for key, value in self.wanted_tags().items() if present.get(key) != value}
 
+    @property
+    def to_be_deleted(self) -> bool:
+        """Somebody else's experiment is never deleted."""
+        return self.source.lifecycle_stage == DELETED and self.state != DELETED and self.is_ours
+
     def outcome(self) -> Outcome:
+        problems: tuple[Problem, ...] = ()
+        if self.found is not None and self.source.lifecycle_stage == DELETED and not self.is_ours:
+            reason = "deleted at the source, but in use in the target before: left active"
+            problems = (Problem("lifecycle stage of experiment", self.name, reason),)
         if self.error:
             action = FAILED
         elif self.found is None:
@@ -166,4 +173,12 @@ class _Place:
             same_state = self.found.lifecycle_stage == self.source.lifecycle_stage
             action = UNCHANGED if same_state and not self.changed_tags() else UPDATE
         source = self.source
-        return Outcome("experiment", source.experiment_id, source.name, action, self.target_id, error=self.error)
+        return Outcome(
+            "experiment",
+            source.experiment_id,
+            source.name,
+            action,
+            self.target_id,
+            problems=problems,
+            error=self.error,
+        )

@@ -47,7 +47,7 @@ def meet(client: Client, address: Address) -> Server:
         # Only ever to a server that has the feature: others answer 500 FEATURE_DISABLED.
         client.set_header("X-MLFLOW-WORKSPACE", workspace)
     try:
-        client.post(f"{API}/experiments/search", {"max_results": 1})
+        answer = client.post(f"{API}/experiments/search", {"max_results": 1})
     except AccessDenied as error:
         raise AccessDenied(
             f"{address.printable} refuses us (HTTP {error.status}): check MLFLOW_TRACKING_USERNAME and _PASSWORD, "
@@ -59,6 +59,8 @@ def meet(client: Client, address: Address) -> Server:
         if workspace and error.code:
             raise WorkspaceError(f"{address.printable}: {error}") from None
         raise WorkspaceUnreachable(f"{address.url} answers, but not as an MLflow server ({error})") from None
+    if set(answer) - {"experiments", "next_page_token"}:
+        raise WorkspaceUnreachable(f"{address.url} answers, but not as an MLflow server")
     return Server(_version(client), workspace, has_workspaces)
 
 

@@ -23,7 +23,7 @@ import orjson
 from runsync.errors import BundleDamaged, RequestRefused
 from runsync.model import numbers
 from runsync.model.experiment import Experiment
-from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, PARENT, fingerprint, origin_of
+from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, PARENT, SOURCE, fingerprint, origin_of
 from runsync.model.naming import Naming
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
@@ -74,7 +74,7 @@ class RestTarget:
         self._writer = RunWriter(workspace.client, workspace.artifact_store, self._session)
         self._there: dict[tuple[str, str], _There] = {}
         self._new_ids: dict[str, str] = {}
-        self._by_origin: dict[str, str] = {}
+        self._outside: set[str] = set()
         self._waiting: list[Copy] = []
         self._unlinked: list[Copy] = []
         self._lost: Counter[str] = Counter()
@@ -140,9 +140,10 @@ class RestTarget:
                 copy.error = str(error)
             outcomes.append(_outcome(copy))
         for copy in self._unlinked:
-            self._writer.restore(copy)
-            if self._link(copy):
-                self._writer.finish(copy)
+            try:
+                self._link_again(copy)
+            except ITEM_ERRORS as error:
+                outcomes.append(replace(_outcome(copy), action=FAILED, error=str(error)))
         return outcomes + self._experiments.finish()
 
     def cannot_keep(self) -> list[NotCarried]:
@@ -169,11 +170,11 @@ class RestTarget:
     def _remember(self, run: Run, origin: str = "") -> None:
         """Notes a run that is there; of twins, the one that stays (see the module's word on that)."""
         place = (run.experiment_id, origin or origin_of(run))
-        there = _There(run.run_id, run.tags.get(COMPLETE, ""), fingerprint(_visible(run)))
+        links = {tag: run.tags[tag] for tag in LINK_TAGS if tag in run.tags}
+        there = _There(run.run_id, run.tags.get(COMPLETE, ""), fingerprint(_visible(run)), links)
         with self._lock:
             if place not in self._there or there.rank < self._there[place].rank:
                 self._there[place] = there
-                self._by_origin[place[1]] = run.run_id
 
     def _look_for_natives(self, runs: Sequence[Run]) -> None:
         """Runs may come home: then the target has them under their origin id, without any tag of ours."""
@@ -188,8 +189,20 @@ class RestTarget:
         return self._experiments.target_id(run.experiment_id)
 
     def _resolve(self, source_id: str) -> str | None:
-        """The target's id of a run of the source. Those not looked at yet are known when they were born there."""
-        return self._new_ids.get(source_id) or self._by_origin.get(source_id)
+        """The target's id of a run of the source, once that was looked at."""
+        return self._new_ids.get(source_id)
+
+    def _find_outside(self, run: Run, tag: str) -> None:
+        """Looks in the whole target for a run that this one links to and that is not in this import."""
+        source_id = run.tags[tag]
+        origin = run.tags.get(SOURCE + tag, source_id)
+        if source_id in self._new_ids or source_id in self._outside or not origin.isalnum():
+            return
+        self._outside.add(source_id)
+        for condition in (f"tags.`{ORIGIN}` = '{origin}'", f"attributes.run_id = '{origin}'"):
+            for found in self._workspace.search_everywhere(condition):
+                self._new_ids[source_id] = found.run_id
+                return
 
     def _step(self, run: Run, contents: Contents | None) -> Step:
         error = self._experiments.error(run.experiment_id)
@@ -202,11 +215,11 @@ class RestTarget:
             self._new_ids[run.run_id] = there.run_id
         tags = target_tags(run, there.run_id, self._resolve)
         same = there.complete == self._mark(run, contents)
-        same = same and there.state == fingerprint(replace(_visible(run), tags=tags))
-        if same and _unresolved(run, tags):
+        same = same and there.state == fingerprint(_visible(replace(run, tags=tags)))
+        if same and any(tag in run.tags for tag in LINK_TAGS):
             present = replace(run, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
             copy = Copy(run, self._target_experiment(run), there.run_id, there.complete, present)
-            copy.tags_there = present.tags
+            copy.tags_there = there.links
             with self._lock:
                 self._unlinked.append(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id)
@@ -309,24 +322,38 @@ class RestTarget:
             self._waiting.append(copy)
         return False
 
-    def _link(self, copy: Copy) -> bool:
-        """Sets the links that can be set by now; whether there were any."""
+    def _links_to_set(self, copy: Copy) -> dict[str, str]:
+        """Links that the target has not yet, or has otherwise; notes a parent that is nowhere in it."""
+        for tag in LINK_TAGS:
+            if tag in copy.run.tags:
+                self._find_outside(copy.run, tag)
         tags = target_tags(copy.run, copy.target_id, self._resolve)
-        found = [tag for tag in LINK_TAGS if tag in tags and copy.tags_there.get(tag) != tags[tag]]
-        for tag in found:
-            self._writer.set_tag(copy.target_id, tag, tags[tag])
         if PARENT in copy.run.tags and PARENT not in tags:
             self._orphans.append(copy.run.run_id)
-        return bool(found)
+        return {tag: tags[tag] for tag in LINK_TAGS if tag in tags and copy.tags_there.get(tag) != tags[tag]}
+
+    def _link(self, copy: Copy) -> None:
+        for tag, value in self._links_to_set(copy).items():
+            self._writer.set_tag(copy.target_id, tag, value)
+
+    def _link_again(self, copy: Copy) -> None:
+        """A run that was left as it is, when only now a run it links to has come."""
+        links = self._links_to_set(copy)
+        if links:
+            self._writer.restore(copy)
+            for tag, value in links.items():
+                self._writer.set_tag(copy.target_id, tag, value)
+            self._writer.finish(copy)
 
 
 @dataclass(frozen=True, slots=True)
 class _There:
-    """A run that is in the target already: its mark, and the fingerprint of what a search tells of it."""
+    """A run that is in the target already: its mark, the fingerprint of what a search tells of it, and its links."""
 
     run_id: str
     complete: str
     state: str
+    links: Mapping[str, str]
 
     @property
     def rank(self) -> tuple[bool, str]:
@@ -334,10 +361,11 @@ class _There:
 
 
 def _visible(run: Run) -> Run:
-    """The run as a target can show it: compared on both sides."""
+    """The run as a target can show it, links apart (they are compared when all runs are in)."""
     metrics = (replace(metric, value=numbers.stored(metric.value)) for metric in run.latest_metrics)
     params = {key: value for key, value in run.params.items() if len(value) <= LONGEST_PARAM}
-    return replace(run, params=params, latest_metrics=tuple(metrics), model_inputs=(), model_outputs=())
+    tags = {key: value for key, value in run.tags.items() if key not in LINK_TAGS}
+    return replace(run, params=params, tags=tags, latest_metrics=tuple(metrics), model_inputs=(), model_outputs=())
 
 
 def _unresolved(run: Run, tags: Mapping[str, str]) -> bool:

@@ -1,13 +1,25 @@
 """MLflow's JSON as values of the model. Servers leave out empty fields, and send int64 as number or string."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
+from runsync.errors import WorkspaceUnreachable
 from runsync.model import numbers
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink, Run
 
 Json = Mapping[str, Any]
+
+
+T = TypeVar("T")
+
+
+def each(answer: Json, name: str, make: Callable[[Json], T]) -> list[T]:
+    """The things an answer lists under a name. Raises WorkspaceUnreachable when they are not as MLflow has them."""
+    try:
+        return [make(document) for document in answer.get(name, ())]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise WorkspaceUnreachable(f"the server's list of {name} is not as MLflow's API has it") from None
 
 
 def experiment(document: Json) -> Experiment:

@@ -16,11 +16,11 @@ from support.damage import (
     craft,
     craft_bytes,
     documents_in,
+    edit_manifest,
     edit_marker,
     files_of,
     flip,
     one_of,
-    seal,
 )
 from support.memory import export_into, small_source
 from support.oracle import Reader
@@ -214,10 +214,7 @@ def _another_id(manifest: dict[str, Any]) -> None:
     ],
 )
 def test_numbers_that_do_not_add_up_are_told(bundle: Path, change: Callable[[Any], None], told: str) -> None:
-    file = max(bundle.glob("snapshots/*.json"))
-    manifest = json.loads(file.read_text())
-    change(manifest)
-    seal(file, manifest)
+    edit_manifest(bundle, change)
     faults = _faults(bundle, quick=True)
     assert any(re.search(told, error) for error in faults.values()), faults
 
