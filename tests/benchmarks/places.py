@@ -21,6 +21,8 @@ class Places:
     """Folders below one cache, for one release of MLflow."""
 
     def __init__(self, mlflow: Path, cache: Path | None = None) -> None:
+        if not mlflow.is_file():
+            raise SystemExit(f"there is no {mlflow}: run make setup, or name another with --mlflow")
         self.mlflow = mlflow
         told = subprocess.run([mlflow, "--version"], capture_output=True, text=True, check=True).stdout
         self.release = told.split()[-1]

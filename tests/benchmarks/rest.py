@@ -151,7 +151,7 @@ def main() -> None:
     if unknown := set(steps) - set(STEPS):
         raise SystemExit(f"no such step: {', '.join(sorted(unknown))}; there are {', '.join(STEPS)}")
     places = Places(Path(options.mlflow), options.cache)
-    workload = Workload(options.runs, options.params, options.metrics, options.points, options.files)
+    workload = Workload(**{name: getattr(options, name) for name in vars(Workload())})
     lines = []
     if "help" in steps:
         lines.append(Line("--help", "runsync", _help(options)))
@@ -192,8 +192,7 @@ def _times(slow: Measured, fast: Measured, words: str = "the time of runsync") -
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     for name, value in vars(Workload()).items():
-        if name != "experiments":
-            parser.add_argument(f"--{name}", type=int, default=value, help=f"of the workload ({value})")
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"of the workload ({value})")
     add = parser.add_argument
     add("--only", default=",".join(STEPS), help="steps, with commas: " + ", ".join(STEPS))
     add("--big", action="store_true", help="instead: one run with 1,000,000 points of one key")
