@@ -75,9 +75,7 @@ def test_the_proxy_forwards_large_bodies_both_ways_over_one_connection(echo: str
     content = big_content(5_000_001)
     with FaultProxy(echo, prefix="/deep/er") as proxy, requests.Session() as session:
         assert session.post(f"{proxy.url}/x", data=content).content == content
-        assert (
-            session.put(f"{proxy.url}/chunked", data=iter([content[:70_000], b"end"])).content[-3:] == b"end"
-        )
+        assert session.put(f"{proxy.url}/chunked", data=iter([content[:70_000], b"end"])).content[-3:] == b"end"
         assert session.get(f"{proxy.url}/p/100%25%20?q=%C3%BC").text == "/p/100%25%20?q=%C3%BC"
         assert requests.get(proxy.url.replace("/deep/er", "/other/x"), timeout=5).status_code == 404
         assert [r.status for r in proxy.requests] == [200, 200, 200, 404]

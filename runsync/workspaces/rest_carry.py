@@ -26,7 +26,7 @@ class ArtifactCarrier:
 
     def carry(self, copies: Sequence[Copy], contents: Mapping[str, Contents]) -> None:
         """Uploads what is not there in the right size, then compares the target's list with the source's."""
-        todo = [copy for copy in copies if not copy.has_same_contents or self._verify_bytes]
+        todo = [copy for copy in copies if not copy.has_same("artifacts") or self._verify_bytes]
         wanted = {copy.target_id: self._files(copy, contents) for copy in todo}
         todo = [copy for copy in todo if wanted[copy.target_id]]
         there = self._listed([copy for copy in todo if copy.present is not None])
@@ -38,10 +38,10 @@ class ArtifactCarrier:
                 task = self._pool.submit(self._writer.upload, copy, file, self._source, self._verify_bytes)
                 uploads.append((copy, file, task))
         missed = self._collect(uploads)
-        changed = [copy for copy in todo if any(c is copy for c, _, _ in uploads)]
-        for target_id, sizes in self._listed(changed).items():
-            copy = next(c for c in changed if c.target_id == target_id)
-            self._compare(copy, wanted[target_id], sizes, missed)
+        sent = {copy.target_id for copy, _, _ in uploads}
+        changed = {copy.target_id: copy for copy in todo if copy.target_id in sent}
+        for target_id, sizes in self._listed(list(changed.values())).items():
+            self._compare(changed[target_id], wanted[target_id], sizes, missed)
 
     def _files(self, copy: Copy, contents: Mapping[str, Contents]) -> tuple[ArtifactFile, ...]:
         told = contents.get(copy.run.run_id)

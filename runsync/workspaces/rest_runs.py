@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED
 from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals, renamed
+from runsync.model.mark import NOT_CARRIED, Mark
 from runsync.model.protocol import Source
 from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
 from runsync.workspaces import wire
@@ -43,7 +44,7 @@ class Copy:
     run: Run
     experiment_id: str
     target_id: str
-    mark: str
+    mark: Mark
     present: Run | None = None
     points: int = 0
     artifacts: int = 0
@@ -59,12 +60,10 @@ class Copy:
         """Whether an earlier import finished it."""
         return self.present is not None and COMPLETE in self.present.tags
 
-    @property
-    def has_same_contents(self) -> bool:
-        """Whether an earlier import brought these very points and artifacts, so that only its record can differ."""
-        if self.present is None or not self.is_marked:
-            return False
-        return self.present.tags[COMPLETE].partition(":")[2] == self.mark.partition(":")[2] != ""
+    def has_same(self, part: Literal["points", "artifacts"]) -> bool:
+        """Whether an earlier import brought these very points (or artifacts), so that they need no second look."""
+        there = Mark.parse(self.present.tags.get(COMPLETE, "")) if self.present is not None else None
+        return there is not None and getattr(there, part) == getattr(self.mark, part) != NOT_CARRIED
 
     def miss(self, kind: str, name: str, reason: object) -> None:
         """Notes a piece that does not arrive."""
@@ -183,8 +182,8 @@ class RunWriter:
         )
         if not fresh and not same:
             self._client.post(f"{API}/runs/update", body)
-        if not copy.problems and (present is None or present.tags.get(COMPLETE) != copy.mark):
-            self.set_tag(copy.target_id, COMPLETE, copy.mark)
+        if not copy.problems and (present is None or present.tags.get(COMPLETE) != str(copy.mark)):
+            self.set_tag(copy.target_id, COMPLETE, str(copy.mark))
         if run.lifecycle_stage == DELETED:
             self._client.post(f"{API}/runs/delete", {"run_id": copy.target_id})
 

@@ -9,7 +9,6 @@ whole. Of two twins the one already whole stays, else the one of the smaller id;
 and fills up the one that stays. What remains is a window of one request between that last look and the mark.
 """
 
-import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,12 +17,11 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import orjson
-
 from runsync.errors import BundleDamaged, RequestRefused
 from runsync.model import numbers
 from runsync.model.experiment import Experiment
 from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, PARENT, SOURCE, fingerprint, origin_of
+from runsync.model.mark import NOT_CARRIED, Mark
 from runsync.model.naming import Naming
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
@@ -214,24 +212,23 @@ class RestTarget:
         with self._lock:
             self._new_ids[run.run_id] = there.run_id
         tags = target_tags(run, there.run_id, self._resolve)
-        same = there.complete == self._mark(run, contents)
+        same = there.complete == str(self._mark(run, contents, Mark.parse(there.complete)))
         same = same and there.state == fingerprint(_visible(replace(run, tags=tags)))
         if same and any(tag in run.tags for tag in LINK_TAGS):
             present = replace(run, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
-            copy = Copy(run, self._target_experiment(run), there.run_id, there.complete, present)
+            mark = self._mark(run, contents, Mark.parse(there.complete))
+            copy = Copy(run, self._target_experiment(run), there.run_id, mark, present)
             copy.tags_there = there.links
             with self._lock:
                 self._unlinked.append(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id)
 
-    def _mark(self, run: Run, contents: Contents | None) -> str:
-        """`<fingerprint>:<digest of points and artifacts>` of what a copy is made from."""
-        told = None
-        if contents is not None:
-            files = contents.artifacts if self._options.artifacts else None
-            listed = None if files is None else sorted((f.path, f.sha256) for f in files)
-            told = [contents.metric_points, listed]
-        return f"{fingerprint(run)}:{hashlib.sha256(orjson.dumps(told)).hexdigest()[:32]}"
+    def _mark(self, run: Run, contents: Contents | None, there: Mark | None) -> Mark:
+        """What the copy is to be marked with. Without artifacts, those that an earlier import brought still count."""
+        mark = Mark.of(run, contents)
+        if self._options.artifacts:
+            return mark
+        return replace(mark, artifacts=there.artifacts if there else NOT_CARRIED)
 
     def _present(self, todo: Iterable[Step]) -> dict[str, Run]:
         ids = [step.target_id for step in todo if step.target_id]
@@ -242,7 +239,8 @@ class RestTarget:
 
     def _copy(self, run: Run, contents: Contents | None, step: Step, present: dict[str, Run]) -> Copy:
         there = present.get(step.target_id)
-        copy = Copy(run, self._target_experiment(run), step.target_id, self._mark(run, contents), there)
+        mark = self._mark(run, contents, Mark.parse(there.tags.get(COMPLETE, "")) if there else None)
+        copy = Copy(run, self._target_experiment(run), step.target_id, mark, there)
         if there is not None:
             copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
         return copy
@@ -281,7 +279,7 @@ class RestTarget:
 
     def _move(self, copy: Copy, stays: Run) -> None:
         copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
-        copy.is_whole = stays.tags.get(COMPLETE) == copy.mark
+        copy.is_whole = stays.tags.get(COMPLETE) == str(copy.mark)
         with self._lock:
             self._new_ids[copy.run.run_id] = stays.run_id
 
@@ -291,7 +289,7 @@ class RestTarget:
         if not todo:
             return
         runs = replace(batch, runs=tuple(copy.run for copy in todo))
-        there = Batch(tuple(copy.present for copy in todo if copy.present and not copy.has_same_contents))
+        there = Batch(tuple(copy.present for copy in todo if copy.present and not copy.has_same("points")))
         with source.histories(runs, pool) as histories, self._workspace.histories(there, pool) as present:
             _each(pool, lambda copy: self._log(copy, histories, present, progress), todo)
         if self._options.artifacts:
@@ -306,7 +304,7 @@ class RestTarget:
         points: Iterable[pa.RecordBatch] = ()
         if copy.present is None:
             points = histories.of(copy.run.run_id)
-        elif not copy.has_same_contents:
+        elif not copy.has_same("points"):
             wanted = distinct(as_table(histories.of(copy.run.run_id)))
             points = from_distinct(missing(wanted, distinct(as_table(present.of(copy.target_id)))))
         before = copy.points

@@ -75,9 +75,7 @@ class Reader:
 
     def _experiments(self) -> Iterator[dict[str, Any]]:
         asked = {"view_type": "ALL", "max_results": 1000}
-        return self._pages(
-            lambda t: self._get(f"{API}/experiments/search", **asked, **t).json(), "experiments"
-        )
+        return self._pages(lambda t: self._get(f"{API}/experiments/search", **asked, **t).json(), "experiments")
 
     def _runs(self, experiment_id: str) -> Iterator[dict[str, Any]]:
         asked = {"experiment_ids": [experiment_id], "run_view_type": "ALL", "max_results": 500}
@@ -238,9 +236,7 @@ def _compare_points(key: str, expected: "Counter[Any] | None", actual: "Counter[
     expected, actual = expected or Counter(), actual or Counter()
     found = []
     if lacking := sorted((expected - actual).elements()):
-        found.append(
-            f"metric {key!r} lacks {len(lacking)} points (timestamp, step, value): {_brief(lacking)}"
-        )
+        found.append(f"metric {key!r} lacks {len(lacking)} points (timestamp, step, value): {_brief(lacking)}")
     if more := sorted((actual - expected).elements()):
         found.append(f"metric {key!r} has {len(more)} points more (timestamp, step, value): {_brief(more)}")
     return found

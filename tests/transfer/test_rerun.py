@@ -230,3 +230,16 @@ def assert_unchanged(before: Workspace, after: Workspace) -> None:
     assert after.runs.keys() == before.runs.keys()
     for run_id, run in after.runs.items():
         assert run == before.runs[run_id]
+
+
+@NEWEST
+def test_an_import_without_artifacts_leaves_those_that_are_there_and_their_mark(
+    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
+) -> None:
+    facts = rich_workspace(seeder, prefix)
+    export(runsync, pair.source.url, bundle, facts.pattern)
+    import_(runsync, bundle, pair.target.url)
+    for options in (("--no-artifacts",), ()):
+        again = import_(runsync, bundle, pair.target.url, *options)
+        assert again["runs"]["unchanged"] == len(facts.runs)
+        assert again["artifacts"] == 0
