@@ -191,8 +191,19 @@ class RunWriter:
         """Sets one tag."""
         self._client.post(f"{API}/runs/set-tag", {"run_id": run_id, "key": key, "value": value})
 
+    def relink(self, run_id: str, links: Sequence[tuple[str, str]], is_deleted: bool) -> None:
+        """Changes link tags of a finished run, which stays deleted when it is."""
+        if is_deleted:
+            self._client.post(f"{API}/runs/restore", {"run_id": run_id})
+        for tag, value in links:
+            self.set_tag(run_id, tag, value)
+        if is_deleted:
+            self._client.post(f"{API}/runs/delete", {"run_id": run_id})
+
     def discard(self, run_id: str, instead: str) -> None:
         """Takes back a run that another import made at the same time: it no longer counts as a copy, and is deleted."""
+        # The other import may have deleted it with its experiment, and deleted runs take no tags.
+        self._client.post(f"{API}/runs/restore", {"run_id": run_id})
         self.set_tag(run_id, "runsync.duplicate_of", instead)
         self._client.post(f"{API}/runs/delete-tag", {"run_id": run_id, "key": ORIGIN})
         self._client.post(f"{API}/runs/delete", {"run_id": run_id})

@@ -4,9 +4,11 @@ Identity: a copy carries the id its run was born with (`runsync.source.run_id`),
 So what is there already is found by a few searches, and nothing is made twice. A copy is whole once it carries
 `runsync.complete`, which is written after all its points and artifacts are in.
 
-Two imports at once into one target: each looks for twins after it has made its runs, and again before it marks them
-whole. Of two twins the one already whole stays, else the one of the smaller id; the other import takes back its own
-and fills up the one that stays. What remains is a window of one request between that last look and the mark.
+Two imports at once into one target: each looks for twins after it has made its runs, claims those it goes on with (in
+the first request that fills them), and looks again before it marks them whole. Of two twins the one already whole
+stays, else the one that is claimed, else the one of the smaller id; the other import takes back its own and fills up
+the one that stays. Two of a run can remain only when one import needs longer from its first look to its first request
+than the other needs for all of the run.
 """
 
 import secrets
@@ -19,8 +21,18 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import BundleDamaged, RequestRefused
 from runsync.model import numbers
-from runsync.model.experiment import Experiment
-from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, PARENT, SOURCE, fingerprint, origin_of
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import (
+    CLAIMED,
+    COMPLETE,
+    LINK_TAGS,
+    ORIGIN,
+    PARENT,
+    SESSION,
+    SOURCE,
+    fingerprint,
+    origin_of,
+)
 from runsync.model.mark import NOT_CARRIED, Mark
 from runsync.model.naming import Naming
 from runsync.model.points import as_table, distinct, from_distinct, missing
@@ -77,6 +89,8 @@ class RestTarget:
         self._unlinked: list[Copy] = []
         self._lost: Counter[str] = Counter()
         self._orphans: list[str] = []
+        self._linked: list[_Linked] = []
+        self._moved: dict[str, str] = {}
         self._lock = Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
@@ -123,17 +137,21 @@ class RestTarget:
         moved = self._settle_twins(copies)
         self._fill(moved, batch, source, pool, progress)
         done = [copy for copy in copies if copy.error or self._is_linked(copy)]
-        _each(pool, self._writer.finish, [copy for copy in done if not copy.is_whole])
+        _each(pool, self._finish, [copy for copy in done if not copy.is_whole])
         progress.advance(runs=len(copies))
         return outcomes + [_outcome(copy) for copy in done]
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Links children to parents that came after them, and deletes experiments that were deleted at the source."""
         outcomes = []
+        for copy in self._settle_twins(self._waiting):
+            if not copy.is_whole:
+                copy.error = "another import is writing this run now: run this one again when that has ended"
         for copy in self._waiting:
             try:
-                self._link(copy)
-                self._writer.finish(copy)
+                if not copy.error and not copy.is_whole:
+                    self._link(copy)
+                    self._writer.finish(copy)
             except ITEM_ERRORS as error:
                 copy.error = str(error)
             outcomes.append(_outcome(copy))
@@ -142,6 +160,7 @@ class RestTarget:
                 self._link_again(copy)
             except ITEM_ERRORS as error:
                 outcomes.append(replace(_outcome(copy), action=FAILED, error=str(error)))
+        self._follow_moved()
         return outcomes + self._experiments.finish()
 
     def cannot_keep(self) -> list[NotCarried]:
@@ -258,7 +277,7 @@ class RestTarget:
 
         Gives the copies that moved to the other's run.
         """
-        ours = [c for c in copies if c.present is None and not c.is_whole]
+        ours = [c for c in copies if c.present is None and not c.is_whole and not c.error]
         if not ours:
             return []
         starts = [copy.run.start_time or 0 for copy in ours]
@@ -270,14 +289,20 @@ class RestTarget:
         moved = []
         for copy in ours:
             twins = found.get((copy.experiment_id, origin_of(copy.run)), [])
-            stays = min(twins, key=lambda run: (COMPLETE not in run.tags, run.run_id), default=None)
+            stays = min(twins, key=_rank, default=None)
             if stays is not None and stays.run_id != copy.target_id:
-                self._writer.discard(copy.target_id, stays.run_id)
+                try:
+                    self._writer.discard(copy.target_id, stays.run_id)
+                except ITEM_ERRORS as error:
+                    copy.error = str(error)
+                    continue
                 self._move(copy, stays)
                 moved.append(copy)
         return moved
 
     def _move(self, copy: Copy, stays: Run) -> None:
+        with self._lock:
+            self._moved[copy.target_id] = stays.run_id
         copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
         copy.is_whole = stays.tags.get(COMPLETE) == str(copy.mark)
         with self._lock:
@@ -285,7 +310,7 @@ class RestTarget:
 
     def _fill(self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress) -> None:
         """Params, tags, points, inputs and artifacts."""
-        todo = [copy for copy in copies if not copy.is_whole]
+        todo = [copy for copy in copies if not copy.is_whole and not copy.error]
         if not todo:
             return
         runs = replace(batch, runs=tuple(copy.run for copy in todo))
@@ -301,6 +326,8 @@ class RestTarget:
         self._writer.restore(copy)
         tags = target_tags(copy.run, copy.target_id, self._resolve)
         tags = {key: value for key, value in tags.items() if copy.tags_there.get(key) != value}
+        if copy.present is None:
+            tags[SESSION] = self._session + CLAIMED
         points: Iterable[pa.RecordBatch] = ()
         if copy.present is None:
             points = histories.of(copy.run.run_id)
@@ -309,6 +336,7 @@ class RestTarget:
             points = from_distinct(missing(wanted, distinct(as_table(present.of(copy.target_id)))))
         before = copy.points
         self._writer.log(copy, tags, points)
+        copy.tags_there = {**copy.tags_there, **tags}
         self._writer.log_inputs(copy)
         progress.advance(points=copy.points - before)
 
@@ -319,6 +347,25 @@ class RestTarget:
         with self._lock:
             self._waiting.append(copy)
         return False
+
+    def _finish(self, copy: Copy) -> None:
+        """Also sets right a link to a run that was taken back for its twin meanwhile."""
+        tags = target_tags(copy.run, copy.target_id, self._resolve)
+        for tag in LINK_TAGS:
+            if tag in tags and copy.tags_there.get(tag) != tags[tag]:
+                self._writer.set_tag(copy.target_id, tag, tags[tag])
+        self._writer.finish(copy)
+        links = frozenset((tag, tags[tag]) for tag in LINK_TAGS if tag in tags)
+        if links and copy.present is None:
+            with self._lock:
+                self._linked.append(_Linked(copy.target_id, copy.run.lifecycle_stage == DELETED, links))
+
+    def _follow_moved(self) -> None:
+        """Links of finished runs to runs that were taken back for their twins after that."""
+        for linked in self._linked:
+            stale = [(tag, self._moved[value]) for tag, value in linked.links if value in self._moved]
+            if stale:
+                self._writer.relink(linked.run_id, stale, linked.is_deleted)
 
     def _links_to_set(self, copy: Copy) -> dict[str, str]:
         """Links that the target has not yet, or has otherwise; notes a parent that is nowhere in it."""
@@ -345,6 +392,15 @@ class RestTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class _Linked:
+    """A finished run of this import and the links it was given."""
+
+    run_id: str
+    is_deleted: bool
+    links: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class _There:
     """A run that is in the target already: its mark, the fingerprint of what a search tells of it, and its links."""
 
@@ -356,6 +412,12 @@ class _There:
     @property
     def rank(self) -> tuple[bool, str]:
         return (not self.complete, self.run_id)
+
+
+def _rank(run: Run) -> tuple[int, str]:
+    """Of twins the least stays: a whole one, one that is claimed, the one of the smaller id."""
+    claimed = run.tags.get(SESSION, "").endswith(CLAIMED)
+    return (0 if COMPLETE in run.tags else 1 if claimed else 2, run.run_id)
 
 
 def _visible(run: Run) -> Run:
