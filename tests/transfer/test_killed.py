@@ -166,6 +166,7 @@ def test_a_command_that_is_asked_to_stop_does_so_at_once_and_says_so(
     assert_same(pair.source.url, pair.target.url, [prefix + "*"])
 
 
+@pytest.mark.slow  # a race: to be run often, not once
 @NEWEST
 def test_two_imports_at_once_make_no_duplicates(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner, start_runsync: Start
