@@ -277,7 +277,7 @@ class RestTarget:
 
         Gives the copies that moved to the other's run.
         """
-        ours = [c for c in copies if c.present is None and not c.is_whole and not c.error]
+        ours = [c for c in copies if c.present is None and not c.is_whole and c.target_id]
         if not ours:
             return []
         starts = [copy.run.start_time or 0 for copy in ours]
@@ -305,6 +305,7 @@ class RestTarget:
             self._moved[copy.target_id] = stays.run_id
         copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
         copy.is_whole = stays.tags.get(COMPLETE) == str(copy.mark)
+        copy.error = ""  # what was refused on the run that was taken back says nothing of this one
         with self._lock:
             self._new_ids[copy.run.run_id] = stays.run_id
 
