@@ -1,12 +1,16 @@
 """runsync verify"""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runsync.cli import options
 from runsync.cli.progress import shown
 from runsync.cli.text import MOST_LISTED, json_text, table
+
+if TYPE_CHECKING:
+    from runsync.transfer.verify import VerifyReport
 
 
 @click.command(epilog="Example: runsync verify backup http://localhost:5001 --verify-artifacts")
@@ -52,12 +56,14 @@ def command(
             config=ctx.obj["config"],
             progress=progress,
         )
-    if as_json:
-        click.echo(json_text(report.to_document()))
-        return report.exit_code
+    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
+    return report.exit_code
+
+
+def _lines(report: "VerifyReport") -> Iterator[str]:
     how = "by bytes" if report.artifacts_by_hash else "by size"
-    click.echo(f"verify: {report.source.address} in {report.target.address}")
-    click.echo(
+    yield f"verify: {report.source.address} in {report.target.address}"
+    yield (
         f"{report.experiments:,} experiments, {report.runs:,} runs, {report.metric_points:,} metric points, "
         f"{report.artifacts:,} artifacts ({how}) compared in {report.seconds:.1f} s"
     )
@@ -65,11 +71,8 @@ def command(
         rows = [("what", "field", "source", "target")]
         shown_ones = report.differences[:MOST_LISTED]
         rows += [(f"{d.kind} {d.id} “{d.name}”", d.field or "all of it", d.source, d.target) for d in shown_ones]
-        for line in table(rows):
-            click.echo(line)
+        yield from table(rows)
         if len(report.differences) > MOST_LISTED:
-            click.echo(f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)")
-    for note in report.notes:
-        click.echo(f"Note: {note}")
-    click.echo(f"{len(report.differences):,} differences." if report.differences else "Everything is there.")
-    return report.exit_code
+            yield f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)"
+    yield from (f"Note: {note}" for note in report.notes)
+    yield f"{len(report.differences):,} differences." if report.differences else "Everything is there."
