@@ -85,3 +85,7 @@ class RequestRefused(WorkspaceError):
 
 class AccessDenied(RequestRefused):
     """HTTP 401 or 403."""
+
+
+ITEM_ERRORS = (RequestRefused, BundleDamaged)
+"""What fails one item (a run, a file) and not the whole."""

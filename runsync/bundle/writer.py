@@ -16,7 +16,7 @@ from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.store import Entry, Incoming
 from runsync.bundle.stored import StoredRun, read_runs
-from runsync.errors import BundleDamaged, RequestRefused
+from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import fingerprint
 from runsync.model.progress import Progress
@@ -219,7 +219,7 @@ class SnapshotWriter:
             return _Fetching([], None)
         try:
             files = source.artifacts(run)
-        except (RequestRefused, BundleDamaged) as error:
+        except ITEM_ERRORS as error:
             return _Fetching([], Problem("artifact list", "", str(error)))
         return _Fetching([(file, pool.submit(self._fetch, run, file, source, progress)) for file in files], None)
 
@@ -233,7 +233,7 @@ class SnapshotWriter:
             sha256 = incoming.sha256()
             incoming.keep(layout.blob(sha256))
             return sha256
-        except (RequestRefused, BundleDamaged) as error:
+        except ITEM_ERRORS as error:
             return Problem("artifact", file.path, str(error))
         finally:
             incoming.discard()
@@ -269,7 +269,7 @@ class SnapshotWriter:
                 first = writer.rows
                 try:
                     points = writer.add(run.run_id, histories.of(run.run_id))
-                except (RequestRefused, BundleDamaged) as error:
+                except ITEM_ERRORS as error:
                     outcomes.append(self._fail(run, str(error)))
                     continue
                 rows.append((run, replace(contents, metric_points=points), first))

@@ -7,7 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from runsync.errors import BundleDamaged, RequestRefused
+from runsync.errors import ITEM_ERRORS
 from runsync.model.comparison import Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.identity import COMPLETE, origin_of
@@ -174,7 +174,7 @@ class _Comparer:
         try:
             one = points.as_table(history.of(run.run_id))
             two = points.as_table(other_history.of(other.run_id))
-        except (RequestRefused, BundleDamaged) as error:
+        except ITEM_ERRORS as error:
             self._report.differences.append(Difference("run", run.run_id, run.name, "metrics", "", str(error)))
             return
         self._report.metric_points += len(one)
@@ -193,7 +193,7 @@ class _Comparer:
                 self._without_artifacts += 1
                 return []
             found = {file.path: file for file in self._files(self._target, other, there) or ()}
-        except (RequestRefused, BundleDamaged) as error:
+        except ITEM_ERRORS as error:
             return [("artifacts", "", str(error))]
         self._report.artifacts += len(files)
         return [d for file in files for d in self._file_differences(run, other, file, found.get(file.path))]
@@ -213,7 +213,7 @@ class _Comparer:
         elif self._by_hash:
             try:
                 one, two = self._hash(self._source, run, file), self._hash(self._target, other, found)
-            except (RequestRefused, BundleDamaged) as error:
+            except ITEM_ERRORS as error:
                 yield place, "", str(error)
                 return
             if one != two:

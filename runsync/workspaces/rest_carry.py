@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 
-from runsync.errors import BundleDamaged, RequestRefused
+from runsync.errors import ITEM_ERRORS
 from runsync.model.progress import Progress
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
 from runsync.workspaces.rest_runs import Copy, RunWriter
-
-ITEM_ERRORS = (RequestRefused, BundleDamaged)
 
 
 class ArtifactCarrier:

@@ -1,0 +1,69 @@
+"""Two imports at once into one target: both go on with the same one of each two runs they made.
+
+Each looks for twins after it has made its runs, claims those it goes on with (in the first request that fills them),
+and looks again before it marks them whole. Of two twins the one already whole stays, else the one that is claimed,
+else the one of the smaller id; the other import takes back its own and fills up the one that stays. Two of a run can
+remain only when one import needs longer from its first look to its first request than the other needs for all of the
+run.
+"""
+
+from collections.abc import Sequence
+
+from runsync.errors import ITEM_ERRORS
+from runsync.model.identity import CLAIMED, COMPLETE, ORIGIN, SESSION, origin_of
+from runsync.model.run import Run
+from runsync.workspaces.rest import RestWorkspace
+from runsync.workspaces.rest_links import Links
+from runsync.workspaces.rest_runs import Copy, RunWriter
+
+OF_COPIES = f"tags.`{ORIGIN}` LIKE '%'"
+
+
+class Twins:
+    """The look for runs that another import made at the same time."""
+
+    def __init__(self, workspace: RestWorkspace, writer: RunWriter, links: Links) -> None:
+        self._workspace = workspace
+        self._writer = writer
+        self._links = links
+
+    def settle(self, copies: Sequence[Copy]) -> list[Copy]:
+        """Looks for twins of copies that this import made; gives those that moved to the other's run."""
+        ours = [c for c in copies if c.present is None and not c.is_whole and c.target_id]
+        if not ours:
+            return []
+        found = self._made(ours)
+        moved = []
+        for copy in ours:
+            stays = min(found.get((copy.experiment_id, origin_of(copy.run)), []), key=_rank, default=None)
+            if stays is not None and stays.run_id != copy.target_id:
+                try:
+                    self._writer.discard(copy.target_id, stays.run_id)
+                except ITEM_ERRORS as error:
+                    copy.error = str(error)
+                    continue
+                self._move(copy, stays)
+                moved.append(copy)
+        return moved
+
+    def _made(self, ours: Sequence[Copy]) -> dict[tuple[str, str], list[Run]]:
+        """All copies of that time in those experiments, by experiment and origin."""
+        starts = [copy.run.start_time or 0 for copy in ours]
+        bound = f"attributes.start_time >= {min(starts)} AND attributes.start_time <= {max(starts)}"
+        places = sorted({copy.experiment_id for copy in ours})
+        found: dict[tuple[str, str], list[Run]] = {}
+        for run in self._workspace.search_every(places, f"{OF_COPIES} AND {bound}"):
+            found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
+        return found
+
+    def _move(self, copy: Copy, stays: Run) -> None:
+        self._links.move(copy, stays.run_id)
+        copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
+        copy.is_whole = stays.tags.get(COMPLETE) == str(copy.mark)
+        copy.error = ""  # what was refused on the run that was taken back says nothing of this one
+
+
+def _rank(run: Run) -> tuple[int, str]:
+    """Of twins the least stays: a whole one, one that is claimed, the one of the smaller id."""
+    claimed = run.tags.get(SESSION, "").endswith(CLAIMED)
+    return (0 if COMPLETE in run.tags else 1 if claimed else 2, run.run_id)
