@@ -1,8 +1,12 @@
-"""`runsync.toml`: names for workspaces, so that a command line holds neither addresses nor secrets.
+"""`runsync.toml`: names for workspaces and bundles, so that a command line holds neither addresses nor secrets.
 
 [workspaces.prod]
 uri = "https://mlflow.example.org"
 token_env = "PROD_MLFLOW_TOKEN"
+
+[bundles.nightly]
+uri = "s3://backups/mlflow"
+endpoint = "https://s3.example.org"
 """
 
 import os
@@ -22,6 +26,8 @@ KEYS = {
     *(key + suffix for key in ("username", "password", "token") for suffix in ("", "_env")),
 }
 
+BUNDLE_KEYS = {"uri", "endpoint", "profile", "sse", "kms_key", "storage_class"}
+
 
 def find(path: str | None = None) -> Path | None:
     """The file to read: the one named, `RUNSYNC_CONFIG`, `./runsync.toml`, `~/.config/runsync/runsync.toml`, or none.
@@ -39,6 +45,24 @@ def find(path: str | None = None) -> Path | None:
 
 def workspaces(path: str | None = None) -> Mapping[str, Mapping[str, Any]]:
     """The `[workspaces.<name>]` sections. Raises WrongUsage naming the file and the place that is wrong."""
+    sections = _sections("workspaces", KEYS, path)
+    for name, section in sections.items():
+        if not isinstance(section.get("insecure_tls", False), bool):
+            raise WrongUsage(f"{find(path)}: [workspaces.{name}] insecure_tls is true or false, without quotes")
+    return sections
+
+
+def bundles(path: str | None = None) -> Mapping[str, dict[str, str]]:
+    """The `[bundles.<name>]` sections. Raises WrongUsage likewise."""
+    sections = _sections("bundles", BUNDLE_KEYS, path)
+    for name, section in sections.items():
+        for key, value in section.items():
+            if not isinstance(value, str):
+                raise WrongUsage(f"{find(path)}: [bundles.{name}] {key} is a text: put it in quotes")
+    return sections
+
+
+def _sections(kind: str, keys: set[str], path: str | None) -> dict[str, dict[str, Any]]:
     place = find(path)
     if place is None:
         return {}
@@ -46,15 +70,13 @@ def workspaces(path: str | None = None) -> Mapping[str, Mapping[str, Any]]:
         document = tomllib.loads(place.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongUsage(f"{place}: {error}") from None
-    sections = document.get("workspaces", {})
+    sections = document.get(kind, {})
     if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
-        raise WrongUsage(f"{place}: “workspaces” must hold sections such as [workspaces.prod]")
+        raise WrongUsage(f"{place}: “{kind}” must hold sections such as [{kind}.prod]")
     for name, section in sections.items():
         if not isinstance(section.get("uri"), str):
-            raise WrongUsage(f"{place}: [workspaces.{name}] has no uri")
-        if not isinstance(section.get("insecure_tls", False), bool):
-            raise WrongUsage(f"{place}: [workspaces.{name}] insecure_tls is true or false, without quotes")
-        unknown = sorted(set(section) - KEYS)
+            raise WrongUsage(f"{place}: [{kind}.{name}] has no uri")
+        unknown = sorted(set(section) - keys)
         if unknown:
-            raise WrongUsage(f"{place}: [workspaces.{name}] has an unknown key “{unknown[0]}”")
+            raise WrongUsage(f"{place}: [{kind}.{name}] has an unknown key “{unknown[0]}”")
     return sections

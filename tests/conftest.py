@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytest
+from support.s3 import KEYS, Bucket, S3Server
 from support.servers import FOREIGN, MlflowServer, clean_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,6 +157,20 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., MlflowServer]]:
     yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket of the test's own; this process may reach it, commands need `env=bucket.environment`."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return s3_server.bucket()
 
 
 @pytest.fixture

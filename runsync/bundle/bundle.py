@@ -8,13 +8,15 @@ from pathlib import Path
 import orjson
 
 from runsync.bundle import layout, schemas
+from runsync.bundle.address import Access, locate
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import LocalStore, Store
-from runsync.errors import BundleDamaged, BundleNotFound, RunsyncError, WrongUsage
-from runsync.model.redact import without_credentials
+from runsync.errors import BundleDamaged, BundleNotFound, WrongUsage
+from runsync.model.times import parse_time
 from runsync.version import VERSION
 
 NO_DIGEST = "0" * 64
+DAY = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class Bundle:
 
     def snapshot_ids(self) -> list[str]:
         """Of all finished snapshots, oldest first."""
-        found = (entry.name for entry in self.store.list(layout.SNAPSHOTS) if entry.name.endswith(".json"))
-        return sorted(name.removeprefix(layout.SNAPSHOTS).removesuffix(".json") for name in found)
+        found = (layout.snapshot_id(entry.name) for entry in self.store.list(layout.SNAPSHOTS))
+        return sorted(snapshot_id for snapshot_id in found if snapshot_id)
 
     def manifest(self, snapshot_id: str) -> Manifest:
         """Of one snapshot. Raises BundleDamaged when it is broken or invalid."""
@@ -44,11 +46,29 @@ class Bundle:
 
     def add(self, manifest: Manifest) -> None:
         """Writes a manifest: from now on the snapshot exists."""
-        name = layout.snapshot(manifest.id)
-        document = replace(manifest, digest=NO_DIGEST).to_document()
-        schemas.check("snapshot", document, name)
-        content = _pretty(document)
-        _write(self.store, name, content.replace(NO_DIGEST.encode(), _digest(content, NO_DIGEST).encode()))
+        self._write(manifest, replace_it=False)
+
+    def find(self, name: str) -> str:
+        """The id of the snapshot that a user means: `latest`, an id, its beginning or its last six digits, or a time.
+
+        A time (2026-11-01, 2026-11-01T12:00Z, 7d) means the newest snapshot that was finished by then; a day, by the
+        end of it (UTC). Raises BundleNotFound.
+        """
+        ids = self.snapshot_ids()
+        if name in ("", "latest"):
+            return self.latest().id
+        found = [i for i in ids if i.startswith(name) or i.endswith("-" + name)]
+        if len(found) > 1:
+            raise WrongUsage(f"“{name}” may be any of {len(found)} snapshots: give more of the id")
+        if not found:
+            found = [i for i in ids if layout.time_of(i) <= _by(name, self.address)][-1:]
+        if not found:
+            raise BundleNotFound(f"{self.address} has no snapshot “{name}”: runsync snapshots lists them")
+        return found[0]
+
+    def replace(self, manifest: Manifest) -> None:
+        """Writes the manifest of a snapshot anew."""
+        self._write(manifest, replace_it=True)
 
     def latest(self) -> Manifest:
         """The manifest of the newest snapshot. Raises BundleNotFound where no export has finished."""
@@ -57,31 +77,55 @@ class Bundle:
             raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again, it goes on")
         return self.manifest(ids[-1])
 
+    def _write(self, manifest: Manifest, replace_it: bool) -> None:
+        name = layout.snapshot(manifest.id)
+        document = replace(manifest, digest=NO_DIGEST).to_document()
+        schemas.check("snapshot", document, name)
+        content = pretty(document)
+        content = content.replace(NO_DIGEST.encode(), _digest(content, NO_DIGEST).encode())
+        incoming = self.store.incoming()
+        try:
+            incoming.write(content)
+            incoming.keep(name, replace=replace_it)
+        finally:
+            incoming.discard()
 
-def open_bundle(where: str | Path) -> Bundle:
+
+def open_bundle(where: str | Path, access: Access | None = None) -> Bundle:
     """An existing bundle. Raises BundleNotFound, or BundleDamaged for a version this runsync does not read."""
-    folder = _folder(where)
-    store = LocalStore(folder)
+    place = locate(where, access)
+    if place.snapshot:
+        raise WrongUsage(f"this takes a whole bundle: leave out @{place.snapshot}")
+    return open_store(place.store)
+
+
+def open_store(store: Store) -> Bundle:
+    """The bundle in a store. Raises likewise."""
     if store.size(layout.MARKER) is None:
-        what = "is no runsync bundle" if folder.exists() else "is not there"
         raise BundleNotFound(
-            f"{folder} {what} (no {layout.MARKER} in it): check the path, or make one with runsync export"
+            f"{store.address} is no runsync bundle (no {layout.MARKER} in it): check the path, "
+            "or make one with runsync export"
         )
     check_marker(store)
     return Bundle(store)
 
 
-def create_bundle(where: str | Path) -> Bundle:
-    """An existing bundle, or a new one in a folder that is empty or not there. Raises RunsyncError for any other."""
-    folder = _folder(where)
-    store = LocalStore(folder)
+def create_bundle(where: str | Path, access: Access | None = None) -> Bundle:
+    """An existing bundle, or a new one in a folder (or below a prefix) that is empty or not there.
+
+    Raises WrongUsage for any other.
+    """
+    place = locate(where, access)
+    if place.snapshot:
+        raise WrongUsage(f"this takes a whole bundle: leave out @{place.snapshot}")
+    store = place.store
     if store.size(layout.MARKER) is None:
-        if folder.exists() and not folder.is_dir():
-            raise WrongUsage(f"{folder} is a file: a bundle needs a folder")
-        if folder.is_dir() and any(place.name != "tmp" for place in folder.iterdir()):
-            raise WrongUsage(f"{folder} is not empty and no bundle: name a new folder, or empty it first")
+        if isinstance(store, LocalStore) and store.folder.exists() and not store.folder.is_dir():
+            raise WrongUsage(f"{store.folder} is a file: a bundle needs a folder")
+        if next(store.list(), None) is not None:
+            raise WrongUsage(f"{store.address} is not empty and no bundle: name a new place, or empty it first")
         _write_marker(store)
-    return open_bundle(folder)
+    return open_store(store)
 
 
 def check_marker(store: Store) -> None:
@@ -112,26 +156,21 @@ def _digest(content: bytes, stated: str) -> str:
     return hashlib.sha256(content.replace(stated.encode(), NO_DIGEST.encode())).hexdigest()
 
 
-def _pretty(document: dict[str, object]) -> bytes:
+def pretty(document: dict[str, object]) -> bytes:
+    """A document that stands alone in its file."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _write(store: Store, name: str, content: bytes) -> None:
-    incoming = store.incoming()
+def _by(name: str, address: str) -> int:
+    """Epoch milliseconds of the end of what a user named."""
     try:
-        incoming.write(content)
-        incoming.keep(name)
-    finally:
-        incoming.discard()
+        moment = parse_time(name)
+    except WrongUsage:
+        raise BundleNotFound(f"{address} has no snapshot “{name}”: runsync snapshots lists them") from None
+    return moment + (DAY - 1 if len(name) == len("2026-11-01") else 0)
 
 
-def _folder(where: str | Path) -> Path:
-    if "://" in str(where):
-        raise WrongUsage(f"“{without_credentials(str(where))}” is no folder: bundles lie on a local disk")
-    return Path(where).expanduser()
-
-
-def _write_marker(store: LocalStore) -> None:
+def _write_marker(store: Store) -> None:
     document: dict[str, object] = {
         "format": layout.FORMAT,
         "version": layout.VERSION,
@@ -139,12 +178,9 @@ def _write_marker(store: LocalStore) -> None:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "tool_version": VERSION,
     }
-    try:
-        schemas.check("runsync", document, layout.MARKER)
-        _write(store, layout.MARKER, _pretty(document))
-        store.clear_temporary()
-    except OSError as error:
-        raise RunsyncError(f"{store.folder} cannot be made: {error.strerror}") from None
+    schemas.check("runsync", document, layout.MARKER)
+    store.create(layout.MARKER, pretty(document))
+    store.clear_temporary()
 
 
 def _json(content: bytes, place: str) -> object:

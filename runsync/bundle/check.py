@@ -1,13 +1,15 @@
 """check: is a bundle sound? Structure, schemas, counts, and the hash of every file."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runsync.bundle import layout, parts
-from runsync.bundle.bundle import Bundle, open_bundle
+from runsync.bundle.address import Access, locate
+from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.errors import BundleDamaged
@@ -51,15 +53,23 @@ class CheckReport:
 
 
 def check(
-    bundle: str | Path, *, quick: bool = False, workers: int = 4, progress: Progress | None = None
+    bundle: str | Path,
+    *,
+    quick: bool = False,
+    workers: int = 4,
+    access: Access | None = None,
+    progress: Progress | None = None,
 ) -> CheckReport:
     """Checks every snapshot and every file; `quick` leaves out the hashes. All faults are told, not only the first.
 
-    Raises BundleNotFound, and BundleDamaged for a marker that is broken or of a newer version.
+    Of `backup@2026-11-01` only that snapshot and what it needs are checked. Raises BundleNotFound, and BundleDamaged
+    for a marker that is broken or of a newer version.
     """
     begun = time.monotonic()
-    opened = open_bundle(bundle)
-    checker = _Checker(opened, CheckReport(opened.address, quick))
+    place = locate(bundle, access)
+    opened = open_store(place.store)
+    chosen = [opened.find(place.snapshot)] if place.snapshot else opened.snapshot_ids()
+    checker = _Checker(opened, CheckReport(opened.address, quick), chosen)
     checker.check(workers, progress or Silent())
     checker.report.seconds = round(time.monotonic() - begun, 3)
     return checker.report
@@ -74,24 +84,28 @@ class _Book:
     counts: Counts = field(default_factory=Counts)
     experiments: set[str] | None = None
     is_whole: bool = True
-    parts: dict[str, RunsPart] = field(default_factory=dict)
+    homes: dict[str, list[str]] = field(default_factory=dict)
 
 
 class _Checker:
     """One check."""
 
-    def __init__(self, bundle: Bundle, report: CheckReport) -> None:
+    def __init__(self, bundle: Bundle, report: CheckReport, snapshot_ids: Sequence[str]) -> None:
+        self._ids = snapshot_ids
         self.report = report
         self._bundle = bundle
         self._store = bundle.store
-        self._sizes = {entry.name: entry.size for entry in bundle.store.list()}
+        self._sizes = {
+            entry.name: entry.size
+            for entry in bundle.store.list()
+            if not entry.name.startswith((layout.LOCKS, layout.QUARANTINE))
+        }
         self._needed: dict[str, set[str]] = {layout.MARKER: set()}
         self._runs_of: dict[str, set[str]] = {}
         self._faults: dict[tuple[str, str], Fault] = {}
-        self._homes: dict[str, list[str]] = {}
 
     def check(self, workers: int, progress: Progress) -> None:
-        books = [book for snapshot_id in self._bundle.snapshot_ids() if (book := self._open(snapshot_id))]
+        books = [book for snapshot_id in self._ids if (book := self._open(snapshot_id))]
         shared: dict[str, list[tuple[_Book, RunsPart]]] = {}
         for book in books:
             for part in book.manifest.parts:
@@ -101,9 +115,10 @@ class _Checker:
         self._check_doubles(books)
         for book in books:
             self._check_counts(book)
-        self.report.snapshots = len(self._bundle.snapshot_ids())
+        self.report.snapshots = len(self._ids)
         self.report.files = len(self._sizes)
-        self.report.unused = sorted(set(self._sizes) - set(self._needed))
+        if len(self._ids) == len(self._bundle.snapshot_ids()):
+            self.report.unused = sorted(set(self._sizes) - set(self._needed))
         if not self.report.quick:
             self._check_hashes(workers, progress)
         self.report.faults = sorted(self._faults.values(), key=lambda fault: fault.file)
@@ -147,26 +162,23 @@ class _Checker:
                 self._fault(name, str(error), book.snapshot_id)
                 book.is_whole = False
             return
-        for s in stored:
-            self._homes.setdefault(s.run.run_id, []).append(name)
         for book, part in users:
-            book.parts[name] = part
             if len(stored) != part.runs.count:
                 self._fault(name, f"it holds {len(stored)} runs, not {part.runs.count}", book.snapshot_id)
             superseded = set(part.superseded)
-            for s in stored:
-                if s.run.run_id not in superseded:
+            for line, s in enumerate(stored, 1):
+                if line not in superseded:
+                    book.homes.setdefault(s.run.run_id, []).append(name)
                     self._check_run(name, s, book, {file.path for file in part.metrics})
             for file in part.metrics:
                 self._check_metrics(file, stored, book.snapshot_id)
 
     def _check_doubles(self, books: "list[_Book]") -> None:
-        """A run may stand in several parts, but in each snapshot only one of them may count."""
-        for run_id, homes in self._homes.items():
-            for book in books if len(homes) > 1 else ():
-                counting = [h for h in homes if h in book.parts and run_id not in book.parts[h].superseded]
-                if len(counting) > 1:
-                    self._fault(counting[-1], f"run {run_id} is twice in the snapshot", book.snapshot_id, run_id)
+        """A run may stand in several parts, but in each snapshot only once."""
+        for book in books:
+            for run_id, homes in book.homes.items():
+                if len(homes) > 1:
+                    self._fault(homes[-1], f"run {run_id} is twice in the snapshot", book.snapshot_id, run_id)
 
     def _check_run(self, name: str, stored: StoredRun, book: "_Book", metrics: set[str]) -> None:
         run_id, snapshot_id = stored.run.run_id, book.snapshot_id
@@ -220,7 +232,8 @@ class _Checker:
             self._fault(name, f"it has {self._sizes[name]} bytes, not {size}", snapshot_id, run_id)
 
     def _check_hashes(self, workers: int, progress: Progress) -> None:
-        named = [name for name in self._sizes if layout.is_named_by_hash(name)]
+        whole = len(self._ids) == len(self._bundle.snapshot_ids())
+        named = [n for n in self._sizes if layout.is_named_by_hash(n) and (whole or n in self._needed)]
         with ThreadPoolExecutor(workers) as pool:
             for name, error in zip(named, pool.map(lambda n: self._check_hash(n, progress), named), strict=True):
                 self.report.bytes += self._sizes[name]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runsync.bundle import layout
-from runsync.bundle.bundle import open_bundle
+from runsync.bundle.address import Access
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.snapshot import open_snapshot
 from runsync.model.experiment import Experiment
@@ -46,10 +46,13 @@ class InspectReport:
         return document
 
 
-def inspect(bundle: str | Path) -> InspectReport:
-    """Reads the newest snapshot's manifest and run documents. Raises BundleNotFound, BundleDamaged."""
-    opened = open_bundle(bundle)
-    snapshot = open_snapshot(opened)
+def inspect(bundle: str | Path, access: Access | None = None) -> InspectReport:
+    """Reads manifest and run documents of a snapshot (`backup@2026-11-01`), by default the newest one.
+
+    Raises BundleNotFound, BundleDamaged.
+    """
+    snapshot = open_snapshot(bundle, access)
+    opened = snapshot.bundle
     experiments = snapshot.experiments(Selection())
     report = InspectReport(opened.address, layout.VERSION, opened.snapshot_ids(), snapshot.manifest)
     summaries = {e.experiment_id: _summary(e) for e in experiments}

@@ -13,6 +13,8 @@ MARKER = "runsync.json"
 SNAPSHOTS = "snapshots/"
 PARTS = "parts/"
 BLOBS = "blobs/"
+LOCKS = "locks/"
+QUARANTINE = "quarantine/"
 
 RUNS = ".runs.jsonl.gz"
 METRICS = ".metrics.parquet"
@@ -38,6 +40,18 @@ def new_snapshot_id(now: datetime) -> str:
     """Ids sort by time: 20261101T120000.123Z-1a2b3c."""
     moment = now.astimezone(UTC)
     return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z-{secrets.token_hex(3)}"
+
+
+def snapshot_id(name: str) -> str:
+    """The id of the snapshot whose manifest is called so; "" for a file that is none."""
+    found = re.fullmatch(SNAPSHOTS + r"(\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6})\.json", name)
+    return found[1] if found else ""
+
+
+def time_of(snapshot_id: str) -> int:
+    """When the snapshot of that id was finished, in epoch milliseconds."""
+    moment = datetime.strptime(snapshot_id.rpartition("-")[0], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1000)
 
 
 def is_named_by_hash(name: str) -> bool:

@@ -18,11 +18,11 @@ class PartFile:
 
 @dataclass(frozen=True, slots=True)
 class RunsPart:
-    """Run documents, the files with their metric history, and which runs of it are not this snapshot's any more."""
+    """Run documents, the files with their metric history, and which lines (from 1) are not of this snapshot."""
 
     runs: PartFile
     metrics: tuple[PartFile, ...]
-    superseded: tuple[str, ...] = ()
+    superseded: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,3 +98,15 @@ class Manifest:
     def files(self) -> list[PartFile]:
         """Every part it names."""
         return [self.experiments, *(f for part in self.parts for f in (part.runs, *part.metrics))]
+
+    def has_same_contents(self, other: "Manifest") -> bool:
+        """Whether both hold the very same, of the same source and selection."""
+        own = (self.source.address, self.selection, self.with_artifacts, self.experiments, set(self.parts), self.failed)
+        return own == (
+            other.source.address,
+            other.selection,
+            other.with_artifacts,
+            other.experiments,
+            set(other.parts),
+            other.failed,
+        )

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROWS_A_GROUP = 1 << 17
-CHUNK = 1 << 20
 WRONG_HASH = "its bytes do not have the hash it is named by"
 
 
@@ -78,9 +77,8 @@ def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any
 def has_its_hash(store: Store, name: str) -> bool:
     """Whether a file's bytes have the hash it is named by; reads all of it."""
     running = hashlib.sha256()
-    with store.open(name) as stream:
-        while chunk := stream.read(CHUNK):
-            running.update(chunk)
+    for chunk in store.chunks(name):
+        running.update(chunk)
     return running.hexdigest() == layout.hash_in(name)
 
 

@@ -6,23 +6,24 @@ from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from runsync.bundle import layout, parts
-from runsync.bundle.bundle import Bundle
+from runsync.bundle.address import Access, locate
+from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.errors import BundleDamaged, WrongUsage
 from runsync.model.experiment import Experiment
-from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.protocol import Histories, NotCarried, Place, StoredObject
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CHUNK = 1 << 20
 WHOLE = 1_000_000
 """A metrics part of at most that many points is read at once; a longer one by row groups."""
 
@@ -84,14 +85,17 @@ class Snapshot:
         """The bytes of one file. Raises BundleDamaged at the end when they are not those that were stored."""
         name = layout.blob(file.sha256 or "")
         running = hashlib.sha256()
-        with self.bundle.store.open(name) as stream:
-            while chunk := stream.read(CHUNK):
-                running.update(chunk)
-                yield chunk
+        for chunk in self.bundle.store.chunks(name):
+            running.update(chunk)
+            yield chunk
         if running.hexdigest() != file.sha256:
             raise BundleDamaged(
                 f"{self.bundle.address}/{name}: its bytes are not those that were stored (artifact “{file.path}”)"
             )
+
+    def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where the blob lies, when the bundle is on S3."""
+        return self.bundle.store.locate(layout.blob(file.sha256 or ""), file.size, file.sha256)
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """What the export left behind already."""
@@ -104,8 +108,8 @@ class Snapshot:
     def _runs_of_part(self, index: int) -> Iterator[StoredRun]:
         part = self.manifest.parts[index]
         superseded = set(part.superseded)
-        for s in read_runs(self.bundle.store, part.runs.path):
-            if s.run.run_id not in superseded:
+        for line, s in enumerate(read_runs(self.bundle.store, part.runs.path), 1):
+            if line not in superseded:
                 self._located[s.run.run_id] = _Location.of(s, index)
                 yield s
 
@@ -199,6 +203,11 @@ def _batch(stored: Sequence[StoredRun]) -> Batch:
     return Batch(tuple(s.run for s in stored), {s.run.run_id: s.contents for s in stored})
 
 
-def open_snapshot(bundle: Bundle, snapshot_id: str | None = None) -> Snapshot:
-    """The newest snapshot, or the one named."""
-    return Snapshot(bundle, bundle.manifest(snapshot_id) if snapshot_id else bundle.latest())
+def open_snapshot(where: str | Path, access: Access | None = None) -> Snapshot:
+    """The snapshot that an address such as `backup@2026-11-01` names; the newest one where it names none.
+
+    Raises BundleNotFound, BundleDamaged.
+    """
+    place = locate(where, access)
+    bundle = open_store(place.store)
+    return Snapshot(bundle, bundle.manifest(bundle.find(place.snapshot)))

@@ -1,4 +1,4 @@
-"""Where a bundle's files lie, behind one small protocol; here on a local disk.
+"""Where a bundle's files lie, behind one small protocol; here on a local disk, in `s3_store` on S3.
 
 Files are written once under their final name (put-if-absent) and never changed: first to a temporary file of this
 process, then fsync, then rename. What a power cut leaves is a temporary file, never a torn one.
@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from runsync.bundle.processes import is_alive
 from runsync.errors import BundleDamaged, RunsyncError
+from runsync.model.protocol import StoredObject
 
 TEMPORARY = "tmp"
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,26 @@ class Store(Protocol):
     def incoming(self) -> Incoming:
         """Begins a new file."""
 
+    def create(self, name: str, content: bytes) -> bool:
+        """Makes a small file that must not be there yet, at once and whole; False where there is one already."""
+
+    def remove(self, name: str) -> None:
+        """Deletes a file; harmless where there is none."""
+
     def open(self, name: str) -> IO[bytes]:
-        """For reading. Raises BundleDamaged when it is not there or cannot be read."""
+        """For reading here and there in it. Raises BundleDamaged when it is not there or cannot be read."""
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file from its first to its last. Raises BundleDamaged likewise."""
 
     def read(self, name: str) -> bytes:
         """All of a file. Raises BundleDamaged likewise."""
+
+    def locate(self, name: str, size: int, sha256: str | None) -> StoredObject | None:
+        """Where in S3 a file lies; None on a disk."""
+
+    def copy_in(self, source: StoredObject, name: str) -> bool:
+        """Has S3 copy an object here; False where it cannot, and the bytes must be fetched."""
 
     def size(self, name: str) -> int | None:
         """Bytes of a file; None where there is none."""
@@ -94,10 +112,42 @@ class LocalStore:
         except OSError as error:
             raise BundleDamaged(f"{self.folder / name} cannot be read: {error.strerror}") from None
 
-    def read(self, name: str) -> bytes:
+    def chunks(self, name: str) -> Iterator[bytes]:
         """See `Store`."""
         with self.open(name) as stream:
-            return stream.read()
+            try:
+                while chunk := stream.read(CHUNK):
+                    yield chunk
+            except OSError as error:
+                raise BundleDamaged(f"{self.folder / name} cannot be read: {error.strerror}") from None
+
+    def read(self, name: str) -> bytes:
+        """See `Store`."""
+        return b"".join(self.chunks(name))
+
+    def create(self, name: str, content: bytes) -> bool:
+        """See `Store`."""
+        incoming = self.incoming()
+        try:
+            incoming.write(content)
+            return incoming.link(name)
+        finally:
+            incoming.discard()
+
+    def remove(self, name: str) -> None:
+        """See `Store`."""
+        try:
+            (self.folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
+
+    def locate(self, name: str, size: int, sha256: str | None) -> StoredObject | None:
+        """See `Store`."""
+        return None
+
+    def copy_in(self, source: StoredObject, name: str) -> bool:
+        """See `Store`."""
+        return False
 
     def size(self, name: str) -> int | None:
         """See `Store`."""
@@ -123,7 +173,7 @@ class LocalStore:
         host = socket.gethostname()
         for left in root.glob(f"{host}-*"):
             pid = left.name[len(host) + 1 :].partition("-")[0]
-            if pid.isdigit() and not _is_alive(int(pid)):
+            if pid.isdigit() and not is_alive(int(pid)):
                 shutil.rmtree(left, ignore_errors=True)
         if root.is_dir() and not any(root.iterdir()):
             root.rmdir()
@@ -172,6 +222,20 @@ class LocalIncoming:
         except OSError as error:
             raise cannot_write(self._folder, error) from None
 
+    def link(self, name: str) -> bool:
+        """Puts the file there, durably, unless there is one of that name; then it is False."""
+        final = self._folder / name
+        try:
+            os.fsync(self._file.fileno())
+            final.parent.mkdir(parents=True, exist_ok=True)
+            final.hardlink_to(self._path)
+            _sync_folder(final.parent)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise cannot_write(self._folder, error) from None
+        return True
+
     def discard(self) -> None:
         """See `Incoming`."""
         self._file.close()
@@ -193,13 +257,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -4,15 +4,20 @@ Order of writes: artifact files, the metrics part, the runs part that names them
 that is there vouches for all it names, and an export that was killed is taken up from the runs parts it left.
 """
 
+import hashlib
+import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from threading import Lock
 from typing import TYPE_CHECKING
+
+import orjson
 
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
+from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.store import Entry, Incoming
 from runsync.bundle.stored import StoredRun, read_runs
@@ -20,7 +25,18 @@ from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import fingerprint
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place, Source, Step
+from runsync.model.protocol import (
+    CREATE,
+    FAILED,
+    UNCHANGED,
+    UPDATE,
+    NotCarried,
+    Outcome,
+    Place,
+    Source,
+    Step,
+    StoredObject,
+)
 from runsync.model.run import RUNNING, ArtifactFile, Batch, Contents, Problem, Run
 from runsync.model.selection import Selection
 from runsync.version import VERSION
@@ -35,8 +51,17 @@ COMMIT_BYTES = 256 << 20
 class SnapshotWriter:
     """One export into a bundle. What an earlier snapshot (or a killed export) holds unchanged is taken over."""
 
-    def __init__(self, bundle: Bundle, with_artifacts: bool = True, thorough: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        with_artifacts: bool = True,
+        thorough: bool = False,
+        skip_unchanged: bool = False,
+        lock: Lock | None = None,
+    ) -> None:
         self.bundle = bundle
+        self._held = lock
+        self._skip_unchanged = skip_unchanged
         self.snapshot_id = ""
         self.place = Place("bundle", bundle.address, str(layout.VERSION))
         self._store = bundle.store
@@ -48,12 +73,12 @@ class SnapshotWriter:
         self._known: dict[str, _Known] = {}
         self._known_experiments: dict[str, Experiment] = {}
         self._parts: dict[str, RunsPart] = {}
-        self._ids: dict[str, list[str]] = {}
-        self._taken: dict[str, str] = {}
+        self._taken: dict[str, tuple[str, int]] = {}
+        self._latest: Manifest | None = None
         self._counts = Counts()
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
-        self._lock = Lock()
+        self._lock = threading.Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Looks through what the bundle holds already."""
@@ -62,8 +87,7 @@ class SnapshotWriter:
         self._experiments = list(experiments)
         self._started = datetime.now(UTC)
         self._blobs = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
-        for name, size in self._reusable_parts():
-            self._learn(name, size)
+        self._learn_all()
         return self.prepare()
 
     def prepare(self) -> list[Outcome]:
@@ -110,9 +134,8 @@ class SnapshotWriter:
         self._counts.experiments = len(self._experiments)
         self._counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in self._experiments)
         now = max(datetime.now(UTC), self._not_before)
-        self.snapshot_id = layout.new_snapshot_id(now)
         manifest = Manifest(
-            id=self.snapshot_id,
+            id=layout.new_snapshot_id(now),
             started_at=_iso(self._started),
             created_at=_iso(now),
             tool_version=VERSION,
@@ -126,48 +149,60 @@ class SnapshotWriter:
             failed=tuple(self._failed),
             not_carried=tuple(not_carried),
         )
+        if self._skip_unchanged and self._latest is not None and self._latest.has_same_contents(manifest):
+            return []
+        if self._held is not None:
+            self._held.confirm()
         self.bundle.add(manifest)
+        self.snapshot_id = manifest.id
         return []
 
     def close(self) -> None:
         """Removes temporary files."""
         self._store.clear_temporary()
 
-    def _reusable_parts(self) -> Iterator[tuple[str, int]]:
-        """Parts of the newest snapshot, then those that a later, unfinished export left."""
-        ids = self.bundle.snapshot_ids()
+    def _learn_all(self) -> None:
+        """From the newest snapshot, then from what a later, unfinished export left."""
+        there = {entry.name: entry for entry in self._store.list(layout.PARTS)}
         since = 0.0
-        named: dict[str, int] = {}
+        ids = self.bundle.snapshot_ids()
         if ids:
             latest = self.bundle.manifest(ids[-1])
             since = datetime.fromisoformat(latest.started_at).timestamp()
             # Also when the clock was put back, the newest snapshot is the last by name.
             self._not_before = datetime.fromisoformat(latest.created_at) + timedelta(milliseconds=1)
-            named = {part.runs.path: part.runs.bytes for part in latest.parts}
+            self._latest = latest
             self._learn_experiments(latest.experiments.path)
-        left = (
-            e for e in self._store.list(layout.PARTS) if e.name.endswith(layout.RUNS) and e.modified >= since - 3600
-        )
-        named |= {entry.name: entry.size for entry in sorted(left, key=_age) if entry.name not in named}
-        yield from named.items()
+            for part in latest.parts:
+                if all(f.path in there and there[f.path].size == f.bytes for f in (part.runs, *part.metrics)):
+                    self._learn(part.runs.path, part.runs.bytes, part)
+                else:
+                    self._broken.update(f.path for f in (part.runs, *part.metrics))
+        for entry in sorted(there.values(), key=_age):
+            if entry.name.endswith(layout.RUNS) and entry.modified >= since - 3600 and entry.name not in self._parts:
+                self._learn(entry.name, entry.size, None)
 
-    def _learn(self, name: str, size: int) -> None:
+    def _learn(self, name: str, size: int, part: RunsPart | None) -> None:
+        """What runs a part holds; `part` is what the newest snapshot says of it."""
         try:
             stored = list(read_runs(self._store, name))
         except BundleDamaged:
             self._broken.add(name)  # read again from the source, and replaced
             return
-        hashes = {s.metrics_part for s in stored if s.metrics_part}
-        metrics = [self._metrics_file(layout.part(part_hash, layout.METRICS)) for part_hash in sorted(hashes)]
-        if None in metrics:
-            return
-        files = tuple(file for file in metrics if file is not None)
-        self._parts[name] = RunsPart(PartFile(name, size, len(stored)), files)
-        self._ids[name] = [s.run.run_id for s in stored]
-        for s in stored:
-            listed = s.contents.artifacts or ()
-            lost = any(self._blobs.get(layout.blob(f.sha256 or "")) != f.size for f in listed)
-            self._known[s.run.run_id] = _Known(s, name, is_whole=not lost and not s.contents.problems)
+        if part is None:
+            hashes = {s.metrics_part for s in stored if s.metrics_part}
+            metrics = [self._metrics_file(layout.part(part_hash, layout.METRICS)) for part_hash in sorted(hashes)]
+            if None in metrics:
+                return
+            part = RunsPart(PartFile(name, size, len(stored)), tuple(file for file in metrics if file is not None))
+        self._parts[name] = replace(part, superseded=())
+        superseded = set(part.superseded)
+        for line, s in enumerate(stored, 1):
+            if line not in superseded:
+                listed = s.contents.artifacts or ()
+                lost = any(self._blobs.get(layout.blob(f.sha256 or "")) != f.size for f in listed)
+                place = (name, line)
+                self._known[s.run.run_id] = _Known(s, place, is_whole=not lost and not s.contents.problems)
 
     def _learn_experiments(self, name: str) -> None:
         try:
@@ -210,7 +245,7 @@ class SnapshotWriter:
     def _keep_known(self, run_id: str) -> None:
         known = self._known[run_id]
         with self._lock:
-            self._taken[run_id] = known.part
+            self._taken[run_id] = known.place
             self._counts.add(known.counts)
 
     def _fetch_artifacts(self, run: Run, source: Source, pool: Executor, progress: Progress) -> "_Fetching":
@@ -225,16 +260,36 @@ class SnapshotWriter:
 
     def _fetch(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str | Problem:
         """Stores one file and gives its hash, or why it could not be had."""
+        try:
+            place = source.locate_artifact(run, file)
+            if place is not None and (sha256 := self._copy(place, run, file, source)):
+                progress.advance(bytes=file.size)
+                return sha256
+            return self._stream(run, file, source, progress)
+        except ITEM_ERRORS as error:
+            return Problem("artifact", file.path, str(error))
+
+    def _copy(self, place: StoredObject, run: Run, file: ArtifactFile, source: Source) -> str:
+        """Has S3 copy a file; "" where it cannot. Where it keeps no hash of the file, that is read once for it."""
+        located = self._store.locate("", 0, None)
+        if located is None or located.endpoint != place.endpoint:
+            return ""
+        sha256 = place.sha256 or _hash(source.read_artifact(run, file))
+        name = layout.blob(sha256)
+        is_there = self._blobs.get(name) == file.size
+        return sha256 if is_there or self._store.copy_in(place, name) else ""
+
+    def _stream(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str:
         incoming = self._store.incoming()
         try:
             for chunk in source.read_artifact(run, file):
                 incoming.write(chunk)
                 progress.advance(bytes=len(chunk))
             sha256 = incoming.sha256()
-            incoming.keep(layout.blob(sha256))
+            name = layout.blob(sha256)
+            if self._blobs.get(name) != incoming.size:
+                incoming.keep(name)
             return sha256
-        except ITEM_ERRORS as error:
-            return Problem("artifact", file.path, str(error))
         finally:
             incoming.discard()
 
@@ -275,17 +330,23 @@ class SnapshotWriter:
                 rows.append((run, replace(contents, metric_points=points), first))
                 progress.advance(points=points)
             writer.close()
-            metrics = self._keep_metrics(incoming, writer.rows)
+            stored = [
+                StoredRun(run, contents, fingerprint(run), incoming.sha256() if contents.metric_points else "", first)
+                for run, contents, first in rows
+            ]
+            outcomes += [self._take_over(s.run) for s in stored if self._is_known(s)]
+            stored = [s for s in stored if not self._is_known(s)]
+            metrics = self._keep_metrics(incoming, writer.rows if any(s.metrics_part for s in stored) else 0)
         finally:
             incoming.discard()
-        part_hash = layout.hash_in(metrics[0].path) if metrics else ""
-        stored = [
-            StoredRun(run, contents, fingerprint(run), part_hash if contents.metric_points else "", first)
-            for run, contents, first in rows
-        ]
         self._keep_runs(stored, metrics)
         progress.advance(runs=len(group))
         return outcomes + [_outcome(s, action[s.run.run_id]) for s in stored]
+
+    def _is_known(self, stored: StoredRun) -> bool:
+        """Whether a run that had to be read again (it is still running) turns out to be as it was."""
+        known = self._known.get(stored.run.run_id)
+        return known is not None and known.is_whole and known.digest == _digest(stored)
 
     def _keep_metrics(self, incoming: Incoming, rows: int) -> tuple[PartFile, ...]:
         if not rows:
@@ -301,9 +362,8 @@ class SnapshotWriter:
         path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._broken)
         with self._lock:
             self._parts[path] = RunsPart(PartFile(path, size, len(stored)), metrics)
-            self._ids[path] = [s.run.run_id for s in stored]
-            for s in stored:
-                self._taken[s.run.run_id] = path
+            for line, s in enumerate(stored, 1):
+                self._taken[s.run.run_id] = (path, line)
                 self._counts.add(s.counts())
                 self._problems += [{"run_id": s.run.run_id, **asdict(p)} for p in s.contents.problems]
 
@@ -316,26 +376,29 @@ class SnapshotWriter:
         return Outcome("run", run.run_id, run.name, FAILED, error=error)
 
     def _final_parts(self) -> Iterator[RunsPart]:
-        """The parts that hold a run of this snapshot, each with the runs of it that are not."""
-        used = set(self._taken.values())
+        """The parts that hold a run of this snapshot, each with the lines of it that are not."""
+        lines: dict[str, set[int]] = defaultdict(set)
+        for name, line in self._taken.values():
+            lines[name].add(line)
         for name, part in self._parts.items():
-            if name in used:
-                others = tuple(run_id for run_id in self._ids[name] if self._taken.get(run_id) != name)
+            if name in lines:
+                others = tuple(line for line in range(1, part.runs.count + 1) if line not in lines[name])
                 yield replace(part, superseded=others)
 
 
 class _Known:
     """What is kept in memory of a run that the bundle holds."""
 
-    __slots__ = ("counts", "experiment_id", "fingerprint", "has_artifacts", "is_whole", "part")
+    __slots__ = ("counts", "digest", "experiment_id", "fingerprint", "has_artifacts", "is_whole", "place")
 
-    def __init__(self, stored: StoredRun, part: str, is_whole: bool) -> None:
+    def __init__(self, stored: StoredRun, place: tuple[str, int], is_whole: bool) -> None:
         self.counts = stored.counts()
+        self.digest = _digest(stored)
         self.experiment_id = stored.run.experiment_id
         self.fingerprint = stored.fingerprint
         self.has_artifacts = stored.contents.artifacts is not None
         self.is_whole = is_whole
-        self.part = part
+        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +407,19 @@ class _Fetching:
 
     files: list[tuple[ArtifactFile, Future[str | Problem]]]
     problem: Problem | None
+
+
+def _digest(stored: StoredRun) -> bytes:
+    """Of all that a run document says, but for where its points stand. Points are only ever added to a run."""
+    document = replace(stored, metrics_part="", first_row=0).to_document()
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _hash(chunks: Iterator[bytes]) -> str:
+    running = hashlib.sha256()
+    for chunk in chunks:
+        running.update(chunk)
+    return running.hexdigest()
 
 
 def _outcome(stored: StoredRun, action: str) -> Outcome:

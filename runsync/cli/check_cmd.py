@@ -10,8 +10,10 @@ from runsync.cli.text import json_text, listed, size
 @click.command(epilog="Example: runsync check backup --quick")
 @click.argument("bundle")
 @click.option("--quick", is_flag=True, help="All but the hashes.")
+@options.s3
 @options.json
-def command(bundle: str, quick: bool, as_json: bool) -> int:
+@click.pass_context
+def command(ctx: click.Context, /, bundle: str, quick: bool, as_json: bool) -> int:
     """Is a bundle sound?
 
     Structure, schemas, counts and the hash of every file, of every snapshot. Exit 12 and a list of faults when not.
@@ -19,7 +21,7 @@ def command(bundle: str, quick: bool, as_json: bool) -> int:
     from runsync.bundle.check import check
 
     with shown("check", as_json) as progress:
-        report = check(bundle, quick=quick, progress=progress)
+        report = check(bundle, quick=quick, access=options.access(ctx), progress=progress)
     if as_json:
         click.echo(json_text(report.to_document()))
         return report.exit_code

@@ -15,6 +15,9 @@ from runsync.cli.progress import shown
 @options.selection
 @options.no_artifacts
 @click.option("--thorough", is_flag=True, help="Read also runs that look unchanged since the last snapshot.")
+@click.option("--skip-unchanged", is_flag=True, help="Make no snapshot that would equal the newest one.")
+@options.retry_lock
+@options.s3
 @options.workers
 @options.dry_run
 @options.json
@@ -26,6 +29,8 @@ def command(
     bundle: str,
     no_artifacts: bool,
     thorough: bool,
+    skip_unchanged: bool,
+    retry_lock: str,
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -34,8 +39,9 @@ def command(
     """Export a workspace into a bundle.
 
     Everything, deleted runs and experiments too, unless a selection narrows it. SOURCE is http(s)://host:port, with
-    ?workspace=NAME if need be, or a name from runsync.toml. BUNDLE is a folder, made when it is not there; exporting
-    into it again adds a snapshot and reads only what changed. An export that was stopped is taken up again.
+    ?workspace=NAME if need be, or a name from runsync.toml. BUNDLE is a folder or s3://bucket/prefix, made when it is
+    not there; exporting into it again adds a snapshot and reads only what changed. An export that was stopped is taken
+    up again.
     """
     from runsync.transfer.export import export
 
@@ -46,9 +52,11 @@ def command(
             selection=options.selected(**selection),
             artifacts=not no_artifacts,
             thorough=thorough,
+            skip_unchanged=skip_unchanged,
+            retry_lock=options.seconds(retry_lock),
             workers=workers,
             dry_run=dry_run,
-            config=ctx.obj["config"],
+            access=options.access(ctx),
             progress=progress,
         )
     return finish_transfer(report, as_json)

@@ -18,6 +18,7 @@ from runsync.cli.progress import shown
 @click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and compare its hash.")
 @click.option("--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target.")
 @click.option("--id-map", metavar="FILE", help="Write there which new id every old id got.")
+@options.s3
 @options.workers
 @options.dry_run
 @options.json
@@ -40,8 +41,8 @@ def command(
 ) -> int:
     """Import a bundle into a workspace.
 
-    Everything in the newest snapshot, each run in the state it had. Running it again writes only what is missing,
-    also after it was killed. TARGET is http(s)://host:port, or a name from runsync.toml.
+    Everything in the newest snapshot (or another: backup@2026-11-01), each run in the state it had. Running it again
+    writes only what is missing, also after it was killed. TARGET is http(s)://host:port, or a name from runsync.toml.
     """
     from runsync.transfer.import_ import import_
 
@@ -58,7 +59,7 @@ def command(
             workers=workers,
             dry_run=dry_run,
             id_map=id_map,
-            config=ctx.obj["config"],
+            access=options.access(ctx),
             progress=progress,
         )
     return finish_transfer(report, as_json)

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: runsync inspect backup --json | jq .snapshot.counts")
 @click.argument("bundle")
+@options.s3
 @options.json
-def command(bundle: str, as_json: bool) -> int:
+@click.pass_context
+def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
     """What is in a bundle?
 
-    The newest snapshot: its source, when and what was exported, counts, sizes, and what was not carried.
+    The newest snapshot (or another: backup@2026-11-01): its source, when and what was exported, counts, sizes, and
+    what was not carried.
     """
     from runsync.bundle.inspect import inspect
 
-    report = inspect(bundle)
+    report = inspect(bundle, options.access(ctx))
     click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
     return report.exit_code
 
@@ -32,7 +35,8 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     snapshot, counts = report.snapshot, report.snapshot.counts
     source = snapshot.source
     yield f"{report.bundle}: bundle format {report.format_version}, {report.files:,} files, {size(report.bytes)}"
-    yield f"Snapshots: {len(report.snapshots)}; the newest is {snapshot.id}, finished {snapshot.created_at}"
+    which = "the newest" if snapshot.id == report.snapshots[-1] else "this one"
+    yield f"Snapshots: {len(report.snapshots)}; {which} is {snapshot.id}, finished {snapshot.created_at}"
     yield f"Source: {source.address} ({source.kind} {source.version})".replace(" )", ")")
     yield f"Selection: {_selection(snapshot.selection)}" + ("" if snapshot.with_artifacts else ", without artifacts")
     yield (

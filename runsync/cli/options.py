@@ -1,9 +1,14 @@
 """Options that several commands share, as decorators."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from runsync.model.limits import UNLIMITED
+
+if TYPE_CHECKING:
+    from runsync.bundle.address import Access
 
 Command = Callable[..., Any]
 
@@ -30,6 +35,30 @@ selection = _all(
         show_default=True,
         help="Lifecycle stage of runs.",
     ),
+)
+
+
+def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Options that say how a command works, not what it does, are kept aside for `access` and its like."""
+    ctx.obj[parameter.name] = value
+
+
+def _aside(*names: str, **settings: Any) -> Callable[[Command], Command]:
+    return click.option(*names, expose_value=False, callback=_kept, **settings)
+
+
+s3 = _all(
+    _aside("--s3-endpoint", metavar="URL", help="An S3 that is not Amazon's (also: AWS_ENDPOINT_URL)."),
+    _aside("--s3-profile", metavar="NAME", help="Profile of the AWS configuration (also: AWS_PROFILE)."),
+    _aside("--s3-sse", type=click.Choice(["AES256", "aws:kms"]), help="Encryption of new objects on S3."),
+    _aside("--s3-kms-key", metavar="KEY", help="KMS key for it; its id or ARN."),
+    _aside("--s3-storage-class", metavar="CLASS", help="Storage class of new objects, such as STANDARD_IA."),
+)
+retry_lock = click.option(
+    "--retry-lock",
+    default="0s",
+    metavar="TIME",
+    help="Wait that long, such as 5m, when another process holds the bundle.",
 )
 workers = click.option(
     "--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at a time."
@@ -74,3 +103,20 @@ def renames(given: tuple[str, ...]) -> dict[str, str]:
             raise click.BadParameter(f"“{text}” is not OLD=NEW", param_hint="--rename")
         pairs[old] = new
     return pairs
+
+
+def access(ctx: click.Context) -> "Access":
+    """How to get at bundles and workspaces, from the options that were kept aside."""
+    from runsync.bundle.address import Access
+    from runsync.s3 import S3Options
+
+    kept: dict[str, Any] = ctx.obj
+    given = {name: kept.get(f"s3_{name}") or "" for name in ("endpoint", "profile", "sse", "kms_key", "storage_class")}
+    return Access(kept["config"], S3Options(**given), kept.get("limits", UNLIMITED))
+
+
+def seconds(text: str) -> float:
+    """Of a duration such as 90s, 5m or 2h."""
+    from runsync.model.times import parse_duration
+
+    return parse_duration(text).total_seconds()

@@ -45,4 +45,4 @@ def _ending(report: "TransferReport") -> str:
         return "Partly done: what is listed above did not arrive. Run it again to try those again."
     if report.dry_run:
         return "Run it without --dry-run to do this."
-    return f"Done: snapshot {report.snapshot}" if report.verb == "export" else "Done."
+    return f"Done: snapshot {report.snapshot}" if report.snapshot and report.verb == "export" else "Done."

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.naming
 @options.no_artifacts
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
+@options.s3
 @options.workers
 @options.json
 @click.pass_context
@@ -53,7 +54,7 @@ def command(
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
             workers=workers,
-            config=ctx.obj["config"],
+            access=options.access(ctx),
             progress=progress,
         )
     click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))

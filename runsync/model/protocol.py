@@ -36,6 +36,20 @@ class NotCarried:
     names: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """Bytes that lie in S3: a target in the same S3 can have them copied there, without fetching them.
+
+    `endpoint` tells which S3; `sha256` (hex) is that of the whole object, where it is known.
+    """
+
+    endpoint: str
+    bucket: str
+    key: str
+    size: int
+    sha256: str | None = None
+
+
 class Histories(Protocol):
     """The metric history of the runs of one batch."""
 
@@ -74,6 +88,9 @@ class Source(Protocol):
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file. Raises RequestRefused, BundleDamaged."""
+
+    def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where in S3 the bytes of one file lie; None when they lie elsewhere. Raises RequestRefused."""
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Kinds of objects that hang off the source and that this version does not carry."""

@@ -9,6 +9,17 @@ _AGO = re.compile(r"(\d+)\s*([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+def parse_duration(text: str) -> timedelta:
+    """Of `90s`, `5m`, `2h`, `7d` or `1w`. Raises WrongUsage for anything else."""
+    found = _AGO.fullmatch(text.strip())
+    if not found:
+        raise WrongUsage(f"“{text}” is no duration: write 90s, 5m, 2h, 7d or 1w")
+    try:
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        raise WrongUsage(f"“{text}” is longer than all time") from None
+
+
 def parse_time(text: str, now: datetime | None = None) -> int:
     """Epoch milliseconds of `2026-11-01T12:00:00Z`, `2026-11-01` (midnight UTC) or `7d` (that long ago).
 

@@ -1,9 +1,11 @@
 """export: a workspace into a new snapshot of a bundle."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
-from runsync.bundle.bundle import Bundle, create_bundle
-from runsync.bundle.store import LocalStore
+from runsync.bundle import locks
+from runsync.bundle.address import Access, locate
+from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import BundleNotFound
 from runsync.model.progress import Progress, Silent
@@ -20,42 +22,46 @@ def export(
     selection: Selection | None = None,
     artifacts: bool = True,
     thorough: bool = False,
+    skip_unchanged: bool = False,
     workers: int = WORKERS,
     dry_run: bool = False,
-    config: str | None = None,
+    retry_lock: float = 0.0,
+    access: Access | None = None,
     progress: Progress | None = None,
 ) -> TransferReport:
     """Writes what `selection` means (everything, by default) as a new snapshot; makes the bundle when it is not there.
 
     Runs that the bundle holds with the same fingerprint are not read again (`model.identity.fingerprint` tells what
-    that does not see); `thorough` reads them all. The report's `snapshot` names the new snapshot; there is none
-    when the report says `stopped`, and running it again goes on where it stopped.
+    that does not see); `thorough` reads them all. With `skip_unchanged` no snapshot is made that would equal the newest
+    one. `retry_lock` is how many seconds to wait for a bundle that is locked. The report's `snapshot` names the new
+    snapshot; there is none when the report says `stopped`, and running it again goes on where it stopped.
 
     Raises RunsyncError (see `errors`) for what fails before anything is read.
     """
-    selection = selection or Selection()
-    workspace = open_workspace(source, config=config, workers=workers)
+    selection, access = selection or Selection(), access or Access()
+    workspace = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
     try:
-        opened = _existing_or_empty(bundle) if dry_run else create_bundle(bundle)
-        writer = SnapshotWriter(opened, with_artifacts=artifacts, thorough=thorough)
-        report = TransferReport("export", workspace.place, writer.place, dry_run)
-        try:
-            transfer(report, workspace, writer, selection, workers, progress or Silent())
-        finally:
-            workspace.close()
-            if not dry_run:
-                writer.close()
+        opened = _existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
+        with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
+            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock)
+            report = TransferReport("export", workspace.place, writer.place, dry_run)
+            try:
+                transfer(report, workspace, writer, selection, workers, progress or Silent())
+            finally:
+                workspace.close()
+                if not dry_run:
+                    writer.close()
         report.snapshot = writer.snapshot_id
+        if skip_unchanged and not (report.snapshot or report.stopped or dry_run):
+            report.notes.append("Nothing has changed since the newest snapshot: none was made.")
         report.requests = workspace.client.requests
         return report
     finally:
         workspace.close()
 
 
-def _existing_or_empty(where: str | Path) -> Bundle:
-    from runsync.bundle.bundle import open_bundle
-
+def _existing_or_empty(where: str | Path, access: Access) -> Bundle:
     try:
-        return open_bundle(where)
+        return open_bundle(where, access)
     except BundleNotFound:
-        return Bundle(LocalStore(Path(where)))
+        return Bundle(locate(where, access).store)

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 
 from runsync.bundle import schemas
-from runsync.bundle.bundle import open_bundle
+from runsync.bundle.address import Access
 from runsync.bundle.snapshot import open_snapshot
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
@@ -30,10 +30,12 @@ def import_(
     workers: int = WORKERS,
     dry_run: bool = False,
     id_map: str | Path | None = None,
-    config: str | None = None,
+    access: Access | None = None,
     progress: Progress | None = None,
 ) -> TransferReport:
-    """Replays the newest snapshot of a bundle into a workspace. Running it again writes only what is missing.
+    """Replays a snapshot of a bundle (the newest, or `backup@2026-11-01`) into a workspace.
+
+    Running it again writes only what is missing.
 
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
     read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. `id_map`
@@ -41,8 +43,9 @@ def import_(
 
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
-    snapshot = open_snapshot(open_bundle(bundle))
-    workspace = open_workspace(target, config=config, workers=workers)
+    access = access or Access()
+    snapshot = open_snapshot(bundle, access)
+    workspace = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
     options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
     sink = RestTarget(workspace, options)
     report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)

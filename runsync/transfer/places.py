@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runsync.bundle.bundle import open_bundle
+from runsync.bundle.address import Access
 from runsync.bundle.snapshot import Snapshot, open_snapshot
 from runsync.errors import WrongUsage
+from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import is_url, resolve
 from runsync.workspaces.http import Patience
@@ -15,7 +16,12 @@ WORKERS = 8
 
 
 def open_workspace(
-    where: str, *, config: str | None = None, workers: int = WORKERS, patience: Patience | None = None
+    where: str,
+    *,
+    config: str | None = None,
+    workers: int = WORKERS,
+    patience: Patience | None = None,
+    limits: Limits = UNLIMITED,
 ) -> RestWorkspace:
     """The workspace at an address or of a name in `runsync.toml`.
 
@@ -25,17 +31,22 @@ def open_workspace(
     if address is None:
         named = without_credentials(where)
         raise WrongUsage(f"“{named}” is no workspace: write http(s)://host:port, or a name that stands in runsync.toml")
-    return RestWorkspace(address, workers, patience)
+    return RestWorkspace(address, workers, patience, limits)
+
+
+def is_workspace(where: str, config: str | None) -> bool:
+    """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
+    return is_url(where) or resolve(where, config) is not None
 
 
 @contextmanager
-def open_source(where: str, *, config: str | None, workers: int) -> Iterator[RestWorkspace | Snapshot]:
-    """A workspace, or the newest snapshot of a bundle. A name in `runsync.toml` goes before a folder of that name."""
+def open_source(where: str, *, access: Access, workers: int) -> Iterator[RestWorkspace | Snapshot]:
+    """A workspace, or a snapshot of a bundle (the newest one, or the one named after `@`)."""
     found: RestWorkspace | Snapshot
-    if is_url(where) or resolve(where, config) is not None:
-        found = open_workspace(where, config=config, workers=workers)
+    if is_workspace(where, access.config):
+        found = open_workspace(where, config=access.config, workers=workers, limits=access.limits)
     else:
-        found = open_snapshot(open_bundle(where))
+        found = open_snapshot(where, access)
     try:
         yield found
     finally:

@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS
 from runsync.model.comparison import Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
@@ -57,7 +58,7 @@ def verify(
     artifacts: bool = True,
     verify_artifacts: bool = False,
     workers: int = WORKERS,
-    config: str | None = None,
+    access: Access | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
@@ -67,9 +68,10 @@ def verify(
     be read.
     """
     begun = time.monotonic()
+    access = access or Access()
     with (
-        open_source(source, config=config, workers=workers) as one,
-        open_source(target, config=config, workers=workers) as other,
+        open_source(source, access=access, workers=workers) as one,
+        open_source(target, access=access, workers=workers) as other,
         ThreadPoolExecutor(workers) as pool,
     ):
         report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)

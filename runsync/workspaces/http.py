@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
+from runsync.model.limits import UNLIMITED, Limits
 from runsync.version import VERSION
 from runsync.workspaces.credentials import Credentials
 
@@ -145,12 +146,18 @@ class Client:
     """
 
     def __init__(
-        self, url: str, credentials: Credentials, connections: int = 16, patience: Patience | None = None
+        self,
+        url: str,
+        credentials: Credentials,
+        connections: int = 16,
+        patience: Patience | None = None,
+        limits: Limits = UNLIMITED,
     ) -> None:
         self.url = url
         self.api_url = url
         """Where the paths of AT_ROOT are; `rest_server.meet` may find them elsewhere."""
         self.patience = patience or Patience.from_environment()
+        self.limits = limits
         self.timeout = (10.0, 300.0)
         self.requests = 0
         self._session = _session(url, credentials, connections)
@@ -227,6 +234,7 @@ class Client:
                     fresh = chunk[skip:]
                     skip = max(0, skip - len(chunk))
                     if fresh:
+                        self.limits.received(len(fresh))
                         received += len(fresh)
                         failures = 0
                         yield fresh
@@ -250,6 +258,7 @@ class Client:
         headers: Mapping[str, str] | None,
         stream: bool,
     ) -> tuple[requests.Response | None, Exception | None]:
+        self.limits.request()
         with self._count:
             self.requests += 1
         body = content if isinstance(content, bytes) else content()

@@ -9,7 +9,8 @@ import orjson
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
-from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.protocol import Histories, NotCarried, Place, StoredObject
 from runsync.model.run import ArtifactFile, Batch, ModelLink, Run
 from runsync.model.selection import Selection
 from runsync.workspaces import wire
@@ -32,8 +33,11 @@ VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
 class RestWorkspace:
     """One MLflow tracking server, or one workspace of it."""
 
-    def __init__(self, address: Address, workers: int, patience: Patience | None = None) -> None:
-        self.client = Client(address.url, address.credentials, connections=workers + 4, patience=patience)
+    def __init__(
+        self, address: Address, workers: int, patience: Patience | None = None, limits: Limits = UNLIMITED
+    ) -> None:
+        connections = workers + 4
+        self.client = Client(address.url, address.credentials, connections, patience, limits)
         self.server = meet(self.client, address)
         self.artifact_store = ArtifactStore(self.client, self.server)
         self._metrics = MetricReader(self.client)
@@ -93,6 +97,10 @@ class RestWorkspace:
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `ArtifactStore.read`."""
         return self.artifact_store.read(run, file)
+
+    def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """See `ArtifactStore.locate`."""
+        return self.artifact_store.locate(run, file)
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models and traces."""

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
+from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces.http import CHUNK, Client, Readable
 from runsync.workspaces.rest_server import AJAX, API, Server
@@ -45,6 +46,10 @@ class ArtifactStore:
             yield chunk
         if received != file.size:
             raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where in S3 the bytes of one file lie; None where the server alone can get at them."""
+        return None
 
     def write(self, run: Run, path: str, size: int, opener: Opener) -> None:
         """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold."""

@@ -1,4 +1,4 @@
-"""The local store: files appear whole, once, and never change."""
+"""The stores: files appear whole, once, and never change. What both must do, and then what the local one does more."""
 
 import errno
 import os

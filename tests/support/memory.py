@@ -75,6 +75,9 @@ class MemorySource:
             raise RequestRefused(f"artifact “{file.path}” cannot be read")
         yield content
 
+    def locate_artifact(self, run: Run, file: ArtifactFile) -> None:
+        return None
+
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         return []
 

@@ -1,0 +1,65 @@
+"""What a user typed for a bundle: a folder, `s3://bucket/prefix` or a name of `runsync.toml`, maybe with `@SNAPSHOT`."""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runsync import config
+from runsync.bundle.s3_store import S3Store
+from runsync.bundle.store import LocalStore, Store
+from runsync.errors import WrongUsage
+from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.redact import without_credentials
+from runsync.s3 import S3, S3Options, split
+
+_SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{6})?|[0-9a-f]{6}|\d+[smhdw]")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to get at bundles beside their address: `runsync.toml`, S3 and its limits."""
+
+    config: str | None = None
+    s3: S3Options = field(default_factory=S3Options)
+    limits: Limits = UNLIMITED
+    connections: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bundle is, and which snapshot of it is meant ("": none was named)."""
+
+    store: Store
+    snapshot: str = ""
+
+
+def locate(where: str | Path, access: Access | None = None) -> Place:
+    """The place that was typed; nothing is looked for there but a folder. Raises WrongUsage."""
+    access = access or Access()
+    text, snapshot = str(where), ""
+    if not is_there(text):
+        head, sign, tail = text.rpartition("@")
+        if sign and head and _SNAPSHOT.fullmatch(tail):
+            text, snapshot = head, tail
+    section = config.bundles(access.config).get(text)
+    if section is not None:
+        text, access = section["uri"], dataclasses.replace(access, s3=_options(section, access.s3))
+    if text.startswith("s3://"):
+        split(text)
+        return Place(S3Store(text, S3(access.s3, access.connections, access.limits)), snapshot)
+    if "://" in text:
+        raise WrongUsage(f"“{without_credentials(text)}” is no bundle: name a folder, or s3://bucket/prefix")
+    return Place(LocalStore(Path(text).expanduser()), snapshot)
+
+
+def is_there(text: str) -> bool:
+    """Whether a folder or file is called so: an `@` in its name is its own."""
+    return "://" not in text and Path(text).expanduser().exists()
+
+
+def _options(section: dict[str, str], given: S3Options) -> S3Options:
+    """What was given on the command line goes before what stands in the file."""
+    fields = {f.name for f in dataclasses.fields(S3Options)}
+    told = {name: section[name] for name in fields & section.keys()}
+    return dataclasses.replace(given, **{name: value for name, value in told.items() if not getattr(given, name)})

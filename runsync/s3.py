@@ -1,0 +1,260 @@
+"""Amazon S3 and what speaks like it: one client for bundles that lie there and for artifact roots that do.
+
+boto3 is imported when the first request is made, with its whole chain of credentials (environment, profile, SSO, role
+of the machine).
+"""
+
+import hashlib
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import IO, TYPE_CHECKING, Any
+
+from runsync.errors import RunsyncError, WrongUsage
+from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.protocol import StoredObject
+
+if TYPE_CHECKING:
+    from boto3.s3.transfer import TransferConfig
+
+CHUNK = 1 << 20
+MULTIPART = 64 << 20
+"""Bytes above which a file goes up in parts, side by side."""
+PART = 16 << 20
+LARGEST_COPY = 5 << 30
+"""The most bytes that one CopyObject takes."""
+COPY_PART = 512 << 20
+TRIES = 5
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """How to reach S3, and how new objects are kept there; "" leaves it to boto3's chain and to the bucket."""
+
+    endpoint: str = ""
+    profile: str = ""
+    sse: str = ""
+    kms_key: str = ""
+    storage_class: str = ""
+
+    def extra(self) -> dict[str, str]:
+        """What every upload says of the object it makes."""
+        sse = self.sse or ("aws:kms" if self.kms_key else "")
+        told = {"ServerSideEncryption": sse, "SSEKMSKeyId": self.kms_key, "StorageClass": self.storage_class}
+        return {name: value for name, value in told.items() if value}
+
+
+class Missing(RunsyncError):
+    """There is no such object."""
+
+
+class Refused(RunsyncError):
+    """S3 does not answer, or answers with an error: `code` is its own word for it ("AccessDenied", …)."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """A listed object: bytes, and when it was written (epoch seconds)."""
+
+    key: str
+    size: int
+    modified: float
+
+
+def split(url: str) -> tuple[str, str]:
+    """Bucket and key (or prefix, without slashes around it) of an `s3://` URL. Raises WrongUsage."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    if not url.startswith("s3://") or not bucket:
+        raise WrongUsage(f"“{url}” is no S3 address: write s3://bucket/prefix")
+    return bucket, key.strip("/")
+
+
+class S3:
+    """Requests to one endpoint, with one set of credentials; safe for many threads."""
+
+    def __init__(self, options: S3Options | None = None, connections: int = 16, limits: Limits = UNLIMITED) -> None:
+        self.options = options or S3Options()
+        self.limits = limits
+        self.requests = 0
+        self._connections = connections
+        self._count = Lock()
+
+    @cached_property
+    def client(self) -> Any:
+        """The boto3 client. Raises WrongUsage for a profile that is not there."""
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 8},
+            max_pool_connections=self._connections,
+            connect_timeout=10,
+            read_timeout=120,
+        )
+        try:
+            session = boto3.session.Session(profile_name=self.options.profile or None)
+            region = session.region_name or "us-east-1"
+            client = session.client("s3", endpoint_url=self.options.endpoint or None, region_name=region, config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise WrongUsage(f"S3: {error}") from None
+        client.meta.events.register("before-send.s3", self._before_send)
+        return client
+
+    @property
+    def endpoint(self) -> str:
+        """Where requests go: two clients of one endpoint can copy between their buckets on the server."""
+        return str(self.client.meta.endpoint_url)
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Object]:
+        """All objects whose key starts with `prefix`, however many there are."""
+        with _told(f"s3://{bucket}/{prefix}"):
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            for page in pages:
+                for entry in page.get("Contents", ()):
+                    yield Object(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
+
+    def size(self, bucket: str, key: str) -> int | None:
+        """Bytes of an object; None where there is none."""
+        try:
+            with _told(f"s3://{bucket}/{key}"):
+                return int(self.client.head_object(Bucket=bucket, Key=key)["ContentLength"])
+        except Missing:
+            return None
+
+    def sha256(self, bucket: str, key: str) -> str | None:
+        """The SHA-256 (hex) that S3 keeps of the whole object; None where it keeps none, or one of parts."""
+        with _told(f"s3://{bucket}/{key}"):
+            told = self.client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        value = told.get("ChecksumSHA256", "")
+        # A checksum of checksums ends with the number of parts; old answers do not tell its type.
+        if not value or "-" in value or told.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+            return None
+        from base64 import b64decode
+
+        return b64decode(value).hex()
+
+    def read(self, bucket: str, key: str) -> bytes:
+        """All of an object. Raises Missing, Refused."""
+        return b"".join(self.chunks(bucket, key))
+
+    def chunks(self, bucket: str, key: str) -> Iterator[bytes]:
+        """The bytes of an object; a connection that breaks is taken up where it broke. Raises Missing, Refused."""
+        place = f"s3://{bucket}/{key}"
+        received, failures, total, tag = 0, 0, -1, ""
+        while received != total:
+            try:
+                with _told(place):
+                    asked = {"Range": f"bytes={received}-", "IfMatch": tag} if received else {}
+                    answer = self.client.get_object(Bucket=bucket, Key=key, **asked)
+                    if not received:
+                        total, tag = answer["ContentLength"], answer["ETag"]
+                    for piece in answer["Body"].iter_chunks(CHUNK):
+                        self.limits.received(len(piece))
+                        received += len(piece)
+                        failures = 0
+                        yield piece
+                    if received != total:
+                        raise Refused(f"{place}: {received} of {total} bytes came", "IncompleteBody")
+            except Refused as error:
+                failures += 1
+                if failures >= TRIES or error.code not in _BROKEN_BODY:
+                    raise
+                time.sleep(min(10.0, 0.2 * 2**failures))
+
+    def put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str = "") -> None:
+        """Writes an object in one request; S3 refuses it when its bytes have not that hash. Raises Refused."""
+        self._put(bucket, key, body, size, sha256)
+
+    def create(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str = "") -> bool:
+        """Writes an object that is not there yet; False, and nothing written, where there is one."""
+        try:
+            self._put(bucket, key, body, size, sha256, IfNoneMatch="*")
+        except Refused as error:
+            if error.code in _TAKEN:
+                return False
+            raise
+        return True
+
+    def upload(self, bucket: str, key: str, file: str) -> None:
+        """Writes an object from a file on disk, in parts side by side when it is large. Raises Refused."""
+        with _told(f"s3://{bucket}/{key}"):
+            self.client.upload_file(file, bucket, key, ExtraArgs=self.options.extra(), Config=self._transfer(PART))
+
+    def copy(self, from_: StoredObject, bucket: str, key: str) -> None:
+        """Copies an object inside S3: its bytes do not pass through here. Raises Missing, Refused."""
+        source = {"Bucket": from_.bucket, "Key": from_.key}
+        config = self._transfer(COPY_PART, LARGEST_COPY)
+        with _told(f"s3://{from_.bucket}/{from_.key}"):
+            self.client.copy(source, bucket, key, ExtraArgs=self.options.extra(), Config=config)
+
+    def remove(self, bucket: str, key: str) -> None:
+        """Deletes an object; harmless where there is none. Raises Refused."""
+        with _told(f"s3://{bucket}/{key}"):
+            self.client.delete_object(Bucket=bucket, Key=key)
+
+    def abandon_uploads(self, bucket: str, prefix: str, older_than: float) -> None:
+        """Ends uploads in parts that were begun before that time (epoch seconds) and never finished."""
+        with _told(f"s3://{bucket}/{prefix}"):
+            for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+                for left in page.get("Uploads", ()):
+                    if left["Initiated"].timestamp() < older_than:
+                        self.client.abort_multipart_upload(Bucket=bucket, Key=left["Key"], UploadId=left["UploadId"])
+
+    def _put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str, **conditions: str) -> None:
+        if not sha256 and isinstance(body, bytes):
+            sha256 = hashlib.sha256(body).hexdigest()
+        checked = {"ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode()} if sha256 else {}
+        with _told(f"s3://{bucket}/{key}"):
+            self.client.put_object(
+                Bucket=bucket, Key=key, Body=body, ContentLength=size, **self.options.extra(), **checked, **conditions
+            )
+        self.limits.sent(size)
+
+    def _transfer(self, part: int, threshold: int = MULTIPART) -> "TransferConfig":
+        from boto3.s3.transfer import TransferConfig
+
+        rate = int(self.limits.upload) if self.limits.upload else None
+        return TransferConfig(
+            multipart_threshold=threshold, multipart_chunksize=part, max_concurrency=4, max_bandwidth=rate
+        )
+
+    def _before_send(self, **_: Any) -> None:
+        self.limits.request()
+        with self._count:
+            self.requests += 1
+
+
+_BROKEN_BODY = {"IncompleteBody", "ResponseStreamingError", "IncompleteReadError", "ReadTimeoutError", "Broken"}
+
+
+@contextmanager
+def _told(place: str) -> Iterator[None]:
+    """Errors of boto3 as ours."""
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ClientError as error:
+        told = error.response.get("Error", {})
+        code, status = told.get("Code", ""), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in _MISSING:
+            raise Missing(f"{place} is missing") from None
+        raise Refused(f"{place}: S3 answered {status} {code}: {told.get('Message', '')}"[:400], code) from None
+    except (BotoCoreError, Boto3Error) as error:
+        cause = " ".join(str(error).split())
+        raise Refused(f"{place}: {cause}"[:400], type(error).__name__) from None
+    except (HTTPError, ConnectionError) as error:
+        raise Refused(f"{place}: the connection broke ({type(error).__name__})", "Broken") from None
