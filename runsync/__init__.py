@@ -13,11 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runsync.bundle.address import Access
     from runsync.bundle.bundle import open_bundle
     from runsync.bundle.check import CheckReport, check
     from runsync.bundle.inspect import InspectReport, inspect
     from runsync.errors import RunsyncError
     from runsync.model.selection import Selection
+    from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
     from runsync.transfer.places import open_workspace
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport, verify
 
 __all__ = [
+    "Access",
     "CheckReport",
+    "DiffReport",
     "InspectReport",
     "RunsyncError",
     "Selection",
     "TransferReport",
     "VerifyReport",
     "check",
+    "diff",
     "export",
     "import_",
     "inspect",
@@ -41,6 +46,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Access": "runsync.bundle.address",
+    "DiffReport": "runsync.transfer.diff",
+    "diff": "runsync.transfer.diff",
     "CheckReport": "runsync.bundle.check",
     "InspectReport": "runsync.bundle.inspect",
     "RunsyncError": "runsync.errors",

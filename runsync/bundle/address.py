@@ -1,4 +1,4 @@
-"""What a user typed for a bundle: a folder, `s3://bucket/prefix` or a name of `runsync.toml`, maybe with `@SNAPSHOT`."""
+"""What a user typed for a bundle: a folder, `s3://bucket/prefix` or a name of `runsync.toml`, and `@SNAPSHOT`."""
 
 import dataclasses
 import re

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from runsync.bundle import layout, parts
 from runsync.bundle.address import Access, locate
@@ -17,7 +17,7 @@ from runsync.bundle.manifest import Manifest
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.errors import BundleDamaged, WrongUsage
 from runsync.model.experiment import Experiment
-from runsync.model.protocol import Histories, NotCarried, Place, StoredObject
+from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
 
@@ -58,6 +58,20 @@ class Snapshot:
         ids = {e.experiment_id for e in experiments}
         for index in range(len(self.manifest.parts)):
             stored = [s for s in self._runs_of_part(index) if s.run.experiment_id in ids and selection.takes(s.run)]
+            if stored:
+                yield _batch(stored)
+
+    def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """Without the lines that another snapshot of the same bundle holds too."""
+        ids = {e.experiment_id for e in experiments}
+        theirs = other.manifest.parts if self._is_sibling(other) else ()
+        shared = {part.runs.path: set(part.superseded) for part in theirs}
+        for index, part in enumerate(self.manifest.parts):
+            apart = shared.get(part.runs.path)
+            if apart is not None and apart <= set(part.superseded):
+                continue
+            runs = self._runs_of_part(index, apart)
+            stored = [s for s in runs if s.run.experiment_id in ids and selection.takes(s.run)]
             if stored:
                 yield _batch(stored)
 
@@ -105,13 +119,17 @@ class Snapshot:
         why = "the export could not read them; runsync inspect lists them"
         return [*self.manifest.not_carried, NotCarried("runs or pieces of runs", len(missing), why)]
 
-    def _runs_of_part(self, index: int) -> Iterator[StoredRun]:
+    def _runs_of_part(self, index: int, apart: Set[int] | None = None) -> Iterator[StoredRun]:
+        """The runs of a part; with `apart` only those of these lines."""
         part = self.manifest.parts[index]
         superseded = set(part.superseded)
         for line, s in enumerate(read_runs(self.bundle.store, part.runs.path), 1):
-            if line not in superseded:
+            if line not in superseded and (apart is None or line in apart):
                 self._located[s.run.run_id] = _Location.of(s, index)
                 yield s
+
+    def _is_sibling(self, other: Source) -> "TypeGuard[Snapshot]":
+        return isinstance(other, Snapshot) and other.bundle.address == self.bundle.address
 
     def _locate(self, run_ids: Set[str]) -> None:
         """Reads through all parts once, unless all these runs were met already."""

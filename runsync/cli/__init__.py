@@ -12,6 +12,7 @@ COMMANDS = {
     "check": "Is a bundle sound?",
     "verify": "Is everything of the one in the other?",
     "inspect": "What is in a bundle?",
+    "diff": "What has changed between two snapshots or workspaces?",
 }
 MODULES = {name: f"runsync.cli.{name}_cmd" for name in COMMANDS}
 

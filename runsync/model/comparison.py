@@ -1,13 +1,16 @@
-"""Whether everything of one run (or experiment) is in another: field by field, as values that can be shown."""
+"""One run (or experiment) held against another, field by field, as values that can be shown.
 
-from collections.abc import Callable, Iterator, Mapping
+`compare_…` tells what of a source a target lacks; `changed_…` tells what became of the old in the new.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runsync.model import numbers
 from runsync.model.experiment import Experiment
 from runsync.model.identity import LINK_TAGS, SOURCE, at_home, own_tags_removed
-from runsync.model.run import DatasetInput, LatestMetric, Run
+from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, Run
 
 LONGEST_SHOWN = 120
 PLAIN_FIELDS = ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage")
@@ -92,3 +95,53 @@ def _latest(run: Run) -> dict[str, str]:
 
 def _datasets(run: Run) -> dict[str, DatasetInput]:
     return {f"{d.name} {d.digest}": d for d in run.dataset_inputs}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field with another value than before; values are shortened for showing, "" for what is not there."""
+
+    field: str
+    old: str
+    new: str
+
+
+def changed_experiment(old: Experiment, new: Experiment) -> Iterator[FieldChange]:
+    """What became of an experiment."""
+    for field in ("name", "lifecycle_stage"):
+        yield from _became({field: getattr(old, field)}, {field: getattr(new, field)})
+    yield from _became(own_tags_removed(old.tags), own_tags_removed(new.tags), "tags.")
+
+
+def changed_run(old: Run, new: Run) -> Iterator[FieldChange]:
+    """What became of a run, apart from history and artifacts. Links of copies in two workspaces are left out."""
+    for field in PLAIN_FIELDS:
+        yield from _became({field: getattr(old, field)}, {field: getattr(new, field)})
+    left_out = LINK_TAGS if old.run_id != new.run_id else ()
+    one, other = ({k: v for k, v in own_tags_removed(run.tags).items() if k not in left_out} for run in (old, new))
+    yield from _became(old.params, new.params, "params.")
+    yield from _became(one, other, "tags.")
+    yield from _became(_latest(old), _latest(new), "latest_metrics.")
+    yield from _became(_datasets(old), _datasets(new), "dataset_inputs.")
+
+
+def changed_artifacts(old: Iterable[ArtifactFile], new: Iterable[ArtifactFile]) -> Iterator[FieldChange]:
+    """What became of a run's files: by hash where both are known, else by size."""
+    before, after = ({file.path: file for file in files} for files in (old, new))
+    for path in sorted(before.keys() | after.keys()):
+        one, other = before.get(path), after.get(path)
+        by_hash = one is not None and other is not None and one.sha256 is not None and other.sha256 is not None
+        if one is None or other is None or one.size != other.size or (by_hash and one.sha256 != other.sha256):
+            yield FieldChange(f"artifacts.{path}", _file(one), _file(other))
+
+
+def _file(file: ArtifactFile | None) -> str:
+    if file is None:
+        return ""
+    return f"{file.size} bytes" + (f", sha256 {file.sha256[:12]}…" if file.sha256 else "")
+
+
+def _became(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[FieldChange]:
+    for key in {**old, **new}:
+        if old.get(key) != new.get(key):
+            yield FieldChange(prefix + key, shown(old.get(key)), shown(new.get(key)))

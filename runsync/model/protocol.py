@@ -74,6 +74,9 @@ class Source(Protocol):
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs that a selection means, each once, in batches fit for one `Target.put`."""
 
+    def unlike(self, other: "Source", experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """Like `batches`, where it is cheaply known without the runs that are surely the same in the other source."""
+
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         """These runs again; a run that is no longer there is left out."""
 

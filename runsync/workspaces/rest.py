@@ -10,7 +10,7 @@ import orjson
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Histories, NotCarried, Place, StoredObject
+from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
 from runsync.model.run import ArtifactFile, Batch, ModelLink, Run
 from runsync.model.selection import Selection
 from runsync.workspaces import wire
@@ -73,6 +73,10 @@ class RestWorkspace:
                 waiting = []
         if waiting:
             yield Batch(tuple(waiting))
+
+    def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """All runs: nothing is known before they are read."""
+        return self.batches(experiments, selection)
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         """The runs of these ids as they are now."""

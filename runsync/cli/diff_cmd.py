@@ -1,0 +1,89 @@
+"""runsync diff"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runsync.cli import options
+from runsync.cli.progress import shown
+from runsync.cli.text import MOST_LISTED, json_text, table
+
+if TYPE_CHECKING:
+    from runsync.transfer.diff import Change, DiffReport
+
+DIFFERENT = 4
+SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+MOST_FIELDS = 5
+
+
+@click.command(epilog="Example: runsync diff backup@2026-11-01 backup@latest")
+@click.argument("old")
+@click.argument("new")
+@options.selection
+@options.no_artifacts
+@click.option("--exit-code", is_flag=True, help="Exit 4 when there is any difference.")
+@options.s3
+@options.workers
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    old: str,
+    new: str,
+    no_artifacts: bool,
+    exit_code: bool,
+    workers: int,
+    as_json: bool,
+    **selection: Any,
+) -> int:
+    """What was added, changed and removed between the two?
+
+    OLD and NEW are snapshots (backup@latest, backup@2026-11-01, backup@ID) or workspaces. Runs are matched by the id
+    they were born with. Runs that look the same by all that a search tells are not looked into.
+    """
+    from runsync.transfer.diff import diff
+
+    with shown("diff", as_json) as progress:
+        report = diff(
+            old,
+            new,
+            selection=options.selected(**selection),
+            artifacts=not no_artifacts,
+            workers=workers,
+            access=options.access(ctx),
+            progress=progress,
+        )
+    if exit_code and report.changes:
+        report.exit_code = DIFFERENT
+    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
+    return report.exit_code
+
+
+def _lines(report: "DiffReport") -> Iterator[str]:
+    yield f"diff: {_place(report.old)} → {_place(report.new)}"
+    rows = [("", "added", "changed", "removed")]
+    for name, counts in (("experiments", report.experiments), ("runs", report.runs)):
+        rows.append((name, f"{counts.added:,}", f"{counts.changed:,}", f"{counts.removed:,}"))
+    yield from table(rows)
+    for change in report.changes[:MOST_LISTED]:
+        yield from _change(change)
+    if len(report.changes) > MOST_LISTED:
+        yield f"… and {len(report.changes) - MOST_LISTED:,} more (--json lists all)"
+    if not report.changes:
+        yield "Nothing has changed."
+
+
+def _place(place: Any) -> str:
+    snapshot = place.details.get("snapshot")
+    return f"{place.address}@{snapshot}" if snapshot else place.address
+
+
+def _change(change: "Change") -> Iterator[str]:
+    home = f" in {change.experiment}" if change.experiment else ""
+    yield f"{SIGNS[change.change]} {change.kind} {change.id} “{change.name}”{home}"
+    for field in change.fields[:MOST_FIELDS]:
+        yield f"    {field.field}: {field.old or '–'} → {field.new or '–'}"
+    if len(change.fields) > MOST_FIELDS:
+        yield f"    … and {len(change.fields) - MOST_FIELDS} more fields"

@@ -1,0 +1,246 @@
+"""diff: what was added, changed and removed between two snapshots, or a snapshot and a workspace; writes nothing."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runsync.bundle.address import Access
+from runsync.errors import ITEM_ERRORS
+from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
+from runsync.model.experiment import Experiment
+from runsync.model.identity import fingerprint, origin_of
+from runsync.model.progress import Progress, Silent
+from runsync.model.protocol import Histories, Place, Source
+from runsync.model.run import ArtifactFile, Batch, Contents, Run
+from runsync.model.selection import Selection
+from runsync.transfer.places import WORKERS, open_source
+
+ADDED = "added"
+CHANGED = "changed"
+REMOVED = "removed"
+RUNS_A_LOOK = 200
+"""Changed runs that are compared together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A run or experiment that is not the same on both sides; `fields` tell how, when it was changed."""
+
+    kind: str
+    id: str
+    name: str
+    change: str
+    experiment: str = ""
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(slots=True)
+class Changes:
+    """How many of a kind."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+
+
+@dataclass(slots=True)
+class DiffReport:
+    """`schemas/v1/diff-report.schema.json`."""
+
+    old: Place
+    new: Place
+    experiments: Changes = field(default_factory=Changes)
+    runs: Changes = field(default_factory=Changes)
+    changes: list[Change] = field(default_factory=list)
+    seconds: float = 0.0
+    requests: int = 0
+    exit_code: int = 0
+
+    def add(self, change: Change) -> None:
+        """Notes a change."""
+        counts = self.runs if change.kind == "run" else self.experiments
+        setattr(counts, change.change, getattr(counts, change.change) + 1)
+        self.changes.append(change)
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {"format": "runsync-diff-report", "version": 1, **asdict(self)}
+
+
+def diff(
+    old: str,
+    new: str,
+    *,
+    selection: Selection | None = None,
+    artifacts: bool = True,
+    workers: int = WORKERS,
+    access: Access | None = None,
+    progress: Progress | None = None,
+) -> DiffReport:
+    """Tells what became of `old` in `new`; either is a snapshot (`backup@2026-11-01`) or a workspace.
+
+    Runs are matched by the id they were born with; those with the same fingerprint (and, between snapshots, the same
+    number of points and the same files) count as unchanged. Raises RunsyncError when a side cannot be read.
+    """
+    begun = time.monotonic()
+    access = access or Access()
+    with (
+        open_source(old, access=access, workers=workers) as one,
+        open_source(new, access=access, workers=workers) as other,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        report = DiffReport(one.place, other.place)
+        comparison = _Comparison(report, one, other, pool, artifacts)
+        comparison.compare(selection or Selection(), progress or Silent())
+        report.requests = one.requests + other.requests
+    report.seconds = round(time.monotonic() - begun, 3)
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What is kept of a run to see whether it has changed. `contents` is "" where the side does not tell them."""
+
+    run_id: str
+    name: str
+    fingerprint: str
+    contents: str
+
+    def is_same(self, other: "_Version") -> bool:
+        unknown = not (self.contents and other.contents)
+        return self.fingerprint == other.fingerprint and (unknown or self.contents == other.contents)
+
+
+_Key = tuple[str, str]
+"""What matches a run of one side with that of the other: its experiment there and here, and its origin id."""
+
+
+class _Side:
+    """One side: its experiments by what matches them, and the runs that may differ."""
+
+    def __init__(self, source: Source, selection: Selection, key_of: Callable[[Experiment], str]) -> None:
+        self.source = source
+        self.experiments = {key_of(e): e for e in source.experiments(selection)}
+        self._keys = {e.experiment_id: key for key, e in self.experiments.items()}
+        self._selection = selection
+
+    def versions(self, other: "_Side") -> dict[_Key, _Version]:
+        """The runs that are not surely the same on the other side."""
+        experiments = list(self.experiments.values())
+        batches = self.source.unlike(other.source, experiments, self._selection)
+        return {
+            (self._keys[run.experiment_id], origin_of(run)): _Version(
+                run.run_id, run.name, fingerprint(run), _contents(batch.contents.get(run.run_id))
+            )
+            for batch in batches
+            for run in batch.runs
+        }
+
+    def again(self, run_ids: Sequence[str]) -> Batch:
+        return self.source.batch(run_ids, list(self.experiments.values()))
+
+
+class _Comparison:
+    """One comparison."""
+
+    def __init__(self, report: DiffReport, old: Source, new: Source, pool: Executor, artifacts: bool) -> None:
+        self._report = report
+        self._sources = (old, new)
+        self._pool = pool
+        self._artifacts = artifacts
+
+    def compare(self, selection: Selection, progress: Progress) -> None:
+        same_home = _home(self._sources[0].place) == _home(self._sources[1].place)
+        # An experiment may have been renamed where it lies; elsewhere it has another id.
+        key_of: Callable[[Experiment], str] = (lambda e: e.experiment_id) if same_home else (lambda e: e.name)
+        self._old, self._new = (_Side(source, selection, key_of) for source in self._sources)
+        self._compare_experiments()
+        old, new = self._old.versions(self._new), self._new.versions(self._old)
+        for key, version in new.items():
+            if key not in old:
+                self._report.add(self._whole(version, ADDED, self._new.experiments[key[0]]))
+        for key, version in old.items():
+            if key not in new:
+                self._report.add(self._whole(version, REMOVED, self._old.experiments[key[0]]))
+        changed = [key for key, version in old.items() if key in new and not version.is_same(new[key])]
+        progress.expect(len(changed))
+        for start in range(0, len(changed), RUNS_A_LOOK):
+            self._compare_runs([(old[key].run_id, new[key].run_id) for key in changed[start : start + RUNS_A_LOOK]])
+            progress.advance(runs=len(changed[start : start + RUNS_A_LOOK]))
+
+    def _compare_experiments(self) -> None:
+        old, new = self._old.experiments, self._new.experiments
+        for key, experiment in new.items():
+            if key not in old:
+                self._report.add(Change("experiment", experiment.experiment_id, experiment.name, ADDED))
+            elif fields := tuple(changed_experiment(old[key], experiment)):
+                self._report.add(
+                    Change("experiment", experiment.experiment_id, experiment.name, CHANGED, fields=fields)
+                )
+        for key, experiment in old.items():
+            if key not in new:
+                self._report.add(Change("experiment", experiment.experiment_id, experiment.name, REMOVED))
+
+    def _whole(self, version: _Version, change: str, experiment: Experiment) -> Change:
+        return Change("run", version.run_id, version.name, change, experiment.name)
+
+    def _compare_runs(self, ids: Sequence[tuple[str, str]]) -> None:
+        before, after = self._old.again([a for a, _ in ids]), self._new.again([b for _, b in ids])
+        old, new = ({run.run_id: run for run in batch.runs} for batch in (before, after))
+        names = {e.experiment_id: e.name for e in self._new.experiments.values()}
+        with (
+            self._sources[0].histories(before, self._pool) as one,
+            self._sources[1].histories(after, self._pool) as other,
+        ):
+            for a, b in ids:
+                if a in old and b in new:
+                    fields = tuple(self._fields(old[a], new[b], before, after, one, other))
+                    if fields:
+                        run = new[b]
+                        home = names[run.experiment_id]
+                        self._report.add(Change("run", run.run_id, run.name, CHANGED, home, fields))
+
+    def _fields(
+        self, old: Run, new: Run, before: Batch, after: Batch, one: Histories, other: Histories
+    ) -> Iterator[FieldChange]:
+        yield from changed_run(old, new)
+        try:
+            yield from _changed_points(one, old.run_id, other, new.run_id)
+            if self._artifacts:
+                files = self._files(self._sources[0], old, before), self._files(self._sources[1], new, after)
+                if files[0] is not None and files[1] is not None:
+                    yield from changed_artifacts(files[0], files[1])
+        except ITEM_ERRORS as error:
+            yield FieldChange("contents", "", str(error))
+
+    def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
+        told = batch.contents.get(run.run_id)
+        return side.artifacts(run) if told is None else told.artifacts
+
+
+def _changed_points(one: Histories, old_id: str, other: Histories, new_id: str) -> Iterator[FieldChange]:
+    """Keys whose points are not the same, with their numbers."""
+    from runsync.model import points
+
+    old, new = points.as_table(one.of(old_id)), points.as_table(other.of(new_id))
+    if points.same(old, new):
+        return
+    before, after = points.distinct(old), points.distinct(new)
+    gone = dict(points.counted_by_key(points.missing(before, after)))
+    come = dict(points.counted_by_key(points.missing(after, before)))
+    for key in sorted(gone.keys() | come.keys()):
+        told = [f"{counted[key]} points {what}" for counted, what in ((gone, "gone"), (come, "more")) if key in counted]
+        yield FieldChange(f"metrics.{key}", "", ", ".join(told))
+
+
+def _contents(contents: Contents | None) -> str:
+    if contents is None:
+        return ""
+    return repr((contents.metric_points, contents.artifacts))
+
+
+def _home(place: Place) -> str:
+    """The workspace that ids belong to: for a snapshot the one that was exported."""
+    return place.details.get("source", place.address)

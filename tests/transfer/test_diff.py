@@ -1,0 +1,128 @@
+"""diff tells what became of each run between two snapshots, or a snapshot and a workspace."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Pair, Runner
+from support.memory import START, MemorySource, export_into, run_with_metrics, small_source
+from support.seed import Seeder, points
+
+import runsync
+from runsync.bundle import schemas
+from transfer.commands import NEWEST, export, import_, report
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "bundle"
+
+
+def two_snapshots(folder: Path, later: MemorySource) -> tuple[str, str]:
+    first = export_into(folder, small_source()).snapshot
+    return f"{folder}@{first}", f"{folder}@{export_into(folder, later).snapshot}"
+
+
+def replaced(source: MemorySource, run_id: str, **values: Any) -> MemorySource:
+    source.runs = [dataclasses.replace(r, **values) if r.run_id == run_id else r for r in source.runs]
+    return source
+
+
+def test_nothing_has_changed_between_two_snapshots_of_the_same(folder: Path) -> None:
+    found = runsync.diff(*two_snapshots(folder, small_source()))
+    assert (found.changes, found.exit_code) == ([], 0)
+
+
+def test_a_run_that_came_and_one_that_went_are_told_with_their_experiment(folder: Path) -> None:
+    later = small_source()
+    later.runs = [r for r in later.runs if r.run_id != "second"] + [run_with_metrics("fourth", {})]
+    found = runsync.diff(*two_snapshots(folder, later))
+    assert [(c.change, c.kind, c.id, c.experiment) for c in found.changes] == [
+        ("added", "run", "fourth", "kept"),
+        ("removed", "run", "second", "kept"),
+    ]
+    assert (found.runs.added, found.runs.removed, found.runs.changed) == (1, 1, 0)
+
+
+def test_every_field_that_changed_is_told_with_both_values(folder: Path) -> None:
+    later = replaced(
+        small_source(), "first", status="FAILED", params={"lr": "0.2"}, tags={"mlflow.user": "ada", "x": "1"}
+    )
+    later.points = {**later.points, "first": {"loss": [(0, START, 1.5), (2, START + 9, 0.5), (3, START + 10, 0.25)]}}
+    later.files["first"] = {"model/weights.bin": b"other", "new.txt": b"n"}
+    (change,) = runsync.diff(*two_snapshots(folder, later)).changes
+    fields = {f.field: (f.old, f.new) for f in change.fields}
+    assert fields["status"] == ("FINISHED", "FAILED")
+    assert fields["params.lr"] == ("0.1", "0.2")
+    assert fields["params.ü"] == ("", "")
+    assert fields["tags.note"] == ("a\nb", "")
+    assert fields["tags.x"] == ("", "1")
+    assert fields["metrics.loss"] == ("", "1 points gone, 2 points more")
+    assert fields["metrics.acc"] == ("", "1 points gone")
+    assert fields["artifacts.model/weights.bin"][1].startswith("5 bytes")
+    assert fields["artifacts.new.txt"][0] == ""
+    assert fields["artifacts.empty"][1] == ""
+
+
+def test_an_experiment_that_was_renamed_keeps_its_runs(folder: Path) -> None:
+    later = small_source()
+    later.all_experiments[0] = dataclasses.replace(later.all_experiments[0], name="called otherwise")
+    found = runsync.diff(*two_snapshots(folder, later))
+    (change,) = found.changes
+    assert (change.kind, change.change, change.fields[0].field) == ("experiment", "changed", "name")
+
+
+def test_a_deleted_run_and_a_restored_one_are_changes(folder: Path) -> None:
+    later = replaced(small_source(), "first", lifecycle_stage="deleted")
+    later = replaced(later, "second", lifecycle_stage="active")
+    found = runsync.diff(*two_snapshots(folder, later))
+    told = {c.id: [(f.field, f.old, f.new) for f in c.fields] for c in found.changes}
+    assert told == {
+        "first": [("lifecycle_stage", "active", "deleted")],
+        "second": [("lifecycle_stage", "deleted", "active")],
+    }
+
+
+def test_snapshots_of_two_bundles_are_compared_too(tmp_path: Path) -> None:
+    export_into(tmp_path / "one", small_source())
+    export_into(tmp_path / "other", replaced(small_source(), "first", name="renamed"))
+    found = runsync.diff(str(tmp_path / "one"), str(tmp_path / "other"))
+    assert [(c.id, [f.field for f in c.fields]) for c in found.changes] == [("first", ["name"])]
+
+
+def test_the_command_prints_the_changes_and_exits_4_only_when_asked_to(folder: Path, runsync: Runner) -> None:
+    old, new = two_snapshots(folder, replaced(small_source(), "first", status="FAILED"))
+    done = runsync("diff", old, new)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "~ run first “first” in kept\n    status: FINISHED → FAILED\n" in done.stdout
+    assert runsync("diff", old, new, "--exit-code").returncode == 4
+    assert runsync("diff", new, new, "--exit-code").returncode == 0
+    assert "Nothing has changed." in runsync("diff", new, new).stdout
+    document = json.loads(runsync("diff", old, new, "--json").stdout)
+    schemas.check("diff-report", document, "stdout")
+    assert document["runs"] == {"added": 0, "changed": 1, "removed": 0}
+
+
+@NEWEST
+def test_a_snapshot_is_compared_with_the_workspace_it_came_from_and_with_a_copy(
+    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
+) -> None:
+    home = seeder.create_experiment(prefix + "home")
+    kept, grown = (seeder.create_run(home, name) for name in ("kept", "grown"))
+    for run_id in (kept, grown):
+        points(seeder, run_id, "loss", 3)
+        seeder.put_artifact(run_id, "file.txt", b"bytes\n")
+        seeder.finish(run_id)
+    export(runsync, pair.source.url, bundle, prefix + "*")
+    import_(runsync, bundle, pair.target.url)
+    selected = ("--experiment", prefix + "*", "--json")
+    for place in (pair.source.url, pair.target.url):
+        assert report(runsync("diff", bundle, place, *selected))["changes"] == []
+    points(seeder, grown, "loss", 5)
+    seeder.put_artifact(grown, "more.txt", b"more\n")
+    for place in (bundle, pair.target.url):
+        found = report(runsync("diff", place, pair.source.url, *selected))
+        (change,) = found["changes"]
+        assert {f["field"] for f in change["fields"]} >= {"metrics.loss", "artifacts.more.txt"}
