@@ -1,4 +1,4 @@
-"""Who works on a bundle: writers share it, prune has it alone. Readers need no lock.
+"""Who works on a bundle: writers and long readers share it, prune has it alone.
 
 A shared lock is a file of its own name; the exclusive one has one name, and is made where there is none (a hard link
 on a disk, a conditional write on S3). Each side writes its lock first and looks for the other's then, so two can give
@@ -132,6 +132,22 @@ def shared(store: Store, verb: str, patience: float = 0.0) -> Iterator[Lock]:
     lock = _acquire(store, f"{layout.LOCKS}shared-{secrets.token_hex(8)}.json", verb, patience)
     try:
         yield lock
+    finally:
+        lock.release()
+
+
+@contextmanager
+def reading(store: Store, verb: str, patience: float = 0.0) -> Iterator[None]:
+    """Holds off prune while something is read, where locks can be written; else a reader goes without."""
+    try:
+        lock = _acquire(store, f"{layout.LOCKS}shared-{secrets.token_hex(8)}.json", verb, patience)
+    except BundleLocked:
+        raise
+    except RunsyncError:
+        yield  # a bundle that may only be read: there is no pruning it either, from here
+        return
+    try:
+        yield
     finally:
         lock.release()
 

@@ -4,7 +4,7 @@ import click
 
 from runsync.cli import options
 from runsync.cli.progress import shown
-from runsync.cli.text import json_text, listed, size
+from runsync.cli.text import json_text, listed, many, size
 
 
 @click.command(epilog="Example: runsync check backup --quick")
@@ -26,7 +26,9 @@ def command(ctx: click.Context, /, bundle: str, quick: bool, as_json: bool) -> i
         click.echo(json_text(report.to_document()))
         return report.exit_code
     how = "hashes left out" if quick else f"{size(report.bytes)} hashed"
-    click.echo(f"{report.bundle}: {report.snapshots} snapshots, {report.files:,} files, {how}, {report.seconds:.1f} s")
+    click.echo(
+        f"{report.bundle}: {many(report.snapshots, 'snapshot')}, {report.files:,} files, {how}, {report.seconds:.1f} s"
+    )
     for line in listed("Faults", (_fault(f.file, f.error, f.snapshots, f.runs) for f in report.faults)):
         click.echo(line)
     if report.unused:

@@ -18,6 +18,7 @@ from runsync.cli.progress import shown
 @click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and compare its hash.")
 @click.option("--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target.")
 @click.option("--id-map", metavar="FILE", help="Write there which new id every old id got.")
+@options.retry_lock
 @options.s3
 @options.workers
 @options.dry_run
@@ -34,6 +35,7 @@ def command(
     verify_artifacts: bool,
     restore_deleted: bool,
     id_map: str | None,
+    retry_lock: str,
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -59,6 +61,7 @@ def command(
             workers=workers,
             dry_run=dry_run,
             id_map=id_map,
+            retry_lock=options.seconds(retry_lock),
             access=options.access(ctx),
             progress=progress,
         )

@@ -16,6 +16,11 @@ def size(count: float) -> str:
     raise AssertionError
 
 
+def many(count: int, noun: str) -> str:
+    """A count with its noun: 1 difference, 2 differences."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def listed(title: str, lines: Iterable[str]) -> Iterator[str]:
     """A title and what is under it, cut after MOST_LISTED."""
     lines = list(lines)

@@ -7,7 +7,7 @@ import click
 
 from runsync.cli import options
 from runsync.cli.progress import shown
-from runsync.cli.text import MOST_LISTED, json_text, table
+from runsync.cli.text import MOST_LISTED, json_text, many, table
 
 if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport
@@ -76,4 +76,4 @@ def _lines(report: "VerifyReport") -> Iterator[str]:
         if len(report.differences) > MOST_LISTED:
             yield f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)"
     yield from (f"Note: {note}" for note in report.notes)
-    yield f"{len(report.differences):,} differences." if report.differences else "Everything is there."
+    yield f"{many(len(report.differences), 'difference')}." if report.differences else "Everything is there."

@@ -87,8 +87,8 @@ def diff(
     begun = time.monotonic()
     access = access or Access()
     with (
-        open_source(old, access=access, workers=workers) as one,
-        open_source(new, access=access, workers=workers) as other,
+        open_source(old, "diff", access=access, workers=workers) as one,
+        open_source(new, "diff", access=access, workers=workers) as other,
         ThreadPoolExecutor(workers) as pool,
     ):
         report = DiffReport(one.place, other.place)

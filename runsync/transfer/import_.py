@@ -7,12 +7,11 @@ import orjson
 
 from runsync.bundle import schemas
 from runsync.bundle.address import Access
-from runsync.bundle.snapshot import open_snapshot
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
-from runsync.transfer.places import WORKERS, open_workspace
+from runsync.transfer.places import WORKERS, open_held, open_workspace
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.rest_target import ImportOptions, RestTarget
 
@@ -29,6 +28,7 @@ def import_(
     restore_deleted: bool = False,
     workers: int = WORKERS,
     dry_run: bool = False,
+    retry_lock: float = 0.0,
     id_map: str | Path | None = None,
     access: Access | None = None,
     progress: Progress | None = None,
@@ -39,20 +39,21 @@ def import_(
 
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
     read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. `id_map`
-    names a file for the map from old to new ids, which is in the report too.
+    names a file for the map from old to new ids, which is in the report too; `retry_lock` is how many seconds to wait
+    for a bundle that is being pruned.
 
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
     access = access or Access()
-    snapshot = open_snapshot(bundle, access)
-    workspace = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
     options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
-    sink = RestTarget(workspace, options)
-    report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
-    try:
-        transfer(report, snapshot, sink, selection or Selection(), workers, progress or Silent())
-    finally:
-        workspace.close()
+    with open_held(bundle, "import", access, retry_lock) as snapshot:
+        workspace = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
+        sink = RestTarget(workspace, options)
+        report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
+        try:
+            transfer(report, snapshot, sink, selection or Selection(), workers, progress or Silent())
+        finally:
+            workspace.close()
     report.requests = workspace.client.requests
     if id_map is not None and not dry_run:
         _write_id_map(Path(id_map), report)

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from runsync.bundle.address import Access
-from runsync.bundle.snapshot import Snapshot, open_snapshot
+from runsync.bundle import locks
+from runsync.bundle.address import Access, locate
+from runsync.bundle.bundle import open_store
+from runsync.bundle.snapshot import Snapshot
 from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.redact import without_credentials
@@ -40,14 +43,28 @@ def is_workspace(where: str, config: str | None) -> bool:
 
 
 @contextmanager
-def open_source(where: str, *, access: Access, workers: int) -> Iterator[RestWorkspace | Snapshot]:
-    """A workspace, or a snapshot of a bundle (the newest one, or the one named after `@`)."""
-    found: RestWorkspace | Snapshot
+def open_source(
+    where: str, verb: str, *, access: Access, workers: int, retry_lock: float = 0.0
+) -> Iterator[RestWorkspace | Snapshot]:
+    """A workspace, or a snapshot of a bundle (the newest one, or the one named after `@`), held against prune.
+
+    `retry_lock` is how many seconds to wait for a bundle that is being pruned.
+    """
     if is_workspace(where, access.config):
-        found = open_workspace(where, config=access.config, workers=workers, limits=access.limits)
+        workspace = open_workspace(where, config=access.config, workers=workers, limits=access.limits)
+        try:
+            yield workspace
+        finally:
+            workspace.close()
     else:
-        found = open_snapshot(where, access)
-    try:
-        yield found
-    finally:
-        found.close()
+        with open_held(where, verb, access, retry_lock) as snapshot:
+            yield snapshot
+
+
+@contextmanager
+def open_held(where: str | Path, verb: str, access: Access, retry_lock: float = 0.0) -> Iterator[Snapshot]:
+    """A snapshot of a bundle, held against prune. Raises BundleNotFound, BundleDamaged, BundleLocked."""
+    place = locate(where, access)
+    bundle = open_store(place.store)
+    with locks.reading(bundle.store, verb, retry_lock):
+        yield Snapshot(bundle, bundle.manifest(bundle.find(place.snapshot)))

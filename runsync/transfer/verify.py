@@ -70,8 +70,8 @@ def verify(
     begun = time.monotonic()
     access = access or Access()
     with (
-        open_source(source, access=access, workers=workers) as one,
-        open_source(target, access=access, workers=workers) as other,
+        open_source(source, "verify", access=access, workers=workers) as one,
+        open_source(target, "verify", access=access, workers=workers) as other,
         ThreadPoolExecutor(workers) as pool,
     ):
         report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)
