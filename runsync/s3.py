@@ -5,6 +5,7 @@ of the machine).
 """
 
 import hashlib
+import os
 import time
 from base64 import b64encode
 from collections.abc import Iterator
@@ -29,7 +30,11 @@ LARGEST_COPY = 5 << 30
 """The most bytes that one CopyObject takes."""
 COPY_PART = 512 << 20
 TRIES = 5
+"""Breaks of one download in which nothing came any more."""
+REQUEST_TRIES = 8
+"""Unless `AWS_MAX_ATTEMPTS` says otherwise."""
 _MISSING = {"NoSuchKey", "404", "NotFound"}
+_UNKNOWN = {"NotImplemented", "501"}
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
@@ -96,8 +101,9 @@ class S3:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
+        tries = int(os.environ.get("AWS_MAX_ATTEMPTS") or REQUEST_TRIES)
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 8},
+            retries={"mode": "standard", "total_max_attempts": tries},
             max_pool_connections=self._connections,
             connect_timeout=10,
             read_timeout=120,
@@ -177,13 +183,22 @@ class S3:
         self._put(bucket, key, body, size, sha256)
 
     def create(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str = "") -> bool:
-        """Writes an object that is not there yet; False, and nothing written, where there is one."""
+        """Writes an object that is not there yet; False, and nothing written, where there is one.
+
+        An S3 that knows no conditional writes is asked first whether the object is there, which two may do at once.
+        """
         try:
             self._put(bucket, key, body, size, sha256, IfNoneMatch="*")
         except Refused as error:
             if error.code in _TAKEN:
                 return False
-            raise
+            if error.code not in _UNKNOWN:
+                raise
+            if self.size(bucket, key) is not None:
+                return False
+            if not isinstance(body, bytes):
+                body.seek(0)
+            self._put(bucket, key, body, size, sha256)
         return True
 
     def upload(self, bucket: str, key: str, file: str) -> None:

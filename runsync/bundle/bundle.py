@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -81,7 +82,7 @@ class Bundle:
         name = layout.snapshot(manifest.id)
         document = replace(manifest, digest=NO_DIGEST).to_document()
         schemas.check("snapshot", document, name)
-        content = pretty(document)
+        content = _with_a_part_a_line(document)
         content = content.replace(NO_DIGEST.encode(), _digest(content, NO_DIGEST).encode())
         incoming = self.store.incoming()
         try:
@@ -118,11 +119,16 @@ def create_bundle(where: str | Path, access: Access | None = None) -> Bundle:
     place = locate(where, access)
     if place.snapshot:
         raise WrongUsage(f"this takes a whole bundle: leave out @{place.snapshot}")
-    store = place.store
+    return create_in(place.store)
+
+
+def create_in(store: Store) -> Bundle:
+    """The bundle in a store, or a new one in an empty store. Raises WrongUsage for any other."""
     if store.size(layout.MARKER) is None:
         if isinstance(store, LocalStore) and store.folder.exists() and not store.folder.is_dir():
             raise WrongUsage(f"{store.folder} is a file: a bundle needs a folder")
-        if next(store.list(), None) is not None:
+        # Of two that make a bundle at once, one may see what the other has just made.
+        if next(store.list(), None) is not None and store.size(layout.MARKER) is None:
             raise WrongUsage(f"{store.address} is not empty and no bundle: name a new place, or empty it first")
         _write_marker(store)
     return open_store(store)
@@ -159,6 +165,13 @@ def _digest(content: bytes, stated: str) -> str:
 def pretty(document: dict[str, object]) -> bytes:
     """A document that stands alone in its file."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _with_a_part_a_line(document: dict[str, Any]) -> bytes:
+    """A manifest, in which what there may be thousands of takes little room."""
+    lines = b",".join(b"\n    " + orjson.dumps(part) for part in document["parts"])
+    without = pretty({**document, "parts": []})
+    return without.replace(b'\n  "parts": []', b'\n  "parts": [' + lines + b"\n  ]", 1)
 
 
 def _by(name: str, address: str) -> int:

@@ -37,8 +37,13 @@ class S3Store:
         return S3Incoming(self)
 
     def create(self, name: str, content: bytes) -> bool:
-        """See `Store`; by a conditional write."""
-        return self.s3.create(self.bucket, self.prefix + name, content, len(content))
+        """See `Store`; by a conditional write. The very same content counts as ours: an answer may have been lost."""
+        if self.s3.create(self.bucket, self.prefix + name, content, len(content)):
+            return True
+        try:
+            return self.read(name) == content
+        except BundleDamaged:
+            return False
 
     def remove(self, name: str) -> None:
         """See `Store`."""
@@ -81,11 +86,13 @@ class S3Store:
         return StoredObject(self.s3.endpoint, self.bucket, self.prefix + name, size, sha256)
 
     def copy_in(self, source: StoredObject, name: str) -> bool:
-        """See `Store`; also False when these credentials may not read there."""
+        """See `Store`; also False when these credentials may not read there, and when it is gone."""
         if source.endpoint != self.s3.endpoint:
             return False
         try:
             self.s3.copy(source, self.bucket, self.prefix + name)
+        except Missing:
+            return False
         except Refused as error:
             if error.code in ("AccessDenied", "403", "Forbidden"):
                 return False

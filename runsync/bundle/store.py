@@ -4,11 +4,13 @@ Files are written once under their final name (put-if-absent) and never changed:
 process, then fsync, then rename. What a power cut leaves is a temporary file, never a torn one.
 """
 
+import errno
 import hashlib
 import os
 import shutil
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -19,6 +21,11 @@ from runsync.model.protocol import StoredObject
 
 TEMPORARY = "tmp"
 CHUNK = 1 << 20
+TRIES = 5
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""What file systems without hard links (exFAT, some shares) answer."""
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
+"""What those answer that do not sync folders, or a folder that we may write into and not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +104,15 @@ class LocalStore:
 
     def incoming(self) -> "LocalIncoming":
         """A temporary file in the bundle's own folder, so that a rename can put it in place."""
-        try:
-            self._temporary.mkdir(parents=True, exist_ok=True)
-            return LocalIncoming(self.folder, self._temporary)
-        except OSError as error:
-            raise cannot_write(self.folder, error) from None
+        for _ in range(TRIES):
+            try:
+                _make_folder(self._temporary)
+                return LocalIncoming(self.folder, self._temporary)
+            except FileNotFoundError as error:  # another process has just cleared away what was empty
+                gone = error
+            except OSError as error:
+                raise cannot_write(self.folder, error) from None
+        raise cannot_write(self.folder, gone)
 
     def open(self, name: str) -> IO[bytes]:
         """See `Store`."""
@@ -175,7 +186,7 @@ class LocalStore:
             pid = left.name[len(host) + 1 :].partition("-")[0]
             if pid.isdigit() and not is_alive(int(pid)):
                 shutil.rmtree(left, ignore_errors=True)
-        if root.is_dir() and not any(root.iterdir()):
+        with suppress(OSError):  # another process works there, or has removed it just now
             root.rmdir()
 
 
@@ -214,9 +225,7 @@ class LocalIncoming:
         try:
             os.fsync(self._file.fileno())
             self._file.close()
-            if not final.parent.is_dir():
-                final.parent.mkdir(parents=True, exist_ok=True)
-                _sync_folder(final.parent.parent)
+            _make_folder(final.parent)
             self._path.replace(final)
             _sync_folder(final.parent)
         except OSError as error:
@@ -227,14 +236,25 @@ class LocalIncoming:
         final = self._folder / name
         try:
             os.fsync(self._file.fileno())
-            final.parent.mkdir(parents=True, exist_ok=True)
-            final.hardlink_to(self._path)
+            _make_folder(final.parent)
+            self._link(final)
             _sync_folder(final.parent)
         except FileExistsError:
             return False
         except OSError as error:
             raise cannot_write(self._folder, error) from None
         return True
+
+    def _link(self, final: Path) -> None:
+        try:
+            final.hardlink_to(self._path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            with final.open("xb") as file:
+                file.write(self._path.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
 
     def discard(self) -> None:
         """See `Incoming`."""
@@ -249,11 +269,24 @@ def cannot_write(place: Path, error: OSError) -> RunsyncError:
     )
 
 
+def _make_folder(folder: Path) -> None:
+    """Makes a folder and those above it that are missing, each durably."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise

@@ -8,23 +8,22 @@ import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-import orjson
 
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
+from runsync.bundle.known import Known, KnownRun, learn
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
-from runsync.bundle.store import Entry, Incoming
-from runsync.bundle.stored import StoredRun, read_runs
-from runsync.errors import ITEM_ERRORS, BundleDamaged
+from runsync.bundle.store import Incoming
+from runsync.bundle.stored import StoredRun
+from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import fingerprint
-from runsync.model.progress import Progress
+from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import (
     CREATE,
     FAILED,
@@ -44,6 +43,8 @@ from runsync.version import VERSION
 if TYPE_CHECKING:
     from runsync.model.protocol import Histories
 
+RUNS_A_PART = 200
+"""Changed runs of several batches are gathered until there are as many."""
 COMMIT_BYTES = 256 << 20
 """A part is ended after that many bytes of artifacts: no more than that is fetched again after a kill."""
 
@@ -58,8 +59,10 @@ class SnapshotWriter:
         thorough: bool = False,
         skip_unchanged: bool = False,
         lock: Lock | None = None,
+        workers: int = 8,
     ) -> None:
         self.bundle = bundle
+        self._workers = workers
         self._held = lock
         self._skip_unchanged = skip_unchanged
         self.snapshot_id = ""
@@ -67,14 +70,11 @@ class SnapshotWriter:
         self._store = bundle.store
         self._with_artifacts = with_artifacts
         self._thorough = thorough
-        self._not_before = datetime.fromtimestamp(0, UTC)
         self._blobs: dict[str, int] = {}
-        self._broken: set[str] = set()
-        self._known: dict[str, _Known] = {}
-        self._known_experiments: dict[str, Experiment] = {}
-        self._parts: dict[str, RunsPart] = {}
+        self._known = Known()
         self._taken: dict[str, tuple[str, int]] = {}
-        self._latest: Manifest | None = None
+        self._held_back: list[Run] = []
+        self._progress: Progress = Silent()
         self._counts = Counts()
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
@@ -82,12 +82,12 @@ class SnapshotWriter:
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Looks through what the bundle holds already."""
-        self._source = source.place
+        self._source = source
         self._selection = selection
         self._experiments = list(experiments)
         self._started = datetime.now(UTC)
         self._blobs = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
-        self._learn_all()
+        self._known = learn(self.bundle, self._blobs, self._thorough)
         return self.prepare()
 
     def prepare(self) -> list[Outcome]:
@@ -105,14 +105,40 @@ class SnapshotWriter:
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
     ) -> list[Outcome]:
-        """Reads what is new and stores it, in one part or several."""
-        action = {step.run_id: step.action for step in steps}
-        wanted = [run for run in batch.runs if action[run.run_id] != UNCHANGED]
-        outcomes = [self._take_over(run) for run in batch.runs if action[run.run_id] == UNCHANGED]
+        """Reads what is new and stores it, in one part or several.
+
+        The few of a batch that have changed wait for those of other batches, so that they make one part together.
+        """
+        unchanged = {step.run_id for step in steps if step.action == UNCHANGED}
+        wanted = [run for run in batch.runs if run.run_id not in unchanged]
+        outcomes = [self._take_over(run) for run in batch.runs if run.run_id in unchanged]
         progress.advance(runs=len(outcomes))
-        if not wanted:
-            return outcomes
-        todo = source.complete(replace(batch, runs=tuple(wanted)), pool)
+        if unchanged:
+            wanted = self._with_held_back(wanted, progress)
+        return outcomes + self._store_runs(wanted, source, pool, progress)
+
+    def _with_held_back(self, runs: Sequence[Run], progress: Progress) -> list[Run]:
+        """Holds runs back; gives all that are, once they are enough for a part."""
+        with self._lock:
+            self._progress = progress
+            self._held_back += runs
+            if len(self._held_back) < RUNS_A_PART:
+                return []
+            enough, self._held_back = self._held_back, []
+            return enough
+
+    def _store_held_back(self) -> list[Outcome]:
+        pool = ThreadPoolExecutor(self._workers, "runsync-request")
+        try:
+            return self._store_runs(self._held_back, self._source, pool, self._progress)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _store_runs(self, runs: Sequence[Run], source: Source, pool: Executor, progress: Progress) -> list[Outcome]:
+        if not runs:
+            return []
+        outcomes: list[Outcome] = []
+        todo = source.complete(Batch(tuple(runs)), pool)
         futures = [pool.submit(self._fetch_artifacts, run, source, pool, progress) for run in todo.runs]
         with source.histories(todo, pool) as histories:
             group: list[tuple[Run, Contents]] = []
@@ -122,24 +148,40 @@ class SnapshotWriter:
                 group.append((run, contents))
                 waiting_bytes += sum(file.size for file in contents.artifacts or ())
                 if waiting_bytes >= COMMIT_BYTES:
-                    outcomes += self._commit(group, histories, action, progress)
+                    outcomes += self._commit(group, histories, progress)
                     group, waiting_bytes = [], 0
-            outcomes += self._commit(group, histories, action, progress)
+            outcomes += self._commit(group, histories, progress)
         return outcomes
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
-        """Writes the manifest: from now on the snapshot exists."""
+        """Stores what was held back, then writes the manifest: from now on the snapshot exists."""
+        outcomes = self._store_held_back()
+        manifest = self._manifest(not_carried)
+        latest = self._known.latest
+        if self._skip_unchanged and latest is not None and latest.has_same_contents(manifest):
+            return outcomes
+        if self._held is not None:
+            self._held.confirm()
+        self.bundle.add(manifest)
+        self.snapshot_id = manifest.id
+        return outcomes
+
+    def close(self) -> None:
+        """Removes temporary files."""
+        self._store.clear_temporary()
+
+    def _manifest(self, not_carried: Sequence[NotCarried]) -> Manifest:
         documents = (e.to_document() for e in self._experiments)
-        path, size = parts.write_documents(self._store, "experiment", layout.EXPERIMENTS, documents, self._broken)
+        path, size = parts.write_documents(self._store, "experiment", layout.EXPERIMENTS, documents, self._known.broken)
         self._counts.experiments = len(self._experiments)
         self._counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in self._experiments)
-        now = max(datetime.now(UTC), self._not_before)
-        manifest = Manifest(
+        now = max(datetime.now(UTC), self._known.not_before)
+        return Manifest(
             id=layout.new_snapshot_id(now),
             started_at=_iso(self._started),
             created_at=_iso(now),
             tool_version=VERSION,
-            source=self._source,
+            source=self._source.place,
             selection=self._selection.to_document(),
             with_artifacts=self._with_artifacts,
             experiments=PartFile(path, size, len(self._experiments)),
@@ -149,104 +191,32 @@ class SnapshotWriter:
             failed=tuple(self._failed),
             not_carried=tuple(not_carried),
         )
-        if self._skip_unchanged and self._latest is not None and self._latest.has_same_contents(manifest):
-            return []
-        if self._held is not None:
-            self._held.confirm()
-        self.bundle.add(manifest)
-        self.snapshot_id = manifest.id
-        return []
-
-    def close(self) -> None:
-        """Removes temporary files."""
-        self._store.clear_temporary()
-
-    def _learn_all(self) -> None:
-        """From the newest snapshot, then from what a later, unfinished export left."""
-        there = {entry.name: entry for entry in self._store.list(layout.PARTS)}
-        since = 0.0
-        ids = self.bundle.snapshot_ids()
-        if ids:
-            latest = self.bundle.manifest(ids[-1])
-            since = datetime.fromisoformat(latest.started_at).timestamp()
-            # Also when the clock was put back, the newest snapshot is the last by name.
-            self._not_before = datetime.fromisoformat(latest.created_at) + timedelta(milliseconds=1)
-            self._latest = latest
-            self._learn_experiments(latest.experiments.path)
-            for part in latest.parts:
-                if all(f.path in there and there[f.path].size == f.bytes for f in (part.runs, *part.metrics)):
-                    self._learn(part.runs.path, part.runs.bytes, part)
-                else:
-                    self._broken.update(f.path for f in (part.runs, *part.metrics))
-        for entry in sorted(there.values(), key=_age):
-            if entry.name.endswith(layout.RUNS) and entry.modified >= since - 3600 and entry.name not in self._parts:
-                self._learn(entry.name, entry.size, None)
-
-    def _learn(self, name: str, size: int, part: RunsPart | None) -> None:
-        """What runs a part holds; `part` is what the newest snapshot says of it."""
-        try:
-            stored = list(read_runs(self._store, name))
-        except BundleDamaged:
-            self._broken.add(name)  # read again from the source, and replaced
-            return
-        if part is None:
-            hashes = {s.metrics_part for s in stored if s.metrics_part}
-            metrics = [self._metrics_file(layout.part(part_hash, layout.METRICS)) for part_hash in sorted(hashes)]
-            if None in metrics:
-                return
-            part = RunsPart(PartFile(name, size, len(stored)), tuple(file for file in metrics if file is not None))
-        self._parts[name] = replace(part, superseded=())
-        superseded = set(part.superseded)
-        for line, s in enumerate(stored, 1):
-            if line not in superseded:
-                listed = s.contents.artifacts or ()
-                lost = any(self._blobs.get(layout.blob(f.sha256 or "")) != f.size for f in listed)
-                place = (name, line)
-                self._known[s.run.run_id] = _Known(s, place, is_whole=not lost and not s.contents.problems)
-
-    def _learn_experiments(self, name: str) -> None:
-        try:
-            known = [Experiment.from_document(d) for d in parts.read_documents(self._store, "experiment", name)]
-        except BundleDamaged:
-            self._broken.add(name)
-            return
-        self._known_experiments = {e.experiment_id: e for e in known}
-
-    def _metrics_file(self, path: str) -> PartFile | None:
-        size = self._store.size(path)
-        if size is None:
-            return None
-        try:
-            with parts.open_metrics(self._store, path) as file:
-                return PartFile(path, size, file.metadata.num_rows)
-        except BundleDamaged:
-            return None
 
     def _action(self, run: Run) -> str:
-        known = self._known.get(run.run_id)
-        if known is None:
+        if run.run_id not in self._known.runs:
             return CREATE
-        same = known.fingerprint == fingerprint(run) and known.experiment_id == run.experiment_id
-        fit = known.is_whole and (known.has_artifacts or not self._with_artifacts)
-        if same and fit and run.status != RUNNING and not self._thorough:
-            return UNCHANGED
-        return UPDATE
+        if run.status == RUNNING or self._thorough:
+            return UPDATE
+        return UNCHANGED if self._known.same(run, self._with_artifacts) else UPDATE
 
     def _experiment_action(self, experiment: Experiment) -> str:
-        known = self._known_experiments.get(experiment.experiment_id)
+        known = self._known.experiments.get(experiment.experiment_id)
         if known is None:
             return CREATE
         return UNCHANGED if known == experiment else UPDATE
 
-    def _take_over(self, run: Run) -> Outcome:
-        self._keep_known(run.run_id)
-        return Outcome("run", run.run_id, run.name, UNCHANGED, run.run_id)
+    def _take_over(self, run: Run, known: KnownRun | None = None) -> Outcome:
+        """Lets a stored version of a run stand for it; that which `plan` found, where none is given."""
+        known = known or self._known.same(run, self._with_artifacts)
+        assert known is not None, run.run_id
+        self._keep_known(run.run_id, known)
+        return Outcome("run", run.run_id, run.name, UNCHANGED, run.run_id, problems=known.problems)
 
-    def _keep_known(self, run_id: str) -> None:
-        known = self._known[run_id]
+    def _keep_known(self, run_id: str, known: KnownRun) -> None:
         with self._lock:
             self._taken[run_id] = known.place
             self._counts.add(known.counts)
+            self._problems += [{"run_id": run_id, **asdict(p)} for p in known.problems]
 
     def _fetch_artifacts(self, run: Run, source: Source, pool: Executor, progress: Progress) -> "_Fetching":
         """Lists a run's files and has each fetched; waits for none of them."""
@@ -309,7 +279,6 @@ class SnapshotWriter:
         self,
         group: "Sequence[tuple[Run, Contents]]",
         histories: "Histories",
-        action: dict[str, str],
         progress: Progress,
     ) -> list[Outcome]:
         """Writes one metrics part, then the runs part that names it."""
@@ -334,19 +303,15 @@ class SnapshotWriter:
                 StoredRun(run, contents, fingerprint(run), incoming.sha256() if contents.metric_points else "", first)
                 for run, contents, first in rows
             ]
-            outcomes += [self._take_over(s.run) for s in stored if self._is_known(s)]
-            stored = [s for s in stored if not self._is_known(s)]
+            known = {s.run.run_id: self._known.equal(s) for s in stored}
+            outcomes += [self._take_over(s.run, version) for s in stored if (version := known[s.run.run_id])]
+            stored = [s for s in stored if not known[s.run.run_id]]
             metrics = self._keep_metrics(incoming, writer.rows if any(s.metrics_part for s in stored) else 0)
         finally:
             incoming.discard()
         self._keep_runs(stored, metrics)
         progress.advance(runs=len(group))
-        return outcomes + [_outcome(s, action[s.run.run_id]) for s in stored]
-
-    def _is_known(self, stored: StoredRun) -> bool:
-        """Whether a run that had to be read again (it is still running) turns out to be as it was."""
-        known = self._known.get(stored.run.run_id)
-        return known is not None and known.is_whole and known.digest == _digest(stored)
+        return outcomes + [_outcome(s, UPDATE if s.run.run_id in self._known.runs else CREATE) for s in stored]
 
     def _keep_metrics(self, incoming: Incoming, rows: int) -> tuple[PartFile, ...]:
         if not rows:
@@ -359,9 +324,9 @@ class SnapshotWriter:
         if not stored:
             return
         documents = (s.to_document() for s in stored)
-        path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._broken)
+        path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._known.broken)
         with self._lock:
-            self._parts[path] = RunsPart(PartFile(path, size, len(stored)), metrics)
+            self._known.parts[path] = RunsPart(PartFile(path, size, len(stored)), metrics)
             for line, s in enumerate(stored, 1):
                 self._taken[s.run.run_id] = (path, line)
                 self._counts.add(s.counts())
@@ -369,8 +334,9 @@ class SnapshotWriter:
 
     def _fail(self, run: Run, error: str) -> Outcome:
         """A run that could not be read: its older version stays, where there is one."""
-        if run.run_id in self._known:
-            self._keep_known(run.run_id)
+        older = self._known.older(run.run_id)
+        if older is not None:
+            self._keep_known(run.run_id, older)
         with self._lock:
             self._failed.append({"kind": "run", "id": run.run_id, "name": run.name, "error": error})
         return Outcome("run", run.run_id, run.name, FAILED, error=error)
@@ -380,25 +346,10 @@ class SnapshotWriter:
         lines: dict[str, set[int]] = defaultdict(set)
         for name, line in self._taken.values():
             lines[name].add(line)
-        for name, part in self._parts.items():
+        for name, part in self._known.parts.items():
             if name in lines:
                 others = tuple(line for line in range(1, part.runs.count + 1) if line not in lines[name])
                 yield replace(part, superseded=others)
-
-
-class _Known:
-    """What is kept in memory of a run that the bundle holds."""
-
-    __slots__ = ("counts", "digest", "experiment_id", "fingerprint", "has_artifacts", "is_whole", "place")
-
-    def __init__(self, stored: StoredRun, place: tuple[str, int], is_whole: bool) -> None:
-        self.counts = stored.counts()
-        self.digest = _digest(stored)
-        self.experiment_id = stored.run.experiment_id
-        self.fingerprint = stored.fingerprint
-        self.has_artifacts = stored.contents.artifacts is not None
-        self.is_whole = is_whole
-        self.place = place
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,12 +358,6 @@ class _Fetching:
 
     files: list[tuple[ArtifactFile, Future[str | Problem]]]
     problem: Problem | None
-
-
-def _digest(stored: StoredRun) -> bytes:
-    """Of all that a run document says, but for where its points stand. Points are only ever added to a run."""
-    document = replace(stored, metrics_part="", first_row=0).to_document()
-    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _hash(chunks: Iterator[bytes]) -> str:
@@ -435,10 +380,6 @@ def _outcome(stored: StoredRun, action: str) -> Outcome:
         bytes=sum(file.size for file in artifacts),
         problems=stored.contents.problems,
     )
-
-
-def _age(entry: Entry) -> float:
-    return entry.modified
 
 
 def _iso(moment: datetime) -> str:

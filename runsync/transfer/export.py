@@ -43,7 +43,7 @@ def export(
     try:
         opened = _existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
-            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock)
+            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers)
             report = TransferReport("export", workspace.place, writer.place, dry_run)
             try:
                 transfer(report, workspace, writer, selection, workers, progress or Silent())

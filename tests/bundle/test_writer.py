@@ -88,7 +88,7 @@ def test_a_run_that_changed_is_stored_anew_and_its_old_version_no_longer_counts(
     report = export_into(folder, source)
     assert (report.runs.updated, report.runs.unchanged) == (1, 2)
     assert check(folder).faults == []
-    snapshot = open_snapshot(open_bundle(folder))
+    snapshot = open_snapshot(folder)
     batches = list(snapshot.batches(snapshot.experiments(Selection()), Selection()))
     runs = [run for batch in batches for run in batch.runs]
     assert sorted(run.run_id for run in runs) == ["first", "second", "third"]
@@ -99,8 +99,10 @@ def test_a_running_run_is_read_every_time(folder: Path) -> None:
     source = small_source()
     source.runs[0] = dataclasses.replace(source.runs[0], status="RUNNING", end_time=None)
     export_into(folder, source)
+    source.asked.clear()
     report = export_into(folder, source)
-    assert (report.runs.updated, report.runs.unchanged) == (1, 2)
+    assert source.asked == ["first"]
+    assert (report.runs.updated, report.runs.unchanged) == (0, 3)
 
 
 def test_a_run_exported_without_artifacts_gets_them_when_they_are_asked_for(folder: Path) -> None:

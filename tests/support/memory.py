@@ -28,7 +28,7 @@ START = 1_700_000_000_000
 class MemorySource:
     """`points` holds (step, timestamp, value) by run id and key, `files` bytes by run id and path.
 
-    A file whose content is None is listed, and cannot be read. Every run is a batch by itself.
+    A file whose content is None is listed, and cannot be read. `asked` tells which runs were read.
     """
 
     all_experiments: list[Experiment]
@@ -37,15 +37,16 @@ class MemorySource:
     files: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
     place: Place = field(default_factory=lambda: Place("memory", "memory", "1"))
     asked: list[str] = field(default_factory=list)
+    batch_size: int = 1
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         return selection.choose(self.all_experiments)
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         ids = {e.experiment_id for e in experiments}
-        for run in self.runs:
-            if run.experiment_id in ids and selection.takes(run):
-                yield Batch((run,))
+        runs = [run for run in self.runs if run.experiment_id in ids and selection.takes(run)]
+        for start in range(0, len(runs), self.batch_size):
+            yield Batch(tuple(runs[start : start + self.batch_size]))
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         return Batch(tuple(run for run in self.runs if run.run_id in run_ids))
