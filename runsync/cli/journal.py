@@ -43,7 +43,7 @@ class Journal:
     def log_to(self, ctx: click.Context, file: str) -> None:
         """Appends to that file from now on. Raises WrongUsage when it cannot be written."""
         try:
-            self._log = _LogFile(file, encoding="utf-8", errors="backslashreplace")
+            self._log = _LogFile(Path(file))
         except OSError as error:
             raise WrongUsage(f"--log-file {file} cannot be written: {error.strerror or error}") from None
         self._context = ctx
@@ -99,22 +99,35 @@ class Journal:
         return self._context.info_name or "", without_credentials(str(target or ""))
 
 
-class _LogFile(logging.FileHandler):
-    """Appends one line an event: time (UTC), level, process, message."""
+class _LogFile(logging.Handler):
+    """Appends one line an event: time (UTC), level, process, message. Each is one write: several commands may share
+    a file."""
 
-    is_broken = False
+    def __init__(self, place: Path) -> None:
+        super().__init__()
+        self._place = place
+        self._file = place.open("ab", buffering=0)
+        self._is_broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A full disk does not stop a backup; it is told once."""
+        try:
+            self._file.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except OSError as error:
+            if not self._is_broken:
+                self._is_broken = True
+                print(f"runsync: {self._place} cannot be written: {error.strerror or error}", file=sys.stderr)
+
+    def close(self) -> None:
+        """No line follows."""
+        self._file.close()
+        super().close()
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         message = " ".join(record.getMessage().splitlines())
         return f"{when.replace('+00:00', 'Z')} {record.levelname} [{record.process}] {message}"
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """A full disk does not stop a backup; it is told once."""
-        if not self.is_broken:
-            self.is_broken = True
-            print(f"runsync: {self.baseFilename} cannot be written: {sys.exception()}", file=sys.stderr)
 
 
 def _values(difference: Mapping[str, Any]) -> str:
