@@ -35,7 +35,8 @@ def command(ctx: click.Context, /, bundle: str, quick: bool, as_json: bool) -> i
 
 def _lines(report: "CheckReport") -> Iterator[str]:
     how = "hashes left out" if report.quick else f"{size(report.bytes)} hashed"
-    yield f"{report.bundle}: {many(report.snapshots, 'snapshot')}, {report.files:,} files, {how}, {report.seconds:.1f} s"
+    counted = f"{many(report.snapshots, 'snapshot')}, {report.files:,} files"
+    yield f"{report.bundle}: {counted}, {how}, {report.seconds:.1f} s"
     yield from listed("Faults", (_fault(f.file, f.error, f.snapshots, f.runs) for f in report.faults))
     if report.unused:
         yield f"{len(report.unused):,} files that no snapshot needs (the next export takes up what it can use)"
