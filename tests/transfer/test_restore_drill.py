@@ -47,7 +47,7 @@ def drill(
     shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m runsync "$@"\n')
     shim.chmod(0o755)
     assert source.process_group is not None
-    lose = f"kill -9 -- -{source.process_group}; sleep 1; rm -rf {shlex.quote(str(source.folder))}"
+    lose = f"kill -9 -{source.process_group}; sleep 1; rm -rf {shlex.quote(str(source.folder))}"
     environment = {
         **clean_environment(),
         **bucket.environment,
