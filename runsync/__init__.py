@@ -9,6 +9,7 @@ Everything the command line does is a call here; each is imported when it is fir
     assert runsync.verify("backup", "http://localhost:5001").exit_code == 0
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from runsync.transfer.places import open_workspace
     from runsync.transfer.report import TransferReport
     from runsync.transfer.verify import VerifyReport, verify
+
+logging.getLogger("runsync").addHandler(logging.NullHandler())
 
 __all__ = [
     "Access",

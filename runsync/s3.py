@@ -5,6 +5,7 @@ of the machine).
 """
 
 import hashlib
+import logging
 import os
 import time
 from base64 import b64encode
@@ -22,6 +23,7 @@ from runsync.model.protocol import StoredObject
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
 
+LOG = logging.getLogger("runsync")
 CHUNK = 1 << 20
 MULTIPART = 64 << 20
 """Bytes above which a file goes up in parts, side by side."""
@@ -115,6 +117,7 @@ class S3:
         except (BotoCoreError, ValueError) as error:
             raise WrongUsage(f"S3: {error}") from None
         client.meta.events.register("before-send.s3", self._before_send)
+        client.meta.events.register("needs-retry.s3", _log_failure)
         return client
 
     @property
@@ -176,6 +179,7 @@ class S3:
                 failures += 1
                 if failures >= TRIES or error.code not in _BROKEN_BODY:
                     raise
+                LOG.warning("S3 %s: broke after %d bytes: %s", place, received, error.code)
                 time.sleep(min(10.0, 0.2 * 2**failures))
 
     def put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str = "") -> None:
@@ -204,12 +208,19 @@ class S3:
     def upload(self, bucket: str, key: str, file: str) -> None:
         """Writes an object from a file on disk, in parts side by side when it is large. Raises Refused."""
         with _told(f"s3://{bucket}/{key}"):
-            self.client.upload_file(file, bucket, key, ExtraArgs=self.options.extra(), Config=self._transfer(PART))
+            self.client.upload_file(
+                file,
+                bucket,
+                key,
+                ExtraArgs=self.options.extra(),
+                Callback=self.limits.sent,
+                Config=_transfer(PART, MULTIPART),
+            )
 
     def copy(self, from_: StoredObject, bucket: str, key: str) -> None:
         """Copies an object inside S3: its bytes do not pass through here. Raises Missing, Refused."""
         source = {"Bucket": from_.bucket, "Key": from_.key}
-        config = self._transfer(COPY_PART, LARGEST_COPY)
+        config = _transfer(COPY_PART, LARGEST_COPY)
         with _told(f"s3://{from_.bucket}/{from_.key}"):
             self.client.copy(source, bucket, key, ExtraArgs=self.options.extra(), Config=config)
 
@@ -236,18 +247,27 @@ class S3:
             )
         self.limits.sent(size)
 
-    def _transfer(self, part: int, threshold: int = MULTIPART) -> "TransferConfig":
-        from boto3.s3.transfer import TransferConfig
-
-        rate = int(self.limits.upload) if self.limits.upload else None
-        return TransferConfig(
-            multipart_threshold=threshold, multipart_chunksize=part, max_concurrency=4, max_bandwidth=rate
-        )
-
     def _before_send(self, **_: Any) -> None:
         self.limits.request()
         with self._count:
             self.requests += 1
+
+
+def _transfer(part: int, threshold: int) -> "TransferConfig":
+    from boto3.s3.transfer import TransferConfig
+
+    return TransferConfig(multipart_threshold=threshold, multipart_chunksize=part, max_concurrency=4)
+
+
+def _log_failure(
+    operation: Any = None, attempts: int = 1, response: Any = None, caught_exception: Any = None, **_: Any
+) -> None:
+    """A request that failed in a way that boto3 tries again."""
+    status = response[0].status_code if response else 0
+    if caught_exception is not None or status in (429, 500, 502, 503, 504):
+        error = response[1].get("Error", {}).get("Code", "") if response else type(caught_exception).__name__
+        name = getattr(operation, "name", "request")
+        LOG.warning("S3 %s: try %d failed: %s", name, attempts, f"{status or ''} {error}".strip())
 
 
 _BROKEN_BODY = {"IncompleteBody", "ResponseStreamingError", "IncompleteReadError", "ReadTimeoutError", "Broken"}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.errors import BundleDamaged
+from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.progress import Progress, Silent
 
@@ -234,7 +234,7 @@ class _Checker:
     def _check_hashes(self, workers: int, progress: Progress) -> None:
         whole = len(self._ids) == len(self._bundle.snapshot_ids())
         named = [n for n in self._sizes if layout.is_named_by_hash(n) and (whole or n in self._needed)]
-        with ThreadPoolExecutor(workers) as pool:
+        with threads.pool(workers) as pool:
             for name, error in zip(named, pool.map(lambda n: self._check_hash(n, progress), named), strict=True):
                 self.report.bytes += self._sizes[name]
                 if error:

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -78,22 +78,14 @@ class Lock:
 
     def confirm(self) -> None:
         """Raises BundleLocked when the lock was taken away (this machine slept, somebody removed it by hand)."""
-        try:
-            held = _read(self._store, self._name)
-        except BundleDamaged:
-            held = None
-        if held is None or held.id != self._holder.id:
+        if not _is_ours(self._store, self._name, self._holder):
             raise BundleLocked(f"{self._store.address}: our lock was taken away meanwhile: run it again")
 
     def release(self) -> None:
         """Gives it back; harmless when it was taken away."""
         self._released.set()
         self._refresher.join(timeout=10)
-        try:
-            self.confirm()
-        except BundleLocked:
-            return
-        self._store.remove(self._name)
+        _give_back(self._store, self._name, self._holder)
 
     def _refresh(self) -> None:
         while not self._released.wait(REFRESH):
@@ -129,46 +121,58 @@ def unlock(store: Store, everything: bool = False) -> list[Holder]:
 @contextmanager
 def shared(store: Store, verb: str, patience: float = 0.0) -> Iterator[Lock]:
     """Holds off prune while something is written. Waits up to `patience` seconds; raises BundleLocked."""
-    lock = _acquire(store, f"{layout.LOCKS}shared-{secrets.token_hex(8)}.json", verb, patience)
-    try:
+    with _held(store, f"{layout.LOCKS}shared-{secrets.token_hex(8)}.json", verb, patience) as lock:
         yield lock
-    finally:
-        lock.release()
 
 
 @contextmanager
 def reading(store: Store, verb: str, patience: float = 0.0) -> Iterator[None]:
     """Holds off prune while something is read, where locks can be written; else a reader goes without."""
-    try:
-        lock = _acquire(store, f"{layout.LOCKS}shared-{secrets.token_hex(8)}.json", verb, patience)
-    except BundleLocked:
-        raise
-    except RunsyncError:
-        yield  # a bundle that may only be read: there is no pruning it either, from here
-        return
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(shared(store, verb, patience))
+        except BundleLocked:
+            raise
+        except RunsyncError:
+            pass  # a bundle that may only be read: there is no pruning it either, from here
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
 def exclusive(store: Store, verb: str, patience: float = 0.0) -> Iterator[Lock]:
     """Holds off every other writer. Waits up to `patience` seconds; raises BundleLocked."""
-    lock = _acquire(store, EXCLUSIVE, verb, patience)
+    with _held(store, EXCLUSIVE, verb, patience) as lock:
+        yield lock
+
+
+@contextmanager
+def _held(store: Store, name: str, verb: str, patience: float) -> Iterator[Lock]:
+    """Also an interrupt amid taking the lock or giving it back leaves none behind."""
+    holder = _new(verb, name == EXCLUSIVE)
+    try:
+        holder = _acquire(store, name, holder, patience)
+        lock = Lock(store, name, holder)
+    except KeyboardInterrupt:
+        _give_back(store, name, holder)
+        raise
     try:
         yield lock
     finally:
-        lock.release()
+        try:
+            lock.release()
+        except KeyboardInterrupt:
+            lock.release()
+            raise
 
 
-def _acquire(store: Store, name: str, verb: str, patience: float) -> Lock:
+def _acquire(store: Store, name: str, holder: Holder, patience: float) -> Holder:
     deadline = time.monotonic() + patience
     while True:
-        holder = _new(verb, name == EXCLUSIVE)
+        now = _now()
+        holder = replace(holder, created_at=now, refreshed_at=now)
         other = _try(store, name, holder)
         if other is None:
-            return Lock(store, name, holder)
+            return holder
         if time.monotonic() > deadline:
             raise BundleLocked(
                 f"{store.address} is locked by {other}: wait for it (--retry-lock 5m), "
@@ -198,6 +202,19 @@ def _try(store: Store, name: str, holder: Holder) -> Holder | None:
             return other
     held = _read(store, name)
     return None if held is not None and held.id == holder.id else held or holder
+
+
+def _is_ours(store: Store, name: str, holder: Holder) -> bool:
+    try:
+        held = _read(store, name)
+    except BundleDamaged:
+        return False
+    return held is not None and held.id == holder.id
+
+
+def _give_back(store: Store, name: str, holder: Holder) -> None:
+    if _is_ours(store, name, holder):
+        store.remove(name)
 
 
 def _new(verb: str, is_exclusive: bool) -> Holder:

@@ -63,7 +63,7 @@ def cli(ctx: click.Context, debug: bool, config: str | None) -> None:
     runsync import backup http://localhost:5001      and from there into another server
     runsync verify backup http://localhost:5001      is it all there?
     """
-    ctx.obj = {"debug": debug, "config": config}
+    ctx.ensure_object(dict).update(debug=debug, config=config)
 
 
 def main() -> None:

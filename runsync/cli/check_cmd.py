@@ -1,16 +1,24 @@
 """runsync check"""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from runsync.cli import options
+from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import json_text, listed, many, size
+from runsync.cli.text import listed, many, size
+
+if TYPE_CHECKING:
+    from runsync.bundle.check import CheckReport
 
 
 @click.command(epilog="Example: runsync check backup --quick")
 @click.argument("bundle")
 @click.option("--quick", is_flag=True, help="All but the hashes.")
 @options.s3
+@options.unattended
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, quick: bool, as_json: bool) -> int:
@@ -22,19 +30,17 @@ def command(ctx: click.Context, /, bundle: str, quick: bool, as_json: bool) -> i
 
     with shown("check", as_json) as progress:
         report = check(bundle, quick=quick, access=options.access(ctx), progress=progress)
-    if as_json:
-        click.echo(json_text(report.to_document()))
-        return report.exit_code
-    how = "hashes left out" if quick else f"{size(report.bytes)} hashed"
-    click.echo(
-        f"{report.bundle}: {many(report.snapshots, 'snapshot')}, {report.files:,} files, {how}, {report.seconds:.1f} s"
-    )
-    for line in listed("Faults", (_fault(f.file, f.error, f.snapshots, f.runs) for f in report.faults)):
-        click.echo(line)
+    return finish(report, as_json, _lines(report))
+
+
+def _lines(report: "CheckReport") -> Iterator[str]:
+    how = "hashes left out" if report.quick else f"{size(report.bytes)} hashed"
+    counted = f"{many(report.snapshots, 'snapshot')}, {report.files:,} files"
+    yield f"{report.bundle}: {counted}, {how}, {report.seconds:.1f} s"
+    yield from listed("Faults", (_fault(f.file, f.error, f.snapshots, f.runs) for f in report.faults))
     if report.unused:
-        click.echo(f"{len(report.unused):,} files that no snapshot needs (the next export takes up what it can use)")
-    click.echo("Damaged." if report.faults else "Sound.")
-    return report.exit_code
+        yield f"{len(report.unused):,} files that no snapshot needs (the next export takes up what it can use)"
+    yield "Damaged." if report.faults else "Sound."
 
 
 def _fault(file: str, error: str, snapshots: list[str], runs: list[str]) -> str:

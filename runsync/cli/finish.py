@@ -1,6 +1,7 @@
-"""How a command ends: data on stdout, what went wrong on stderr, and the exit code."""
+"""How a command ends: data on stdout, what went wrong on stderr, the journal, and the exit code."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -11,9 +12,36 @@ if TYPE_CHECKING:
     from runsync.transfer.report import TransferReport
 
 
-def finish_transfer(report: "TransferReport", as_json: bool) -> int:
-    """Prints the report of export or import; gives the exit code."""
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(lines(report)))
-    if report.stopped:
-        click.echo(f"runsync: {report.stopped}", err=True)
+class Report(Protocol):
+    """What any command has to tell."""
+
+    @property
+    def exit_code(self) -> int:
+        """What the command ends with."""
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+
+
+def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
+    """Prints a report (`told` is how a person reads it); gives the exit code. With --quiet a success is not told."""
+    kept = click.get_current_context().obj
+    document = report.to_document()
+    kept["journal"].take(document)
+    if as_json:
+        click.echo(json_text(document))
+    if kept.get("quiet"):
+        if report.exit_code:
+            click.echo("\n".join(told), err=True)
+    elif not as_json:
+        click.echo("\n".join(told))
     return report.exit_code
+
+
+def finish_transfer(report: "TransferReport", as_json: bool) -> int:
+    """Prints the report of a transfer, and why it stopped; gives the exit code."""
+    code = finish(report, as_json, lines(report))
+    if report.stopped:
+        click.get_current_context().obj["journal"].fail(report.stopped)
+        click.echo(f"runsync: {report.stopped}", err=True)
+    return code

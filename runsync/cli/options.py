@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runsync.model.limits import UNLIMITED
+from runsync.model.limits import UNLIMITED, Limits, parse_rate
 
 if TYPE_CHECKING:
     from runsync.bundle.address import Access
@@ -43,8 +43,29 @@ def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     ctx.obj[parameter.name] = value
 
 
+def _heard(callback: Callable[..., None], *names: str, **settings: Any) -> Callable[[Command], Command]:
+    return click.option(*names, expose_value=False, callback=callback, **settings)
+
+
 def _aside(*names: str, **settings: Any) -> Callable[[Command], Command]:
-    return click.option(*names, expose_value=False, callback=_kept, **settings)
+    return _heard(_kept, *names, **settings)
+
+
+def _journal(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """The journal begins before anything else, so that it tells also what was wrong with the command line."""
+    if value is not None and not ctx.resilient_parsing:
+        journal = ctx.obj["journal"]
+        (journal.log_to if parameter.name == "log_file" else journal.measure_to)(ctx, value)
+
+
+def _limit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Of the two options that make up the limits, whichever is given."""
+    given = ctx.obj.setdefault("limited", {})
+    if parameter.name == "limit_rate":
+        given["upload"], given["download"] = parse_rate(value)
+    else:
+        given["requests"] = value
+    ctx.obj["limits"] = Limits(**given) if any(given.values()) else UNLIMITED
 
 
 s3 = _all(
@@ -53,6 +74,28 @@ s3 = _all(
     _aside("--s3-sse", type=click.Choice(["AES256", "aws:kms"]), help="Encryption of new objects on S3."),
     _aside("--s3-kms-key", metavar="KEY", help="KMS key for it; its id or ARN."),
     _aside("--s3-storage-class", metavar="CLASS", help="Storage class of new objects, such as STANDARD_IA."),
+)
+unattended = _all(
+    _aside("--quiet", is_flag=True, help="No progress, and nothing on success; errors are told."),
+    _heard(_journal, "--log-file", metavar="FILE", is_eager=True, help="Append there what happens, a line an event."),
+    _heard(
+        _journal, "--metrics-file", metavar="FILE", is_eager=True, help="Write numbers for Prometheus there (x.prom)."
+    ),
+    _heard(
+        _limit,
+        "--limit-rate",
+        default="0",
+        metavar="RATE",
+        help="Bytes a second, such as 20M, or UP:DOWN, such as 5M:20M; 0 for no limit.",
+    ),
+    _heard(
+        _limit,
+        "--max-requests-per-second",
+        type=click.FloatRange(min=0),
+        default=0,
+        metavar="N",
+        help="To servers and S3 together; 0 for no limit.",
+    ),
 )
 retry_lock = click.option(
     "--retry-lock",

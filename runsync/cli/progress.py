@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+import click
+
 from runsync.model.progress import Progress, Silent
 
 
@@ -41,7 +43,9 @@ class _Bar:
 
 @contextmanager
 def shown(what: str, quiet: bool) -> Iterator[Progress]:
-    """A bar where somebody can see it."""
+    """A bar where somebody can see it, unless --quiet was given."""
+    context = click.get_current_context(silent=True)
+    quiet = quiet or bool(context and context.obj.get("quiet"))
     if quiet or not sys.stderr.isatty():
         yield Silent()
         return

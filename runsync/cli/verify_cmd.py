@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import options
+from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import MOST_LISTED, json_text, many, table
+from runsync.cli.text import MOST_LISTED, many, table
 
 if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
 @options.s3
 @options.workers
+@options.unattended
 @options.json
 @click.pass_context
 def command(
@@ -57,8 +59,7 @@ def command(
             access=options.access(ctx),
             progress=progress,
         )
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
-    return report.exit_code
+    return finish(report, as_json, _lines(report))
 
 
 def _lines(report: "VerifyReport") -> Iterator[str]:

@@ -1,7 +1,13 @@
 """How much of a network may be used: bytes a second either way, and requests a second."""
 
+import re
 import time
 from threading import Lock
+
+from runsync.errors import WrongUsage
+
+_RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
+_UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
 class _Pace:
@@ -39,7 +45,7 @@ class Limits:
 
     def sent(self, size: int) -> None:
         """Waits as long as these bytes should have taken to send."""
-        if self._up and size:
+        if self._up and size > 0:
             self._up.take(size)
 
     def received(self, size: int) -> None:
@@ -49,3 +55,16 @@ class Limits:
 
 
 UNLIMITED = Limits()
+
+
+def parse_rate(text: str) -> tuple[float, float]:
+    """Bytes a second up and down: `20M` is both, `5M:20M` each; k, M and G are thousands. Raises WrongUsage."""
+    up, sign, down = text.partition(":")
+    return _rate(up, text), _rate(down if sign else up, text)
+
+
+def _rate(one: str, text: str) -> float:
+    found = _RATE.fullmatch(one.strip())
+    if not found:
+        raise WrongUsage(f"“{text}” is no rate: write bytes a second such as 500k or 20M, or UP:DOWN")
+    return float(found[1]) * _UNITS[found[2].lower()]

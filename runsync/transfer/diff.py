@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS
+from runsync.model import threads
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint, origin_of
@@ -89,7 +90,7 @@ def diff(
     with (
         open_source(old, "diff", access=access, workers=workers) as one,
         open_source(new, "diff", access=access, workers=workers) as other,
-        ThreadPoolExecutor(workers) as pool,
+        threads.pool(workers) as pool,
     ):
         report = DiffReport(one.place, other.place)
         comparison = _Comparison(report, one, other, pool, artifacts)

@@ -3,12 +3,13 @@
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS
+from runsync.model import threads
 from runsync.model.comparison import Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.identity import COMPLETE, origin_of
@@ -72,7 +73,7 @@ def verify(
     with (
         open_source(source, "verify", access=access, workers=workers) as one,
         open_source(target, "verify", access=access, workers=workers) as other,
-        ThreadPoolExecutor(workers) as pool,
+        threads.pool(workers) as pool,
     ):
         report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)
         comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts)

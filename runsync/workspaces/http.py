@@ -1,7 +1,9 @@
 """One HTTP client for one server: kept-alive connections, retries, a pause for all when the server asks for one."""
 
 import email.utils
+import io
 import json
+import logging
 import math
 import os
 import random
@@ -23,6 +25,7 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.version import VERSION
 from runsync.workspaces.credentials import Credentials
 
+LOG = logging.getLogger("runsync")
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 ASKS_FOR_PAUSE = frozenset({429, 503})
 CHUNK = 1 << 20
@@ -215,6 +218,8 @@ class Client:
                 return self._checked(response, path)
             if response is None and (over or failures >= self.patience.tries) and (self._is_alive() or over):
                 self._give_up(problem, path)
+            told = response.status_code if response is not None else _cause(problem)
+            LOG.warning("%s %s%s: %s; again in %.1f s", method, self.url, path.partition("?")[0], told, delay)
             self._stopped.wait(delay)
 
     def download(self, path: str, parameters: Mapping[str, Any] | None = None) -> Iterator[bytes]:
@@ -245,6 +250,7 @@ class Client:
                     raise RequestRefused(
                         f"{path}: the connection breaks after {received} bytes ({_cause(error)})"
                     ) from None
+                LOG.warning("%s%s: broke after %d bytes: %s", self.url, path.partition("?")[0], received, _cause(error))
                 self._stopped.wait(self.patience.delay(failures))
             finally:
                 response.close()
@@ -262,6 +268,9 @@ class Client:
         with self._count:
             self.requests += 1
         body = content if isinstance(content, bytes) else content()
+        if self.limits.upload and body:
+            headers = {**(headers or {}), **({"Content-Length": str(len(body))} if isinstance(body, bytes) else {})}
+            body = _Paced(io.BytesIO(body) if isinstance(body, bytes) else body, self.limits)
         try:
             return (
                 self._session.request(
@@ -300,6 +309,7 @@ class Client:
         return delay
 
     def _is_alive(self) -> bool:
+        self.limits.request()
         try:
             return self._session.get(self.api_url + "/health", timeout=5, allow_redirects=False).status_code < 500
         except _BROKEN:
@@ -325,6 +335,25 @@ class Client:
         if status in (401, 403):
             raise AccessDenied(text, status, code)
         raise RequestRefused(text, status, code)
+
+
+class _Paced:
+    """A body that is read no faster than it may be sent."""
+
+    def __init__(self, stream: Readable, limits: Limits) -> None:
+        self._stream = stream
+        self._limits = limits
+        self._most = max(16 * 1024, int(limits.upload / 10))
+
+    def read(self, size: int = -1, /) -> bytes:
+        """See `Readable`."""
+        piece = self._stream.read(self._most if size < 0 else min(size, self._most))
+        self._limits.sent(len(piece))
+        return piece
+
+    def close(self) -> None:
+        """See `Readable`."""
+        self._stream.close()
 
 
 def json_of(response: requests.Response) -> dict[str, Any]:

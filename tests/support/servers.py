@@ -96,6 +96,11 @@ class MlflowServer:
         """Whether the server's first process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def process_group(self) -> int | None:
+        """The number that all its processes share; None when it was not started."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> Self:
         """Starts the server and returns at once."""
         assert not self.running, f"{self.url} is running already"

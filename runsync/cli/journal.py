@@ -1,0 +1,138 @@
+"""What a command leaves for those who were not there: lines in a log file, numbers in a metrics file."""
+
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runsync.cli import metrics
+from runsync.errors import WrongUsage
+from runsync.model.redact import without_credentials
+
+LOG = logging.getLogger("runsync")
+
+_TOLD: dict[str, tuple[int, Callable[[Any], str]]] = {
+    "failed": (logging.ERROR, lambda f: f"failed: {f['kind']} {f['id']} “{f['name']}”: {f['error']}"),
+    "problems": (logging.ERROR, lambda p: f"missing: run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}"),
+    "faults": (logging.ERROR, lambda f: f"fault: {f['file']}: {f['error']}"),
+    "differences": (logging.ERROR, lambda d: f"difference: {d['kind']} {d['id']} “{d['name']}”: {_values(d)}"),
+    "not_carried": (logging.WARNING, lambda n: f"not carried: {_count(n['count'])} {n['what']}: {n['why']}"),
+    "notes": (logging.INFO, lambda note: f"note: {note}"),
+}
+"""The lists of a report that a log tells, entry by entry."""
+
+
+class Journal:
+    """Of one command, from its start to its end. Nothing is written unless a file was named for it."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._line = shlex.join(["runsync", *map(without_credentials, arguments)])
+        self._is_debug = "--debug" in arguments
+        self._begun = time.monotonic()
+        self._context: click.Context | None = None
+        self._log: _LogFile | None = None
+        self._metrics: Path | None = None
+        self._report: Mapping[str, Any] = {}
+
+    def log_to(self, ctx: click.Context, file: str) -> None:
+        """Appends to that file from now on. Raises WrongUsage when it cannot be written."""
+        try:
+            self._log = _LogFile(Path(file))
+        except OSError as error:
+            raise WrongUsage(f"--log-file {file} cannot be written: {error.strerror or error}") from None
+        self._context = ctx
+        LOG.addHandler(self._log)
+        LOG.setLevel(logging.DEBUG if self._is_debug else logging.INFO)
+        LOG.info("start: %s", self._line)
+
+    def measure_to(self, ctx: click.Context, file: str) -> None:
+        """Writes that file at the end. Raises WrongUsage when that will not be possible."""
+        try:
+            metrics.probe(Path(file))
+        except OSError as error:
+            raise WrongUsage(f"--metrics-file {file} cannot be written: {error.strerror or error}") from None
+        self._context = ctx
+        self._metrics = Path(file).absolute()
+
+    def take(self, report: Mapping[str, Any]) -> None:
+        """The report of the command: its JSON document."""
+        self._report = report
+        for name, (level, told) in _TOLD.items():
+            for entry in report.get(name, ()):
+                LOG.log(level, "%s", told(entry))
+        counted = ", ".join(f"{n} {v:g}" for n, v in metrics.counts(report))
+        if counted:
+            LOG.info("counted: %s", counted)
+
+    def fail(self, message: str) -> None:
+        """What ended the command before its end."""
+        LOG.error("%s", message)
+
+    def end(self, code: int) -> int:
+        """Writes the metrics and the last line. Gives the exit code: 1 when only the metrics could not be written."""
+        seconds = time.monotonic() - self._begun
+        if self._metrics is not None:
+            try:
+                metrics.write(self._metrics, *self._labels(), self._report, code, seconds)
+            except OSError as error:
+                message = f"{self._metrics} cannot be written: {error.strerror or error}"
+                print(f"runsync: {message}", file=sys.stderr)
+                self.fail(message)
+                code = code or 1
+        LOG.info("end: exit code %d after %.1f s", code, seconds)
+        if self._log is not None:
+            LOG.removeHandler(self._log)
+            self._log.close()
+        return code
+
+    def _labels(self) -> tuple[str, str]:
+        """The verb, and what it works on: the last argument."""
+        assert self._context is not None
+        arguments = [p.name for p in self._context.command.params if isinstance(p, click.Argument)]
+        target = self._context.params.get(arguments[-1] or "") if arguments else ""
+        return self._context.info_name or "", without_credentials(str(target or ""))
+
+
+class _LogFile(logging.Handler):
+    """Appends one line an event: time (UTC), level, process, message. Each is one write: several commands may share
+    a file."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__()
+        self._place = place
+        self._file = place.open("ab", buffering=0)
+        self._is_broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A full disk does not stop a backup; it is told once."""
+        try:
+            self._file.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except OSError as error:
+            if not self._is_broken:
+                self._is_broken = True
+                print(f"runsync: {self._place} cannot be written: {error.strerror or error}", file=sys.stderr)
+
+    def close(self) -> None:
+        """No line follows."""
+        self._file.close()
+        super().close()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        message = " ".join(record.getMessage().splitlines())
+        return f"{when.replace('+00:00', 'Z')} {record.levelname} [{record.process}] {message}"
+
+
+def _values(difference: Mapping[str, Any]) -> str:
+    return f"{difference['field'] or 'all of it'}: {difference['source']} → {difference['target']}"
+
+
+def _count(count: int | None) -> str:
+    return "some" if count is None else str(count)

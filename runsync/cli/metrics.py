@@ -1,0 +1,96 @@
+"""A command's numbers in Prometheus' text format, for the textfile collector of node_exporter."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_HELP = {
+    "last_run_timestamp_seconds": "When the command last ended, however it did.",
+    "last_success_timestamp_seconds": "When it last ended with exit code 0.",
+    "duration_seconds": "How long it took.",
+    "exit_code": "What it ended with.",
+    "runs": "Runs by what was done with them.",
+    "metric_points": "Metric points read or written.",
+    "artifacts": "Artifact files read or written.",
+    "artifact_bytes": "Their bytes.",
+    "snapshots": "Snapshots looked at.",
+    "files": "Files of the bundle.",
+    "bytes": "Bytes read of the bundle.",
+    "problems": "What failed, is missing, differs or is broken.",
+    "requests": "HTTP requests sent.",
+}
+_NUMBERS = ("metric_points", "artifacts", "artifact_bytes", "snapshots", "files", "bytes", "requests")
+_PROBLEMS = ("failed", "problems", "differences", "faults")
+_SUCCESS = "last_success_timestamp_seconds"
+
+
+def counts(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """The numbers of a report, each with its name (and state): whichever it has."""
+    runs = report.get("runs")
+    for state, count in runs.items() if isinstance(runs, Mapping) else ():
+        yield f'runs{{state="{state}"}}', count
+    if isinstance(runs, int):
+        yield 'runs{state="compared"}', runs
+    for name in _NUMBERS:
+        if isinstance(report.get(name), int):
+            yield name, report[name]
+    lists = [report[name] for name in _PROBLEMS if isinstance(report.get(name), list)]
+    if lists:
+        yield "problems", sum(map(len, lists))
+
+
+def probe(place: Path) -> None:
+    """Raises OSError when the file could not be written."""
+    if place.is_dir():
+        raise IsADirectoryError(None, "it is a folder")
+    beside = _beside(place)
+    beside.touch()
+    beside.unlink()
+
+
+def write(place: Path, verb: str, target: str, report: Mapping[str, Any], code: int, seconds: float) -> None:
+    """Replaces the file at once. The time of the last success is kept from it when this was none. Raises OSError."""
+    labels = f'verb="{_escaped(verb)}",target="{_escaped(target)}"'
+    now = time.time()
+    is_success = code == 0 and bool(report) and not report.get("dry_run")
+    success = now if is_success else _last_success(place, labels)
+    samples = [("last_run_timestamp_seconds", now), ("duration_seconds", seconds), ("exit_code", code)]
+    samples += [(_SUCCESS, success)] if success is not None else []
+    beside = _beside(place)
+    try:
+        beside.write_text("".join(_lines([*samples, *counts(report)], labels)), encoding="utf-8")
+        beside.replace(place)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _lines(samples: list[tuple[str, float]], labels: str) -> Iterator[str]:
+    told = ""
+    for sample, value in samples:
+        name, _, more = sample.partition("{")
+        if name != told:
+            told = name
+            yield f"# HELP runsync_{name} {_HELP[name]}\n# TYPE runsync_{name} gauge\n"
+        yield f"runsync_{name}{{{labels}{',' if more else ''}{more.rstrip('}')}}} {value:.15g}\n"
+
+
+def _last_success(place: Path, labels: str) -> float | None:
+    beginning = f"runsync_{_SUCCESS}{{{labels}}} "
+    with suppress(OSError, ValueError):
+        for line in place.read_text(encoding="utf-8").splitlines():
+            if line.startswith(beginning):
+                return float(line.removeprefix(beginning))
+    return None
+
+
+def _escaped(value: str) -> str:
+    value = value.encode(errors="backslashreplace").decode()
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _beside(place: Path) -> Path:
+    """A name that the collector, which reads *.prom, passes over."""
+    return place.with_name(f".{place.name}.{os.getpid()}")

@@ -1,0 +1,67 @@
+"""The worst day: the server and all its files are gone, and everything comes back from the backup on S3."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import ROOT
+from support.oracle import Reader, compare
+from support.rich import rich_workspace
+from support.s3 import Bucket
+from support.seed import Seeder
+from support.servers import MlflowServer, clean_environment
+
+DRILL = ROOT / "examples" / "restore-drill" / "restore-drill.sh"
+
+
+def test_a_lost_server_is_restored_from_its_backup_and_everything_is_there(
+    start_server: Callable[..., MlflowServer], bucket: Bucket, tmp_path: Path
+) -> None:
+    source, target = start_server(), start_server()
+    source.wait()
+    with Seeder(source.url) as seeder:
+        facts = rich_workspace(seeder, "team-")
+    before = Reader(source.url).read([facts.pattern])
+    assert before.runs
+    done = drill(source, f"{bucket.url}/mlflow", target.wait().url, tmp_path, bucket)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not source.running
+    assert not source.folder.exists()
+    assert "Everything is there." in done.stdout
+    assert "Restored and verified in" in done.stdout
+    assert compare(before, Reader(target.url).read([facts.pattern])) == []
+    ids = json.loads((tmp_path / "ids.json").read_text())["runs"]
+    assert set(before.runs) <= set(ids)
+
+
+def drill(
+    source: MlflowServer, bundle: str, target: str, folder: Path, bucket: Bucket
+) -> "subprocess.CompletedProcess[str]":
+    """The script of the examples; the source is lost between backup and restore."""
+    shim = folder / "bin" / "runsync"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m runsync "$@"\n')
+    shim.chmod(0o755)
+    assert source.process_group is not None
+    lose = f"kill -9 -{source.process_group}; sleep 1; rm -rf {shlex.quote(str(source.folder))}"
+    environment = {
+        **clean_environment(),
+        **bucket.environment,
+        "LOSE_SOURCE": lose,
+        "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+    }
+    command = ["/bin/sh", str(DRILL), source.url, bundle, target]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False
+    )
+
+
+def test_a_drill_without_its_arguments_says_how_it_is_used(tmp_path: Path) -> None:
+    done = subprocess.run(["/bin/sh", str(DRILL)], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("usage: restore-drill.sh SOURCE BUNDLE TARGET")
