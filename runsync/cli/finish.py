@@ -35,13 +35,11 @@ def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
             click.echo("\n".join(told), err=True)
     elif not as_json:
         click.echo("\n".join(told))
+    if document.get("stopped"):
+        click.echo(f"runsync: {document['stopped']}", err=True)
     return report.exit_code
 
 
 def finish_transfer(report: "TransferReport", as_json: bool) -> int:
-    """Prints the report of a transfer, and why it stopped; gives the exit code."""
-    code = finish(report, as_json, lines(report))
-    if report.stopped:
-        click.get_current_context().obj["journal"].fail(report.stopped)
-        click.echo(f"runsync: {report.stopped}", err=True)
-    return code
+    """Prints the report of a transfer; gives the exit code."""
+    return finish(report, as_json, lines(report))

@@ -1,10 +1,11 @@
 """What a command leaves for those who were not there: lines in a log file, numbers in a metrics file."""
 
+import json
 import logging
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,16 @@ from runsync.model.redact import without_credentials
 
 LOG = logging.getLogger("runsync")
 
-_TOLD: dict[str, tuple[int, Callable[[Any], str]]] = {
-    "failed": (logging.ERROR, lambda f: f"failed: {f['kind']} {f['id']} “{f['name']}”: {f['error']}"),
-    "problems": (logging.ERROR, lambda p: f"missing: run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}"),
-    "faults": (logging.ERROR, lambda f: f"fault: {f['file']}: {f['error']}"),
-    "differences": (logging.ERROR, lambda d: f"difference: {d['kind']} {d['id']} “{d['name']}”: {_values(d)}"),
-    "not_carried": (logging.WARNING, lambda n: f"not carried: {_count(n['count'])} {n['what']}: {n['why']}"),
-    "notes": (logging.INFO, lambda note: f"note: {note}"),
+_TOLD = {
+    "failed": (logging.ERROR, "failed"),
+    "problems": (logging.ERROR, "missing"),
+    "faults": (logging.ERROR, "fault"),
+    "broken": (logging.ERROR, "broken"),
+    "differences": (logging.ERROR, "difference"),
+    "not_carried": (logging.WARNING, "not carried"),
+    "notes": (logging.INFO, "note"),
 }
-"""The lists of a report that a log tells, entry by entry."""
+"""The lists of a report that a log tells, entry by entry: how grave they are, and what they are called."""
 
 
 class Journal:
@@ -63,9 +65,11 @@ class Journal:
     def take(self, report: Mapping[str, Any]) -> None:
         """The report of the command: its JSON document."""
         self._report = report
-        for name, (level, told) in _TOLD.items():
+        for name, (level, what) in _TOLD.items():
             for entry in report.get(name, ()):
-                LOG.log(level, "%s", told(entry))
+                LOG.log(level, "%s: %s", what, _told(entry))
+        if report.get("stopped"):
+            self.fail(report["stopped"])
         counted = ", ".join(f"{n} {v:g}" for n, v in metrics.counts(report))
         if counted:
             LOG.info("counted: %s", counted)
@@ -130,9 +134,13 @@ class _LogFile(logging.Handler):
         return f"{when.replace('+00:00', 'Z')} {record.levelname} [{record.process}] {message}"
 
 
-def _values(difference: Mapping[str, Any]) -> str:
-    return f"{difference['field'] or 'all of it'}: {difference['source']} → {difference['target']}"
+def _told(entry: Any) -> str:
+    """An entry of a report's list: a text, or its fields as name=value."""
+    if not isinstance(entry, Mapping):
+        return str(entry)
+    return " ".join(f"{name}={_quoted(value)}" for name, value in entry.items() if value not in ("", [], None))
 
 
-def _count(count: int | None) -> str:
-    return "some" if count is None else str(count)
+def _quoted(value: Any) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(' "=\n') else text

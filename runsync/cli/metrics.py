@@ -23,7 +23,7 @@ _HELP = {
     "requests": "HTTP requests sent.",
 }
 _NUMBERS = ("metric_points", "artifacts", "artifact_bytes", "snapshots", "files", "bytes", "requests")
-_PROBLEMS = ("failed", "problems", "differences", "faults")
+_PROBLEMS = ("failed", "problems", "differences", "faults", "broken")
 _SUCCESS = "last_success_timestamp_seconds"
 
 

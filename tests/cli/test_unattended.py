@@ -106,12 +106,12 @@ def test_the_log_tells_the_command_its_end_and_every_piece_that_did_not_arrive(
     assert runsync("check", bundle, "--log-file", log).returncode == 12
     first = log_of(log)
     assert f"start: runsync check {bundle} --log-file {log}" in first[0]
-    assert any(" ERROR " in line and "fault: blobs/" in line for line in first)
+    assert any(" ERROR " in line and "fault: file=blobs/" in line for line in first)
     assert "end: exit code 12 after" in first[-1]
     assert runsync("import", bundle, mlflow3_b.url, "--prefix", prefix, "--log-file", log).returncode == 3
     lines = log_of(log)
     assert lines[: len(first)] == first
-    assert any("missing: run " in line for line in lines)
+    assert any("missing: run_id=" in line for line in lines)
     assert any("WARNING" in line and "not carried: " in line for line in lines)
     assert any("counted: runs{state=" in line for line in lines)
     assert "end: exit code 3 after" in lines[-1]
