@@ -146,13 +146,10 @@ class _Packer:
         incoming = self._store.incoming()
         try:
             writer = parts.MetricsWriter(incoming)
-            first_rows: dict[_Place, int] = {}
-            for _, _, stored in self._group:
-                place = _place(stored)
-                if stored.contents.metric_points and place not in self._copied and place not in first_rows:
-                    first_rows[place] = writer.rows
-                    writer.add(stored.run.run_id, self._rows.of(place))
-            writer.close()
+            try:
+                first_rows = self._write_points(writer)
+            finally:
+                writer.close()
             if not first_rows:
                 return
             path = layout.part(incoming.sha256(), layout.METRICS)
@@ -161,6 +158,16 @@ class _Packer:
             self._copied.update((place, (file, first)) for place, first in first_rows.items())
         finally:
             incoming.discard()
+
+    def _write_points(self, writer: parts.MetricsWriter) -> dict[_Place, int]:
+        """Gives where each history that was not copied before begins."""
+        first_rows: dict[_Place, int] = {}
+        for _, _, stored in self._group:
+            place = _place(stored)
+            if stored.contents.metric_points and place not in self._copied and place not in first_rows:
+                first_rows[place] = writer.rows
+                writer.add(stored.run.run_id, self._rows.of(place))
+        return first_rows
 
 
 class _Rows:

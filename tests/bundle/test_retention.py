@@ -59,8 +59,12 @@ MONTH_ENDS = ["10-31", "09-30", "08-31", "07-31", "06-30", "05-31", "04-30", "03
         ({"within": Within(days=3, hours=1)}, ["2026-11-23", "2026-11-22", "2026-11-21", "2026-11-20"]),
         (
             {"daily": 7, "weekly": 5, "monthly": 3, "yearly": 3},
-            [*LAST_WEEK, "2026-11-15", "2026-11-08", "2026-11-01", "2026-10-31", "2026-09-30"]
-            + ["2025-12-31", "2024-12-31"],
+            [
+                *LAST_WEEK,
+                *("2026-11-15", "2026-11-08", "2026-11-01"),
+                *("2026-10-31", "2026-09-30"),
+                *("2025-12-31", "2024-12-31"),
+            ],
         ),
     ],
     ids=str,
@@ -197,7 +201,7 @@ def test_what_is_no_stretch_of_time_is_refused(text: str) -> None:
 @pytest.mark.parametrize("policy", [Policy(), Policy(within=Within.parse("0d")), Policy(zone=BERLIN)])
 def test_a_policy_without_a_rule_is_refused(policy: Policy) -> None:
     assert policy.is_empty
-    with pytest.raises(WrongUsage, match="--keep-last, --keep-daily, .* or --keep-within"):
+    with pytest.raises(WrongUsage, match=r"--keep-last, --keep-daily, .* or --keep-within"):
         apply(policy, [at("2026-11-23T00:00Z")])
 
 
