@@ -127,11 +127,8 @@ def test_forgotten_snapshots_are_freed_and_the_bytes_told_are_those_that_go(fold
     manifests = sum(e.size for e in bundle.store.list("snapshots/"))
     assert sum(e.size for e in bundle.store.list()) - manifests <= size - done.removed_bytes + done.written_bytes
     assert all_contents(bundle) == before
-    needed = {
-        b"%d-%d" % (n, sum(1 for past in range(1, night + 1) if past % 15 == n))
-        for n in range(14)
-        for night in (12, 13)
-    }
+    sources = [source_of_night(12), source_of_night(13)]
+    needed = {content for s in sources for run in s.runs for content in s.files.get(run.run_id, {}).values()}
     blobs = {bundle.store.read(entry.name) for entry in bundle.store.list("blobs/")}
     assert blobs == needed
     assert check(folder).faults == []
