@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from runsync.bundle.address import Access
     from runsync.bundle.bundle import open_bundle
     from runsync.bundle.check import CheckReport, check
+    from runsync.bundle.forget import ForgetReport, forget
     from runsync.bundle.inspect import InspectReport, inspect
+    from runsync.bundle.prune import PruneReport, prune
+    from runsync.bundle.retention import Policy, Within
+    from runsync.bundle.snapshots import SnapshotsReport, snapshots
+    from runsync.bundle.unlock import UnlockReport, unlock
     from runsync.errors import RunsyncError
     from runsync.model.selection import Selection
     from runsync.transfer.diff import DiffReport, diff
@@ -33,37 +38,57 @@ __all__ = [
     "Access",
     "CheckReport",
     "DiffReport",
+    "ForgetReport",
     "InspectReport",
+    "Policy",
+    "PruneReport",
     "RunsyncError",
     "Selection",
+    "SnapshotsReport",
     "TransferReport",
+    "UnlockReport",
     "VerifyReport",
+    "Within",
     "check",
     "diff",
     "export",
+    "forget",
     "import_",
     "inspect",
     "open_bundle",
     "open_workspace",
+    "prune",
+    "snapshots",
+    "unlock",
     "verify",
 ]
 
 _HOMES = {
     "Access": "runsync.bundle.address",
-    "DiffReport": "runsync.transfer.diff",
-    "diff": "runsync.transfer.diff",
     "CheckReport": "runsync.bundle.check",
+    "DiffReport": "runsync.transfer.diff",
+    "ForgetReport": "runsync.bundle.forget",
     "InspectReport": "runsync.bundle.inspect",
+    "Policy": "runsync.bundle.retention",
+    "PruneReport": "runsync.bundle.prune",
     "RunsyncError": "runsync.errors",
     "Selection": "runsync.model.selection",
+    "SnapshotsReport": "runsync.bundle.snapshots",
     "TransferReport": "runsync.transfer.report",
+    "UnlockReport": "runsync.bundle.unlock",
     "VerifyReport": "runsync.transfer.verify",
+    "Within": "runsync.bundle.retention",
     "check": "runsync.bundle.check",
+    "diff": "runsync.transfer.diff",
     "export": "runsync.transfer.export",
+    "forget": "runsync.bundle.forget",
     "import_": "runsync.transfer.import_",
     "inspect": "runsync.bundle.inspect",
     "open_bundle": "runsync.bundle.bundle",
     "open_workspace": "runsync.transfer.places",
+    "prune": "runsync.bundle.prune",
+    "snapshots": "runsync.bundle.snapshots",
+    "unlock": "runsync.bundle.unlock",
     "verify": "runsync.transfer.verify",
 }
 

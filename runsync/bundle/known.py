@@ -4,7 +4,8 @@ The newest snapshot tells most of it; the rest are parts that a later export lef
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -91,7 +92,7 @@ def learn(bundle: Bundle, blobs: Mapping[str, int], with_digests: bool) -> Known
     ids = bundle.snapshot_ids()
     if ids:
         learner.learn_snapshot(bundle.manifest(ids[-1]))
-    learner.learn_left_over()
+    learner.learn_left_over(bundle, ids[:-1])
     return learner.known
 
 
@@ -113,13 +114,19 @@ class _Learner:
             else:
                 self.known.broken.update(f.path for f in files)
 
-    def learn_left_over(self) -> None:
+    def learn_left_over(self, bundle: Bundle, older: Sequence[str]) -> None:
+        """Runs parts that are new, and that no snapshot names: prune makes new ones too, with old versions of runs."""
         latest = self.known.latest
         since = datetime.fromisoformat(latest.started_at).timestamp() if latest else 0.0
-        for entry in sorted(self._there.values(), key=_age):
-            is_new = entry.modified >= since - CLOCKS_APART and entry.name not in self.known.parts
-            if is_new and entry.name.endswith(layout.RUNS):
-                self._learn(entry.name, entry.size, None)
+        new = {e.name for e in self._there.values() if e.modified >= since - CLOCKS_APART}
+        left = {name for name in new - self.known.parts.keys() if name.endswith(layout.RUNS)}
+        for snapshot_id in reversed(older):
+            if not left:
+                return
+            with suppress(BundleDamaged):
+                left -= {part.runs.path for part in bundle.manifest(snapshot_id).parts}
+        for entry in sorted((self._there[name] for name in left), key=_age):
+            self._learn(entry.name, entry.size, None)
 
     def _learn(self, name: str, size: int, part: RunsPart | None) -> None:
         """What runs a part holds; `part` is what the newest snapshot says of it."""

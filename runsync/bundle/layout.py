@@ -19,6 +19,7 @@ QUARANTINE = "quarantine/"
 RUNS = ".runs.jsonl.gz"
 METRICS = ".metrics.parquet"
 EXPERIMENTS = ".experiments.jsonl.gz"
+KINDS = (RUNS, METRICS, EXPERIMENTS)
 
 
 def blob(sha256: str) -> str:
@@ -57,6 +58,12 @@ def time_of(snapshot_id: str) -> int:
 def is_named_by_hash(name: str) -> bool:
     """Whether a file under `parts/` or `blobs/` is one of ours, and not a foreign one."""
     return name.startswith((PARTS, BLOBS)) and re.fullmatch("[0-9a-f]{64}", hash_in(name)) is not None
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file is a part or a blob, exactly as runsync calls one: only such may be deleted as unneeded."""
+    sha256 = hash_in(name)
+    return is_named_by_hash(name) and name in (blob(sha256), *(part(sha256, kind) for kind in KINDS))
 
 
 def hash_in(name: str) -> str:

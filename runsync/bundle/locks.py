@@ -7,12 +7,13 @@ refreshed for thirty, or whose process on this machine is gone, is stale: the ne
 """
 
 import os
+import random
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,7 @@ from runsync.errors import BundleDamaged, BundleLocked, RunsyncError
 from runsync.version import VERSION
 
 EXCLUSIVE = f"{layout.LOCKS}exclusive.json"
+_CLAIM = f"{layout.LOCKS}removing-"
 REFRESH = 300.0
 STALE = 1800.0
 LOOK_AGAIN = 1.0
@@ -82,24 +84,25 @@ class Lock:
             raise BundleLocked(f"{self._store.address}: our lock was taken away meanwhile: run it again")
 
     def release(self) -> None:
-        """Gives it back; harmless when it was taken away."""
+        """Gives it back; harmless when it was taken away, and when it cannot be reached: it will be stale."""
         self._released.set()
         self._refresher.join(timeout=10)
-        _give_back(self._store, self._name, self._holder)
+        with suppress(RunsyncError):
+            _give_back(self._store, self._name, self._holder)
 
     def _refresh(self) -> None:
         while not self._released.wait(REFRESH):
-            try:
+            with suppress(RunsyncError):  # it may be refreshed the next time; `confirm` tells when it was lost
                 self.confirm()
                 _write(self._store, self._name, replace(self._holder, refreshed_at=_now()))
-            except RunsyncError:
-                continue  # it may be refreshed the next time; `confirm` tells when it was lost
 
 
 def holders(store: Store) -> dict[str, Holder]:
     """All locks on a bundle by file name, stale ones too. A file that is no lock counts as one of nobody known."""
     found: dict[str, Holder] = {}
     for entry in store.list(layout.LOCKS):
+        if entry.name.startswith(_CLAIM):
+            continue
         try:
             holder = _read(store, entry.name)
         except BundleDamaged:
@@ -112,10 +115,17 @@ def holders(store: Store) -> dict[str, Holder]:
 
 def unlock(store: Store, everything: bool = False) -> list[Holder]:
     """Takes stale locks away (with `everything`, all of them); gives those that are gone."""
-    gone = [(name, holder) for name, holder in holders(store).items() if everything or holder.is_stale]
-    for name, _ in gone:
-        store.remove(name)
-    return [holder for _, holder in gone]
+    gone = []
+    for name, holder in holders(store).items():
+        if everything:
+            store.remove(name)
+        elif not holder.is_stale or not _take_away(store, name, holder):
+            continue
+        gone.append(holder)
+    for entry in list(store.list(layout.LOCKS)):
+        if entry.name.startswith(_CLAIM) and (everything or time.time() - entry.modified > STALE):
+            store.remove(entry.name)
+    return gone
 
 
 @contextmanager
@@ -173,35 +183,75 @@ def _acquire(store: Store, name: str, holder: Holder, patience: float) -> Holder
         other = _try(store, name, holder)
         if other is None:
             return holder
-        if time.monotonic() > deadline:
+        left = deadline - time.monotonic()
+        if left <= 0:
             raise BundleLocked(
                 f"{store.address} is locked by {other}: wait for it (--retry-lock 5m), "
                 "or remove the lock with runsync unlock if nothing runs there"
             )
-        time.sleep(LOOK_AGAIN)
+        # Two that gave way to each other must not meet again.
+        time.sleep(min(left, LOOK_AGAIN * random.uniform(0.5, 1.0)))  # noqa: S311
 
 
 def _try(store: Store, name: str, holder: Holder) -> Holder | None:
     """Writes our lock and looks for others; gives one that stands against it, and then ours is gone again."""
-    made = store.create(name, _content(holder))
-    if not made:
-        other = holders(store).get(name)
-        if other is None or not other.is_stale:
-            return other or holder
+    other = _make(store, name, holder)
+    if other is not None:
+        return other
+    try:
+        other = _standing_against(store, name, holder)
+    except BaseException:
+        with suppress(RunsyncError):
+            store.remove(name)
+        raise
+    if other is not None:
         store.remove(name)
-        made = store.create(name, _content(holder))
-        if not made:
-            return holders(store).get(name) or holder
+    return other
+
+
+def _make(store: Store, name: str, holder: Holder) -> Holder | None:
+    """Writes our lock, where there is none or a stale one; else gives whose is there."""
+    content = _content(holder)
+    while not store.create(name, content):
+        other = holders(store).get(name)
+        if other is not None and not (other.is_stale and _take_away(store, name, other)):
+            return other
+    return None
+
+
+def _standing_against(store: Store, name: str, holder: Holder) -> Holder | None:
     for place, other in holders(store).items():
         if place == name or not (holder.exclusive or other.exclusive):
             continue
-        if other.is_stale:
-            store.remove(place)
-        else:
-            store.remove(name)
+        if not (other.is_stale and _take_away(store, place, other)):
             return other
-    held = _read(store, name)
-    return None if held is not None and held.id == holder.id else held or holder
+    return None
+
+
+def _take_away(store: Store, name: str, stale: Holder) -> bool:
+    """Removes a stale lock; False when another process is at it, or the lock is no longer that one.
+
+    Between a look at a lock and its removal another may have removed it and made its own. So whoever removes one
+    claims that first, by a file that only one can make; and looks again then.
+    """
+    claim = f"{_CLAIM}{stale.id or 'unknown'}.json"
+    if not store.create(claim, b""):
+        _drop_old_claim(store, claim)
+        return False
+    try:
+        now = holders(store).get(name)
+        if now is not None and now.id == stale.id and now.is_stale:
+            store.remove(name)
+        return now is None or now.id == stale.id
+    finally:
+        store.remove(claim)
+
+
+def _drop_old_claim(store: Store, claim: str) -> None:
+    """A claim is a matter of seconds: one that is old was left by a process that died over it."""
+    for entry in list(store.list(layout.LOCKS)):
+        if entry.name == claim and time.time() - entry.modified > STALE:
+            store.remove(claim)
 
 
 def _is_ours(store: Store, name: str, holder: Holder) -> bool:
@@ -243,15 +293,17 @@ def _write(store: Store, name: str, holder: Holder) -> None:
 
 def _read(store: Store, name: str) -> Holder | None:
     """None when it is gone. Raises BundleDamaged when it is no lock."""
-    if store.size(name) is None:
-        return None
     try:
         content = store.read(name)
     except BundleDamaged:
-        return None
+        if store.size(name) is None:
+            return None
+        raise
     try:
         document = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        schemas.check("lock", document, f"{store.address}/{name}")
+        holder = Holder.from_document(document)
+        datetime.fromisoformat(holder.refreshed_at)
+    except ValueError:
         raise BundleDamaged(f"{store.address}/{name} is no lock") from None
-    schemas.check("lock", document, f"{store.address}/{name}")
-    return Holder.from_document(document)
+    return holder

@@ -169,12 +169,15 @@ class LocalStore:
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store`."""
-        for place, folders, names in os.walk(self.folder / prefix):
+        for place, folders, names in os.walk(self.folder / prefix, onerror=_unless_missing):
             if Path(place) == self.folder and TEMPORARY in folders:
                 folders.remove(TEMPORARY)
             for name in names:
                 file = Path(place) / name
-                told = file.lstat()
+                try:
+                    told = file.lstat()
+                except FileNotFoundError:
+                    continue  # removed while we looked
                 yield Entry(file.relative_to(self.folder).as_posix(), told.st_size, told.st_mtime)
 
     def clear_temporary(self) -> None:
@@ -276,6 +279,12 @@ def _make_folder(folder: Path) -> None:
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
+
+
+def _unless_missing(error: OSError) -> None:
+    """A folder that cannot be looked into is not an empty one."""
+    if not isinstance(error, FileNotFoundError):
+        raise BundleDamaged(f"{error.filename} cannot be read: {error.strerror}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -12,6 +12,10 @@ COMMANDS = {
     "check": "Is a bundle sound?",
     "verify": "Is everything of the one in the other?",
     "inspect": "What is in a bundle?",
+    "snapshots": "List the snapshots of a bundle.",
+    "forget": "Forget snapshots by a policy.",
+    "prune": "Free what no snapshot needs.",
+    "unlock": "Remove stale locks.",
     "diff": "What has changed between two snapshots or workspaces?",
 }
 MODULES = {name: f"runsync.cli.{name}_cmd" for name in COMMANDS}

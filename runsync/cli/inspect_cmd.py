@@ -1,13 +1,12 @@
 """runsync inspect"""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from runsync.cli import options
-from runsync.cli.text import json_text, listed, size, table
-from runsync.model.times import iso
+from runsync.cli.text import json_text, listed, selection, size, table
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport
@@ -38,7 +37,7 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     which = "the newest" if snapshot.id == report.snapshots[-1] else "this one"
     yield f"Snapshots: {len(report.snapshots)}; {which} is {snapshot.id}, finished {snapshot.created_at}"
     yield f"Source: {source.address} ({source.kind} {source.version})".replace(" )", ")")
-    yield f"Selection: {_selection(snapshot.selection)}" + ("" if snapshot.with_artifacts else ", without artifacts")
+    yield f"Selection: {selection(snapshot.selection, snapshot.with_artifacts)}"
     yield (
         f"{counts.experiments:,} experiments ({counts.experiments_deleted:,} deleted), "
         f"{counts.runs:,} runs ({counts.runs_deleted:,} deleted)"
@@ -65,12 +64,3 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     yield from listed("Missing pieces", missing)
     left = (f"{'some' if n.count is None else n.count} {n.what}: {n.why}" for n in snapshot.not_carried)
     yield from listed("Not carried", left)
-
-
-def _selection(asked: Mapping[str, Any]) -> str:
-    """What was asked for, in the words of the options."""
-    told = [f"--experiment {name}" for name in asked["experiments"]] + [f"--run {run}" for run in asked["runs"]]
-    told += [f"--filter {asked['filter']}"] if asked["filter"] else []
-    told += [f"--{bound} {iso(asked[bound])}" for bound in ("since", "until") if asked[bound] is not None]
-    told += [f"--state {asked['state']}"] if asked["state"] != "all" else []
-    return ", ".join(told) or "everything"

@@ -1,7 +1,9 @@
 """Reports as a person reads them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from runsync.model.times import iso
 
 MOST_LISTED = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -36,6 +38,15 @@ def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def selection(asked: Mapping[str, Any], with_artifacts: bool = True) -> str:
+    """What an export asked for, in the words of the options."""
+    told = [f"--experiment {name}" for name in asked["experiments"]] + [f"--run {run}" for run in asked["runs"]]
+    told += [f"--filter {asked['filter']}"] if asked["filter"] else []
+    told += [f"--{bound} {iso(asked[bound])}" for bound in ("since", "until") if asked[bound] is not None]
+    told += [f"--state {asked['state']}"] if asked["state"] != "all" else []
+    return (", ".join(told) or "everything") + ("" if with_artifacts else ", without artifacts")
 
 
 def json_text(document: dict[str, Any]) -> str:

@@ -42,13 +42,19 @@ def _subschemas(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, A
 def test_the_kinds_of_documents_are_all_published() -> None:
     assert KINDS == [
         "check-report",
+        "diff-report",
         "experiment",
+        "forget-report",
         "id-map",
         "inspect-report",
+        "lock",
+        "prune-report",
         "run",
         "runsync",
         "snapshot",
+        "snapshots-report",
         "transfer-report",
+        "unlock-report",
         "verify-report",
     ]
 

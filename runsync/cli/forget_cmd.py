@@ -1,0 +1,116 @@
+"""runsync forget"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runsync.cli import consent, options
+from runsync.cli.progress import shown
+from runsync.cli.prune_text import lines as prune_lines
+from runsync.cli.text import json_text, listed, selection, table
+
+if TYPE_CHECKING:
+    from runsync.bundle.forget import ForgetReport
+    from runsync.bundle.retention import Policy
+
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def _count(ctx: click.Context, parameter: click.Parameter, value: str) -> int:
+    """A number of snapshots; -1 for all."""
+    if value in ("unlimited", "-1"):
+        return -1
+    if not value.isdecimal():
+        raise click.BadParameter(f"“{value}” is no count: write a number, or unlimited")
+    return int(value)
+
+
+def _keep(unit: str, help: str) -> Option:
+    return click.option(f"--keep-{unit}", unit, default="0", callback=_count, metavar="N", help=help)
+
+
+@click.command(epilog="Example: runsync forget backup --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune --yes")
+@click.argument("bundle")
+@_keep("last", "Keep the N newest snapshots (N may be “unlimited”, here and below).")
+@_keep("daily", "Keep the newest snapshot of each of the last N days that have one.")
+@_keep("weekly", "Likewise for N weeks (ISO: from Monday).")
+@_keep("monthly", "Likewise for N months.")
+@_keep("yearly", "Likewise for N years.")
+@click.option("--keep-within", "within", metavar="TIME", help="Keep all within 30d, or 2y5m7d3h, of the newest one.")
+@click.option("--timezone", metavar="NAME", help="Whose days count, such as Europe/Berlin; else this machine's.")
+@click.option("--prune", is_flag=True, help="Free what is no longer needed, at once.")
+@options.dry_run
+@consent.yes
+@options.retry_lock
+@options.s3
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    bundle: str,
+    prune: bool,
+    dry_run: bool,
+    yes: bool,
+    retry_lock: str,
+    as_json: bool,
+    **policy: Any,
+) -> int:
+    """Forget snapshots by a policy, or one by BUNDLE@ID.
+
+    A snapshot is kept when any rule keeps it; the snapshots of each source and selection are looked at by themselves.
+    Forgetting removes manifests; space is freed by prune.
+    """
+    from runsync.bundle.forget import forget
+
+    asked: Any = {"policy": _policy(**policy), "prune": prune, "access": options.access(ctx)}
+    with shown("forget", as_json) as progress:
+        if not dry_run and consent.must_ask(yes, "forget removes snapshots"):
+            planned = forget(bundle, dry_run=True, progress=progress, **asked)
+            consent.ask(_question(planned))
+        wait = options.seconds(retry_lock)
+        report = forget(bundle, dry_run=dry_run, retry_lock=wait, progress=progress, **asked)
+    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
+    return report.exit_code
+
+
+def _policy(within: str | None, timezone: str | None, **counts: int) -> "Policy":
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from runsync.bundle.retention import Policy, Within
+
+    try:
+        zone = ZoneInfo(timezone) if timezone else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise click.BadParameter(f"“{timezone}” is no time zone known here", param_hint="--timezone") from None
+    return Policy(**counts, within=Within.parse(within) if within else Within(), zone=zone)
+
+
+def _question(report: "ForgetReport") -> str:
+    gone = report.to_remove
+    named = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
+    pruned = f", then delete {report.prune.removed_files:,} files" if report.prune else ""
+    return f"{report.bundle}: forget {len(gone):,} of {len(report.snapshots):,} snapshots ({named}){pruned}"
+
+
+def _lines(report: "ForgetReport") -> Iterator[str]:
+    rows = [("", "id", "finished", "source", "selection", "why")]
+    rows += [
+        (
+            "keep" if one.keep else "remove",
+            one.id,
+            f"{one.created_at[:19]}Z" if one.created_at else "?",
+            one.source,
+            selection(one.selection) if one.selection else "?",
+            "; ".join(one.reasons),
+        )
+        for one in report.snapshots
+    ]
+    yield from table(rows)
+    told = "would be forgotten (dry run: nothing was removed)" if report.dry_run else "forgotten"
+    yield f"{report.bundle}: {len(report.to_remove):,} of {len(report.snapshots):,} snapshots {told}"
+    yield from listed("Broken, and kept", (f"{one.id}: {one.error}" for one in report.broken))
+    if report.prune:
+        yield from prune_lines(report.prune)

@@ -1,0 +1,35 @@
+"""runsync prune"""
+
+import click
+
+from runsync.cli import consent, options
+from runsync.cli.progress import shown
+from runsync.cli.prune_text import lines, plan
+from runsync.cli.text import json_text
+
+
+@click.command(epilog="Example: runsync prune s3://backups/mlflow --yes --retry-lock 30m")
+@click.argument("bundle")
+@options.dry_run
+@consent.yes
+@options.retry_lock
+@options.s3
+@options.json
+@click.pass_context
+def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_lock: str, as_json: bool) -> int:
+    """Free what no snapshot of a bundle needs.
+
+    Deletes parts and artifact files that are left of forgotten snapshots and stopped exports, and gathers small and
+    mostly superseded parts into new ones. Nobody else may write meanwhile. When a manifest or part cannot be read,
+    nothing is deleted (exit 12).
+    """
+    from runsync.bundle.prune import prune
+
+    access = options.access(ctx)
+    with shown("prune", as_json) as progress:
+        if not dry_run and consent.must_ask(yes, "prune deletes files"):
+            consent.ask(plan(prune(bundle, dry_run=True, access=access, progress=progress)))
+        wait = options.seconds(retry_lock)
+        report = prune(bundle, dry_run=dry_run, retry_lock=wait, access=access, progress=progress)
+    click.echo(json_text(report.to_document()) if as_json else "\n".join(lines(report)))
+    return report.exit_code

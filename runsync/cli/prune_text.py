@@ -1,0 +1,30 @@
+"""The report of prune as a person reads it; forget --prune shows it too."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runsync.cli.text import size
+
+if TYPE_CHECKING:
+    from runsync.bundle.prune import PruneReport
+
+
+def plan(report: "PruneReport") -> str:
+    """What a dry run found, in a line."""
+    repacked = f", repack {report.repacked_parts:,} parts" if report.repacked_parts else ""
+    return f"{report.bundle}: delete {report.removed_files:,} files ({size(report.removed_bytes)}){repacked}"
+
+
+def lines(report: "PruneReport") -> Iterator[str]:
+    """What was done, or would be."""
+    if report.dry_run:
+        yield f"{plan(report)} (dry run: nothing was written)"
+        return
+    yield f"{report.bundle}: {report.removed_files:,} files deleted ({size(report.removed_bytes)})"
+    if report.repacked_parts:
+        yield (
+            f"{report.repacked_parts:,} parts repacked: {report.written_files:,} files written "
+            f"({size(report.written_bytes)}), {report.rewritten_snapshots:,} of {report.snapshots:,} manifests changed"
+        )
+    freed = report.removed_bytes - report.written_bytes
+    yield f"Freed {size(freed)} in {report.seconds:.1f} s." if freed >= 0 else f"Took {size(-freed)} more."

@@ -1,0 +1,51 @@
+"""runsync snapshots"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from runsync.cli import options
+from runsync.cli.text import json_text, listed, selection, size, table
+
+if TYPE_CHECKING:
+    from runsync.bundle.snapshots import SnapshotsReport
+
+
+@click.command(epilog="Example: runsync snapshots backup --json | jq -r '.snapshots[].id'")
+@click.argument("bundle")
+@options.s3
+@options.json
+@click.pass_context
+def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
+    """List the snapshots of a bundle.
+
+    Oldest first, by their manifests alone. BUNDLE@ID, BUNDLE@latest or BUNDLE@2026-11-01 names one wherever a bundle
+    is read. Exit 12 when a manifest is broken; the others are listed all the same.
+    """
+    from runsync.bundle.snapshots import snapshots
+
+    report = snapshots(bundle, access=options.access(ctx))
+    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
+    return report.exit_code
+
+
+def _lines(report: "SnapshotsReport") -> Iterator[str]:
+    rows = [("id", "finished", "source", "selection", "runs", "points", "artifacts", "bytes")]
+    rows += [
+        (
+            one.id,
+            f"{one.created_at[:19]}Z",
+            one.source,
+            selection(one.selection, one.with_artifacts) + (" (incomplete)" if one.failed or one.problems else ""),
+            f"{one.runs:,}",
+            f"{one.metric_points:,}",
+            f"{one.artifacts:,}",
+            size(one.artifact_bytes),
+        )
+        for one in report.snapshots
+    ]
+    if report.snapshots:
+        yield from table(rows)
+    yield f"{report.bundle}: {len(report.snapshots):,} snapshots"
+    yield from listed("Broken", (f"{one.id}: {one.error}" for one in report.broken))

@@ -1,0 +1,337 @@
+"""Locks: writers share a bundle, prune has it alone; what a dead process left is removed. On a disk and on S3."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from runsync.bundle import locks
+from runsync.bundle.address import Access, locate
+from runsync.bundle.locks import EXCLUSIVE, exclusive, holders, shared, unlock
+from runsync.bundle.store import Store
+from runsync.errors import BundleLocked
+from runsync.s3 import S3Options
+from runsync.version import VERSION
+
+HERE = socket.gethostname()
+
+
+def _dead() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
+DEAD = _dead()
+
+
+@pytest.fixture(params=["disk", "S3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "disk":
+        return locate(tmp_path / "bundle").store
+    bucket = request.getfixturevalue("bucket")
+    return locate(f"{bucket.url}/deep/er", Access(s3=S3Options(bucket.endpoint))).store
+
+
+@pytest.fixture(autouse=True)
+def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "LOOK_AGAIN", 0.05)
+
+
+def leave(store: Store, name: str, host: str = HERE, pid: int = DEAD, age: float = 0.0, verb: str = "prune") -> None:
+    """A lock as some process left it, so many seconds after it was refreshed."""
+    then = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="seconds").replace("+00:00", "Z")
+    document = {
+        "format": "runsync-lock",
+        "version": 1,
+        "id": f"{random.getrandbits(128):032x}",
+        "exclusive": name == EXCLUSIVE,
+        "verb": verb,
+        "host": host,
+        "pid": pid,
+        "created_at": "2026-11-23T02:15:00Z",
+        "refreshed_at": then,
+        "tool_version": VERSION,
+    }
+    assert store.create(name, orjson.dumps(document))
+
+
+def names(store: Store) -> list[str]:
+    return sorted(entry.name for entry in store.list("locks/"))
+
+
+def test_writers_share_a_bundle_and_leave_no_lock_behind(store: Store) -> None:
+    with shared(store, "export") as one, shared(store, "copy") as other:
+        one.confirm()
+        other.confirm()
+        assert sorted(holder.verb for holder in holders(store).values()) == ["copy", "export"]
+    assert names(store) == []
+
+
+def test_a_lock_is_given_back_also_after_an_error(store: Store) -> None:
+    with pytest.raises(KeyError), exclusive(store, "prune"):
+        raise KeyError
+    assert names(store) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(shared, exclusive), (exclusive, shared), (exclusive, exclusive)])
+def test_prune_and_others_keep_each_other_off_and_the_holder_is_named(
+    store: Store, first: Callable[..., Any], second: Callable[..., Any]
+) -> None:
+    with first(store, "export") as held:
+        with pytest.raises(BundleLocked) as caught, second(store, "prune"):
+            pass
+        assert caught.value.exit_code == 11
+        told = str(caught.value)
+        assert f"is locked by export of process {os.getpid()} on {HERE}, since 20" in told
+        assert "--retry-lock 5m" in told
+        assert "runsync unlock" in told
+        held.confirm()
+        assert len(names(store)) == 1
+    with second(store, "prune"):
+        assert len(names(store)) == 1
+
+
+def test_with_patience_a_lock_is_waited_for(store: Store) -> None:
+    entered = threading.Event()
+    leave_now = threading.Event()
+
+    def hold() -> None:
+        with shared(store, "export"):
+            entered.set()
+            leave_now.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait(20)
+    threading.Timer(0.5, leave_now.set).start()
+    with exclusive(store, "prune", patience=30) as lock:
+        assert leave_now.is_set()
+        lock.confirm()
+    thread.join()
+
+
+def test_patience_has_an_end(store: Store) -> None:
+    with shared(store, "export"):
+        begun = time.monotonic()
+        with pytest.raises(BundleLocked), exclusive(store, "prune", patience=0.6):
+            pass
+        assert 0.6 <= time.monotonic() - begun < 10
+
+
+STALE = [
+    pytest.param({"pid": DEAD}, id="its process here is gone"),
+    pytest.param({"host": "elsewhere", "pid": 1, "age": 1801}, id="not refreshed for 30 minutes elsewhere"),
+    pytest.param({"pid": os.getpid(), "age": 1801}, id="not refreshed for 30 minutes here"),
+]
+
+
+@pytest.mark.parametrize("left", STALE)
+@pytest.mark.parametrize("name", [EXCLUSIVE, "locks/shared-0123456789abcdef.json"])
+def test_a_stale_lock_keeps_nobody_off_and_is_removed(store: Store, name: str, left: dict[str, Any]) -> None:
+    leave(store, name, **left)
+    with exclusive(store, "prune") as lock:
+        lock.confirm()
+        assert names(store) == [EXCLUSIVE]
+    assert names(store) == []
+    leave(store, EXCLUSIVE, **left)
+    with shared(store, "export") as lock:
+        lock.confirm()
+        assert EXCLUSIVE not in names(store)
+    assert names(store) == []
+
+
+@pytest.mark.parametrize(
+    "left", [{"host": "elsewhere", "pid": DEAD, "age": 1700}, {"pid": os.getpid(), "age": 1700}], ids=["there", "here"]
+)
+def test_a_lock_that_may_be_alive_stands(store: Store, left: dict[str, Any]) -> None:
+    leave(store, EXCLUSIVE, **left)
+    for take in (shared, exclusive):
+        with pytest.raises(BundleLocked, match="locked by prune of process"), take(store, "export"):
+            pass
+    assert names(store) == [EXCLUSIVE]
+
+
+def test_a_lock_is_refreshed_while_it_is_held(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "REFRESH", 0.2)
+    with exclusive(store, "prune") as lock:
+        (first,) = holders(store).values()
+        deadline = time.monotonic() + 20
+        while next(iter(holders(store).values())).refreshed_at == first.refreshed_at:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        (later,) = holders(store).values()
+        assert (later.id, later.created_at) == (first.id, first.created_at)
+        lock.confirm()
+    time.sleep(0.5)
+    assert names(store) == []
+
+
+def test_who_lost_a_lock_is_told_and_does_not_take_the_next_holders(store: Store) -> None:
+    with exclusive(store, "prune") as lost:
+        store.remove(EXCLUSIVE)
+        with pytest.raises(BundleLocked, match="our lock was taken away meanwhile"):
+            lost.confirm()
+        with exclusive(store, "other") as held:
+            with pytest.raises(BundleLocked):
+                lost.confirm()
+            lost.release()
+            held.confirm()
+
+
+def test_a_refresher_does_not_bring_back_a_lock_that_was_taken_away(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "REFRESH", 0.05)
+    with exclusive(store, "prune"):
+        time.sleep(0.2)
+        unlock(store, everything=True)
+        time.sleep(0.4)
+        assert names(store) == []
+
+
+GARBAGE = [
+    b"",
+    b"\xff\xfe",
+    b"{}",
+    b"[1]",
+    orjson.dumps(
+        {
+            "format": "runsync-lock",
+            "version": 1,
+            "id": "0" * 32,
+            "exclusive": True,
+            "verb": "prune",
+            "host": "h",
+            "pid": 1,
+            "created_at": "then",
+            "refreshed_at": "some day",
+            "tool_version": "1",
+        }
+    ),
+]
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=["empty", "no text", "no lock", "a list", "no time"])
+def test_a_lock_file_of_garbage_holds_others_off_until_it_is_old(
+    store: Store, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create(EXCLUSIVE, content)
+    for take in (shared, exclusive):
+        with pytest.raises(BundleLocked, match="locked by an unknown command"), take(store, "export"):
+            pass
+    assert unlock(store) == []
+    monkeypatch.setattr(locks, "STALE", -5.0)
+    with exclusive(store, "prune") as lock:
+        lock.confirm()
+    assert names(store) == []
+
+
+def test_unlock_removes_what_is_stale_and_all_when_asked(store: Store) -> None:
+    leave(store, EXCLUSIVE)
+    leave(store, "locks/shared-0123456789abcdef.json", host="elsewhere", verb="export")
+    assert [holder.verb for holder in unlock(store)] == ["prune"]
+    assert [holder.verb for holder in holders(store).values()] == ["export"]
+    assert [holder.host for holder in unlock(store, everything=True)] == ["elsewhere"]
+    assert names(store) == []
+
+
+def test_of_many_threads_that_want_a_bundle_alone_each_has_it_alone(store: Store) -> None:
+    """Also when they begin at a lock that a dead process left, which all of them want to remove."""
+    leave(store, EXCLUSIVE)
+    inside: list[int] = []
+    overlaps: list[list[int]] = []
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        with exclusive(store, "prune", patience=60) as lock:
+            inside.append(number)
+            time.sleep(0.02)
+            if inside != [number]:
+                overlaps.append(list(inside))
+            lock.confirm()
+            inside.remove(number)
+            done.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert overlaps == []
+    assert sorted(done) == list(range(6))
+    assert names(store) == []
+
+
+def test_a_writer_and_prune_are_never_in_at_once(store: Store) -> None:
+    inside: list[str] = []
+    wrong: list[list[str]] = []
+
+    def work(take: Callable[..., Any], verb: str) -> None:
+        for _ in range(2):
+            with take(store, verb, patience=60):
+                inside.append(verb)
+                time.sleep(0.02)
+                seen = list(inside)
+                if "prune" in seen and len(seen) > 1:
+                    wrong.append(seen)
+                inside.remove(verb)
+
+    with ExitStack() as stack:
+        for take, verb in [(shared, "export"), (shared, "copy"), (exclusive, "prune")]:
+            thread = threading.Thread(target=work, args=(take, verb))
+            thread.start()
+            stack.callback(thread.join)
+    assert wrong == []
+    assert names(store) == []
+
+
+CONTENDER = """
+import os, sys, time
+from pathlib import Path
+from runsync.bundle import locks
+from runsync.bundle.address import locate
+locks.LOOK_AGAIN = 0.02
+folder, inside = sys.argv[1:]
+store = locate(folder).store
+for _ in range(5):
+    with locks.exclusive(store, "prune", 60) as lock:
+        os.close(os.open(inside, os.O_CREAT | os.O_EXCL))
+        time.sleep(0.01)
+        lock.confirm()
+        os.unlink(inside)
+"""
+
+
+def test_of_many_processes_that_want_a_bundle_alone_each_has_it_alone(tmp_path: Path) -> None:
+    store = locate(tmp_path / "bundle").store
+    leave(store, EXCLUSIVE)
+    arguments = [sys.executable, "-c", CONTENDER, str(tmp_path / "bundle"), str(tmp_path / "inside")]
+    started = [subprocess.Popen(arguments, stderr=subprocess.PIPE, encoding="utf-8") for _ in range(4)]
+    ended = [(process.communicate(timeout=120)[1], process.returncode) for process in started]
+    assert ended == [("", 0)] * 4
+    assert names(store) == []
+
+
+def test_a_process_that_was_killed_keeps_nobody_off(tmp_path: Path) -> None:
+    program = CONTENDER.replace("time.sleep(0.01)", "print('in', flush=True); time.sleep(60)")
+    arguments = [sys.executable, "-c", program, str(tmp_path / "bundle"), str(tmp_path / "inside")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, encoding="utf-8") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in\n"
+        store = locate(tmp_path / "bundle").store
+        with pytest.raises(BundleLocked), shared(store, "export"):
+            pass
+        process.kill()
+    with shared(store, "export") as lock:
+        lock.confirm()
