@@ -293,3 +293,15 @@ def test_boto3_is_not_loaded_where_no_artifact_is_on_s3() -> None:
     code = "import sys, runsync.cli, runsync.workspaces.rest_target; print('boto3' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("region", "variable"), [("eu-central-1", ""), ("us-east-1", ""), ("eu-west-3", "true")], ids=str
+)
+def test_all_regions_of_amazon_are_one_s3(
+    monkeypatch: pytest.MonkeyPatch, bucket: Bucket, region: str, variable: str
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", variable or "false")
+    assert runsync.s3.S3().endpoint == "https://s3.amazonaws.com"
+    assert runsync.s3.S3(runsync.s3.S3Options("https://s3.example.org/")).endpoint == "https://s3.example.org"
