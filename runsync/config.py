@@ -23,6 +23,8 @@ KEYS = {
     "insecure_tls",
     "server_cert_path",
     "client_cert_path",
+    "s3_endpoint",
+    "s3_profile",
     *(key + suffix for key in ("username", "password", "token") for suffix in ("", "_env")),
 }
 

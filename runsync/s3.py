@@ -7,18 +7,20 @@ of the machine).
 import hashlib
 import logging
 import os
+import re
 import time
-from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import IO, TYPE_CHECKING, Any
 
 from runsync.errors import RunsyncError, WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import StoredObject
+from runsync.multipart import send_parts
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -31,10 +33,13 @@ PART = 16 << 20
 LARGEST_COPY = 5 << 30
 """The most bytes that one CopyObject takes."""
 COPY_PART = 512 << 20
+UPLOADS = 2
+"""Streams on their way in parts at a time: each holds some parts in memory."""
 TRIES = 5
 """Breaks of one download in which nothing came any more."""
 REQUEST_TRIES = 8
 """Unless `AWS_MAX_ATTEMPTS` says otherwise."""
+_AMAZON = re.compile(r"https://s3[.-](?:dualstack\.)?(?:[a-z0-9-]+\.)?amazonaws\.com")
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _UNKNOWN = {"NotImplemented", "501"}
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
@@ -89,12 +94,20 @@ def split(url: str) -> tuple[str, str]:
 class S3:
     """Requests to one endpoint, with one set of credentials; safe for many threads."""
 
-    def __init__(self, options: S3Options | None = None, connections: int = 16, limits: Limits = UNLIMITED) -> None:
+    def __init__(
+        self,
+        options: S3Options | None = None,
+        connections: int = 16,
+        limits: Limits = UNLIMITED,
+        ignore_tls: bool = False,
+    ) -> None:
         self.options = options or S3Options()
         self.limits = limits
         self.requests = 0
+        self._ignore_tls = ignore_tls
         self._connections = connections
         self._count = Lock()
+        self._free = BoundedSemaphore(UPLOADS)
 
     @cached_property
     def client(self) -> Any:
@@ -113,7 +126,13 @@ class S3:
         try:
             session = boto3.session.Session(profile_name=self.options.profile or None)
             region = session.region_name or "us-east-1"
-            client = session.client("s3", endpoint_url=self.options.endpoint or None, region_name=region, config=config)
+            client = session.client(
+                "s3",
+                endpoint_url=self.options.endpoint or None,
+                region_name=region,
+                config=config,
+                verify=False if self._ignore_tls else None,
+            )
         except (BotoCoreError, ValueError) as error:
             raise WrongUsage(f"S3: {error}") from None
         client.meta.events.register("before-send.s3", self._before_send)
@@ -122,8 +141,11 @@ class S3:
 
     @property
     def endpoint(self) -> str:
-        """Where requests go: two clients of one endpoint can copy between their buckets on the server."""
-        return str(self.client.meta.endpoint_url)
+        """Where requests go: two clients of one endpoint can copy between their buckets on the server.
+
+        All regions of Amazon's are one endpoint.
+        """
+        return _AMAZON.sub("https://s3.amazonaws.com", str(self.client.meta.endpoint_url).rstrip("/"))
 
     def list(self, bucket: str, prefix: str) -> Iterator[Object]:
         """All objects whose key starts with `prefix`, however many there are."""
@@ -143,15 +165,17 @@ class S3:
 
     def sha256(self, bucket: str, key: str) -> str | None:
         """The SHA-256 (hex) that S3 keeps of the whole object; None where it keeps none, or one of parts."""
+        return self.look(bucket, key).sha256
+
+    def look(self, bucket: str, key: str) -> StoredObject:
+        """What S3 tells of an object without its bytes. Raises Missing, Refused."""
         with _told(f"s3://{bucket}/{key}"):
             told = self.client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         value = told.get("ChecksumSHA256", "")
         # A checksum of checksums ends with the number of parts; old answers do not tell its type.
-        if not value or "-" in value or told.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
-            return None
-        from base64 import b64decode
-
-        return b64decode(value).hex()
+        is_whole = value and "-" not in value and told.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+        sha256 = b64decode(value).hex() if is_whole else None
+        return StoredObject(self.endpoint, bucket, key, told["ContentLength"], sha256, told.get("ETag", ""))
 
     def read(self, bucket: str, key: str) -> bytes:
         """All of an object. Raises Missing, Refused."""
@@ -217,12 +241,48 @@ class S3:
                 Config=_transfer(PART, MULTIPART),
             )
 
+    def upload_parts(self, bucket: str, key: str, parts: Iterable[bytes]) -> None:
+        """Writes an object from a stream of parts, some side by side; nothing of it stays when one fails.
+
+        Each part but the last has 5 MiB or more. Raises Refused, and what `parts` raises.
+        """
+        place = {"Bucket": bucket, "Key": key}
+        with _told(f"s3://{bucket}/{key}"):
+            upload = {
+                **place,
+                "UploadId": self.client.create_multipart_upload(**place, **self.options.extra())["UploadId"],
+            }
+
+        def send(number: int, part: bytes) -> dict[str, Any]:
+            with _told(f"s3://{bucket}/{key}"):
+                tag = self.client.upload_part(**upload, PartNumber=number, Body=part)["ETag"]
+            self.limits.sent(len(part))
+            return {"PartNumber": number, "ETag": tag}
+
+        try:
+            with self._free:
+                sent = send_parts(parts, send)
+            with _told(f"s3://{bucket}/{key}"):
+                self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
+        except BaseException:
+            with suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
+                self.client.abort_multipart_upload(**upload)
+            raise
+
     def copy(self, from_: StoredObject, bucket: str, key: str) -> None:
-        """Copies an object inside S3: its bytes do not pass through here. Raises Missing, Refused."""
+        """Copies an object inside S3: its bytes do not pass through here. Raises Missing, Refused.
+
+        S3 refuses when the object is no longer the one that was looked at.
+        """
         source = {"Bucket": from_.bucket, "Key": from_.key}
-        config = _transfer(COPY_PART, LARGEST_COPY)
+        extra = self.options.extra() | ({"CopySourceIfMatch": from_.tag} if from_.tag else {})
         with _told(f"s3://{from_.bucket}/{from_.key}"):
-            self.client.copy(source, bucket, key, ExtraArgs=self.options.extra(), Config=config)
+            if 0 < from_.size <= LARGEST_COPY:
+                extra["ChecksumAlgorithm"] = "SHA256"  # so that the next copy finds one
+                self.client.copy_object(CopySource=source, Bucket=bucket, Key=key, **extra)
+            else:
+                config = _transfer(COPY_PART, LARGEST_COPY)
+                self.client.copy(source, bucket, key, ExtraArgs=extra, Config=config)
 
     def remove(self, bucket: str, key: str) -> None:
         """Deletes an object; harmless where there is none. Raises Refused."""
@@ -240,7 +300,9 @@ class S3:
     def _put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str, **conditions: str) -> None:
         if not sha256 and isinstance(body, bytes):
             sha256 = hashlib.sha256(body).hexdigest()
-        checked = {"ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode()} if sha256 else {}
+        checked = {}
+        if sha256:
+            checked = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode()}
         with _told(f"s3://{bucket}/{key}"):
             self.client.put_object(
                 Bucket=bucket, Key=key, Body=body, ContentLength=size, **self.options.extra(), **checked, **conditions

@@ -86,17 +86,13 @@ class S3Store:
         return StoredObject(self.s3.endpoint, self.bucket, self.prefix + name, size, sha256)
 
     def copy_in(self, source: StoredObject, name: str) -> bool:
-        """See `Store`; also False when these credentials may not read there, and when it is gone."""
+        """See `Store`; also False when S3 will not copy: these credentials may not read there, the object changed."""
         if source.endpoint != self.s3.endpoint:
             return False
         try:
             self.s3.copy(source, self.bucket, self.prefix + name)
-        except Missing:
+        except (Missing, Refused):
             return False
-        except Refused as error:
-            if error.code in ("AccessDenied", "403", "Forbidden"):
-                return False
-            raise
         return True
 
     def clear_temporary(self) -> None:

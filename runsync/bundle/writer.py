@@ -34,7 +34,6 @@ from runsync.model.protocol import (
     Place,
     Source,
     Step,
-    StoredObject,
 )
 from runsync.model.run import RUNNING, ArtifactFile, Batch, Contents, Problem, Run
 from runsync.model.selection import Selection
@@ -72,6 +71,8 @@ class SnapshotWriter:
         self._thorough = thorough
         self._blobs: dict[str, int] = {}
         self._known = Known()
+        self._not_copied: set[str] = set()
+        """Buckets that copies were refused from: their files are not read once more for a hash."""
         self._taken: dict[str, tuple[str, int]] = {}
         self._held_back: list[Run] = []
         self._progress: Progress = Silent()
@@ -231,23 +232,27 @@ class SnapshotWriter:
     def _fetch(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str | Problem:
         """Stores one file and gives its hash, or why it could not be had."""
         try:
-            place = source.locate_artifact(run, file)
-            if place is not None and (sha256 := self._copy(place, run, file, source)):
+            if sha256 := self._copy(run, file, source):
                 progress.advance(bytes=file.size)
                 return sha256
             return self._stream(run, file, source, progress)
         except ITEM_ERRORS as error:
             return Problem("artifact", file.path, str(error))
 
-    def _copy(self, place: StoredObject, run: Run, file: ArtifactFile, source: Source) -> str:
+    def _copy(self, run: Run, file: ArtifactFile, source: Source) -> str:
         """Has S3 copy a file; "" where it cannot. Where it keeps no hash of the file, that is read once for it."""
-        located = self._store.locate("", 0, None)
-        if located is None or located.endpoint != place.endpoint:
+        here = self._store.locate("", 0, None)
+        place = source.locate_artifact(run, file) if here is not None else None
+        if here is None or place is None or place.endpoint != here.endpoint:
+            return ""
+        if place.sha256 is None and place.bucket in self._not_copied:
             return ""
         sha256 = place.sha256 or _hash(source.read_artifact(run, file))
         name = layout.blob(sha256)
-        is_there = self._blobs.get(name) == file.size
-        return sha256 if is_there or self._store.copy_in(place, name) else ""
+        if self._blobs.get(name) == file.size or self._store.copy_in(place, name):
+            return sha256
+        self._not_copied.add(place.bucket)
+        return ""
 
     def _stream(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str:
         incoming = self._store.incoming()

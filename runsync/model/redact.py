@@ -2,7 +2,8 @@
 
 import re
 
-_CREDENTIALS = re.compile(r"//[^/\s@]+@|(?<![^/\s])[^/\s@:]+:[^/\s@]*@")
+# After a colon all up to the last @ may be a password: better too much is left out than too little.
+_CREDENTIALS = re.compile(r"//[^/\s@:]+:\S*@|//[^/\s@]+@|(?<![^/\s])[^/\s@:]+:\S*@")
 
 
 def without_credentials(text: str) -> str:

@@ -54,7 +54,8 @@ def export(
         report.snapshot = writer.snapshot_id
         if skip_unchanged and not (report.snapshot or report.stopped or dry_run):
             report.notes.append("Nothing has changed since the newest snapshot: none was made.")
-        report.requests = workspace.client.requests
+        report.notes += workspace.notes
+        report.requests = workspace.requests
         return report
     finally:
         workspace.close()

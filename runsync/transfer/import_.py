@@ -54,7 +54,8 @@ def import_(
             transfer(report, snapshot, sink, selection or Selection(), workers, progress or Silent())
         finally:
             workspace.close()
-    report.requests = workspace.client.requests
+    report.notes += workspace.notes
+    report.requests = workspace.requests
     if id_map is not None and not dry_run:
         _write_id_map(Path(id_map), report)
     return report

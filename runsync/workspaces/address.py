@@ -11,11 +11,16 @@ from runsync.workspaces.credentials import Credentials
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`url` has no credentials, query or trailing slash: it may be printed and stored."""
+    """`url` has no credentials, query or trailing slash: it may be printed and stored.
+
+    `s3_endpoint` and `s3_profile` are for the S3 that its artifacts lie in; "" leaves that to the environment.
+    """
 
     url: str
     workspace: str
     credentials: Credentials
+    s3_endpoint: str = ""
+    s3_profile: str = ""
 
     @property
     def printable(self) -> str:
@@ -60,4 +65,9 @@ def resolve(where: str, config_path: str | None = None) -> Address | None:
         raise WrongUsage(f"workspace “{where}”: its uri must start with http:// or https://")
     credentials = Credentials.from_config(section, where) or Credentials.from_environment()
     address = parse(section["uri"], credentials)
-    return dataclasses.replace(address, workspace=section.get("workspace", address.workspace))
+    return dataclasses.replace(
+        address,
+        workspace=section.get("workspace", address.workspace),
+        s3_endpoint=str(section.get("s3_endpoint", "")),
+        s3_profile=str(section.get("s3_profile", "")),
+    )

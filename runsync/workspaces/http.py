@@ -32,7 +32,7 @@ CHUNK = 1 << 20
 AT_ROOT = ("/api/", "/version", "/health")
 LONGEST_RETRY_AFTER = 300.0
 
-_BROKEN = (
+BROKEN = (
     requests.ConnectionError,
     requests.Timeout,
     requests.exceptions.ChunkedEncodingError,
@@ -51,7 +51,8 @@ class Readable(Protocol):
         """Ends the reading."""
 
 
-Body = bytes | Callable[[], Readable]
+Opener = Callable[[], Readable]
+Body = bytes | Opener
 """A request's body: bytes, or what opens it afresh for each try."""
 
 
@@ -177,6 +178,11 @@ class Client:
         self._stopped.set()
         self._session.close()
 
+    def pause(self, seconds: float) -> None:
+        """Waits. Raises Interrupted once closed."""
+        if self._stopped.wait(seconds):
+            raise Interrupted("stopped")
+
     def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
         """The JSON object that a GET answers with."""
         return json_of(self.send("GET", path, parameters=parameters))
@@ -244,7 +250,7 @@ class Client:
                         failures = 0
                         yield fresh
                 return
-            except _BROKEN as error:
+            except BROKEN as error:
                 failures += 1
                 if failures >= self.patience.tries:
                     raise RequestRefused(
@@ -287,7 +293,7 @@ class Client:
             )
         except requests.exceptions.SSLError as error:
             raise WorkspaceUnreachable(f"{self.url}: {_tls_trouble(error)}") from None
-        except _BROKEN as error:
+        except BROKEN as error:
             return None, error
         finally:
             if not isinstance(body, bytes):
@@ -312,7 +318,7 @@ class Client:
         self.limits.request()
         try:
             return self._session.get(self.api_url + "/health", timeout=5, allow_redirects=False).status_code < 500
-        except _BROKEN:
+        except BROKEN:
             return False
 
     def _give_up(self, problem: Exception | None, path: str) -> None:

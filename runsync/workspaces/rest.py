@@ -20,6 +20,7 @@ from runsync.workspaces.rest_artifacts import ArtifactStore
 from runsync.workspaces.rest_leftovers import left_behind
 from runsync.workspaces.rest_metrics import MetricReader
 from runsync.workspaces.rest_server import API, meet
+from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
 BATCH = 200
 PAGE = 1000
@@ -39,7 +40,8 @@ class RestWorkspace:
         connections = workers + 4
         self.client = Client(address.url, address.credentials, connections, patience, limits)
         self.server = meet(self.client, address)
-        self.artifact_store = ArtifactStore(self.client, self.server)
+        s3 = S3Artifacts(options_for(address), connections, limits)
+        self.artifact_store = ArtifactStore(self.client, self.server, s3)
         self._metrics = MetricReader(self.client)
         self._logged_models: bool | None = None
         self._page = PAGE
@@ -50,11 +52,17 @@ class RestWorkspace:
     @property
     def requests(self) -> int:
         """HTTP requests sent so far."""
-        return self.client.requests
+        return self.client.requests + self.artifact_store.requests
+
+    @property
+    def notes(self) -> list[str]:
+        """What its user should hear of how it was reached."""
+        return self.artifact_store.notes
 
     def close(self) -> None:
         """Drops the connections; what still waits raises Interrupted."""
         self.client.close()
+        self.artifact_store.close()
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         """All experiments the selection means, deleted ones too, oldest first."""

@@ -1,4 +1,4 @@
-"""Artifact bytes of runs on an MLflow server: through its proxy, or where they lie when that is this machine."""
+"""Artifact bytes of runs on an MLflow server: where they lie (this machine, S3), else through the server."""
 
 import ipaddress
 import os
@@ -6,40 +6,71 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
+from threading import Lock
+from typing import Literal, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
-from runsync.workspaces.http import CHUNK, Client, Readable
+from runsync.workspaces.http import CHUNK, Client, Opener
 from runsync.workspaces.rest_server import AJAX, API, Server
+from runsync.workspaces.rest_signed import SignedAddresses
+from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts/"
 SMALL_UPLOAD = 10 * 1024 * 1024
 """The most bytes that upload-artifact takes, the server's way for runs whose storage it does not proxy."""
 
-Opener = Callable[[], Readable]
+Locate = Callable[[], StoredObject | None]
+Act = Literal["list", "read", "write"]
+Found = TypeVar("Found")
 
 
 class ArtifactStore:
-    """The artifacts of all runs of one server."""
+    """The artifacts of all runs of one server. `notes` tells what had to be done another way."""
 
-    def __init__(self, client: Client, server: Server) -> None:
+    def __init__(self, client: Client, server: Server, s3: S3Artifacts) -> None:
+        self.notes: list[str] = []
         self._client = client
         self._server = server
+        self._s3 = s3
+        self._signed = SignedAddresses(client, server, self.notes)
+        self._closed: dict[tuple[str, Act], str] = {}
+        self._lock = Lock()
+
+    @property
+    def requests(self) -> int:
+        """Sent straight to S3 so far."""
+        return self._s3.requests
+
+    def close(self) -> None:
+        """Drops the connections."""
+        self._signed.close()
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
-        folder = self._local_folder(run)
-        files = _walk(folder) if folder is not None else self._listed(run.run_id)
+        folder, root = self._local_folder(run), run.artifact_uri
+        if folder is not None:
+            files = list(_walk(folder))
+        else:
+            files = self._on_s3_first(
+                root, "list", lambda: list(self._s3.list(root)), lambda: list(self._listed(run.run_id))
+            )
         return tuple(sorted(files, key=lambda file: file.path))
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
-        folder = self._local_folder(run)
-        chunks = _file_chunks(_inside(folder, file.path)) if folder is not None else self._download(run, file.path)
+        folder, root = self._local_folder(run), run.artifact_uri
+        if folder is not None:
+            chunks = _file_chunks(_inside(folder, file.path))
+        else:
+            chunks = self._on_s3_first(
+                root, "read", lambda: _begun(self._s3.read(root, file.path)), lambda: _begun(self._download(run, file))
+            )
         received = 0
         for chunk in chunks:
             received += len(chunk)
@@ -48,18 +79,62 @@ class ArtifactStore:
             raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
-        """Where in S3 the bytes of one file lie; None where the server alone can get at them."""
-        return None
+        """Where in S3 the bytes of one file lie; None where they lie elsewhere, or only the server can get at them."""
+        root = run.artifact_uri
+        if not _is_on_s3(root) or (bucket_of(root), "read") in self._closed:
+            return None
+        try:
+            found = self._s3.locate(root, file.path)
+        except RequestRefused:
+            return None  # who reads it then will hear why
+        return found if found.size == file.size else None
 
-    def write(self, run: Run, path: str, size: int, opener: Opener) -> None:
-        """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold."""
+    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+        """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold.
+
+        `locate` tells where the source has the very bytes in S3: in the same S3 they are copied.
+        """
         folder = self._local_folder(run)
         if folder is not None:
             _place(_inside(folder, path), opener)
         elif run.artifact_uri.startswith("mlflow-artifacts:"):
-            self._upload(_proxied(run.artifact_uri, path), size, opener)
+            place = _proxied(run.artifact_uri, path)
+            if not self._signed.upload(place, size, opener):
+                self._upload(PROXY + quote(place), size, opener)
         else:
-            self._upload_small(run.run_id, path, size, opener)
+            self._on_s3_first(
+                run.artifact_uri,
+                "write",
+                lambda: self._write_on_s3(run.artifact_uri, path, size, opener, locate),
+                lambda: self._upload_small(run.run_id, path, size, opener),
+            )
+
+    def _on_s3_first(self, root: str, act: Act, direct: Callable[[], Found], by_server: Callable[[], Found]) -> Found:
+        """What is done straight on S3 when the root lies there; by the server when S3 does not let us do it."""
+        if not _is_on_s3(root):
+            return by_server()
+        bucket = bucket_of(root)
+        if (bucket, act) not in self._closed:
+            try:
+                return direct()
+            except NoAccess as error:
+                self._close(bucket, act, str(error))
+        try:
+            return by_server()
+        except RequestRefused as error:
+            closed = self._closed[bucket, act]
+            raise RequestRefused(f"{error} (to {act} it on S3: {closed}): {REMEDY}", error.status, error.code) from None
+
+    def _close(self, bucket: str, act: Act, why: str) -> None:
+        with self._lock:
+            if (bucket, act) not in self._closed:
+                self._closed[bucket, act] = why
+                self.notes.append(f"cannot {act} artifacts on S3 itself ({why}): the server does it, which is slower")
+
+    def _write_on_s3(self, root: str, path: str, size: int, opener: Opener, locate: Locate | None) -> None:
+        source = locate() if locate is not None else None
+        if source is None or not self._s3.copy(root, path, source):
+            self._s3.write(root, path, size, opener)
 
     def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
         folders = [""]
@@ -76,9 +151,11 @@ class ArtifactStore:
                 else:
                     yield ArtifactFile(path, int(entry.get("file_size", 0)))
 
-    def _download(self, run: Run, path: str) -> Iterator[bytes]:
+    def _download(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        path = file.path
         if run.artifact_uri.startswith("mlflow-artifacts:") and (path.isascii() or self._server.proxies_any_name):
-            return self._client.download(_proxied(run.artifact_uri, path))
+            place = _proxied(run.artifact_uri, path)
+            return self._signed.download(place, file.size) or self._client.download(PROXY + quote(place))
         return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path})
 
     def _upload(self, url: str, size: int, opener: Opener) -> None:
@@ -107,13 +184,24 @@ class ArtifactStore:
         return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
 
 
+def _is_on_s3(root: str) -> bool:
+    return root.startswith("s3://")
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, of which the first was fetched already: what can be refused was."""
+    first = next(chunks, b"")
+    return chain((first,), chunks)
+
+
 def _is_child(path: str, folder: str) -> bool:
     return path.rpartition("/")[0] == folder
 
 
 def _proxied(artifact_uri: str, path: str) -> str:
+    """Where the file lies below the root of what the server proxies."""
     _check_name(path)
-    return PROXY + quote(urlsplit(artifact_uri).path.strip("/") + "/" + path)
+    return urlsplit(artifact_uri).path.strip("/") + "/" + path
 
 
 def _check_name(path: str) -> None:

@@ -17,8 +17,8 @@ from runsync.model.mark import NOT_CARRIED, Mark
 from runsync.model.protocol import Source
 from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
 from runsync.workspaces import wire
-from runsync.workspaces.http import Client, Readable
-from runsync.workspaces.rest_artifacts import ArtifactStore, Opener
+from runsync.workspaces.http import Client, Opener, Readable
+from runsync.workspaces.rest_artifacts import ArtifactStore
 from runsync.workspaces.rest_create import create_once
 from runsync.workspaces.rest_server import API
 
@@ -150,7 +150,8 @@ class RunWriter:
         if _is_rewritten(file):
             content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
             size, opener = len(content), lambda: io.BytesIO(content)
-        self._artifacts.write(at, file.path, size, opener)
+        locate = None if _is_rewritten(file) else lambda: source.locate_artifact(copy.run, file)
+        self._artifacts.write(at, file.path, size, opener, locate)
         if check_bytes:
             self._compare_bytes(at, file.path, size, opener)
         return size

@@ -20,6 +20,9 @@ class Server:
     version: str
     workspace: str
     has_workspaces: bool
+    signs_uploads: bool = False
+    signs_downloads: bool = False
+    """Whether proxied artifacts may be sent to (fetched from) the storage behind it at addresses that it signs."""
 
     @property
     def proxies_any_name(self) -> bool:
@@ -61,7 +64,13 @@ def meet(client: Client, address: Address) -> Server:
         raise WorkspaceUnreachable(f"{address.url} answers, but not as an MLflow server ({error})") from None
     if set(answer) - {"experiments", "next_page_token"}:
         raise WorkspaceUnreachable(f"{address.url} answers, but not as an MLflow server")
-    return Server(_version(client), workspace, has_workspaces)
+    return Server(
+        _version(client),
+        workspace,
+        has_workspaces,
+        bool(info.get("multipart_uploads_enabled")),
+        bool(info.get("multipart_downloads_enabled")),
+    )
 
 
 def _find_api(client: Client) -> None:
