@@ -76,23 +76,21 @@ class SignedAddresses:
     def _send(self, path: str, size: int, opener: Opener) -> None:
         folder, _, name = path.rpartition("/")
         part = part_size(size)
+        count = -(-size // part)
         try:
-            made = self._client.post(
-                f"{MULTIPART}/create/{quote(folder)}", {"path": name, "num_parts": -(-size // part)}
-            )
+            made = self._client.post(f"{MULTIPART}/create/{quote(folder)}", {"path": name, "num_parts": count})
         except RequestRefused as error:
             raise _Unable(str(error), error.status in _UNABLE) from None
-        addresses = {int(told["part_number"]): told for told in made["credentials"]}
+        addresses = {int(told["part_number"]): told for told in made.get("credentials", ())}
         upload = {"path": name, "upload_id": made.get("upload_id", "")}
 
         def send(number: int, content: bytes) -> dict[str, Any]:
-            return {
-                "part_number": number,
-                "url": addresses[number]["url"],
-                "etag": self._put(addresses[number], content),
-            }
+            etag = self._put(addresses[number], content)
+            return {"part_number": number, "url": addresses[number]["url"], "etag": etag}
 
         try:
+            if len(addresses) != count:
+                raise _Unable(f"{len(addresses)} addresses for {count} parts", True)
             with closing(opener()) as stream:
                 parts = send_parts(cut(stream.read, size, part), send)
             self._complete(folder, {**upload, "parts": parts})
@@ -136,6 +134,8 @@ class SignedAddresses:
         except RequestRefused as error:
             if error.status == HTTPStatus.NOT_IMPLEMENTED:
                 self._give_up_downloads(str(error))
+            return None
+        if not told.get("url"):
             return None
         try:
             response = self._request("GET", told, headers={"Accept-Encoding": "identity", **headers}, stream=True)
