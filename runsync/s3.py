@@ -31,6 +31,7 @@ LARGEST_COPY = 5 << 30
 COPY_PART = 512 << 20
 TRIES = 5
 """Breaks of one download in which nothing came any more."""
+FIRST_PAUSE = 0.2
 REQUEST_TRIES = 8
 """Unless `AWS_MAX_ATTEMPTS` says otherwise."""
 _MISSING = {"NoSuchKey", "404", "NotFound"}
@@ -176,7 +177,7 @@ class S3:
                 failures += 1
                 if failures >= TRIES or error.code not in _BROKEN_BODY:
                     raise
-                time.sleep(min(10.0, 0.2 * 2**failures))
+                time.sleep(min(10.0, FIRST_PAUSE * 2**failures))
 
     def put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str = "") -> None:
         """Writes an object in one request; S3 refuses it when its bytes have not that hash. Raises Refused."""
@@ -204,7 +205,9 @@ class S3:
     def upload(self, bucket: str, key: str, file: str) -> None:
         """Writes an object from a file on disk, in parts side by side when it is large. Raises Refused."""
         with _told(f"s3://{bucket}/{key}"):
-            self.client.upload_file(file, bucket, key, ExtraArgs=self.options.extra(), Config=self._transfer(PART))
+            self.client.upload_file(
+                file, bucket, key, ExtraArgs=self.options.extra(), Config=self._transfer(PART, MULTIPART)
+            )
 
     def copy(self, from_: StoredObject, bucket: str, key: str) -> None:
         """Copies an object inside S3: its bytes do not pass through here. Raises Missing, Refused."""
@@ -236,7 +239,7 @@ class S3:
             )
         self.limits.sent(size)
 
-    def _transfer(self, part: int, threshold: int = MULTIPART) -> "TransferConfig":
+    def _transfer(self, part: int, threshold: int) -> "TransferConfig":
         from boto3.s3.transfer import TransferConfig
 
         rate = int(self.limits.upload) if self.limits.upload else None
@@ -250,6 +253,13 @@ class S3:
             self.requests += 1
 
 
+_ADVICE = {
+    "NoSuchBucket": "make the bucket first, or check its name and the endpoint",
+    **dict.fromkeys(
+        ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
+        "check the credentials (--s3-profile) and what they may do in the bucket",
+    ),
+}
 _BROKEN_BODY = {"IncompleteBody", "ResponseStreamingError", "IncompleteReadError", "ReadTimeoutError", "Broken"}
 
 
@@ -267,7 +277,8 @@ def _told(place: str) -> Iterator[None]:
         code, status = told.get("Code", ""), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _MISSING:
             raise Missing(f"{place} is missing") from None
-        raise Refused(f"{place}: S3 answered {status} {code}: {told.get('Message', '')}"[:400], code) from None
+        advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
+        raise Refused(f"{place}: S3 answered {status} {code}: {told.get('Message', '')}"[:400] + advice, code) from None
     except (BotoCoreError, Boto3Error) as error:
         cause = " ".join(str(error).split())
         raise Refused(f"{place}: {cause}"[:400], type(error).__name__) from None
