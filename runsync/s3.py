@@ -37,6 +37,7 @@ UPLOADS = 2
 """Streams on their way in parts at a time: each holds some parts in memory."""
 TRIES = 5
 """Breaks of one download in which nothing came any more."""
+FIRST_PAUSE = 0.2
 REQUEST_TRIES = 8
 """Unless `AWS_MAX_ATTEMPTS` says otherwise."""
 _AMAZON = re.compile(r"https://s3[.-](?:dualstack\.)?(?:[a-z0-9-]+\.)?amazonaws\.com")
@@ -204,7 +205,7 @@ class S3:
                 if failures >= TRIES or error.code not in _BROKEN_BODY:
                     raise
                 LOG.warning("S3 %s: broke after %d bytes: %s", place, received, error.code)
-                time.sleep(min(10.0, 0.2 * 2**failures))
+                time.sleep(min(10.0, FIRST_PAUSE * 2**failures))
 
     def put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str = "") -> None:
         """Writes an object in one request; S3 refuses it when its bytes have not that hash. Raises Refused."""
@@ -332,6 +333,13 @@ def _log_failure(
         LOG.warning("S3 %s: try %d failed: %s", name, attempts, f"{status or ''} {error}".strip())
 
 
+_ADVICE = {
+    "NoSuchBucket": "make the bucket first, or check its name and the endpoint",
+    **dict.fromkeys(
+        ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
+        "check the credentials (--s3-profile) and what they may do in the bucket",
+    ),
+}
 _BROKEN_BODY = {"IncompleteBody", "ResponseStreamingError", "IncompleteReadError", "ReadTimeoutError", "Broken"}
 
 
@@ -349,7 +357,8 @@ def _told(place: str) -> Iterator[None]:
         code, status = told.get("Code", ""), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _MISSING:
             raise Missing(f"{place} is missing") from None
-        raise Refused(f"{place}: S3 answered {status} {code}: {told.get('Message', '')}"[:400], code) from None
+        advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
+        raise Refused(f"{place}: S3 answered {status} {code}: {told.get('Message', '')}"[:400] + advice, code) from None
     except (BotoCoreError, Boto3Error) as error:
         cause = " ".join(str(error).split())
         raise Refused(f"{place}: {cause}"[:400], type(error).__name__) from None

@@ -26,7 +26,6 @@ from support.memory import export_into, small_source
 from support.oracle import Reader
 from support.servers import MlflowServer
 
-from runsync.bundle.bundle import open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import BundleDamaged, BundleNotFound, RunsyncError
@@ -448,7 +447,7 @@ def test_import_from_a_broken_part_says_so_and_brings_nothing_wrong(
 
 def _points_read(bundle: Path, run_id: str) -> list[tuple[str, int, int, float]]:
     """The points of a run as an import would read them: key, step, timestamp, value."""
-    snapshot = open_snapshot(open_bundle(bundle))
+    snapshot = open_snapshot(bundle)
     batches = snapshot.batches(snapshot.experiments(Selection()), Selection())
     batch = next(b for b in batches if b.runs[0].run_id == run_id)
     columns = ("key", "step", "timestamp", "value")

@@ -16,7 +16,7 @@ from conftest import Bucket
 from support.memory import START, MemorySource, run_with_metrics, small_source
 from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import locks, store
+from runsync.bundle import address, locks, store
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.check import check
@@ -54,12 +54,15 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
         return Home(str(tmp_path))
     bucket: Bucket = request.getfixturevalue("bucket")
+    # One client for them all: to make one takes longer than to use it.
+    monkeypatch.setattr(address, "S3", lambda *_: bucket.s3)
     return Home(bucket.url, Access(s3=S3Options(bucket.endpoint)))
 
 
 def first() -> MemorySource:
     """Five runs in three batches; one of them is still running."""
     source = small_source()
+    del source.files["first"]["empty"]
     for name in ("fourth", "running"):
         points = {"loss": [(step, START + step, step / 7) for step in range(5)]}
         source.points = {**source.points, name: points}
@@ -116,7 +119,9 @@ def contents(home: Home, number: object) -> dict[str, Any]:
         with snapshot.histories(batch, None) as histories:  # type: ignore[arg-type]
             for run in batch.runs:
                 points = [tuple(map(str, p.values())) for piece in histories.of(run.run_id) for p in piece.to_pylist()]
-                files = {f.path: b"".join(snapshot.read_artifact(run, f)) for f in snapshot.artifacts(run)}
+                files = {
+                    f.path: b"".join(snapshot.read_artifact(run, f)) for f in batch.contents[run.run_id].artifacts or ()
+                }
                 assert run.run_id not in found
                 found[run.run_id] = (str(run), batch.contents[run.run_id], points, files)  # NaN is not equal to itself
     counts = dataclasses.asdict(snapshot.manifest.counts)

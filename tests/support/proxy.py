@@ -110,7 +110,10 @@ class Request:
 
 
 class FaultProxy:
-    """Forwards to `upstream` while in a `with`; `url` is its own address and ends on `prefix`."""
+    """Forwards to `upstream` while in a `with`; `url` is its own address and ends on `prefix`.
+
+    With `keep_host` the server is told the host that the client asked for: S3 has it signed.
+    """
 
     def __init__(
         self,
@@ -120,7 +123,9 @@ class FaultProxy:
         basic: tuple[str, str] | None = None,
         token: str | None = None,
         seed: int = 0,
+        keep_host: bool = False,
     ) -> None:
+        self.keep_host = keep_host
         self.upstream = upstream.rstrip("/")
         self.prefix = prefix.rstrip("/")
         self.rules = list(rules)
@@ -310,7 +315,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             if name.lower() not in _HOP and name.lower() not in ("host", "content-length"):
                 connection.putheader(name, value)
-        connection.putheader("Host", f"{connection.host}:{connection.port}")
+        own = f"{connection.host}:{connection.port}"
+        connection.putheader("Host", self.headers["Host"] if self.server.proxy.keep_host else own)
         connection.putheader("Connection", "close")
         chunked = "chunked" in self.headers.get("Transfer-Encoding", "").lower()
         if chunked:
