@@ -6,12 +6,12 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from runsync.bundle import layout, schemas
-from runsync.bundle.store import Incoming, Store
+from runsync.bundle.store import CHUNK, Incoming, Store
 from runsync.errors import BundleDamaged
 
 if TYPE_CHECKING:
@@ -82,6 +82,14 @@ def has_its_hash(store: Store, name: str) -> bool:
     return running.hexdigest() == layout.hash_in(name)
 
 
+def is_hash_of(stream: IO[bytes], name: str) -> bool:
+    """Whether the bytes of an open file have the hash that it is named by; reads to its end."""
+    running = hashlib.sha256()
+    while chunk := stream.read(CHUNK):
+        running.update(chunk)
+    return running.hexdigest() == layout.hash_in(name)
+
+
 class MetricsWriter:
     """Writes the history of run after run into one part."""
 
@@ -142,13 +150,17 @@ class MetricsWriter:
 @contextmanager
 def open_metrics(store: Store, name: str) -> "Iterator[pq.ParquetFile]":
     """A metrics part for reading. Raises BundleDamaged naming the file, also for what is broken deeper inside."""
+    with store.open(name) as stream, parquet_of(stream, f"{store.address}/{name}") as file:
+        yield file
+
+
+@contextmanager
+def parquet_of(stream: IO[bytes], place: str) -> "Iterator[pq.ParquetFile]":
+    """An open metrics part. Raises BundleDamaged likewise."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with store.open(name) as stream:
-        try:
-            yield pq.ParquetFile(
-                stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"]
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise BundleDamaged(f"{store.address}/{name}: broken: {str(error).splitlines()[0]}") from None
+    try:
+        yield pq.ParquetFile(stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"])
+    except (pa.ArrowException, OSError) as error:
+        raise BundleDamaged(f"{place}: broken: {str(error).splitlines()[0]}") from None
