@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runsync.bundle.address import Access
     from runsync.bundle.bundle import open_bundle
     from runsync.bundle.check import CheckReport, check
+    from runsync.bundle.copy import CopyReport, copy
     from runsync.bundle.forget import ForgetReport, forget
     from runsync.bundle.inspect import InspectReport, inspect
     from runsync.bundle.prune import PruneReport, prune
@@ -37,6 +38,7 @@ logging.getLogger("runsync").addHandler(logging.NullHandler())
 __all__ = [
     "Access",
     "CheckReport",
+    "CopyReport",
     "DiffReport",
     "ForgetReport",
     "InspectReport",
@@ -50,6 +52,7 @@ __all__ = [
     "VerifyReport",
     "Within",
     "check",
+    "copy",
     "diff",
     "export",
     "forget",
@@ -66,6 +69,7 @@ __all__ = [
 _HOMES = {
     "Access": "runsync.bundle.address",
     "CheckReport": "runsync.bundle.check",
+    "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
     "ForgetReport": "runsync.bundle.forget",
     "InspectReport": "runsync.bundle.inspect",
@@ -79,6 +83,7 @@ _HOMES = {
     "VerifyReport": "runsync.transfer.verify",
     "Within": "runsync.bundle.retention",
     "check": "runsync.bundle.check",
+    "copy": "runsync.bundle.copy",
     "diff": "runsync.transfer.diff",
     "export": "runsync.transfer.export",
     "forget": "runsync.bundle.forget",

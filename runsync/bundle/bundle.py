@@ -134,6 +134,14 @@ def create_in(store: Store) -> Bundle:
     return open_store(store)
 
 
+def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle:
+    """A bundle as a dry run sees it: an existing one, or one without anything in it where there is none."""
+    try:
+        return open_bundle(where, access)
+    except BundleNotFound:
+        return Bundle(locate(where, access).store)
+
+
 def check_marker(store: Store) -> None:
     """Raises BundleDamaged when the marker is invalid, of a newer version or asks for an unknown feature."""
     place = f"{store.address}/{layout.MARKER}"

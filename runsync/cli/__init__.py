@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "export": "Export a workspace into a bundle.",
     "import": "Import a bundle into a workspace.",
+    "copy": "Copy a bundle, or one snapshot of it, into another.",
     "check": "Is a bundle sound?",
     "verify": "Is everything of the one in the other?",
     "inspect": "What is in a bundle?",
