@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
     from runsync.transfer.places import open_workspace
+    from runsync.transfer.repair import RepairReport, repair
     from runsync.transfer.report import TransferReport
     from runsync.transfer.verify import VerifyReport, verify
 
@@ -44,6 +45,7 @@ __all__ = [
     "InspectReport",
     "Policy",
     "PruneReport",
+    "RepairReport",
     "RunsyncError",
     "Selection",
     "SnapshotsReport",
@@ -61,6 +63,7 @@ __all__ = [
     "open_bundle",
     "open_workspace",
     "prune",
+    "repair",
     "snapshots",
     "unlock",
     "verify",
@@ -75,6 +78,7 @@ _HOMES = {
     "InspectReport": "runsync.bundle.inspect",
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
+    "RepairReport": "runsync.transfer.repair",
     "RunsyncError": "runsync.errors",
     "Selection": "runsync.model.selection",
     "SnapshotsReport": "runsync.bundle.snapshots",
@@ -92,6 +96,7 @@ _HOMES = {
     "open_bundle": "runsync.bundle.bundle",
     "open_workspace": "runsync.transfer.places",
     "prune": "runsync.bundle.prune",
+    "repair": "runsync.transfer.repair",
     "snapshots": "runsync.bundle.snapshots",
     "unlock": "runsync.bundle.unlock",
     "verify": "runsync.transfer.verify",

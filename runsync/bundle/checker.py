@@ -38,7 +38,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class _Book:
+class Book:
     """A snapshot being checked. `experiments` is None where they cannot be read."""
 
     id: str
@@ -69,7 +69,8 @@ class Line:
 
 class Checker:
     """`check`, then ask for what was found. `lines` holds the run documents of every runs part that can be read;
-    `refs` tells of metrics parts and blobs which part and line (from 1) names them.
+    `refs` tells of metrics parts and blobs which part and line (from 1) names them; `books` are the snapshots whose
+    manifest can be read.
     """
 
     def __init__(self, bundle: Bundle, only: Sequence[str] | None = None) -> None:
@@ -85,7 +86,7 @@ class Checker:
         self.lines: dict[str, list[Line]] = {}
         self.refs: dict[str, list[tuple[str, int]]] = {}
         self._store = bundle.store
-        self._books: list[_Book] = []
+        self.books: list[Book] = []
         self._users: dict[str, list[tuple[str, RunsPart]]] = {}
         self._metrics: dict[str, list[tuple[str, PartFile]]] = {}
         self._needed: dict[str, list[str]] = {layout.MARKER: []}
@@ -97,7 +98,7 @@ class Checker:
             self._open(snapshot_id)
         for name in self._users:
             self._check_part(name)
-        for book in self._books:
+        for book in self.books:
             for file in book.manifest.files():
                 self._check_file(file.path, file.bytes, book.id)
             self._check_book(book)
@@ -117,19 +118,20 @@ class Checker:
 
     def unused(self) -> list[str]:
         """Files of ours that no snapshot needs, as far as that can be told: not where a part cannot be read."""
-        if not self.is_whole or len(self._books) < len(self.ids):
+        if not self.is_whole or len(self.books) < len(self.ids):
             return []
         blobs = all(name in self.lines for name in self._users)
         needed = self._needed.keys() | self.refs.keys()
         prefixes = (layout.PARTS, layout.BLOBS) if blobs else layout.PARTS
-        return sorted(n for n in self.sizes.keys() - needed if layout.is_named_by_hash(n) and n.startswith(prefixes))
+        return sorted(n for n in self.sizes.keys() - needed if layout.is_ours(n) and n.startswith(prefixes))
 
     def foreign(self) -> list[str]:
         """Files that are not of the format; locks that are none among them."""
         if not self.is_whole:
             return []
         no_locks = (name for name, holder in locks.holders(self._store).items() if not holder.id)
-        return sorted([*(name for name in self.sizes if not layout.is_ours(name)), *no_locks])
+        known = {layout.MARKER, *(name for name in self.sizes if layout.snapshot_id(name) or layout.is_ours(name))}
+        return sorted([*(self.sizes.keys() - known), *no_locks])
 
     def hit(self, name: str) -> tuple[list[str], list[str]]:
         """The snapshots and the runs that need a file."""
@@ -155,8 +157,8 @@ class Checker:
         except BundleDamaged as error:
             self._fault(name, str(error), BROKEN, [snapshot_id])
             return
-        book = _Book(snapshot_id, manifest)
-        self._books.append(book)
+        book = Book(snapshot_id, manifest)
+        self.books.append(book)
         if manifest.id != snapshot_id:
             self._fault(name, f"it says that it is snapshot {manifest.id}", MISMATCH, [snapshot_id])
         for file in dict.fromkeys(manifest.files()):
@@ -167,7 +169,7 @@ class Checker:
                 self._metrics.setdefault(file.path, []).append((snapshot_id, file))
         self._read_experiments(book)
 
-    def _read_experiments(self, book: _Book) -> None:
+    def _read_experiments(self, book: Book) -> None:
         told = book.manifest.experiments
         if told.path not in self.sizes:
             return
@@ -216,7 +218,7 @@ class Checker:
             if len(lines) != user.runs.count:
                 self._fault(name, f"it holds {len(lines)} runs, not {user.runs.count}", MISMATCH, [snapshot_id])
 
-    def _check_book(self, book: _Book) -> None:
+    def _check_book(self, book: Book) -> None:
         """What a snapshot says as a whole: each run once, of its experiments, and as many as it counts."""
         rows: list[tuple[int, ...]] = [astuple(book.counts)]
         seen: set[str] = set()
@@ -237,7 +239,7 @@ class Checker:
             error = f"its counts do not add up: {', '.join(wrong)}"
             self._fault(layout.snapshot(book.id), error, MISMATCH, [book.id])
 
-    def _wrong_of(self, line: Line, book: _Book, metrics: set[str], seen: set[str]) -> Iterable[str]:
+    def _wrong_of(self, line: Line, book: Book, metrics: set[str], seen: set[str]) -> Iterable[str]:
         if line.run_id in seen:
             yield f"run {line.run_id} is twice in the snapshot"
         if book.experiments is not None and line.experiment_id not in book.experiments:
@@ -267,7 +269,7 @@ class Checker:
         candidates = {
             name: size
             for name, size in self.sizes.items()
-            if layout.is_named_by_hash(name)
+            if layout.is_ours(name)
             and name not in self.hashed
             and (self.is_whole or name in self._needed or name in self.refs)
         }

@@ -38,21 +38,26 @@ class _Sink(io.RawIOBase):
 def write_documents(
     store: Store, kind: str, suffix: str, documents: Iterable[dict[str, Any]], broken: Set[str] = frozenset()
 ) -> tuple[str, int]:
-    """Writes documents, one a line, each valid; gives the part's name and bytes. The same documents: the same name.
+    """Writes a part of documents; gives its name and bytes. The same documents: the same name.
 
     A part that is there already is left as it is, unless it is among the `broken`.
     """
     incoming = store.incoming()
     try:
-        with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
-            for number, document in enumerate(documents, 1):
-                schemas.check(kind, document, f"line {number} of a new part")
-                packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+        pack(incoming, kind, documents)
         name = layout.part(incoming.sha256(), suffix)
         incoming.keep(name, replace=name in broken)
         return name, incoming.size
     finally:
         incoming.discard()
+
+
+def pack(incoming: Incoming, kind: str, documents: Iterable[dict[str, Any]]) -> None:
+    """Writes documents into a file that is not kept yet, one a line, each valid. The same documents: the same bytes."""
+    with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
+        for number, document in enumerate(documents, 1):
+            schemas.check(kind, document, f"line {number} of a new part")
+            packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
 
 def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any]]:

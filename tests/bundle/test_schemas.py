@@ -50,6 +50,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "inspect-report",
         "lock",
         "prune-report",
+        "repair-report",
         "run",
         "runsync",
         "snapshot",
