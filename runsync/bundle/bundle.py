@@ -38,7 +38,10 @@ class Bundle:
 
     def manifest(self, snapshot_id: str) -> Manifest:
         """Of one snapshot. Raises BundleDamaged when it is broken or invalid."""
-        name = layout.snapshot(snapshot_id)
+        return self.read_manifest(layout.snapshot(snapshot_id))
+
+    def read_manifest(self, name: str) -> Manifest:
+        """In a file that lies wherever it does. Raises likewise."""
         content = self.store.read(name)
         manifest = Manifest.from_document(_valid(self.store, "snapshot", name, content))
         if _digest(content, manifest.digest) != manifest.digest:

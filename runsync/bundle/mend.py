@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runsync.bundle import layout, parts
+from runsync.bundle.bundle import Bundle
 from runsync.bundle.checker import BROKEN, INVALID, MISSING, Checker
 from runsync.bundle.store import Store
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
@@ -70,6 +71,17 @@ class Quarantine:
     def give_back(self, name: str) -> None:
         """Puts it where it was."""
         self._store.move(self.folder + name, name)
+
+
+def unreplaced(bundle: Bundle) -> str:
+    """The newest manifest in quarantine, when no snapshot was made since: a repair was stopped, or had no source."""
+    newest = max(bundle.snapshot_ids(), default="")
+    aside = {
+        snapshot_id: entry.name
+        for entry in bundle.store.list(layout.QUARANTINE)
+        if (snapshot_id := layout.snapshot_id("/".join(entry.name.split("/")[2:]))) > newest
+    }
+    return aside[max(aside)] if aside else ""
 
 
 @dataclass(frozen=True, slots=True)

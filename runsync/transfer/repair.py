@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
-from runsync.errors import ITEM_ERRORS, NothingSelected, RunsyncError, WrongUsage
+from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.progress import Progress, Silent
@@ -124,9 +124,13 @@ def repair_from(
     damage = mend.Damage.of(checker)
     report.faults = report.left = checker.faults()
     report.quarantined, report.set_aside = list(damage.broken), list(damage.unreadable)
-    if report.dry_run or not report.faults or (confirm is not None and not confirm(report)):
+    work = _Repair(bundle, report, lock, workers, progress)
+    if report.dry_run or (report.faults and confirm is not None and not confirm(report)):
         return
-    work = _Repair(bundle, source, report, lock, workers, progress)
+    if not report.faults:
+        if source is not None and mend.unreplaced(bundle):
+            work.export(source)
+        return
     work.set_aside_files(damage)
     if source is not None:
         work.read_again(source, checker, [*damage.missing, *damage.broken])
@@ -143,7 +147,6 @@ class _Repair:
     def __init__(
         self,
         bundle: Bundle,
-        source: Source | None,
         report: RepairReport,
         lock: Lock | None,
         workers: int,
@@ -193,8 +196,7 @@ class _Repair:
 
     def export(self, source: Source) -> None:
         """A new snapshot, of what the newest of those that are gone was of. Takes over all that is sound."""
-        known = [self._manifests[i] for i in self._report.set_aside if i in self._manifests]
-        model = known[-1] if known else self._newest()
+        model = self._model()
         selection = Selection.from_document(model.selection) if model else Selection()
         writer = SnapshotWriter(self._bundle, model.with_artifacts if model else True, lock=self._lock)
         report = TransferReport("export", source.place, writer.place)
@@ -230,7 +232,14 @@ class _Repair:
         if self._lock is not None:
             self._lock.confirm()
 
-    def _newest(self) -> Manifest | None:
+    def _model(self) -> Manifest | None:
+        """What the new snapshot is to be like: the newest that was set aside and can be read, else the newest."""
+        known = [self._manifests[i] for i in self._report.set_aside if i in self._manifests]
+        if known:
+            return known[-1]
+        if before := mend.unreplaced(self._bundle):
+            with suppress(BundleDamaged):
+                return self._bundle.read_manifest(before)
         ids = self._bundle.snapshot_ids()
         return self._bundle.manifest(ids[-1]) if ids else None
 
