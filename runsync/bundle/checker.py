@@ -217,6 +217,10 @@ class Checker:
         for snapshot_id, user in users:
             if len(lines) != user.runs.count:
                 self._fault(name, f"it holds {len(lines)} runs, not {user.runs.count}", MISMATCH, [snapshot_id])
+            if (last := max(user.superseded, default=0)) > len(lines):
+                self._fault(
+                    name, f"line {last} is left out of the {len(lines)} that there are", MISMATCH, [snapshot_id]
+                )
 
     def _check_book(self, book: Book) -> None:
         """What a snapshot says as a whole: each run once, of its experiments, and as many as it counts."""
