@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runsync.bundle import locks
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import open_store
 from runsync.bundle.checker import Checker, Fault
@@ -51,6 +52,7 @@ def check(
     quick: bool = False,
     read_data_subset: str = "",
     workers: int = 4,
+    retry_lock: float = 0.0,
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> CheckReport:
@@ -60,15 +62,21 @@ def check(
     `read_data_subset` reads a part: “5%” of the bytes at random, or “2/7”: the second of seven groups, so that seven
     checks in turn read everything once. Of `backup@2026-11-01` only that snapshot and what it needs are checked.
 
-    Raises BundleNotFound, WrongUsage, and BundleDamaged for a marker that is broken or of a newer version.
+    `retry_lock` is how many seconds to wait for a bundle that is being pruned.
+
+    Raises BundleNotFound, BundleLocked, WrongUsage; BundleDamaged for a marker that is broken or of a newer version.
     """
     if quick and read_data_subset:
         raise WrongUsage("--quick reads no data: leave out --read-data-subset, or --quick")
     begun, subset = time.monotonic(), None if quick else Subset.parse(read_data_subset)
     place = locate(bundle, access)
     opened = open_store(place.store)
-    checker = Checker(opened, [opened.find(place.snapshot)] if place.snapshot else None)
-    checker.check(subset, workers, progress or Silent())
+    try:
+        with locks.reading(place.store, "check", retry_lock):
+            checker = Checker(opened, [opened.find(place.snapshot)] if place.snapshot else None)
+            checker.check(subset, workers, progress or Silent())
+    finally:
+        place.store.clear_temporary()
     report = CheckReport(opened.address, quick, read_data_subset, len(checker.ids), len(checker.sizes))
     report.hashed, report.bytes = (0, 0) if quick else (len(checker.hashed), checker.bytes_hashed)
     report.faults = checker.faults()

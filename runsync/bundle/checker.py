@@ -1,7 +1,6 @@
 """One look at a bundle: what its snapshots need, whether it is there and sound, and whom it hits when it is not."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
@@ -11,6 +10,7 @@ from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged
+from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.progress import Progress
 
@@ -278,7 +278,7 @@ class Checker:
             and (self.is_whole or name in self._needed or name in self.refs)
         }
         chosen = subset.choose(candidates)
-        with ThreadPoolExecutor(workers) as pool:
+        with threads.pool(workers) as pool:
             for name, read in zip(chosen, pool.map(lambda n: self._read(n, progress), chosen), strict=True):
                 self.hashed.add(name)
                 if read.error:

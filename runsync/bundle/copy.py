@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from runsync.bundle.manifest import Manifest, RunsPart
 from runsync.bundle.store import Store
 from runsync.bundle.stored import read_runs
 from runsync.errors import BundleDamaged
+from runsync.model import threads
 from runsync.model.progress import Progress, Silent
 
 DAMAGED = 12
@@ -98,12 +99,9 @@ def copy_snapshots(
 ) -> None:
     """Copies those snapshots (None: all), oldest first, and tells in the report what was done."""
     work = _Copy(source, target, report, lock, progress)
-    pool = ThreadPoolExecutor(workers, "runsync-copy")
-    try:
+    with threads.pool(workers, "runsync-copy") as pool:
         for snapshot_id in work.missing(only):
             work.copy(snapshot_id, pool)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Copy:

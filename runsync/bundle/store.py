@@ -162,7 +162,7 @@ class LocalStore:
         """See `Store`."""
         try:
             final = self.folder / new
-            final.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(final.parent)
             (self.folder / name).rename(final)
             _sync_folder(final.parent)
             _sync_folder((self.folder / name).parent)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from runsync.cli import options
+from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import json_text, listed, many, size
+from runsync.cli.text import listed, many, size
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @options.retry_lock
 @options.s3
 @options.workers
+@options.unattended
 @options.json
 @click.pass_context
 def command(
@@ -60,7 +62,7 @@ def command(
     if not repair:
         if source or yes or dry_run:
             raise click.UsageError("--from, --yes and --dry-run go with --repair")
-        return _check(ctx, bundle, quick, read_data_subset, workers, as_json)
+        return _check(ctx, bundle, quick, read_data_subset, retry_lock, workers, as_json)
     if quick or read_data_subset:
         raise click.UsageError("--repair looks at everything: leave out --quick and --read-data-subset")
     if not (yes or dry_run or sys.stdin.isatty()):
@@ -68,14 +70,22 @@ def command(
     return _repair(ctx, bundle, source, yes, dry_run, retry_lock, workers, as_json)
 
 
-def _check(ctx: click.Context, bundle: str, quick: bool, subset: str, workers: int, as_json: bool) -> int:
+def _check(
+    ctx: click.Context, bundle: str, quick: bool, subset: str, retry_lock: str, workers: int, as_json: bool
+) -> int:
     from runsync.bundle.check import check
 
-    access = options.access(ctx)
     with shown("check", as_json) as progress:
-        report = check(bundle, quick=quick, read_data_subset=subset, workers=workers, access=access, progress=progress)
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
-    return report.exit_code
+        report = check(
+            bundle,
+            quick=quick,
+            read_data_subset=subset,
+            workers=workers,
+            retry_lock=options.seconds(retry_lock),
+            access=options.access(ctx),
+            progress=progress,
+        )
+    return finish(report, as_json, _lines(report))
 
 
 def _repair(
@@ -101,10 +111,7 @@ def _repair(
             confirm=None if yes else _asked,
             progress=progress,
         )
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(_repair_lines(report)))
-    if report.stopped:
-        click.echo(f"runsync: {report.stopped}", err=True)
-    return report.exit_code
+    return finish(report, as_json, _repair_lines(report))
 
 
 def _asked(report: "RepairReport") -> bool:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from runsync.cli import options
+from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import json_text, listed, many, size
+from runsync.cli.text import listed, many, size
 
 if TYPE_CHECKING:
     from runsync.bundle.copy import CopyReport
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @options.s3
 @options.workers
 @options.dry_run
+@options.unattended
 @options.json
 @click.pass_context
 def command(
@@ -42,8 +44,7 @@ def command(
             access=options.access(ctx),
             progress=progress,
         )
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
-    return report.exit_code
+    return finish(report, as_json, _lines(report))
 
 
 def _lines(report: "CopyReport") -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from runsync.bundle.manifest import Manifest
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage
+from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.progress import Progress, Silent
@@ -174,15 +175,12 @@ class _Repair:
                 self._mend_experiments(source, checker, name)
         found = mend.lost(checker, names)
         runs = _find(source, {run_id: origin for each in found for run_id, origin in each.runs.items()})
-        pool = ThreadPoolExecutor(self._workers, "runsync-request")
-        try:
+        with threads.pool(self._workers, "runsync-request") as pool:
             blobs = [each for each in found if each.paths]
             list(pool.map(lambda each: self._mend_blob(source, each, runs), blobs))
             for each in found:
                 if not each.paths and each.runs.keys() <= runs.keys():
                     self._mend_metrics(source, each, runs, pool)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def set_aside_snapshots(self, damage: mend.Damage) -> None:
         """The manifests of snapshots that still cannot be read; what they name stays as long as it is sound."""
@@ -198,7 +196,8 @@ class _Repair:
         """A new snapshot, of what the newest of those that are gone was of. Takes over all that is sound."""
         model = self._model()
         selection = Selection.from_document(model.selection) if model else Selection()
-        writer = SnapshotWriter(self._bundle, model.with_artifacts if model else True, lock=self._lock)
+        with_artifacts = model.with_artifacts if model else True
+        writer = SnapshotWriter(self._bundle, with_artifacts, lock=self._lock, workers=self._workers)
         report = TransferReport("export", source.place, writer.place)
         try:
             transfer(report, source, writer, selection, self._workers, self._progress)

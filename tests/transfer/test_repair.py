@@ -13,7 +13,7 @@ from support.memory import MemorySource, export_into, small_source
 from support.s3 import Bucket
 from support.seed import Seeder, points
 from support.servers import MlflowServer
-from support.stopping import Died, StoppingStore
+from support.stopping import Stopped, StoppingStore
 
 from runsync.bundle import locks
 from runsync.bundle.address import Access, locate
@@ -188,7 +188,7 @@ def test_stopped_at_any_write_nothing_is_lost_and_the_next_repair_finishes(
         try:
             mend(Bundle(StoppingStore(LocalStore(place), stops)), small_source())
             break
-        except Died:
+        except Stopped:
             LocalStore(place).clear_temporary()
         assert was <= set(files_of(place).values())
         assert mend(place, small_source()).exit_code == 0
