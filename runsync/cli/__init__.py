@@ -9,13 +9,13 @@ import click
 COMMANDS = {
     "export": "Export a workspace into a bundle.",
     "import": "Import a bundle into a workspace.",
-    "copy": "Copy a bundle, or one snapshot of it, into another.",
     "check": "Is a bundle sound?",
     "verify": "Is everything of the one in the other?",
     "inspect": "What is in a bundle?",
     "snapshots": "List the snapshots of a bundle.",
     "forget": "Forget snapshots by a policy.",
     "prune": "Free what no snapshot needs.",
+    "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
     "diff": "What has changed between two snapshots or workspaces?",
 }
