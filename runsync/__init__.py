@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runsync.bundle.address import Access
     from runsync.bundle.bundle import open_bundle
     from runsync.bundle.check import CheckReport, check
+    from runsync.bundle.copy import CopyReport, copy
     from runsync.bundle.forget import ForgetReport, forget
     from runsync.bundle.inspect import InspectReport, inspect
     from runsync.bundle.prune import PruneReport, prune
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
     from runsync.transfer.places import open_workspace
+    from runsync.transfer.repair import RepairReport, repair
     from runsync.transfer.report import TransferReport
     from runsync.transfer.verify import VerifyReport, verify
 
@@ -37,11 +39,13 @@ logging.getLogger("runsync").addHandler(logging.NullHandler())
 __all__ = [
     "Access",
     "CheckReport",
+    "CopyReport",
     "DiffReport",
     "ForgetReport",
     "InspectReport",
     "Policy",
     "PruneReport",
+    "RepairReport",
     "RunsyncError",
     "Selection",
     "SnapshotsReport",
@@ -50,6 +54,7 @@ __all__ = [
     "VerifyReport",
     "Within",
     "check",
+    "copy",
     "diff",
     "export",
     "forget",
@@ -58,6 +63,7 @@ __all__ = [
     "open_bundle",
     "open_workspace",
     "prune",
+    "repair",
     "snapshots",
     "unlock",
     "verify",
@@ -66,11 +72,13 @@ __all__ = [
 _HOMES = {
     "Access": "runsync.bundle.address",
     "CheckReport": "runsync.bundle.check",
+    "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
     "ForgetReport": "runsync.bundle.forget",
     "InspectReport": "runsync.bundle.inspect",
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
+    "RepairReport": "runsync.transfer.repair",
     "RunsyncError": "runsync.errors",
     "Selection": "runsync.model.selection",
     "SnapshotsReport": "runsync.bundle.snapshots",
@@ -79,6 +87,7 @@ _HOMES = {
     "VerifyReport": "runsync.transfer.verify",
     "Within": "runsync.bundle.retention",
     "check": "runsync.bundle.check",
+    "copy": "runsync.bundle.copy",
     "diff": "runsync.transfer.diff",
     "export": "runsync.transfer.export",
     "forget": "runsync.bundle.forget",
@@ -87,6 +96,7 @@ _HOMES = {
     "open_bundle": "runsync.bundle.bundle",
     "open_workspace": "runsync.transfer.places",
     "prune": "runsync.bundle.prune",
+    "repair": "runsync.transfer.repair",
     "snapshots": "runsync.bundle.snapshots",
     "unlock": "runsync.bundle.unlock",
     "verify": "runsync.transfer.verify",

@@ -38,7 +38,10 @@ class Bundle:
 
     def manifest(self, snapshot_id: str) -> Manifest:
         """Of one snapshot. Raises BundleDamaged when it is broken or invalid."""
-        name = layout.snapshot(snapshot_id)
+        return self.read_manifest(layout.snapshot(snapshot_id))
+
+    def read_manifest(self, name: str) -> Manifest:
+        """In a file that lies wherever it does. Raises likewise."""
         content = self.store.read(name)
         manifest = Manifest.from_document(_valid(self.store, "snapshot", name, content))
         if _digest(content, manifest.digest) != manifest.digest:
@@ -132,6 +135,14 @@ def create_in(store: Store) -> Bundle:
             raise WrongUsage(f"{store.address} is not empty and no bundle: name a new place, or empty it first")
         _write_marker(store)
     return open_store(store)
+
+
+def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle:
+    """A bundle as a dry run sees it: an existing one, or one without anything in it where there is none."""
+    try:
+        return open_bundle(where, access)
+    except BundleNotFound:
+        return Bundle(locate(where, access).store)
 
 
 def check_marker(store: Store) -> None:

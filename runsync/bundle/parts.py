@@ -6,12 +6,12 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import orjson
 
 from runsync.bundle import layout, schemas
-from runsync.bundle.store import Incoming, Store
+from runsync.bundle.store import CHUNK, Incoming, Store
 from runsync.errors import BundleDamaged
 
 if TYPE_CHECKING:
@@ -38,21 +38,26 @@ class _Sink(io.RawIOBase):
 def write_documents(
     store: Store, kind: str, suffix: str, documents: Iterable[dict[str, Any]], broken: Set[str] = frozenset()
 ) -> tuple[str, int]:
-    """Writes documents, one a line, each valid; gives the part's name and bytes. The same documents: the same name.
+    """Writes a part of documents; gives its name and bytes. The same documents: the same name.
 
     A part that is there already is left as it is, unless it is among the `broken`.
     """
     incoming = store.incoming()
     try:
-        with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
-            for number, document in enumerate(documents, 1):
-                schemas.check(kind, document, f"line {number} of a new part")
-                packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+        pack(incoming, kind, documents)
         name = layout.part(incoming.sha256(), suffix)
         incoming.keep(name, replace=name in broken)
         return name, incoming.size
     finally:
         incoming.discard()
+
+
+def pack(incoming: Incoming, kind: str, documents: Iterable[dict[str, Any]]) -> None:
+    """Writes documents into a file that is not kept yet, one a line, each valid. The same documents: the same bytes."""
+    with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
+        for number, document in enumerate(documents, 1):
+            schemas.check(kind, document, f"line {number} of a new part")
+            packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
 
 def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any]]:
@@ -78,6 +83,14 @@ def has_its_hash(store: Store, name: str) -> bool:
     """Whether a file's bytes have the hash it is named by; reads all of it."""
     running = hashlib.sha256()
     for chunk in store.chunks(name):
+        running.update(chunk)
+    return running.hexdigest() == layout.hash_in(name)
+
+
+def is_hash_of(stream: IO[bytes], name: str) -> bool:
+    """Whether the bytes of an open file have the hash that it is named by; reads to its end."""
+    running = hashlib.sha256()
+    while chunk := stream.read(CHUNK):
         running.update(chunk)
     return running.hexdigest() == layout.hash_in(name)
 
@@ -142,13 +155,17 @@ class MetricsWriter:
 @contextmanager
 def open_metrics(store: Store, name: str) -> "Iterator[pq.ParquetFile]":
     """A metrics part for reading. Raises BundleDamaged naming the file, also for what is broken deeper inside."""
+    with store.open(name) as stream, parquet_of(stream, f"{store.address}/{name}") as file:
+        yield file
+
+
+@contextmanager
+def parquet_of(stream: IO[bytes], place: str) -> "Iterator[pq.ParquetFile]":
+    """An open metrics part. Raises BundleDamaged likewise."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with store.open(name) as stream:
-        try:
-            yield pq.ParquetFile(
-                stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"]
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise BundleDamaged(f"{store.address}/{name}: broken: {str(error).splitlines()[0]}") from None
+    try:
+        yield pq.ParquetFile(stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"])
+    except (pa.ArrowException, OSError) as error:
+        raise BundleDamaged(f"{place}: broken: {str(error).splitlines()[0]}") from None

@@ -49,6 +49,16 @@ class S3Store:
         """See `Store`."""
         self.s3.remove(self.bucket, self.prefix + name)
 
+    def move(self, name: str, new: str) -> None:
+        """See `Store`; a copy, then a deletion."""
+        try:
+            self.s3.copy(
+                StoredObject(self.s3.endpoint, self.bucket, self.prefix + name, 0), self.bucket, self.prefix + new
+            )
+        except Missing as error:
+            raise BundleDamaged(str(error)) from None
+        self.remove(name)
+
     def open(self, name: str) -> IO[bytes]:
         """A copy on this machine, in memory or in a temporary file."""
         copy = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
@@ -84,6 +94,13 @@ class S3Store:
     def locate(self, name: str, size: int, sha256: str | None) -> StoredObject | None:
         """See `Store`."""
         return StoredObject(self.s3.endpoint, self.bucket, self.prefix + name, size, sha256)
+
+    def hash_kept(self, name: str) -> str | None:
+        """See `Store`."""
+        try:
+            return self.s3.sha256(self.bucket, self.prefix + name)
+        except Missing as error:
+            raise BundleDamaged(str(error)) from None
 
     def copy_in(self, source: StoredObject, name: str) -> bool:
         """See `Store`; also False when S3 will not copy: these credentials may not read there, the object changed."""

@@ -69,6 +69,9 @@ class Store(Protocol):
     def remove(self, name: str) -> None:
         """Deletes a file; harmless where there is none."""
 
+    def move(self, name: str, new: str) -> None:
+        """Gives a file another name that is not taken; at no time is there neither. Raises BundleDamaged."""
+
     def open(self, name: str) -> IO[bytes]:
         """For reading here and there in it. Raises BundleDamaged when it is not there or cannot be read."""
 
@@ -80,6 +83,9 @@ class Store(Protocol):
 
     def locate(self, name: str, size: int, sha256: str | None) -> StoredObject | None:
         """Where in S3 a file lies; None on a disk."""
+
+    def hash_kept(self, name: str) -> str | None:
+        """The SHA-256 (hex) that S3 itself keeps of a whole file; None where it keeps none, and on a disk."""
 
     def copy_in(self, source: StoredObject, name: str) -> bool:
         """Has S3 copy an object here; False where it cannot, and the bytes must be fetched."""
@@ -152,7 +158,24 @@ class LocalStore:
         except OSError as error:
             raise cannot_write(self.folder, error) from None
 
+    def move(self, name: str, new: str) -> None:
+        """See `Store`."""
+        try:
+            final = self.folder / new
+            _make_folder(final.parent)
+            (self.folder / name).rename(final)
+            _sync_folder(final.parent)
+            _sync_folder((self.folder / name).parent)
+        except FileNotFoundError:
+            raise BundleDamaged(f"{self.folder / name} is missing") from None
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
+
     def locate(self, name: str, size: int, sha256: str | None) -> StoredObject | None:
+        """See `Store`."""
+        return None
+
+    def hash_kept(self, name: str) -> str | None:
         """See `Store`."""
         return None
 

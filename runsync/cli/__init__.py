@@ -15,6 +15,7 @@ COMMANDS = {
     "snapshots": "List the snapshots of a bundle.",
     "forget": "Forget snapshots by a policy.",
     "prune": "Free what no snapshot needs.",
+    "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
     "diff": "What has changed between two snapshots or workspaces?",
 }

@@ -1,5 +1,6 @@
 """runsync check"""
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,37 +13,151 @@ from runsync.cli.text import listed, many, size
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport
+    from runsync.bundle.checker import Fault
+    from runsync.transfer.repair import RepairReport
 
 
 @click.command(epilog="Example: runsync check backup --quick")
 @click.argument("bundle")
-@click.option("--quick", is_flag=True, help="All but the hashes.")
+@click.option("--quick", is_flag=True, help="Leave out the hashes of artifacts and metrics.")
+@click.option(
+    "--read-data-subset",
+    default="",
+    metavar="PART",
+    help="Of those, compare the hashes of 5% (at random), or 2/7 (the second of seven groups).",
+)
+@click.option("--repair", is_flag=True, help="Set aside what is broken, and read it again --from a source.")
+@click.option("--from", "source", metavar="SOURCE", help="Workspace or other bundle to repair from.")
+@click.option("--yes", is_flag=True, help="Repair without asking.")
+@options.dry_run
+@options.retry_lock
 @options.s3
+@options.workers
 @options.unattended
 @options.json
 @click.pass_context
-def command(ctx: click.Context, /, bundle: str, quick: bool, as_json: bool) -> int:
+def command(
+    ctx: click.Context,
+    /,
+    bundle: str,
+    quick: bool,
+    read_data_subset: str,
+    repair: bool,
+    source: str | None,
+    yes: bool,
+    dry_run: bool,
+    retry_lock: str,
+    workers: int,
+    as_json: bool,
+) -> int:
     """Is a bundle sound?
 
     Structure, schemas, counts and the hash of every file, of every snapshot. Exit 12 and a list of faults when not.
+
+    With --repair, artifact files and metrics that are missing or broken are read again from SOURCE: the workspace that
+    was backed up, one with copies of its runs, or another bundle. What is broken is moved to quarantine/ in the bundle,
+    and so are manifests of snapshots that cannot be read any more; an export from SOURCE then makes a new one. Nothing
+    is deleted.
     """
+    if not repair:
+        if source or yes or dry_run:
+            raise click.UsageError("--from, --yes and --dry-run go with --repair")
+        return _check(ctx, bundle, quick, read_data_subset, retry_lock, workers, as_json)
+    if quick or read_data_subset:
+        raise click.UsageError("--repair looks at everything: leave out --quick and --read-data-subset")
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise click.UsageError("--repair moves files: say --yes, or look with --dry-run first")
+    return _repair(ctx, bundle, source, yes, dry_run, retry_lock, workers, as_json)
+
+
+def _check(
+    ctx: click.Context, bundle: str, quick: bool, subset: str, retry_lock: str, workers: int, as_json: bool
+) -> int:
     from runsync.bundle.check import check
 
     with shown("check", as_json) as progress:
-        report = check(bundle, quick=quick, access=options.access(ctx), progress=progress)
+        report = check(
+            bundle,
+            quick=quick,
+            read_data_subset=subset,
+            workers=workers,
+            retry_lock=options.seconds(retry_lock),
+            access=options.access(ctx),
+            progress=progress,
+        )
     return finish(report, as_json, _lines(report))
+
+
+def _repair(
+    ctx: click.Context,
+    bundle: str,
+    source: str | None,
+    yes: bool,
+    dry_run: bool,
+    retry_lock: str,
+    workers: int,
+    as_json: bool,
+) -> int:
+    from runsync.transfer.repair import repair
+
+    with shown("repair", as_json) as progress:
+        report = repair(
+            bundle,
+            source,
+            workers=workers,
+            dry_run=dry_run,
+            retry_lock=options.seconds(retry_lock),
+            access=options.access(ctx),
+            confirm=None if yes else _asked,
+            progress=progress,
+        )
+    return finish(report, as_json, _repair_lines(report))
+
+
+def _asked(report: "RepairReport") -> bool:
+    for line in listed("Faults", map(fault_line, report.faults)):
+        click.echo(line, err=True)
+    files, snapshots = many(len(report.quarantined), "broken file"), many(len(report.set_aside), "snapshot")
+    question = f"Set {files} aside, and up to {snapshots} that can then not be read?"
+    return click.confirm(question, err=True)
+
+
+def _repair_lines(report: "RepairReport") -> Iterator[str]:
+    tried = f" from {report.source}" if report.source else ""
+    yield f"{report.bundle}: {many(len(report.faults), 'fault')}, repair{tried}, {report.seconds:.1f} s"
+    yield from listed("Repaired", report.repaired)
+    moved = "Would be moved to quarantine" if report.dry_run else f"Moved to {report.quarantine or 'quarantine'}"
+    yield from listed(moved, report.quarantined)
+    gone = "Snapshots that cannot be read, unless mended" if report.dry_run else "Snapshots that are listed no more"
+    yield from listed(gone, report.set_aside)
+    if report.snapshot:
+        yield f"New snapshot: {report.snapshot}"
+    elif report.set_aside and not report.dry_run:
+        yield "Make a new snapshot with runsync export."
+    yield from listed("Failed", (f"run {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
+    yield from listed(
+        "Missing pieces", (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in report.problems)
+    )
+    yield from listed("Left", map(fault_line, report.left))
+    yield "Damaged." if report.left else "Sound."
 
 
 def _lines(report: "CheckReport") -> Iterator[str]:
     how = "hashes left out" if report.quick else f"{size(report.bytes)} hashed"
-    counted = f"{many(report.snapshots, 'snapshot')}, {report.files:,} files"
-    yield f"{report.bundle}: {counted}, {how}, {report.seconds:.1f} s"
-    yield from listed("Faults", (_fault(f.file, f.error, f.snapshots, f.runs) for f in report.faults))
+    snapshots = many(report.snapshots, "snapshot")
+    yield f"{report.bundle}: {snapshots}, {report.files:,} files, {how}, {report.seconds:.1f} s"
+    yield from listed("Faults", map(fault_line, report.faults))
     if report.unused:
         yield f"{len(report.unused):,} files that no snapshot needs (the next export takes up what it can use)"
+    yield from listed("Foreign files", report.foreign)
     yield "Damaged." if report.faults else "Sound."
 
 
-def _fault(file: str, error: str, snapshots: list[str], runs: list[str]) -> str:
-    hit = f"; hits snapshots {', '.join(snapshots[:3])}" if snapshots else ""
-    return f"{file}: {error}{hit}" + (f", runs {', '.join(runs[:3])}{' …' if len(runs) > 3 else ''}" if runs else "")
+def fault_line(fault: "Fault") -> str:
+    """A fault, and whom it hits."""
+    hits = f"; hits snapshots {_few(fault.snapshots)}" if fault.snapshots else ""
+    return f"{fault.file}: {fault.error}{hits}" + (f", runs {_few(fault.runs)}" if fault.runs else "")
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

@@ -1,7 +1,7 @@
 """Which experiments and runs are meant: the same options on every command."""
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,12 @@ class Selection:
     since: int | None = None
     until: int | None = None
     state: str = "all"
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Selection":
+        """Of a manifest."""
+        values = {name: document[name] for name in cls.__slots__}
+        return cls(**{**values, "experiments": tuple(values["experiments"]), "runs": tuple(values["runs"])})
 
     def __post_init__(self) -> None:
         if self.state not in STATES:

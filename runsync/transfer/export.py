@@ -4,10 +4,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from runsync.bundle import locks
-from runsync.bundle.address import Access, locate
-from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
+from runsync.bundle.address import Access
+from runsync.bundle.bundle import create_bundle, existing_or_empty
 from runsync.bundle.writer import SnapshotWriter
-from runsync.errors import BundleNotFound
 from runsync.model.progress import Progress, Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
@@ -41,7 +40,7 @@ def export(
     selection, access = selection or Selection(), access or Access()
     workspace = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
     try:
-        opened = _existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
+        opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
             writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers)
             report = TransferReport("export", workspace.place, writer.place, dry_run)
@@ -59,10 +58,3 @@ def export(
         return report
     finally:
         workspace.close()
-
-
-def _existing_or_empty(where: str | Path, access: Access) -> Bundle:
-    try:
-        return open_bundle(where, access)
-    except BundleNotFound:
-        return Bundle(locate(where, access).store)

@@ -153,17 +153,19 @@ def test_a_metrics_part_names_the_runs_that_need_it(bundle: Path) -> None:
     assert runs <= {"first", "second"}
 
 
-def test_files_that_no_snapshot_needs_are_listed_as_unused_and_are_no_fault(bundle: Path) -> None:
+def test_files_that_no_snapshot_needs_and_foreign_ones_are_told_apart_and_are_no_fault(bundle: Path) -> None:
     (bundle / "notes.txt").write_text("mine")
     (bundle / "parts" / "README").write_text("mine too")
-    stray = bundle / "blobs" / "00"
-    stray.mkdir()
-    content = b""
-    name = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    (bundle / "snapshots" / "README.json").write_text("and mine")
+    stray = bundle / "blobs" / "b7"
+    stray.mkdir(exist_ok=True)
+    content = b"left over"
+    name = "b7d7db12fd2e3e28a86cb12feab71a80646b2af551a49911a931cf11ec8cb76e"
     (stray / name).write_bytes(content)
     report = check(bundle)
-    assert report.unused == [f"blobs/00/{name}", "notes.txt", "parts/README"]
-    assert [fault.file for fault in report.faults if fault.snapshots] == []
+    assert report.unused == [f"blobs/b7/{name}"]
+    assert report.foreign == ["notes.txt", "parts/README", "snapshots/README.json"]
+    assert report.faults == []
 
 
 def test_a_foreign_file_among_the_parts_does_not_make_a_sound_snapshot_damaged(bundle: Path) -> None:
@@ -214,7 +216,7 @@ def _another_id(manifest: dict[str, Any]) -> None:
 )
 def test_numbers_that_do_not_add_up_are_told(bundle: Path, change: Callable[[Any], None], told: str) -> None:
     edit_manifest(bundle, change)
-    faults = _faults(bundle, quick=True)
+    faults = _faults(bundle)
     assert any(re.search(told, error) for error in faults.values()), faults
 
 

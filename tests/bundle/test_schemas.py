@@ -42,6 +42,7 @@ def _subschemas(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, A
 def test_the_kinds_of_documents_are_all_published() -> None:
     assert KINDS == [
         "check-report",
+        "copy-report",
         "diff-report",
         "experiment",
         "forget-report",
@@ -49,6 +50,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "inspect-report",
         "lock",
         "prune-report",
+        "repair-report",
         "run",
         "runsync",
         "snapshot",

@@ -38,6 +38,13 @@ class StoppingStore:
     def remove(self, name: str) -> None:
         self.around(lambda: self._store.remove(name))
 
+    def move(self, name: str, new: str) -> None:
+        self.around(lambda: self._store.move(name, new))
+
+    def hash_kept(self, name: str) -> str | None:
+        self._refuse()
+        return self._store.hash_kept(name)
+
     def copy_in(self, source: StoredObject, name: str) -> bool:
         return self.around(lambda: self._store.copy_in(source, name))
 

@@ -1,0 +1,369 @@
+"""One look at a bundle: what its snapshots need, whether it is there and sound, and whom it hits when it is not."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field, fields
+from typing import Any
+
+from runsync.bundle import layout, locks, parts
+from runsync.bundle.bundle import Bundle
+from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
+from runsync.bundle.stored import StoredRun, metrics_name, read_runs
+from runsync.bundle.subset import Subset
+from runsync.errors import BundleDamaged
+from runsync.model import threads
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.progress import Progress
+
+MISSING = "missing"
+"""The file is not there."""
+BROKEN = "broken"
+"""Its bytes are not those that were written, or cannot be read."""
+INVALID = "invalid"
+"""Its bytes are those that were written, but not what the format wants."""
+MISMATCH = "mismatch"
+"""What a snapshot says of it is not so."""
+
+COUNTED = tuple(place.name for place in fields(Counts))
+
+
+@dataclass(slots=True)
+class Fault:
+    """Something wrong: the file (below the bundle), what and of which kind, and which snapshots and runs are hit."""
+
+    file: str
+    error: str
+    kind: str
+    snapshots: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Book:
+    """A snapshot being checked. `experiments` is None where they cannot be read."""
+
+    id: str
+    manifest: Manifest
+    experiments: set[str] | None = None
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is kept in memory of one run document."""
+
+    run_id: str
+    experiment_id: str
+    metrics: str
+    first_row: int
+    points: int
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, stored: StoredRun) -> "Line":
+        """Of a document."""
+        counts, metrics = stored.counts(), metrics_name(stored) if stored.metrics_part else ""
+        told = tuple(getattr(counts, name) for name in COUNTED)
+        run, points = stored.run, stored.contents.metric_points
+        return cls(run.run_id, run.experiment_id, metrics, stored.first_row, points, told)
+
+
+class Checker:
+    """`check`, then ask for what was found. `lines` holds the run documents of every runs part that can be read;
+    `refs` tells of metrics parts and blobs which part and line (from 1) names them; `books` are the snapshots whose
+    manifest can be read.
+    """
+
+    def __init__(self, bundle: Bundle, only: Sequence[str] | None = None) -> None:
+        self.bundle = bundle
+        self.is_whole = only is None
+        self.ids = bundle.snapshot_ids() if only is None else only
+        self.sizes = {
+            entry.name: entry.size
+            for entry in bundle.store.list()
+            if not entry.name.startswith((layout.LOCKS, layout.QUARANTINE))
+        }
+        self.hashed: set[str] = set()
+        self.lines: dict[str, list[Line]] = {}
+        self.refs: dict[str, list[tuple[str, int]]] = {}
+        self._store = bundle.store
+        self.books: list[Book] = []
+        self._users: dict[str, list[tuple[str, RunsPart]]] = {}
+        self._metrics: dict[str, list[tuple[str, PartFile]]] = {}
+        self._needed: dict[str, list[str]] = {layout.MARKER: []}
+        self._faults: dict[tuple[str, str], Fault] = {}
+
+    def check(self, subset: Subset | None, workers: int, progress: Progress) -> None:
+        """All of it; of artifacts and metrics the bytes that are of the subset (None: of none)."""
+        for snapshot_id in self.ids:
+            self._open(snapshot_id)
+        for name in self._users:
+            self._check_part(name)
+        for book in self.books:
+            for file in book.manifest.files():
+                self._check_file(file.path, file.bytes, book.id)
+            self._check_book(book)
+        for name in self._metrics:
+            self._check_rows(name)
+        if subset is not None:
+            self._check_bytes(subset, workers, progress)
+
+    def faults(self) -> list[Fault]:
+        """By file."""
+        return sorted(self._faults.values(), key=lambda fault: fault.file)
+
+    @property
+    def bytes_hashed(self) -> int:
+        """Bytes of the files whose hash was compared."""
+        return sum(self.sizes[name] for name in self.hashed)
+
+    def unused(self) -> list[str]:
+        """Files of ours that no snapshot needs, as far as that can be told: not where a part cannot be read."""
+        if not self.is_whole or len(self.books) < len(self.ids):
+            return []
+        blobs = all(name in self.lines for name in self._users)
+        needed = self._needed.keys() | self.refs.keys()
+        prefixes = (layout.PARTS, layout.BLOBS) if blobs else layout.PARTS
+        return sorted(n for n in self.sizes.keys() - needed if layout.is_ours(n) and n.startswith(prefixes))
+
+    def foreign(self) -> list[str]:
+        """Files that are not of the format; locks that are none among them."""
+        if not self.is_whole:
+            return []
+        no_locks = (name for name, holder in locks.holders(self._store).items() if not holder.id)
+        known = {layout.MARKER, *(name for name in self.sizes if layout.snapshot_id(name) or layout.is_ours(name))}
+        return sorted([*(self.sizes.keys() - known), *no_locks])
+
+    def hit(self, name: str) -> tuple[list[str], list[str]]:
+        """The snapshots and the runs that need a file."""
+        snapshots = dict.fromkeys(self._needed.get(name, ()))
+        runs: dict[str, None] = {}
+        for part, number in self.refs.get(name, ()):
+            users = self._users_of(part, number)
+            if users:
+                runs[self.lines[part][number - 1].run_id] = None
+                snapshots.update(dict.fromkeys(users))
+        return list(snapshots), list(runs)
+
+    def _users_of(self, part: str, number: int) -> list[str]:
+        """The snapshots that a line of a runs part is of."""
+        return [snapshot_id for snapshot_id, user in self._users[part] if number not in user.superseded]
+
+    def _open(self, snapshot_id: str) -> None:
+        """A snapshot's manifest, and its experiments."""
+        name = layout.snapshot(snapshot_id)
+        self._needed[name] = [snapshot_id]
+        try:
+            manifest = self.bundle.manifest(snapshot_id)
+        except BundleDamaged as error:
+            self._fault(name, str(error), BROKEN, [snapshot_id])
+            return
+        book = Book(snapshot_id, manifest)
+        self.books.append(book)
+        if manifest.id != snapshot_id:
+            self._fault(name, f"it says that it is snapshot {manifest.id}", MISMATCH, [snapshot_id])
+        for file in dict.fromkeys(manifest.files()):
+            self._needed.setdefault(file.path, []).append(snapshot_id)
+        for part in manifest.parts:
+            self._users.setdefault(part.runs.path, []).append((snapshot_id, part))
+            for file in part.metrics:
+                self._metrics.setdefault(file.path, []).append((snapshot_id, file))
+        self._read_experiments(book)
+
+    def _read_experiments(self, book: Book) -> None:
+        told = book.manifest.experiments
+        if told.path not in self.sizes:
+            return
+        try:
+            documents = parts.read_documents(self._store, "experiment", told.path)
+            experiments = [Experiment.from_document(document) for document in documents]
+        except BundleDamaged as error:
+            self._unreadable(told.path, error)
+            return
+        self.hashed.add(told.path)
+        if len(experiments) != told.count:
+            wrong = f"it holds {len(experiments)} experiments, not {told.count}"
+            self._fault(told.path, wrong, MISMATCH, [book.id])
+        book.experiments = {e.experiment_id for e in experiments}
+        book.counts.experiments = len(experiments)
+        book.counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in experiments)
+
+    def _check_part(self, name: str) -> None:
+        """Reads a runs part once for all snapshots that share it, and looks for what its living lines name."""
+        if name not in self.sizes:
+            return
+        users = self._users[name]
+        dead = set.intersection(*(set(user.superseded) for _, user in users))
+        lines: list[Line] = []
+        blobs: dict[str, int] = {}
+        refs: list[tuple[str, int]] = []
+        try:
+            for number, stored in enumerate(read_runs(self._store, name), 1):
+                lines.append(Line.of(stored))
+                if number in dead:
+                    continue
+                refs += [(lines[-1].metrics, number)] if lines[-1].metrics else []
+                for file in stored.contents.artifacts or ():
+                    blobs[layout.blob(file.sha256 or "")] = file.size
+                    refs.append((layout.blob(file.sha256 or ""), number))
+        except BundleDamaged as error:
+            self._unreadable(name, error)
+            return
+        self.lines[name] = lines
+        self.hashed.add(name)
+        for ref, number in refs:
+            self.refs.setdefault(ref, []).append((name, number))
+        for blob, size in blobs.items():
+            self._check_file(blob, size)
+        for snapshot_id, user in users:
+            if len(lines) != user.runs.count:
+                self._fault(name, f"it holds {len(lines)} runs, not {user.runs.count}", MISMATCH, [snapshot_id])
+            if (last := max(user.superseded, default=0)) > len(lines):
+                self._fault(
+                    name, f"line {last} is left out of the {len(lines)} that there are", MISMATCH, [snapshot_id]
+                )
+
+    def _check_book(self, book: Book) -> None:
+        """What a snapshot says as a whole: each run once, of its experiments, and as many as it counts."""
+        rows: list[tuple[int, ...]] = [astuple(book.counts)]
+        seen: set[str] = set()
+        for part in book.manifest.parts:
+            superseded, metrics = set(part.superseded), {file.path for file in part.metrics}
+            for number, line in enumerate(self.lines.get(part.runs.path, ()), 1):
+                if number not in superseded:
+                    rows.append(line.counts)
+                    for error in self._wrong_of(line, book, metrics, seen):
+                        self._fault(part.runs.path, error, MISMATCH, [book.id], [line.run_id])
+                    seen.add(line.run_id)
+        if book.experiments is None or any(part.runs.path not in self.lines for part in book.manifest.parts):
+            return
+        found = dict(zip(COUNTED, map(sum, zip(*rows, strict=True)), strict=True))
+        told = book.manifest.counts
+        wrong = [f"{key} {n} instead of {getattr(told, key)}" for key, n in found.items() if n != getattr(told, key)]
+        if wrong:
+            error = f"its counts do not add up: {', '.join(wrong)}"
+            self._fault(layout.snapshot(book.id), error, MISMATCH, [book.id])
+
+    def _wrong_of(self, line: Line, book: Book, metrics: set[str], seen: set[str]) -> Iterable[str]:
+        if line.run_id in seen:
+            yield f"run {line.run_id} is twice in the snapshot"
+        if book.experiments is not None and line.experiment_id not in book.experiments:
+            yield f"run {line.run_id} is of experiment {line.experiment_id}, which is not there"
+        if line.metrics and line.metrics not in metrics:
+            yield f"run {line.run_id} names a metrics part that the manifest does not"
+
+    def _check_rows(self, name: str) -> None:
+        """Whether a metrics part is as long as its runs need, by what the manifests say of it."""
+        least = min(file.count for _, file in self._metrics[name])
+        for part, number in self.refs.get(name, ()):
+            line = self.lines[part][number - 1]
+            if line.first_row + line.points > least:
+                self._misplaced(name, part, number)
+
+    def _check_file(self, name: str, size: int, snapshot_id: str = "") -> None:
+        """Whether it is there with the size that a snapshot (or a run document) tells."""
+        if self.sizes.get(name) != size:
+            snapshots, runs = self.hit(name)
+            kind, wrong = MISSING, "it is missing"
+            if name in self.sizes:
+                kind, wrong = MISMATCH, f"it has {self.sizes[name]} bytes, not {size}"
+            self._fault(name, wrong, kind, [snapshot_id] if snapshot_id else snapshots, runs)
+
+    def _check_bytes(self, subset: Subset, workers: int, progress: Progress) -> None:
+        """Hashes of what was not read yet, and where the points of each run stand."""
+        candidates = {
+            name: size
+            for name, size in self.sizes.items()
+            if layout.is_ours(name)
+            and name not in self.hashed
+            and (self.is_whole or name in self._needed or name in self.refs)
+        }
+        chosen = subset.choose(candidates)
+        with threads.pool(workers) as pool:
+            for name, read in zip(chosen, pool.map(lambda n: self._read(n, progress), chosen), strict=True):
+                self.hashed.add(name)
+                if read.error:
+                    self._fault(name, read.error, read.kind, *self.hit(name))
+                else:
+                    self._check_points(name, read)
+
+    def _read(self, name: str, progress: Progress) -> "_Read":
+        try:
+            read = _read_metrics(self.bundle, name) if name in self._metrics else _Read.of(self.bundle, name)
+        except (BundleDamaged, OSError) as error:
+            return _Read(error=str(error))
+        progress.advance(bytes=self.sizes[name])
+        return read
+
+    def _check_points(self, name: str, read: "_Read") -> None:
+        for snapshot_id, file in self._metrics.get(name, ()):
+            if file.count != read.rows:
+                wrong = f"it holds {read.rows} points, not {file.count}"
+                self._fault(name, wrong, MISMATCH, [snapshot_id], self.hit(name)[1])
+        for part, number in self.refs.get(name, ()) if name in self._metrics else ():
+            line = self.lines[part][number - 1]
+            begin, end = line.first_row, line.first_row + line.points
+            if not any(run == line.run_id and first <= begin and end <= last for run, first, last in read.stretches):
+                self._misplaced(name, part, number)
+
+    def _misplaced(self, name: str, part: str, number: int) -> None:
+        run_id = self.lines[part][number - 1].run_id
+        wrong = f"the points of run {run_id} are not where they should be"
+        self._fault(name, wrong, MISMATCH, self._users_of(part, number), [run_id])
+
+    def _unreadable(self, name: str, error: BundleDamaged) -> None:
+        try:
+            kind = INVALID if parts.has_its_hash(self._store, name) else BROKEN
+        except BundleDamaged:
+            kind = BROKEN
+        self.hashed.add(name)
+        self._fault(name, str(error), kind, self._needed[name])
+
+    def _fault(self, name: str, error: str, kind: str, snapshots: Iterable[str] = (), runs: Iterable[str] = ()) -> None:
+        fault = self._faults.setdefault((name, error), Fault(name, error, kind))
+        fault.snapshots += [s for s in snapshots if s not in fault.snapshots]
+        fault.runs += [run for run in runs if run not in fault.runs]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What reading all of a file told: what is wrong with it, else its rows and the stretches of its runs."""
+
+    error: str = ""
+    kind: str = BROKEN
+    rows: int = 0
+    stretches: Sequence[tuple[str, int, int]] = ()
+
+    @classmethod
+    def of(cls, bundle: Bundle, name: str) -> "_Read":
+        return cls("" if parts.has_its_hash(bundle.store, name) else parts.WRONG_HASH)
+
+
+def _read_metrics(bundle: Bundle, name: str) -> _Read:
+    """Hash, rows and stretches of one and the same copy of a metrics part."""
+    with bundle.store.open(name) as stream:
+        if not parts.is_hash_of(stream, name):
+            return _Read(parts.WRONG_HASH)
+        stream.seek(0)
+        try:
+            with parts.parquet_of(stream, f"{bundle.address}/{name}") as parquet:
+                return _Read(rows=parquet.metadata.num_rows, stretches=_runs_in(parquet))
+        except BundleDamaged as error:
+            return _Read(str(error), INVALID)
+
+
+def _runs_in(parquet: Any) -> list[tuple[str, int, int]]:
+    """Run id, first row and row after the last of each stretch of one run."""
+    import pyarrow.compute as pc
+
+    stretches: list[tuple[str, int, int]] = []
+    begin = 0
+    for group in range(parquet.metadata.num_row_groups):
+        column = parquet.read_row_group(group, columns=["run_id"])["run_id"].combine_chunks()
+        encoded = pc.run_end_encode(column.cast("string"))
+        for end, run_id in zip(encoded.run_ends.to_pylist(), encoded.values.to_pylist(), strict=True):
+            first = stretches[-1][2] if stretches else 0
+            if stretches and stretches[-1][0] == run_id:
+                first = stretches.pop()[1]
+            stretches.append((run_id, first, begin + end))
+        begin += len(column)
+    return stretches

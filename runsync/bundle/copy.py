@@ -1,0 +1,245 @@
+"""copy: snapshots of one bundle into another, on a disk or on S3: only what is missing there."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runsync.bundle import layout, locks, parts
+from runsync.bundle.address import Access, locate
+from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open_store
+from runsync.bundle.locks import Lock
+from runsync.bundle.manifest import Manifest, RunsPart
+from runsync.bundle.store import Store
+from runsync.bundle.stored import read_runs
+from runsync.errors import BundleDamaged
+from runsync.model import threads
+from runsync.model.progress import Progress, Silent
+
+DAMAGED = 12
+WORKERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NotCopied:
+    """A file that is broken or missing in the source, and the snapshot that is left out for it."""
+
+    snapshot: str
+    file: str
+    error: str
+
+
+@dataclass(slots=True)
+class CopyReport:
+    """`schemas/v1/copy-report.schema.json`. `files` and `bytes` count what was (or would be) written, manifests too."""
+
+    source: str
+    target: str
+    dry_run: bool = False
+    copied: list[str] = field(default_factory=list)
+    already_there: int = 0
+    files: int = 0
+    bytes: int = 0
+    failed: list[NotCopied] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 when every snapshot asked for is in the target, else 12."""
+        return DAMAGED if self.failed else 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {"format": "runsync-copy-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
+
+
+def copy(
+    bundle: str | Path,
+    target: str | Path,
+    *,
+    workers: int = WORKERS,
+    dry_run: bool = False,
+    retry_lock: float = 0.0,
+    access: Access | None = None,
+    progress: Progress | None = None,
+) -> CopyReport:
+    """Copies every snapshot (or that of `backup@2026-11-01`) with what it needs, unless it is in the target already.
+
+    The target is made when it is not there. A snapshot is there whole or not at all, wherever a copy was stopped; one
+    that needs a broken file is left out and named, the others go on. `retry_lock` is how many seconds to wait for a
+    bundle that is locked. Raises RunsyncError (see `errors`) for what stops all of it.
+    """
+    begun, place = time.monotonic(), locate(bundle, access)
+    source = open_store(place.store)
+    goal = existing_or_empty(target, access) if dry_run else create_bundle(target, access)
+    only = [source.find(place.snapshot)] if place.snapshot else None
+    report = CopyReport(source.address, goal.address, dry_run)
+    with ExitStack() as held:
+        lock = None
+        if not dry_run:
+            lock = held.enter_context(locks.shared(goal.store, "copy", retry_lock))
+            held.enter_context(locks.reading(source.store, "copy", retry_lock))
+            held.callback(goal.store.clear_temporary)
+        copy_snapshots(source, goal, report, only, lock, workers, progress or Silent())
+    report.seconds = round(time.monotonic() - begun, 3)
+    return report
+
+
+def copy_snapshots(
+    source: Bundle,
+    target: Bundle,
+    report: CopyReport,
+    only: Sequence[str] | None,
+    lock: Lock | None,
+    workers: int,
+    progress: Progress,
+) -> None:
+    """Copies those snapshots (None: all), oldest first, and tells in the report what was done."""
+    work = _Copy(source, target, report, lock, progress)
+    with threads.pool(workers, "runsync-copy") as pool:
+        for snapshot_id in work.missing(only):
+            work.copy(snapshot_id, pool)
+
+
+class _Copy:
+    """One copy. `_there` grows as files arrive; a part's blobs are kept by line, since snapshots share parts."""
+
+    def __init__(
+        self, source: Bundle, target: Bundle, report: CopyReport, lock: Lock | None, progress: Progress
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._report = report
+        self._lock = lock
+        self._progress = progress
+        self._sizes = _sizes(source.store)
+        self._there = _sizes(target.store)
+        self._blobs: dict[str, list[tuple[str, ...]]] = {}
+        self._broken: dict[str, str] = {}
+
+    def missing(self, only: Sequence[str] | None) -> list[str]:
+        """The snapshots to copy, oldest first."""
+        ids = sorted(found for name in self._sizes if (found := layout.snapshot_id(name))) if only is None else only
+        missing = [snapshot_id for snapshot_id in ids if layout.snapshot(snapshot_id) not in self._there]
+        self._report.already_there = len(ids) - len(missing)
+        return missing
+
+    def copy(self, snapshot_id: str, pool: Executor) -> None:
+        """One snapshot: what its runs name, its parts, at last its manifest."""
+        name = layout.snapshot(snapshot_id)
+        try:
+            manifest = self._source.manifest(snapshot_id)
+        except BundleDamaged as error:
+            self._broken[name] = str(error)
+        if name in self._broken:
+            self._fail(snapshot_id, [name])
+            return
+        for files in self._stages(manifest):
+            wanted = [file for file in dict.fromkeys(files) if not self._is_there(file)]
+            if broken := [file for file in wanted if file in self._broken]:
+                self._fail(snapshot_id, broken)
+                return
+            results = list(pool.map(self._carry, wanted))  # all of a stage come before the next one begins
+            self._count(file for file, is_there in zip(wanted, results, strict=True) if is_there)
+            if not all(results):
+                self._fail(snapshot_id, [file for file in wanted if file in self._broken])
+                return
+        self._finish(snapshot_id)
+
+    def _stages(self, manifest: Manifest) -> Iterator[Iterable[str]]:
+        """Files in the order in which they must come: nothing comes before what it names."""
+        runs = [part.runs.path for part in manifest.parts]
+        broken = [name for name in runs if not self._read(name)]
+        if broken:
+            yield broken
+        yield [blob for part in manifest.parts for blob in self._blobs_of(part)]
+        yield [file.path for part in manifest.parts for file in part.metrics]
+        yield runs
+        yield [manifest.experiments.path]
+
+    def _read(self, name: str) -> bool:
+        """Which blobs each line of a runs part names; False when it cannot be read."""
+        if name not in self._blobs and name not in self._broken:
+            try:
+                self._blobs[name] = [
+                    tuple(layout.blob(file.sha256 or "") for file in stored.contents.artifacts or ())
+                    for stored in read_runs(self._source.store, name)
+                ]
+            except BundleDamaged as error:
+                self._broken[name] = str(error)
+        return name not in self._broken
+
+    def _blobs_of(self, part: RunsPart) -> Iterator[str]:
+        superseded = set(part.superseded)
+        for number, blobs in enumerate(self._blobs[part.runs.path], 1):
+            if number not in superseded:
+                yield from blobs
+
+    def _is_there(self, name: str) -> bool:
+        return name in self._there and self._there[name] == self._sizes.get(name)
+
+    def _carry(self, name: str) -> bool:
+        """Brings one file over; False, and it is among the broken, when it is not what it should be."""
+        size = self._sizes.get(name)
+        try:
+            if size is None:
+                raise BundleDamaged(f"{self._source.address}/{name} is missing")
+            if not self._report.dry_run and not self._copied_by_s3(name, size):
+                self._stream(name)
+        except BundleDamaged as error:
+            self._broken[name] = str(error)
+            return False
+        self._there[name] = size
+        return True
+
+    def _copied_by_s3(self, name: str, size: int) -> bool:
+        """Has S3 copy it, when both bundles are there. Where S3 keeps no hash of it, it is read once for that."""
+        from_, store = self._source.store, self._target.store
+        place, goal = from_.locate(name, size, layout.hash_in(name)), store.locate(name, size, None)
+        if place is None or goal is None or place.endpoint != goal.endpoint:
+            return False
+        kept = from_.hash_kept(name)
+        is_sound = kept == layout.hash_in(name) if kept else parts.has_its_hash(from_, name)
+        if not is_sound:
+            raise BundleDamaged(f"{from_.address}/{name}: {parts.WRONG_HASH}")
+        if not store.copy_in(place, name):
+            return False
+        self._progress.advance(bytes=size)
+        return True
+
+    def _stream(self, name: str) -> None:
+        incoming = self._target.store.incoming()
+        try:
+            for chunk in self._source.store.chunks(name):
+                incoming.write(chunk)
+                self._progress.advance(bytes=len(chunk))
+            if incoming.sha256() != layout.hash_in(name):
+                raise BundleDamaged(f"{self._source.address}/{name}: {parts.WRONG_HASH}")
+            incoming.keep(name)
+        finally:
+            incoming.discard()
+
+    def _finish(self, snapshot_id: str) -> None:
+        """Writes the manifest as it is in the source: from now on the snapshot exists in the target."""
+        name = layout.snapshot(snapshot_id)
+        if not self._report.dry_run:
+            if self._lock is not None:
+                self._lock.confirm()
+            self._target.store.create(name, self._source.store.read(name))
+        self._count([name])
+        self._report.copied.append(snapshot_id)
+
+    def _count(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._report.files += 1
+            self._report.bytes += self._sizes[name]
+
+    def _fail(self, snapshot_id: str, names: Iterable[str]) -> None:
+        self._report.failed += [NotCopied(snapshot_id, name, self._broken[name]) for name in names]
+
+
+def _sizes(store: Store) -> dict[str, int]:
+    return {e.name: e.size for e in store.list() if not e.name.startswith((layout.LOCKS, layout.QUARANTINE))}

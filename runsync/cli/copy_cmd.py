@@ -1,0 +1,57 @@
+"""runsync copy"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from runsync.cli import options
+from runsync.cli.finish import finish
+from runsync.cli.progress import shown
+from runsync.cli.text import listed, many, size
+
+if TYPE_CHECKING:
+    from runsync.bundle.copy import CopyReport
+
+
+@click.command(epilog="Example: runsync copy backup s3://bucket/backup")
+@click.argument("bundle")
+@click.argument("target")
+@options.retry_lock
+@options.s3
+@options.workers
+@options.dry_run
+@options.unattended
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context, /, bundle: str, target: str, retry_lock: str, workers: int, dry_run: bool, as_json: bool
+) -> int:
+    """Copy a bundle, or one snapshot of it, into another.
+
+    Folders or s3://bucket/prefix, in any pairing; TARGET is made when it is not there. Only what it lacks is copied,
+    oldest snapshot first; of backup@2026-11-01 that snapshot alone. Exit 12 when a broken file kept a snapshot back.
+    """
+    from runsync.bundle.copy import copy
+
+    with shown("copy", as_json) as progress:
+        report = copy(
+            bundle,
+            target,
+            workers=workers,
+            dry_run=dry_run,
+            retry_lock=options.seconds(retry_lock),
+            access=options.access(ctx),
+            progress=progress,
+        )
+    return finish(report, as_json, _lines(report))
+
+
+def _lines(report: "CopyReport") -> Iterator[str]:
+    done = "would be copied" if report.dry_run else "copied"
+    yield (
+        f"{report.source} to {report.target}: {many(len(report.copied), 'snapshot')} {done} "
+        f"({report.files:,} files, {size(report.bytes)}), {report.already_there} there already, {report.seconds:.1f} s"
+    )
+    yield from listed("Snapshots", report.copied)
+    yield from listed("Not copied", (f"snapshot {f.snapshot}: {f.file}: {f.error}" for f in report.failed))

@@ -1,0 +1,291 @@
+"""repair: what of a damaged bundle can be had again from a source, and the rest set aside."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runsync.bundle import layout, locks, mend
+from runsync.bundle.address import Access
+from runsync.bundle.bundle import Bundle, open_bundle
+from runsync.bundle.check import DAMAGED
+from runsync.bundle.checker import Checker, Fault
+from runsync.bundle.locks import Lock
+from runsync.bundle.manifest import Manifest
+from runsync.bundle.subset import Subset
+from runsync.bundle.writer import SnapshotWriter
+from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage
+from runsync.model import threads
+from runsync.model.experiment import Experiment
+from runsync.model.identity import origin_of
+from runsync.model.progress import Progress, Silent
+from runsync.model.protocol import Source
+from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.selection import Selection
+from runsync.transfer.engine import transfer
+from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.report import PARTLY_DONE, TransferReport
+
+Confirm = Callable[["RepairReport"], bool]
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """`schemas/v1/repair-report.schema.json`.
+
+    `faults` were found and `left` is what remains of them. `set_aside` are snapshots that cannot be read any more,
+    `snapshot` is the new one that was made in their place, `failed` and `problems` tell what could not be read for it,
+    and `stopped` why it was not made. Of a dry run, `quarantined` and `set_aside` tell what would
+    be moved, were nothing to be had again.
+    """
+
+    bundle: str
+    source: str
+    dry_run: bool = False
+    faults: list[Fault] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+    quarantine: str = ""
+    quarantined: list[str] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
+    snapshot: str = ""
+    failed: list[dict[str, str]] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
+    left: list[Fault] = field(default_factory=list)
+    stopped: str = ""
+    stop_code: int = 0
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all is mended or set aside, 12 when damage is left, 3 when the new snapshot lacks something."""
+        if self.stopped:
+            return self.stop_code
+        if self.left:
+            return DAMAGED
+        return PARTLY_DONE if self.failed or self.problems else 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        document = asdict(self)
+        del document["stop_code"]
+        return {"format": "runsync-repair-report", "version": 1, "exit_code": self.exit_code, **document}
+
+
+def repair(
+    bundle: str | Path,
+    source: str | None = None,
+    *,
+    workers: int = WORKERS,
+    dry_run: bool = False,
+    retry_lock: float = 0.0,
+    access: Access | None = None,
+    confirm: Confirm | None = None,
+    progress: Progress | None = None,
+) -> RepairReport:
+    """Checks a bundle, reads again from `source` what is broken or missing, and sets aside what cannot be mended.
+
+    The source is the workspace that was backed up, one that holds copies of its runs, or another bundle. Artifact
+    files and metrics are taken from it only if their bytes come out as they were. Broken files, and manifests of
+    snapshots that cannot be read any more, are moved to `quarantine/`; nothing is deleted. Where a snapshot had to go,
+    a fresh export from the source makes a new one. Without a source, what is broken is only set aside.
+
+    `confirm` is asked before anything is moved. Holds the bundle alone; `retry_lock` is how many seconds to wait for
+    that. Raises RunsyncError (see `errors`).
+    """
+    begun, access = time.monotonic(), access or Access()
+    with ExitStack() as held:
+        opened = open_bundle(bundle, access)
+        origin = held.enter_context(open_source(source, "repair", access=access, workers=workers)) if source else None
+        if origin is not None and origin.place.address == opened.address:
+            raise WrongUsage("a bundle cannot be repaired from itself: name a workspace, or another bundle")
+        lock = None if dry_run else held.enter_context(locks.exclusive(opened.store, "repair", retry_lock))
+        if lock is not None:
+            held.callback(opened.store.clear_temporary)
+        report = RepairReport(opened.address, origin.place.address if origin else "", dry_run)
+        repair_from(opened, origin, report, lock, workers, confirm, progress or Silent())
+    report.seconds = round(time.monotonic() - begun, 3)
+    return report
+
+
+def repair_from(
+    bundle: Bundle,
+    source: Source | None,
+    report: RepairReport,
+    lock: Lock | None,
+    workers: int,
+    confirm: Confirm | None,
+    progress: Progress,
+) -> None:
+    """The same, of an open bundle and source; tells in the report what was done."""
+    checker = Checker(bundle)
+    checker.check(Subset(), workers, progress)
+    damage = mend.Damage.of(checker)
+    report.faults = report.left = checker.faults()
+    report.quarantined, report.set_aside = list(damage.broken), list(damage.unreadable)
+    work = _Repair(bundle, report, lock, workers, progress)
+    if report.dry_run or (report.faults and confirm is not None and not confirm(report)):
+        return
+    if not report.faults:
+        if source is not None and mend.unreplaced(bundle):
+            work.export(source)
+        return
+    work.set_aside_files(damage)
+    if source is not None:
+        work.read_again(source, checker, [*damage.missing, *damage.broken])
+    work.set_aside_snapshots(damage)
+    if source is not None and report.set_aside:
+        work.export(source)
+        work.give_back(damage)
+    work.conclude(damage)
+
+
+class _Repair:
+    """One repair, step by step: killed between any two, the next one goes on from what is there."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        report: RepairReport,
+        lock: Lock | None,
+        workers: int,
+        progress: Progress,
+    ) -> None:
+        self._bundle = bundle
+        self._store = bundle.store
+        self._report = report
+        self._lock = lock
+        self._workers = workers
+        self._progress = progress
+        self._quarantine = mend.Quarantine(bundle.store)
+        self._manifests: dict[str, Manifest] = {}
+
+    def set_aside_files(self, damage: mend.Damage) -> None:
+        """Broken parts and blobs, so that nothing takes them for sound ones any more."""
+        self._confirm()
+        for name in damage.broken:
+            self._quarantine.take(name)
+
+    def read_again(self, source: Source, checker: Checker, names: Sequence[str]) -> None:
+        """Blobs, metrics and experiments, as far as the source has them as they were."""
+        for name in names:
+            if name.endswith(layout.EXPERIMENTS):
+                self._mend_experiments(source, checker, name)
+        found = mend.lost(checker, names)
+        runs = _find(source, {run_id: origin for each in found for run_id, origin in each.runs.items()})
+        with threads.pool(self._workers, "runsync-request") as pool:
+            blobs = [each for each in found if each.paths]
+            list(pool.map(lambda each: self._mend_blob(source, each, runs), blobs))
+            for each in found:
+                if not each.paths and each.runs.keys() <= runs.keys():
+                    self._mend_metrics(source, each, runs, pool)
+
+    def set_aside_snapshots(self, damage: mend.Damage) -> None:
+        """The manifests of snapshots that still cannot be read; what they name stays as long as it is sound."""
+        after = Checker(self._bundle)
+        after.check(None, self._workers, Silent())
+        self._manifests = {book.id: book.manifest for book in after.books}
+        self._report.set_aside = sorted({*mend.Damage.of(after).unreadable, *damage.contradictory})
+        self._confirm()
+        for snapshot_id in self._report.set_aside:
+            self._quarantine.take(layout.snapshot(snapshot_id))
+
+    def export(self, source: Source) -> None:
+        """A new snapshot, of what the newest of those that are gone was of. Takes over all that is sound."""
+        model = self._model()
+        selection = Selection.from_document(model.selection) if model else Selection()
+        with_artifacts = model.with_artifacts if model else True
+        writer = SnapshotWriter(self._bundle, with_artifacts, lock=self._lock, workers=self._workers)
+        report = TransferReport("export", source.place, writer.place)
+        try:
+            transfer(report, source, writer, selection, self._workers, self._progress)
+        except RunsyncError as error:
+            report.stop(error)
+        told = self._report
+        told.snapshot, told.failed, told.problems = writer.snapshot_id, report.failed, report.problems
+        told.stopped, told.stop_code = report.stopped, report.stop_code
+
+    def give_back(self, damage: mend.Damage) -> None:
+        """Snapshots whose parts the export happened to write again, to the byte."""
+        sizes = {entry.name: entry.size for entry in self._store.list(layout.PARTS)}
+        for snapshot_id in [i for i in self._report.set_aside if i not in damage.contradictory]:
+            manifest = self._manifests[snapshot_id]
+            if all(sizes.get(file.path) == file.bytes for file in manifest.files()):
+                self._quarantine.give_back(layout.snapshot(snapshot_id))
+                self._report.set_aside.remove(snapshot_id)
+
+    def conclude(self, damage: mend.Damage) -> None:
+        """What was mended, what was moved where, and what is left."""
+        after = Checker(self._bundle)
+        after.check(None, self._workers, Silent())
+        report = self._report
+        report.left = after.faults()
+        still = {fault.file for fault in report.left}
+        report.repaired = sorted(n for n in {*damage.missing, *damage.broken} if n in after.sizes and n not in still)
+        report.quarantined = sorted([*damage.broken, *map(layout.snapshot, report.set_aside)])
+        report.quarantine = self._quarantine.folder if report.quarantined else ""
+
+    def _confirm(self) -> None:
+        if self._lock is not None:
+            self._lock.confirm()
+
+    def _model(self) -> Manifest | None:
+        """What the new snapshot is to be like: the newest that was set aside and can be read, else the newest."""
+        known = [self._manifests[i] for i in self._report.set_aside if i in self._manifests]
+        if known:
+            return known[-1]
+        if before := mend.unreplaced(self._bundle):
+            with suppress(BundleDamaged):
+                return self._bundle.read_manifest(before)
+        ids = self._bundle.snapshot_ids()
+        return self._bundle.manifest(ids[-1]) if ids else None
+
+    def _mend_blob(self, source: Source, lost: mend.Lost, runs: Mapping[str, Run]) -> None:
+        for run_id in lost.runs.keys() & runs.keys():
+            file = ArtifactFile(lost.paths[run_id], lost.size, layout.hash_in(lost.name))
+            try:
+                if mend.mend_blob(self._store, lost.name, source.read_artifact(runs[run_id], file)):
+                    self._progress.advance(bytes=lost.size)
+                    return
+            except ITEM_ERRORS:
+                continue  # another run may have it still
+
+    def _mend_metrics(self, source: Source, lost: mend.Lost, runs: Mapping[str, Run], pool: Executor) -> None:
+        batch = Batch(tuple(runs[run_id] for run_id in lost.runs))
+        try:
+            with source.histories(batch, pool) as histories:
+                read = ((run_id, histories.of(runs[run_id].run_id)) for run_id in lost.runs)
+                mend.mend_metrics(self._store, lost.name, read)
+        except ITEM_ERRORS:
+            return  # its snapshots are set aside
+
+    def _mend_experiments(self, source: Source, checker: Checker, name: str) -> None:
+        for manifest in [book.manifest for book in checker.books if book.manifest.experiments.path == name]:
+            try:
+                experiments = source.experiments(Selection.from_document(manifest.selection))
+            except (NothingSelected, WrongUsage, *ITEM_ERRORS):
+                continue
+            if mend.mend_experiments(self._store, name, experiments):
+                return
+
+
+def _find(source: Source, wanted: Mapping[str, str]) -> dict[str, Run]:
+    """The runs of a source that are those wanted (origin by run id): the runs themselves, else copies of them."""
+    if not wanted:
+        return {}
+    experiments = source.experiments(Selection())
+    found = {run.run_id: run for run in source.batch(list(wanted), experiments).runs}
+    missing: dict[str, list[str]] = {}
+    for run_id in wanted.keys() - found.keys():
+        missing.setdefault(wanted[run_id], []).append(run_id)
+    for run in _all_runs(source, experiments) if missing else ():
+        for run_id in missing.get(origin_of(run), ()):
+            found[run_id] = run
+    return found
+
+
+def _all_runs(source: Source, experiments: Sequence[Experiment]) -> Iterator[Run]:
+    for batch in source.batches(experiments, Selection()):
+        yield from batch.runs
