@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runsync.transfer.import_ import import_
     from runsync.transfer.places import open_workspace
     from runsync.transfer.report import TransferReport
+    from runsync.transfer.sync import sync
     from runsync.transfer.verify import VerifyReport, verify
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "inspect",
     "open_bundle",
     "open_workspace",
+    "sync",
     "verify",
 ]
 
@@ -61,6 +63,7 @@ _HOMES = {
     "inspect": "runsync.bundle.inspect",
     "open_bundle": "runsync.bundle.bundle",
     "open_workspace": "runsync.transfer.places",
+    "sync": "runsync.transfer.sync",
     "verify": "runsync.transfer.verify",
 }
 

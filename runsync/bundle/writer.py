@@ -78,6 +78,7 @@ class SnapshotWriter:
         self._counts = Counts()
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
+        self._notes: list[str] = []
         self._lock = threading.Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
@@ -97,6 +98,10 @@ class SnapshotWriter:
     def cannot_keep(self) -> list[NotCarried]:
         """A bundle keeps all that it is given."""
         return []
+
+    def notes(self) -> list[str]:
+        """Whether there was nothing to write."""
+        return self._notes
 
     def plan(self, batch: Batch) -> list[Step]:
         """A run that is stored with the same fingerprint is not read again, unless it is still running."""
@@ -150,6 +155,7 @@ class SnapshotWriter:
             not_carried=tuple(not_carried),
         )
         if self._skip_unchanged and self._latest is not None and self._latest.has_same_contents(manifest):
+            self._notes.append("Nothing has changed since the newest snapshot: none was made.")
             return []
         if self._held is not None:
             self._held.confirm()

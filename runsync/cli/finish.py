@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def finish_transfer(report: "TransferReport", as_json: bool) -> int:
-    """Prints the report of export or import; gives the exit code."""
+    """Prints the report of export, import or sync; gives the exit code."""
     click.echo(json_text(report.to_document()) if as_json else "\n".join(lines(report)))
     if report.stopped:
         click.echo(f"runsync: {report.stopped}", err=True)
