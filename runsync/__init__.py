@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from runsync.transfer.places import open_workspace
     from runsync.transfer.repair import RepairReport, repair
     from runsync.transfer.report import TransferReport
+    from runsync.transfer.sync import sync
     from runsync.transfer.verify import VerifyReport, verify
 
 logging.getLogger("runsync").addHandler(logging.NullHandler())
@@ -65,6 +66,7 @@ __all__ = [
     "prune",
     "repair",
     "snapshots",
+    "sync",
     "unlock",
     "verify",
 ]
@@ -99,6 +101,7 @@ _HOMES = {
     "repair": "runsync.transfer.repair",
     "snapshots": "runsync.bundle.snapshots",
     "unlock": "runsync.bundle.unlock",
+    "sync": "runsync.transfer.sync",
     "verify": "runsync.transfer.verify",
 }
 

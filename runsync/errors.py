@@ -3,6 +3,7 @@
     RunsyncError                    1   it failed
     ├── WrongUsage                  2   correct the command, the selection or runsync.toml
     ├── NothingSelected             1   no such experiment or run
+    ├── TooManyDeletions            4   a sync would delete more than it may: look at the source
     ├── Interrupted               130   somebody stopped it: run it again
     ├── BundleError
     │   ├── BundleNotFound         10   no bundle there
@@ -31,6 +32,12 @@ class WrongUsage(RunsyncError):
 
 class NothingSelected(RunsyncError):
     """A name or id that was asked for is not there."""
+
+
+class TooManyDeletions(RunsyncError):
+    """More would be deleted in the target than `--max-delete` allows; nothing was written."""
+
+    exit_code = 4
 
 
 class Interrupted(RunsyncError):

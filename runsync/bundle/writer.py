@@ -79,6 +79,7 @@ class SnapshotWriter:
         self._counts = Counts()
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
+        self._notes: list[str] = []
         self._lock = threading.Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
@@ -98,6 +99,10 @@ class SnapshotWriter:
     def cannot_keep(self) -> list[NotCarried]:
         """A bundle keeps all that it is given."""
         return []
+
+    def notes(self) -> list[str]:
+        """Whether there was nothing to write."""
+        return self._notes
 
     def plan(self, batch: Batch) -> list[Step]:
         """A run that is stored with the same fingerprint is not read again, unless it is still running."""
@@ -160,6 +165,7 @@ class SnapshotWriter:
         manifest = self._manifest(not_carried)
         latest = self._known.latest
         if self._skip_unchanged and latest is not None and latest.has_same_contents(manifest):
+            self._notes.append("Nothing has changed since the newest snapshot: none was made.")
             return outcomes
         if self._held is not None:
             self._held.confirm()

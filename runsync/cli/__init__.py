@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "export": "Export a workspace into a bundle.",
     "import": "Import a bundle into a workspace.",
+    "sync": "Bring a workspace up to date with another.",
     "check": "Is a bundle sound?",
     "verify": "Is everything of the one in the other?",
     "inspect": "What is in a bundle?",

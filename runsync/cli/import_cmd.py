@@ -15,9 +15,7 @@ from runsync.cli.progress import shown
 @options.selection
 @options.naming
 @options.no_artifacts
-@click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and compare its hash.")
-@click.option("--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target.")
-@click.option("--id-map", metavar="FILE", help="Write there which new id every old id got.")
+@options.into_workspace
 @options.retry_lock
 @options.s3
 @options.workers

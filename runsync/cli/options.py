@@ -113,6 +113,13 @@ naming = _all(
     click.option("--rename", multiple=True, metavar="OLD=NEW", help="Call an experiment otherwise; repeatable."),
     click.option("--prefix", default="", metavar="P", help="Put this before all other experiment names."),
 )
+into_workspace = _all(
+    click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and compare its hash."),
+    click.option(
+        "--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target."
+    ),
+    click.option("--id-map", metavar="FILE", help="Write there which new id every old id got."),
+)
 
 
 def selected(

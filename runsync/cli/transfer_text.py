@@ -1,4 +1,4 @@
-"""The report of export and import as a person reads it."""
+"""The report of export, import and sync as a person reads it."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -166,3 +166,6 @@ class Target(Protocol):
 
     def cannot_keep(self) -> list[NotCarried]:
         """What of the things planned or put this kind of target has no place for."""
+
+    def notes(self) -> list[str]:
+        """Sentences for the report: what else is worth knowing of what was planned or put."""

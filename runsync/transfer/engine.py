@@ -43,6 +43,7 @@ def transfer(
             _carry(report, source, target, experiments, selection, workers, progress)
             report.add(target.finish(report.not_carried))
         report.not_carried += target.cannot_keep()
+        report.notes += target.notes()
     except KeyboardInterrupt:
         report.stop(Interrupted("stopped from outside; run it again to go on"))
     except RunsyncError as error:

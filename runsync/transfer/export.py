@@ -51,8 +51,6 @@ def export(
                 if not dry_run:
                     writer.close()
         report.snapshot = writer.snapshot_id
-        if skip_unchanged and not (report.snapshot or report.stopped or dry_run):
-            report.notes.append("Nothing has changed since the newest snapshot: none was made.")
         report.notes += workspace.notes
         report.requests = workspace.requests
         return report

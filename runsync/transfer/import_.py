@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import orjson
-
-from runsync.bundle import schemas
 from runsync.bundle.address import Access
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
+from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, open_held, open_workspace
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.rest_target import ImportOptions, RestTarget
@@ -57,18 +55,5 @@ def import_(
     report.notes += workspace.notes
     report.requests = workspace.requests
     if id_map is not None and not dry_run:
-        _write_id_map(Path(id_map), report)
+        write_id_map(Path(id_map), report)
     return report
-
-
-def _write_id_map(place: Path, report: TransferReport) -> None:
-    told = report.to_document()
-    document = {
-        "format": "runsync-id-map",
-        "version": 1,
-        "source": told["source"],
-        "target": told["target"],
-        **report.id_map,
-    }
-    schemas.check("id-map", document, str(place))
-    place.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

@@ -1,13 +1,21 @@
 """Artifacts of many runs into a target server, file by file side by side, and a look whether they are all there."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
+from dataclasses import replace
 
 from runsync.errors import ITEM_ERRORS
+from runsync.model.mark import UNKNOWN, digest
 from runsync.model.progress import Progress
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
 from runsync.workspaces.rest_runs import Copy, RunWriter
+
+Files = Mapping[str, tuple[ArtifactFile, ...]]
+"""The source's files by the target's run id."""
+Sizes = Mapping[str, Mapping[str, int]]
+"""The target's files, by its run id: bytes by path."""
 
 
 class ArtifactCarrier:
@@ -23,25 +31,31 @@ class ArtifactCarrier:
         self._verify_bytes = verify_bytes
 
     def carry(self, copies: Sequence[Copy], contents: Mapping[str, Contents]) -> None:
-        """Uploads what is not there in the right size, then compares the target's list with the source's."""
+        """Uploads what is not there, compares the target's list with the source's, and completes the copies' marks.
+
+        Of a copy that was whole before, and of a run that was at home there, files of the same size are compared by
+        their bytes; where the hashes at the source are those the mark tells of, nothing of it is looked at further.
+        """
         todo = [copy for copy in copies if not copy.has_same("artifacts") or self._verify_bytes]
-        wanted = {copy.target_id: self._files(copy, contents) for copy in todo}
-        todo = [copy for copy in todo if wanted[copy.target_id]]
-        there = self._listed([copy for copy in todo if copy.present is not None])
-        uploads: list[tuple[Copy, ArtifactFile, Future[int]]] = []
+        files = self._wanted(todo, contents)
+        there = self._listed([copy for copy in todo if copy.present is not None and files.get(copy.target_id)])
+        files = self._with_hashes(todo, files, there)
         for copy in todo:
-            for file in wanted[copy.target_id]:
-                if self._is_there(copy, file, there.get(copy.target_id, {})):
-                    continue
-                task = self._pool.submit(self._writer.upload, copy, file, self._source, self._verify_bytes)
-                uploads.append((copy, file, task))
-        missed = self._collect(uploads)
-        sent = {copy.target_id for copy, _, _ in uploads}
+            self._complete(copy, files)
+        todo = [copy for copy in todo if not copy.has_same("artifacts") or self._verify_bytes]
+        files, sent, missed = self._bring(todo, files, there)
+        for copy in todo:
+            self._complete(copy, files)
         changed = {copy.target_id: copy for copy in todo if copy.target_id in sent}
         for target_id, sizes in self._listed(list(changed.values())).items():
-            self._compare(changed[target_id], wanted[target_id], sizes, missed)
+            self._compare(changed[target_id], files[target_id], sizes, missed)
 
-    def _files(self, copy: Copy, contents: Mapping[str, Contents]) -> tuple[ArtifactFile, ...]:
+    def _wanted(self, copies: Sequence[Copy], contents: Mapping[str, Contents]) -> Files:
+        futures = [(copy, self._pool.submit(self._files, copy, contents)) for copy in copies]
+        found = {copy.target_id: future.result() for copy, future in futures}
+        return {target_id: files for target_id, files in found.items() if files is not None}
+
+    def _files(self, copy: Copy, contents: Mapping[str, Contents]) -> tuple[ArtifactFile, ...] | None:
         told = contents.get(copy.run.run_id)
         if told is not None:
             return told.artifacts or ()
@@ -49,14 +63,72 @@ class ArtifactCarrier:
             return self._source.artifacts(copy.run)
         except ITEM_ERRORS as error:
             copy.miss("artifact list", "", error)
-            return ()
+            return None
 
-    def _is_there(self, copy: Copy, file: ArtifactFile, sizes: Mapping[str, int]) -> bool:
-        """An interrupted import left it. (After a finished one, what changed may have kept its size.)"""
-        left = copy.present is not None and not copy.is_marked and not self._verify_bytes
-        return left and sizes.get(file.path) == self._writer.expected_size(copy, file, self._source)
+    def _with_hashes(self, copies: Sequence[Copy], files: Files, there: Sizes) -> Files:
+        """The files with the hashes of those that may be in the target as they are."""
+        futures = [
+            (copy, [self._pool.submit(self._with_hash, copy, file, there) for file in files.get(copy.target_id, ())])
+            for copy in copies
+        ]
+        known = {copy.target_id: tuple(future.result() for future in hashing) for copy, hashing in futures}
+        return {target_id: known[target_id] for target_id in files}
 
-    def _listed(self, copies: Sequence[Copy]) -> dict[str, dict[str, int]]:
+    def _with_hash(self, copy: Copy, file: ArtifactFile, there: Sizes) -> ArtifactFile:
+        is_there = there.get(copy.target_id, {}).get(file.path) == file.size
+        if file.sha256 is not None or not is_there or not self._is_to_compare(copy):
+            return file
+        running = hashlib.sha256()
+        try:
+            for chunk in self._source.read_artifact(copy.run, file):
+                running.update(chunk)
+        except ITEM_ERRORS:
+            return file  # the upload will be refused likewise, and tell of it
+        return replace(file, sha256=running.hexdigest())
+
+    def _is_to_compare(self, copy: Copy) -> bool:
+        return self._verify_bytes or not copy.is_left_over
+
+    def _complete(self, copy: Copy, files: Files) -> None:
+        if copy.mark.artifacts == UNKNOWN and copy.target_id in files:
+            copy.mark = replace(copy.mark, artifacts=digest(files[copy.target_id]))
+
+    def _bring(
+        self, copies: Sequence[Copy], files: Files, there: Sizes
+    ) -> tuple[Files, set[str], set[tuple[str, str]]]:
+        """Gives the files with the hashes that are known now, the ids of runs that got any, and what is missing."""
+        tasks = [
+            (copy, file, self._pool.submit(self._upload, copy, file, there.get(copy.target_id, {})))
+            for copy in copies
+            for file in files.get(copy.target_id, ())
+        ]
+        known: dict[str, list[ArtifactFile]] = {copy.target_id: [] for copy in copies if copy.target_id in files}
+        sent, missed = set(), set()
+        for copy, file, task in tasks:
+            try:
+                size, sha256 = task.result()
+            except ITEM_ERRORS as error:
+                copy.miss("artifact", file.path, error)
+                missed.add((copy.target_id, file.path))
+                size, sha256 = None, None
+            known[copy.target_id].append(replace(file, sha256=sha256))
+            if size is not None:
+                sent.add(copy.target_id)
+                copy.artifacts += 1
+                copy.bytes += size
+                self._progress.advance(bytes=size)
+        return {target_id: tuple(of_run) for target_id, of_run in known.items()}, sent, missed
+
+    def _upload(self, copy: Copy, file: ArtifactFile, sizes: Mapping[str, int]) -> tuple[int | None, str | None]:
+        """Bytes written (None: it is there already), and the hash at the source, where it is known."""
+        if file.path in sizes and sizes[file.path] == self._writer.expected_size(copy, file, self._source):
+            if not self._is_to_compare(copy):
+                return None, file.sha256
+            if self._writer.has_bytes(copy, file, sizes[file.path], self._source):
+                return None, file.sha256
+        return self._writer.upload(copy, file, self._source, self._verify_bytes)
+
+    def _listed(self, copies: Sequence[Copy]) -> Sizes:
         futures = [(copy, self._pool.submit(self._writer.listed, copy)) for copy in copies]
         found = {}
         for copy, future in futures:
@@ -65,20 +137,6 @@ class ArtifactCarrier:
             except ITEM_ERRORS as error:
                 copy.miss("artifact list", "", error)
         return found
-
-    def _collect(self, uploads: Sequence[tuple[Copy, ArtifactFile, Future[int]]]) -> set[tuple[str, str]]:
-        missed = set()
-        for copy, file, future in uploads:
-            try:
-                size = future.result()
-            except ITEM_ERRORS as error:
-                copy.miss("artifact", file.path, error)
-                missed.add((copy.target_id, file.path))
-                continue
-            copy.artifacts += 1
-            copy.bytes += size
-            self._progress.advance(bytes=size)
-        return missed
 
     def _compare(
         self,

@@ -62,7 +62,7 @@ class Links:
         tags = self.tags(copy.run, copy.target_id)
         for tag in LINK_TAGS:
             if tag in tags and copy.tags_there.get(tag) != tags[tag]:
-                self._writer.set_tag(copy.target_id, tag, tags[tag])
+                self._writer.tag(copy, tag, tags[tag])
         self._writer.finish(copy)
         links = frozenset((tag, tags[tag]) for tag in LINK_TAGS if tag in tags)
         if links and copy.present is None:
@@ -103,7 +103,6 @@ class Links:
             try:
                 links = self._missing(copy)
                 if links:
-                    self._writer.restore(copy)
                     self._set(copy, links)
                     self._writer.finish(copy)
             except ITEM_ERRORS as error:
@@ -112,7 +111,7 @@ class Links:
 
     def _set(self, copy: Copy, links: Mapping[str, str]) -> None:
         for tag, value in links.items():
-            self._writer.set_tag(copy.target_id, tag, value)
+            self._writer.tag(copy, tag, value)
 
     def _missing(self, copy: Copy) -> dict[str, str]:
         """Links that the target has not yet, or has otherwise; notes a parent that is nowhere in it."""

@@ -13,7 +13,7 @@ import orjson
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED
 from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals, renamed
-from runsync.model.mark import NOT_CARRIED, Mark
+from runsync.model.mark import NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import Source
 from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
 from runsync.workspaces import wire
@@ -35,6 +35,7 @@ BATCH_PARAMS = 100
 BATCH_TAGS = 100
 REWRITTEN = "MLmodel"
 LONGEST_REWRITTEN = 1 << 20
+_EMPTY = hashlib.sha256().hexdigest()
 
 
 @dataclass(slots=True)
@@ -54,16 +55,19 @@ class Copy:
     artifact_uri: str = ""
     tags_there: Mapping[str, str] = field(default_factory=dict)
     is_whole: bool = False
+    is_touched: bool = False
+    """Whether anything was written to it."""
 
     @property
-    def is_marked(self) -> bool:
-        """Whether an earlier import finished it."""
-        return self.present is not None and COMPLETE in self.present.tags
+    def is_left_over(self) -> bool:
+        """Whether an interrupted import left it, so that a file of the right size there is the one it brought."""
+        return self.present is not None and ORIGIN in self.present.tags and COMPLETE not in self.present.tags
 
     def has_same(self, part: Literal["points", "artifacts"]) -> bool:
         """Whether an earlier import brought these very points (or artifacts), so that they need no second look."""
         there = Mark.parse(self.present.tags.get(COMPLETE, "")) if self.present is not None else None
-        return there is not None and getattr(there, part) == getattr(self.mark, part) != NOT_CARRIED
+        wanted = getattr(self.mark, part)
+        return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN)
 
     def miss(self, kind: str, name: str, reason: object) -> None:
         """Notes a piece that does not arrive."""
@@ -110,16 +114,18 @@ class RunWriter:
         run_id = create_once(self._client, create, find)
         return run_id, made[run_id]
 
-    def restore(self, copy: Copy) -> None:
-        """Makes a deleted run writable; `finish` deletes it again."""
-        if copy.present is not None and copy.present.lifecycle_stage == DELETED:
+    def touch(self, copy: Copy) -> None:
+        """Goes before whatever is written to a copy: makes a deleted run writable; `finish` deletes it again."""
+        if not copy.is_touched and copy.present is not None and copy.present.lifecycle_stage == DELETED:
             self._client.post(f"{API}/runs/restore", {"run_id": copy.target_id})
+        copy.is_touched = True
 
     def log(self, copy: Copy, tags: Mapping[str, str], history: "Iterable[pa.RecordBatch]") -> None:
         """Params, tags and points that are not there yet, in as few requests as the limits allow."""
         params = self._missing_params(copy)
         tags = {key: value for key, value in tags.items() if not self._too_long(copy, "tag", key, value, LONGEST_TAG)}
         for body in _bodies(copy, params, tags, history):
+            self.touch(copy)
             self._client.post(f"{API}/runs/log-batch", {"run_id": copy.target_id, **body})
 
     def log_inputs(self, copy: Copy) -> None:
@@ -127,6 +133,7 @@ class RunWriter:
         there = {(d.name, d.digest) for d in copy.present.dataset_inputs} if copy.present else set()
         datasets = [d for d in copy.run.dataset_inputs if (d.name, d.digest) not in there]
         if datasets:
+            self.touch(copy)
             body = {"run_id": copy.target_id, "datasets": [wire.dataset(d) for d in datasets]}
             self._log_inputs(body)
 
@@ -142,19 +149,39 @@ class RunWriter:
                 time.sleep(self._client.patience.delay(failures))
         self._client.post(f"{API}/runs/log-inputs", body)
 
-    def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> int:
-        """Puts one file there; gives its bytes. With `check_bytes` it is read back and its hash compared."""
+    def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> tuple[int, str | None]:
+        """Puts one file there; gives its bytes, and the hash that it has at the source, where that is known now.
+
+        With `check_bytes` it is read back and its hash compared.
+        """
+        self.touch(copy)
         at = _as_target(copy)
-        size = file.size
-        opener: Opener = lambda: _Stream(source.read_artifact(copy.run, file), file.size)  # noqa: E731
+        size, told = file.size, [file.sha256]
         if _is_rewritten(file):
-            content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
-            size, opener = len(content), lambda: io.BytesIO(content)
+            original = b"".join(source.read_artifact(copy.run, file))
+            content = rewritten(original, copy.run.run_id, copy.target_id)
+            told = [hashlib.sha256(original).hexdigest()]
+            size, opener = len(content), _opener_of(content)
+        elif file.sha256 is None:
+            told = [None if size else _EMPTY]
+            opener = lambda: _Stream(_hashed(source.read_artifact(copy.run, file), told), size)  # noqa: E731
+        else:
+            opener = lambda: _Stream(source.read_artifact(copy.run, file), size)  # noqa: E731
         locate = None if _is_rewritten(file) else lambda: source.locate_artifact(copy.run, file)
         self._artifacts.write(at, file.path, size, opener, locate)
         if check_bytes:
             self._compare_bytes(at, file.path, size, opener)
-        return size
+        return size, told[-1]
+
+    def has_bytes(self, copy: Copy, file: ArtifactFile, size: int, source: Source) -> bool:
+        """Whether the target's file of that size is what would be sent; the hash of `file` is known."""
+        there = hashlib.sha256()
+        for chunk in self._artifacts.read(_as_target(copy), ArtifactFile(file.path, size)):
+            there.update(chunk)
+        if not _is_rewritten(file):
+            return there.hexdigest() == file.sha256
+        content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
+        return there.digest() == hashlib.sha256(content).digest()
 
     def listed(self, copy: Copy) -> dict[str, int]:
         """Path and size of the artifacts that the target has of the run."""
@@ -175,6 +202,8 @@ class RunWriter:
             body["end_time"] = run.end_time
         if run.name:
             body["run_name"] = run.name
+        if present is not None and present.lifecycle_stage != run.lifecycle_stage:
+            self.touch(copy)
         fresh = present is None and run.status == RUNNING and run.end_time is None
         same = present is not None and (present.status, present.end_time, present.name) == (
             run.status,
@@ -182,14 +211,23 @@ class RunWriter:
             run.name or present.name,
         )
         if not fresh and not same:
+            self.touch(copy)
             self._client.post(f"{API}/runs/update", body)
         if not copy.problems and (present is None or present.tags.get(COMPLETE) != str(copy.mark)):
-            self.set_tag(copy.target_id, COMPLETE, str(copy.mark))
-        if run.lifecycle_stage == DELETED:
-            self._client.post(f"{API}/runs/delete", {"run_id": copy.target_id})
+            self.tag(copy, COMPLETE, str(copy.mark))
+        if run.lifecycle_stage == DELETED and (present is None or copy.is_touched):
+            self.delete(copy.target_id)
 
-    def set_tag(self, run_id: str, key: str, value: str) -> None:
-        """Sets one tag."""
+    def tag(self, copy: Copy, key: str, value: str) -> None:
+        """Sets one tag of a copy."""
+        self.touch(copy)
+        self._set_tag(copy.target_id, key, value)
+
+    def delete(self, run_id: str) -> None:
+        """Marks a run as deleted; MLflow keeps it until its administrator purges it."""
+        self._client.post(f"{API}/runs/delete", {"run_id": run_id})
+
+    def _set_tag(self, run_id: str, key: str, value: str) -> None:
         self._client.post(f"{API}/runs/set-tag", {"run_id": run_id, "key": key, "value": value})
 
     def relink(self, run_id: str, links: Sequence[tuple[str, str]], is_deleted: bool) -> None:
@@ -197,17 +235,17 @@ class RunWriter:
         if is_deleted:
             self._client.post(f"{API}/runs/restore", {"run_id": run_id})
         for tag, value in links:
-            self.set_tag(run_id, tag, value)
+            self._set_tag(run_id, tag, value)
         if is_deleted:
-            self._client.post(f"{API}/runs/delete", {"run_id": run_id})
+            self.delete(run_id)
 
     def discard(self, run_id: str, instead: str) -> None:
         """Takes back a run that another import made at the same time: it no longer counts as a copy, and is deleted."""
         # The other import may have deleted it with its experiment, and deleted runs take no tags.
         self._client.post(f"{API}/runs/restore", {"run_id": run_id})
-        self.set_tag(run_id, "runsync.duplicate_of", instead)
+        self._set_tag(run_id, "runsync.duplicate_of", instead)
         self._client.post(f"{API}/runs/delete-tag", {"run_id": run_id, "key": ORIGIN})
-        self._client.post(f"{API}/runs/delete", {"run_id": run_id})
+        self.delete(run_id)
 
     def _missing_params(self, copy: Copy) -> dict[str, str]:
         there = copy.present.params if copy.present else {}
@@ -257,6 +295,19 @@ def _is_rewritten(file: ArtifactFile) -> bool:
 
 def _as_target(copy: Copy) -> Run:
     return Run(copy.target_id, copy.experiment_id, artifact_uri=copy.artifact_uri)
+
+
+def _opener_of(content: bytes) -> Opener:
+    return lambda: io.BytesIO(content)
+
+
+def _hashed(chunks: Iterator[bytes], told: list[str | None]) -> Iterator[bytes]:
+    """The chunks; once all are read, their hash is appended to `told`."""
+    running = hashlib.sha256()
+    for chunk in chunks:
+        running.update(chunk)
+        yield chunk
+    told.append(running.hexdigest())
 
 
 class _Stream(Readable):

@@ -7,19 +7,21 @@ So what is there already is found by a few searches, and nothing is made twice. 
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from runsync.errors import ITEM_ERRORS
-from runsync.model import numbers
-from runsync.model.experiment import Experiment
+from runsync.model.deletions import REPLAY, DeletionPolicy
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import (
+    ARRIVES,
     CLAIMED,
     COMPLETE,
+    FROM,
     LINK_TAGS,
+    ORIGIN,
     SESSION,
     fingerprint,
     origin_of,
@@ -36,17 +38,20 @@ from runsync.model.protocol import (
     Histories,
     NotCarried,
     Outcome,
+    Place,
     Source,
     Step,
 )
-from runsync.model.run import Batch, Contents, Run
+from runsync.model.run import RUNNING, Batch, Contents, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.rest import RestWorkspace
 from runsync.workspaces.rest_carry import ArtifactCarrier
+from runsync.workspaces.rest_deletions import Deletions
 from runsync.workspaces.rest_experiments import ExperimentMap
 from runsync.workspaces.rest_links import Links
-from runsync.workspaces.rest_runs import LONGEST_PARAM, Copy, RunWriter
-from runsync.workspaces.rest_twins import OF_COPIES, Twins
+from runsync.workspaces.rest_present import Present, There, visible
+from runsync.workspaces.rest_runs import Copy, RunWriter
+from runsync.workspaces.rest_twins import Twins
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,48 +59,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How runs are put into a target."""
+    """How runs are put into a target. `thorough` looks also at runs that a search shows unchanged."""
 
     naming: Naming = field(default_factory=Naming)
     artifacts: bool = True
     verify_artifacts: bool = False
     restore_deleted: bool = False
+    thorough: bool = False
+    deletions: DeletionPolicy = REPLAY
 
 
 class RestTarget:
-    """One import into one server."""
+    """One import or sync into one server."""
 
     def __init__(self, workspace: RestWorkspace, options: ImportOptions) -> None:
         self.place = workspace.place
         self._workspace = workspace
         self._options = options
         self._session = secrets.token_hex(8)
-        self._experiments = ExperimentMap(workspace.client, options.naming, options.restore_deleted)
+        policy = options.deletions
+        self._experiments = ExperimentMap(workspace.client, options.naming, options.restore_deleted, policy)
         self._writer = RunWriter(workspace.client, workspace.artifact_store, self._session)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
-        self._there: dict[tuple[str, str], _There] = {}
+        self._present = Present(workspace)
+        self._deletions = Deletions(policy, self._present, self._experiments, self._writer)
         self._lost: Counter[str] = Counter()
-        self._lock = Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
         existing = self._workspace.experiments(Selection())
-        outcomes = self._experiments.begin(experiments, existing)
-        ids = self._experiments.existing_ids()
+        are_all = selection == Selection()
+        outcomes = self._experiments.begin(experiments, existing, _origin(source.place), are_all)
+        self._source = source.place
         self._lost.update({"experiment ids, creation and update times": len(experiments)})
-        self._find_copies(ids)
+        self._present.look(self._experiments.existing_ids())
+        self._deletions.begin(source, selection, experiments)
         return outcomes
 
     def prepare(self) -> list[Outcome]:
         """Makes the experiments. Those that had to be restored are looked through again: so were all their runs."""
         outcomes = self._experiments.prepare()
-        self._find_copies(self._experiments.restored)
+        self._present.look(self._experiments.restored)
         return outcomes
 
     def plan(self, batch: Batch) -> list[Step]:
         """Compares each run with what is there of it."""
-        self._look_for_natives(batch.runs)
+        wanted = [(self._target_experiment(run), origin_of(run)) for run in batch.runs]
+        self._present.look_for_natives(self._experiments.existing_ids(), wanted)
         self._lost.update(
             {
                 "run ids, creation and deletion times, artifact URIs": len(batch.runs),
@@ -108,13 +119,13 @@ class RestTarget:
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
     ) -> list[Outcome]:
         """Makes what is missing, fills it, looks for twins, and marks what is whole."""
-        by_id = {run.run_id: run for run in batch.runs}
+        by_id = {run.run_id: self._deletions.wanted(run, self._there(run)) for run in batch.runs}
         outcomes = [_settled(by_id[step.run_id], step) for step in steps if step.action in (UNCHANGED, FAILED)]
         progress.advance(runs=len(outcomes))
         todo = [step for step in steps if step.action in (CREATE, UPDATE)]
         if not todo:
             return outcomes
-        present = self._present(todo)
+        present = self._read_again(todo)
         copies = [self._copy(by_id[step.run_id], batch.contents.get(step.run_id), step, present) for step in todo]
         _each(pool, self._make, [copy for copy in copies if not copy.target_id])
         self._twins.settle(copies)
@@ -134,46 +145,28 @@ class RestTarget:
         self._links.finish_waiting()
         outcomes = [_outcome(copy) for copy in self._links.waiting]
         outcomes += [_outcome(copy) for copy in self._links.relink()]
+        outcomes += self._deletions.finish()
         return outcomes + self._experiments.finish()
 
     def cannot_keep(self) -> list[NotCarried]:
-        """What REST has no place for, and links whose other end is not in the target."""
-        why = "the REST API sets them itself; kept in the bundle, and the old ids in runsync.source.* tags"
+        """What REST has no place for, links whose other end is not in the target, and deletions not followed."""
+        kept = "kept in the bundle" if self._source.kind == "bundle" else "kept at the source"
+        why = f"the REST API sets them itself; {kept}, and the old ids in runsync.source.* tags"
         lost = [NotCarried(what, count, why) for what, count in self._lost.items() if count and "links" not in what]
         models = self._lost["links to logged models"]
         if models:
-            lost.append(
-                NotCarried("links to logged models", models, "logged models are not carried; kept in the bundle")
-            )
+            lost.append(NotCarried("links to logged models", models, f"logged models are not carried; {kept}"))
         if self._links.orphans:
             why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
             lost.append(NotCarried("links to parents", len(self._links.orphans), why, tuple(self._links.orphans[:20])))
-        return lost
+        return lost + self._deletions.left()
 
-    def _find_copies(self, experiment_ids: Sequence[str]) -> None:
-        if experiment_ids:
-            with self._lock:
-                self._there = {place: there for place, there in self._there.items() if place[0] not in experiment_ids}
-            for run in self._workspace.search_every(experiment_ids, OF_COPIES):
-                self._remember(run)
+    def notes(self) -> list[str]:
+        """Deletions that were followed."""
+        return self._deletions.notes()
 
-    def _remember(self, run: Run, origin: str = "") -> None:
-        """Notes a run that is there; of twins, the one that stays (see the module's word on that)."""
-        place = (run.experiment_id, origin or origin_of(run))
-        links = {tag: run.tags[tag] for tag in LINK_TAGS if tag in run.tags}
-        there = _There(run.run_id, run.tags.get(COMPLETE, ""), fingerprint(_visible(run)), links)
-        with self._lock:
-            if place not in self._there or there.rank < self._there[place].rank:
-                self._there[place] = there
-
-    def _look_for_natives(self, runs: Sequence[Run]) -> None:
-        """Runs may come home: then the target has them under their origin id, without any tag of ours."""
-        ids = self._experiments.existing_ids()
-        unknown = [origin_of(run) for run in runs if (self._target_experiment(run), origin_of(run)) not in self._there]
-        if ids and unknown:
-            condition = Selection(runs=tuple(unknown))
-            for run in self._workspace.runs_of(ids, condition):
-                self._remember(run, origin=run.run_id)
+    def _there(self, run: Run) -> There | None:
+        return self._present.get(self._target_experiment(run), origin_of(run))
 
     def _target_experiment(self, run: Run) -> str:
         return self._experiments.target_id(run.experiment_id)
@@ -182,29 +175,43 @@ class RestTarget:
         error = self._experiments.error(run.experiment_id)
         if error:
             return Step(run.run_id, FAILED, error=error)
-        there = self._there.get((self._target_experiment(run), origin_of(run)))
+        there = self._there(run)
         if there is None:
             return Step(run.run_id, CREATE)
         self._links.note(run.run_id, there.run_id)
-        tags = self._links.tags(run, there.run_id)
-        same = there.complete == str(self._mark(run, contents, Mark.parse(there.complete)))
-        same = same and there.state == fingerprint(_visible(replace(run, tags=tags)))
-        if same and any(tag in run.tags for tag in LINK_TAGS):
-            present = replace(run, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
-            mark = self._mark(run, contents, Mark.parse(there.complete))
-            copy = Copy(run, self._target_experiment(run), there.run_id, mark, present)
+        wanted = self._deletions.wanted(run, there)
+        tags = self._links.tags(wanted, there.run_id)
+        same = self._mark(wanted, contents, there.mark).is_met_by(there.mark)
+        same = same and there.state == fingerprint(visible(replace(wanted, tags=tags)))
+        if same and contents is None and self._is_always_looked_at(run):
+            return Step(run.run_id, UPDATE, there.run_id)
+        if same and there.mark is not None and any(tag in run.tags for tag in LINK_TAGS):
+            present = replace(wanted, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
+            copy = Copy(wanted, self._target_experiment(run), there.run_id, there.mark, present)
             copy.tags_there = there.links
             self._links.check_later(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id)
 
-    def _mark(self, run: Run, contents: Contents | None, there: Mark | None) -> Mark:
-        """What the copy is to be marked with. Without artifacts, those that an earlier import brought still count."""
-        mark = Mark.of(run, contents)
-        if self._options.artifacts:
-            return mark
-        return replace(mark, artifacts=there.artifacts if there else NOT_CARRIED)
+    def _is_always_looked_at(self, run: Run) -> bool:
+        """A deleted run takes no more points, whatever its status."""
+        return self._options.thorough or (run.status == RUNNING and run.lifecycle_stage == ACTIVE)
 
-    def _present(self, todo: Iterable[Step]) -> dict[str, Run]:
+    def _mark(self, run: Run, contents: Contents | None, there: Mark | None) -> Mark:
+        """What the copy is to be marked with. Where artifacts are not carried, those of an earlier import still count.
+
+        Where nothing but the lifecycle stage has changed, a source that does not tell the contents need not be asked.
+        """
+        mark = Mark.of(run, contents)
+        other_stage = replace(run, lifecycle_stage=ACTIVE if run.lifecycle_stage == DELETED else DELETED)
+        only_stage = there is not None and there.record == fingerprint(other_stage)
+        if there is not None and only_stage and contents is None and not self._is_always_looked_at(run):
+            mark = replace(there, record=mark.record)
+        if self._options.artifacts and mark.artifacts != NOT_CARRIED:
+            return mark
+        still_counts = there is not None and (only_stage or there.record == mark.record)
+        return replace(mark, artifacts=there.artifacts if there is not None and still_counts else NOT_CARRIED)
+
+    def _read_again(self, todo: Iterable[Step]) -> dict[str, Run]:
         ids = [step.target_id for step in todo if step.target_id]
         if not ids:
             return {}
@@ -221,7 +228,9 @@ class RestTarget:
 
     def _make(self, copy: Copy) -> None:
         self._experiments.activate(copy.run.experiment_id)
-        tags = self._links.tags(copy.run, "")
+        tags = {**self._links.tags(copy.run, ""), FROM: self._experiments.came_from}
+        if copy.run.lifecycle_stage == DELETED:
+            tags[ARRIVES] = DELETED
         copy.tags_there = {key: value for key, value in tags.items() if value or key not in LINK_TAGS}
         copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
         self._links.note(copy.run.run_id, copy.target_id)
@@ -231,7 +240,7 @@ class RestTarget:
         todo = [copy for copy in copies if not copy.is_whole and not copy.error]
         if not todo:
             return
-        runs = replace(batch, runs=tuple(copy.run for copy in todo))
+        runs = replace(batch, runs=tuple(copy.run for copy in todo if not copy.has_same("points")))
         there = Batch(tuple(copy.present for copy in todo if copy.present and not copy.has_same("points")))
         with source.histories(runs, pool) as histories, self._workspace.histories(there, pool) as present:
             _each(pool, lambda copy: self._log(copy, histories, present, progress), todo)
@@ -241,16 +250,17 @@ class RestTarget:
             )
 
     def _log(self, copy: Copy, histories: Histories, present: Histories, progress: Progress) -> None:
-        self._writer.restore(copy)
         tags = self._links.tags(copy.run, copy.target_id)
+        if copy.present is None or ORIGIN in copy.present.tags:
+            tags[FROM] = self._experiments.came_from
         tags = {key: value for key, value in tags.items() if copy.tags_there.get(key) != value}
         if copy.present is None:
             tags[SESSION] = self._session + CLAIMED
         points: Iterable[pa.RecordBatch] = ()
         if copy.present is None:
-            points = histories.of(copy.run.run_id)
+            points = _counted(copy, histories.of(copy.run.run_id))
         elif not copy.has_same("points"):
-            wanted = distinct(as_table(histories.of(copy.run.run_id)))
+            wanted = distinct(as_table(_counted(copy, histories.of(copy.run.run_id))))
             points = from_distinct(missing(wanted, distinct(as_table(present.of(copy.target_id)))))
         before = copy.points
         self._writer.log(copy, tags, points)
@@ -259,26 +269,18 @@ class RestTarget:
         progress.advance(points=copy.points - before)
 
 
-@dataclass(frozen=True, slots=True)
-class _There:
-    """A run that is in the target already: its mark, the fingerprint of what a search tells of it, and its links."""
-
-    run_id: str
-    complete: str
-    state: str
-    links: Mapping[str, str]
-
-    @property
-    def rank(self) -> tuple[bool, str]:
-        return (not self.complete, self.run_id)
+def _origin(place: Place) -> str:
+    """The address of the workspace that a source is, or that a bundle was made of."""
+    return place.details.get("source", place.address)
 
 
-def _visible(run: Run) -> Run:
-    """The run as a target can show it, links apart (they are compared when all runs are in)."""
-    metrics = (replace(metric, value=numbers.stored(metric.value)) for metric in run.latest_metrics)
-    params = {key: value for key, value in run.params.items() if len(value) <= LONGEST_PARAM}
-    tags = {key: value for key, value in run.tags.items() if key not in LINK_TAGS}
-    return replace(run, params=params, tags=tags, latest_metrics=tuple(metrics), model_inputs=(), model_outputs=())
+def _counted(copy: Copy, history: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    """The history; once it is through, the copy's mark tells how many points it has."""
+    count = 0
+    for points in history:
+        count += len(points)
+        yield points
+    copy.mark = replace(copy.mark, points=str(count))
 
 
 def _settled(run: Run, step: Step) -> Outcome:
@@ -286,7 +288,8 @@ def _settled(run: Run, step: Step) -> Outcome:
 
 
 def _outcome(copy: Copy) -> Outcome:
-    action = FAILED if copy.error else CREATE if copy.present is None else UPDATE
+    looked_only = not copy.is_touched and not copy.problems
+    action = FAILED if copy.error else CREATE if copy.present is None else UNCHANGED if looked_only else UPDATE
     run = copy.run
     return Outcome(
         "run",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.identity import CLAIMED, COMPLETE, ORIGIN, SESSION, origin_of
+from runsync.model.mark import Mark
 from runsync.model.run import Run
 from runsync.workspaces.rest import RestWorkspace
 from runsync.workspaces.rest_links import Links
@@ -59,7 +60,7 @@ class Twins:
     def _move(self, copy: Copy, stays: Run) -> None:
         self._links.move(copy, stays.run_id)
         copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
-        copy.is_whole = stays.tags.get(COMPLETE) == str(copy.mark)
+        copy.is_whole = copy.mark.is_met_by(Mark.parse(stays.tags.get(COMPLETE, "")))
         copy.error = ""  # what was refused on the run that was taken back says nothing of this one
 
 

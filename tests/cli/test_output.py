@@ -92,6 +92,8 @@ def test_every_json_report_is_one_valid_document_and_stderr_stays_empty(
     report("transfer-report", 0, "import", "b", mlflow3_b.url)
     report("verify-report", 0, "verify", "b", mlflow3_b.url, "--verify-artifacts")
     report("verify-report", 0, "verify", mlflow3_a.url, "b", *only)
+    synced = report("transfer-report", 0, "sync", mlflow3_a.url, mlflow3_b.url, *only)
+    assert (synced["verb"], synced["runs"]["unchanged"]) == ("sync", 3)
 
 
 def test_reports_of_what_went_wrong_are_valid_documents_too(

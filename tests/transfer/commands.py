@@ -36,6 +36,11 @@ def import_(runsync: Runner, bundle: Path, target: str, *options: object, code: 
     return report(runsync("import", bundle, target, *_selected(options), "--json"), code)
 
 
+def sync(runsync: Runner, source: str, target: str, *options: object, code: int = 0) -> Report:
+    """`runsync sync --json`."""
+    return report(runsync("sync", source, target, *_selected(options), "--json"), code)
+
+
 def verify(runsync: Runner, source: object, target: object, *options: object, code: int = 0) -> Report:
     """`runsync verify --json`."""
     return report(runsync("verify", source, target, *_selected(options), "--json"), code)

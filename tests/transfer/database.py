@@ -71,6 +71,11 @@ class Database:
         with self._open() as database:
             return database.execute(asked, (run_id, key)).fetchall()
 
+    def purge(self, run_id: str) -> None:
+        """Takes a run away for good, as `mlflow gc` does."""
+        for table in ("latest_metrics", "metrics", "params", "tags", "runs"):
+            self.execute(f"DELETE FROM {table} WHERE run_uuid = ?", run_id)
+
     def sizes(self) -> dict[str, int]:
         """How many rows every table has."""
         with self._open() as database:

@@ -1,0 +1,79 @@
+"""runsync sync"""
+
+from typing import Any
+
+import click
+
+from runsync.cli import options
+from runsync.cli.finish import finish_transfer
+from runsync.cli.progress import shown
+
+
+@click.command(epilog="Example: runsync sync dev prod --experiment 'churn*' --delete --max-delete 25 --dry-run")
+@click.argument("source")
+@click.argument("target")
+@options.selection
+@options.naming
+@options.no_artifacts
+@options.into_workspace
+@click.option("--thorough", is_flag=True, help="Look also at runs that seem unchanged since the last sync.")
+@click.option("--delete", is_flag=True, help="Delete in the target what was deleted at the source since it came.")
+@click.option(
+    "--max-delete",
+    default="10%",
+    show_default=True,
+    metavar="N",
+    help="Stop before anything is written when more would be deleted: a share of the copies, or a number of runs.",
+)
+@options.workers
+@options.dry_run
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    source: str,
+    target: str,
+    rename: tuple[str, ...],
+    prefix: str,
+    no_artifacts: bool,
+    verify_artifacts: bool,
+    restore_deleted: bool,
+    id_map: str | None,
+    thorough: bool,
+    delete: bool,
+    max_delete: str,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
+    **selection: Any,
+) -> int:
+    """Bring a workspace up to date with another one.
+
+    Straight through, with no bundle on disk. Running it again reads and writes only what has changed, also after it was
+    killed. What was deleted at the source stays in the target, and is reported; --delete deletes it there too, if it
+    came from this source. SOURCE and TARGET are http(s)://host:port, with ?workspace=NAME if need be, or names from
+    runsync.toml.
+    """
+    from runsync.transfer.sync import sync
+
+    with shown("sync", as_json) as progress:
+        report = sync(
+            source,
+            target,
+            selection=options.selected(**selection),
+            rename=options.renames(rename),
+            prefix=prefix,
+            artifacts=not no_artifacts,
+            verify_artifacts=verify_artifacts,
+            restore_deleted=restore_deleted,
+            thorough=thorough,
+            delete=delete,
+            max_delete=max_delete,
+            workers=workers,
+            dry_run=dry_run,
+            id_map=id_map,
+            access=options.access(ctx),
+            progress=progress,
+        )
+    return finish_transfer(report, as_json)

@@ -1,0 +1,94 @@
+"""sync: a workspace into another one, straight through."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from runsync.bundle.address import Access
+from runsync.errors import WrongUsage
+from runsync.model.deletions import Brake, DeletionPolicy
+from runsync.model.naming import Naming
+from runsync.model.progress import Progress, Silent
+from runsync.model.protocol import Source
+from runsync.model.selection import Selection
+from runsync.transfer.engine import transfer
+from runsync.transfer.id_map import write_id_map
+from runsync.transfer.places import WORKERS, open_workspace
+from runsync.transfer.report import TransferReport
+from runsync.workspaces.rest_target import ImportOptions, RestTarget
+
+MAX_DELETE = "10%"
+_THIS_MACHINE = {"127.0.0.1": "localhost", "::1": "localhost"}
+_PORTS = {"http": 80, "https": 443}
+
+
+def sync(
+    source: str,
+    target: str,
+    *,
+    selection: Selection | None = None,
+    rename: Mapping[str, str] | None = None,
+    prefix: str = "",
+    artifacts: bool = True,
+    verify_artifacts: bool = False,
+    restore_deleted: bool = False,
+    thorough: bool = False,
+    delete: bool = False,
+    max_delete: str = MAX_DELETE,
+    workers: int = WORKERS,
+    dry_run: bool = False,
+    id_map: str | Path | None = None,
+    access: Access | None = None,
+    progress: Progress | None = None,
+) -> TransferReport:
+    """Brings a workspace up to date with another; running it again reads and writes only what has changed.
+
+    Runs whose copy was made with the same fingerprint are not looked at (`model.identity.fingerprint` tells what that
+    does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
+    there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
+    source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
+    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted` and `id_map` are as for `import_`.
+
+    Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
+    """
+    selection, access, naming = selection or Selection(), access or Access(), Naming(dict(rename or {}), prefix)
+    brake = Brake.parse(max_delete)
+    if delete and (selection.names_runs or selection.state != "all"):
+        raise WrongUsage(
+            "--delete needs all runs of the experiments, to tell what is gone: it goes with --experiment, but not with "
+            "--run, --filter, --since, --until or --state"
+        )
+    policy = DeletionPolicy(replays=False, brake=brake if delete else None)
+    options = ImportOptions(naming, artifacts, verify_artifacts, restore_deleted, thorough, policy)
+    with ExitStack() as opened:
+        one = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
+        opened.callback(one.close)
+        other = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
+        opened.callback(other.close)
+        if _place(one.place.address) == _place(other.place.address):
+            _refuse_onto_itself(one, selection, naming)
+        sink = RestTarget(other, options)
+        report = TransferReport("sync", one.place, sink.place, dry_run)
+        transfer(report, one, sink, selection, workers, progress or Silent())
+        report.requests = one.requests + other.requests
+    if id_map is not None and not dry_run:
+        write_id_map(Path(id_map), report)
+    return report
+
+
+def _refuse_onto_itself(source: Source, selection: Selection, naming: Naming) -> None:
+    """Within one workspace there can only be copies of another name."""
+    kept = [e.name for e in source.experiments(selection) if naming.of(e.name) == e.name]
+    if kept:
+        raise WrongUsage(
+            f"source and target are the same workspace, and “{kept[0]}” would go onto itself: name another target, or "
+            "give the copies other names with --prefix or --rename"
+        )
+
+
+def _place(address: str) -> tuple[str, int | None, str, str]:
+    """What an address means, however it is spelled."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    return _THIS_MACHINE.get(host, host), parts.port or _PORTS.get(parts.scheme), parts.path, parts.query

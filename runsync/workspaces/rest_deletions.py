@@ -1,0 +1,145 @@
+"""What a transfer does in a target about runs that were deleted at the source.
+
+An import replays: each run arrives in the state it had. A sync leaves runs that are active in the target as they are,
+and tells which are deleted at the source, or no longer there. Asked to, it deletes them, but only copies that came
+from this very source, only those that were gone when it began, and none at all when they are too many.
+
+A copy that is made of a deleted run is deleted once it is whole, in every case: it says so in a tag from the start, so
+that a transfer that takes up an interrupted one does the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Lock
+
+from runsync.errors import ITEM_ERRORS, TooManyDeletions
+from runsync.model.deletions import DeletionPolicy
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.identity import origin_of
+from runsync.model.protocol import FAILED, NotCarried, Outcome, Source
+from runsync.model.run import Run
+from runsync.model.selection import Selection
+from runsync.workspaces.rest_experiments import ExperimentMap
+from runsync.workspaces.rest_present import Present, There, Where
+from runsync.workspaces.rest_runs import RunWriter
+
+NAMED = 20
+
+
+class Deletions:
+    """The deletions of one transfer."""
+
+    def __init__(self, policy: DeletionPolicy, present: Present, experiments: ExperimentMap, writer: RunWriter) -> None:
+        self._policy = policy
+        self._present = present
+        self._experiments = experiments
+        self._writer = writer
+        self._going: dict[str, str] = {}
+        """Names of copies that are to be deleted, by their ids in the target."""
+        self._left: dict[str, str] = {}
+        self._met: set[Where] = set()
+        self._is_done = False
+        self._tells_gone = False
+        self._lock = Lock()
+
+    def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> None:
+        """Finds what is to be deleted. Raises TooManyDeletions before anything is."""
+        self._tells_gone = not self._policy.replays and selection.state == "all" and not selection.names_runs
+        if self._policy.brake is None:
+            return
+        self._present.look(self._experiments.gone_ids())
+        states = {
+            (self._experiments.target_id(run.experiment_id), origin_of(run)): run.lifecycle_stage
+            for batch in source.batches(experiments, selection)
+            for run in batch.runs
+        }
+        copies = [(place, there) for place, there in self._present.all() if self._is_active_copy(there)]
+        self._going = {
+            there.run_id: there.name
+            for place, there in copies
+            if states.get(place) == DELETED or (place not in states and self._is_of_this(place, there))
+        }
+        if not self._policy.brake.allows(len(self._going), len(copies)):
+            going = len(self._going)
+            raise TooManyDeletions(
+                f"{going} of the {len(copies)} active copies from {source.place.address} would be deleted, more than "
+                f"--max-delete {self._policy.brake} allows: nothing was written; if the source is as it "
+                f"should be, say --max-delete {going}"
+            )
+
+    def wanted(self, run: Run, there: There | None) -> Run:
+        """The run as it is to be in the target: one that is active there may have to stay so."""
+        if self._policy.replays or there is None:
+            return run
+        with self._lock:
+            self._met.add((self._experiments.target_id(run.experiment_id), origin_of(run)))
+        if run.lifecycle_stage != DELETED or there.was_deleted or self._goes(there):
+            return run
+        with self._lock:
+            self._left[there.run_id] = there.name
+        return replace(run, lifecycle_stage=ACTIVE)
+
+    def finish(self) -> list[Outcome]:
+        """Deletes the copies of runs that are no longer at the source at all."""
+        self._is_done = True
+        failed = []
+        for (_, origin), there in self._gone():
+            if there.run_id in self._going:
+                try:
+                    self._writer.delete(there.run_id)
+                except ITEM_ERRORS as error:
+                    failed.append(Outcome("run", origin, there.name, FAILED, there.run_id, error=str(error)))
+        return failed
+
+    def left(self) -> list[NotCarried]:
+        """Deletions that were not followed."""
+        left = dict(self._left)
+        left.update({t.run_id: t.name for _, t in self._gone() if t.run_id not in self._going})
+        told = {"runs": left, "experiments": self._experiments.left_active()}
+        return [
+            NotCarried(f"deletions of {kind}", len(names), self._why_left, tuple(_listed(names)[:NAMED]))
+            for kind, names in told.items()
+            if names
+        ]
+
+    def notes(self) -> list[str]:
+        """Deletions that were, or would be, followed."""
+        told = {"runs": self._going, "experiments": self._experiments.followed()}
+        done = "deleted in the target, as at the source" if self._is_done else "would be deleted in the target"
+        return [f"{len(names)} {kind} {done}: {_shown(names)}" for kind, names in told.items() if names]
+
+    @property
+    def _why_left(self) -> str:
+        if self._policy.brake is None:
+            return "deleted at the source, or no longer there; active in the target, and left so without --delete"
+        return "deleted at the source, or no longer there; in the target they did not come from there: left active"
+
+    def _goes(self, there: There) -> bool:
+        return there.run_id in self._going or (there.arrives == DELETED and not there.complete)
+
+    def _gone(self) -> list[tuple[Where, There]]:
+        """Active copies from the source of which it knows nothing any more."""
+        if not self._tells_gone:
+            return []
+        return [
+            (place, there)
+            for place, there in self._present.all()
+            if place not in self._met and self._is_active_copy(there) and self._is_of_this(place, there)
+        ]
+
+    def _is_active_copy(self, there: There) -> bool:
+        return there.lifecycle_stage == ACTIVE and there.came_from == self._experiments.came_from
+
+    def _is_of_this(self, place: Where, there: There) -> bool:
+        """Whether the source's experiment is where the run was born. Else it may have been merged in from another."""
+        return there.home == self._experiments.origin(place[0])
+
+
+def _listed(names: dict[str, str]) -> list[str]:
+    return sorted(f"{name} ({id})" for id, name in names.items())
+
+
+def _shown(names: dict[str, str]) -> str:
+    listed = _listed(names)
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return ", ".join(listed[:NAMED]) + more
