@@ -10,15 +10,15 @@ COMMANDS = {
     "export": "Export a workspace into a bundle.",
     "import": "Import a bundle into a workspace.",
     "sync": "Bring a workspace up to date with another.",
-    "check": "Is a bundle sound?",
     "verify": "Is everything of the one in the other?",
+    "diff": "What has changed between two snapshots or workspaces?",
+    "check": "Is a bundle sound?",
     "inspect": "What is in a bundle?",
     "snapshots": "List the snapshots of a bundle.",
     "forget": "Forget snapshots by a policy.",
     "prune": "Free what no snapshot needs.",
     "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
-    "diff": "What has changed between two snapshots or workspaces?",
 }
 MODULES = {name: f"runsync.cli.{name}_cmd" for name in COMMANDS}
 

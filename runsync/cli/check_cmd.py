@@ -1,12 +1,11 @@
 """runsync check"""
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from runsync.cli import options
+from runsync.cli import consent, options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many, size
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--repair", is_flag=True, help="Set aside what is broken, and read it again --from a source.")
 @click.option("--from", "source", metavar="SOURCE", help="Workspace or other bundle to repair from.")
-@click.option("--yes", is_flag=True, help="Repair without asking.")
+@consent.yes
 @options.dry_run
 @options.retry_lock
 @options.s3
@@ -65,9 +64,8 @@ def command(
         return _check(ctx, bundle, quick, read_data_subset, retry_lock, workers, as_json)
     if quick or read_data_subset:
         raise click.UsageError("--repair looks at everything: leave out --quick and --read-data-subset")
-    if not (yes or dry_run or sys.stdin.isatty()):
-        raise click.UsageError("--repair moves files: say --yes, or look with --dry-run first")
-    return _repair(ctx, bundle, source, yes, dry_run, retry_lock, workers, as_json)
+    must_ask = not dry_run and consent.must_ask(yes, "--repair moves files")
+    return _repair(ctx, bundle, source, must_ask, dry_run, retry_lock, workers, as_json)
 
 
 def _check(
@@ -92,7 +90,7 @@ def _repair(
     ctx: click.Context,
     bundle: str,
     source: str | None,
-    yes: bool,
+    must_ask: bool,
     dry_run: bool,
     retry_lock: str,
     workers: int,
@@ -108,7 +106,7 @@ def _repair(
             dry_run=dry_run,
             retry_lock=options.seconds(retry_lock),
             access=options.access(ctx),
-            confirm=None if yes else _asked,
+            confirm=_asked if must_ask else None,
             progress=progress,
         )
     return finish(report, as_json, _repair_lines(report))

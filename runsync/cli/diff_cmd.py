@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import options
+from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import MOST_LISTED, json_text, table
+from runsync.cli.text import MOST_LISTED, table
 
 if TYPE_CHECKING:
     from runsync.transfer.diff import Change, DiffReport
@@ -25,6 +26,7 @@ MOST_FIELDS = 5
 @click.option("--exit-code", is_flag=True, help="Exit 4 when there is any difference.")
 @options.s3
 @options.workers
+@options.unattended
 @options.json
 @click.pass_context
 def command(
@@ -57,8 +59,7 @@ def command(
         )
     if exit_code and report.changes:
         report.exit_code = DIFFERENT
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
-    return report.exit_code
+    return finish(report, as_json, _lines(report))
 
 
 def _lines(report: "DiffReport") -> Iterator[str]:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import consent, options
+from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.prune_text import lines as prune_lines
-from runsync.cli.text import json_text, listed, selection, table
+from runsync.cli.text import listed, selection, table
 
 if TYPE_CHECKING:
     from runsync.bundle.forget import ForgetReport
@@ -45,6 +46,7 @@ def _keep(unit: str, help: str) -> Option:
 @consent.yes
 @options.retry_lock
 @options.s3
+@options.unattended
 @options.json
 @click.pass_context
 def command(
@@ -72,8 +74,7 @@ def command(
             consent.ask(_question(planned))
         wait = options.seconds(retry_lock)
         report = forget(bundle, dry_run=dry_run, retry_lock=wait, progress=progress, **asked)
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
-    return report.exit_code
+    return finish(report, as_json, _lines(report))
 
 
 def _policy(within: str | None, timezone: str | None, **counts: int) -> "Policy":

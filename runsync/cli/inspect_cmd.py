@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from runsync.cli import options
-from runsync.cli.text import json_text, listed, selection, size, table
+from runsync.cli.finish import finish
+from runsync.cli.text import listed, selection, size, table
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport
@@ -26,8 +27,7 @@ def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
     from runsync.bundle.inspect import inspect
 
     report = inspect(bundle, options.access(ctx))
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(_lines(report)))
-    return report.exit_code
+    return finish(report, as_json, _lines(report))
 
 
 def _lines(report: "InspectReport") -> Iterator[str]:

@@ -3,9 +3,9 @@
 import click
 
 from runsync.cli import consent, options
+from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.prune_text import lines, plan
-from runsync.cli.text import json_text
 
 
 @click.command(epilog="Example: runsync prune s3://backups/mlflow --yes --retry-lock 30m")
@@ -14,6 +14,7 @@ from runsync.cli.text import json_text
 @consent.yes
 @options.retry_lock
 @options.s3
+@options.unattended
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_lock: str, as_json: bool) -> int:
@@ -31,5 +32,4 @@ def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_
             consent.ask(plan(prune(bundle, dry_run=True, access=access, progress=progress)))
         wait = options.seconds(retry_lock)
         report = prune(bundle, dry_run=dry_run, retry_lock=wait, access=access, progress=progress)
-    click.echo(json_text(report.to_document()) if as_json else "\n".join(lines(report)))
-    return report.exit_code
+    return finish(report, as_json, lines(report))

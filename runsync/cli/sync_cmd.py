@@ -27,6 +27,7 @@ from runsync.cli.progress import shown
 )
 @options.workers
 @options.dry_run
+@options.unattended
 @options.json
 @click.pass_context
 def command(

@@ -1,9 +1,16 @@
 """runsync unlock"""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from runsync.cli import consent, options
-from runsync.cli.text import json_text
+from runsync.cli.finish import finish
+from runsync.cli.text import many
+
+if TYPE_CHECKING:
+    from runsync.bundle.unlock import UnlockReport
 
 
 @click.command(epilog="Example: runsync unlock backup")
@@ -26,12 +33,11 @@ def command(ctx: click.Context, /, bundle: str, everything: bool, dry_run: bool,
         found = unlock(bundle, everything=True, dry_run=True, access=access)
         consent.ask("\n".join([*map(str, found.removed), f"{found.bundle}: remove {len(found.removed)} locks"]))
     report = unlock(bundle, everything=everything, dry_run=dry_run, access=access)
-    if as_json:
-        click.echo(json_text(report.to_document()))
-        return report.exit_code
-    for holder in report.removed:
-        click.echo(f"{'would be removed' if dry_run else 'removed'}: {holder}")
-    for holder in report.held:
-        click.echo(f"held: {holder}")
-    click.echo(f"{report.bundle}: {len(report.removed)} locks removed, {len(report.held)} held")
-    return report.exit_code
+    return finish(report, as_json, _lines(report))
+
+
+def _lines(report: "UnlockReport") -> Iterator[str]:
+    yield from (f"{'would be removed' if report.dry_run else 'removed'}: {holder}" for holder in report.removed)
+    yield from (f"held: {holder}" for holder in report.held)
+    done = "would be removed" if report.dry_run else "removed"
+    yield f"{report.bundle}: {many(len(report.removed), 'lock')} {done}, {len(report.held)} held"

@@ -71,6 +71,7 @@ def sync(
         sink = RestTarget(other, options)
         report = TransferReport("sync", one.place, sink.place, dry_run)
         transfer(report, one, sink, selection, workers, progress or Silent())
+        report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     if id_map is not None and not dry_run:
         write_id_map(Path(id_map), report)
