@@ -1,7 +1,7 @@
 """Large proxied artifacts: sent to and fetched from the storage behind the server, by addresses that it signs.
 
-MLflow 3 (2.9 for uploads) does so where that storage can; server-info tells. Whatever cannot go that way is left to the
-server's proxy, which can carry all.
+MLflow 3 does so where that storage can, and tells so in server-info (seen with 3.17). Whatever cannot go that way is
+left to the server's proxy, which can carry all.
 """
 
 import os
