@@ -78,6 +78,23 @@ def show(folder: Path, old: str, new: str) -> None:
     runsync(folder, "import", "backup", new)
     if again["runs"]["created"] or again["runs"]["updated"]:
         raise StepFailed(f"the second import should have found nothing to do, but found {again['runs']}")
+    next_day(folder, old, new)
+
+
+def next_day(folder: Path, old: str, new: str) -> None:
+    """A backup that goes on: a second snapshot, what has changed, and the new server brought up to date."""
+    run_id = min(json.loads((folder / "ids.json").read_text(encoding="utf-8"))["runs"])
+    ask(old, "runs/set-tag", {"run_id": run_id, "key": "reviewed", "value": "yes"})
+    say("The next day somebody has reviewed a run of the old server. Exporting again adds a snapshot of what changed:")
+    runsync(folder, "export", old, "backup")
+    first = json.loads(runsync(folder, "snapshots", "backup", "--json", quiet=True))["snapshots"][0]["id"]
+    runsync(folder, "snapshots", "backup")
+    runsync(folder, "diff", f"backup@{first}", "backup")
+    say("Older snapshots go by a policy, and what only they needed goes with them:")
+    runsync(folder, "forget", "backup", "--keep-last", "1", "--prune", "--yes")
+    say("The new server follows, from the bundle or, as here, straight from the old one:")
+    runsync(folder, "sync", old, new)
+    runsync(folder, "verify", old, new)
 
 
 def parents(folder: Path, old: str, new: str) -> None:
