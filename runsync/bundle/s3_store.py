@@ -19,6 +19,8 @@ from runsync.model.protocol import StoredObject
 from runsync.s3 import MULTIPART, S3, Missing, Refused, split
 
 IN_MEMORY = 8 << 20
+ASK_FIRST = 1 << 20
+"""Bytes above which S3 is asked whether it has a file before that is sent on the condition that it has not."""
 ABANDONED = 24 * 3600.0
 """Seconds after which an upload that was never finished is taken for one of a process that died."""
 
@@ -152,10 +154,11 @@ class S3Incoming:
         """See `Incoming`."""
         s3, bucket, key = self._store.s3, self._store.bucket, self._store.prefix + name
         try:
+            if self.size > ASK_FIRST and not replace and s3.size(bucket, key) == self.size:
+                return
             if self.size > MULTIPART:
                 self._of_disk().flush()
-                if replace or s3.size(bucket, key) != self.size:
-                    s3.upload(bucket, key, self._of_disk().name)
+                s3.upload(bucket, key, self._of_disk().name)
                 return
             made = not replace and s3.create(bucket, key, self._content(), self.size, self.sha256())
             if not made and (replace or s3.size(bucket, key) != self.size):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from runsync.bundle import layout
 from runsync.bundle.processes import is_alive
 from runsync.errors import BundleDamaged, RunsyncError
 from runsync.model.protocol import StoredObject
@@ -49,7 +50,11 @@ class Incoming(Protocol):
         """The hash (hex) of what was written so far."""
 
     def keep(self, name: str, replace: bool = False) -> None:
-        """Puts the file there, durably, unless a file of that name and size is there already (and sound)."""
+        """Puts the file there, durably, unless a file of that name and size is there already.
+
+        One that is named by its hash and is broken is replaced too: on a disk its bytes are looked at, while S3 keeps
+        checksums of its own.
+        """
 
     def discard(self) -> None:
         """Drops it; harmless after `keep`."""
@@ -245,7 +250,7 @@ class LocalIncoming:
     def keep(self, name: str, replace: bool = False) -> None:
         """See `Incoming`."""
         final = self._folder / name
-        if not replace and final.exists() and final.stat().st_size == self.size:
+        if not replace and self._is_there(final):
             self.discard()
             return
         try:
@@ -256,6 +261,17 @@ class LocalIncoming:
             _sync_folder(final.parent)
         except OSError as error:
             raise cannot_write(self._folder, error) from None
+
+    def _is_there(self, final: Path) -> bool:
+        try:
+            if final.stat().st_size != self.size:
+                return False
+            if layout.hash_in(final.name) != self.sha256():
+                return True
+            with final.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").digest() == self._hash.digest()
+        except OSError:
+            return False
 
     def link(self, name: str) -> bool:
         """Puts the file there, durably, unless there is one of that name; then it is False."""

@@ -267,9 +267,7 @@ class SnapshotWriter:
                 incoming.write(chunk)
                 progress.advance(bytes=len(chunk))
             sha256 = incoming.sha256()
-            name = layout.blob(sha256)
-            if self._blobs.get(name) != incoming.size:
-                incoming.keep(name)
+            incoming.keep(layout.blob(sha256))
             return sha256
         finally:
             incoming.discard()
