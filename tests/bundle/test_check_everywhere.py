@@ -15,9 +15,9 @@ from runsync.bundle import locks
 from runsync.bundle.address import Access, locate
 from runsync.bundle.check import CheckReport, check
 from runsync.bundle.copy import copy
-from runsync.bundle.store import Store
+from runsync.bundle.store import LocalIncoming, LocalStore, Store, cannot_write
 from runsync.bundle.subset import Subset
-from runsync.errors import BundleDamaged, BundleNotFound, WrongUsage
+from runsync.errors import BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
 from runsync.s3 import S3Options
 
 KINDS = ["manifest", "experiments part", "runs part", "metrics part", "blob"]
@@ -148,6 +148,27 @@ def test_a_fault_tells_the_snapshots_and_runs_that_it_hits_and_no_others(tmp_pat
         assert sorted(fault.snapshots) == hit
         assert fault.runs == (["second"] if len(hit) == 3 else ["first"])
         blob.write_bytes(sound)
+
+
+def test_a_medium_that_cannot_be_written_is_checked_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_into(tmp_path / "bundle", small_source())
+    before = files_of(tmp_path / "bundle")
+
+    def refuse(self: LocalStore) -> LocalIncoming:
+        raise cannot_write(self.folder, OSError(30, "Read-only file system"))
+
+    monkeypatch.setattr(LocalStore, "incoming", refuse)
+    assert check(tmp_path / "bundle").exit_code == 0
+    assert files_of(tmp_path / "bundle") == before
+
+
+def test_prune_waits_for_a_check_and_a_check_for_prune(bundle: Copied) -> None:
+    with locks.exclusive(bundle.store, "prune"), pytest.raises(BundleLocked):
+        bundle.check()
+    with locks.shared(bundle.store, "export"):
+        assert bundle.check().exit_code == 0
 
 
 # A share of the data.

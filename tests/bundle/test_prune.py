@@ -80,7 +80,7 @@ def test_a_bundle_on_s3_is_pruned_alike(bucket: Bucket, monkeypatch: pytest.Monk
     assert bundle.snapshot_ids() == [ids[0], ids[2]]
     assert all_contents(bundle) == {snapshot_id: before[snapshot_id] for snapshot_id in bundle.snapshot_ids()}
     found = check(url, access=access)
-    assert (found.faults, found.unused) == ([], ["parts/notes.txt"])
+    assert (found.faults, found.unused, found.foreign) == ([], [], ["parts/notes.txt"])
     again = prune(url, access=access)
     assert (again.removed_files, again.repacked_parts) == (0, 0)
 
