@@ -1,13 +1,19 @@
 """An S3 protocol server on loopback, and buckets of a test's own on it."""
 
+import subprocess
+import sys
+import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from moto.server import ThreadedMotoServer
+import requests
 
 from runsync.s3 import S3, S3Options
+from support.servers import clean_environment, free_port
 
+START_SECONDS = 120
 KEYS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "a secret of the tests",
@@ -17,20 +23,34 @@ KEYS = {
 
 
 class S3Server:
-    """moto's server in a thread of this process; `with` starts and stops it."""
+    """moto's server in a process of its own; `with` starts it, waits until it answers, and stops it."""
 
     def __init__(self) -> None:
-        self._server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-        self.endpoint = ""
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.endpoint = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
-        self._server.start()
-        host, port = self._server.get_host_and_port()
-        self.endpoint = f"http://{host}:{port}"
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(command, env=clean_environment(), **quiet)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            assert self._process.poll() is None, "moto's server ended"
+            assert time.monotonic() < deadline, f"moto's server did not answer in {START_SECONDS} s"
+            time.sleep(0.05)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.stop()
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        with suppress(requests.RequestException), requests.Session() as session:
+            session.trust_env = False
+            return session.get(f"{self.endpoint}/moto-api/", timeout=5).ok
+        return False
 
     def bucket(self, name: str = "") -> "Bucket":
         """A new bucket. The environment must hold KEYS."""
