@@ -16,6 +16,7 @@ from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
+from runsync.multipart import cut
 from runsync.workspaces.http import CHUNK, Client, Opener
 from runsync.workspaces.rest_server import AJAX, API, Server
 from runsync.workspaces.rest_signed import SignedAddresses
@@ -170,7 +171,7 @@ class ArtifactStore:
             )
         _check_name(path)
         with closing(opener()) as stream:
-            content = stream.read(size)
+            content = b"".join(cut(stream.read, size, size))
         asked = {"run_uuid": run_id, "path": path}
         self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
 

@@ -220,18 +220,19 @@ def test_a_run_with_more_files_than_one_listing_tells_comes_back(
 def test_without_credentials_the_server_is_asked_and_the_report_says_so(
     home: Home, s3: FaultProxy, prefix: str, tmp_path: Path, runsync: Runner
 ) -> None:
-    home.run(prefix + "files", {"small.txt": b"small", "folder/large.bin": bytes(11 << 20)})
+    files = {"small.txt": b"small", "folder/middling.bin": bytes(3 << 20), "folder/large.bin": bytes(11 << 20)}
+    home.run(prefix + "files", files)
     env = {"MLFLOW_S3_ENDPOINT_URL": s3.url, "AWS_EC2_METADATA_DISABLED": "true"}
     selected = ("--experiment", prefix + "*", "--json")
     told = report(runsync("export", home.server.url, tmp_path / "b", *selected, env=env))
-    assert (told["artifacts"], told["problems"]) == (2, [])
+    assert (told["artifacts"], told["problems"]) == (3, [])
     assert len(told["notes"]) == 2
     assert all("credentials" in note and "the server" in note for note in told["notes"])
     naming = ("--rename", f"{prefix}files={prefix}copy", "--json")
     made = report(runsync("import", tmp_path / "b", home.server.url, *naming, env=env), 3)
     assert [(p["kind"], p["name"]) for p in made["problems"]] == [("artifact", "folder/large.bin")]
     assert "AWS_PROFILE" in made["problems"][0]["reason"]
-    assert made["artifacts"] == 1
+    assert made["artifacts"] == 2
     assert not s3.count()
     mended = report(runsync("import", tmp_path / "b", home.server.url, *naming, env={**env, **KEYS}))
     assert mended["problems"] == []
