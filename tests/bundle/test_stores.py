@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,8 @@ def test_a_removed_file_is_gone_and_may_be_removed_again(store: Store) -> None:
 
 
 def test_a_list_tells_what_is_below_a_prefix_however_much_it_is(store: Store) -> None:
-    for number in range(1050):
-        store.create(f"blobs/{number:04d}", b"")
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda number: store.create(f"blobs/{number:04d}", b""), range(1050)))
     put(store, "parts/x", b"")
     assert sorted(e.name for e in store.list("blobs/")) == [f"blobs/{number:04d}" for number in range(1050)]
     assert len(list(store.list())) == 1051
