@@ -245,6 +245,27 @@ def test_unlock_removes_what_is_stale_and_all_when_asked(store: Store) -> None:
     assert names(store) == []
 
 
+def test_who_saw_a_stale_lock_does_not_take_away_the_one_that_was_made_in_its_place(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(store, EXCLUSIVE)
+    look = locks.holders
+    with ExitStack() as quicker:
+
+        def look_too_early(store: Store) -> dict[str, locks.Holder]:
+            seen = look(store)
+            monkeypatch.setattr(locks, "holders", look)
+            quicker.lock = quicker.enter_context(exclusive(store, "quicker"))  # type: ignore[attr-defined]
+            return seen
+
+        monkeypatch.setattr(locks, "holders", look_too_early)
+        with pytest.raises(BundleLocked), exclusive(store, "slower"):
+            pass
+        quicker.lock.confirm()  # type: ignore[attr-defined]
+        assert names(store) == [EXCLUSIVE]
+    assert names(store) == []
+
+
 def test_of_many_threads_that_want_a_bundle_alone_each_has_it_alone(store: Store) -> None:
     """Also when they begin at a lock that a dead process left, which all of them want to remove."""
     leave(store, EXCLUSIVE)

@@ -372,6 +372,21 @@ def test_what_a_stopped_prune_left_does_not_make_an_export_read_runs_again(
     assert all_contents(bundle) == before
 
 
+def test_a_run_that_looks_again_as_it_once_did_is_read_and_not_taken_from_an_old_snapshot(folder: Path) -> None:
+    """Its old version stands in a part that prune has just written, as new as what a killed export leaves."""
+    bundle = create_bundle(folder)
+    source = source_of_night(0)
+    export_to(bundle, source)
+    once = source.runs[5]
+    source.runs[5] = dataclasses.replace(once, tags={"now": "otherwise"})
+    source.files["run5"]["own.bin"] = b"replaced"
+    export_to(bundle, source)
+    prune(folder)
+    source.runs[5] = once
+    made = export_to(bundle, source).snapshot
+    assert all_contents(bundle)[made]["run5"][-1]["own.bin"] == b"replaced"
+
+
 def test_another_process_at_work_is_waited_for_or_named(folder: Path) -> None:
     from runsync.bundle import locks
 
