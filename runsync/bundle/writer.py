@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
 from runsync.errors import ITEM_ERRORS
+from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import fingerprint
 from runsync.model.progress import Progress, Silent
@@ -134,11 +135,8 @@ class SnapshotWriter:
             return enough
 
     def _store_held_back(self) -> list[Outcome]:
-        pool = ThreadPoolExecutor(self._workers, "runsync-request")
-        try:
+        with threads.pool(self._workers, "runsync-request") as pool:
             return self._store_runs(self._held_back, self._source, pool, self._progress)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def _store_runs(self, runs: Sequence[Run], source: Source, pool: Executor, progress: Progress) -> list[Outcome]:
         if not runs:

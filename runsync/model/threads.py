@@ -7,11 +7,17 @@ from contextlib import contextmanager
 
 @contextmanager
 def pool(workers: int, name: str = "runsync") -> Iterator[ThreadPoolExecutor]:
-    """A pool that is waited for at the end of the block, unless an error (or Ctrl-C) ends the block: then what has
-    not begun is dropped, and what has is not waited for."""
+    """A pool that is waited for at the end of the block.
+
+    An error drops what has not begun and waits for what has, so that nothing is written after it. Ctrl-C (and its like)
+    waits for nothing.
+    """
     executor = ThreadPoolExecutor(workers, name)
     try:
         yield executor
+    except Exception:
+        executor.shutdown(cancel_futures=True)
+        raise
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         raise

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
 from runsync.errors import Interrupted, RunsyncError
+from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.progress import Progress
 from runsync.model.protocol import Outcome, Source, Step, Target
@@ -65,9 +66,8 @@ def _carry(
     workers: int,
     progress: Progress,
 ) -> None:
-    pool = ThreadPoolExecutor(workers, "runsync-request")
-    lanes = ThreadPoolExecutor(LANES, "runsync-batch")
-    try:
+    # The requests end first: a batch that waits for one that was dropped ends then too.
+    with threads.pool(LANES, "runsync-batch") as lanes, threads.pool(workers, "runsync-request") as pool:
         waiting: set[Future[list[Outcome]]] = set()
         for batch in source.batches(experiments, selection):
             progress.expect(len(batch.runs))
@@ -76,9 +76,6 @@ def _carry(
                 waiting = _take(report, waiting)
         while waiting:
             waiting = _take(report, waiting)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        lanes.shutdown(wait=False, cancel_futures=True)
 
 
 def _one(batch: Batch, source: Source, target: Target, pool: Executor, progress: Progress) -> list[Outcome]:
