@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from runsync.model import numbers
 from runsync.model.experiment import ACTIVE
@@ -10,9 +10,11 @@ from runsync.model.experiment import ACTIVE
 RUNNING = "RUNNING"
 
 
-@dataclass(frozen=True, slots=True)
-class LatestMetric:
-    """The point of a metric that search pages show: the greatest (step, timestamp, value)."""
+class LatestMetric(NamedTuple):
+    """The point of a metric that search pages show: the greatest (step, timestamp, value).
+
+    A workspace has more of them than of anything else, and no dataclass is made as fast.
+    """
 
     key: str
     value: float

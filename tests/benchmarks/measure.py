@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -55,11 +55,13 @@ class CommandFailed(Exception):
     """A measured command ended with an exit code other than 0."""
 
 
-def run(command: Sequence[object], *servers: Server, env: dict[str, str] | None = None) -> tuple[Measured, Any]:
+def run(
+    command: Sequence[object], *servers: Server, env: dict[str, str] | None = None, codes: Collection[int] = (0,)
+) -> tuple[Measured, Any]:
     """Runs a command to its end; gives what it took and the JSON document it printed (None when it printed none).
 
     Memory is what the kernel tells of the child (`ru_maxrss`). It begins at the size of this process, which is why
-    nothing big is ever held here. Raises CommandFailed.
+    nothing big is ever held here. Raises CommandFailed for an exit code that is not among `codes`.
     """
     before = sum(server.cpu_seconds() for server in servers)
     machine = _machine_cpu_seconds()
@@ -83,7 +85,7 @@ def run(command: Sequence[object], *servers: Server, env: dict[str, str] | None 
         out.seek(0)
         printed = out.read()
         complaints.seek(0)
-        if process.returncode:
+        if process.returncode not in codes:
             told = (printed[-2000:] + complaints.read()[-4000:]).decode(errors="replace")
             raise CommandFailed(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{told}")
     document = _document(printed)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import Pair, Runner
+from conftest import Bucket, Pair, Runner
 from support.oracle import assert_same, compare
 from support.proxy import FaultProxy, Rule, kill, kill_after
 from support.rich import rich_workspace
 from support.seed import Seeder, points
 
-from transfer.commands import NEWEST, copies_of, export, import_, read, reads_of_contents, verify
+from transfer.commands import NEWEST, copies_of, export, import_, read, reads_of_contents, report, verify
 from transfer.database import START, Database
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -118,6 +118,33 @@ def test_an_export_killed_at_any_moment_goes_on(
     export(runsync, pair.source.url, bundle, prefix + "*")
     assert runsync("check", bundle).returncode == 0
     assert verify(runsync, pair.source.url, bundle, prefix + "*", "--verify-artifacts")["runs"] == len(crowd)
+
+
+@pytest.mark.slow
+@NEWEST
+def test_an_export_to_s3_killed_at_any_moment_leaves_whole_snapshots_and_goes_on(
+    pair: Pair, crowd: Sequence[str], prefix: str, bucket: Bucket, runsync: Runner, start_runsync: Start
+) -> None:
+    chance = random.Random(10)
+    where = f"{bucket.url}/killed"
+    killed = 0
+    for _ in range(10):
+        process = start_runsync("export", pair.source.url, where, "--experiment", prefix + "*", env=bucket.environment)
+        try:
+            assert process.wait(chance.uniform(0.5, 5.0)) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += 1
+        if killed and bucket.s3.size(bucket.name, "killed/runsync.json") is not None:
+            checked = runsync("check", where, env=bucket.environment)
+            assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert killed >= 3
+    last = runsync("export", pair.source.url, where, "--experiment", prefix + "*", "--json", env=bucket.environment)
+    assert report(last)["runs"]["failed"] == 0
+    options = ("--experiment", prefix + "*", "--verify-artifacts", "--json")
+    verified = report(runsync("verify", pair.source.url, where, *options, env=bucket.environment))
+    assert verified["runs"] == len(crowd)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
