@@ -25,7 +25,15 @@ def test_no_password_is_left(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://host:5000/x", "s3://bucket/a prefix@latest", "backup@2026-11-01", "/a folder/b@7d", "prod"]
+    "address",
+    [
+        "http://host:5000/x",
+        "s3://bucket@latest",
+        "s3://bucket/a prefix@latest",
+        "backup@2026-11-01",
+        "/a folder/b@7d",
+        "prod",
+    ],
 )
 def test_an_address_without_one_stays_as_it_is(address: str) -> None:
     assert without_credentials(address) == address
