@@ -2,8 +2,8 @@
 
 import re
 
-# After a colon all up to the last @ may be a password: better too much is left out than too little. In s3://bucket@latest
-# there is none.
+# After a colon all up to the last @ may be a password: better too much is left out than too little.
+# In s3://bucket@latest there is none.
 _CREDENTIALS = re.compile(r"(?<!s3:)//[^/\s@:]+:\S*@|(?<!s3:)//[^/\s@]+@|(?<![^/\s])(?!s3:)[^/\s@:]+:\S*@")
 
 
