@@ -315,6 +315,8 @@ def _make_folder(folder: Path) -> None:
     """Makes a folder and those above it that are missing, each durably."""
     if folder.is_dir():
         return
+    if folder.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
