@@ -9,9 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import hypothesis
 import pytest
 from support.s3 import KEYS, Bucket, S3Server
 from support.servers import FOREIGN, MlflowServer, clean_environment
+
+# A busy machine is no fault of an example.
+hypothesis.settings.register_profile("runsync", deadline=None)
+hypothesis.settings.load_profile("runsync")
 
 ROOT = Path(__file__).resolve().parent.parent
 
