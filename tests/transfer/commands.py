@@ -1,15 +1,16 @@
 """Commands that these tests run again and again, and their reports."""
 
 import json
-import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Result, Runner
+from conftest import Result, Runner, command
 from support.oracle import Reader, Workspace
 from support.proxy import FaultProxy
+from support.servers import clean_environment
 
 NEWEST = pytest.mark.parametrize("pair", ["3-to-3"], indirect=True)
 EACH_RELEASE = pytest.mark.parametrize("pair", ["3-to-3", "2-to-2"], indirect=True)
@@ -85,13 +86,21 @@ def without(values: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
 
 
-def measured(process: "subprocess.Popen[str]") -> float:
-    """Waits for the good end of a command that prints little; its peak memory in MB."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    stdout, stderr = process.communicate()
-    assert process.returncode == 0, stdout + stderr
-    return usage.ru_maxrss / 1024
+LAUNCHER = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+sys.exit(done.returncode)
+"""
+"""What the kernel tells of a child's memory begins at that of its parent: so a small process starts it."""
+
+
+def peak_memory(*arguments: object) -> float:
+    """Runs a command to its good end; its peak memory in MB."""
+    launched = [sys.executable, "-c", LAUNCHER, *command(*arguments)]
+    done = subprocess.run(launched, env=clean_environment(), capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
 
 
 def _selected(options: tuple[object, ...]) -> list[object]:

@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +11,7 @@ from support.oracle import assert_same
 from support.rich import rich_workspace
 from support.seed import Seeder, points
 
-from transfer.commands import EACH_RELEASE, NEWEST, copies_of, export, import_, measured, read, verify, without
+from transfer.commands import EACH_RELEASE, NEWEST, copies_of, export, import_, peak_memory, read, verify, without
 from transfer.database import START, Database, Value
 
 
@@ -92,7 +90,6 @@ def test_a_million_points_of_one_key_arrive_in_little_memory(
     seeder: Seeder,
     prefix: str,
     bundle: Path,
-    start_runsync: Callable[..., "subprocess.Popen[str]"],
     runsync: Runner,
     tmp_path: Path,
 ) -> None:
@@ -100,11 +97,11 @@ def test_a_million_points_of_one_key_arrive_in_little_memory(
     database = Database(pair.source)
     run_id = database.add_run(home, "long")
     database.add_points(run_id, "loss", climbing(1_000_000))
-    assert measured(start_runsync("export", pair.source.url, bundle, "--experiment", prefix + "*")) < 300
+    assert peak_memory("export", pair.source.url, bundle, "--experiment", prefix + "*") < 300
     (part,) = bundle.glob("parts/*.parquet")
     assert part.stat().st_size <= 15 * 1_000_000
     id_map = tmp_path / "ids.json"
-    assert measured(start_runsync("import", bundle, pair.target.url, "--id-map", id_map)) < 300
+    assert peak_memory("import", bundle, pair.target.url, "--id-map", id_map) < 300
     copy = json.loads(id_map.read_bytes())["runs"][run_id]
     assert Database(pair.target).points(copy, "loss") == database.points(run_id, "loss")
     assert import_(runsync, bundle, pair.target.url)["runs"]["unchanged"] == 1
