@@ -315,7 +315,7 @@ def _make_folder(folder: Path) -> None:
     """Makes a folder and those above it that are missing, each durably."""
     if folder.is_dir():
         return
-    if folder.exists():
+    if folder.exists() and not folder.is_dir():  # looked at again: another thread may have just made it
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
