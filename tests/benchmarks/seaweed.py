@@ -48,7 +48,7 @@ class Seaweed:
         (self._folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         ports = [f"-{name}.port={port}" for name, port in self._ports.items()]
         command = [self._weed, "server", "-s3", f"-dir={self._folder}", f"-s3.config={self._folder}/s3.json", *ports]
-        command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.volumeSizeLimitMB={VOLUME_MB}", "-volume.max=100"]
+        command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.volumeSizeLimitMB={VOLUME_MB}", "-volume.max=1000"]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=self._folder, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
