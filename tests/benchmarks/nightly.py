@@ -76,13 +76,13 @@ def one_run(nights: Nights, number: int, version: int) -> tuple[Run, Points]:
     """A run as it is after so many changes, and its history."""
     chance = random.Random(number)
     begin = START + number * 1000
+    run_id = f"{chance.getrandbits(128):032x}"  # drawn before what grows: it stays the same run
+    params = {f"param_{key}": f"{chance.random():.6f}" for key in range(nights.params)}
     history = {
         f"metric_{key}": [(step, begin + step * 100, chance.random()) for step in range(nights.points + version)]
         for key in range(nights.metrics)
     }
-    params = {f"param_{key}": f"{chance.random():.6f}" for key in range(nights.params)}
     tags = {"mlflow.user": "ada", "mlflow.source.name": "train.py", "version": str(version)}
-    run_id = f"{chance.getrandbits(128):032x}"
     return run_with_metrics(run_id, history, params=params, tags=tags, start_time=begin), history
 
 
