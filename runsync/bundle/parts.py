@@ -62,6 +62,13 @@ def pack(incoming: Incoming, kind: str, documents: Iterable[dict[str, Any]]) -> 
 
 def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any]]:
     """The documents of a part, each valid. Raises BundleDamaged naming file and line."""
+    return (document for _, document in read_lines(store, kind, name))
+
+
+def read_lines(
+    store: Store, kind: str, name: str, wanted: Set[int] | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The documents of a part with the numbers of their lines (from 1), or only those wanted. Raises likewise."""
     place = f"{store.address}/{name}"
     number = 0
     content = store.read(name)
@@ -69,12 +76,14 @@ def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any
         raise BundleDamaged(f"{place}: {WRONG_HASH}")
     try:
         for number, line in enumerate(gzip.GzipFile(fileobj=io.BytesIO(content)), 1):
+            if wanted is not None and number not in wanted:
+                continue
             try:
                 document = orjson.loads(line)
             except orjson.JSONDecodeError as error:
                 raise BundleDamaged(f"{place}:{number}: {error}") from None
             schemas.check(kind, document, f"{place}:{number}")
-            yield document
+            yield number, document
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BundleDamaged(f"{place}: broken after line {number}: {error}") from None
 

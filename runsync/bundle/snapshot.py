@@ -14,7 +14,7 @@ from runsync.bundle import layout, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
-from runsync.bundle.stored import StoredRun, metrics_name, read_runs
+from runsync.bundle.stored import StoredRun, metrics_name, read_lines
 from runsync.errors import BundleDamaged, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
@@ -79,8 +79,10 @@ class Snapshot:
         """See `Source`."""
         wanted = set(run_ids)
         self._locate(wanted)
-        indexes = sorted({self._located[run_id].part for run_id in wanted if run_id in self._located})
-        return _batch([s for index in indexes for s in self._runs_of_part(index) if s.run.run_id in wanted])
+        lines: dict[int, set[int]] = defaultdict(set)
+        for place in (self._located[run_id] for run_id in wanted if run_id in self._located):
+            lines[place.part].add(place.line)
+        return _batch([s for index in sorted(lines) for s in self._runs_of_part(index, lines[index])])
 
     def histories(self, batch: Batch, pool: Executor) -> AbstractContextManager[Histories]:
         """See `Source`."""
@@ -122,11 +124,11 @@ class Snapshot:
     def _runs_of_part(self, index: int, apart: Set[int] | None = None) -> Iterator[StoredRun]:
         """The runs of a part; with `apart` only those of these lines."""
         part = self.manifest.parts[index]
-        superseded = set(part.superseded)
-        for line, s in enumerate(read_runs(self.bundle.store, part.runs.path), 1):
-            if line not in superseded and (apart is None or line in apart):
-                self._located[s.run.run_id] = _Location.of(s, index)
-                yield s
+        lines = set(range(1, part.runs.count + 1)).difference(part.superseded)
+        wanted = lines if apart is None else lines & apart
+        for line, s in read_lines(self.bundle.store, part.runs.path, wanted):
+            self._located[s.run.run_id] = _Location.of(s, index, line)
+            yield s
 
     def _is_sibling(self, other: Source) -> "TypeGuard[Snapshot]":
         return isinstance(other, Snapshot) and other.bundle.address == self.bundle.address
@@ -147,17 +149,18 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class _Location:
-    """Where a run is stored: the index of its part, and the rows of a metrics part ("" without points)."""
+    """Where a run is stored: the index of its part, its line, and the rows of a metrics part ("" without points)."""
 
     part: int
+    line: int
     metrics: str
     first_row: int
     points: int
 
     @classmethod
-    def of(cls, stored: StoredRun, part: int) -> "_Location":
+    def of(cls, stored: StoredRun, part: int, line: int) -> "_Location":
         points = stored.contents.metric_points
-        return cls(part, metrics_name(stored) if points else "", stored.first_row, points)
+        return cls(part, line, metrics_name(stored) if points else "", stored.first_row, points)
 
 
 class SnapshotHistories:

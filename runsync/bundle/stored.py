@@ -1,6 +1,6 @@
 """A run as it is stored: its document, and where in which part its metric history stands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,12 @@ class StoredRun:
 
 def read_runs(store: Store, name: str) -> Iterator[StoredRun]:
     """The runs of a part. Raises BundleDamaged, also for an artifact path that would leave its folder."""
-    for number, document in enumerate(parts.read_documents(store, "run", name), 1):
+    return (stored for _, stored in read_lines(store, name))
+
+
+def read_lines(store: Store, name: str, wanted: Set[int] | None = None) -> Iterator[tuple[int, StoredRun]]:
+    """The runs of a part with the numbers of their lines (from 1), or only those wanted. Raises likewise."""
+    for number, document in parts.read_lines(store, "run", name, wanted):
         stored = StoredRun.from_document(document)
         for file in stored.contents.artifacts or ():
             reason = unsafe(file.path)
@@ -71,7 +76,7 @@ def read_runs(store: Store, name: str) -> Iterator[StoredRun]:
                 raise BundleDamaged(
                     f"{store.address}/{name}:{number}: artifact path “{file.path}” is refused: {reason}"
                 )
-        yield stored
+        yield number, stored
 
 
 def metrics_name(stored: StoredRun) -> str:

@@ -91,6 +91,34 @@ def same(one: pa.Table, other: pa.Table) -> bool:
     return all(_plain(a).equals(_plain(b)) for a, b in columns)
 
 
+def appended(old: pa.Table, new: pa.Table) -> dict[str, int] | None:
+    """How many points each key has more, where all that is new stands behind all that was there; else None."""
+    before, after = _stretches(old), _stretches(new)
+    if before is None or after is None:
+        return None
+    for key, (first, count) in before.items():
+        begin, there = after.get(key, (0, 0))
+        if there < count or not same(old.slice(first, count), new.slice(begin, count)):
+            return None
+    more = {key: count - before.get(key, (0, 0))[1] for key, (_, count) in after.items()}
+    return {key: count for key, count in more.items() if count}
+
+
+def _stretches(points: pa.Table) -> dict[str, tuple[int, int]] | None:
+    """First row and number of rows of each key; None where a key's rows do not stand together."""
+    import pyarrow.compute as pc
+
+    encoded = pc.run_end_encode(_flat(points["key"]).cast(pa.string()))
+    found: dict[str, tuple[int, int]] = {}
+    first = 0
+    for key, end in zip(encoded.values.to_pylist(), encoded.run_ends.to_pylist(), strict=True):
+        if key in found:
+            return None
+        found[key] = (first, end - first)
+        first = end
+    return found
+
+
 def counted_by_key(points: pa.Table) -> list[tuple[str, int]]:
     """How many points each key has."""
     counted = points.group_by("key", use_threads=False).aggregate([([], "count_all")]).sort_by("key")

@@ -228,9 +228,12 @@ def _changed_points(one: Histories, old_id: str, other: Histories, new_id: str) 
     old, new = points.as_table(one.of(old_id)), points.as_table(other.of(new_id))
     if points.same(old, new):
         return
-    before, after = points.distinct(old), points.distinct(new)
-    gone = dict(points.counted_by_key(points.missing(before, after)))
-    come = dict(points.counted_by_key(points.missing(after, before)))
+    gone: dict[str, int] = {}
+    come = points.appended(old, new)
+    if come is None:
+        before, after = points.distinct(old), points.distinct(new)
+        gone = dict(points.counted_by_key(points.missing(before, after)))
+        come = dict(points.counted_by_key(points.missing(after, before)))
     for key in sorted(gone.keys() | come.keys()):
         told = [f"{counted[key]} points {what}" for counted, what in ((gone, "gone"), (come, "more")) if key in counted]
         yield FieldChange(f"metrics.{key}", "", ", ".join(told))

@@ -71,15 +71,20 @@ class Nights:
         return versions
 
 
+def _series(chance: random.Random, begin: int, count: int) -> list[tuple[int, int, float]]:
+    """The first points of a metric: more of them begin with the same ones."""
+    return [(step, begin + step * 100, chance.random()) for step in range(count)]
+
+
 @cache
 def one_run(nights: Nights, number: int, version: int) -> tuple[Run, Points]:
     """A run as it is after so many changes, and its history."""
     chance = random.Random(number)
     begin = START + number * 1000
-    run_id = f"{chance.getrandbits(128):032x}"  # drawn before what grows: it stays the same run
+    run_id = f"{chance.getrandbits(128):032x}"
     params = {f"param_{key}": f"{chance.random():.6f}" for key in range(nights.params)}
     history = {
-        f"metric_{key}": [(step, begin + step * 100, chance.random()) for step in range(nights.points + version)]
+        f"metric_{key}": _series(random.Random(nights.metrics * number + key), begin, nights.points + version)
         for key in range(nights.metrics)
     }
     tags = {"mlflow.user": "ada", "mlflow.source.name": "train.py", "version": str(version)}
