@@ -53,13 +53,7 @@ def sync(
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
     """
     selection, access, naming = selection or Selection(), access or Access(), Naming(dict(rename or {}), prefix)
-    brake = Brake.parse(max_delete)
-    if delete and (selection.names_runs or selection.state != "all"):
-        raise WrongUsage(
-            "--delete needs all runs of the experiments, to tell what is gone: it goes with --experiment, but not with "
-            "--run, --filter, --since, --until or --state"
-        )
-    policy = DeletionPolicy(replays=False, brake=brake if delete else None)
+    policy = _deletions(delete, Brake.parse(max_delete), selection)
     options = ImportOptions(naming, artifacts, verify_artifacts, restore_deleted, thorough, policy)
     with ExitStack() as opened:
         one = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
@@ -76,6 +70,15 @@ def sync(
     if id_map is not None and not dry_run:
         write_id_map(Path(id_map), report)
     return report
+
+
+def _deletions(delete: bool, brake: Brake, selection: Selection) -> DeletionPolicy:
+    if delete and (selection.names_runs or selection.state != "all"):
+        raise WrongUsage(
+            "--delete needs all runs of the experiments, to tell what is gone: it goes with --experiment, but not with "
+            "--run, --filter, --since, --until or --state"
+        )
+    return DeletionPolicy(replays=False, brake=brake if delete else None)
 
 
 def _refuse_onto_itself(source: Source, selection: Selection, naming: Naming) -> None:
