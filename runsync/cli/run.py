@@ -1,34 +1,33 @@
 """Runs the command line: one line for an error, its exit code, no traceback unless asked for."""
 
 import os
-import signal
 import sys
-import time
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 
 import click
 
+from runsync.cli.interruption import Interruption
 from runsync.cli.journal import Journal
 from runsync.errors import RunsyncError
 
 INTERRUPTED = 130
-GRACE = 5.0
-"""Seconds to tidy up in after a signal; another one that comes later ends the process at once."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
     """The exit code."""
     journal = Journal(arguments)
-    interruption = _Interruption()
-    for number in _SIGNALS:
-        signal.signal(number, interruption)
+    interruption = Interruption(lambda: _give_up(journal))
+    interruption.begin()
     code = _attempt(command, arguments, journal)
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    interruption.end()
     return journal.end(code)
+
+
+def _give_up(journal: Journal) -> None:
+    """Ends the process from another thread than that which does not end."""
+    _fail(journal, "stopped, without tidying up", INTERRUPTED, debug=False)
+    os._exit(journal.end(INTERRUPTED))
 
 
 def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal) -> int:
@@ -60,18 +59,3 @@ def _fail(journal: Journal, message: str, code: int, debug: bool) -> int:
         traceback.print_exc()
     click.echo(f"runsync: {message}", err=True)
     return code
-
-
-class _Interruption:
-    """The first signal stops the command, which then gives its lock back and tells. Many senders send twice."""
-
-    def __init__(self) -> None:
-        self._first = 0.0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if not self._first:
-            self._first = now
-            raise KeyboardInterrupt
-        if now - self._first > GRACE:
-            os._exit(INTERRUPTED)

@@ -361,7 +361,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_all(self, response: http.client.HTTPResponse, *, chunked: bool) -> None:
         while chunk := response.read(CHUNK):
             self._send(chunk, chunked=chunked)
-        if chunked:
+        if response.length:  # the server died amid its answer, which http.client tells by an early end only
+            self.wfile.flush()
+            self._hang_up()
+        elif chunked:
             self.wfile.write(b"0\r\n\r\n")
 
     def _send(self, chunk: bytes, *, chunked: bool) -> None:
