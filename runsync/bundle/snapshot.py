@@ -17,6 +17,8 @@ from runsync.bundle.manifest import Manifest
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
 from runsync.errors import BundleDamaged, WrongUsage
 from runsync.model.experiment import Experiment
+from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
@@ -60,6 +62,13 @@ class Snapshot:
             stored = [s for s in self._runs_of_part(index) if s.run.experiment_id in ids and selection.takes(s.run)]
             if stored:
                 yield _batch(stored)
+
+    def in_order(
+        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+    ) -> Iterator[Run]:
+        """See `Source`."""
+        found = (run for batch in self.batches(experiments, selection) for run in batch.runs)
+        yield from ordered(found, order, experiments)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Without the lines that another snapshot of the same bundle holds too."""

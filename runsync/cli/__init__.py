@@ -2,45 +2,10 @@
 
 import os
 import sys
-from importlib import import_module
 
 import click
 
-COMMANDS = {
-    "export": "Export a workspace into a bundle.",
-    "import": "Import a bundle into a workspace.",
-    "sync": "Bring a workspace up to date with another.",
-    "verify": "Is everything of the one in the other?",
-    "diff": "What has changed between two snapshots or workspaces?",
-    "check": "Is a bundle sound?",
-    "inspect": "What is in a bundle?",
-    "snapshots": "List the snapshots of a bundle.",
-    "forget": "Forget snapshots by a policy.",
-    "prune": "Free what no snapshot needs.",
-    "copy": "Copy a bundle, or one snapshot of it, into another.",
-    "unlock": "Remove stale locks.",
-}
-MODULES = {name: f"runsync.cli.{name}_cmd" for name in COMMANDS}
-
-
-class Commands(click.Group):
-    """Knows its commands by name, so that --help loads none of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of use."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Loads one."""
-        if cmd_name not in MODULES:
-            return None
-        command: click.Command = import_module(MODULES[cmd_name]).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list, without loading any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+from runsync.cli.commands import Commands
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
+from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.run import ArtifactFile, Batch, Problem, Run
 from runsync.model.selection import Selection
 
@@ -75,6 +76,11 @@ class Source(Protocol):
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs that a selection means, each once, in batches fit for one `Target.put`."""
+
+    def in_order(
+        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+    ) -> Iterator[Run]:
+        """The runs that a selection means, in an order; those without a value for it come last."""
 
     def unlike(self, other: "Source", experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Like `batches`, where it is cheaply known without the runs that are surely the same in the other source."""

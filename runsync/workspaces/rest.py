@@ -9,7 +9,9 @@ import orjson
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
 from runsync.model.run import ArtifactFile, Batch, ModelLink, Run
 from runsync.model.selection import Selection
@@ -81,6 +83,12 @@ class RestWorkspace:
                 waiting = []
         if waiting:
             yield Batch(tuple(waiting))
+
+    def in_order(
+        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+    ) -> Iterator[Run]:
+        """See `Source`."""
+        yield from ordered(self._runs_of_all(experiments, selection), order, experiments)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """All runs: nothing is known before they are read."""

@@ -9,7 +9,7 @@ import pytest
 from conftest import Runner, command
 from support.servers import clean_environment
 
-from runsync.cli import COMMANDS
+from runsync.cli.commands import GROUPS, TREE, paths
 from runsync.version import VERSION
 
 HEAVY = {"pyarrow", "requests", "urllib3", "orjson", "jsonschema", "jsonschema_rs", "tqdm", "numpy", "pandas"}
@@ -20,30 +20,42 @@ def test_help_shows_an_example_and_every_command(runsync: Runner) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "runsync export http://localhost:5000 backup" in done.stdout
     assert "Exit codes: 0 done" in " ".join(done.stdout.split())
-    for name, line in COMMANDS.items():
+    for name, line in TREE.items():
         assert name in done.stdout
+        assert (line if isinstance(line, str) else GROUPS[name]) in done.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in TREE if name in GROUPS])
+def test_a_group_shows_its_commands(runsync: Runner, name: str) -> None:
+    done = runsync(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for inner, line in TREE[name].items():  # type: ignore[union-attr]
+        assert inner in done.stdout
         assert line in done.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", paths())
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_the_help_of_every_command_shows_an_example_that_begins_with_it(
     runsync: Runner, name: str, option: str
 ) -> None:
-    done = runsync(name, option)
+    done = runsync(*name.split(), option)
     assert (done.returncode, done.stderr) == (0, "")
     text = " ".join(done.stdout.split())
     assert f"Example: runsync {name} " in text
     assert f"Usage: runsync {name} " in text
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", paths())
 def test_every_option_of_every_command_says_what_it_does(name: str) -> None:
     import click
 
     from runsync.cli import cli
 
-    found = cli.get_command(click.Context(cli), name)
+    found: click.Command | None = cli
+    for step in name.split():
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(found), step)
     assert found is not None
     assert found.help
     options = [parameter for parameter in found.params if isinstance(parameter, click.Option)]
@@ -83,7 +95,7 @@ def _modules_of(*arguments: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((name, "--help") for name in COMMANDS)])
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((*name.split(), "--help") for name in paths())])
 def test_help_loads_none_of_the_heavy_libraries(arguments: tuple[str, ...]) -> None:
     assert _modules_of(*arguments) & HEAVY == set()
 

@@ -13,6 +13,8 @@ from runsync.bundle.bundle import Bundle, create_bundle
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
 from runsync.model.protocol import NotCarried, Place
@@ -47,6 +49,11 @@ class MemorySource:
         runs = [run for run in self.runs if run.experiment_id in ids and selection.takes(run)]
         for start in range(0, len(runs), self.batch_size):
             yield Batch(tuple(runs[start : start + self.batch_size]))
+
+    def in_order(
+        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+    ) -> Iterator[Run]:
+        yield from ordered((r for b in self.batches(experiments, selection) for r in b.runs), order, experiments)
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         return Batch(tuple(run for run in self.runs if run.run_id in run_ids))

@@ -1,0 +1,134 @@
+"""What can be said of a run, by name: `metrics.auc`, `params.lr`, `start_time`. For filters, orders, columns and axes.
+
+The names are those of MLflow's search (its prefixes and aliases too), and some of our own: `state`, `duration`,
+`has_model_version`, `experiment.name`, `experiment.id`, `artifact.path`.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runsync.errors import WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.run import Run
+
+METRICS = "metrics"
+PARAMS = "params"
+TAGS = "tags"
+ATTRIBUTES = "attributes"
+DATASET = "dataset"
+EXPERIMENT = "experiment"
+ARTIFACT = "artifact"
+
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("metric", "metrics"), METRICS),
+    **dict.fromkeys(("param", "params", "parameter", "parameters"), PARAMS),
+    **dict.fromkeys(("tag", "tags"), TAGS),
+    **dict.fromkeys(("attribute", "attributes", "attr", "run"), ATTRIBUTES),
+    **dict.fromkeys(("dataset", "datasets"), DATASET),
+    "experiment": EXPERIMENT,
+    "artifact": ARTIFACT,
+}
+"""Prefixes as people write them; those of MLflow are all there."""
+_NAMES: Mapping[str, Mapping[str, str]] = {
+    ATTRIBUTES: {
+        **{
+            name: name for name in ("run_id", "run_name", "status", "user_id", "artifact_uri", "start_time", "end_time")
+        },
+        **{name: name for name in ("state", "duration", "has_model_version")},
+        **dict.fromkeys(("name", "run name", "Run name", "Run Name"), "run_name"),
+        **dict.fromkeys(("created", "Created"), "start_time"),
+    },
+    DATASET: {name: name for name in ("name", "digest", "context")},
+    EXPERIMENT: {name: name for name in ("name", "id")},
+    ARTIFACT: {"path": "path"},
+}
+_PLAIN_KEY = re.compile(r"[A-Za-z_][\w]*", re.ASCII)
+_WRITTEN = re.compile(r"""(?:(?P<kind>\w+)\.)?(?:`(?P<ticked>[^`]+)`|"(?P<quoted>[^"]+)"|(?P<plain>.+))""", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`kind` is METRICS, PARAMS, TAGS, ATTRIBUTES, DATASET, EXPERIMENT or ARTIFACT; `key` the name within it."""
+
+    kind: str
+    key: str
+
+    def __str__(self) -> str:
+        """As it is written; attributes without their prefix."""
+        key = self.key if _PLAIN_KEY.fullmatch(self.key) else f"`{self.key}`"
+        return key if self.kind == ATTRIBUTES else f"{self.kind}.{key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Sorts by one field."""
+
+    field: Field
+    descending: bool = False
+
+
+NEWEST_FIRST = (Order(Field(ATTRIBUTES, "start_time"), descending=True),)
+
+
+def resolve(kind: str, key: str) -> Field:
+    """The field of a prefix ("" for none: an attribute) and a key. Raises WrongUsage, with the nearest known name."""
+    if kind and kind not in KINDS:
+        raise WrongUsage(f"there is no “{kind}.”{_nearest(kind, KINDS)}")
+    place = KINDS[kind] if kind else ATTRIBUTES
+    names = _NAMES.get(place)
+    if names is None:
+        return Field(place, key)
+    if key not in names:
+        known = f"{place}.{key}" if kind else key
+        raise WrongUsage(f"there is no field “{known}”{_nearest(key, names)}")
+    return Field(place, names[key])
+
+
+def parse_field(text: str) -> Field:
+    """Of `metrics.auc`, ``tags.`my tag` ``, `start_time`. Raises WrongUsage, with the nearest known name."""
+    found = _WRITTEN.fullmatch(text.strip())
+    if not found:
+        raise WrongUsage(f"“{text}” names no field: write metrics.auc, params.lr, tags.team or start_time")
+    return resolve(found["kind"] or "", found["ticked"] or found["quoted"] or found["plain"])
+
+
+def parse_order(text: str) -> Order:
+    """Of `metrics.auc DESC`; ascending where nothing is said."""
+    name, _, direction = text.strip().rpartition(" ")
+    if name and direction.upper() in ("ASC", "DESC"):
+        return Order(parse_field(name), direction.upper() == "DESC")
+    return Order(parse_field(text))
+
+
+def value_of(field: Field, run: Run, experiment: Experiment | None = None) -> str | float | int | None:
+    """What a run has of it; None for nothing. Times are epoch milliseconds, a duration milliseconds.
+
+    Not for what a run itself does not tell: datasets, artifacts, model versions.
+    """
+    if field.kind == METRICS:
+        return next((m.value for m in run.latest_metrics if m.key == field.key), None)
+    if field.kind == PARAMS:
+        return run.params.get(field.key)
+    if field.kind == TAGS:
+        return run.tags.get(field.key)
+    if field.kind == EXPERIMENT:
+        name = experiment.name if experiment is not None else None
+        return run.experiment_id if field.key == "id" else name
+    if field.kind == ATTRIBUTES and field.key != "has_model_version":
+        return _attribute(field.key, run)
+    raise WrongUsage(f"{field} can be filtered by, but has no value to show or to sort by")
+
+
+def _attribute(key: str, run: Run) -> str | int | None:
+    if key == "duration":
+        known = run.start_time is not None and run.end_time is not None
+        return (run.end_time or 0) - (run.start_time or 0) if known else None
+    value: str | int | None = getattr(run, {"run_name": "name", "state": "lifecycle_stage"}.get(key, key))
+    return value
+
+
+def _nearest(word: str, known: Mapping[str, str]) -> str:
+    found = difflib.get_close_matches(word, known, n=1)
+    return f": did you mean “{found[0]}”?" if found else f": known are {', '.join(dict.fromkeys(known.values()))}"
