@@ -2,6 +2,8 @@
 
 PYTHON = python3
 PYTEST = .venv/bin/python -m pytest
+# Test processes side by side, each with servers of its own: they wait more than they work.
+JOBS = 3
 
 # Other mlflow commands may stand in for those that are installed here.
 RUNSYNC_TEST_MLFLOW_3 ?= $(CURDIR)/.venvs/mlflow-3/bin/mlflow
@@ -25,7 +27,7 @@ help:
 setup: .venv/made .venvs/mlflow-3/made .venvs/mlflow-2/made
 
 test: setup
-	$(PYTEST)
+	$(PYTEST) -n $(JOBS) --dist loadfile
 
 stress: setup
 	$(PYTEST) -m slow

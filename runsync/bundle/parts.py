@@ -1,7 +1,6 @@
 """Parts: files of documents (JSON Lines, gzip) and of metric history (Parquet), each named by its own hash."""
 
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Set
@@ -13,6 +12,7 @@ import orjson
 from runsync.bundle import layout, schemas
 from runsync.bundle.store import CHUNK, Incoming, Store
 from runsync.errors import BundleDamaged
+from runsync.model.hashing import sha256_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +72,7 @@ def read_lines(
     place = f"{store.address}/{name}"
     number = 0
     content = store.read(name)
-    if hashlib.sha256(content).hexdigest() != layout.hash_in(name):
+    if sha256_of((content,)) != layout.hash_in(name):
         raise BundleDamaged(f"{place}: {WRONG_HASH}")
     try:
         for number, line in enumerate(gzip.GzipFile(fileobj=io.BytesIO(content)), 1):
@@ -90,18 +90,12 @@ def read_lines(
 
 def has_its_hash(store: Store, name: str) -> bool:
     """Whether a file's bytes have the hash it is named by; reads all of it."""
-    running = hashlib.sha256()
-    for chunk in store.chunks(name):
-        running.update(chunk)
-    return running.hexdigest() == layout.hash_in(name)
+    return sha256_of(store.chunks(name)) == layout.hash_in(name)
 
 
 def is_hash_of(stream: IO[bytes], name: str) -> bool:
     """Whether the bytes of an open file have the hash that it is named by; reads to its end."""
-    running = hashlib.sha256()
-    while chunk := stream.read(CHUNK):
-        running.update(chunk)
-    return running.hexdigest() == layout.hash_in(name)
+    return sha256_of(iter(lambda: stream.read(CHUNK), b"")) == layout.hash_in(name)
 
 
 class MetricsWriter:

@@ -1,5 +1,6 @@
 """The JSON Schemas of the format: every document is held against its own when written and when read."""
 
+import decimal  # noqa: F401  (jsonschema-rs loads it, and panics when a signal interrupts that)
 import json
 from functools import cache
 from pathlib import Path

@@ -213,11 +213,11 @@ class LocalStore:
         shutil.rmtree(self._temporary, ignore_errors=True)
         root = self.folder / TEMPORARY
         host = socket.gethostname()
-        for left in root.glob(f"{host}-*"):
-            pid = left.name[len(host) + 1 :].partition("-")[0]
-            if pid.isdigit() and not is_alive(int(pid)):
-                shutil.rmtree(left, ignore_errors=True)
         with suppress(OSError):  # another process works there, or has removed it just now
+            for left in root.iterdir():
+                pid = left.name.removeprefix(f"{host}-").partition("-")[0]
+                if left.name.startswith(f"{host}-") and pid.isdigit() and not is_alive(int(pid)):
+                    shutil.rmtree(left, ignore_errors=True)
             root.rmdir()
 
 

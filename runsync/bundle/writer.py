@@ -4,7 +4,6 @@ Order of writes: artifact files, the metrics part, the runs part that names them
 that is there vouches for all it names, and an export that was killed is taken up from the runs parts it left.
 """
 
-import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from runsync.bundle.stored import StoredRun
 from runsync.errors import ITEM_ERRORS
 from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.hashing import sha256_of
 from runsync.model.identity import fingerprint
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import (
@@ -251,7 +251,7 @@ class SnapshotWriter:
             return ""
         if place.sha256 is None and place.bucket in self._not_copied:
             return ""
-        sha256 = place.sha256 or _hash(source.read_artifact(run, file))
+        sha256 = place.sha256 or sha256_of(source.read_artifact(run, file))
         name = layout.blob(sha256)
         if self._blobs.get(name) == file.size or self._store.copy_in(place, name):
             return sha256
@@ -365,13 +365,6 @@ class _Fetching:
 
     files: list[tuple[ArtifactFile, Future[str | Problem]]]
     problem: Problem | None
-
-
-def _hash(chunks: Iterator[bytes]) -> str:
-    running = hashlib.sha256()
-    for chunk in chunks:
-        running.update(chunk)
-    return running.hexdigest()
 
 
 def _outcome(stored: StoredRun, action: str) -> Outcome:

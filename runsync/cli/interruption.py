@@ -25,7 +25,8 @@ class Interruption:
 
     def __init__(self, give_up: Callable[[], object]) -> None:
         self._give_up = give_up
-        self._is_heard = False
+        self.is_heard = False
+        """Whether the main thread was told."""
         self._has_ended = threading.Event()
 
     def begin(self) -> None:
@@ -44,8 +45,8 @@ class Interruption:
             signal.signal(number, signal.SIG_IGN)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if not self._is_heard:
-            self._is_heard = True
+        if not self.is_heard:
+            self.is_heard = True
             raise KeyboardInterrupt
 
     def _watch(self, pipe: int) -> None:
@@ -55,5 +56,5 @@ class Interruption:
             if time.monotonic() > deadline:
                 self._give_up()
                 return
-            if not self._is_heard:
+            if not self.is_heard:
                 signal.pthread_kill(threading.main_thread().ident or 0, number)

@@ -19,7 +19,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     journal = Journal(arguments)
     interruption = Interruption(lambda: _give_up(journal))
     interruption.begin()
-    code = _attempt(command, arguments, journal)
+    code = _attempt(command, arguments, journal, interruption)
     interruption.end()
     return journal.end(code)
 
@@ -30,7 +30,7 @@ def _give_up(journal: Journal) -> None:
     os._exit(journal.end(INTERRUPTED))
 
 
-def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal) -> int:
+def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal, interruption: Interruption) -> int:
     debug = "--debug" in arguments
     try:
         result = command.main(
@@ -47,7 +47,9 @@ def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    except Exception as error:
+    except BaseException as error:
+        if interruption.is_heard:  # a library may turn the interrupt into an error of its own
+            return _fail(journal, "stopped", INTERRUPTED, debug)
         advice = "run it again with --debug, and report what it shows"
         return _fail(journal, f"unexpected {type(error).__name__}: {error}; {advice}", 1, debug)
     return result if isinstance(result, int) else 0

@@ -1,6 +1,5 @@
 """verify: is everything of a source in a target? Either is a workspace or a bundle; nothing is written."""
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -12,6 +11,7 @@ from runsync.errors import ITEM_ERRORS
 from runsync.model import threads
 from runsync.model.comparison import Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
+from runsync.model.hashing import sha256_of
 from runsync.model.identity import COMPLETE, origin_of
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
@@ -227,10 +227,7 @@ class _Comparer:
         chunks = side.read_artifact(run, file)
         if file.path.rsplit("/", 1)[-1] == "MLmodel":
             chunks = iter([b"".join(chunks).replace(run.run_id.encode(), origin_of(run).encode())])
-        running = hashlib.sha256()
-        for chunk in chunks:
-            running.update(chunk)
-        return running.hexdigest()
+        return sha256_of(chunks)
 
 
 class _Index:

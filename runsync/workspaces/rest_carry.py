@@ -1,11 +1,11 @@
 """Artifacts of many runs into a target server, file by file side by side, and a look whether they are all there."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
 from runsync.errors import ITEM_ERRORS
+from runsync.model.hashing import sha256_of
 from runsync.model.mark import UNKNOWN, digest
 from runsync.model.progress import Progress
 from runsync.model.protocol import Source
@@ -78,13 +78,10 @@ class ArtifactCarrier:
         is_there = there.get(copy.target_id, {}).get(file.path) == file.size
         if file.sha256 is not None or not is_there or not self._is_to_compare(copy):
             return file
-        running = hashlib.sha256()
         try:
-            for chunk in self._source.read_artifact(copy.run, file):
-                running.update(chunk)
+            return replace(file, sha256=sha256_of(self._source.read_artifact(copy.run, file)))
         except ITEM_ERRORS:
             return file  # the upload will be refused likewise, and tell of it
-        return replace(file, sha256=running.hexdigest())
 
     def _is_to_compare(self, copy: Copy) -> bool:
         return self._verify_bytes or not copy.is_left_over

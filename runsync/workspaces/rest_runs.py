@@ -12,6 +12,7 @@ import orjson
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED
+from runsync.model.hashing import sha256_of
 from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals, renamed
 from runsync.model.mark import NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import Source
@@ -35,7 +36,7 @@ BATCH_PARAMS = 100
 BATCH_TAGS = 100
 REWRITTEN = "MLmodel"
 LONGEST_REWRITTEN = 1 << 20
-_EMPTY = hashlib.sha256().hexdigest()
+_EMPTY = sha256_of(())
 
 
 @dataclass(slots=True)
@@ -160,7 +161,7 @@ class RunWriter:
         if _is_rewritten(file):
             original = b"".join(source.read_artifact(copy.run, file))
             content = rewritten(original, copy.run.run_id, copy.target_id)
-            told = [hashlib.sha256(original).hexdigest()]
+            told = [sha256_of((original,))]
             size, opener = len(content), _opener_of(content)
         elif file.sha256 is None:
             told = [None if size else _EMPTY]
@@ -175,13 +176,11 @@ class RunWriter:
 
     def has_bytes(self, copy: Copy, file: ArtifactFile, size: int, source: Source) -> bool:
         """Whether the target's file of that size is what would be sent; the hash of `file` is known."""
-        there = hashlib.sha256()
-        for chunk in self._artifacts.read(_as_target(copy), ArtifactFile(file.path, size)):
-            there.update(chunk)
+        there = sha256_of(self._artifacts.read(_as_target(copy), ArtifactFile(file.path, size)))
         if not _is_rewritten(file):
-            return there.hexdigest() == file.sha256
+            return there == file.sha256
         content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
-        return there.digest() == hashlib.sha256(content).digest()
+        return there == sha256_of((content,))
 
     def listed(self, copy: Copy) -> dict[str, int]:
         """Path and size of the artifacts that the target has of the run."""
@@ -266,13 +265,9 @@ class RunWriter:
         return True
 
     def _compare_bytes(self, at: Run, path: str, size: int, opener: Opener) -> None:
-        sent, there = hashlib.sha256(), hashlib.sha256()
         with closing(opener()) as stream:
-            while chunk := stream.read(1 << 20):
-                sent.update(chunk)
-        for chunk in self._artifacts.read(at, ArtifactFile(path, size)):
-            there.update(chunk)
-        if sent.digest() != there.digest():
+            sent = sha256_of(iter(lambda: stream.read(1 << 20), b""))
+        if sent != sha256_of(self._artifacts.read(at, ArtifactFile(path, size))):
             raise RequestRefused(f"artifact “{path}” reads back with other bytes than were sent")
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,14 +25,19 @@ _handed_out: set[int] = set()
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on, never the same twice in one process."""
+    """A loopback port that nobody listens on, never the same twice in one process.
+
+    A server binds it seconds later. So it is none that the kernel gives to outgoing connections (from 32768 on), and
+    test processes that run side by side choose in ranges of their own.
+    """
+    first = 10_000 + 2_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10)
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in _handed_out:
-            _handed_out.add(port)
-            return port
+        port = random.randrange(first, first + 2_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _handed_out:
+                _handed_out.add(port)
+                return port
 
 
 def clean_environment() -> dict[str, str]:

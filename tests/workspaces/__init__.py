@@ -1,0 +1,1 @@
+"""Workspaces that behave and workspaces that do not: addresses, the wire, and where artifacts lie."""

@@ -1,0 +1,30 @@
+"""A rich workspace on the source server, and the same as a bundle: no test changes them."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import command
+from support.rich import Facts, rich_workspace
+from support.seed import Seeder
+from support.servers import MlflowServer, clean_environment
+
+
+@pytest.fixture(scope="session")
+def seeded(fleet: Any) -> tuple[MlflowServer, Facts]:
+    """A rich workspace on the source server, for all tests of this folder: none of them changes it."""
+    server: MlflowServer = fleet.get("mlflow3_a")
+    with Seeder(server.url) as seeder:
+        return server, rich_workspace(seeder, f"faults-{time.time_ns()}-")
+
+
+@pytest.fixture(scope="session")
+def exported(seeded: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same workspace as a bundle."""
+    server, facts = seeded
+    bundle = tmp_path_factory.mktemp("exported") / "bundle"
+    arguments = command("export", server.url, bundle, "--experiment", facts.pattern)
+    subprocess.run(arguments, env=clean_environment(), check=True, capture_output=True, timeout=120)
+    return bundle
