@@ -8,20 +8,21 @@ from workload import Workload
 
 
 class Peer:
-    """The console scripts of one installation."""
+    """The console scripts of one installation, with the options they have by default: their manual calls threads
+    (`--use-threads`, one an experiment) experimental."""
 
     def __init__(self, scripts: Path) -> None:
         self._scripts = scripts
 
     def export(self, source: Server, workload: Workload, folder: Path) -> Measured:
-        """Exports the workload's experiments, one thread an experiment."""
+        """Exports the workload's experiments."""
         names = ",".join(workload.experiment_names())
-        options = ("--experiments", names, "--output-dir", folder, "--use-threads", "True")
+        options = ("--experiments", names, "--output-dir", folder)
         return self._run("export-experiments", source, *options)
 
     def import_(self, folder: Path, target: Server) -> Measured:
         """Imports what `export` wrote."""
-        return self._run("import-experiments", target, "--input-dir", folder, "--use-threads", "True")
+        return self._run("import-experiments", target, "--input-dir", folder)
 
     def _run(self, script: str, server: Server, *options: object) -> Measured:
         env = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_DISABLE_TELEMETRY": "true"}
