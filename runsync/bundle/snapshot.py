@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
-from runsync.errors import BundleDamaged, WrongUsage
+from runsync.errors import BundleDamaged
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
 from runsync.model.run import ArtifactFile, Batch, Run
@@ -46,8 +47,6 @@ class Snapshot:
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         """See `Source`."""
-        if selection.filter:
-            raise WrongUsage("--filter is evaluated by a tracking server: a bundle takes the other selections")
         documents = parts.read_documents(self.bundle.store, "experiment", self.manifest.experiments.path)
         chosen = selection.choose(Experiment.from_document(d) for d in documents)
         if selection.names_runs:
@@ -57,9 +56,9 @@ class Snapshot:
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """One batch a part."""
-        ids = {e.experiment_id for e in experiments}
+        is_meant = _chooser(experiments, selection)
         for index in range(len(self.manifest.parts)):
-            stored = [s for s in self._runs_of_part(index) if s.run.experiment_id in ids and selection.takes(s.run)]
+            stored = [s for s in self._runs_of_part(index) if is_meant(s)]
             if stored:
                 yield _batch(stored)
 
@@ -72,15 +71,14 @@ class Snapshot:
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Without the lines that another snapshot of the same bundle holds too."""
-        ids = {e.experiment_id for e in experiments}
+        is_meant = _chooser(experiments, selection)
         theirs = other.manifest.parts if self._is_sibling(other) else ()
         shared = {part.runs.path: set(part.superseded) for part in theirs}
         for index, part in enumerate(self.manifest.parts):
             apart = shared.get(part.runs.path)
             if apart is not None and apart <= set(part.superseded):
                 continue
-            runs = self._runs_of_part(index, apart)
-            stored = [s for s in runs if s.run.experiment_id in ids and selection.takes(s.run)]
+            stored = [s for s in self._runs_of_part(index, apart) if is_meant(s)]
             if stored:
                 yield _batch(stored)
 
@@ -227,6 +225,12 @@ def _slices(table: "pa.Table", first: int, count: int, run_id: str) -> "Iterator
         codes = piece["run_id"]
         if len(codes.unique()) == 1 and codes[0].as_py() == run_id:
             yield piece.drop_columns(["run_id"]).cast(POINTS)
+
+
+def _chooser(experiments: Sequence[Experiment], selection: Selection) -> Callable[[StoredRun], bool]:
+    facts = Facts.of(experiments, knows_artifacts=True)
+    is_meant = chooser(selection, facts)
+    return lambda s: s.run.experiment_id in facts.experiments and is_meant(s.run, s.contents.artifacts or ())
 
 
 def _batch(stored: Sequence[StoredRun]) -> Batch:

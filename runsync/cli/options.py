@@ -25,7 +25,13 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
 selection = _all(
     click.option("--experiment", "experiments", multiple=True, metavar="NAME", help="Name, id or glob; repeatable."),
     click.option("--run", "runs", multiple=True, metavar="ID", help="Run id; repeatable."),
-    click.option("--filter", "filter_", default="", metavar="EXPR", help="MLflow filter, such as “metrics.r2 > 0.3”."),
+    click.option(
+        "--filter",
+        "filter_",
+        default="",
+        metavar="EXPR",
+        help="Such as “metrics.r2 > 0.3 AND NOT tags.team = 'x'”; docs/filters.md.",
+    ),
     click.option("--since", metavar="TIME", help="Started then or later: 2026-11-01, 2026-11-01T12:00Z, or 7d."),
     click.option("--until", metavar="TIME", help="Started then or earlier."),
     click.option(

@@ -16,9 +16,9 @@ STATES = (ACTIVE, DELETED, "all")
 class Selection:
     """Everything, unless narrowed.
 
-    `experiments` are names, ids or globs; `runs` are run ids; `filter` is an MLflow filter string that the server
-    evaluates; `since` and `until` (both inclusive) bound the start time in epoch milliseconds; `state` is one of
-    active, deleted, all.
+    `experiments` are names, ids or globs; `runs` are run ids; `filter` is written in the language of docs/filters.md
+    (MLflow's, and more); `since` and `until` (both inclusive) bound the start time in epoch milliseconds; `state` is
+    one of active, deleted, all. Raises WrongUsage for a filter that cannot be read.
     """
 
     experiments: tuple[str, ...] = ()
@@ -37,6 +37,10 @@ class Selection:
     def __post_init__(self) -> None:
         if self.state not in STATES:
             raise WrongUsage(f"state “{self.state}” is none of {', '.join(STATES)}")
+        if self.filter:
+            from runsync.model.filter.parse import parse
+
+            parse(self.filter)
 
     @property
     def names_runs(self) -> bool:
@@ -67,7 +71,7 @@ class Selection:
         return [e for e in experiments if e.experiment_id in chosen]
 
     def takes(self, run: Run) -> bool:
-        """Whether a run is meant, as far as it can be told without a server (not `filter`)."""
+        """Whether a run is meant, the filter apart: see `model.filter.evaluate.chooser`."""
         started = run.start_time or 0
         return (
             (not self.runs or run.run_id in self.runs)

@@ -10,6 +10,10 @@ import orjson
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.filter.evaluate import Facts, chooser
+from runsync.model.filter.parse import parse
+from runsync.model.filter.push import Dialect, narrowed, pushed, state
+from runsync.model.filter.tree import Expression
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
@@ -21,6 +25,7 @@ from runsync.workspaces.http import Client, Patience, json_of
 from runsync.workspaces.rest_artifacts import ArtifactStore
 from runsync.workspaces.rest_leftovers import left_behind
 from runsync.workspaces.rest_metrics import MetricReader
+from runsync.workspaces.rest_registry import ModelVersions
 from runsync.workspaces.rest_server import API, meet
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
@@ -45,6 +50,7 @@ class RestWorkspace:
         s3 = S3Artifacts(options_for(address), connections, limits)
         self.artifact_store = ArtifactStore(self.client, self.server, s3)
         self._metrics = MetricReader(self.client)
+        self._versions = ModelVersions(self.client)
         self._logged_models: bool | None = None
         self._page = PAGE
         if self.server.workspace and not address.workspace:
@@ -203,8 +209,14 @@ class RestWorkspace:
                 return
 
     def _runs_of_all(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Run]:
+        facts = Facts.of(experiments, has_model_version=self._versions.has)
+        is_meant = chooser(selection, facts)
+        if selection.filter:
+            expression = parse(selection.filter)
+            experiments = narrowed(expression, experiments)
+            selection = _for_server(selection, expression, self.server.dialect)
         for chunk in _chunks([e.experiment_id for e in experiments], EXPERIMENTS_A_SEARCH):
-            yield from self.runs_of(chunk, selection)
+            yield from (run for run in self.runs_of(chunk, selection) if is_meant(run, ()))
 
     def _has_logged_models(self) -> bool:
         """Whether there are any in the whole workspace: a run's input may lie in another experiment."""
@@ -222,6 +234,14 @@ class RestWorkspace:
 
     def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...]:
         return wire.run(self.client.get(f"{API}/runs/get", run_id=run_id)["run"]).model_inputs
+
+
+def _for_server(selection: Selection, expression: Expression, dialect: Dialect) -> Selection:
+    """With as much of the filter as the server takes."""
+    narrower = state(expression)
+    if selection.state == "all":
+        selection = dataclasses.replace(selection, state=narrower)
+    return dataclasses.replace(selection, filter=pushed(expression, dialect))
 
 
 def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:

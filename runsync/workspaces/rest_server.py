@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceError, WorkspaceUnreachable
+from runsync.model.filter.push import Dialect
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client
 
@@ -32,6 +33,12 @@ class Server:
         """
         major = self.version.partition(".")[0]
         return major.isdigit() and int(major) >= 3
+
+    @property
+    def dialect(self) -> Dialect:
+        """What its search understands."""
+        release = tuple(int(number) for number in self.version.split(".")[:2] if number.isdigit())
+        return Dialect(datasets=release >= (2, 4), null_checks=release >= (3, 17))
 
 
 def meet(client: Client, address: Address) -> Server:

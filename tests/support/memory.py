@@ -14,6 +14,7 @@ from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
@@ -45,8 +46,9 @@ class MemorySource:
         return selection.choose(self.all_experiments)
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
-        ids = {e.experiment_id for e in experiments}
-        runs = [run for run in self.runs if run.experiment_id in ids and selection.takes(run)]
+        facts = Facts.of(experiments)
+        is_meant = chooser(selection, facts)
+        runs = [run for run in self.runs if run.experiment_id in facts.experiments and is_meant(run, ())]
         for start in range(0, len(runs), self.batch_size):
             yield Batch(tuple(runs[start : start + self.batch_size]))
 

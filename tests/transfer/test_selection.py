@@ -91,6 +91,7 @@ FILTERS = {
     "params.hour = '1'": {"middle"},
     "attributes.run_name = 'dog'": {"dog"},
     "metrics.r2 > 7": set(),
+    "metrics.r2 > 7 OR NOT (run_name != 'dog')": {"dog"},
 }
 
 
@@ -120,12 +121,12 @@ def test_an_import_takes_what_is_selected(pair: Pair, small: Small, bundle: Path
 
 
 @NEWEST
-def test_an_import_by_filter_is_refused(pair: Pair, small: Small, bundle: Path, runsync: Runner) -> None:
+def test_an_import_takes_what_a_filter_finds(pair: Pair, small: Small, bundle: Path, runsync: Runner) -> None:
     export(runsync, pair.source.url, bundle, small.prefix + "*")
-    refused = runsync("import", bundle, pair.target.url, "--filter", "metrics.r2 > 0")
-    assert refused.returncode == 2
-    assert "--filter" in refused.stderr
-    assert len(refused.stderr.splitlines()) == 1
+    for number, (expression, wanted) in enumerate(FILTERS.items()):
+        options = ("--filter", expression, "--prefix", f"{small.prefix}by filter {number}/")
+        done = import_(runsync, bundle, pair.target.url, *options)
+        assert (expression, carried(done, small)) == (expression, wanted)
 
 
 @NEWEST

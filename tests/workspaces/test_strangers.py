@@ -174,13 +174,3 @@ def test_an_experiment_or_run_that_is_not_there_is_told_by_name(
     done = runsync("export", mlflow3_a.url, tmp_path / "b", option, "no-such-thing")
     assert "no-such-thing" in one_line(done, 1)
     assert not list(tmp_path.glob("b/snapshots/*"))
-
-
-def test_a_filter_that_the_server_does_not_understand_is_told(
-    mlflow3_a: MlflowServer, runsync: Runner, tmp_path: Path
-) -> None:
-    done = runsync("export", mlflow3_a.url, tmp_path / "b", "--filter", "metrics.loss <<< 1")
-    assert done.returncode in (1, 2, 13)
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert not list(tmp_path.glob("b/snapshots/*"))
