@@ -25,8 +25,9 @@ def refuse_everything(selection: Selection, what: str, first: str = "RUN") -> No
 
 
 def with_runs(source: Source, selection: Selection, runs: Sequence[str], homes: Sequence[Experiment]) -> Selection:
-    """The selection with those of `runs` in it: ids, beginnings of ids, or names."""
-    named = [text if _ID.fullmatch(text) else find_run(source, text, homes).run_id for text in runs]
+    """The selection with those of `runs` in it: ids, or beginnings of ids, or names within its experiments."""
+    within = selection.choose(homes)
+    named = [text if _ID.fullmatch(text) else find_run(source, text, within).run_id for text in runs]
     return replace(selection, runs=tuple(dict.fromkeys((*selection.runs, *named))))
 
 

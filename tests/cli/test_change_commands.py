@@ -89,7 +89,10 @@ def test_the_reports_are_valid_documents_and_the_exit_codes_right(
     report(0, "experiments", "rename", url, family.home, prefix + "house")
     report(0, "experiments", "tag", url, family.home, "team=growth")
     report(0, "experiments", "untag", url, family.home, "team")
-    report(0, "runs", "delete", url, "parent", *home, "--yes", "--max", 5, "--backup", tmp_path / "attic")
+    measured = ("--metrics-file", tmp_path / "runs.prom")
+    report(0, "runs", "delete", url, "parent", *home, "--yes", "--max", 5, "--backup", tmp_path / "attic", *measured)
+    told = f'runsync_runs{{verb="runs delete",target="{url}",state="changed"}} 5'
+    assert told in (tmp_path / "runs.prom").read_text()
     report(0, "runs", "restore", url, *home, "--deleted-since", "1d", "--yes")
     report(0, "experiments", "delete", url, family.home, "--yes")
     report(0, "experiments", "restore", url, family.home, "--yes")

@@ -16,7 +16,7 @@ from runsync.cli.progress import shown
 @click.option(
     "--deleted-since",
     metavar="TIME",
-    help="Deleted then or later, and none of their children but those; runs whose time is not known are told.",
+    help="Deleted then or later, children by their own time; runs whose time is not known are left, and told.",
 )
 @click.option("--no-children", is_flag=True, help="Leave the runs that are nested in them.")
 @change_text.max_runs("Take N runs only, those deleted first; 10000 at most.")
