@@ -57,7 +57,7 @@ def test_what_was_purged_comes_back_from_the_backup(
     assert stages(on_three, [family.parent, family.child, *new.values()]) == [ACTIVE] * 5
     assert tags(on_three, new[family.child_abroad])[PARENT] == family.parent
     assert tags(on_three, new[family.deepest])[PARENT] == new[family.grandchild]
-    verified = runsync.verify(bundle, mlflow3_a.url, verify_artifacts=True)
+    verified = runsync.verify(str(bundle), mlflow3_a.url, verify_artifacts=True)
     assert [d for d in verified.differences if d.id in gone] == []
     again = valid(runsync.restore_selected_runs(mlflow3_a.url, runs=[family.parent], from_bundle=bundle))
     assert (again.exit_code, again.changed(), again.counts("run")["unchanged"]) == (0, [], 5)
