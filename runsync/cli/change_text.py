@@ -63,7 +63,7 @@ def lines(report: "ChangeReport") -> Iterator[str]:
     yield f"{verb}: {report.workspace.address}"
     for action in dict.fromkeys(item.action for item in report.changed()):
         title = f"To {action}" if report.dry_run else _DONE[action].capitalize()
-        yield from listed(title, map(_told, report.of(action)))
+        yield from listed(title + _again(report, action), map(_told, report.of(action)))
     yield from listed("Failed", (f"{_told(item)}: {item.error}" for item in report.of("failed")))
     yield from listed("Not decidable", (f"{_told(item)}: {item.error}" for item in report.of("undecidable")))
     yield from listed("Not reached", map(_told, report.of("not reached")))
@@ -86,11 +86,16 @@ def _preview(planned: "ChangeReport") -> Iterator[str]:
         items = planned.of(action)
         children = sum(item.is_child for item in items)
         below = f", {children:,} of them nested in others" if children else ""
-        yield f"To {action}: {_counted(items)}{below}"
+        yield f"To {action}{_again(planned, action)}: {_counted(items)}{below}"
         yield from (f"  {_told(item)}" for item in items[:_ASKED_ABOUT])
         if len(items) > _ASKED_ABOUT:
             yield f"  … and {len(items) - _ASKED_ABOUT:,} more (--dry-run lists them)"
     yield from (f"Note: {_printable(note)}" for note in planned.notes)
+
+
+def _again(report: "ChangeReport", action: str) -> str:
+    """MLflow restores all runs of an experiment: those that were deleted before are not left so."""
+    return " again, as before" if action == "delete" and not report.verb.endswith(action) else ""
 
 
 def _counted(items: "list[Item]") -> str:
@@ -135,5 +140,7 @@ def _ending(report: "ChangeReport") -> str:
     if report.dry_run:
         return "Run it without --dry-run to do this."
     if report.verb.endswith(" delete") and report.changed():
-        return f"Done. {report.verb.replace('delete', 'restore')} brings them back until the server purges them."
+        return (
+            f"Done. runsync {report.verb.replace('delete', 'restore')} brings them back, until the server purges them."
+        )
     return "Done."

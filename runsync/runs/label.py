@@ -55,12 +55,18 @@ def untag_runs(where: str, keys: Sequence[str], selection: Selection, *, how: Ho
 
 
 def rename_experiment(where: str, experiment: str, name: str, *, how: How | None = None) -> ChangeReport:
-    """Gives an experiment (its name or id) another name, which no other has, not even a deleted one."""
+    """Gives an experiment (its name or id) another name. Raises WrongUsage when another has it, be it deleted."""
     how = how or How()
     _refuse_empty(name)
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         report = ChangeReport("experiments rename", source.place, how.dry_run, {"experiment": experiment, "name": name})
-        found = one_experiment(source.experiments(Selection()), experiment)
+        homes = source.experiments(Selection())
+        found = one_experiment(homes, experiment)
+        for other in homes:
+            if other.name == name and other is not found:
+                raise WrongUsage(
+                    f"there is an experiment “{name}” already ({other.lifecycle_stage}): take another name"
+                )
         act = lambda: editor.rename_experiment(found.experiment_id, name)  # noqa: E731
         _label(report, [(found, found.name == name, act)], RENAME, {}, how)
         report.requests = editor.requests
