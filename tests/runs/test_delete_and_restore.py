@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from support.changes import Family, nested, seed_family, stage, stages, tags, valid
-from support.proxy import FaultProxy, Rule, kill, respond
+from support.proxy import FaultProxy, Rule, delay, kill, respond
 from support.seed import Seeder
 from support.servers import MlflowServer
 
@@ -152,6 +152,24 @@ def test_a_killed_deletion_goes_on(
     selection = Selection((prefix + "home",), filter="attributes.run_name = 'parent'", state="active")
     assert delete_selected_runs(mlflow3_a.url, selection).exit_code == 0
     assert stages(on_three, family.runs) == [DELETED] * 5
+
+
+def test_ctrl_c_tells_what_was_done_and_what_was_not_reached(
+    mlflow3_a: MlflowServer, on_three: Seeder, prefix: str, start_runsync: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    family = seed_family(on_three, prefix)
+    with FaultProxy(mlflow3_a.url, Rule(delay(60), path="runs/delete", after=2)) as proxy:
+        process = start_runsync("runs", "delete", proxy.url, family.parent, "--yes", "--workers", 1)
+        while proxy.count("runs/delete") < 3:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        told, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Deleted (2):" in told
+    assert "Not reached (3):" in told
+    assert "stopped from outside; run it again to go on" in complaint
+    assert "Traceback" not in complaint
 
 
 def test_runs_of_a_deleted_experiment_are_not_restored_one_by_one(
