@@ -242,11 +242,12 @@ class Editor(Protocol):
     def delete_experiment(self, experiment: Experiment, at: int, deleted_runs: Sequence[str]) -> None:
         """Marks it and all its runs as deleted; `deleted_runs` (those deleted before) are remembered."""
 
-    def restore_experiment(self, experiment: Experiment) -> None:
-        """Makes it active again, with all its runs, also those that were deleted before it was."""
+    def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """Makes it active again, with all its runs; `deleted_runs` (to be deleted again) are remembered."""
 
-    def forget_deletion(self, experiment: Experiment) -> None:
-        """Takes away what `delete_experiment` remembered, once those runs are deleted again."""
+    def forget_deletion(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """Takes away what was remembered, once those runs are deleted again."""
 
     def deleted_before(self, experiment: Experiment, runs: Sequence[Run]) -> DeletedBefore:
-        """Which runs of a deleted experiment (all are given) were deleted before it was."""
+        """Which runs of a deleted experiment (all are given) were deleted before it was; also after it was restored,
+        as long as that is unfinished."""

@@ -115,7 +115,7 @@ def _restorations(
                 f"“{experiment.name}” was not deleted by runsync: which of its other {rest:,} runs were deleted "
                 "before it was is not known, and all of them become active"
             )
-        work = _Restoration(editor, experiment, {run.run_id for run in again})
+        work = _Restoration(editor, experiment, [run.run_id for run in again])
         waves[0].append(Change(item_of(experiment, RESTORE), work.begin))
         waves[1] += [Change(item_of(run, DELETE, experiment.name), partial(work.put_back, run)) for run in again]
     return waves
@@ -125,17 +125,18 @@ class _Restoration:
     """Of one experiment. What it remembers is taken away after the last run was put back, so that a stopped
     restoration is taken up again."""
 
-    def __init__(self, editor: Editor, experiment: Experiment, again: set[str]) -> None:
+    def __init__(self, editor: Editor, experiment: Experiment, again: Sequence[str]) -> None:
         self._editor = editor
         self._experiment = experiment
+        self._again = again
         self._waiting = set(again)
         self._is_active = False
 
     def begin(self) -> None:
-        self._editor.restore_experiment(self._experiment)
+        self._editor.restore_experiment(self._experiment, self._again)
         self._is_active = True
         if not self._waiting:
-            self._editor.forget_deletion(self._experiment)
+            self._editor.forget_deletion(self._experiment, self._again)
 
     def put_back(self, run: Run) -> None:
         if not self._is_active:
@@ -143,7 +144,7 @@ class _Restoration:
         self._editor.delete_run(run.run_id, None)
         self._waiting.discard(run.run_id)
         if not self._waiting:
-            self._editor.forget_deletion(self._experiment)
+            self._editor.forget_deletion(self._experiment, self._again)
 
 
 def _of_bundle(

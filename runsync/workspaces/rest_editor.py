@@ -21,6 +21,9 @@ IDS_A_TAG = 120
 SAME_DELETION = 5 * 60 * 1000
 """Milliseconds by which the tag and the server's own time of the last change may differ, clocks being what they are."""
 
+RESTORING = "restoring"
+"""Instead of a time: the experiment is active again, and not all of its runs are as they were."""
+
 
 class RestEditor:
     """See `model.protocol.Editor`."""
@@ -44,7 +47,8 @@ class RestEditor:
 
     def is_unfinished(self, thing: Run | Experiment) -> bool:
         """See `Editor`."""
-        return thing.lifecycle_stage == ACTIVE and _time(thing.tags) is not None
+        told = thing.tags.get(DELETED_AT) == RESTORING if isinstance(thing, Experiment) else DELETED_AT in thing.tags
+        return thing.lifecycle_stage == ACTIVE and told
 
     def rename_run(self, run_id: str, name: str) -> None:
         """See `Editor`."""
@@ -109,15 +113,23 @@ class RestEditor:
         self.tag_experiment(experiment.experiment_id, {**dict.fromkeys(stale, ""), **remembered, DELETED_AT: str(at)})
         self._to_stage(experiment, "experiments/delete", DELETED)
 
-    def restore_experiment(self, experiment: Experiment) -> None:
-        """See `Editor`."""
+    def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """See `Editor`. A deleted experiment takes no tags, so they come after."""
         if experiment.lifecycle_stage == DELETED:
             self._to_stage(experiment, "experiments/restore", ACTIVE)
+            if deleted_runs:
+                remembered = dict(_listed(deleted_runs))
+                stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in remembered]
+                changed = {key: value for key, value in remembered.items() if experiment.tags.get(key) != value}
+                tags = {**dict.fromkeys(stale, ""), **changed, DELETED_AT: RESTORING}
+                self.tag_experiment(experiment.experiment_id, tags)
 
-    def forget_deletion(self, experiment: Experiment) -> None:
+    def forget_deletion(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. Where tags cannot be taken away they are emptied."""
-        keys = [key for key in experiment.tags if key.startswith(DELETED_RUNS)]
-        for key in [*keys, *([DELETED_AT] if DELETED_AT in experiment.tags else [])]:
+        keys = {key for key in experiment.tags if key.startswith(DELETED_RUNS) or key == DELETED_AT}
+        if deleted_runs:
+            keys |= {DELETED_AT, *dict(_listed(deleted_runs))}
+        for key in sorted(keys, reverse=True):
             try:
                 self._untag("experiments/delete-experiment-tag", experiment_id=experiment.experiment_id, key=key)
             except RequestRefused as error:
@@ -127,12 +139,9 @@ class RestEditor:
 
     def deleted_before(self, experiment: Experiment, runs: Sequence[Run]) -> DeletedBefore:
         """See `Editor`. An experiment that others deleted since tells nothing: then only the runs' own tags do."""
-        at = _time(experiment.tags)
-        changed = experiment.last_update_time
-        is_told = at is not None and (
-            experiment.lifecycle_stage == ACTIVE or changed is None or abs(changed - at) <= SAME_DELETION
-        )
-        if is_told:
+        at, changed = _time(experiment.tags), experiment.last_update_time
+        is_told = at is not None and (changed is None or abs(changed - at) <= SAME_DELETION)
+        if is_told or self.is_unfinished(experiment):
             told = ",".join(value for key, value in experiment.tags.items() if key.startswith(DELETED_RUNS))
             there = {run.run_id for run in runs}
             return DeletedBefore(tuple(id for id in told.split(",") if id in there), is_all=True)

@@ -57,14 +57,18 @@ def test_what_is_not_known_of_an_experiment_deleted_by_others_is_said(
     assert "which of its other 2 runs were deleted before it was is not known" in back.notes[0]
 
 
+@pytest.mark.parametrize("who", ["runsync", "others"])
 def test_a_restoration_that_was_cut_short_is_taken_up_again(
-    mlflow3_a: MlflowServer, on_three: Seeder, prefix: str, monkeypatch: pytest.MonkeyPatch
+    mlflow3_a: MlflowServer, on_three: Seeder, prefix: str, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     monkeypatch.setenv("RUNSYNC_PATIENCE", "0")
     home = on_three.create_experiment(prefix + "home")
     runs = [on_three.create_run(home, f"run {number}") for number in range(3)]
     runsync.delete_selected_runs(mlflow3_a.url, runs=runs[:2])
-    runsync.delete_experiments(mlflow3_a.url, [home])
+    if who == "runsync":
+        runsync.delete_experiments(mlflow3_a.url, [home])
+    else:
+        on_three.delete_experiment(home)
     with FaultProxy(mlflow3_a.url, Rule(respond(500), path="runs/delete")) as proxy:
         done = valid(runsync.restore_experiments(proxy.url, [home]))
         assert (done.exit_code, len(done.of("failed"))) == (3, 1)
@@ -72,6 +76,18 @@ def test_a_restoration_that_was_cut_short_is_taken_up_again(
         assert valid(runsync.restore_experiments(proxy.url, [home])).exit_code == 0
     assert stages(on_three, runs) == [DELETED, DELETED, ACTIVE]
     assert own_tags(on_three, home) == []
+
+
+def test_an_experiment_that_others_restored_is_left_as_it_is(
+    mlflow3_a: MlflowServer, on_three: Seeder, prefix: str
+) -> None:
+    home = on_three.create_experiment(prefix + "home")
+    runs = [on_three.create_run(home, f"run {number}") for number in range(2)]
+    runsync.delete_selected_runs(mlflow3_a.url, runs=runs[:1])
+    runsync.delete_experiments(mlflow3_a.url, [home])
+    on_three.restore_experiment(home)
+    assert runsync.restore_experiments(mlflow3_a.url, [home]).changed() == []
+    assert stages(on_three, runs) == [ACTIVE, ACTIVE]
 
 
 def test_an_answer_that_got_lost_is_no_failure(mlflow3_a: MlflowServer, on_three: Seeder, prefix: str) -> None:
