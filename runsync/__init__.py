@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from runsync.bundle.unlock import UnlockReport, unlock
     from runsync.errors import RunsyncError
     from runsync.model.selection import Selection
+    from runsync.runs.bulk import delete_runs, restore_runs
+    from runsync.runs.change import ChangeReport, How
+    from runsync.runs.delete import delete_selected_runs
+    from runsync.runs.experiments import delete_experiments, restore_experiments
+    from runsync.runs.label import (
+        rename_experiment,
+        rename_run,
+        tag_experiments,
+        tag_runs,
+        untag_experiments,
+        untag_runs,
+    )
+    from runsync.runs.restore import restore_selected_runs
     from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
@@ -39,10 +52,12 @@ logging.getLogger("runsync").addHandler(logging.NullHandler())
 
 __all__ = [
     "Access",
+    "ChangeReport",
     "CheckReport",
     "CopyReport",
     "DiffReport",
     "ForgetReport",
+    "How",
     "InspectReport",
     "Policy",
     "PruneReport",
@@ -56,6 +71,9 @@ __all__ = [
     "Within",
     "check",
     "copy",
+    "delete_experiments",
+    "delete_runs",
+    "delete_selected_runs",
     "diff",
     "export",
     "forget",
@@ -64,19 +82,30 @@ __all__ = [
     "open_bundle",
     "open_workspace",
     "prune",
+    "rename_experiment",
+    "rename_run",
     "repair",
+    "restore_experiments",
+    "restore_runs",
+    "restore_selected_runs",
     "snapshots",
     "sync",
+    "tag_experiments",
+    "tag_runs",
     "unlock",
+    "untag_experiments",
+    "untag_runs",
     "verify",
 ]
 
 _HOMES = {
     "Access": "runsync.bundle.address",
+    "ChangeReport": "runsync.runs.change",
     "CheckReport": "runsync.bundle.check",
     "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
     "ForgetReport": "runsync.bundle.forget",
+    "How": "runsync.runs.change",
     "InspectReport": "runsync.bundle.inspect",
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
@@ -90,6 +119,9 @@ _HOMES = {
     "Within": "runsync.bundle.retention",
     "check": "runsync.bundle.check",
     "copy": "runsync.bundle.copy",
+    "delete_experiments": "runsync.runs.experiments",
+    "delete_runs": "runsync.runs.bulk",
+    "delete_selected_runs": "runsync.runs.delete",
     "diff": "runsync.transfer.diff",
     "export": "runsync.transfer.export",
     "forget": "runsync.bundle.forget",
@@ -98,10 +130,19 @@ _HOMES = {
     "open_bundle": "runsync.bundle.bundle",
     "open_workspace": "runsync.transfer.places",
     "prune": "runsync.bundle.prune",
+    "rename_experiment": "runsync.runs.label",
+    "rename_run": "runsync.runs.label",
     "repair": "runsync.transfer.repair",
+    "restore_experiments": "runsync.runs.experiments",
+    "restore_runs": "runsync.runs.bulk",
+    "restore_selected_runs": "runsync.runs.restore",
     "snapshots": "runsync.bundle.snapshots",
-    "unlock": "runsync.bundle.unlock",
     "sync": "runsync.transfer.sync",
+    "tag_experiments": "runsync.runs.label",
+    "tag_runs": "runsync.runs.label",
+    "unlock": "runsync.bundle.unlock",
+    "untag_experiments": "runsync.runs.label",
+    "untag_runs": "runsync.runs.label",
     "verify": "runsync.transfer.verify",
 }
 

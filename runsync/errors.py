@@ -4,6 +4,7 @@
     ├── WrongUsage                  2   correct the command, the selection or runsync.toml
     ├── NothingSelected             1   no such experiment or run
     ├── TooManyDeletions            4   a sync would delete more than it may: look at the source
+    ├── TooManyChanges              4   more would be deleted or restored than --max allows: look at the selection
     ├── Interrupted               130   somebody stopped it: run it again
     ├── BundleError
     │   ├── BundleNotFound         10   no bundle there
@@ -36,6 +37,12 @@ class NothingSelected(RunsyncError):
 
 class TooManyDeletions(RunsyncError):
     """More would be deleted in the target than `--max-delete` allows; nothing was written."""
+
+    exit_code = 4
+
+
+class TooManyChanges(RunsyncError):
+    """More would be deleted or restored than `--max` allows; nothing was changed."""
 
     exit_code = 4
 

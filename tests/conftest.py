@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import hypothesis
 import pytest
 from support.s3 import KEYS, Bucket, S3Server
+from support.seed import Seeder
 from support.servers import FOREIGN, MlflowServer, clean_environment
 
 # A busy machine is no fault of an example.
@@ -141,6 +142,25 @@ def mlflow2_a(fleet: Fleet) -> MlflowServer:
 @pytest.fixture
 def mlflow2_b(fleet: Fleet) -> MlflowServer:
     return fleet.get("mlflow2_b")
+
+
+@pytest.fixture(params=["mlflow3_a", "mlflow2_a"])
+def either(request: pytest.FixtureRequest, fleet: Fleet) -> MlflowServer:
+    """A server of MLflow 3, and one of MLflow 2."""
+    name: str = request.param
+    return fleet.get(name)
+
+
+@pytest.fixture
+def on_either(either: MlflowServer) -> Iterator[Seeder]:
+    with Seeder(either.url) as seeder:
+        yield seeder
+
+
+@pytest.fixture
+def on_three(mlflow3_a: MlflowServer) -> Iterator[Seeder]:
+    with Seeder(mlflow3_a.url) as seeder:
+        yield seeder
 
 
 @pytest.fixture(params=list(PAIRS))

@@ -19,6 +19,20 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "prune": "Free what no snapshot needs.",
     "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
+    "runs": {
+        "rename": "Rename a run.",
+        "tag": "Set tags of runs.",
+        "untag": "Take tags away from runs.",
+        "delete": "Delete runs.",
+        "restore": "Restore deleted runs.",
+    },
+    "experiments": {
+        "rename": "Rename an experiment.",
+        "tag": "Set tags of experiments.",
+        "untag": "Take tags away from experiments.",
+        "delete": "Delete experiments and their runs.",
+        "restore": "Restore deleted experiments.",
+    },
 }
 """A line a command; a group of commands has a mapping of its own."""
 

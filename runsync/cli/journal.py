@@ -96,11 +96,12 @@ class Journal:
         return code
 
     def _labels(self) -> tuple[str, str]:
-        """The verb, and what it works on: the last argument."""
+        """The verb, and what it works on: `where`, or the last argument."""
         assert self._context is not None
-        arguments = [p.name for p in self._context.command.params if isinstance(p, click.Argument)]
-        target = self._context.params.get(arguments[-1] or "") if arguments else ""
-        return self._context.info_name or "", without_credentials(str(target or ""))
+        arguments = [p.name or "" for p in self._context.command.params if isinstance(p, click.Argument)]
+        on = "where" if "where" in arguments else arguments[-1] if arguments else ""
+        verb = self._context.command_path.removeprefix("runsync ")
+        return verb, without_credentials(str(self._context.params.get(on) or ""))
 
 
 class _LogFile(logging.Handler):

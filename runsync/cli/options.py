@@ -22,26 +22,33 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
     return decorate
 
 
-selection = _all(
-    click.option("--experiment", "experiments", multiple=True, metavar="NAME", help="Name, id or glob; repeatable."),
-    click.option("--run", "runs", multiple=True, metavar="ID", help="Run id; repeatable."),
-    click.option(
-        "--filter",
-        "filter_",
-        default="",
-        metavar="EXPR",
-        help="Such as “metrics.r2 > 0.3 AND NOT tags.team = 'x'”; docs/filters.md.",
-    ),
-    click.option("--since", metavar="TIME", help="Started then or later: 2026-11-01, 2026-11-01T12:00Z, or 7d."),
-    click.option("--until", metavar="TIME", help="Started then or earlier."),
-    click.option(
-        "--state",
-        type=click.Choice(["active", "deleted", "all"]),
-        default="all",
-        show_default=True,
-        help="Lifecycle stage of runs.",
-    ),
-)
+def selecting(state: str) -> Callable[[Command], Command]:
+    """The options of a selection; `state` is what `--state` is when it is not given."""
+    return _all(
+        click.option(
+            "--experiment", "experiments", multiple=True, metavar="NAME", help="Name, id or glob; repeatable."
+        ),
+        click.option("--run", "runs", multiple=True, metavar="ID", help="Run id; repeatable."),
+        click.option(
+            "--filter",
+            "filter_",
+            default="",
+            metavar="EXPR",
+            help="Such as “metrics.r2 > 0.3 AND NOT tags.team = 'x'”; docs/filters.md.",
+        ),
+        click.option("--since", metavar="TIME", help="Started then or later: 2026-11-01, 2026-11-01T12:00Z, or 7d."),
+        click.option("--until", metavar="TIME", help="Started then or earlier."),
+        click.option(
+            "--state",
+            type=click.Choice(["active", "deleted", "all"]),
+            default=state,
+            show_default=True,
+            help="Lifecycle stage of runs.",
+        ),
+    )
+
+
+selection = selecting("all")
 
 
 def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:

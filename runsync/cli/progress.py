@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
 import click
 
@@ -14,18 +15,18 @@ class _Bar:
     """A tqdm bar over runs that also tells points and bytes."""
 
     def __init__(self, what: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=what, unit=" runs", file=sys.stderr, leave=False, dynamic_ncols=True, total=0)
+        self._what = what
+        self._bar: Any = None
         self._lock = Lock()
         self._points = 0
         self._bytes = 0
 
     def expect(self, runs: int) -> None:
-        """See `Progress`."""
+        """See `Progress`. The bar is first shown here: a question may come before."""
         with self._lock:
-            self._bar.total = (self._bar.total or 0) + runs
-            self._bar.refresh()
+            bar = self._begun()
+            bar.total += runs
+            bar.refresh()
 
     def advance(self, runs: int = 0, points: int = 0, bytes: int = 0) -> None:
         """See `Progress`."""
@@ -34,11 +35,21 @@ class _Bar:
         with self._lock:
             self._points += points
             self._bytes += bytes
-            self._bar.set_postfix_str(f"{self._points:,} points, {size(self._bytes)}", refresh=False)
-            self._bar.update(runs)
+            bar = self._begun()
+            if self._points or self._bytes:
+                bar.set_postfix_str(f"{self._points:,} points, {size(self._bytes)}", refresh=False)
+            bar.update(runs)
 
     def close(self) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _begun(self) -> Any:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(desc=self._what, unit=" runs", file=sys.stderr, leave=False, dynamic_ncols=True, total=0)
+        return self._bar
 
 
 @contextmanager

@@ -10,10 +10,12 @@ from runsync.bundle.bundle import open_store
 from runsync.bundle.snapshot import Snapshot
 from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.protocol import Editor, Source
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import is_url, resolve
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest import RestWorkspace
+from runsync.workspaces.rest_editor import RestEditor
 
 WORKERS = 8
 
@@ -59,6 +61,22 @@ def open_source(
     else:
         with open_held(where, verb, access, retry_lock) as snapshot:
             yield snapshot
+
+
+@contextmanager
+def open_editor(where: str, *, access: Access, workers: int) -> Iterator[tuple[Source, Editor]]:
+    """A workspace to read from and to change. Raises WrongUsage for a bundle: those are never changed."""
+    if not is_workspace(where, access.config):
+        named = without_credentials(where)
+        raise WrongUsage(
+            f"“{named}” is no workspace, and only a workspace can be changed (a bundle never is): name the server, as "
+            "http(s)://host:port or as in runsync.toml, and export it again"
+        )
+    workspace = open_workspace(where, config=access.config, workers=workers, limits=access.limits)
+    try:
+        yield workspace, RestEditor(workspace.client)
+    finally:
+        workspace.close()
 
 
 @contextmanager

@@ -1,0 +1,146 @@
+"""Changes to runs and experiments: the question before, and the report as a person reads it."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runsync.cli import consent, options
+from runsync.cli.text import listed, many
+
+if TYPE_CHECKING:
+    from runsync.model.progress import Progress
+    from runsync.runs.change import ChangeReport, How, Item
+
+_DONE = {
+    "rename": "renamed",
+    "tag": "tagged",
+    "untag": "untagged",
+    "delete": "deleted",
+    "restore": "restored",
+    "import": "imported",
+}
+_ASKED_ABOUT = 5
+"""Names before the question."""
+most = click.option(
+    "--max", "most", type=click.IntRange(min=0), metavar="N", help="Change nothing at all when it would be more than N."
+)
+
+
+def max_runs(told: str) -> Callable[[options.Command], options.Command]:
+    """The option that takes only some of the runs, as Databricks' functions do."""
+    return click.option("--max-runs", type=click.IntRange(1, 10_000), metavar="N", help=told)
+
+
+def how(
+    ctx: click.Context,
+    progress: "Progress",
+    workers: int,
+    dry_run: bool,
+    most: int | None = None,
+    is_asked: bool = False,
+) -> "How":
+    """How the change is to be made."""
+    from runsync.runs.change import How
+
+    return How(dry_run, most, _ask if is_asked else None, workers, options.access(ctx), progress)
+
+
+def pairs(given: tuple[str, ...]) -> dict[str, str]:
+    """`KEY=VALUE` pairs; the first `=` parts them, so a value may hold one."""
+    found = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise click.BadParameter(f"“{text}” is not KEY=VALUE", param_hint="KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def lines(report: "ChangeReport") -> Iterator[str]:
+    """What was done, then what was not, then how it ended."""
+    verb = f"{report.verb} (dry run: nothing was changed)" if report.dry_run else report.verb
+    yield f"{verb}: {report.workspace.address}"
+    for action in dict.fromkeys(item.action for item in report.changed()):
+        title = f"To {action}" if report.dry_run else _DONE[action].capitalize()
+        yield from listed(title + _again(report, action), map(_told, report.of(action)))
+    yield from listed("Failed", (f"{_told(item)}: {item.error}" for item in report.of("failed")))
+    yield from listed("Not decidable", (f"{_told(item)}: {item.error}" for item in report.of("undecidable")))
+    yield from listed("Not reached", map(_told, report.of("not reached")))
+    if report.backup is not None:
+        yield f"Backup: {_printable(report.backup.target.address)}, snapshot {report.backup.snapshot or 'none'}"
+    yield from (f"Note: {_printable(note)}" for note in report.notes)
+    yield f"{_summary(report)} in {report.seconds:.1f} s, {many(report.requests, 'request')}"
+    yield _ending(report)
+
+
+def _ask(planned: "ChangeReport") -> None:
+    for line in _preview(planned):
+        click.echo(line, err=True)
+    group, verb = planned.verb.split()
+    consent.ask(f"{planned.workspace.address}: {verb} {many(len(planned.changed()), group.removesuffix('s'))}")
+
+
+def _preview(planned: "ChangeReport") -> Iterator[str]:
+    for action in dict.fromkeys(item.action for item in planned.changed()):
+        items = planned.of(action)
+        children = sum(item.is_child for item in items)
+        below = f", {children:,} of them nested in others" if children else ""
+        yield f"To {action}{_again(planned, action)}: {_counted(items)}{below}"
+        yield from (f"  {_told(item)}" for item in items[:_ASKED_ABOUT])
+        if len(items) > _ASKED_ABOUT:
+            yield f"  … and {len(items) - _ASKED_ABOUT:,} more (--dry-run lists them)"
+    yield from (f"Note: {_printable(note)}" for note in planned.notes)
+
+
+def _again(report: "ChangeReport", action: str) -> str:
+    """MLflow restores all runs of an experiment: those that were deleted before are not left so."""
+    return " again, as before" if action == "delete" and not report.verb.endswith(action) else ""
+
+
+def _counted(items: "list[Item]") -> str:
+    counts = {kind: sum(item.kind == kind for item in items) for kind in ("experiment", "run")}
+    told = " and ".join(many(count, kind) for kind, count in counts.items() if count)
+    homes = {item.experiment for item in items if item.kind == "run"}
+    return f"{told} in {many(len(homes), 'experiment')}" if len(homes) > 1 else told
+
+
+def _told(item: "Item") -> str:
+    if item.kind == "experiment":
+        text = f"experiment {item.id} “{item.name}”"
+    else:
+        text = f"run {item.id} “{item.name}” in “{item.experiment}”"
+    new = f", now {item.new_id}" if item.new_id else ""
+    return _printable(text + new + (" (nested)" if item.is_child else ""))
+
+
+def _printable(text: str) -> str:
+    """Names come from the server, and may hold what would move the cursor."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _summary(report: "ChangeReport") -> str:
+    would = "would be " if report.dry_run else ""
+    told = []
+    for kind in ("experiment", "run"):
+        count: dict[str, Any] = report.counts(kind)
+        if any(count.values()) or (kind == "run" and report.verb.startswith("runs")):
+            rest = [f"{count[name]:,} {name.replace('_', ' ')}" for name in count if name != "changed" and count[name]]
+            told.append(", ".join([f"{many(count['changed'], kind)} {would}changed", *rest]))
+    return "; ".join(told) or "Nothing"
+
+
+def _ending(report: "ChangeReport") -> str:
+    if report.stopped:
+        return "Stopped before the end. What is done stays done: run the same command again to go on."
+    if report.of("failed"):
+        return "Partly done: run it again to try those again."
+    if report.of("undecidable"):
+        return "Partly done: what could not be decided was left as it is."
+    if report.dry_run:
+        return "Run it without --dry-run to do this."
+    if report.verb.endswith(" delete") and report.changed():
+        return (
+            f"Done. runsync {report.verb.replace('delete', 'restore')} brings them back, until the server purges them."
+        )
+    return "Done."

@@ -1,0 +1,65 @@
+"""runsync runs delete"""
+
+from typing import Any
+
+import click
+
+from runsync.cli import change_text, consent, options
+from runsync.cli.finish import finish
+from runsync.cli.progress import shown
+
+
+@click.command(
+    epilog="Example: runsync runs delete prod --experiment churn --until 90d --filter 'metrics.auc < 0.5' "
+    "--backup attic --dry-run"
+)
+@click.argument("where")
+@click.argument("runs_named", nargs=-1, metavar="[RUN]...")
+@options.selection
+@click.option("--no-children", is_flag=True, help="Leave the runs that are nested in them.")
+@change_text.max_runs("Take the N oldest runs only; 10000 at most.")
+@change_text.most
+@click.option("--backup", metavar="BUNDLE", help="Export what will go there first; delete only if all of it arrived.")
+@consent.yes
+@options.workers
+@options.dry_run
+@options.s3
+@options.unattended
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    where: str,
+    runs_named: tuple[str, ...],
+    no_children: bool,
+    max_runs: int | None,
+    most: int | None,
+    backup: str | None,
+    yes: bool,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
+    **selection: Any,
+) -> int:
+    """Delete runs.
+
+    RUN is an id, the beginning of one, or a name; or say which with a selection. Runs that are nested in them go too.
+    The server keeps deleted runs until its administrator purges them: runsync runs restore brings them back. Runs that
+    are deleted already are left alone, so running it again finishes what was stopped. Without a terminal to ask at it
+    needs --yes.
+    """
+    from runsync.runs.delete import delete_selected_runs
+
+    asks = consent.must_ask(yes or dry_run, "runs delete deletes runs")
+    with shown("delete", as_json) as progress:
+        report = delete_selected_runs(
+            where,
+            options.selected(**selection),
+            runs=runs_named,
+            children=not no_children,
+            max_runs=max_runs,
+            backup=backup,
+            how=change_text.how(ctx, progress, workers, dry_run, most, asks),
+        )
+    return finish(report, as_json, change_text.lines(report))

@@ -1,0 +1,69 @@
+"""runsync runs restore"""
+
+from typing import Any
+
+import click
+
+from runsync.cli import change_text, consent, options
+from runsync.cli.finish import finish
+from runsync.cli.progress import shown
+
+
+@click.command(epilog="Example: runsync runs restore prod --experiment churn --deleted-since 2h --dry-run")
+@click.argument("where")
+@click.argument("runs_named", nargs=-1, metavar="[RUN]...")
+@options.selection
+@click.option(
+    "--deleted-since",
+    metavar="TIME",
+    help="Deleted then or later, children by their own time; runs whose time is not known are left, and told.",
+)
+@click.option("--no-children", is_flag=True, help="Leave the runs that are nested in them.")
+@change_text.max_runs("Take N runs only, those deleted first; 10000 at most.")
+@change_text.most
+@click.option("--from", "from_bundle", metavar="BUNDLE", help="Choose there; import what the server has purged.")
+@consent.yes
+@options.workers
+@options.dry_run
+@options.s3
+@options.unattended
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    where: str,
+    runs_named: tuple[str, ...],
+    deleted_since: str | None,
+    no_children: bool,
+    max_runs: int | None,
+    most: int | None,
+    from_bundle: str | None,
+    yes: bool,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
+    **selection: Any,
+) -> int:
+    """Restore deleted runs.
+
+    RUN is an id, the beginning of one, or a name; or say which with a selection. Runs that are nested in them come
+    along. When a run was deleted is known where runsync deleted it (MLflow servers do not tell). With --from they are
+    chosen in a bundle, and those that the server has purged are imported again, with new ids.
+    """
+    from runsync.model.times import parse_time
+    from runsync.runs.restore import restore_selected_runs
+
+    asks = consent.must_ask(yes or dry_run, "runs restore changes the workspace")
+    with shown("restore", as_json) as progress:
+        report = restore_selected_runs(
+            where,
+            options.selected(**selection),
+            runs=runs_named,
+            deleted_since=parse_time(deleted_since) if deleted_since else None,
+            children=not no_children,
+            max_runs=max_runs,
+            from_bundle=from_bundle,
+            how=change_text.how(ctx, progress, workers, dry_run, most, asks),
+        )
+    return finish(report, as_json, change_text.lines(report))

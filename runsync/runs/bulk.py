@@ -1,0 +1,94 @@
+"""Deleting and restoring runs by time, with the names and the limits of Databricks' functions.
+
+Databricks documents `delete_runs(experiment_id, max_timestamp_millis, max_runs)` and `restore_runs(experiment_id,
+min_timestamp_millis, max_runs)`; these work on every workspace, which is named first.
+"""
+
+import warnings
+
+from runsync.errors import NothingSelected, RunsyncError, WrongUsage
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.protocol import Source
+from runsync.model.selection import Selection
+from runsync.runs.change import DELETE, FAILED, UNDECIDABLE, Change, ChangeReport, How, carry_out, item_of
+from runsync.runs.delete import deletion
+from runsync.runs.restore import decided, restorations
+from runsync.transfer.places import open_editor
+
+MOST_RUNS = 10_000
+
+
+def delete_runs(
+    where: str, experiment_id: str, max_timestamp_millis: int, max_runs: int | None = None, *, how: How | None = None
+) -> int:
+    """Deletes the runs of an experiment that were created (started) at or before a time (epoch milliseconds), and no
+    others: children only where they are among them. Gives how many it deleted.
+
+    `max_runs` is positive, at most and by default 10000; the oldest go first. Raises WrongUsage, NothingSelected, and
+    RunsyncError when some could not be deleted, after the others were.
+    """
+    how, most = how or How(), checked(max_runs)
+    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
+        experiment = _experiment(source, experiment_id)
+        if editor.bulk is not None:
+            return editor.bulk.delete_runs(experiment_id, max_timestamp_millis, most)
+        selection = Selection(until=max_timestamp_millis, state=ACTIVE)
+        runs = [run for batch in source.batches([experiment], selection) for run in batch.runs]
+        runs.sort(key=lambda run: (run.start_time or 0, run.run_id))
+        report = ChangeReport("runs delete", source.place, how.dry_run)
+        changes = [Change(item_of(run, DELETE, experiment.name), deletion(editor, run)) for run in runs[:most]]
+        carry_out(report, [changes], how)
+    return _count(report)
+
+
+def restore_runs(
+    where: str, experiment_id: str, min_timestamp_millis: int, max_runs: int | None = None, *, how: How | None = None
+) -> int:
+    """Restores the runs of an experiment that were deleted at or after a time (epoch milliseconds). Gives how many.
+
+    Open-source servers do not tell when a run was deleted: there it is known of what runsync deleted. Of the others
+    nothing can be decided: they stay deleted, and a warning tells how many they are. `max_runs` is positive, at most
+    and by default 10000; those deleted first are first. Raises WrongUsage, NothingSelected, and RunsyncError when some
+    could not be restored, after the others were.
+    """
+    how, most = how or How(), checked(max_runs)
+    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
+        experiment = _experiment(source, experiment_id)
+        if editor.bulk is not None:
+            return editor.bulk.restore_runs(experiment_id, min_timestamp_millis, most)
+        selection = Selection(state=DELETED)
+        runs = [run for batch in source.batches([experiment], selection) for run in batch.runs]
+        report = ChangeReport("runs restore", source.place, how.dry_run)
+        chosen = decided(report, editor, runs, min_timestamp_millis, [experiment])
+        carry_out(report, [restorations(report, editor, chosen[:most], [], [experiment])], how)
+    if unknown := len(report.of(UNDECIDABLE)):
+        told = f"{unknown} deleted runs of “{experiment.name}” stay deleted: when they were deleted is not known"
+        warnings.warn(told, stacklevel=2)
+    return _count(report)
+
+
+def checked(max_runs: int | None) -> int:
+    """The most runs of one call. Raises WrongUsage."""
+    if max_runs is None:
+        return MOST_RUNS
+    if isinstance(max_runs, bool) or not isinstance(max_runs, int) or not 1 <= max_runs <= MOST_RUNS:
+        raise WrongUsage(f"max_runs is a positive number, at most {MOST_RUNS}, not {max_runs!r}")
+    return max_runs
+
+
+def _experiment(source: Source, experiment_id: str) -> Experiment:
+    for experiment in source.experiments(Selection()):
+        if experiment.experiment_id == str(experiment_id):
+            return experiment
+    raise NothingSelected(f"there is no experiment of the id {experiment_id}")
+
+
+def _count(report: ChangeReport) -> int:
+    done, failed = len(report.changed()), report.of(FAILED)
+    if report.stopped:
+        raise RunsyncError(f"{report.verb}: stopped after {done} runs: {report.stopped}")
+    if failed:
+        raise RunsyncError(
+            f"{report.verb}: {done} done, {len(failed)} failed, such as {failed[0].id}: {failed[0].error}"
+        )
+    return done

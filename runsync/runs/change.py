@@ -1,0 +1,212 @@
+"""Changing runs and experiments: what was asked, what was done with each, and doing it side by side."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from runsync.bundle.address import Access
+from runsync.errors import ITEM_ERRORS, Interrupted, RunsyncError, TooManyChanges
+from runsync.model import threads
+from runsync.model.experiment import Experiment
+from runsync.model.progress import Progress, Silent
+from runsync.model.protocol import Place
+from runsync.model.run import Run
+from runsync.transfer.places import WORKERS
+from runsync.transfer.report import PARTLY_DONE, TransferReport
+
+RENAME = "rename"
+TAG = "tag"
+UNTAG = "untag"
+DELETE = "delete"
+RESTORE = "restore"
+IMPORT = "import"
+UNCHANGED = "unchanged"
+FAILED = "failed"
+UNDECIDABLE = "undecidable"
+NOT_REACHED = "not reached"
+_NOT_CHANGED = {UNCHANGED: "unchanged", FAILED: "failed", UNDECIDABLE: "undecidable", NOT_REACHED: "not_reached"}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What was (or would be) done with one run or experiment.
+
+    `is_child` tells a run that came along with its parent; `new_id` is the id of what was imported anew; `error` tells
+    why it failed, or why nothing can be decided.
+    """
+
+    kind: str
+    id: str
+    name: str
+    experiment: str
+    action: str
+    is_child: bool = False
+    new_id: str = ""
+    error: str = ""
+
+
+@dataclass(slots=True)
+class ChangeReport:
+    """`schemas/v1/change-report.schema.json`. `asked` has the options that were given.
+
+    `backup` and `imported` are the reports of the export before and the import after, where there was one; `stopped`
+    tells why it ended before its end; `seconds` is wall time.
+    """
+
+    verb: str
+    workspace: Place
+    dry_run: bool = False
+    asked: dict[str, Any] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    backup: TransferReport | None = None
+    imported: TransferReport | None = None
+    seconds: float = 0.0
+    requests: int = 0
+    stopped: str = ""
+    stop_code: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 when some failed or could not be decided, else that of what stopped it."""
+        if self.stopped:
+            return self.stop_code
+        is_partly = any(item.action in (FAILED, UNDECIDABLE) for item in self.items)
+        return PARTLY_DONE if is_partly or (self.imported is not None and self.imported.exit_code) else 0
+
+    def stop(self, error: RunsyncError) -> None:
+        """Ends it before its end."""
+        self.stopped = str(error)
+        self.stop_code = error.exit_code
+
+    def of(self, *actions: str) -> list[Item]:
+        """The items of some actions."""
+        return [item for item in self.items if item.action in actions]
+
+    def changed(self) -> list[Item]:
+        """The items that were, or would be, changed."""
+        return [item for item in self.items if item.action not in _NOT_CHANGED]
+
+    def counts(self, kind: str) -> dict[str, int]:
+        """How many of a kind were changed, and so on."""
+        found = Counter(_NOT_CHANGED.get(item.action, "changed") for item in self.items if item.kind == kind)
+        return {name: found[name] for name in ("changed", *_NOT_CHANGED.values())}
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        failed = self.of(FAILED)
+        return {
+            "format": "runsync-change-report",
+            "version": 1,
+            "exit_code": self.exit_code,
+            "verb": self.verb,
+            "workspace": asdict(self.workspace),
+            "dry_run": self.dry_run,
+            "asked": self.asked,
+            "experiments": self.counts("experiment"),
+            "runs": self.counts("run"),
+            "items": [asdict(item) for item in self.items],
+            "failed": [{"kind": i.kind, "id": i.id, "name": i.name, "error": i.error} for i in failed],
+            "notes": self.notes,
+            "backup": self.backup.to_document() if self.backup else None,
+            "imported": self.imported.to_document() if self.imported else None,
+            "seconds": self.seconds,
+            "requests": self.requests,
+            "stopped": self.stopped,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a change is made.
+
+    With `dry_run` nothing is written. More than `most` changes raise TooManyChanges before anything is. `confirm` is
+    called with what would be done, once, before it is; it stops everything by raising. `workers` are requests at a
+    time.
+    """
+
+    dry_run: bool = False
+    most: int | None = None
+    confirm: Callable[[ChangeReport], None] | None = None
+    workers: int = WORKERS
+    access: Access = field(default_factory=Access)
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing to be done. `act` gives a new id, where the thing gets one; it raises RequestRefused when refused."""
+
+    item: Item
+    act: Callable[[], str | None]
+
+
+def item_of(thing: Run | Experiment, action: str, home: str = "", is_child: bool = False, error: str = "") -> Item:
+    """Of a run in the experiment of a name, or of an experiment."""
+    if isinstance(thing, Experiment):
+        return Item("experiment", thing.experiment_id, thing.name, thing.name, action, error=error)
+    return Item("run", thing.run_id, thing.name, home, action, is_child, error=error)
+
+
+def carry_out(
+    report: ChangeReport,
+    waves: Sequence[Sequence[Change]],
+    how: How,
+    before: Callable[[], None] | None = None,
+) -> None:
+    """Does the changes of one wave side by side, then those of the next, and tells of each in the report.
+
+    One item's failure never stops the others; what stops all is told in the report. `before` is called once it is sure
+    that something is to be done. Raises TooManyChanges, and whatever `how.confirm` raises.
+    """
+    begun = time.monotonic()
+    planned = [change.item for wave in waves for change in wave]
+    if how.most is not None and len(planned) > how.most:
+        raise TooManyChanges(
+            f"{report.verb}: {len(planned)} would be changed, more than --max {how.most} allows: nothing was changed; "
+            f"if the selection is as it should be, say --max {len(planned)}"
+        )
+    if how.dry_run:
+        report.items += planned
+    elif planned:
+        if how.confirm is not None:
+            how.confirm(replace(report, items=[*report.items, *planned]))
+            begun = time.monotonic()
+        _guarded(report, waves, how, before)
+    report.seconds = round(time.monotonic() - begun, 3)
+
+
+def _guarded(
+    report: ChangeReport, waves: Sequence[Sequence[Change]], how: How, before: Callable[[], None] | None
+) -> None:
+    done: dict[int, Item] = {}
+    changes = [change for wave in waves for change in wave]
+    try:
+        if before is not None:
+            before()
+        how.progress.expect(len(changes))
+        for wave in waves:
+            _side_by_side(wave, how, done)
+    except KeyboardInterrupt:
+        report.stop(Interrupted("stopped from outside; run it again to go on"))
+    except RunsyncError as error:
+        report.stop(error)
+    report.items += [done.get(id(change), replace(change.item, action=NOT_REACHED)) for change in changes]
+
+
+def _side_by_side(wave: Sequence[Change], how: How, done: dict[int, Item]) -> None:
+    with threads.pool(how.workers, "runsync-change") as pool:
+        futures: dict[Future[Item], Change] = {pool.submit(_attempt, change): change for change in wave}
+        for future in as_completed(futures):
+            done[id(futures[future])] = future.result()
+            how.progress.advance(runs=1)
+
+
+def _attempt(change: Change) -> Item:
+    try:
+        return replace(change.item, new_id=change.act() or "")
+    except ITEM_ERRORS as error:
+        return replace(change.item, action=FAILED, error=str(error))

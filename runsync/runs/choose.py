@@ -1,0 +1,104 @@
+"""Which runs are to be changed, and which hang below them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from runsync.errors import NothingSelected, WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.identity import PARENT
+from runsync.model.protocol import Source
+from runsync.model.run import Run
+from runsync.model.selection import Selection
+from runsync.runs.find import find_run
+
+FEW = 8
+"""Parents whose children are asked for one by one; for more of them, all nested runs are read, a page a thousand."""
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def refuse_everything(selection: Selection, what: str, first: str = "RUN") -> None:
+    """Raises WrongUsage for a selection that narrows nothing; `first` is what else could be said."""
+    if not selection.experiments and not selection.names_runs:
+        raise WrongUsage(f"say which runs to {what}: {first}, --run, --experiment, --filter, --since or --until")
+
+
+def with_runs(source: Source, selection: Selection, runs: Sequence[str], homes: Sequence[Experiment]) -> Selection:
+    """The selection with those of `runs` in it: ids, or beginnings of ids, or names within its experiments."""
+    within = selection.choose(homes)
+    named = [text if _ID.fullmatch(text) else find_run(source, text, within).run_id for text in runs]
+    return replace(selection, runs=tuple(dict.fromkeys((*selection.runs, *named))))
+
+
+def chosen_runs(source: Source, selection: Selection, homes: Sequence[Experiment]) -> list[Run]:
+    """The runs that are meant, oldest first. Raises NothingSelected for a run or an experiment that is not there."""
+    experiments = selection.choose(homes)
+    runs = [run for batch in source.batches(experiments, selection) for run in batch.runs]
+    selection.having_runs(experiments, runs)
+    return sorted(runs, key=lambda run: (run.start_time or 0, run.run_id))
+
+
+def one_experiment(homes: Iterable[Experiment], text: str) -> Experiment:
+    """The experiment of an id or a name. Raises NothingSelected."""
+    homes = list(homes)
+    found = [e for e in homes if e.experiment_id == text] or [e for e in homes if e.name == text]
+    if not found:
+        raise NothingSelected(f"there is no experiment “{text}”: give its name or its id")
+    return found[0]
+
+
+def nested_in(source: Source, runs: Sequence[Run], homes: Sequence[Experiment]) -> list[Run]:
+    """All runs below these (without these), at any depth, in whichever experiment they lie, deleted ones too."""
+    seen = {run.run_id for run in runs}
+    level, found = sorted(seen), list[Run]()
+    while level and len(level) <= FEW:
+        children = [run for parent in level for run in _nested(source, homes, f"= '{parent}'")]
+        level = _take(children, seen, found)
+    return found + (nested_among(_nested(source, homes, "LIKE '%'"), seen, level) if level else [])
+
+
+def nested_among(runs: Iterable[Run], seen: set[str], level: Iterable[str]) -> list[Run]:
+    """Those of `runs` that hang below the ids in `level`, at any depth, without those `seen`."""
+    below: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        below[run.tags.get(PARENT, "")].append(run)
+    found: list[Run] = []
+    level = list(level)
+    while level:
+        level = _take([run for parent in level for run in below[parent]], seen, found)
+    return found
+
+
+def children_first(runs: Iterable[Run]) -> list[list[Run]]:
+    """In waves, so that a parent comes after all that is below it.
+
+    What is stopped on the way is then found again by way of the parents.
+    """
+    by_id = {run.run_id: run for run in runs}
+    waves: dict[int, list[Run]] = defaultdict(list)
+    for run in by_id.values():
+        waves[len(_ancestors(run, by_id))].append(run)
+    return [waves[depth] for depth in sorted(waves, reverse=True)]
+
+
+def _ancestors(run: Run, by_id: dict[str, Run]) -> set[str]:
+    """A ring of parents, which nothing forbids, ends where it closes."""
+    met: set[str] = set()
+    parent = run.tags.get(PARENT, "")
+    while parent in by_id and parent not in met:
+        met.add(parent)
+        parent = by_id[parent].tags.get(PARENT, "")
+    return met
+
+
+def _take(runs: Iterable[Run], seen: set[str], found: list[Run]) -> list[str]:
+    fresh = {run.run_id: run for run in runs if run.run_id not in seen}
+    seen.update(fresh)
+    found += fresh.values()
+    return list(fresh)
+
+
+def _nested(source: Source, homes: Sequence[Experiment], condition: str) -> Iterable[Run]:
+    selection = Selection(filter=f"tags.`{PARENT}` {condition}")
+    return (run for batch in source.batches(homes, selection) for run in batch.runs)

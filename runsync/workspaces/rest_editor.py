@@ -1,0 +1,182 @@
+"""Changing runs and experiments on an MLflow tracking server.
+
+Servers do not tell when a run was deleted, and restoring an experiment restores all its runs. So what runsync deletes
+gets a tag with the time just before, and an experiment remembers in tags which of its runs were deleted already.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.identity import DELETED_AT, DELETED_RUNS
+from runsync.model.protocol import DeletedBefore
+from runsync.model.run import Run
+from runsync.workspaces import wire
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest_runs import BATCH_TAGS, LONGEST_TAG
+from runsync.workspaces.rest_server import API
+
+IDS_A_TAG = 120
+"""Run ids in one experiment tag: MLflow 2 takes 5000 characters."""
+SAME_DELETION = 5 * 60 * 1000
+"""Milliseconds by which the tag and the server's own time of the last change may differ, clocks being what they are."""
+
+RESTORING = "restoring"
+"""Instead of a time: the experiment is active again, and not all of its runs are as they were."""
+
+
+class RestEditor:
+    """See `model.protocol.Editor`."""
+
+    bulk = None
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far."""
+        return self._client.requests
+
+    def deleted_at(self, run: Run) -> int | None:
+        """Of runsync's own deletions only.
+
+        A run that was restored and deleted again by others keeps the time of the first deletion: nothing tells.
+        """
+        return _time(run.tags)
+
+    def is_unfinished(self, thing: Run | Experiment) -> bool:
+        """See `Editor`."""
+        told = thing.tags.get(DELETED_AT) == RESTORING if isinstance(thing, Experiment) else DELETED_AT in thing.tags
+        return thing.lifecycle_stage == ACTIVE and told
+
+    def rename_run(self, run_id: str, name: str) -> None:
+        """See `Editor`."""
+        self._post("runs/update", run_id=run_id, run_name=name)
+
+    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """See `Editor`."""
+        for key, value in tags.items():
+            if len(value) > LONGEST_TAG:
+                # Servers would cut it short and answer 200.
+                raise RequestRefused(f"tag “{key}” has {len(value)} characters, and a server takes {LONGEST_TAG}")
+        entries = wire.entries(tags)
+        for start in range(0, len(entries), BATCH_TAGS):
+            self._post("runs/log-batch", run_id=run_id, tags=entries[start : start + BATCH_TAGS])
+
+    def untag_run(self, run_id: str, keys: Sequence[str]) -> None:
+        """See `Editor`."""
+        for key in keys:
+            self._untag("runs/delete-tag", run_id=run_id, key=key)
+
+    def delete_run(self, run_id: str, at: int | None) -> None:
+        """See `Editor`. A deleted run takes no tags, so the time goes before."""
+        if at is not None:
+            self._post("runs/set-tag", run_id=run_id, key=DELETED_AT, value=str(at))
+        self._post("runs/delete", run_id=run_id)
+
+    def restore_run(self, run: Run) -> None:
+        """See `Editor`."""
+        if run.lifecycle_stage == DELETED:
+            self._post("runs/restore", run_id=run.run_id)
+        if DELETED_AT in run.tags:
+            self.untag_run(run.run_id, [DELETED_AT])
+
+    def rename_experiment(self, experiment_id: str, name: str) -> None:
+        """See `Editor`."""
+        self._post("experiments/update", experiment_id=experiment_id, new_name=name)
+
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """See `Editor`."""
+        for key, value in tags.items():
+            self._post("experiments/set-experiment-tag", experiment_id=experiment_id, key=key, value=value)
+
+    def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """See `Editor`. MLflow 2 has no such endpoint."""
+        for key in keys:
+            try:
+                self._untag("experiments/delete-experiment-tag", experiment_id=experiment_id, key=key)
+            except RequestRefused as error:
+                if not _is_unknown_endpoint(error):
+                    raise
+                raise RequestRefused(
+                    "this server cannot take a tag from an experiment (MLflow 3 can): set it to another value, "
+                    "with runsync experiments tag",
+                    error.status,
+                    error.code,
+                ) from None
+
+    def delete_experiment(self, experiment: Experiment, at: int, deleted_runs: Sequence[str]) -> None:
+        """See `Editor`."""
+        remembered = dict(_listed(deleted_runs))
+        stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in remembered]
+        self.tag_experiment(experiment.experiment_id, {**dict.fromkeys(stale, ""), **remembered, DELETED_AT: str(at)})
+        self._to_stage(experiment, "experiments/delete", DELETED)
+
+    def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """See `Editor`. A deleted experiment takes no tags, so they come after."""
+        if experiment.lifecycle_stage == DELETED:
+            self._to_stage(experiment, "experiments/restore", ACTIVE)
+            if deleted_runs:
+                remembered = dict(_listed(deleted_runs))
+                stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in remembered]
+                changed = {key: value for key, value in remembered.items() if experiment.tags.get(key) != value}
+                tags = {**dict.fromkeys(stale, ""), **changed, DELETED_AT: RESTORING}
+                self.tag_experiment(experiment.experiment_id, tags)
+
+    def forget_deletion(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """See `Editor`. Where tags cannot be taken away they are emptied."""
+        keys = {key for key in experiment.tags if key.startswith(DELETED_RUNS) or key == DELETED_AT}
+        if deleted_runs:
+            keys |= {DELETED_AT, *dict(_listed(deleted_runs))}
+        for key in sorted(keys, reverse=True):
+            try:
+                self._untag("experiments/delete-experiment-tag", experiment_id=experiment.experiment_id, key=key)
+            except RequestRefused as error:
+                if not _is_unknown_endpoint(error):
+                    raise
+                self.tag_experiment(experiment.experiment_id, {key: ""})
+
+    def deleted_before(self, experiment: Experiment, runs: Sequence[Run]) -> DeletedBefore:
+        """See `Editor`. An experiment that others deleted since tells nothing: then only the runs' own tags do."""
+        at, changed = _time(experiment.tags), experiment.last_update_time
+        is_told = at is not None and (changed is None or abs(changed - at) <= SAME_DELETION)
+        if is_told or self.is_unfinished(experiment):
+            told = ",".join(value for key, value in experiment.tags.items() if key.startswith(DELETED_RUNS))
+            there = {run.run_id for run in runs}
+            return DeletedBefore(tuple(id for id in told.split(",") if id in there), is_all=True)
+        return DeletedBefore(tuple(run.run_id for run in runs if _time(run.tags) is not None), is_all=not runs)
+
+    def _to_stage(self, experiment: Experiment, path: str, stage: str) -> None:
+        """Refused is also a second try after the first one's answer was lost."""
+        try:
+            self._post(path, experiment_id=experiment.experiment_id)
+        except RequestRefused:
+            answer = self._client.get(f"{API}/experiments/get", experiment_id=experiment.experiment_id)
+            if answer["experiment"].get("lifecycle_stage", ACTIVE) != stage:
+                raise
+
+    def _untag(self, path: str, **body: str) -> None:
+        """A tag that is gone already is no fault."""
+        try:
+            self._post(path, **body)
+        except RequestRefused as error:
+            if "No tag with name" not in str(error):
+                raise
+
+    def _post(self, path: str, **body: object) -> None:
+        self._client.post(f"{API}/{path}", body)
+
+
+def _time(tags: Mapping[str, str]) -> int | None:
+    text = tags.get(DELETED_AT, "")
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+def _listed(run_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for number, start in enumerate(range(0, len(run_ids), IDS_A_TAG)):
+        yield f"{DELETED_RUNS}{number}", ",".join(run_ids[start : start + IDS_A_TAG])
+
+
+def _is_unknown_endpoint(error: RequestRefused) -> bool:
+    return error.status in (404, 405) and not error.code
