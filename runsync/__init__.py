@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from runsync.bundle.unlock import UnlockReport, unlock
     from runsync.errors import RunsyncError
     from runsync.model.selection import Selection
+    from runsync.runs.artifacts import ArtifactsReport, GetReport, get_artifacts, list_artifacts, read_artifact
+    from runsync.runs.csv_page import write_runs_csv
+    from runsync.runs.experiments_list import ExperimentReport, ExperimentsReport, list_experiments, show_experiment
+    from runsync.runs.listing import RunsReport, list_runs, open_runs
+    from runsync.runs.show import RunReport, show_run
     from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
@@ -39,14 +44,20 @@ logging.getLogger("runsync").addHandler(logging.NullHandler())
 
 __all__ = [
     "Access",
+    "ArtifactsReport",
     "CheckReport",
     "CopyReport",
     "DiffReport",
+    "ExperimentReport",
+    "ExperimentsReport",
     "ForgetReport",
+    "GetReport",
     "InspectReport",
     "Policy",
     "PruneReport",
     "RepairReport",
+    "RunReport",
+    "RunsReport",
     "RunsyncError",
     "Selection",
     "SnapshotsReport",
@@ -59,28 +70,43 @@ __all__ = [
     "diff",
     "export",
     "forget",
+    "get_artifacts",
     "import_",
     "inspect",
+    "list_artifacts",
+    "list_experiments",
+    "list_runs",
     "open_bundle",
+    "open_runs",
     "open_workspace",
     "prune",
+    "read_artifact",
     "repair",
+    "show_experiment",
+    "show_run",
     "snapshots",
     "sync",
     "unlock",
     "verify",
+    "write_runs_csv",
 ]
 
 _HOMES = {
     "Access": "runsync.bundle.address",
+    "ArtifactsReport": "runsync.runs.artifacts",
     "CheckReport": "runsync.bundle.check",
     "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
+    "ExperimentReport": "runsync.runs.experiments_list",
+    "ExperimentsReport": "runsync.runs.experiments_list",
     "ForgetReport": "runsync.bundle.forget",
+    "GetReport": "runsync.runs.artifacts",
     "InspectReport": "runsync.bundle.inspect",
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
     "RepairReport": "runsync.transfer.repair",
+    "RunReport": "runsync.runs.show",
+    "RunsReport": "runsync.runs.listing",
     "RunsyncError": "runsync.errors",
     "Selection": "runsync.model.selection",
     "SnapshotsReport": "runsync.bundle.snapshots",
@@ -93,16 +119,25 @@ _HOMES = {
     "diff": "runsync.transfer.diff",
     "export": "runsync.transfer.export",
     "forget": "runsync.bundle.forget",
+    "get_artifacts": "runsync.runs.artifacts",
     "import_": "runsync.transfer.import_",
     "inspect": "runsync.bundle.inspect",
+    "list_artifacts": "runsync.runs.artifacts",
+    "list_experiments": "runsync.runs.experiments_list",
+    "list_runs": "runsync.runs.listing",
     "open_bundle": "runsync.bundle.bundle",
+    "open_runs": "runsync.runs.listing",
     "open_workspace": "runsync.transfer.places",
     "prune": "runsync.bundle.prune",
+    "read_artifact": "runsync.runs.artifacts",
     "repair": "runsync.transfer.repair",
+    "show_experiment": "runsync.runs.experiments_list",
+    "show_run": "runsync.runs.show",
     "snapshots": "runsync.bundle.snapshots",
-    "unlock": "runsync.bundle.unlock",
     "sync": "runsync.transfer.sync",
+    "unlock": "runsync.bundle.unlock",
     "verify": "runsync.transfer.verify",
+    "write_runs_csv": "runsync.runs.csv_page",
 }
 
 

@@ -19,6 +19,19 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "prune": "Free what no snapshot needs.",
     "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
+    "runs": {
+        "list": "List runs.",
+        "show": "Show all that is known of a run.",
+        "csv": "Runs as the runs page downloads them.",
+    },
+    "experiments": {
+        "list": "List experiments.",
+        "show": "Show an experiment.",
+    },
+    "artifacts": {
+        "list": "List the files of a run.",
+        "get": "Fetch files of a run.",
+    },
 }
 """A line a command; a group of commands has a mapping of its own."""
 

@@ -9,14 +9,17 @@ import click
 
 from runsync.model.progress import Progress, Silent
 
+RUNS = "runs"
+
 
 class _Bar:
-    """A tqdm bar over runs that also tells points and bytes."""
+    """A tqdm bar over runs (or files) that also tells points and bytes."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, unit: str) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(desc=what, unit=" runs", file=sys.stderr, leave=False, dynamic_ncols=True, total=0)
+        self._bar = tqdm(desc=what, unit=f" {unit}", file=sys.stderr, leave=False, dynamic_ncols=True, total=0)
+        self._unit = unit
         self._lock = Lock()
         self._points = 0
         self._bytes = 0
@@ -34,7 +37,8 @@ class _Bar:
         with self._lock:
             self._points += points
             self._bytes += bytes
-            self._bar.set_postfix_str(f"{self._points:,} points, {size(self._bytes)}", refresh=False)
+            told = f"{self._points:,} points, " if self._unit == RUNS else ""
+            self._bar.set_postfix_str(told + size(self._bytes), refresh=False)
             self._bar.update(runs)
 
     def close(self) -> None:
@@ -42,14 +46,14 @@ class _Bar:
 
 
 @contextmanager
-def shown(what: str, quiet: bool) -> Iterator[Progress]:
+def shown(what: str, quiet: bool, unit: str = RUNS) -> Iterator[Progress]:
     """A bar where somebody can see it, unless --quiet was given."""
     context = click.get_current_context(silent=True)
     quiet = quiet or bool(context and context.obj.get("quiet"))
     if quiet or not sys.stderr.isatty():
         yield Silent()
         return
-    bar = _Bar(what)
+    bar = _Bar(what, unit)
     try:
         yield bar
     finally:
