@@ -19,7 +19,8 @@ _NUMBER = re.compile(r"[-+]?(\d[\d,]*(\.\d+)?([eE][-+]?\d+)?|inf(inity)?)%?( ?(B
 
 
 def table(rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[str]:
-    """Columns under each other, the first row their heads; numbers stand at the right.
+    """Columns under each other, the first row their heads; numbers stand at the right, save in the
+    first column.
 
     On a terminal (or with a width) long cells are cut, and columns that do not fit beside the others come below
     them, beside the first column again.
@@ -28,7 +29,7 @@ def table(rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[s
     limit = terminal_width() if width is None else width
     natural = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     widths = natural if limit is None else _squeezed(natural, limit)
-    right = [_is_numeric([row[column] for row in rows[1:]]) for column in range(len(widths))]
+    right = [column > 0 and _is_numeric([row[column] for row in rows[1:]]) for column in range(len(widths))]
     for number, block in enumerate(_blocks(widths, limit)):
         if number:
             yield ""

@@ -22,7 +22,7 @@ Value = str | float | int | None
 
 def parse_columns(text: str) -> tuple[Field, ...]:
     """Of ``run_id,name,params.lr,metrics.`a,b` ``. Raises WrongUsage, also for what has no value to show."""
-    found = tuple(parse_field(piece) for piece in _PIECE.findall(text) if piece.strip())
+    found = tuple(dict.fromkeys(parse_field(piece) for piece in _PIECE.findall(text) if piece.strip()))
     if not found:
         raise WrongUsage("no columns: write names such as run_id,name,params.lr,metrics.auc")
     for field in found:
@@ -76,6 +76,17 @@ def duration(milliseconds: int) -> str:
         if abs(whole) < size * (60 if unit == "m" else 24) or unit == "d":
             return f"{whole // size}{unit} {whole % size // {'m': 1, 'h': 60, 'd': 3600}[unit]}{below}"
     raise AssertionError
+
+
+def ago(milliseconds: int, now: int) -> str:
+    """How long before now: 5s, 3m, 2h or 12d ago; the date for what is yet to come."""
+    seconds = (now - milliseconds) // 1000
+    if seconds < 0:
+        return _moment(milliseconds, "seconds")
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit} ago"
+    return f"{seconds}s ago"
 
 
 def is_text(field: Field) -> bool:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
@@ -70,23 +70,29 @@ def write_parquet(file: IO[bytes], listing: Listing, columns: Sequence[Field] = 
 
 
 def wide_table(runs: Sequence[Run], experiments: Mapping[str, Experiment]) -> "pa.Table":
-    """A column for every param, metric and tag, as `mlflow.search_runs` has them."""
+    """A column for every metric, param and tag, as `mlflow.search_runs` has them."""
     import pyarrow as pa
 
-    fields = [Field(ATTRIBUTES, name) for name in _ATTRIBUTES]
-    for kind, keys_of in ((METRICS, _metric_keys), (PARAMS, lambda r: r.params), (TAGS, lambda r: r.tags)):
-        fields += [Field(kind, key) for key in sorted({key for run in runs for key in keys_of(run)})]
-    columns: dict[str, Any] = {"experiment_id": pa.array([run.experiment_id for run in runs], pa.string())}
     homes = [experiments.get(run.experiment_id) for run in runs]
-    columns["experiment_name"] = pa.array([e.name if e is not None else None for e in homes], pa.string())
-    for field in fields:
-        name = field.key if field.kind == ATTRIBUTES else f"{field.kind}.{field.key}"
+    columns: dict[str, Any] = {
+        "experiment_id": pa.array([run.experiment_id for run in runs], pa.string()),
+        "experiment_name": pa.array([e.name if e is not None else None for e in homes], pa.string()),
+    }
+    for name in _ATTRIBUTES:
+        field = Field(ATTRIBUTES, name)
         columns[name] = pa.array([value_of(field, run) for run in runs], _type(field))
+    metrics = [{metric.key: metric.value for metric in run.latest_metrics} for run in runs]
+    columns |= _columns(METRICS, metrics, pa.float64())
+    columns |= _columns(PARAMS, [run.params for run in runs], pa.string())
+    columns |= _columns(TAGS, [run.tags for run in runs], pa.string())
     return pa.table(columns)
 
 
-def _metric_keys(run: Run) -> Iterator[str]:
-    return (metric.key for metric in run.latest_metrics)
+def _columns(kind: str, rows: Sequence[Mapping[str, Any]], type: "pa.DataType") -> dict[str, Any]:
+    import pyarrow as pa
+
+    keys = sorted({key for row in rows for key in row})
+    return {f"{kind}.{key}": pa.array([row.get(key) for row in rows], type) for key in keys}
 
 
 def _type(field: Field) -> "pa.DataType":

@@ -15,7 +15,7 @@ from support.memory import START, MemorySource, export_into, run_with_metrics
 import runsync
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
-from runsync.runs.columns import duration, parse_columns
+from runsync.runs.columns import ago, duration, parse_columns
 from runsync.runs.history import sparkline
 
 ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
@@ -212,6 +212,7 @@ def test_values_read_well() -> None:
         "1h 2m",
         "1d 1h",
     ]
+    assert [ago(START, START + s * 1000) for s in (0, 61, 7200, 200_000)] == ["0s ago", "1m ago", "2h ago", "2d ago"]
     assert sparkline([0, 1, 2, float("nan"), 7]) == "▁▂▃·█"
     assert sparkline([3.0, 3.0]) == "▅▅"
     assert [str(f) for f in parse_columns("run_id, name,tags.`x, y`")] == ["run_id", "run_name", "tags.`x, y`"]

@@ -210,3 +210,29 @@ def test_five_thousand_runs_list_in_a_search_a_thousand(server: MlflowServer, pr
     with (tmp_path / "runs.csv").open("wb") as file:
         written = runsync.write_runs_csv(file, server.url, selection=selection)
     assert (written.runs, written.columns) == (5000, 6)
+
+
+@pytest.mark.parametrize("order", [(), ("start_time",), ("metrics.m DESC",)], ids=str)
+def test_a_run_never_comes_twice_though_others_are_made_meanwhile(
+    server: MlflowServer, prefix: str, order: tuple[str, ...]
+) -> None:
+    with Seeder(server.url) as seeder:
+        home = seeder.create_experiment(prefix + "x")
+
+        def add(number: int) -> str:
+            run_id = seeder.create_run(home, start_time=START + number // 2)
+            seeder.log_batch(run_id, metrics=[("m", float(number), START, 0)])
+            return run_id
+
+        there = {add(number) for number in range(9)}
+        selection = Selection((prefix + "x",))
+        with runsync.open_runs(server.url, selection=selection, order_by=order, limit=100) as listing:
+            listing.source._page = 2  # type: ignore[attr-defined]
+            found = []
+            for number, run in enumerate(listing.runs):
+                found.append(run.run_id)
+                if number % 3 == 0 and number < 9:
+                    there_after = add(100 + number)
+                    assert there_after not in there
+        assert len(set(found)) == len(found)
+        assert there <= set(found)

@@ -1,5 +1,6 @@
 """runsync runs list"""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from runsync.runs.listing import Listing, RunsReport
 
 MOST_KEYS = 20
-SHORT_ID = 12
+SHORT_ID = 8
 
 
 @click.command(epilog="Example: runsync runs list prod --experiment churn --order-by 'metrics.auc DESC' --limit 20")
@@ -57,7 +58,8 @@ def command(
 
     Of a workspace or bundle, newest first; those without a value to sort by come last. Without --columns a table and
     csv show what every run has, and then the metrics and params that most runs have (as many as fit, 20 in a pipe).
-    On a terminal ids are cut to 12 characters, which every command takes for the whole.
+    On a terminal ids are cut to 8 characters, which every command takes for the whole,
+    and the start is told as how long ago it was.
 
     jsonl is one run document a line, csv what --columns says: both are read and written run by run where the server
     can sort (by start time, always). parquet has params, tags and metrics as maps (in DuckDB: params['lr']), or a
@@ -136,13 +138,17 @@ def _lines(report: "RunsReport", chosen: "Sequence[Field]") -> Iterator[str]:
 
 def _rows(report: "RunsReport", fields: "Sequence[Field]", short: bool) -> list[list[str]]:
     from runsync.model.fields import value_of
-    from runsync.runs.columns import read
+    from runsync.runs.columns import ago, read
 
+    now = int(time.time() * 1000)
     rows = [[str(field) for field in fields]]
     for run in report.runs:
         home = report.experiments.get(run.experiment_id)
-        row = [read(field, value_of(field, run, home)) for field in fields]
-        rows.append([row[0][:SHORT_ID], *row[1:]] if short else row)
+        row = {str(field): read(field, value_of(field, run, home)) for field in fields}
+        if short:
+            row["run_id"] = run.run_id[:SHORT_ID]
+            row["start_time"] = ago(run.start_time, now) if run.start_time is not None else "–"
+        rows.append(list(row.values()))
     return rows
 
 
