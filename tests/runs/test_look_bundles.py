@@ -1,18 +1,27 @@
 """Looking at bundles, without any server: lists in all formats, CSV as the runs page has it, files of runs."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import struct
+import subprocess
+import termios
 from pathlib import Path
 
 import click
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from conftest import Runner
+from conftest import command
 from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.servers import clean_environment
 
 import runsync
+from runsync.cli.tables import columns_of
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.runs.columns import ago, duration, parse_columns
@@ -175,33 +184,34 @@ def test_json_reports_are_valid(bundle: Path, kind: str, arguments: tuple[str, .
     schemas.check(kind, json.loads(done.stdout), "stdout")
 
 
-def test_a_terminal_of_80_columns_gets_no_longer_lines(bundle: Path, runsync: Runner, tmp_path: Path) -> None:
-    import fcntl
-    import os
-    import pty
-    import struct
-    import subprocess
-    import termios
+def _on_a_terminal(*arguments: object, **variables: str) -> str:
+    """What a command shows on a terminal of 80 columns."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    env = {name: value for name, value in clean_environment().items() if name not in ("COLUMNS", "NO_COLOR")}
+    subprocess.run(
+        command(*arguments), env=env | variables, stdout=follower, stderr=subprocess.STDOUT, check=False, timeout=60
+    )
+    os.close(follower)
+    shown = bytearray()
+    with contextlib.suppress(OSError):  # the end of what was written
+        while chunk := os.read(leader, 65536):
+            shown.extend(chunk)
+    os.close(leader)
+    return shown.decode()
 
-    from conftest import command
-    from support.servers import clean_environment
 
-    from runsync.cli.tables import columns_of
-
-    for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
-        leader, follower = pty.openpty()
-        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        env = {k: v for k, v in clean_environment().items() if k not in ("COLUMNS", "NO_COLOR")} | variables
-        text = b""
-        with subprocess.Popen(command("runs", "show", bundle, ONE), env=env, stdout=follower) as process:
-            process.wait(timeout=60)
-        os.set_blocking(leader, False)
-        text = os.read(leader, 65536)
-        os.close(follower)
-        os.close(leader)
-        assert (b"\x1b[1m" in text) is coloured
-        plain = text.decode().replace("\x1b[1m", "").replace("\x1b[0m", "")
-        assert max(columns_of(line) for line in plain.splitlines()) <= 80
+def test_a_terminal_of_80_columns_gets_no_longer_lines_and_colours_unless_unwanted(bundle: Path) -> None:
+    page = _on_a_terminal("runs", "show", bundle, ONE)
+    assert "\x1b[1m" in page
+    plain = _on_a_terminal("runs", "show", bundle, ONE, NO_COLOR="1")
+    assert "\x1b" not in plain
+    listed = _on_a_terminal("runs", "list", bundle)
+    for line in (plain + listed).splitlines():
+        assert columns_of(line) <= 80, line
+    assert listed.splitlines()[1].split()[0] == TWO[:8]
+    assert "\x1b" not in listed
+    assert "--output" in _on_a_terminal("runs", "list", bundle, "--format", "parquet")
 
 
 def test_values_read_well() -> None:
