@@ -1,18 +1,32 @@
 """Where data goes that is no report: stdout, or a file that is there whole or not at all."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 import click
 
+from runsync.cli.tables import harmless
 from runsync.errors import RunsyncError, WrongUsage
 
 output = click.option(
     "--output", metavar="FILE", help="Write there instead of to stdout; a file appears when it is whole."
 )
+
+
+class _Terminal(io.RawIOBase):
+    """Text on its way to a terminal: its control characters, ends of lines apart, do no harm."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        lines = bytes(data).decode(errors="replace").replace("\r\n", "\n").split("\n")
+        self._stream.write("\n".join(harmless(line) for line in lines).encode())
+        return len(data)
 
 
 @contextmanager
@@ -22,7 +36,7 @@ def opened(name: str | None, binary: bool = False) -> Iterator[IO[bytes]]:
         if binary and sys.stdout.isatty():
             raise WrongUsage("that is no text for a terminal: write it into a file with --output")
         stream = sys.stdout.buffer
-        yield stream
+        yield cast(IO[bytes], _Terminal(stream)) if sys.stdout.isatty() else stream
         stream.flush()
         return
     place = Path(name)

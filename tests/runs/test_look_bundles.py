@@ -211,6 +211,7 @@ def test_a_terminal_of_80_columns_gets_no_longer_lines_and_colours_unless_unwant
         assert columns_of(line) <= 80, line
     assert listed.splitlines()[1].split()[0] == TWO[:8]
     assert "\x1b" not in listed
+    assert "\\x1b[31m" in _on_a_terminal("runs", "list", bundle, "--columns", "run_name", "--format", "csv")
     assert "--output" in _on_a_terminal("runs", "list", bundle, "--format", "parquet")
 
 
