@@ -11,7 +11,7 @@ RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
 RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
 export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 
-.PHONY: help setup test stress test-older lint bench bench-backup demo clean
+.PHONY: help setup test stress test-older lint docs bench bench-backup demo clean
 
 help:
 	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
@@ -19,6 +19,7 @@ help:
 	@echo "make stress      the slow tests (minutes)"
 	@echo "make test-older  the tests against MLflow before 2.22"
 	@echo "make lint        ruff and mypy"
+	@echo "make docs        docs/commands.md, from the help of the commands"
 	@echo "make bench       measures export and import over REST"
 	@echo "make bench-backup  measures 50 nightly snapshots, and bundles to S3 and back beside the AWS command line"
 	@echo "make demo        moves a small workspace from one server to another, step by step"
@@ -39,6 +40,9 @@ lint: .venv/made
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+docs: .venv/made
+	.venv/bin/python docs/make_commands.py
 
 bench: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py

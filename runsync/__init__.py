@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from runsync.bundle.unlock import UnlockReport, unlock
     from runsync.errors import RunsyncError
     from runsync.model.selection import Selection
+    from runsync.runs.artifacts import ArtifactsReport, GetReport, get_artifacts, list_artifacts, read_artifact
     from runsync.runs.bulk import delete_runs, restore_runs
     from runsync.runs.change import ChangeReport, How
+    from runsync.runs.csv_page import write_runs_csv
     from runsync.runs.delete import delete_selected_runs
     from runsync.runs.experiments import delete_experiments, restore_experiments
+    from runsync.runs.experiments_list import ExperimentReport, ExperimentsReport, list_experiments, show_experiment
     from runsync.runs.label import (
         rename_experiment,
         rename_run,
@@ -38,7 +41,9 @@ if TYPE_CHECKING:
         untag_experiments,
         untag_runs,
     )
+    from runsync.runs.listing import RunsReport, list_runs, open_runs
     from runsync.runs.restore import restore_selected_runs
+    from runsync.runs.show import RunReport, show_run
     from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
@@ -52,16 +57,22 @@ logging.getLogger("runsync").addHandler(logging.NullHandler())
 
 __all__ = [
     "Access",
+    "ArtifactsReport",
     "ChangeReport",
     "CheckReport",
     "CopyReport",
     "DiffReport",
+    "ExperimentReport",
+    "ExperimentsReport",
     "ForgetReport",
+    "GetReport",
     "How",
     "InspectReport",
     "Policy",
     "PruneReport",
     "RepairReport",
+    "RunReport",
+    "RunsReport",
     "RunsyncError",
     "Selection",
     "SnapshotsReport",
@@ -77,17 +88,25 @@ __all__ = [
     "diff",
     "export",
     "forget",
+    "get_artifacts",
     "import_",
     "inspect",
+    "list_artifacts",
+    "list_experiments",
+    "list_runs",
     "open_bundle",
+    "open_runs",
     "open_workspace",
     "prune",
+    "read_artifact",
     "rename_experiment",
     "rename_run",
     "repair",
     "restore_experiments",
     "restore_runs",
     "restore_selected_runs",
+    "show_experiment",
+    "show_run",
     "snapshots",
     "sync",
     "tag_experiments",
@@ -96,20 +115,27 @@ __all__ = [
     "untag_experiments",
     "untag_runs",
     "verify",
+    "write_runs_csv",
 ]
 
 _HOMES = {
     "Access": "runsync.bundle.address",
+    "ArtifactsReport": "runsync.runs.artifacts",
     "ChangeReport": "runsync.runs.change",
     "CheckReport": "runsync.bundle.check",
     "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
+    "ExperimentReport": "runsync.runs.experiments_list",
+    "ExperimentsReport": "runsync.runs.experiments_list",
     "ForgetReport": "runsync.bundle.forget",
+    "GetReport": "runsync.runs.artifacts",
     "How": "runsync.runs.change",
     "InspectReport": "runsync.bundle.inspect",
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
     "RepairReport": "runsync.transfer.repair",
+    "RunReport": "runsync.runs.show",
+    "RunsReport": "runsync.runs.listing",
     "RunsyncError": "runsync.errors",
     "Selection": "runsync.model.selection",
     "SnapshotsReport": "runsync.bundle.snapshots",
@@ -125,17 +151,25 @@ _HOMES = {
     "diff": "runsync.transfer.diff",
     "export": "runsync.transfer.export",
     "forget": "runsync.bundle.forget",
+    "get_artifacts": "runsync.runs.artifacts",
     "import_": "runsync.transfer.import_",
     "inspect": "runsync.bundle.inspect",
+    "list_artifacts": "runsync.runs.artifacts",
+    "list_experiments": "runsync.runs.experiments_list",
+    "list_runs": "runsync.runs.listing",
     "open_bundle": "runsync.bundle.bundle",
+    "open_runs": "runsync.runs.listing",
     "open_workspace": "runsync.transfer.places",
     "prune": "runsync.bundle.prune",
+    "read_artifact": "runsync.runs.artifacts",
     "rename_experiment": "runsync.runs.label",
     "rename_run": "runsync.runs.label",
     "repair": "runsync.transfer.repair",
     "restore_experiments": "runsync.runs.experiments",
     "restore_runs": "runsync.runs.bulk",
     "restore_selected_runs": "runsync.runs.restore",
+    "show_experiment": "runsync.runs.experiments_list",
+    "show_run": "runsync.runs.show",
     "snapshots": "runsync.bundle.snapshots",
     "sync": "runsync.transfer.sync",
     "tag_experiments": "runsync.runs.label",
@@ -144,6 +178,7 @@ _HOMES = {
     "untag_experiments": "runsync.runs.label",
     "untag_runs": "runsync.runs.label",
     "verify": "runsync.transfer.verify",
+    "write_runs_csv": "runsync.runs.csv_page",
 }
 
 

@@ -1,11 +1,12 @@
 """A snapshot as a source: reads back what an export wrote, holding one part in memory at a time."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, TypeGuard
@@ -21,7 +22,7 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
-from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.run import ArtifactFile, Batch, ModelVersion, Run
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -63,11 +64,15 @@ class Snapshot:
                 yield _batch(stored)
 
     def in_order(
-        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+        self,
+        experiments: Sequence[Experiment],
+        selection: Selection,
+        order: Sequence[Order] = NEWEST_FIRST,
+        limit: int | None = None,
     ) -> Iterator[Run]:
         """See `Source`."""
         found = (run for batch in self.batches(experiments, selection) for run in batch.runs)
-        yield from ordered(found, order, experiments)
+        yield from islice(ordered(found, order, experiments), limit)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Without the lines that another snapshot of the same bundle holds too."""
@@ -119,6 +124,15 @@ class Snapshot:
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where the blob lies, when the bundle is on S3."""
         return self.bundle.store.locate(layout.blob(file.sha256 or ""), file.size, file.sha256)
+
+    def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
+        """None: bundles of this version hold no registry."""
+        return ()
+
+    def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int]:
+        """See `Source`."""
+        batches = self.batches(experiments, Selection())
+        return Counter(run.experiment_id for batch in batches for run in batch.runs)
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """What the export left behind already."""

@@ -20,6 +20,9 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
     "runs": {
+        "list": "List runs.",
+        "show": "Show all that is known of a run.",
+        "csv": "Runs as the runs page downloads them.",
         "rename": "Rename a run.",
         "tag": "Set tags of runs.",
         "untag": "Take tags away from runs.",
@@ -27,11 +30,17 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
         "restore": "Restore deleted runs.",
     },
     "experiments": {
+        "list": "List experiments.",
+        "show": "Show an experiment.",
         "rename": "Rename an experiment.",
         "tag": "Set tags of experiments.",
         "untag": "Take tags away from experiments.",
         "delete": "Delete experiments and their runs.",
         "restore": "Restore deleted experiments.",
+    },
+    "artifacts": {
+        "list": "List the files of a run.",
+        "get": "Fetch files of a run.",
     },
 }
 """A line a command; a group of commands has a mapping of its own."""

@@ -10,12 +10,15 @@ import click
 
 from runsync.model.progress import Progress, Silent
 
+RUNS = "runs"
+
 
 class _Bar:
-    """A tqdm bar over runs that also tells points and bytes."""
+    """A tqdm bar over runs (or files) that also tells points and bytes."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, unit: str) -> None:
         self._what = what
+        self._unit = unit
         self._bar: Any = None
         self._lock = Lock()
         self._points = 0
@@ -37,7 +40,8 @@ class _Bar:
             self._bytes += bytes
             bar = self._begun()
             if self._points or self._bytes:
-                bar.set_postfix_str(f"{self._points:,} points, {size(self._bytes)}", refresh=False)
+                told = f"{self._points:,} points, " if self._unit == RUNS else ""
+                bar.set_postfix_str(told + size(self._bytes), refresh=False)
             bar.update(runs)
 
     def close(self) -> None:
@@ -48,19 +52,20 @@ class _Bar:
         from tqdm import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(desc=self._what, unit=" runs", file=sys.stderr, leave=False, dynamic_ncols=True, total=0)
+            shown: Any = {"unit": f" {self._unit}", "file": sys.stderr, "leave": False, "dynamic_ncols": True}
+            self._bar = tqdm(desc=self._what, total=0, **shown)
         return self._bar
 
 
 @contextmanager
-def shown(what: str, quiet: bool) -> Iterator[Progress]:
+def shown(what: str, quiet: bool, unit: str = RUNS) -> Iterator[Progress]:
     """A bar where somebody can see it, unless --quiet was given."""
     context = click.get_current_context(silent=True)
     quiet = quiet or bool(context and context.obj.get("quiet"))
     if quiet or not sys.stderr.isatty():
         yield Silent()
         return
-    bar = _Bar(what)
+    bar = _Bar(what, unit)
     try:
         yield bar
     finally:

@@ -1,8 +1,9 @@
 """Reports as a person reads them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from runsync.cli.tables import table as table
 from runsync.model.times import iso
 
 MOST_LISTED = 20
@@ -31,13 +32,6 @@ def listed(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield from (f"  {line}" for line in lines[:MOST_LISTED])
         if len(lines) > MOST_LISTED:
             yield f"  … and {len(lines) - MOST_LISTED} more (--json lists all)"
-
-
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns under each other."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def selection(asked: Mapping[str, Any], with_artifacts: bool = True) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
-from runsync.model.run import ArtifactFile, Batch, Problem, Run
+from runsync.model.run import ArtifactFile, Batch, ModelVersion, Problem, Run
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ class Source(Protocol):
     def place(self) -> Place:
         """What this source is."""
 
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far."""
+
     def experiments(self, selection: Selection) -> list[Experiment]:
         """The experiments that a selection means, with tags. Raises NothingSelected."""
 
@@ -78,9 +82,13 @@ class Source(Protocol):
         """The runs that a selection means, each once, in batches fit for one `Target.put`."""
 
     def in_order(
-        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+        self,
+        experiments: Sequence[Experiment],
+        selection: Selection,
+        order: Sequence[Order] = NEWEST_FIRST,
+        limit: int | None = None,
     ) -> Iterator[Run]:
-        """The runs that a selection means, in an order; those without a value for it come last."""
+        """The first so many runs that a selection means, each once, in the order of `model.ordering`."""
 
     def unlike(self, other: "Source", experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Like `batches`, where it is cheaply known without the runs that are surely the same in the other source."""
@@ -102,6 +110,12 @@ class Source(Protocol):
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None when they lie elsewhere. Raises RequestRefused."""
+
+    def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
+        """The versions of registered models that were made of a run, where the source has them."""
+
+    def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int] | None:
+        """How many runs each experiment (by id) has, where that costs little; else None."""
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Kinds of objects that hang off the source and that this version does not carry."""

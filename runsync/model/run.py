@@ -44,6 +44,15 @@ class ModelLink:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version of a registered model that was made of a run."""
+
+    name: str
+    version: str
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """All that can be said of a run without its metric history and artifacts."""
 

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
+from itertools import islice
+from typing import TypeVar
 
 import orjson
 
@@ -17,7 +19,7 @@ from runsync.model.filter.tree import Expression
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
-from runsync.model.run import ArtifactFile, Batch, ModelLink, Run
+from runsync.model.run import ArtifactFile, Batch, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.workspaces import wire
 from runsync.workspaces.address import Address
@@ -25,6 +27,7 @@ from runsync.workspaces.http import Client, Patience, json_of
 from runsync.workspaces.rest_artifacts import ArtifactStore
 from runsync.workspaces.rest_leftovers import left_behind
 from runsync.workspaces.rest_metrics import MetricReader
+from runsync.workspaces.rest_order import OLDEST_FIRST, is_by_time, merged, order_by
 from runsync.workspaces.rest_registry import ModelVersions
 from runsync.workspaces.rest_server import API, meet
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
@@ -35,6 +38,8 @@ LONGEST_PAGE = 32 << 20
 """Bytes of a search page above which the next one is asked for with half as many runs."""
 IDS_A_SEARCH = 500
 EXPERIMENTS_A_SEARCH = 200
+T = TypeVar("T")
+
 VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
 
 
@@ -91,10 +96,21 @@ class RestWorkspace:
             yield Batch(tuple(waiting))
 
     def in_order(
-        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+        self,
+        experiments: Sequence[Experiment],
+        selection: Selection,
+        order: Sequence[Order] = NEWEST_FIRST,
+        limit: int | None = None,
     ) -> Iterator[Run]:
-        """See `Source`."""
-        yield from ordered(self._runs_of_all(experiments, selection), order, experiments)
+        """See `Source`. By start time they are streamed; the first few of another order the server picks if it can."""
+        order = tuple(order) or NEWEST_FIRST
+        by = None if selection.runs else order_by(order)
+        if by is None or (limit is None and not is_by_time(by)):
+            yield from islice(ordered(self._runs_of_all(experiments, selection), order, experiments), limit)
+            return
+        most = PAGE if limit is None else max(1, min(PAGE, limit))
+        chunks = _chunks(experiments, EXPERIMENTS_A_SEARCH)
+        yield from islice(merged([self._runs_of_all(c, selection, by, most) for c in chunks], order), limit)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """All runs: nothing is known before they are read."""
@@ -128,20 +144,37 @@ class RestWorkspace:
         """See `ArtifactStore.locate`."""
         return self.artifact_store.locate(run, file)
 
+    def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
+        """See `Source`; none where the server has no model registry."""
+        try:
+            answer = self.client.get(f"{API}/model-versions/search", filter=f"run_id='{_quotable(run.run_id)}'")
+        except RequestRefused:
+            return ()
+        return tuple(wire.each(answer, "model_versions", wire.model_version))
+
+    def known_counts(self, experiments: Sequence[Experiment]) -> None:
+        """See `Source`: a server must be asked for all runs to count them."""
+
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models and traces."""
         return left_behind(self.client, [e.experiment_id for e in experiments])
 
     def search(
-        self, experiment_ids: Sequence[str], filter_string: str, state: str, token: str = ""
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str,
+        state: str,
+        token: str = "",
+        by: Sequence[str] = OLDEST_FIRST,
+        most: int = PAGE,
     ) -> tuple[list[Run], str]:
-        """One page of runs/search, oldest first, and the token of the next page ("" after the last)."""
+        """One page of runs/search of at most that many runs, and the token of the next page ("" after the last)."""
         body = {
             "experiment_ids": list(experiment_ids),
             "filter": filter_string,
             "run_view_type": VIEWS[state],
-            "max_results": self._page,
-            "order_by": ["attributes.start_time ASC"],
+            "max_results": min(self._page, most),
+            "order_by": list(by),
         }
         if token:
             body["page_token"] = token
@@ -152,25 +185,35 @@ class RestWorkspace:
         answer = json_of(response)
         return wire.each(answer, "runs", wire.run), answer.get("next_page_token", "")
 
-    def search_every(self, experiment_ids: Sequence[str], filter_string: str, state: str = "all") -> Iterator[Run]:
-        """All runs of a search, each once.
+    def search_every(
+        self,
+        experiment_ids: Sequence[str],
+        filter_string: str,
+        state: str = "all",
+        by: Sequence[str] = OLDEST_FIRST,
+        most: int = PAGE,
+    ) -> Iterator[Run]:
+        """All runs of a search, each once; the first page has at most `most` of them, and each further one twice that.
 
-        MLflow's page tokens are offsets, which shift when a run is purged meanwhile. So each page is asked for by
-        start time (from that of the last run seen on); offsets are used only within one and the same start time.
+        MLflow's page tokens are offsets, which shift when a run is purged meanwhile. So in the order of start time
+        each page is asked for by it (from that of the last run seen on), and offsets are used only within one and
+        the same start time. In another order a run that others purge meanwhile may make one be passed over.
         """
         since: int | None = None
+        by_time, beyond = is_by_time(by), ">=" if by == OLDEST_FIRST else "<="
         token = ""
         seen: set[str] = set()
         while True:
-            bound = "" if since is None else f"attributes.start_time >= {since}"
+            bound = "" if since is None else f"attributes.start_time {beyond} {since}"
             condition = " AND ".join(part for part in (filter_string, bound) if part)
-            page, token = self.search(experiment_ids, condition, state, token)
+            page, token = self.search(experiment_ids, condition, state, token, by, most)
+            most = min(PAGE, 2 * most)
             fresh = [run for run in page if run.run_id not in seen]
             yield from fresh
             if not token or not page:
                 return
             last = page[-1].start_time
-            if last is not None and last != since and last != page[0].start_time:
+            if by_time and last is not None and last != since and last != page[0].start_time:
                 since, token = last, ""
                 seen = {run.run_id for run in page if run.start_time == last}
             else:
@@ -181,15 +224,22 @@ class RestWorkspace:
         for chunk in _chunks([e.experiment_id for e in self._all_experiments()], EXPERIMENTS_A_SEARCH):
             yield from self.search_every(chunk, filter_string)
 
-    def runs_of(self, experiment_ids: Sequence[str], selection: Selection) -> Iterator[Run]:
-        """The runs of these experiments that a selection means, oldest first (by id: each id's chunk apart)."""
+    def runs_of(
+        self,
+        experiment_ids: Sequence[str],
+        selection: Selection,
+        by: Sequence[str] = OLDEST_FIRST,
+        most: int = PAGE,
+    ) -> Iterator[Run]:
+        """The runs of these experiments that a selection means (by id: each id's chunk apart); see `search_every`."""
         parts = [selection.filter]
         if selection.since is not None:
             parts.append(f"attributes.start_time >= {selection.since}")
         if selection.until is not None:
             parts.append(f"attributes.start_time <= {selection.until}")
         if not selection.runs:
-            yield from self.search_every(experiment_ids, " AND ".join(p for p in parts if p), selection.state)
+            condition = " AND ".join(p for p in parts if p)
+            yield from self.search_every(experiment_ids, condition, selection.state, by, most)
             return
         for chunk in _chunks(selection.runs, IDS_A_SEARCH):
             ids = ", ".join(f"'{_quotable(run_id)}'" for run_id in chunk)
@@ -208,15 +258,20 @@ class RestWorkspace:
             if not token:
                 return
 
-    def _runs_of_all(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Run]:
-        facts = Facts.of(experiments, has_model_version=self._versions.has)
-        is_meant = chooser(selection, facts)
+    def _runs_of_all(
+        self,
+        experiments: Sequence[Experiment],
+        selection: Selection,
+        by: Sequence[str] = OLDEST_FIRST,
+        most: int = PAGE,
+    ) -> Iterator[Run]:
+        is_meant = chooser(selection, Facts.of(experiments, has_model_version=self._versions.has))
         if selection.filter:
             expression = parse(selection.filter)
             experiments = narrowed(expression, experiments)
             selection = _for_server(selection, expression, self.server.dialect)
         for chunk in _chunks([e.experiment_id for e in experiments], EXPERIMENTS_A_SEARCH):
-            yield from (run for run in self.runs_of(chunk, selection) if is_meant(run, ()))
+            yield from (run for run in self.runs_of(chunk, selection, by, most) if is_meant(run, ()))
 
     def _has_logged_models(self) -> bool:
         """Whether there are any in the whole workspace: a run's input may lie in another experiment."""
@@ -244,7 +299,7 @@ def _for_server(selection: Selection, expression: Expression, dialect: Dialect) 
     return dataclasses.replace(selection, filter=pushed(expression, dialect))
 
 
-def _chunks(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
 

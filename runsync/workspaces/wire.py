@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from runsync.errors import WorkspaceUnreachable
 from runsync.model import numbers
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.run import DatasetInput, LatestMetric, ModelLink, Run
+from runsync.model.run import DatasetInput, LatestMetric, ModelLink, ModelVersion, Run
 
 Json = Mapping[str, Any]
 
@@ -57,6 +57,12 @@ def run(document: Json) -> Run:
         model_inputs=_links(inputs.get("model_inputs", ())),
         model_outputs=_links(outputs.get("model_outputs", ())),
     )
+
+
+def model_version(document: Json) -> ModelVersion:
+    """A version of model-versions/search; the stage “None” is none."""
+    stage = document.get("current_stage", "")
+    return ModelVersion(document["name"], str(document["version"]), "" if stage == "None" else stage)
 
 
 def pairs(entries: Iterable[Json]) -> dict[str, str]:

@@ -41,11 +41,15 @@ def _subschemas(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, A
 
 def test_the_kinds_of_documents_are_all_published() -> None:
     assert KINDS == [
+        "artifacts-get-report",
+        "artifacts-list-report",
         "change-report",
         "check-report",
         "copy-report",
         "diff-report",
         "experiment",
+        "experiment-report",
+        "experiments-list-report",
         "forget-report",
         "id-map",
         "inspect-report",
@@ -53,6 +57,8 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "prune-report",
         "repair-report",
         "run",
+        "run-report",
+        "runs-list-report",
         "runsync",
         "snapshot",
         "snapshots-report",

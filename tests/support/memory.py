@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
 from runsync.model.protocol import NotCarried, Place
-from runsync.model.run import ArtifactFile, Batch, DatasetInput, LatestMetric, Run
+from runsync.model.run import ArtifactFile, Batch, DatasetInput, LatestMetric, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
@@ -41,6 +42,7 @@ class MemorySource:
     place: Place = field(default_factory=lambda: Place("memory", "memory", "1"))
     asked: list[str] = field(default_factory=list)
     batch_size: int = 1
+    requests: int = 0
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         return selection.choose(self.all_experiments)
@@ -53,9 +55,14 @@ class MemorySource:
             yield Batch(tuple(runs[start : start + self.batch_size]))
 
     def in_order(
-        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order] = NEWEST_FIRST
+        self,
+        experiments: Sequence[Experiment],
+        selection: Selection,
+        order: Sequence[Order] = NEWEST_FIRST,
+        limit: int | None = None,
     ) -> Iterator[Run]:
-        yield from ordered((r for b in self.batches(experiments, selection) for r in b.runs), order, experiments)
+        found = (r for b in self.batches(experiments, selection) for r in b.runs)
+        yield from islice(ordered(found, order, experiments), limit)
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         return Batch(tuple(run for run in self.runs if run.run_id in run_ids))
@@ -86,6 +93,12 @@ class MemorySource:
         yield content
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> None:
+        return None
+
+    def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
+        return ()
+
+    def known_counts(self, experiments: Sequence[Experiment]) -> None:
         return None
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:

@@ -1,0 +1,75 @@
+"""runsync artifacts get"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from runsync.cli import options
+from runsync.cli.finish import finish
+from runsync.cli.output import opened
+from runsync.cli.progress import shown
+from runsync.cli.tables import harmless
+from runsync.cli.text import listed, many, size
+from runsync.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from runsync.runs.artifacts import GetReport
+
+
+@click.command(epilog="Example: runsync artifacts get prod 0f2b9c4d model --into churn-model")
+@click.argument("where")
+@click.argument("run")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--into", default=".", metavar="DIR", show_default=True, help="Folder to put them in; - for stdout.")
+@options.dry_run
+@options.s3
+@options.workers
+@options.unattended
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    where: str,
+    run: str,
+    paths: tuple[str, ...],
+    into: str,
+    dry_run: bool,
+    workers: int,
+    as_json: bool,
+) -> int:
+    """Fetch files of a run.
+
+    RUN is its id, the beginning of its id, or its name; PATH a folder or file in it (default: everything). Files
+    keep their paths within the run. What is there with the same size (and hash, where the source knows it) is not
+    fetched again: running it again finishes. Exit 3 when some files failed. --into - writes one file to stdout.
+    """
+    from runsync.runs.artifacts import get_artifacts, read_artifact
+
+    access = options.access(ctx)
+    if into == "-":
+        if len(paths) != 1 or dry_run or as_json:
+            raise WrongUsage("--into - writes one file to stdout: name one PATH, without --dry-run and --json")
+        with opened(None) as file:
+            for chunk in read_artifact(where, run, paths[0], workers=workers, access=access):
+                file.write(chunk)
+        return 0
+    with shown("artifacts get", as_json, "files") as progress:
+        report = get_artifacts(
+            where, run, paths, into=into, dry_run=dry_run, workers=workers, access=access, progress=progress
+        )
+    return finish(report, as_json, _lines(report))
+
+
+def _lines(report: "GetReport") -> Iterator[str]:
+    by_action = {name: [file for file in report.files if file.action == name] for name in ("fetched", "kept", "failed")}
+    fetched, kept = by_action["fetched"], by_action["kept"]
+    if report.dry_run:
+        yield from (f"{harmless(file.path)}  {size(file.size)}" for file in fetched)
+    done = "would be fetched" if report.dry_run else "fetched"
+    yield (
+        f"{many(len(fetched), 'file')} {done} ({size(sum(file.size for file in fetched))}), "
+        f"{len(kept):,} there already, {len(by_action['failed']):,} failed: {report.into}"
+    )
+    yield from listed("Failed", (f"{harmless(f.path)}: {harmless(f.error)}" for f in by_action["failed"]))

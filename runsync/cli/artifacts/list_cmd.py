@@ -1,0 +1,54 @@
+"""runsync artifacts list"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from runsync.cli import options
+from runsync.cli.artifact_tree import tree
+from runsync.cli.finish import finish
+from runsync.cli.tables import table, terminal_width
+from runsync.cli.text import many, size
+
+if TYPE_CHECKING:
+    from runsync.runs.artifacts import ArtifactsReport
+
+
+@click.command(epilog="Example: runsync artifacts list prod 0f2b9c4d model")
+@click.argument("where")
+@click.argument("run")
+@click.argument("path", default="")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["tree", "table", "json"]),
+    help="tree, or table with whole paths and hashes (where known). Default: tree on a terminal, table in a pipe.",
+)
+@options.s3
+@options.workers
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context, /, where: str, run: str, path: str, format_: str | None, workers: int, as_json: bool
+) -> int:
+    """List the files of a run.
+
+    RUN is its id, the beginning of its id, or its name; PATH a folder or file in it.
+    """
+    from runsync.runs.artifacts import list_artifacts
+
+    report = list_artifacts(where, run, path, workers=workers, access=options.access(ctx))
+    as_tree = format_ == "tree" or (format_ is None and terminal_width() is not None)
+    return finish(report, as_json or format_ == "json", _tree(report) if as_tree else _table(report))
+
+
+def _tree(report: "ArtifactsReport") -> Iterator[str]:
+    yield from tree(report.files)
+    yield f"{many(len(report.files), 'file')}, {size(sum(file.size for file in report.files))}"
+
+
+def _table(report: "ArtifactsReport") -> Iterator[str]:
+    rows = [("path", "bytes", "sha256")]
+    rows += [(file.path, str(file.size), file.sha256 or "–") for file in report.files]
+    yield from table(rows)

@@ -1,0 +1,53 @@
+"""Where data goes that is no report: stdout, or a file that is there whole or not at all."""
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, cast
+
+import click
+
+from runsync.cli.tables import harmless
+from runsync.errors import RunsyncError, WrongUsage
+
+output = click.option(
+    "--output", metavar="FILE", help="Write there instead of to stdout; a file appears when it is whole."
+)
+
+
+class _Terminal(io.RawIOBase):
+    """Text on its way to a terminal: its control characters, ends of lines apart, do no harm."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        lines = bytes(data).decode(errors="replace").replace("\r\n", "\n").split("\n")
+        self._stream.write("\n".join(harmless(line) for line in lines).encode())
+        return len(data)
+
+
+@contextmanager
+def opened(name: str | None, binary: bool = False) -> Iterator[IO[bytes]]:
+    """Stdout or a file. Raises WrongUsage for what is no text on a terminal."""
+    if name is None or name == "-":
+        if binary and sys.stdout.isatty():
+            raise WrongUsage("that is no text for a terminal: write it into a file with --output")
+        stream = sys.stdout.buffer
+        yield cast(IO[bytes], _Terminal(stream)) if sys.stdout.isatty() else stream
+        stream.flush()
+        return
+    place = Path(name)
+    waiting = place.with_name(f".{place.name}.part")
+    try:
+        try:
+            with waiting.open("wb") as file:
+                yield file
+            waiting.replace(place)
+        except OSError as error:
+            raise RunsyncError(f"cannot write {place}: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            waiting.unlink()

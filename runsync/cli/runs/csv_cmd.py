@@ -1,0 +1,30 @@
+"""runsync runs csv"""
+
+from typing import Any
+
+import click
+
+from runsync.cli import options
+from runsync.cli.output import opened, output
+
+
+@click.command(epilog="Example: runsync runs csv prod --experiment churn --output runs.csv")
+@click.argument("where")
+@options.selection
+@output
+@options.s3
+@options.workers
+@click.pass_context
+def command(ctx: click.Context, /, where: str, output: str | None, workers: int, **selection: Any) -> int:
+    """Runs as the runs page downloads them.
+
+    Columns: Run ID, Name, Source Type, Source Name, User, Status, then all params and then all metrics by name (the
+    last value of each). A param and a metric of one name have a column each. Newest run first.
+    """
+    from runsync.runs.csv_page import write_runs_csv
+
+    with opened(output) as file:
+        write_runs_csv(
+            file, where, selection=options.selected(**selection), workers=workers, access=options.access(ctx)
+        )
+    return 0

@@ -1,0 +1,119 @@
+"""runsync runs show"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from runsync.cli import options
+from runsync.cli.artifact_tree import tree
+from runsync.cli.finish import finish
+from runsync.cli.pairs import INDENT, pairs, section
+from runsync.cli.tables import bold, folded, harmless, table, terminal_width
+from runsync.cli.text import many, size
+
+if TYPE_CHECKING:
+    from runsync.runs.show import Relative, RunReport
+
+SHOWN_APART = "mlflow.note.content"
+
+
+@click.command(epilog="Example: runsync runs show prod 0f2b9c4d --json | jq .metrics")
+@click.argument("where")
+@click.argument("run")
+@options.no_artifacts
+@options.s3
+@options.workers
+@options.json
+@click.pass_context
+def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, workers: int, as_json: bool) -> int:
+    """Show all that is known of a run.
+
+    RUN is its id, the beginning of its id, or its name. Its source and version, times, params, metrics with their
+    history (the lowest and highest value, and a line of bars), tags, notes, inputs, models, nested runs and files.
+    Exit 3 when something of it could not be read.
+    """
+    from runsync.runs.show import show_run
+
+    report = show_run(where, run, artifacts=not no_artifacts, workers=workers, access=options.access(ctx))
+    return finish(report, as_json, _lines(report))
+
+
+def _lines(report: "RunReport") -> Iterator[str]:
+    run = report.run
+    yield bold(f"run {harmless(run.name) or run.run_id}")
+    yield from pairs(_head(report))
+    yield from section("Notes", folded(report.notes, terminal_width(), INDENT) if report.notes else ())
+    yield from section("Source", pairs({k.replace("_", " "): v for k, v in report.launched.items() if v}))
+    yield from section(f"Params ({len(run.params)})", pairs(dict(sorted(run.params.items()))))
+    yield from section(f"Metrics ({len(report.metrics)})", _metrics(report))
+    tags = {key: value for key, value in sorted(run.tags.items()) if key != SHOWN_APART}
+    yield from section(f"Tags ({len(tags)})", pairs(tags))
+    yield from section("Inputs and models", _links(report))
+    yield from section("Nested runs", _relatives(report))
+    total = sum(file.size for file in report.artifacts)
+    files = f"Artifacts ({many(len(report.artifacts), 'file')}, {size(total)})"
+    yield from section(files, [INDENT + line for line in tree(report.artifacts)])
+    yield from section("Could not be read", [f"{INDENT}{p.kind}: {harmless(p.reason)}" for p in report.problems])
+
+
+def _head(report: "RunReport") -> dict[str, str]:
+    from runsync.model.times import iso
+    from runsync.runs.columns import duration
+
+    run, home = report.run, report.experiment
+    known = run.start_time is not None and run.end_time is not None
+    return {
+        "id": run.run_id,
+        "experiment": f"{home.name} (id {home.experiment_id})" if home is not None else run.experiment_id,
+        "status": run.status if run.lifecycle_stage == "active" else f"{run.status} ({run.lifecycle_stage})",
+        "user": run.user_id or run.tags.get("mlflow.user", "–"),
+        "started": iso(run.start_time),
+        "ended": iso(run.end_time),
+        "duration": duration((run.end_time or 0) - (run.start_time or 0)) if known else "–",
+        "artifacts": run.artifact_uri,
+    }
+
+
+def _metrics(report: "RunReport") -> Iterator[str]:
+    from runsync.runs.history import sparkline
+
+    if not report.metrics:
+        return
+    rows = [("name", "last", "lowest", "highest", "steps", "points", "history")]
+    for curve in report.metrics:
+        steps = (
+            f"{curve.first_step}" if curve.first_step == curve.last_step else f"{curve.first_step}…{curve.last_step}"
+        )
+        low, high = ("–" if value is None else f"{value:.6g}" for value in (curve.lowest, curve.highest))
+        bars = sparkline(curve.trend) if curve.points > 1 else ""
+        rows.append((curve.key, f"{curve.last:.6g}", low, high, steps, f"{curve.points:,}", bars))
+    width = terminal_width()
+    yield from (INDENT + line for line in table(rows, None if width is None else width - len(INDENT)))
+
+
+def _links(report: "RunReport") -> Iterator[str]:
+    run = report.run
+    for dataset in run.dataset_inputs:
+        context = dataset.tags.get("mlflow.data.context", "")
+        told = ", ".join(part for part in (f"digest {dataset.digest}", context, dataset.source_type) if part)
+        yield f"{INDENT}dataset {harmless(dataset.name)} ({harmless(told)})"
+    for what, links in (("input", run.model_inputs), ("output", run.model_outputs)):
+        yield from (f"{INDENT}model {link.model_id} ({what}, step {link.step})" for link in links)
+    for version in report.model_versions:
+        stage = f", {version.stage}" if version.stage else ""
+        yield f"{INDENT}registered as {harmless(version.name)}, version {version.version}{harmless(stage)}"
+
+
+def _relatives(report: "RunReport") -> Iterator[str]:
+    if report.parent is not None:
+        yield f"{INDENT}parent {_relative(report.parent)}"
+    yield from (f"{INDENT}child {_relative(child)}" for child in report.children)
+
+
+def _relative(run: "Relative") -> str:
+    return (
+        f"{harmless(run.run_id)} “{harmless(run.name)}” {run.status}"
+        if run.status
+        else f"{harmless(run.run_id)} (gone)"
+    )

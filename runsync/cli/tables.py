@@ -1,0 +1,126 @@
+"""Tables of text: aligned by what a terminal shows, fit to its width, and without its control characters.
+
+In a pipe nothing is cut and nothing coloured, so that `grep` and `cut` find all of it.
+"""
+
+import os
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+NARROWEST = 12
+"""Columns of a terminal that a column of a table keeps at least, if it is longer."""
+UNKNOWN = 80
+GAP = "  "
+NOTHING = "–"
+_NUMBER = re.compile(r"[-+]?(\d[\d,]*(\.\d+)?([eE][-+]?\d+)?|inf(inity)?)%?( ?(B|kB|MB|GB|TB))?|nan|", re.IGNORECASE)
+
+
+def table(rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[str]:
+    """Columns under each other, the first row their heads; numbers stand at the right, save in the
+    first column.
+
+    On a terminal (or with a width) long cells are cut, and columns that do not fit beside the others come below
+    them, beside the first column again.
+    """
+    rows = [[harmless(cell) for cell in row] for row in rows]
+    limit = terminal_width() if width is None else width
+    natural = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = natural if limit is None else _squeezed(natural, limit)
+    right = [column > 0 and _is_numeric([row[column] for row in rows[1:]]) for column in range(len(widths))]
+    for number, block in enumerate(_blocks(widths, limit)):
+        if number:
+            yield ""
+        for row in rows:
+            yield GAP.join(_cell(row[c], widths[c], right[c]) for c in block).rstrip()
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is (also: COLUMNS); None in a pipe."""
+    return shutil.get_terminal_size((UNKNOWN, 24)).columns if sys.stdout.isatty() else None
+
+
+def bold(text: str) -> str:
+    """A heading: bold on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+
+
+def harmless(text: str) -> str:
+    """A text of a server or bundle in one line: control characters as they are written in Python."""
+    return "".join(_escaped(c) if _is_control(c) else c for c in text) if not text.isprintable() else text
+
+
+def columns_of(text: str) -> int:
+    """How many columns of a terminal a text takes: East Asian characters two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth
+
+    return max(0, wcswidth(text))
+
+
+def cut(text: str, width: int) -> str:
+    """A text of at most that many columns, with “…” where it goes on."""
+    if columns_of(text) <= width:
+        return text
+    end = min(len(text), width)
+    while end and columns_of(text[:end]) > width - 1:
+        end -= 1
+    return text[:end] + "…"
+
+
+def folded(text: str, width: int | None, indent: str) -> Iterator[str]:
+    """A text of any length in lines that are indented; in a pipe its lines as they are."""
+    for line in text.splitlines() or [""]:
+        rest = harmless(line)
+        room = None if width is None else max(NARROWEST, width - len(indent))
+        while room is not None and columns_of(rest) > room:
+            piece = cut(rest, room + 1)[:-1]
+            end = piece.rfind(" ") + 1 or len(piece) or 1
+            yield indent + rest[:end].rstrip()
+            rest = rest[end:]
+        yield indent + rest
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character != "\u200d"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    found = [cell for cell in cells if cell not in (NOTHING, "")]
+    return bool(found) and all(_NUMBER.fullmatch(cell) for cell in found)
+
+
+def _squeezed(natural: Sequence[int], limit: int) -> list[int]:
+    """Widths that fit, the longest cut first; not below NARROWEST, nor wider than the whole."""
+    widths = [min(width, limit) for width in natural]
+    while sum(widths) + len(GAP) * (len(widths) - 1) > limit and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    if sum(widths) + len(GAP) * (len(widths) - 1) > limit:  # each stands beside the first, however narrow it is
+        widths[0] = min(widths[0], max(1, (limit - len(GAP)) // 2))
+        widths[1:] = (min(width, max(1, limit - len(GAP) - widths[0])) for width in widths[1:])
+    return widths
+
+
+def _blocks(widths: Sequence[int], limit: int | None) -> Iterator[list[int]]:
+    """Which columns stand beside each other."""
+    block, taken = [0], widths[0]
+    for column in range(1, len(widths)):
+        if limit is not None and len(block) > 1 and taken + len(GAP) + widths[column] > limit:
+            yield block
+            block, taken = [0], widths[0]
+        block.append(column)
+        taken += len(GAP) + widths[column]
+    yield block
+
+
+def _cell(text: str, width: int, right: bool) -> str:
+    text = cut(text, width)
+    blank = " " * (width - columns_of(text))
+    return blank + text if right else text + blank

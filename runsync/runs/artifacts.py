@@ -1,0 +1,191 @@
+"""list_artifacts and get_artifacts: the files of one run."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import get_ident
+from typing import Any
+
+from runsync.bundle.address import Access
+from runsync.errors import ITEM_ERRORS, NothingSelected
+from runsync.model import threads
+from runsync.model.paths import unsafe
+from runsync.model.progress import Progress, Silent
+from runsync.model.protocol import Place, Source
+from runsync.model.run import ArtifactFile, Run
+from runsync.runs.find import find_run
+from runsync.transfer.places import WORKERS, open_source
+
+FETCHED = "fetched"
+KEPT = "kept"
+FAILED = "failed"
+PARTLY_DONE = 3
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class ArtifactsReport:
+    """`schemas/v1/artifacts-list-report.schema.json`."""
+
+    place: Place
+    run_id: str
+    name: str
+    files: tuple[ArtifactFile, ...]
+    exit_code: int = 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {"format": "runsync-artifacts-list-report", "version": 1, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of one file: fetched, kept (it was there already) or failed."""
+
+    path: str
+    size: int
+    action: str
+    error: str = ""
+
+
+@dataclass(slots=True)
+class GetReport:
+    """`schemas/v1/artifacts-get-report.schema.json`. With `dry_run` what would be done."""
+
+    place: Place
+    run_id: str
+    into: str
+    dry_run: bool = False
+    files: list[Fetched] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all is there, 3 some files failed."""
+        return PARTLY_DONE if any(file.action == FAILED for file in self.files) else 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {
+            "format": "runsync-artifacts-get-report",
+            "version": 1,
+            **asdict(self),
+            "exit_code": self.exit_code,
+        }
+
+
+def list_artifacts(
+    where: str, run: str, path: str = "", *, workers: int = WORKERS, access: Access | None = None
+) -> ArtifactsReport:
+    """The files of a run (its id, the beginning of it, or its name), or those below a path, sorted.
+
+    Raises NothingSelected when there is no such run or path.
+    """
+    with open_source(where, "artifacts list", access=access or Access(), workers=workers) as source:
+        found = find_run(source, run)
+        files = _chosen(source.artifacts(found), [path] if path else [])
+        return ArtifactsReport(source.place, found.run_id, found.name, tuple(files))
+
+
+def get_artifacts(
+    where: str,
+    run: str,
+    paths: Sequence[str] = (),
+    *,
+    into: str | Path = ".",
+    dry_run: bool = False,
+    workers: int = WORKERS,
+    access: Access | None = None,
+    progress: Progress | None = None,
+) -> GetReport:
+    """Fetches files and folders of a run (default: all) into a folder, under the paths they have in the run.
+
+    A file that is there with the same size (and hash, where the source knows it) is kept, so running it again
+    finishes. A path that would leave the folder fails. Raises NothingSelected when there is no such run or path.
+    """
+    progress = progress or Silent()
+    with (
+        open_source(where, "artifacts get", access=access or Access(), workers=workers) as source,
+        threads.pool(workers) as pool,
+    ):
+        found = find_run(source, run)
+        report = GetReport(source.place, found.run_id, str(into), dry_run)
+        files = list(_chosen(source.artifacts(found), paths))
+        progress.expect(len(files))
+        fetch = partial(_fetch, source, found, Path(into), dry_run, progress)
+        report.files = list(pool.map(fetch, files))
+    return report
+
+
+def read_artifact(
+    where: str, run: str, path: str, *, workers: int = WORKERS, access: Access | None = None
+) -> Iterator[bytes]:
+    """The bytes of one file of a run, in pieces. Raises NothingSelected, RequestRefused, BundleDamaged."""
+    with open_source(where, "artifacts get", access=access or Access(), workers=workers) as source:
+        found = find_run(source, run)
+        file = next((file for file in source.artifacts(found) if file.path == path), None)
+        if file is None:
+            raise NothingSelected(f"the run has no file “{path}” (runsync artifacts list shows what it has)")
+        yield from source.read_artifact(found, file)
+
+
+def _chosen(files: Iterable[ArtifactFile], paths: Sequence[str]) -> Iterator[ArtifactFile]:
+    """The files of these paths or below them. Raises NothingSelected for a path without any."""
+    wanted = dict.fromkeys(path.strip("/") for path in paths)
+    missing = set(wanted)
+    for file in files:
+        above = {path for path in wanted if not path or file.path == path or file.path.startswith(f"{path}/")}
+        missing -= above
+        if above or not wanted:
+            yield file
+    if missing - {""}:
+        raise NothingSelected(f"the run has nothing at “{min(missing)}” (runsync artifacts list shows what it has)")
+
+
+def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progress, file: ArtifactFile) -> Fetched:
+    why = unsafe(file.path)
+    if why is not None:
+        return Fetched(file.path, file.size, FAILED, f"its path is refused: {why}")
+    place = into / file.path
+    try:
+        action = KEPT if _is_same(place, file) else FETCHED
+        if action == FETCHED and not dry_run:
+            _write(place, source.read_artifact(run, file), progress)
+    except ITEM_ERRORS as error:
+        return Fetched(file.path, file.size, FAILED, str(error))
+    except OSError as error:
+        return Fetched(file.path, file.size, FAILED, f"cannot write {place}: {error.strerror or error}")
+    progress.advance(runs=1)
+    return Fetched(file.path, file.size, action)
+
+
+def _is_same(place: Path, file: ArtifactFile) -> bool:
+    if not place.is_file() or place.stat().st_size != file.size:
+        return False
+    if file.sha256 is None:
+        return True
+    running = hashlib.sha256()
+    with place.open("rb") as there:
+        while chunk := there.read(_CHUNK):
+            running.update(chunk)
+    return running.hexdigest() == file.sha256
+
+
+def _write(place: Path, chunks: Iterator[bytes], progress: Progress) -> None:
+    """Under a name of its own first: a file of the right name is whole."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # mkstemp would make files that only their owner may read.
+    waiting = place.parent / f".runsync-{os.getpid()}-{get_ident()}.part"
+    try:
+        with waiting.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                progress.advance(bytes=len(chunk))
+        waiting.replace(place)
+    except BaseException:
+        with suppress(OSError):
+            waiting.unlink()
+        raise

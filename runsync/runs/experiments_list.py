@@ -1,0 +1,111 @@
+"""list_experiments and show_experiment."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runsync.bundle.address import Access
+from runsync.errors import NothingSelected
+from runsync.model.experiment import Experiment
+from runsync.model.protocol import Place
+from runsync.model.selection import Selection
+from runsync.transfer.places import WORKERS, open_source
+
+
+@dataclass(slots=True)
+class ExperimentsReport:
+    """`schemas/v1/experiments-list-report.schema.json`. `runs` counts by experiment id; None: not counted."""
+
+    place: Place
+    experiments: list[Experiment]
+    runs: dict[str, int] | None = None
+    requests: int = 0
+    exit_code: int = 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        counts = self.runs
+        return {
+            "format": "runsync-experiments-list-report",
+            "version": 1,
+            "place": asdict(self.place),
+            "experiments": [
+                {**e.to_document(), "runs": None if counts is None else counts.get(e.experiment_id, 0)}
+                for e in self.experiments
+            ],
+            "requests": self.requests,
+            "exit_code": self.exit_code,
+        }
+
+
+@dataclass(slots=True)
+class ExperimentReport:
+    """`schemas/v1/experiment-report.schema.json`. `statuses` counts active runs; `newest` is epoch milliseconds."""
+
+    place: Place
+    experiment: Experiment
+    statuses: dict[str, int] = field(default_factory=dict)
+    deleted: int = 0
+    newest: int | None = None
+    requests: int = 0
+    exit_code: int = 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {
+            "format": "runsync-experiment-report",
+            "version": 1,
+            "place": asdict(self.place),
+            "experiment": self.experiment.to_document(),
+            "run_counts": {"active": self.statuses, "deleted": self.deleted, "newest": self.newest},
+            "requests": self.requests,
+            "exit_code": self.exit_code,
+        }
+
+
+def list_experiments(
+    where: str,
+    *,
+    experiments: Sequence[str] = (),
+    state: str = "all",
+    counts: bool = False,
+    workers: int = WORKERS,
+    access: Access | None = None,
+) -> ExperimentsReport:
+    """The experiments of these names, ids or globs (default: all), oldest first.
+
+    Their runs are counted where that costs little (a bundle), or with `counts`, which reads all runs of a server.
+    `state` is active, deleted or all. Raises NothingSelected for a name that matches none.
+    """
+    with open_source(where, "experiments list", access=access or Access(), workers=workers) as source:
+        chosen = source.experiments(Selection(tuple(experiments)))
+        chosen = [e for e in chosen if state in ("all", e.lifecycle_stage)]
+        known = source.known_counts(chosen)
+        if known is None and counts:
+            batches = source.batches(chosen, Selection())
+            known = Counter(run.experiment_id for batch in batches for run in batch.runs)
+        found = None if known is None else dict(known)
+        return ExperimentsReport(source.place, chosen, found, source.requests)
+
+
+def show_experiment(
+    where: str, experiment: str, *, workers: int = WORKERS, access: Access | None = None
+) -> ExperimentReport:
+    """One experiment by name or id, and how many runs it has by status. Raises NothingSelected."""
+    with open_source(where, "experiments show", access=access or Access(), workers=workers) as source:
+        chosen = source.experiments(Selection((experiment,)))
+        if len(chosen) > 1:
+            names = ", ".join(f"“{e.name}” (id {e.experiment_id})" for e in chosen[:5])
+            raise NothingSelected(f"“{experiment}” means {len(chosen)} experiments: name one ({names}, …)")
+        report = ExperimentReport(source.place, chosen[0])
+        statuses: Counter[str] = Counter()
+        for run in source.in_order(chosen, Selection()):
+            report.newest = run.start_time if report.newest is None else report.newest
+            if run.lifecycle_stage == "deleted":
+                report.deleted += 1
+            else:
+                statuses[run.status] += 1
+        report.statuses = dict(sorted(statuses.items()))
+        report.requests = source.requests
+    return report

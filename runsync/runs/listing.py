@@ -1,0 +1,133 @@
+"""list_runs: the runs that a selection means, in an order, each once."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from runsync.bundle.address import Access
+from runsync.errors import NothingSelected, WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.fields import NEWEST_FIRST, Order, parse_order, value_of
+from runsync.model.protocol import Place, Source
+from runsync.model.run import Run
+from runsync.model.selection import Selection
+from runsync.transfer.places import WORKERS, open_source
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An open list: `runs` are read as they are asked for. `experiments` by id."""
+
+    source: Source
+    experiments: Mapping[str, Experiment]
+    runs: Iterator[Run]
+
+    def experiment_of(self, run: Run) -> Experiment | None:
+        """Where a run is."""
+        return self.experiments.get(run.experiment_id)
+
+
+@dataclass(slots=True)
+class RunsReport:
+    """`schemas/v1/runs-list-report.schema.json`. `experiments` by id; `seconds` is wall time."""
+
+    place: Place
+    experiments: Mapping[str, Experiment]
+    runs: list[Run]
+    seconds: float = 0.0
+    requests: int = 0
+    exit_code: int = 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {
+            "format": "runsync-runs-list-report",
+            "version": 1,
+            "place": asdict(self.place),
+            "runs": [document_of(run, self.experiments.get(run.experiment_id)) for run in self.runs],
+            "seconds": self.seconds,
+            "requests": self.requests,
+            "exit_code": self.exit_code,
+        }
+
+    def to_arrow(self) -> "pa.Table":
+        """A row a run, with the columns of `mlflow.search_runs`: `params.lr`, `metrics.auc`, `tags.team`, …"""
+        from runsync.runs.formats import wide_table
+
+        return wide_table(self.runs, self.experiments)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """`to_arrow` as a DataFrame; needs pandas."""
+        return self.to_arrow().to_pandas()
+
+
+def list_runs(
+    where: str,
+    *,
+    selection: Selection | None = None,
+    order_by: Sequence[str] = (),
+    limit: int | None = None,
+    workers: int = WORKERS,
+    access: Access | None = None,
+) -> RunsReport:
+    """The runs of a workspace or bundle, newest first or by `order_by` (`metrics.r2 DESC`); `limit` of them at most.
+
+    Raises NothingSelected for an experiment or run id that is not there, WrongUsage for an order by no known field.
+    """
+    begun = time.monotonic()
+    with open_runs(
+        where, selection=selection, order_by=order_by, limit=limit, workers=workers, access=access
+    ) as listing:
+        report = RunsReport(listing.source.place, listing.experiments, list(listing.runs))
+        report.requests = listing.source.requests
+    report.seconds = round(time.monotonic() - begun, 3)
+    return report
+
+
+@contextmanager
+def open_runs(
+    where: str,
+    *,
+    selection: Selection | None = None,
+    order_by: Sequence[str] = (),
+    limit: int | None = None,
+    workers: int = WORKERS,
+    access: Access | None = None,
+) -> Iterator[Listing]:
+    """Like `list_runs`, for reading one run after the other: memory stays flat where a server keeps the order."""
+    selection = selection or Selection()
+    order = orders(order_by)
+    if limit is not None and limit < 1:
+        raise WrongUsage("a limit is 1 or more")
+    with open_source(where, "runs list", access=access or Access(), workers=workers) as source:
+        homes = source.experiments(Selection(selection.experiments, state=selection.state))
+        runs = source.in_order(homes, selection, order, limit)
+        yield Listing(source, {e.experiment_id: e for e in homes}, _all_there(runs, selection, limit))
+
+
+def orders(texts: Sequence[str]) -> tuple[Order, ...]:
+    """Of `metrics.r2 DESC` and the like; newest first where there is none. Raises WrongUsage."""
+    found = tuple(parse_order(text) for text in texts) or NEWEST_FIRST
+    for order in found:
+        value_of(order.field, Run("", ""))
+    return found
+
+
+def document_of(run: Run, experiment: Experiment | None) -> dict[str, Any]:
+    """A run with the name of its experiment: a line of `--format jsonl`."""
+    return {**run.to_document(), "experiment": experiment.name if experiment is not None else ""}
+
+
+def _all_there(runs: Iterator[Run], selection: Selection, limit: int | None) -> Iterator[Run]:
+    missing = dict.fromkeys(selection.runs)
+    for run in runs:
+        missing.pop(run.run_id, None)
+        yield run
+    if missing and limit is None and not selection.filter and selection.since is None and selection.until is None:
+        raise NothingSelected(f"there is no run {next(iter(missing))} (in the experiments and state selected)")
