@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runsync.bundle.unlock import UnlockReport, unlock
     from runsync.errors import RunsyncError
     from runsync.model.selection import Selection
+    from runsync.runs.compare import CompareReport, compare_runs
     from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
@@ -40,6 +41,7 @@ logging.getLogger("runsync").addHandler(logging.NullHandler())
 __all__ = [
     "Access",
     "CheckReport",
+    "CompareReport",
     "CopyReport",
     "DiffReport",
     "ForgetReport",
@@ -55,6 +57,7 @@ __all__ = [
     "VerifyReport",
     "Within",
     "check",
+    "compare_runs",
     "copy",
     "diff",
     "export",
@@ -74,6 +77,7 @@ __all__ = [
 _HOMES = {
     "Access": "runsync.bundle.address",
     "CheckReport": "runsync.bundle.check",
+    "CompareReport": "runsync.runs.compare",
     "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
     "ForgetReport": "runsync.bundle.forget",
@@ -89,6 +93,7 @@ _HOMES = {
     "VerifyReport": "runsync.transfer.verify",
     "Within": "runsync.bundle.retention",
     "check": "runsync.bundle.check",
+    "compare_runs": "runsync.runs.compare",
     "copy": "runsync.bundle.copy",
     "diff": "runsync.transfer.diff",
     "export": "runsync.transfer.export",

@@ -19,6 +19,9 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "prune": "Free what no snapshot needs.",
     "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
+    "runs": {
+        "compare": "Put runs beside each other.",
+    },
 }
 """A line a command; a group of commands has a mapping of its own."""
 
