@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runsync.runs.artifacts import ArtifactsReport, GetReport, get_artifacts, list_artifacts, read_artifact
     from runsync.runs.bulk import delete_runs, restore_runs
     from runsync.runs.change import ChangeReport, How
+    from runsync.runs.compare import CompareReport, compare_runs
     from runsync.runs.csv_page import write_runs_csv
     from runsync.runs.delete import delete_selected_runs
     from runsync.runs.experiments import delete_experiments, restore_experiments
@@ -60,6 +61,7 @@ __all__ = [
     "ArtifactsReport",
     "ChangeReport",
     "CheckReport",
+    "CompareReport",
     "CopyReport",
     "DiffReport",
     "ExperimentReport",
@@ -81,6 +83,7 @@ __all__ = [
     "VerifyReport",
     "Within",
     "check",
+    "compare_runs",
     "copy",
     "delete_experiments",
     "delete_runs",
@@ -123,6 +126,7 @@ _HOMES = {
     "ArtifactsReport": "runsync.runs.artifacts",
     "ChangeReport": "runsync.runs.change",
     "CheckReport": "runsync.bundle.check",
+    "CompareReport": "runsync.runs.compare",
     "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
     "ExperimentReport": "runsync.runs.experiments_list",
@@ -144,6 +148,7 @@ _HOMES = {
     "VerifyReport": "runsync.transfer.verify",
     "Within": "runsync.bundle.retention",
     "check": "runsync.bundle.check",
+    "compare_runs": "runsync.runs.compare",
     "copy": "runsync.bundle.copy",
     "delete_experiments": "runsync.runs.experiments",
     "delete_runs": "runsync.runs.bulk",

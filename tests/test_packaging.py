@@ -28,6 +28,11 @@ def test_the_wheel_holds_the_schemas_and_says_that_it_is_typed(wheel: Path) -> N
     assert {f"runsync/schemas/v1/{name}" for name in SCHEMAS} | {"runsync/py.typed"} <= set(names)
 
 
+def test_the_wheel_holds_the_files_of_the_page_that_compares_runs(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"runsync/runs/compare_page/page.{kind}" for kind in ("html", "css", "js")} <= names
+
+
 def test_the_wheel_holds_nothing_but_the_package(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"runsync"}

@@ -22,6 +22,7 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "runs": {
         "list": "List runs.",
         "show": "Show all that is known of a run.",
+        "compare": "Put runs beside each other.",
         "csv": "Runs as the runs page downloads them.",
         "rename": "Rename a run.",
         "tag": "Set tags of runs.",

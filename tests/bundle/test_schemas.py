@@ -45,6 +45,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "artifacts-list-report",
         "change-report",
         "check-report",
+        "compare-report",
         "copy-report",
         "diff-report",
         "experiment",

@@ -1,0 +1,136 @@
+"""runsync runs compare"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runsync.cli import options
+from runsync.cli.finish import finish
+from runsync.cli.progress import shown
+from runsync.cli.text import many, size
+from runsync.errors import RunsyncError, WrongUsage
+
+if TYPE_CHECKING:
+    from runsync.runs.compare import CompareReport
+
+FORMATS = ("table", "csv", "json", "html")
+
+
+@click.command(epilog="Example: runsync runs compare backup churn-1 churn-2 --with http://localhost:5000 churn-3")
+@click.argument("where")
+@click.argument("run", nargs=-1)
+@options.selection
+@click.option(
+    "--with", "others", nargs=2, multiple=True, metavar="WHERE RUN", help="A run of another place too; repeatable."
+)
+@click.option(
+    "--also-in", multiple=True, metavar="WHERE", help="The same runs (or selection) in another place too; repeatable."
+)
+@click.option("--diff-only", is_flag=True, help="Only the rows that differ (table, csv; in html the switch is on).")
+@click.option("--lower-is-better", multiple=True, metavar="KEY", help="Best is least in this metric; repeatable.")
+@click.option("--higher-is-better", multiple=True, metavar="KEY", help="Best is greatest in this metric; repeatable.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="What to print; table where nothing is said.")
+@click.option("--output", metavar="FILE", help="Write it there, not on stdout.")
+@click.option("--x", metavar="FIELD", help="First choice for the axes of html: params.lr, metrics.auc or duration.")
+@click.option("--y", metavar="FIELD", help="Likewise.")
+@click.option("--color", metavar="FIELD", help="Likewise, for the colour of points and the height of contours.")
+@options.no_artifacts
+@options.s3
+@options.workers
+@options.unattended
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    where: str,
+    run: tuple[str, ...],
+    diff_only: bool,
+    form: str | None,
+    output: str | None,
+    x: str | None,
+    y: str | None,
+    color: str | None,
+    no_artifacts: bool,
+    as_json: bool,
+    **asked: Any,
+) -> int:
+    """Put runs beside each other: those named, and those that are selected.
+
+    A RUN is an id, the beginning of one, or a name. WHERE is a workspace or a bundle; runs of other places join by
+    --with and --also-in. Two runs are also compared by metric curves and artifacts.
+
+    The best value of a metric is the greatest, or the least where the key has a word such as loss, error, rmse or
+    time in it; the two options say otherwise. Params are text: 0.1 and 0.10 differ.
+
+    html is one page that opens offline (needs runsync[plot]), with parallel coordinates, scatter, contour, metric
+    curves and sortable tables.
+    """
+    form = _form(form, as_json, output)
+    if form == "html":
+        from runsync.runs.compare_page import page
+
+        page.require_plotly()
+    report = _compare(ctx, where, run, curves=form == "html", artifacts=not no_artifacts, **asked)
+    if form == "json" and output is None:
+        return finish(report, True, ())
+    text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
+    return finish(report, False, _written(output, text, report) if output else text)
+
+
+def _form(form: str | None, as_json: bool, output: str | None) -> str:
+    if as_json and form not in (None, "json"):
+        raise WrongUsage(f"--json and --format {form} are two wishes: give one")
+    if form == "html" and output is None:
+        raise WrongUsage("--format html writes a page: give --output FILE")
+    return "json" if as_json else form or "table"
+
+
+def _compare(ctx: click.Context, where: str, run: tuple[str, ...], **asked: Any) -> "CompareReport":
+    from runsync.model.selection import Selection
+    from runsync.runs.compare import compare_runs
+
+    names = ("experiments", "runs", "filter_", "since", "until", "state")
+    selection = options.selected(**{name: asked.pop(name) for name in names})
+    with shown("compare", False) as progress:
+        return compare_runs(
+            where,
+            run,
+            selection=None if selection == Selection() else selection,
+            access=options.access(ctx),
+            progress=progress,
+            **asked,
+        )
+
+
+def _text(
+    report: "CompareReport", form: str, diff_only: bool, axes: dict[str, str | None], to_file: bool
+) -> Iterable[str]:
+    if form == "csv":
+        from runsync.runs.compare_csv import to_csv
+
+        return [to_csv(report, diff_only).removesuffix("\n")]
+    if form == "html":
+        from runsync.runs.compare_page import page
+
+        return [page.to_html(report, diff_only=diff_only, **axes)]
+    if form == "json":
+        from runsync.cli.text import json_text
+
+        return [json_text(report.to_document())]
+    from runsync.cli.runs.compare_text import lines
+
+    return lines(report, diff_only, plain=to_file)
+
+
+def _written(output: str, text: Iterable[str], report: "CompareReport") -> list[str]:
+    """Writes the file; gives what is told instead."""
+    content = ("\n".join(text) + "\n").encode()
+    try:
+        Path(output).write_bytes(content)
+    except OSError as error:
+        raise RunsyncError(f"{output} cannot be written: {error.strerror or error}") from None
+    told = [f"{many(len(report.subjects), 'run')} compared: {output} ({size(len(content))})"]
+    return told + [f"Not read: {p.kind} of {p.name}: {p.reason}" for p in report.problems]

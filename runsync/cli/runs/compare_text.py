@@ -1,0 +1,190 @@
+"""A comparison as a person reads it: a column a run, folded into blocks that fit the terminal."""
+
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from runsync.cli.text import many
+from runsync.model.fields import METRICS
+from runsync.model.run_table import DETAILS, GROUPS, LOWER, Row
+from runsync.model.times import iso
+
+if TYPE_CHECKING:
+    from runsync.model.curves import CurveEnd, CurvePair
+    from runsync.runs.compare import CompareReport, Pair
+
+WIDEST_KEY = 28
+WIDEST_VALUE = 32
+BEST = "*"
+
+
+class _Style:
+    """`width` is None where nothing is folded or cut: in a pipe, in a file."""
+
+    def __init__(self, plain: bool) -> None:
+        is_terminal = sys.stdout.isatty() and not plain
+        self.width = shutil.get_terminal_size().columns if is_terminal else None
+        self.colours = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def paint(self, text: str, **how: bool | str) -> str:
+        return click.style(text, **how) if self.colours else text  # type: ignore[arg-type]
+
+
+def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False) -> Iterator[str]:
+    """All of it; `plain` for a file."""
+    style = _Style(plain)
+    rows = report.differing() if diff_only else report.rows
+    keys = [_fit(clean(row.key), WIDEST_KEY if style.width else None) for row in rows]
+    cells = [[_cell(row, i, style.width) for i in range(len(row.values))] for row in rows]
+    heads = [_fit(clean(s.run.name or s.run.run_id), WIDEST_VALUE if style.width else None) for s in report.subjects]
+    widths = [max([columns(heads[i]), *(columns(row[i]) for row in cells)]) for i in range(len(heads))]
+    first = max((columns(key) for key in keys), default=0) + 2
+    for block in _blocks(first, widths, style.width):
+        yield " " * first + "".join(f"  {style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block).rstrip()
+        yield from _block(rows, keys, cells, block, first, widths, style)
+        yield ""
+    yield from _end(report, diff_only)
+
+
+def _blocks(first: int, widths: Sequence[int], width: int | None) -> Iterator[list[int]]:
+    """As many runs as fit beside each other, one at least."""
+    block: list[int] = []
+    used = first
+    for position, needed in enumerate(widths):
+        if block and width is not None and used + 2 + needed > width:
+            yield block
+            block, used = [], first
+        block.append(position)
+        used += 2 + needed
+    if block:
+        yield block
+
+
+def _block(
+    rows: Sequence[Row],
+    keys: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    block: Sequence[int],
+    first: int,
+    widths: Sequence[int],
+    style: _Style,
+) -> Iterator[str]:
+    for group in GROUPS:
+        of_group = [i for i, row in enumerate(rows) if row.group == group]
+        if of_group:
+            yield style.paint(group, bold=True)
+        for i in of_group:
+            row = rows[i]
+            line = pad(f"  {keys[i]}", first)
+            line += "".join("  " + _painted(row, p, pad(cells[i][p], widths[p]), style) for p in block)
+            yield style.paint(line.rstrip(), dim=True) if not row.differs else line.rstrip()
+
+
+def _painted(row: Row, position: int, cell: str, style: _Style) -> str:
+    return style.paint(cell, fg="green", bold=True) if position in row.best else cell
+
+
+def _cell(row: Row, position: int, width: int | None) -> str:
+    value = row.values[position]
+    if value is None:
+        return "–"
+    if value == "":
+        return '""'
+    if row.group == DETAILS and isinstance(value, int):
+        return duration(value) if row.key == "duration" else iso(value)
+    text = f"{value:.6g}" if isinstance(value, float) and width else clean(str(value))
+    mark = f" {BEST}" if position in row.best else ""
+    return _fit(text, WIDEST_VALUE - len(mark) if width and row.key != "run_id" else None) + mark
+
+
+def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:
+    count, differing = len(report.rows), len(report.differing())
+    told = f"{many(len(report.subjects), 'run')}, {differing:,} of {many(count, 'row')} differ"
+    yield told + (" (the others are left out)." if diff_only and differing < count else ".")
+    if least := [clean(row.key) for row in report.rows if row.best and row.direction == LOWER]:
+        yield f"{BEST} best: the least of {', '.join(least)}; the greatest of every other metric."
+    elif any(row.best for row in report.rows if row.group == METRICS):
+        yield f"{BEST} best: the greatest."
+    if report.pair:
+        yield from _pair(report.pair)
+    yield from (f"Not read: {clean(f'{p.kind} of {p.name}: {p.reason}')}" for p in report.problems)
+
+
+def _pair(pair: "Pair") -> Iterator[str]:
+    parted = [curve for curve in pair.curves if not curve.is_same]
+    if pair.curves:
+        yield f"Metric curves: {len(pair.curves) - len(parted):,} the same, {len(parted):,} not."
+        for curve in parted:
+            yield f"  {clean(curve.key)}: {_parting(curve)}"
+            for which, end in (("first", curve.first), ("second", curve.second)):
+                yield f"    {which} run: {_curve_end(end)}"
+    if pair.artifacts is not None:
+        yield f"Artifacts: {many(len(pair.artifacts), 'difference')}."
+        for change in pair.artifacts:
+            path = clean(change.field.removeprefix("artifacts."))
+            yield f"  {path}: {change.old or 'not there'} → {change.new or 'not there'}"
+
+
+def _parting(curve: "CurvePair") -> str:
+    if curve.first_difference is not None:
+        return f"they part at step {curve.first_difference}"
+    if not (curve.first.points and curve.second.points):
+        return f"only the {'second' if curve.goes_on else 'first'} run has it"
+    return f"the {'second' if curve.goes_on else 'first'} run goes on where the other ends"
+
+
+def _curve_end(end: "CurveEnd") -> str:
+    if not end.points:
+        return "none"
+    best = "" if end.best is None else f", best {end.best:.6g} at step {end.best_step}"
+    return f"{many(end.points, 'point')}, last {end.last:.6g} at step {end.last_step}{best}"
+
+
+def duration(milliseconds: int) -> str:
+    """1h 02m 03s, or 4.2 s."""
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m {rest:02}s" if hours else f"{minutes}m {rest:02}s"
+
+
+def clean(text: str) -> str:
+    """Text of a server as it may go to a terminal: control characters (and what turns the writing) are made visible."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else _visible(c) for c in text)
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    return chr(0x2400 + code) if code < 0x20 else "�"
+
+
+def columns(text: str) -> int:
+    """How wide a terminal shows it."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth
+
+    return max(0, wcswidth(text))
+
+
+def pad(text: str, width: int) -> str:
+    """Filled up to so many columns."""
+    return text + " " * (width - columns(text))
+
+
+def _fit(text: str, width: int | None) -> str:
+    """Cut to so many columns, with … at its end."""
+    if width is None or columns(text) <= width:
+        return text
+    while columns(text) > width - 1:
+        text = text[: min(len(text) - 1, width)]
+    return f"{text}…"

@@ -1,0 +1,35 @@
+"""A comparison as CSV: a row a run."""
+
+import csv
+import io
+
+from runsync.model import numbers
+from runsync.model.run_table import DETAILS, Row
+from runsync.model.times import iso
+from runsync.runs.compare import CompareReport
+
+_TIMES = ("start_time", "end_time")
+
+
+def to_csv(report: CompareReport, diff_only: bool = False) -> str:
+    """Columns: the details, then params.*, metrics.*, tags.*; with `diff_only` the run ids and what differs.
+
+    Times are ISO 8601 in UTC, the duration is in milliseconds; what a run has not is an empty cell.
+    """
+    rows = [row for row in report.rows if row.differs or not diff_only or row.key == "run_id"]
+    columns = [[_title(row), *(_cell(row, value) for value in row.values)] for row in rows]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
+    return text.getvalue()
+
+
+def _title(row: Row) -> str:
+    return row.key if row.group == DETAILS else f"{row.group}.{row.key}"
+
+
+def _cell(row: Row, value: str | float | int | None) -> str:
+    if value is None:
+        return ""
+    if row.group == DETAILS and row.key in _TIMES and isinstance(value, int):
+        return iso(value)
+    return str(numbers.to_json(value) if isinstance(value, float) else value)
