@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from runsync.bundle.unlock import UnlockReport, unlock
     from runsync.errors import RunsyncError
     from runsync.model.selection import Selection
+    from runsync.runs.reproduce import ReproduceReport, reproduce
+    from runsync.runs.snippet import SnippetReport, snippet
+    from runsync.runs.source import SourceReport, source_of
     from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
@@ -47,9 +50,12 @@ __all__ = [
     "Policy",
     "PruneReport",
     "RepairReport",
+    "ReproduceReport",
     "RunsyncError",
     "Selection",
     "SnapshotsReport",
+    "SnippetReport",
+    "SourceReport",
     "TransferReport",
     "UnlockReport",
     "VerifyReport",
@@ -65,7 +71,10 @@ __all__ = [
     "open_workspace",
     "prune",
     "repair",
+    "reproduce",
     "snapshots",
+    "snippet",
+    "source_of",
     "sync",
     "unlock",
     "verify",
@@ -81,9 +90,12 @@ _HOMES = {
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
     "RepairReport": "runsync.transfer.repair",
+    "ReproduceReport": "runsync.runs.reproduce",
     "RunsyncError": "runsync.errors",
     "Selection": "runsync.model.selection",
     "SnapshotsReport": "runsync.bundle.snapshots",
+    "SnippetReport": "runsync.runs.snippet",
+    "SourceReport": "runsync.runs.source",
     "TransferReport": "runsync.transfer.report",
     "UnlockReport": "runsync.bundle.unlock",
     "VerifyReport": "runsync.transfer.verify",
@@ -99,7 +111,10 @@ _HOMES = {
     "open_workspace": "runsync.transfer.places",
     "prune": "runsync.bundle.prune",
     "repair": "runsync.transfer.repair",
+    "reproduce": "runsync.runs.reproduce",
     "snapshots": "runsync.bundle.snapshots",
+    "snippet": "runsync.runs.snippet",
+    "source_of": "runsync.runs.source",
     "unlock": "runsync.bundle.unlock",
     "sync": "runsync.transfer.sync",
     "verify": "runsync.transfer.verify",

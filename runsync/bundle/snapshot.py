@@ -15,12 +15,12 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
-from runsync.errors import BundleDamaged, WrongUsage
+from runsync.errors import BundleDamaged, RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
-from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, Run
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -121,6 +121,14 @@ class Snapshot:
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where the blob lies, when the bundle is on S3."""
         return self.bundle.store.locate(layout.blob(file.sha256 or ""), file.size, file.sha256)
+
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        """Bundles of this version hold none."""
+        raise RequestRefused("a bundle does not hold logged models of MLflow 3: ask the workspace it comes from")
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """Bundles of this version hold none."""
+        raise RequestRefused("a bundle does not hold logged models of MLflow 3")
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """What the export left behind already."""

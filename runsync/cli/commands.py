@@ -19,6 +19,11 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "prune": "Free what no snapshot needs.",
     "copy": "Copy a bundle, or one snapshot of it, into another.",
     "unlock": "Remove stale locks.",
+    "runs": {
+        "snippet": "Code that predicts with the model of a run.",
+        "source": "Where does the code of a run lie?",
+        "reproduce": "The code and environment of a run, to run again.",
+    },
 }
 """A line a command; a group of commands has a mapping of its own."""
 

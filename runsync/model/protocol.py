@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
-from runsync.model.run import ArtifactFile, Batch, Problem, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, Problem, Run
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -102,6 +102,12 @@ class Source(Protocol):
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None when they lie elsewhere. Raises RequestRefused."""
+
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        """A logged model that a run wrote, with its files. Raises RequestRefused, BundleDamaged where it is not."""
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file of a logged model. Raises RequestRefused, BundleDamaged."""
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Kinds of objects that hang off the source and that this version does not carry."""
