@@ -39,6 +39,7 @@ def _head(run_id: str) -> Iterator[str]:
     yield "#   sh reproduce.sh run   starts it again; what follows “run” goes to the program"
     yield "# PYTHON names another python; VENV_OPTIONS may be --system-site-packages; PIP_OPTIONS go to pip install."
     yield "set -eu"
+    yield "CDPATH="
     yield 'cd "$(dirname "$0")"'
     yield "here=$(pwd)"
     yield ""
