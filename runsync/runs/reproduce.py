@@ -239,7 +239,7 @@ def _start(plan: Plan, folder: Path, report: ReproduceReport) -> Start:
     if path is None:
         report.missing.append(Missing("start", f"the code has no script “{code.name}”"))
         return Start(params=params)
-    return Start("script", code.folder, ("python", f"./{path}"), params)
+    return Start("script", code.folder, ("sh" if path.endswith(".sh") else "python", f"./{path}"), params)
 
 
 def _script_in(home: Path, name: str) -> str | None:

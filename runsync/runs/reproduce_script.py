@@ -47,17 +47,20 @@ def _head(run_id: str) -> Iterator[str]:
 
 def _build(environment: Environment, requirements: str) -> Iterator[str]:
     short = ".".join(environment.python.split(".")[:2])
-    conda = CONDA in environment.texts and REQUIREMENTS not in environment.texts
-    if conda:
-        yield "if [ ! -e venv/bin/python ] && command -v conda >/dev/null 2>&1; then"
-        yield f"    conda env create --quiet --prefix ./venv --file environment/{CONDA}"
-        yield "fi"
-    yield "if [ ! -e venv/bin/python ]; then"
     named = f"$(command -v python{short} || command -v python3)" if short else "$(command -v python3)"
+    conda = CONDA in environment.texts and REQUIREMENTS not in environment.texts
+    yield "if [ ! -e venv/.whole ]; then"
+    yield "    rm -rf venv"
+    if conda:
+        yield "    if command -v conda >/dev/null 2>&1; then"
+        yield f"        conda env create --quiet --prefix ./venv --file environment/{CONDA}"
+        yield "    else"
     yield f'    "${{PYTHON:-{named}}}" -m venv ${{VENV_OPTIONS:-}} venv'
     if requirements:
-        pip = f"venv/bin/python -m pip install --quiet ${{PIP_OPTIONS:-}} -r {requirements}"
-        yield f"    {pip} || {{ rm -rf venv; exit 1; }}"
+        yield f"    venv/bin/python -m pip install --quiet ${{PIP_OPTIONS:-}} -r {requirements}"
+    if conda:
+        yield "    fi"
+    yield "    : > venv/.whole"
     yield "fi"
     if short:
         yield "found=$(venv/bin/python -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])')"

@@ -132,6 +132,7 @@ def test_a_project_with_a_submodule_is_started_with_its_entry_point_and_params(
     stub = f'#!/bin/sh\n[ "$1" = -c ] && exec {sys.executable} "$@"\n'
     stub += f'exec {sys.executable} -c "import json, sys; print(json.dumps(sys.argv[1:]))" "$@"\n'
     (into / "venv/bin/python").write_text(stub)
+    (into / "venv/.whole").touch()
     (into / "venv/bin/python").chmod(0o755)
     given = [word for name, value in sorted(params.items()) for word in ("-P", f"{name}={value}")]
     expected = ["-m", "mlflow", "run", ".", "--entry-point=fit; touch owned", "--env-manager=local", *given]
