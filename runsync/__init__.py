@@ -43,8 +43,11 @@ if TYPE_CHECKING:
         untag_runs,
     )
     from runsync.runs.listing import RunsReport, list_runs, open_runs
+    from runsync.runs.reproduce import ReproduceReport, reproduce
     from runsync.runs.restore import restore_selected_runs
     from runsync.runs.show import RunReport, show_run
+    from runsync.runs.snippet import SnippetReport, snippet
+    from runsync.runs.source import SourceReport, source_of
     from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
@@ -73,11 +76,14 @@ __all__ = [
     "Policy",
     "PruneReport",
     "RepairReport",
+    "ReproduceReport",
     "RunReport",
     "RunsReport",
     "RunsyncError",
     "Selection",
     "SnapshotsReport",
+    "SnippetReport",
+    "SourceReport",
     "TransferReport",
     "UnlockReport",
     "VerifyReport",
@@ -105,12 +111,15 @@ __all__ = [
     "rename_experiment",
     "rename_run",
     "repair",
+    "reproduce",
     "restore_experiments",
     "restore_runs",
     "restore_selected_runs",
     "show_experiment",
     "show_run",
     "snapshots",
+    "snippet",
+    "source_of",
     "sync",
     "tag_experiments",
     "tag_runs",
@@ -138,11 +147,14 @@ _HOMES = {
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
     "RepairReport": "runsync.transfer.repair",
+    "ReproduceReport": "runsync.runs.reproduce",
     "RunReport": "runsync.runs.show",
     "RunsReport": "runsync.runs.listing",
     "RunsyncError": "runsync.errors",
     "Selection": "runsync.model.selection",
     "SnapshotsReport": "runsync.bundle.snapshots",
+    "SnippetReport": "runsync.runs.snippet",
+    "SourceReport": "runsync.runs.source",
     "TransferReport": "runsync.transfer.report",
     "UnlockReport": "runsync.bundle.unlock",
     "VerifyReport": "runsync.transfer.verify",
@@ -170,12 +182,15 @@ _HOMES = {
     "rename_experiment": "runsync.runs.label",
     "rename_run": "runsync.runs.label",
     "repair": "runsync.transfer.repair",
+    "reproduce": "runsync.runs.reproduce",
     "restore_experiments": "runsync.runs.experiments",
     "restore_runs": "runsync.runs.bulk",
     "restore_selected_runs": "runsync.runs.restore",
     "show_experiment": "runsync.runs.experiments_list",
     "show_run": "runsync.runs.show",
     "snapshots": "runsync.bundle.snapshots",
+    "snippet": "runsync.runs.snippet",
+    "source_of": "runsync.runs.source",
     "sync": "runsync.transfer.sync",
     "tag_experiments": "runsync.runs.label",
     "tag_runs": "runsync.runs.label",

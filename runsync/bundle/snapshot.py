@@ -16,13 +16,13 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
-from runsync.errors import BundleDamaged
+from runsync.errors import BundleDamaged, RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
-from runsync.model.run import ArtifactFile, Batch, ModelVersion, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -133,6 +133,14 @@ class Snapshot:
         """See `Source`."""
         batches = self.batches(experiments, Selection())
         return Counter(run.experiment_id for batch in batches for run in batch.runs)
+
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        """Bundles of this version hold none."""
+        raise RequestRefused("a bundle does not hold logged models of MLflow 3: ask the workspace it comes from")
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """Bundles of this version hold none."""
+        raise RequestRefused("a bundle does not hold logged models of MLflow 3")
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """What the export left behind already."""

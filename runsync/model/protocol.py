@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
-from runsync.model.run import ArtifactFile, Batch, ModelVersion, Problem, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -116,6 +116,12 @@ class Source(Protocol):
 
     def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int] | None:
         """How many runs each experiment (by id) has, where that costs little; else None."""
+
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        """A logged model that a run wrote, with its files. Raises RequestRefused, BundleDamaged where it is not."""
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file of a logged model. Raises RequestRefused, BundleDamaged."""
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Kinds of objects that hang off the source and that this version does not carry."""

@@ -19,9 +19,9 @@ from runsync.model.filter.tree import Expression
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
-from runsync.model.run import ArtifactFile, Batch, ModelLink, ModelVersion, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
-from runsync.workspaces import wire
+from runsync.workspaces import rest_models, wire
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience, json_of
 from runsync.workspaces.rest_artifacts import ArtifactStore
@@ -154,6 +154,14 @@ class RestWorkspace:
 
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         """See `Source`: a server must be asked for all runs to count them."""
+
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        """See `rest_models`."""
+        return rest_models.logged_model(self.client, model_id)
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """See `rest_models`."""
+        return rest_models.read_model_file(self.client, model, file)
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models and traces."""

@@ -1,0 +1,38 @@
+"""runsync runs snippet"""
+
+import click
+
+from runsync.cli import options
+from runsync.cli.finish import finish
+
+
+@click.command(epilog="Example: runsync runs snippet http://localhost:5000 amazing-gull-42 > predict.py")
+@click.argument("where")
+@click.argument("run")
+@click.option("--pandas", "library", flag_value="pandas", default="pandas", help="For pandas, the default.")
+@click.option("--spark", "library", flag_value="spark", help="For Spark.")
+@click.option("--model", metavar="PATH", help="Which model, when the run has several.")
+@options.s3
+@options.workers
+@options.unattended
+@options.json
+@click.pass_context
+def command(
+    ctx: click.Context, /, where: str, run: str, library: str, model: str | None, workers: int, as_json: bool
+) -> int:
+    """Code that predicts with the model of a run.
+
+    RUN is an id, the beginning of one, or a name, in a workspace or bundle. The code loads the model and predicts on an
+    example that fits the model's signature.
+    """
+    from runsync.runs.snippet import snippet
+
+    report = snippet(
+        where,
+        run,
+        library="spark" if library == "spark" else "pandas",
+        model=model,
+        access=options.access(ctx),
+        workers=workers,
+    )
+    return finish(report, as_json, [report.code.rstrip("\n")])

@@ -1,0 +1,119 @@
+"""The models of a run: artifacts with an MLmodel file, and the logged models of MLflow 3."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runsync.errors import ITEM_ERRORS, NothingSelected, RequestRefused
+from runsync.model.model_file import ModelFile, parse_model_file
+from runsync.model.printable import printable
+from runsync.model.protocol import Source
+from runsync.model.run import ArtifactFile, LoggedModel, Run
+
+MODEL_FILE = "MLmodel"
+HISTORY = "mlflow.log-model.history"
+LONGEST_TEXT = 4 << 20
+"""Bytes of an MLmodel, requirements.txt and the like that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunModel:
+    """A model of a run. `path` is what `--model` takes, `uri` what MLflow loads it by, `folder` where its files lie."""
+
+    path: str
+    uri: str
+    file: ModelFile
+    files: tuple[ArtifactFile, ...] = ()
+    folder: str = ""
+    logged: LoggedModel | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """The models of a run, and those that are told of but cannot be had (name and why)."""
+
+    models: list[RunModel] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+
+    def choose(self, path: str | None, run: Run) -> RunModel:
+        """The model of a path, or the only one. Raises NothingSelected, with the models there are."""
+        fits = [m for m in self.models if path is None or path in (m.path, m.uri, m.uri.rpartition("/")[2])]
+        if len(fits) == 1:
+            return fits[0]
+        names = ", ".join(f"“{m.path}”" + (f" ({m.uri})" if m.logged else "") for m in self.models)
+        if self.models:
+            which = f"{len(fits)} models" if path is None or fits else f"no model “{path}”"
+            raise NothingSelected(printable(f"run {run.run_id} has {which}: name one with --model ({names})"))
+        why = "".join(f"; “{name}”: {reason}" for name, reason in self.missing)
+        raise NothingSelected(printable(f"run {run.run_id} has no model that can be read{why}"))
+
+
+def models_of(source: Source, run: Run, files: Sequence[ArtifactFile]) -> Found:
+    """The models of a run, whose artifacts are `files`. What cannot be read is among the missing."""
+    found = Found()
+    for file in files:
+        folder, _, name = file.path.rpartition("/")
+        if name == MODEL_FILE:
+            where = f"runs:/{run.run_id}/{folder}" if folder else f"runs:/{run.run_id}/"
+            _take(found, source, run, folder or ".", where, _below(files, folder), folder=folder)
+    logged_ids = {link.model_id for link in run.model_outputs}
+    for model_id in sorted(logged_ids):
+        try:
+            logged = source.logged_model(run, model_id)
+        except ITEM_ERRORS as error:
+            found.missing.append((model_id, str(error)))
+        else:
+            _take(found, source, run, logged.name, f"models:/{model_id}", logged.files, logged=logged)
+    if not logged_ids:
+        there = {model.path for model in found.models} | {path for path, _ in found.missing}
+        gone = (path for path in _history(run) if path not in there)
+        found.missing += [(path, "it was logged, but its files are not there") for path in gone]
+    return found
+
+
+def read_text(source: Source, run: Run, file: ArtifactFile, logged: LoggedModel | None = None) -> str:
+    """A small text file of a run or of a logged model. Raises RequestRefused, BundleDamaged."""
+    if file.size > LONGEST_TEXT:
+        raise RequestRefused(f"“{file.path}” has {file.size} bytes, too many for such a file")
+    chunks = source.read_model_file(logged, file) if logged else source.read_artifact(run, file)
+    content = b"".join(_at_most(chunks, file.path))
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise RequestRefused(f"“{file.path}” is no UTF-8 text") from None
+
+
+def _take(
+    found: Found, source: Source, run: Run, path: str, uri: str, files: tuple[ArtifactFile, ...], **more: Any
+) -> None:
+    wanted = f"{more['folder']}/{MODEL_FILE}" if more.get("folder") else MODEL_FILE
+    try:
+        (file,) = (file for file in files if file.path == wanted)
+        text = read_text(source, run, file, more.get("logged"))
+        found.models.append(RunModel(path, uri, parse_model_file(text), files, **more))
+    except ITEM_ERRORS as error:
+        found.missing.append((path, str(error)))
+    except ValueError as error:
+        found.missing.append((path, f"its MLmodel file cannot be read: {error}"))
+
+
+def _below(files: Sequence[ArtifactFile], folder: str) -> tuple[ArtifactFile, ...]:
+    return tuple(file for file in files if not folder or file.path.startswith(folder + "/"))
+
+
+def _at_most(chunks: Iterator[bytes], path: str) -> Iterator[bytes]:
+    left = LONGEST_TEXT
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise RequestRefused(f"“{path}” is too long for such a file")
+        yield chunk
+
+
+def _history(run: Run) -> list[str]:
+    """Paths in the tag that MLflow 2 sets with every model; none where it cannot be read."""
+    try:
+        return [entry["artifact_path"] for entry in json.loads(run.tags.get(HISTORY, "[]"))]
+    except (ValueError, TypeError, KeyError):
+        return []

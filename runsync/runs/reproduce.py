@@ -1,0 +1,279 @@
+"""reproduce: a folder with the code and the software environment of a run, and a script that starts it again.
+
+A plan says what is code, what is environment and what starts it; then the folder is written. Another kind of workspace
+(notebooks, clusters) adds to the plan.
+"""
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runsync.bundle.address import Access
+from runsync.errors import ITEM_ERRORS, WrongUsage
+from runsync.model import protocol
+from runsync.model.code import Code, code_of
+from runsync.model.git_remote import Remote, parse_remote
+from runsync.model.paths import unsafe
+from runsync.model.run import ArtifactFile, Run
+from runsync.runs.checkout import NoCheckout, check_out
+from runsync.runs.environment import FILES, REQUIREMENTS, Environment, environment_of, understood
+from runsync.runs.find import find_run
+from runsync.runs.models import LONGEST_TEXT, models_of
+from runsync.runs.reproduce_script import PACKAGES, Start, script
+from runsync.transfer.places import WORKERS, open_source
+
+PARTLY_DONE = 3
+RUN_FILE = "run.json"
+FORMAT = "runsync-reproduced-run"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A part that cannot be had: which, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is code, what is environment, what starts it; `remote` is where the code is cloned from (None: nowhere)."""
+
+    run: Run
+    code: Code
+    remote: Remote | None
+    environment: Environment
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(slots=True)
+class ReproduceReport:
+    """`schemas/v1/reproduce-report.schema.json`. `start` is the command, in `folder`; `notes` what cannot be known."""
+
+    source: protocol.Place
+    run_id: str
+    run_name: str
+    into: str
+    dry_run: bool
+    repository: str = ""
+    commit: str = ""
+    environment: str = ""
+    environment_files: list[str] = field(default_factory=list)
+    python: str = ""
+    folder: str = ""
+    start: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """3 when a part could not be had; all else is written."""
+        return PARTLY_DONE if self.missing else 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        return {"format": "runsync-reproduce-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
+
+
+def reproduce(
+    where: str,
+    run: str,
+    into: str | Path,
+    *,
+    repository: str | None = None,
+    model: str | None = None,
+    dry_run: bool = False,
+    access: Access | None = None,
+    workers: int = WORKERS,
+) -> ReproduceReport:
+    """Writes a folder with the code of a run at its commit, its environment, and a reproduce.sh for both.
+
+    `into` is new, empty, or left by a former try for the same run. `repository` (URL or path) goes before what the run
+    says; `model` chooses the model whose environment is taken. Raises NothingSelected, WrongUsage.
+    """
+    with open_source(where, "runs reproduce", access=access or Access(), workers=workers) as source:
+        found = find_run(source, run)
+        folder = Path(into)
+        _refuse_foreign(folder, found)
+        plan = plan_reproduce(source, found, repository, model)
+        report = _planned(source.place, plan, folder, dry_run)
+        if not dry_run:
+            _write_all(plan, folder, report)
+        return report
+
+
+def plan_reproduce(source: protocol.Source, run: Run, repository: str | None, model: str | None) -> Plan:
+    """Reads all that has to be known of a run. Raises WrongUsage for a repository that may not be used."""
+    code, missing = code_of(run.tags), []
+    files: tuple[ArtifactFile, ...] = ()
+    try:
+        files = source.artifacts(run)
+    except ITEM_ERRORS as error:
+        missing.append(Missing("artifacts", str(error)))
+    found = models_of(source, run, files)
+    missing += [Missing(f"model “{name}”", why) for name, why in found.missing]
+    models = found.models if model is None else [found.choose(model, run)]
+    environment, unread = environment_of(source, run, files, models)
+    missing += [Missing(name, why) for name, why in unread]
+    remote = code.remote
+    if repository is not None:
+        remote = parse_remote(str(Path(repository).resolve()) if Path(repository).exists() else repository)
+    missing += _missing_code(code, remote)
+    return Plan(run, code, remote, environment, tuple(missing))
+
+
+def _missing_code(code: Code, remote: Remote | None) -> list[Missing]:
+    missing = []
+    if code.notebook or code.kind == "NOTEBOOK":
+        missing.append(
+            Missing("notebook", "its source cannot be read from this place: runsync runs source tells where it is")
+        )
+    if remote is None and code.refused:
+        missing.append(Missing("code", code.refused))
+    elif remote is None and not missing:
+        missing.append(Missing("code", "the run does not tell its repository: name it with --repository"))
+    if not code.commit and not missing:
+        missing.append(Missing("code", "the run does not tell its commit"))
+    if code.dirty:
+        missing.append(Missing("uncommitted changes", "there were some when the run began; only the commit can be had"))
+    return missing
+
+
+def _planned(place: protocol.Place, plan: Plan, folder: Path, dry_run: bool) -> ReproduceReport:
+    report = ReproduceReport(place, plan.run.run_id, plan.run.name, str(folder), dry_run)
+    report.missing += plan.missing
+    if plan.remote and plan.code.commit:
+        report.repository, report.commit = plan.remote.address, plan.code.commit
+        if plan.code.dirty is None:
+            report.notes.append("whether the code had uncommitted changes is not known")
+    _tell_environment(report, plan.environment)
+    return report
+
+
+def _tell_environment(report: ReproduceReport, environment: Environment) -> None:
+    report.environment, report.python = environment.origin, environment.python
+    report.environment_files = sorted(environment.texts)
+
+
+def _refuse_foreign(folder: Path, run: Run) -> None:
+    """Only a folder that is new, empty, or ours for this very run is written into. Raises WrongUsage."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise WrongUsage(f"{folder} is no folder")
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    try:
+        known = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        ours = known["format"] == FORMAT and known["run"]["run_id"] == run.run_id
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = False
+    if not ours:
+        raise WrongUsage(f"{folder} is not empty, and was not made for this run: name a new folder")
+
+
+def _write_all(plan: Plan, folder: Path, report: ReproduceReport) -> None:
+    """run.json goes first: it marks the folder as this run's, so that another try may finish it."""
+    try:
+        _write(report, folder, RUN_FILE, json_text({"format": FORMAT, "version": 1, "run": plan.run.to_document()}))
+        _write(report, folder, "params.json", json_text(dict(plan.run.params)))
+        _fetch_code(plan, folder, report)
+        environment = _environment(plan, folder, report)
+        for name, text in environment.texts.items():
+            _write(report, folder, f"environment/{name}", text)
+        if environment.packages:
+            _write(report, folder, f"environment/{PACKAGES}", "".join(f"{line}\n" for line in environment.packages))
+        start = _start(plan, folder, report)
+        report.folder, report.start = start.folder, list(start.words)
+        own = REQUIREMENTS if REQUIREMENTS in environment.texts else PACKAGES if environment.packages else ""
+        pip = f"environment/{own}" if own else ""
+        _write(report, folder, "reproduce.sh", script(plan.run.run_id, environment, start, pip))
+    except OSError as error:
+        raise WrongUsage(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def _fetch_code(plan: Plan, folder: Path, report: ReproduceReport) -> None:
+    if not plan.remote or not plan.code.commit:
+        return
+    try:
+        lacking = check_out(plan.remote, plan.code.commit, folder.resolve() / "code")
+    except NoCheckout as error:
+        report.missing.append(Missing("code", str(error)))
+    else:
+        report.files.append("code")
+        report.missing += [Missing("code", why) for why in lacking]
+
+
+def _environment(plan: Plan, folder: Path, report: ReproduceReport) -> Environment:
+    """The plan's, else what lies in the code."""
+    if plan.environment.texts:
+        return plan.environment
+    home = _inside(folder / "code", plan.code.folder or ".")
+    there = [home / name for name in FILES] if home else []
+    readable = [f for f in there if f.is_file() and not f.is_symlink() and f.stat().st_size <= LONGEST_TEXT]
+    texts = {file.name: file.read_text(encoding="utf-8", errors="replace") for file in readable}
+    if not texts:
+        report.missing.append(Missing("environment", f"neither model, run nor code has {', '.join(FILES)}"))
+        return Environment()
+    environment = understood("the code", texts)
+    _tell_environment(report, environment)
+    return environment
+
+
+def _start(plan: Plan, folder: Path, report: ReproduceReport) -> Start:
+    """What starts it again: an entry point of an MLflow project with its params, or a script."""
+    code, params = plan.code, plan.run.params
+    home = _inside(folder / "code", code.folder or ".")
+    if home is None:
+        return Start(params=params)
+    if code.kind == "PROJECT" or code.entry_point:
+        if any("\0" in text for text in (code.entry_point, *params, *params.values())):
+            report.missing.append(Missing("start", "a param has a NUL character, which no command line can have"))
+            return Start("project", code.folder, params=params)
+        given = [word for name, value in params.items() for word in ("-P", f"{name}={value}")]
+        entry = f"--entry-point={code.entry_point or 'main'}"
+        words = ("python", "-m", "mlflow", "run", ".", entry, "--env-manager=local", *given)
+        return Start("project", code.folder, words, params)
+    path = _script_in(home, code.name)
+    if path is None:
+        report.missing.append(Missing("start", f"the code has no script “{code.name}”"))
+        return Start(params=params)
+    return Start("script", code.folder, ("sh" if path.endswith(".sh") else "python", f"./{path}"), params)
+
+
+def _script_in(home: Path, name: str) -> str | None:
+    """The script below the folder: the longest end of the path it had where it ran."""
+    steps = PurePosixPath(name.replace("\\", "/")).parts
+    for first in range(len(steps)):
+        path = "/".join(steps[first:])
+        file = None if unsafe(path) or not path.endswith((".py", ".sh")) else _inside(home, path)
+        if file is not None and file.is_file():
+            return path
+    return None
+
+
+def _inside(home: Path, path: str) -> Path | None:
+    """What lies below a folder, when it is there and no link leads out of it."""
+    if path != "." and unsafe(path):
+        return None
+    place = (home / path).resolve()
+    return place if place.is_relative_to(home.resolve()) and place.exists() else None
+
+
+def json_text(document: dict[str, Any]) -> str:
+    """As it is written into the folder."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write(report: ReproduceReport, folder: Path, name: str, text: str) -> None:
+    """One file, whole or not at all."""
+    place = folder / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not place.parent.resolve().is_relative_to(folder.resolve()):
+        raise WrongUsage(f"{place.parent} leads out of {folder}: name a new folder")
+    with tempfile.NamedTemporaryFile("w", dir=place.parent, prefix=".runsync-", delete=False, encoding="utf-8") as made:
+        made.write(text)
+    Path(made.name).chmod(0o755 if name.endswith(".sh") else 0o644)
+    Path(made.name).replace(place)
+    report.files.append(name)
