@@ -65,6 +65,7 @@ def models_of(source: Source, run: Run, files: Sequence[ArtifactFile]) -> Found:
             found.missing.append((model_id, str(error)))
         else:
             _take(found, source, run, logged.name, f"models:/{model_id}", logged.files, logged=logged)
+    found.models.sort(key=lambda model: model.path)
     if not logged_ids:
         there = {model.path for model in found.models} | {path for path, _ in found.missing}
         gone = (path for path in _history(run) if path not in there)

@@ -20,8 +20,15 @@ RUN = Run(
     start_time=1_000_000,
     end_time=1_090_000,
     artifact_uri="mlflow-artifacts:/7/x",
-    params={"lr": "0.50", "kernel": "rbf", "a b": "it's", "empty": "", "nan": "nan", "big": "1e400"},
-    tags={"team": "Blue", "size": "5", "my custom tag": "my value", "mlflow.source.name": "train.py", "100%": "x_y"},
+    params={"n": "1_000", "lr": "0.50", "kernel": "rbf", "a b": "it's", "empty": "", "nan": "nan", "big": "1e400"},
+    tags={
+        "mlflow.runName": "nightly λ",
+        "team": "Blue",
+        "size": "5",
+        "my custom tag": "my value",
+        "mlflow.source.name": "train.py",
+        "100%": "x_y",
+    },
     latest_metrics=(LatestMetric("r2", 0.5, 1, 1), LatestMetric("bad", float("nan"), 1, 1)),
     dataset_inputs=(
         DatasetInput("iris", "abc", tags={"mlflow.data.context": "training"}),
@@ -74,6 +81,8 @@ TRUE = [
     "state = 'active' and state in ('active', 'deleted')",
     "has_model_version and has_model_version = true and not has_model_version = false",
     "artifact.path LIKE '%/MLmodel' and artifact.path = 'plot.png'",
+    "status ILIKE 'finished' and status LIKE 'FIN%' and status not like 'x'",
+    "params.kernel between 'r' and 's' and dataset.name between 'i' and 'j'",
     "  metrics.r2\n>\n0.3  ",
 ]
 FALSE = [
@@ -91,6 +100,9 @@ FALSE = [
     "tags.`100%` LIKE 'x%z'",
     "run_name ILIKE 'NIGHTLY Λ'",
     "dataset.context != 'training'",
+    "dataset.name BETWEEN 'j' AND 'k'",
+    "params.n = 1000 or params.kernel between 1 and 2 or params.kernel not between 1 and 2",
+    "metrics.bad between -1 and 1 or metrics.bad not between -1 and 1",
     "artifact.path = 'model'",
     "has_model_version = false",
     "experiment.name IN ('other')",
@@ -131,6 +143,9 @@ WRONG = {
     "start_time > 'yesterday'": ("“yesterday” is no time", 13),
     "duration > 'long'": ("“long” is no duration", 11),
     "has_model_version = 5": ("has_model_version is true or false", 20),
+    "status IN ('FINISHED', 'DONE')": ("not “DONE”", 23),
+    "start_time > 1e400": ("1e400 is beyond all time", 13),
+    "experiment.id = 1.5": ("experiment.id is compared with a text", 16),
     "artifact.size > 5": ("there is no field “artifact.size”", 0),
     "metrics.a > 1;": ("", 13),
     "¿": ("here should be a field", 0),
@@ -165,7 +180,7 @@ def test_what_a_place_cannot_tell_is_refused() -> None:
 PUSHED = {
     "metrics.r2 > 0.3": "metrics.`r2` > 0.3",
     "metrics.r2 > 3e20 and params.x = 'a'": "metrics.`r2` > 3e20 AND params.`x` = 'a'",
-    "tags.`a b` LIKE '%x_' and tags.q = \"it's\"": "tags.`a b` LIKE '%x_' AND tags.`q` = \"it's\"",
+    "tags.`a b` LIKE 'x y%' and tags.q = \"it's\"": "tags.`a b` LIKE 'x y%' AND tags.`q` = \"it's\"",
     "metrics.a between 1 and 2": "metrics.`a` >= 1.0 AND metrics.`a` <= 2.0",
     "start_time >= 1970-01-02 and state = 'deleted'": "attributes.start_time >= 86400000",
     "run_id in ('a', 'b') and run_name != 'c'": "attributes.run_id IN ('a', 'b') AND attributes.run_name != 'c'",
@@ -180,6 +195,8 @@ PUSHED = {
     "params.x ILIKE 'ÄB%'": "",
     "params.x LIKE 'a\\_b'": "",
     "params.x LIKE '[a]'": "",
+    "params.x LIKE '%a' and params.x LIKE 'a_b' and params.x LIKE 'a.b%'": "",
+    "params.x ILIKE 'a b%' and params.y LIKE 'a'": "params.`x` ILIKE 'a b%' AND params.`y` LIKE 'a'",
     "params.x = '\"' and params.y = 'it''s \"x\"'": "params.`x` = '\"'",
     "params.x in ('a')": "",
     "tags.x is null and duration > 5m and experiment.name = 'x'": "tags.`x` IS NULL",
@@ -190,6 +207,13 @@ PUSHED = {
 @pytest.mark.parametrize("text", PUSHED)
 def test_a_server_is_asked_for_what_it_understands_alike(text: str) -> None:
     assert pushed(parse(text), Dialect(null_checks=True)) == PUSHED[text]
+
+
+def test_no_server_is_asked_more_than_it_can_take() -> None:
+    many = pushed(parse(" AND ".join(f"tags.k{number} != 'x'" for number in range(200))), Dialect())
+    assert many.count(" AND ") == 39
+    ids = ", ".join(f"'{number}'" for number in range(501))
+    assert pushed(parse(f"run_id NOT IN ({ids}) AND status = 'FAILED'"), Dialect()) == "attributes.status = 'FAILED'"
 
 
 def test_an_older_server_is_not_asked_for_what_it_does_not_know() -> None:

@@ -50,7 +50,12 @@ def test_everything_is_not_a_selection() -> None:
     for selection in (Selection(), Selection(state="active")):
         with pytest.raises(WrongUsage, match="say which runs to delete"):
             refuse_everything(selection, "delete")
-    for selection in (Selection(experiments=("a",)), Selection(runs=("a",)), Selection(filter="x"), Selection(until=1)):
+    for selection in (
+        Selection(experiments=("a",)),
+        Selection(runs=("a",)),
+        Selection(filter="metrics.x > 1"),
+        Selection(until=1),
+    ):
         refuse_everything(selection, "delete")
 
 

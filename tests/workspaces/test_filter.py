@@ -23,7 +23,27 @@ from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.rest import RestWorkspace
 
-TEXTS = ["a", "A", "ab", "ä", "Ä", "0.5", "0.50", "5", "", "it's", 'say "x"', "50%", "a_b", "a\\b", "é[x]", "nan", " a"]
+TEXTS = [
+    "a",
+    "A",
+    "ab",
+    "ä",
+    "Ä",
+    "0.5",
+    "0.50",
+    "5",
+    "",
+    "it's",
+    'say "x"',
+    "50%",
+    "a_b",
+    "a\\b",
+    "é[x]",
+    "nan",
+    " a",
+    "a\nb",
+    "1_0",
+]
 NUMBERS = ["0", "0.5", "-1", "5", "1e300"]
 KEYS = ["x", "a b", "m.n", "ü", "a/b"]
 
@@ -50,6 +70,8 @@ def _seed(seeder: Seeder, prefix: str) -> list[str]:
         metrics = [(key, chance.choice(values), 1, step) for key in KEYS for step in range(2) if chance.random() < 0.4]
         params = {key: text for key in KEYS if chance.random() < 0.5 and (text := chance.choice(TEXTS))}
         seeder.log_batch(run_id, params=params, metrics=metrics)
+        if number % 10 == 0:
+            seeder.post("runs/delete-tag", run_id=run_id, key="mlflow.runName")
         if chance.random() < 0.7:
             seeder.finish(run_id)
         if chance.random() < 0.2:
@@ -72,7 +94,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-TEXT = st.sampled_from([*map(_quoted, TEXTS), "'%a%'", "'_'", "'A%'", "'%ä%'", '"it\'s"'])
+TEXT = st.sampled_from([*map(_quoted, TEXTS), "'%a%'", "'a%'", "'_'", "'A%'", "'%ä%'", '"it\'s"'])
 NUMBER = st.sampled_from(NUMBERS)
 OPERATOR = st.sampled_from(["=", "!=", ">", ">=", "<", "<="])
 OF_TEXT = st.sampled_from(["params", "tags"])

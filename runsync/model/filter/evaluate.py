@@ -21,6 +21,7 @@ from runsync.model.run import ArtifactFile, DatasetInput, Run
 from runsync.model.selection import Selection
 
 CONTEXT = "mlflow.data.context"
+NAME = "mlflow.runName"
 _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -84,6 +85,9 @@ def _values(field: Field, run: Run, facts: Facts, files: Sequence[ArtifactFile])
         return [file.path for file in files]
     if field.kind == ATTRIBUTES and field.key == "has_model_version":
         return [facts.has_model_version(run.run_id)] if facts.has_model_version else []
+    if field.kind == ATTRIBUTES and field.key == "run_name":
+        # MLflow's search looks at the tag, which may be taken away while the run keeps its name.
+        return [run.tags[NAME]] if run.tags.get(NAME) else []
     value = value_of(field, run, facts.experiments.get(run.experiment_id))
     # An attribute that is empty was never set: databases have NULL there.
     return [] if value is None or (value == "" and field.kind == ATTRIBUTES) else [value]
@@ -112,11 +116,22 @@ def _is(operator_: str, value: Any, wanted: Any) -> bool:
         return any(_same(value, one) for one in wanted)
     if operator_ == tree.NOT_IN:
         return not any(_same(value, one) for one in wanted)
+    if operator_ in (tree.BETWEEN, tree.NOT_BETWEEN):
+        return _is_between(value, wanted, operator_ == tree.BETWEEN)
     if operator_ in _ORDERINGS:
         comparable = _as_type_of(value, wanted)
         return comparable is not None and _ORDERINGS[operator_](comparable, wanted)
     fits = _pattern(wanted, "ILIKE" in operator_).fullmatch(str(value)) is not None
     return fits != operator_.startswith("NOT")
+
+
+def _is_between(value: Any, bounds: tuple[Any, Any], inside: bool) -> bool:
+    """Neither inside nor outside is what cannot be compared with the bounds."""
+    low, high = bounds
+    over, under = _as_type_of(value, low), _as_type_of(value, high)
+    if over is None or under is None or over != over:
+        return False
+    return bool(low <= over and under <= high) == inside
 
 
 def _same(value: Any, wanted: Any) -> bool:
@@ -126,6 +141,8 @@ def _same(value: Any, wanted: Any) -> bool:
 def _as_type_of(value: Any, wanted: Any) -> Any:
     """A text as a number, where it is compared with one; None where it is none."""
     if isinstance(wanted, float) and isinstance(value, str):
+        if "_" in value:  # Python's own way to write numbers
+            return None
         try:
             number = float(value)
         except ValueError:

@@ -101,18 +101,19 @@ class _Reader:
             return Comparison(field, tree.IS_NULL if kind == "absent" else tree.IS_NOT_NULL, None)
         if kind in ("among", "not_among"):
             values = tuple(self._value(field, value.children[0]) for value in rest[0].children)
+            for value, of in zip(values, rest[0].children, strict=True):
+                self._check_word(field, value, of.children[0])
             return Comparison(field, tree.IN if kind == "among" else tree.NOT_IN, values)
-        if kind == "between":
-            low, high = (self._value(field, value.children[0]) for value in rest)
-            return And((Comparison(field, ">=", low), Comparison(field, "<=", high)))
-        if kind == "not_between":
-            low, high = (self._value(field, value.children[0]) for value in rest)
-            return Or((Comparison(field, "<", low), Comparison(field, ">", high)))
+        if kind in ("between", "not_between"):
+            values = tuple(self._value(field, value.children[0]) for value in rest)
+            return Comparison(field, tree.BETWEEN if kind == "between" else tree.NOT_BETWEEN, values)
         written = rest[0].upper()
         operator = {"==": tree.EQUAL, "<>": tree.UNEQUAL}.get(written, written)
         operator = f"NOT {operator}" if kind == "unlike" else operator
         value = self._value(field, rest[1].children[0])
         self._check(field, operator, value, rest[0])
+        if "LIKE" not in operator:
+            self._check_word(field, value, rest[1].children[0])
         return Comparison(field, operator, value)
 
     def _flag(self, token: "Token") -> Expression:
@@ -134,11 +135,16 @@ class _Reader:
             raise self._error(token, str(error)) from None
 
     def _check(self, field: Field, operator: str, value: Value, token: "Token") -> None:
-        is_like = "LIKE" in operator
-        if is_like and not isinstance(value, str):
+        if "LIKE" in operator and not isinstance(value, str):
             raise self._error(token, f"{operator} is for texts")
         if operator in tree.ORDERINGS and isinstance(value, bool):
             raise self._error(token, f"{field} is true or false")
+
+    def _check_word(self, field: Field, value: Value, token: "Token") -> None:
+        """A word that no run ever has is a slip."""
+        known = {"status": STATUSES, "state": STATES}.get(field.key) if field.kind == ATTRIBUTES else None
+        if known and value not in known:
+            raise self._error(token, f"{field.key} is one of {', '.join(known)}, not “{value}”")
 
     def _error(self, token: "Token", why: str, after: bool = False) -> WrongUsage:
         return _wrong(self._text, (token.end_pos if after else token.start_pos) or 0, why)
@@ -155,10 +161,8 @@ def _read_value(field: Field, token: "Token") -> Any:
         return _special(field.key, text, token)
     if token.type == "NUMBER" and field.kind not in (ATTRIBUTES, DATASET, EXPERIMENT, ARTIFACT):
         return float(text)
-    if token.type not in ("STRING", "NUMBER") or (token.type == "NUMBER" and field.key != "id"):
+    if token.type != "STRING" and not (field.key == "id" and text.isdecimal()):
         raise WrongUsage(f"{field} is compared with a text: put it in quotes")
-    if field.kind == ATTRIBUTES:
-        _check_word(field.key, text)
     return text
 
 
@@ -168,17 +172,17 @@ def _special(key: str, text: str, token: "Token") -> int | bool:
             raise WrongUsage(f"has_model_version is true or false, not {token}")
         return text.lower() == "true"
     if token.type == "NUMBER":
-        return int(float(text))
+        return _milliseconds(text)
     if key == "duration":
         return int(parse_duration(text).total_seconds() * 1000)
     return parse_time(re.sub(r"\s+ago$", "", text, flags=re.IGNORECASE))
 
 
-def _check_word(key: str, text: str) -> None:
-    """A word that no run ever has is a slip; patterns of LIKE may be anything."""
-    known = {"status": STATUSES, "state": STATES}.get(key)
-    if known and text not in known and not set(text) & set("%_"):
-        raise WrongUsage(f"{key} is one of {', '.join(known)}, not “{text}”")
+def _milliseconds(text: str) -> int:
+    try:
+        return int(text) if text.lstrip("+-").isdecimal() else int(float(text))
+    except OverflowError:
+        raise WrongUsage(f"{text} is beyond all time") from None
 
 
 def _unquoted(token: str) -> str:

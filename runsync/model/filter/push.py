@@ -16,7 +16,13 @@ from runsync.model.filter.evaluate import Facts, matches
 from runsync.model.filter.tree import Comparison, Expression, Not, Value, conjuncts, fields_of
 from runsync.model.run import Run
 
+MOST = 40
+"""Conditions: each is a join, and SQLite takes 64 at a time."""
+LONGEST_LIST = 500
 _PLAIN_KEY = re.compile(r"[\w.\-/: ]+")
+_SAFE_PATTERN = re.compile(r"[A-Za-z0-9 /:,=@\-]*%?")
+"""Pushed for LIKE. File stores make a regular expression of it without quoting, in which % does not pass a line's end,
+and some databases have signs of their own, or fold the case of more than ASCII."""
 _TEXTS = ("run_id", "run_name", "status", "user_id", "artifact_uri")
 _TIMES = ("start_time", "end_time")
 _OPPOSITE = {tree.IS_NULL: tree.IS_NOT_NULL, tree.IS_NOT_NULL: tree.IS_NULL}
@@ -35,7 +41,7 @@ class Dialect:
 def pushed(expression: Expression, dialect: Dialect) -> str:
     """The part of a filter that a server is asked for; "" for none."""
     written = (_written(part, dialect) for part in conjuncts(expression))
-    return " AND ".join(part for part in written if part)
+    return " AND ".join([part for part in written if part][:MOST])
 
 
 def state(expression: Expression) -> str:
@@ -57,6 +63,9 @@ def _written(part: Expression, dialect: Dialect) -> str:
         part = Comparison(part.part.field, _OPPOSITE[part.part.operator], None)
     if not isinstance(part, Comparison) or not _PLAIN_KEY.fullmatch(part.field.key):
         return ""
+    if part.operator == tree.BETWEEN and isinstance(part.value, tuple) and part.field.kind in (METRICS, ATTRIBUTES):
+        bounds = (Comparison(part.field, sign, value) for sign, value in zip((">=", "<="), part.value, strict=True))
+        return " AND ".join(filter(None, (_written(bound, dialect) for bound in bounds)))
     field, operator = part.field, part.operator
     key = f"{field.kind}.`{field.key}`" if field.kind in (METRICS, PARAMS, TAGS) else f"{field.kind}.{field.key}"
     if operator in _OPPOSITE:
@@ -91,14 +100,13 @@ def _time(operator: str, value: Value) -> str:
 
 def _list(values: Value) -> str:
     quoted = [_quoted(str(value)) for value in values] if isinstance(values, tuple) else []
-    return f"({', '.join(quoted)})" if quoted and all(quoted) else ""
+    return f"({', '.join(quoted)})" if all(quoted) and 0 < len(quoted) <= LONGEST_LIST else ""
 
 
 def _text(operator: str, value: Value) -> str:
     if not isinstance(value, str) or operator not in (tree.EQUAL, tree.UNEQUAL, tree.LIKE, tree.ILIKE):
         return ""
-    # Some databases read these as something else in patterns, or fold the case of more than ASCII.
-    if "LIKE" in operator and (set(value) & set("\\[") or not value.isascii()):
+    if "LIKE" in operator and not _SAFE_PATTERN.fullmatch(value):
         return ""
     return _quoted(value)
 

@@ -9,10 +9,12 @@ EQUAL, UNEQUAL = "=", "!="
 ORDERINGS = (">", ">=", "<", "<=")
 LIKE, NOT_LIKE, ILIKE, NOT_ILIKE = "LIKE", "NOT LIKE", "ILIKE", "NOT ILIKE"
 IN, NOT_IN = "IN", "NOT IN"
+BETWEEN, NOT_BETWEEN = "BETWEEN", "NOT BETWEEN"
 IS_NULL, IS_NOT_NULL = "IS NULL", "IS NOT NULL"
 
 Value = str | float | int | bool | tuple[str | float | int, ...] | None
-"""Texts are `str`; numbers `float`; times and durations milliseconds as `int`. A tuple for IN, None for IS NULL."""
+"""Texts are `str`; numbers `float`; times and durations milliseconds as `int`. A tuple for IN and BETWEEN, None for
+IS NULL."""
 
 
 @dataclass(frozen=True, slots=True)
