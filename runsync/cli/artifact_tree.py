@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from runsync.cli.tables import columns_of, harmless
+from runsync.cli.tables import columns_of
 from runsync.cli.text import size
+from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.model.run import ArtifactFile
@@ -19,8 +20,8 @@ def tree(files: "Sequence[ArtifactFile]") -> Iterator[str]:
         common = 0
         while common < min(len(above), len(folders)) and above[common] == folders[common]:
             common += 1
-        lines += [("  " * depth + harmless(folders[depth]) + "/", "") for depth in range(common, len(folders))]
-        lines.append(("  " * len(folders) + harmless(name), size(file.size)))
+        lines += [("  " * depth + printable(folders[depth]) + "/", "") for depth in range(common, len(folders))]
+        lines.append(("  " * len(folders) + printable(name), size(file.size)))
         above = folders
     widest = max((columns_of(text) for text, _ in lines), default=0)
     right = max((len(told) for _, told in lines), default=0)

@@ -7,6 +7,7 @@ import click
 
 from runsync.cli import consent, options
 from runsync.cli.text import listed, many
+from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.model.progress import Progress
@@ -68,8 +69,8 @@ def lines(report: "ChangeReport") -> Iterator[str]:
     yield from listed("Not decidable", (f"{_told(item)}: {item.error}" for item in report.of("undecidable")))
     yield from listed("Not reached", map(_told, report.of("not reached")))
     if report.backup is not None:
-        yield f"Backup: {_printable(report.backup.target.address)}, snapshot {report.backup.snapshot or 'none'}"
-    yield from (f"Note: {_printable(note)}" for note in report.notes)
+        yield f"Backup: {printable(report.backup.target.address)}, snapshot {report.backup.snapshot or 'none'}"
+    yield from (f"Note: {printable(note)}" for note in report.notes)
     yield f"{_summary(report)} in {report.seconds:.1f} s, {many(report.requests, 'request')}"
     yield _ending(report)
 
@@ -90,7 +91,7 @@ def _preview(planned: "ChangeReport") -> Iterator[str]:
         yield from (f"  {_told(item)}" for item in items[:_ASKED_ABOUT])
         if len(items) > _ASKED_ABOUT:
             yield f"  … and {len(items) - _ASKED_ABOUT:,} more (--dry-run lists them)"
-    yield from (f"Note: {_printable(note)}" for note in planned.notes)
+    yield from (f"Note: {printable(note)}" for note in planned.notes)
 
 
 def _again(report: "ChangeReport", action: str) -> str:
@@ -111,12 +112,7 @@ def _told(item: "Item") -> str:
     else:
         text = f"run {item.id} “{item.name}” in “{item.experiment}”"
     new = f", now {item.new_id}" if item.new_id else ""
-    return _printable(text + new + (" (nested)" if item.is_child else ""))
-
-
-def _printable(text: str) -> str:
-    """Names come from the server, and may hold what would move the cursor."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+    return printable(text + new + (" (nested)" if item.is_child else ""))
 
 
 def _summary(report: "ChangeReport") -> str:

@@ -9,8 +9,8 @@ from typing import IO, Any, cast
 
 import click
 
-from runsync.cli.tables import harmless
 from runsync.errors import RunsyncError, WrongUsage
+from runsync.model.printable import printable
 
 output = click.option(
     "--output", metavar="FILE", help="Write there instead of to stdout; a file appears when it is whole."
@@ -25,7 +25,7 @@ class _Terminal(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         lines = bytes(data).decode(errors="replace").replace("\r\n", "\n").split("\n")
-        self._stream.write("\n".join(harmless(line) for line in lines).encode())
+        self._stream.write("\n".join(printable(line) for line in lines).encode())
         return len(data)
 
 

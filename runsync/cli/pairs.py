@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from runsync.cli.tables import bold, columns_of, folded, harmless, terminal_width
+from runsync.cli.tables import bold, columns_of, folded, terminal_width
+from runsync.model.printable import printable
 
 INDENT = "  "
 LONG = 40
@@ -19,11 +20,11 @@ def section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def pairs(values: Mapping[str, str]) -> Iterator[str]:
     """Names and values beside each other; on a terminal a value that is too long is folded under its name."""
-    names = {name: harmless(name) for name in values}
+    names = {name: printable(name) for name in values}
     column = min(LONG, max((columns_of(name) for name in names.values()), default=0))
     width = terminal_width()
     for key, value in values.items():
-        name, text = names[key], harmless(value)
+        name, text = names[key], printable(value)
         taken = len(INDENT) + max(column, columns_of(name)) + len(INDENT)
         if width is not None and taken + columns_of(text) > width:
             yield f"{INDENT}{name}"

@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
+
+from runsync.model.printable import printable
 
 NARROWEST = 12
 """Columns of a terminal that a column of a table keeps at least, if it is longer."""
@@ -25,7 +26,7 @@ def table(rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[s
     On a terminal (or with a width) long cells are cut, and columns that do not fit beside the others come below
     them, beside the first column again.
     """
-    rows = [[harmless(cell) for cell in row] for row in rows]
+    rows = [[printable(cell) for cell in row] for row in rows]
     limit = terminal_width() if width is None else width
     natural = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     widths = natural if limit is None else _squeezed(natural, limit)
@@ -45,11 +46,6 @@ def terminal_width() -> int | None:
 def bold(text: str) -> str:
     """A heading: bold on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
-
-
-def harmless(text: str) -> str:
-    """A text of a server or bundle in one line: control characters as they are written in Python."""
-    return "".join(_escaped(c) if _is_control(c) else c for c in text) if not text.isprintable() else text
 
 
 def columns_of(text: str) -> int:
@@ -74,7 +70,7 @@ def cut(text: str, width: int) -> str:
 def folded(text: str, width: int | None, indent: str) -> Iterator[str]:
     """A text of any length in lines that are indented; in a pipe its lines as they are."""
     for line in text.splitlines() or [""]:
-        rest = harmless(line)
+        rest = printable(line)
         room = None if width is None else max(NARROWEST, width - len(indent))
         while room is not None and columns_of(rest) > room:
             piece = cut(rest, room + 1)[:-1]
@@ -82,14 +78,6 @@ def folded(text: str, width: int | None, indent: str) -> Iterator[str]:
             yield indent + rest[:end].rstrip()
             rest = rest[end:]
         yield indent + rest
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character != "\u200d"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

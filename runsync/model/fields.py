@@ -39,6 +39,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         **{name: name for name in ("state", "duration", "has_model_version")},
         **dict.fromkeys(("name", "run name", "Run name", "Run Name"), "run_name"),
         **dict.fromkeys(("created", "Created"), "start_time"),
+        "lifecycle_stage": "state",
     },
     DATASET: {name: name for name in ("name", "digest", "context")},
     EXPERIMENT: {name: name for name in ("name", "id")},

@@ -1,6 +1,19 @@
 """Text that others wrote, made fit for one line of a terminal."""
 
+import unicodedata
+
+_JOINER = "\u200d"
+"""Joins emoji, and does nothing else."""
+
 
 def printable(text: str) -> str:
-    """The text with line ends and control characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """A text of a server or bundle: line ends, control characters, and what turns the writing, as Python has them."""
+    return text if text.isprintable() else "".join(_escaped(c) if _is_control(c) else c for c in text)
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character != _JOINER
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -36,7 +36,8 @@ def find_run(source: Source, text: str, experiments: Sequence[Experiment] | None
 
 def quoted(text: str) -> str:
     """A text as a value in a filter."""
-    return f'"{text}"' if "'" in text else f"'{text}'"
+    doubled = text.replace("'", "''")
+    return f"'{doubled}'"
 
 
 def _search(source: Source, experiments: Sequence[Experiment], condition: str) -> list[Run]:

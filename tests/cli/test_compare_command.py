@@ -142,7 +142,7 @@ def test_what_cannot_be_is_told_in_one_line(
 def test_a_pipe_gets_whole_values_without_colours_or_control_characters(bundle: Path, runsync: Runner) -> None:
     done = runsync("runs", "compare", bundle)
     assert "\x1b" not in done.stdout
-    assert "␛[31m" in done.stdout
+    assert "\\x1b[31m" in done.stdout
     assert f"2 {HOSTILE}" in done.stdout
     assert "0.9 *" in done.stdout
     assert "* best: the least of" in done.stdout

@@ -2,7 +2,8 @@
 
 import pytest
 
-from runsync.cli.tables import columns_of, cut, folded, harmless, table
+from runsync.cli.tables import columns_of, cut, folded, table
+from runsync.model.printable import printable
 
 ROWS = [
     ("name", "auc", "note"),
@@ -34,8 +35,8 @@ def test_a_wide_table_is_cut_and_folded_to_the_width(width: int) -> None:
 
 
 def test_control_characters_do_no_harm() -> None:
-    assert harmless("a\x1b[2Jb\nc\u202ed") == "a\\x1b[2Jb\\nc\\u202ed"
-    assert harmless("naïve 日本 👩‍🔬") == "naïve 日本 👩‍🔬"
+    assert printable("a\x1b[2Jb\nc\u202ed") == "a\\x1b[2Jb\\nc\\u202ed"
+    assert printable("naïve 日本 👩‍🔬") == "naïve 日本 👩‍🔬"
 
 
 def test_texts_are_cut_and_folded_by_columns() -> None:

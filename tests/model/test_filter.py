@@ -122,6 +122,73 @@ def test_a_run_that_is_not_asked_for_is_left(text: str) -> None:
     assert not matches(parse(text), RUN, FACTS, FILES)
 
 
+# The shapes that MLflow's own tests of its parser have, with what it takes and what it refuses.
+MLFLOW_TAKES = [
+    "metric.acc >= 0.94",
+    "metric.acc>=100",
+    "params.m!='tanh'",
+    'params."m"!="tanh"',
+    'param."m"!="tanh"',
+    'metrics."legacy version"<=2.0',
+    "metrics.`m 1` = 5",
+    "attribute.artifact_uri = '1/23/4'",
+    "attribute.start_time >= 1234",
+    "run.start_time >= 1234",
+    "run.status = 'RUNNING'",
+    "attr.status = 'KILLED'",
+    "dataset.name = 'my_dataset'",
+    "attribute.run_id IN ('a')",
+    "attribute.run_id IN ('a',)",
+    "attribute.run_id IN ('a', 'b')",
+    "attribute.run_id NOT IN ('a', 'b')",
+    "tags.`!23` = 'x' AND params.`a.b` LIKE '%y'",
+    "tags.version = 'commit-hash' and params.model LIKE 'LR%'",
+    "metrics.rmse < 1 AND params.model = 'LSTM'",
+]
+MLFLOW_REFUSES = [
+    "metric.acc >= 0.94; metrics.rmse < 1",
+    "m.acc >= 0.94",
+    "acc >= 0.94",
+    "p.model >= 'LR'",
+    "attri.x != 1",
+    "a.x != 1",
+    "model >= 'LR'",
+    "metrics.A > 0.1 NAND params.B = 'LR'",
+    "`metrics.A > 0.1",
+    "param`.A > 0.1",
+    "attribute.start != 1",
+    "attribute.time != 1",
+    "attribute._status != 'RUNNING'",
+    "attribute.status = true",
+    "attribute.status = 1",
+    "attribute.status = RUNNING",
+    "metric.acc = LR",
+    "metric.acc = '1'",
+    "tag.acc = LR",
+    "param.acc = LR",
+    "params.acc = 'LR\"",
+    "metrics.acc >=",
+    "metrics.acc",
+    "0.3 < metrics.acc",
+    "params.m = 'a' 'b'",
+    "attribute.run_id IN ()",
+    "attribute.run_id IN (a, b)",
+    "dataset.status = 'x'",
+    "metrics.a = 1 AND AND metrics.b = 1",
+]
+
+
+@pytest.mark.parametrize("text", MLFLOW_TAKES)
+def test_what_mlflow_takes_is_taken(text: str) -> None:
+    assert parse(text)
+
+
+@pytest.mark.parametrize("text", MLFLOW_REFUSES)
+def test_what_mlflow_refuses_for_a_slip_is_refused(text: str) -> None:
+    with pytest.raises(WrongUsage):
+        parse(text)
+
+
 WRONG = {
     "metrcs.auc > 1": ("there is no “metrcs.”: did you mean “metrics”?", 0),
     "status = 'FINISHED' AND attributes.statsu = 'x'": ("no field “attributes.statsu”: did you mean “status”?", 24),

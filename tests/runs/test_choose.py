@@ -78,7 +78,7 @@ def test_names_from_a_server_cannot_move_the_cursor() -> None:
     report = ChangeReport("runs delete", Place("MLflow server", "http://x"))
     report.items = [Item("run", "1", "evil\x1b[2J\r\n", "home\x07", DELETE)]
     text = "\n".join(lines(report))
-    assert "evil�[2J��" in text
+    assert "evil\\x1b[2J\\r\\n" in text
     assert "\x1b" not in text
 
 

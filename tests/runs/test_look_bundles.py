@@ -67,7 +67,7 @@ def _run(*arguments: object) -> Result:
     return done
 
 
-def test_a_table_in_a_pipe_is_whole_and_harmless(bundle: Path) -> None:
+def test_a_table_in_a_pipe_is_whole_and_printable(bundle: Path) -> None:
     lines = _run("runs", "list", bundle).stdout.splitlines()
     assert lines[0].split()[:3] == ["run_id", "run_name", "experiment.name"]
     assert [line.split()[0] for line in lines[1:]] == [TWO, ONE, THREE]

@@ -3,14 +3,15 @@
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from runsync.cli.tables import columns_of, cut
 from runsync.cli.text import many
 from runsync.model.fields import METRICS
+from runsync.model.printable import printable
 from runsync.model.run_table import DETAILS, GROUPS, LOWER, Row
 from runsync.model.times import iso
 
@@ -39,11 +40,13 @@ def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False)
     """All of it; `plain` for a file."""
     style = _Style(plain)
     rows = report.differing() if diff_only else report.rows
-    keys = [_fit(clean(row.key), WIDEST_KEY if style.width else None) for row in rows]
+    keys = [_fit(printable(row.key), WIDEST_KEY if style.width else None) for row in rows]
     cells = [[_cell(row, i, style.width) for i in range(len(row.values))] for row in rows]
-    heads = [_fit(clean(s.run.name or s.run.run_id), WIDEST_VALUE if style.width else None) for s in report.subjects]
-    widths = [max([columns(heads[i]), *(columns(row[i]) for row in cells)]) for i in range(len(heads))]
-    first = max((columns(key) for key in keys), default=0) + 2
+    heads = [
+        _fit(printable(s.run.name or s.run.run_id), WIDEST_VALUE if style.width else None) for s in report.subjects
+    ]
+    widths = [max([columns_of(heads[i]), *(columns_of(row[i]) for row in cells)]) for i in range(len(heads))]
+    first = max((columns_of(key) for key in keys), default=0) + 2
     for block in _blocks(first, widths, style.width):
         yield " " * first + "".join(f"  {style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block).rstrip()
         yield from _block(rows, keys, cells, block, first, widths, style)
@@ -97,7 +100,7 @@ def _cell(row: Row, position: int, width: int | None) -> str:
         return '""'
     if row.group == DETAILS and isinstance(value, int):
         return duration(value) if row.key == "duration" else iso(value)
-    text = f"{value:.6g}" if isinstance(value, float) and width else clean(str(value))
+    text = f"{value:.6g}" if isinstance(value, float) and width else printable(str(value))
     mark = f" {BEST}" if position in row.best else ""
     return _fit(text, WIDEST_VALUE - len(mark) if width and row.key != "run_id" else None) + mark
 
@@ -106,13 +109,13 @@ def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:
     count, differing = len(report.rows), len(report.differing())
     told = f"{many(len(report.subjects), 'run')}, {differing:,} of {many(count, 'row')} differ"
     yield told + (" (the others are left out)." if diff_only and differing < count else ".")
-    if least := [clean(row.key) for row in report.rows if row.best and row.direction == LOWER]:
+    if least := [printable(row.key) for row in report.rows if row.best and row.direction == LOWER]:
         yield f"{BEST} best: the least of {', '.join(least)}; the greatest of every other metric."
     elif any(row.best for row in report.rows if row.group == METRICS):
         yield f"{BEST} best: the greatest."
     if report.pair:
         yield from _pair(report.pair)
-    yield from (f"Not read: {clean(f'{p.kind} of {p.name}: {p.reason}')}" for p in report.problems)
+    yield from (f"Not read: {printable(f'{p.kind} of {p.name}: {p.reason}')}" for p in report.problems)
 
 
 def _pair(pair: "Pair") -> Iterator[str]:
@@ -120,13 +123,13 @@ def _pair(pair: "Pair") -> Iterator[str]:
     if pair.curves:
         yield f"Metric curves: {len(pair.curves) - len(parted):,} the same, {len(parted):,} not."
         for curve in parted:
-            yield f"  {clean(curve.key)}: {_parting(curve)}"
+            yield f"  {printable(curve.key)}: {_parting(curve)}"
             for which, end in (("first", curve.first), ("second", curve.second)):
                 yield f"    {which} run: {_curve_end(end)}"
     if pair.artifacts is not None:
         yield f"Artifacts: {many(len(pair.artifacts), 'difference')}."
         for change in pair.artifacts:
-            path = clean(change.field.removeprefix("artifacts."))
+            path = printable(change.field.removeprefix("artifacts."))
             yield f"  {path}: {change.old or 'not there'} → {change.new or 'not there'}"
 
 
@@ -155,36 +158,10 @@ def duration(milliseconds: int) -> str:
     return f"{hours}h {minutes:02}m {rest:02}s" if hours else f"{minutes}m {rest:02}s"
 
 
-def clean(text: str) -> str:
-    """Text of a server as it may go to a terminal: control characters (and what turns the writing) are made visible."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else _visible(c) for c in text)
-
-
-def _visible(character: str) -> str:
-    code = ord(character)
-    return chr(0x2400 + code) if code < 0x20 else "�"
-
-
-def columns(text: str) -> int:
-    """How wide a terminal shows it."""
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth
-
-    return max(0, wcswidth(text))
-
-
 def pad(text: str, width: int) -> str:
     """Filled up to so many columns."""
-    return text + " " * (width - columns(text))
+    return text + " " * (width - columns_of(text))
 
 
 def _fit(text: str, width: int | None) -> str:
-    """Cut to so many columns, with … at its end."""
-    if width is None or columns(text) <= width:
-        return text
-    while columns(text) > width - 1:
-        text = text[: min(len(text) - 1, width)]
-    return f"{text}…"
+    return text if width is None else cut(text, width)
