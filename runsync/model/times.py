@@ -55,3 +55,15 @@ def iso(milliseconds: int | None) -> str:
         return "–"
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def duration(milliseconds: int) -> str:
+    """1.5s, 2m 3s, 1h 2m, 3d 4h."""
+    seconds = milliseconds / 1000
+    if abs(seconds) < 60:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for unit, below, size in (("m", "s", 60), ("h", "m", 3600), ("d", "h", 86400)):
+        if abs(whole) < size * (60 if unit == "m" else 24) or unit == "d":
+            return f"{whole // size}{unit} {whole % size // {'m': 1, 'h': 60, 'd': 3600}[unit]}{below}"
+    raise AssertionError

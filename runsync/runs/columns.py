@@ -9,6 +9,7 @@ from runsync.errors import WrongUsage
 from runsync.model import numbers
 from runsync.model.fields import ATTRIBUTES, METRICS, PARAMS, Field, parse_field, value_of
 from runsync.model.run import Run
+from runsync.model.times import duration
 
 FIRST = tuple(
     parse_field(name) for name in ("run_id", "run_name", "experiment.name", "state", "status", "start_time", "duration")
@@ -64,18 +65,6 @@ def plain(field: Field, value: Value) -> str:
     if field.kind == ATTRIBUTES and field.key in TIMES and isinstance(value, int):
         return _moment(value, "milliseconds")
     return str(numbers.to_json(value)) if isinstance(value, float) else str(value)
-
-
-def duration(milliseconds: int) -> str:
-    """1.5s, 2m 3s, 1h 2m, 3d 4h."""
-    seconds = milliseconds / 1000
-    if abs(seconds) < 60:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    for unit, below, size in (("m", "s", 60), ("h", "m", 3600), ("d", "h", 86400)):
-        if abs(whole) < size * (60 if unit == "m" else 24) or unit == "d":
-            return f"{whole // size}{unit} {whole % size // {'m': 1, 'h': 60, 'd': 3600}[unit]}{below}"
-    raise AssertionError
 
 
 def ago(milliseconds: int, now: int) -> str:

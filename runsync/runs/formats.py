@@ -30,9 +30,9 @@ _ATTRIBUTES = (
 
 
 def csv_line(cells: Iterable[str]) -> bytes:
-    """A line of CSV as RFC 4180 has it."""
+    """A line of CSV: quotes as RFC 4180 has them, and a line's end that other tools of a shell expect."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue().encode()
 
 

@@ -13,7 +13,7 @@ from runsync.cli.text import many
 from runsync.model.fields import METRICS
 from runsync.model.printable import printable
 from runsync.model.run_table import DETAILS, GROUPS, LOWER, Row
-from runsync.model.times import iso
+from runsync.model.times import duration, iso
 
 if TYPE_CHECKING:
     from runsync.model.curves import CurveEnd, CurvePair
@@ -146,16 +146,6 @@ def _curve_end(end: "CurveEnd") -> str:
         return "none"
     best = "" if end.best is None else f", best {end.best:.6g} at step {end.best_step}"
     return f"{many(end.points, 'point')}, last {end.last:.6g} at step {end.last_step}{best}"
-
-
-def duration(milliseconds: int) -> str:
-    """1h 02m 03s, or 4.2 s."""
-    seconds = milliseconds / 1000
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02}m {rest:02}s" if hours else f"{minutes}m {rest:02}s"
 
 
 def pad(text: str, width: int) -> str:

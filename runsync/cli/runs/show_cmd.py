@@ -59,8 +59,7 @@ def _lines(report: "RunReport") -> Iterator[str]:
 
 
 def _head(report: "RunReport") -> dict[str, str]:
-    from runsync.model.times import iso
-    from runsync.runs.columns import duration
+    from runsync.model.times import duration, iso
 
     run, home = report.run, report.experiment
     known = run.start_time is not None and run.end_time is not None
