@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runsync.cli import completion
 from runsync.model.limits import UNLIMITED, Limits, parse_rate
 
 if TYPE_CHECKING:
@@ -26,7 +27,12 @@ def selecting(state: str) -> Callable[[Command], Command]:
     """The options of a selection; `state` is what `--state` is when it is not given."""
     return _all(
         click.option(
-            "--experiment", "experiments", multiple=True, metavar="NAME", help="Name, id or glob; repeatable."
+            "--experiment",
+            "experiments",
+            multiple=True,
+            metavar="NAME",
+            shell_complete=completion.experiments,
+            help="Name, id or glob; repeatable.",
         ),
         click.option("--run", "runs", multiple=True, metavar="ID", help="Run id; repeatable."),
         click.option(

@@ -47,6 +47,8 @@ def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal,
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except SystemExit:
+        raise  # a shell was told how a word goes on
     except BaseException as error:
         if interruption.is_heard:  # a library may turn the interrupt into an error of its own
             return _fail(journal, "stopped", INTERRUPTED, debug)

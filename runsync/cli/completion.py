@@ -1,0 +1,42 @@
+"""What a shell completes beside commands and options: names of experiments at the place that stands there already."""
+
+from typing import Any
+
+import click
+
+PATIENCE = 2.0
+"""Seconds: nobody waits longer for a Tab."""
+
+
+def experiments(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Names that begin so; none where the place cannot be asked."""
+    from runsync.errors import RunsyncError
+
+    given: dict[str, Any] = ctx.params
+    # click leaves arguments unread before an option that lacks its value.
+    where = given.get("where") or given.get("source") or given.get("bundle") or next(iter(ctx.args), "")
+    if not where:
+        return []
+    try:
+        return [name for name in _names(str(where), ctx) if name.startswith(incomplete)]
+    except RunsyncError:
+        return []
+
+
+def _names(where: str, ctx: click.Context) -> list[str]:
+    from runsync.cli.options import access
+    from runsync.model.selection import Selection
+    from runsync.transfer.places import is_workspace, open_workspace
+    from runsync.workspaces.http import Patience
+
+    ctx.obj.setdefault("config", ctx.find_root().params.get("config"))
+    reach = access(ctx)
+    if is_workspace(where, reach.config):
+        workspace = open_workspace(where, config=reach.config, workers=1, patience=Patience(PATIENCE))
+        try:
+            return [e.name for e in workspace.experiments(Selection())]
+        finally:
+            workspace.close()
+    from runsync.bundle.snapshot import open_snapshot
+
+    return [e.name for e in open_snapshot(where, reach).experiments(Selection())]
