@@ -95,6 +95,16 @@ def next_day(folder: Path, old: str, new: str) -> None:
     say("The new server follows, from the bundle or, as here, straight from the old one:")
     runsync(folder, "sync", old, new)
     runsync(folder, "verify", old, new)
+    find(folder, new)
+
+
+def find(folder: Path, new: str) -> None:
+    """Runs of the new server and of the bundle, with the same words."""
+    say("Which of the runs in the new server learned best? And how do the bundle's two best differ?")
+    best = ("--filter", "tags.candidate = 'yes' AND NOT status = 'FAILED'", "--order-by", "metrics.test/accuracy DESC")
+    runsync(folder, "runs", "list", new, *best, "--columns", "run_id,name,params.eta0,metrics.test/accuracy,duration")
+    told = runsync(folder, "runs", "list", "backup", *best, "--limit", "2", "--json", quiet=True)
+    runsync(folder, "runs", "compare", "backup", *(run["run_id"] for run in json.loads(told)["runs"]), "--diff-only")
 
 
 def parents(folder: Path, old: str, new: str) -> None:
