@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import command
 from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.s3 import Bucket
 from support.servers import clean_environment
 
 import runsync
@@ -37,7 +38,13 @@ def _source() -> MemorySource:
         points,
         name="日本 café",
         params={"lr": "0.1", "auc": "a param", "a,b": '=1+"x"'},
-        tags={"mlflow.source.type": "NOTEBOOK", "mlflow.source.name": "/n", "mlflow.user": "ada", "team": "é"},
+        tags={
+            "mlflow.runName": "日本 café",
+            "mlflow.source.type": "NOTEBOOK",
+            "mlflow.source.name": "/n",
+            "mlflow.user": "ada",
+            "team": "é",
+        },
     )
     two = run_with_metrics(TWO, {}, name="bad\x1b[31m\nname", start_time=START + 5000, status="FAILED")
     three = run_with_metrics(THREE, {}, experiment_id="2", lifecycle_stage="deleted", end_time=None, status="RUNNING")
@@ -227,3 +234,25 @@ def test_values_read_well() -> None:
     assert sparkline([0, 1, 2, float("nan"), 7]) == "▁▂▃·█"
     assert sparkline([3.0, 3.0]) == "▅▅"
     assert [str(f) for f in parse_columns("run_id, name,tags.`x, y`")] == ["run_id", "run_name", "tags.`x, y`"]
+
+
+def test_a_bundle_on_s3_is_looked_at_like_one_on_a_disk(
+    bundle: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    there = f"{bucket.url}/b"
+    assert runsync.copy(bundle, there).exit_code == 0
+    chosen = runsync.Selection(filter="params.lr = 0.1 OR state = 'deleted' AND NOT artifact.path LIKE '%'")
+    for selection in (None, chosen):
+        one, other = (runsync.list_runs(str(where), selection=selection) for where in (bundle, there))
+        assert one.runs == other.runs
+    assert [run.run_id for run in other.runs] == [ONE, THREE]
+    shown = runsync.show_run(there, "日本 café").to_document()
+    assert {**shown, "place": 0, "seconds": 0} == {
+        **runsync.show_run(str(bundle), ONE[:6]).to_document(),
+        "place": 0,
+        "seconds": 0,
+    }
+    assert runsync.get_artifacts(there, ONE, into=tmp_path).exit_code == 0
+    assert (tmp_path / "model/w.bin").read_bytes() == bytes(3000)
+    assert runsync.compare_runs(there, [ONE, TWO]).differing()
