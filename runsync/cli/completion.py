@@ -24,13 +24,12 @@ def experiments(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
 
 def _names(where: str, ctx: click.Context) -> list[str]:
-    from runsync.cli.options import access
+    from runsync.bundle.address import Access
     from runsync.model.selection import Selection
     from runsync.transfer.places import is_workspace, open_workspace
     from runsync.workspaces.http import Patience
 
-    ctx.obj.setdefault("config", ctx.find_root().params.get("config"))
-    reach = access(ctx)
+    reach = Access(ctx.find_root().params.get("config"))
     if is_workspace(where, reach.config):
         workspace = open_workspace(where, config=reach.config, workers=1, patience=Patience(PATIENCE))
         try:
