@@ -1,8 +1,9 @@
 """Where data goes that is no report: stdout, or a file that is there whole or not at all."""
 
 import io
+import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, cast
@@ -15,6 +16,12 @@ from runsync.model.printable import printable
 output = click.option(
     "--output", metavar="FILE", help="Write there instead of to stdout; a file appears when it is whole."
 )
+
+
+def format_of(name: str | None, formats: Sequence[str]) -> str:
+    """The format that the name of a file ends on; the first of the formats where it is none of them."""
+    ending = Path(name or "").suffix.removeprefix(".").lower()
+    return ending if ending in formats else formats[0]
 
 
 class _Terminal(io.RawIOBase):
@@ -39,8 +46,12 @@ def opened(name: str | None, binary: bool = False) -> Iterator[IO[bytes]]:
         yield cast(IO[bytes], _Terminal(stream)) if sys.stdout.isatty() else stream
         stream.flush()
         return
-    place = Path(name)
-    waiting = place.with_name(f".{place.name}.part")
+    place = Path(name).resolve()  # a link stays one
+    if place.exists() and not place.is_file():
+        with place.open("wb") as device:
+            yield device
+        return
+    waiting = place.with_name(f".runsync-{secrets.token_hex(8)}.part")
     try:
         try:
             with waiting.open("wb") as file:

@@ -47,6 +47,8 @@ def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal,
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        return _fail(journal, f"cannot write {error.filename or 'what there is to tell'}: {error.strerror}", 1, debug)
     except SystemExit:
         raise  # a shell was told how a word goes on
     except BaseException as error:

@@ -7,7 +7,8 @@ import click
 
 from runsync.cli import options
 from runsync.cli.finish import finish
-from runsync.cli.text import listed, selection, size, table
+from runsync.cli.tables import table
+from runsync.cli.text import listed, many, selection, size
 
 if TYPE_CHECKING:
     from runsync.bundle.snapshots import SnapshotsReport
@@ -46,6 +47,6 @@ def _lines(report: "SnapshotsReport") -> Iterator[str]:
         for one in report.snapshots
     ]
     if report.snapshots:
-        yield from table(rows)
-    yield f"{report.bundle}: {len(report.snapshots):,} snapshots"
+        yield from table(rows, whole={0})
+    yield f"{report.bundle}: {many(len(report.snapshots), 'snapshot')}"
     yield from listed("Broken", (f"{one.id}: {one.error}" for one in report.broken))

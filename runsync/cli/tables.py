@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from runsync.model.printable import printable
 
@@ -19,17 +19,18 @@ NOTHING = "–"
 _NUMBER = re.compile(r"[-+]?(\d[\d,]*(\.\d+)?([eE][-+]?\d+)?|inf(inity)?)%?( ?(B|kB|MB|GB|TB))?|nan|", re.IGNORECASE)
 
 
-def table(rows: Sequence[Sequence[str]], width: int | None = None) -> Iterator[str]:
+def table(rows: Sequence[Sequence[str]], width: int | None = None, whole: Collection[int] = ()) -> Iterator[str]:
     """Columns under each other, the first row their heads; numbers stand at the right, save in the
     first column.
 
     On a terminal (or with a width) long cells are cut, and columns that do not fit beside the others come below
-    them, beside the first column again.
+    them, beside the first column again. Columns in `whole` are never cut.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
     limit = terminal_width() if width is None else width
     natural = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     widths = natural if limit is None else _squeezed(natural, limit)
+    widths = [natural[column] if column in whole else width for column, width in enumerate(widths)]
     right = [column > 0 and _is_numeric([row[column] for row in rows[1:]]) for column in range(len(widths))]
     for number, block in enumerate(_blocks(widths, limit)):
         if number:

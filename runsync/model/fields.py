@@ -46,7 +46,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     ARTIFACT: {"path": "path"},
 }
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w]*", re.ASCII)
-_WRITTEN = re.compile(r"""(?:(?P<kind>\w+)\.)?(?:`(?P<ticked>[^`]+)`|"(?P<quoted>[^"]+)"|(?P<plain>.+))""", re.DOTALL)
+_WRITTEN = re.compile(r"""(?:(?P<kind>\w+)\.)?(?:`(?P<ticked>[^`]+)`|"(?P<quoted>[^"]+)"|(?P<plain>[^\s`"]+))""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,8 @@ def resolve(kind: str, key: str) -> Field:
     if names is None:
         return Field(place, key)
     if key not in names:
-        known = f"{place}.{key}" if kind else key
-        raise WrongUsage(f"there is no field “{known}”{_nearest(key, names)}")
+        prefix = f"{place}." if kind else ""
+        raise WrongUsage(f"there is no field “{prefix}{key}”{_nearest(key, names, prefix)}")
     return Field(place, names[key])
 
 
@@ -91,7 +91,10 @@ def parse_field(text: str) -> Field:
     """Of `metrics.auc`, ``tags.`my tag` ``, `start_time`. Raises WrongUsage, with the nearest known name."""
     found = _WRITTEN.fullmatch(text.strip())
     if not found:
-        raise WrongUsage(f"“{text}” names no field: write metrics.auc, params.lr, tags.team or start_time")
+        raise WrongUsage(
+            f"“{text.strip()}” names no field: write metrics.auc, params.lr or start_time, with backticks around what "
+            "holds spaces (tags.`my tag`)"
+        )
     return resolve(found["kind"] or "", found["ticked"] or found["quoted"] or found["plain"])
 
 
@@ -130,6 +133,8 @@ def _attribute(key: str, run: Run) -> str | int | None:
     return value
 
 
-def _nearest(word: str, known: Mapping[str, str]) -> str:
+def _nearest(word: str, known: Mapping[str, str], prefix: str = "") -> str:
     found = difflib.get_close_matches(word, known, n=1)
-    return f": did you mean “{found[0]}”?" if found else f": known are {', '.join(dict.fromkeys(known.values()))}"
+    if found:
+        return f": did you mean “{prefix}{found[0]}”?"
+    return f": known are {', '.join(prefix + name for name in dict.fromkeys(known.values()))}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from runsync.model.fields import METRICS, PARAMS, TAGS
 from runsync.model.identity import MODEL_HISTORY, own_tags_removed
+from runsync.model.redact import tags_without_credentials
 from runsync.model.run import Run
 
 DETAILS = "details"
@@ -139,7 +140,8 @@ def _mappings(group: str, found: Sequence[Mapping[str, Value]]) -> Iterator[Row]
 
 
 def _tags(run: Run) -> dict[str, str]:
-    return {key: value for key, value in own_tags_removed(run.tags).items() if key not in _TOLD}
+    told = tags_without_credentials(own_tags_removed(run.tags))
+    return {key: value for key, value in told.items() if key not in _TOLD}
 
 
 def _source(subject: Subject) -> Value:

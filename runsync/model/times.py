@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from runsync.errors import WrongUsage
 
-_AGO = re.compile(r"(\d+)\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw])")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def parse_duration(text: str) -> timedelta:
@@ -15,7 +15,7 @@ def parse_duration(text: str) -> timedelta:
     if not found:
         raise WrongUsage(f"“{text}” is no duration: write 90s, 5m, 2h, 7d or 1w")
     try:
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return timedelta(**{_UNITS[found[2]]: float(found[1])})
     except OverflowError:
         raise WrongUsage(f"“{text}” is longer than all time") from None
 
@@ -29,7 +29,7 @@ def parse_time(text: str, now: datetime | None = None) -> int:
     if ago:
         now = now or datetime.now(UTC)
         try:
-            return _milliseconds(now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}))
+            return _milliseconds(now - timedelta(**{_UNITS[ago[2]]: float(ago[1])}))
         except OverflowError:
             raise WrongUsage(f"“{text}” is before all time") from None
     try:
@@ -53,7 +53,10 @@ def iso(milliseconds: int | None) -> str:
     """Epoch milliseconds as ISO 8601 in UTC; "–" for None."""
     if milliseconds is None:
         return "–"
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return str(milliseconds)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

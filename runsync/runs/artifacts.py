@@ -1,6 +1,5 @@
 """list_artifacts and get_artifacts: the files of one run."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -11,11 +10,13 @@ from threading import get_ident
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import ITEM_ERRORS, NothingSelected
+from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
 from runsync.model import threads
+from runsync.model.hashing import sha256_of
 from runsync.model.paths import unsafe
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Place, Source
+from runsync.model.redact import without_credentials
 from runsync.model.run import ArtifactFile, Run
 from runsync.runs.find import find_run
 from runsync.transfer.places import WORKERS, open_source
@@ -103,9 +104,12 @@ def get_artifacts(
 ) -> GetReport:
     """Fetches files and folders of a run (default: all) into a folder, under the paths they have in the run.
 
-    A file that is there with the same size (and hash, where the source knows it) is kept, so running it again
-    finishes. A path that would leave the folder fails. Raises NothingSelected when there is no such run or path.
+    A file that is there with the same hash is kept, where the source knows it (a bundle does, a server does not), so
+    running it again finishes. A path that would leave the folder fails. Raises NothingSelected when there is no such
+    run or path, WrongUsage for an address as the folder.
     """
+    if "://" in str(into):
+        raise WrongUsage(f"files are fetched into a folder, not to {without_credentials(str(into))}")
     progress = progress or Silent()
     with (
         open_source(where, "artifacts get", access=access or Access(), workers=workers) as source,
@@ -150,6 +154,8 @@ def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progre
     if why is not None:
         return Fetched(file.path, file.size, FAILED, f"its path is refused: {why}")
     place = into / file.path
+    if not place.parent.resolve().is_relative_to(into.resolve()):
+        return Fetched(file.path, file.size, FAILED, f"cannot write {place}: a link leads out of {into}")
     try:
         action = KEPT if _is_same(place, file) else FETCHED
         if action == FETCHED and not dry_run:
@@ -163,15 +169,11 @@ def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progre
 
 
 def _is_same(place: Path, file: ArtifactFile) -> bool:
-    if not place.is_file() or place.stat().st_size != file.size:
+    """Surely so: a file of that size may be another run's, where no hash is known."""
+    if file.sha256 is None or not place.is_file() or place.stat().st_size != file.size:
         return False
-    if file.sha256 is None:
-        return True
-    running = hashlib.sha256()
     with place.open("rb") as there:
-        while chunk := there.read(_CHUNK):
-            running.update(chunk)
-    return running.hexdigest() == file.sha256
+        return sha256_of(iter(lambda: there.read(_CHUNK), b"")) == file.sha256
 
 
 def _write(place: Path, chunks: Iterator[bytes], progress: Progress) -> None:

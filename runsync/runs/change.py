@@ -27,6 +27,7 @@ UNCHANGED = "unchanged"
 FAILED = "failed"
 UNDECIDABLE = "undecidable"
 NOT_REACHED = "not reached"
+UNDER_WAY = "it was under way when this was stopped: look whether it is done"
 _NOT_CHANGED = {UNCHANGED: "unchanged", FAILED: "failed", UNDECIDABLE: "undecidable", NOT_REACHED: "not_reached"}
 
 
@@ -198,11 +199,25 @@ def _guarded(
 
 
 def _side_by_side(wave: Sequence[Change], how: How, done: dict[int, Item]) -> None:
-    with threads.pool(how.workers, "runsync-change") as pool:
-        futures: dict[Future[Item], Change] = {pool.submit(_attempt, change): change for change in wave}
-        for future in as_completed(futures):
-            done[id(futures[future])] = future.result()
-            how.progress.advance(runs=1)
+    futures: dict[Future[Item], Change] = {}
+    try:
+        with threads.pool(how.workers, "runsync-change") as pool:
+            futures = {pool.submit(_attempt, change): change for change in wave}
+            for future in as_completed(futures):
+                future.result()
+                how.progress.advance(runs=1)
+    finally:  # also of what was under way when something stopped it
+        done.update((id(change), told) for future, change in futures.items() if (told := _told(future, change)))
+
+
+def _told(future: "Future[Item]", change: Change) -> Item | None:
+    """What is known of a change; None where it was not begun."""
+    if future.running():
+        return replace(change.item, action=FAILED, error=UNDER_WAY)
+    error = future.exception() if future.done() else None
+    if not future.done() or isinstance(error, Interrupted):
+        return None
+    return future.result() if error is None else replace(change.item, action=FAILED, error=str(error))
 
 
 def _attempt(change: Change) -> Item:

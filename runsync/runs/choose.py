@@ -1,6 +1,5 @@
 """Which runs are to be changed, and which hang below them."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,11 +10,10 @@ from runsync.model.identity import PARENT
 from runsync.model.protocol import Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
-from runsync.runs.find import find_run
+from runsync.runs.find import with_ids
 
 FEW = 8
 """Parents whose children are asked for one by one; for more of them, all nested runs are read, a page a thousand."""
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def refuse_everything(selection: Selection, what: str, first: str = "RUN") -> None:
@@ -26,14 +24,13 @@ def refuse_everything(selection: Selection, what: str, first: str = "RUN") -> No
 
 def with_runs(source: Source, selection: Selection, runs: Sequence[str], homes: Sequence[Experiment]) -> Selection:
     """The selection with those of `runs` in it: ids, or beginnings of ids, or names within its experiments."""
-    within = selection.choose(homes)
-    named = [text if _ID.fullmatch(text) else find_run(source, text, within).run_id for text in runs]
-    return replace(selection, runs=tuple(dict.fromkeys((*selection.runs, *named))))
+    return with_ids(source, replace(selection, runs=(*selection.runs, *runs)), selection.choose(homes))
 
 
 def chosen_runs(source: Source, selection: Selection, homes: Sequence[Experiment]) -> list[Run]:
     """The runs that are meant, oldest first. Raises NothingSelected for a run or an experiment that is not there."""
     experiments = selection.choose(homes)
+    selection = with_ids(source, selection, experiments)
     runs = [run for batch in source.batches(experiments, selection) for run in batch.runs]
     selection.having_runs(experiments, runs)
     return sorted(runs, key=lambda run: (run.start_time or 0, run.run_id))
@@ -42,9 +39,13 @@ def chosen_runs(source: Source, selection: Selection, homes: Sequence[Experiment
 def one_experiment(homes: Iterable[Experiment], text: str) -> Experiment:
     """The experiment of an id or a name. Raises NothingSelected."""
     homes = list(homes)
-    found = [e for e in homes if e.experiment_id == text] or [e for e in homes if e.name == text]
+    found = [e for e in homes if text in (e.experiment_id, e.name)]
     if not found:
         raise NothingSelected(f"there is no experiment “{text}”: give its name or its id")
+    if len(found) > 1:
+        raise NothingSelected(
+            f"“{text}” is the id of one experiment and the name of another: give the other of the two"
+        )
     return found[0]
 
 

@@ -18,7 +18,7 @@ from runsync.model.protocol import Place, Source
 from runsync.model.run import ArtifactFile, Batch, Problem
 from runsync.model.run_table import Row, Subject, direction_of, rows_of
 from runsync.model.selection import Selection
-from runsync.runs.find import find_run
+from runsync.runs.find import find_run, with_ids
 from runsync.transfer.places import WORKERS, open_source
 
 RUNS_A_LOOK = 200
@@ -160,7 +160,11 @@ def _look_up(wanted: _Wanted, source: Source) -> list[_Found]:
     runs = [find_run(source, text, everything) for text in wanted.named]
     if wanted.selection is not None or not wanted.named:
         selection = wanted.selection or Selection()
-        runs += source.in_order(source.experiments(selection), selection)
+        within = selection.choose(everything)
+        selection = with_ids(source, selection, within)
+        selected = list(source.in_order(within, selection))
+        selection.having_runs(within, selected)
+        runs += selected
     place = _place(source.place)
     return [_Found(Subject(run, homes.get(run.experiment_id, ""), place), source) for run in runs]
 

@@ -1,12 +1,10 @@
 """A comparison as CSV: a row a run."""
 
-import csv
-import io
-
 from runsync.model import numbers
 from runsync.model.run_table import DETAILS, Row
 from runsync.model.times import iso
 from runsync.runs.compare import CompareReport
+from runsync.runs.formats import csv_line
 
 _TIMES = ("start_time", "end_time")
 
@@ -18,9 +16,7 @@ def to_csv(report: CompareReport, diff_only: bool = False) -> str:
     """
     rows = [row for row in report.rows if row.differs or not diff_only or row.key == "run_id"]
     columns = [[_title(row), *(_cell(row, value) for value in row.values)] for row in rows]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(zip(*columns, strict=True))
-    return text.getvalue()
+    return b"".join(csv_line(cells) for cells in zip(*columns, strict=True)).decode()
 
 
 def _title(row: Row) -> str:

@@ -153,8 +153,12 @@ def _of_bundle(
     """The experiments that the workspace still has (by id and name, or as what was imported before), and the others."""
     with open_held(bundle, "restore", how.access) as snapshot:
         wanted = _chosen(snapshot, experiments)
-    there = {e.name: e for e in source.experiments(Selection())}
-    return [there[e.name] for e in wanted if e.name in there], [e for e in wanted if e.name not in there]
+        is_of_here = snapshot.place.details.get("source") == source.place.address
+    everything = source.experiments(Selection())
+    by_id = {e.experiment_id: e for e in everything} if is_of_here else {}
+    by_name = {e.name: e for e in everything}
+    there = [by_id.get(e.experiment_id) or by_name.get(e.name) for e in wanted]
+    return [e for e in there if e is not None], [e for e, found in zip(wanted, there, strict=True) if found is None]
 
 
 def _import(report: ChangeReport, where: str, bundle: str | Path, experiments: tuple[str, ...], how: How) -> None:

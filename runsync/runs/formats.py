@@ -31,8 +31,10 @@ _ATTRIBUTES = (
 
 def csv_line(cells: Iterable[str]) -> bytes:
     """A line of CSV: quotes as RFC 4180 has them, and a line's end that other tools of a shell expect."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    line, cells = io.StringIO(), list(cells)
+    # csv quotes only the line's end that it writes itself, and readers take either for one.
+    is_odd = any("\r" in cell for cell in cells)
+    csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_ALL if is_odd else csv.QUOTE_MINIMAL).writerow(cells)
     return line.getvalue().encode()
 
 

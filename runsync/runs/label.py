@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from runsync.errors import WrongUsage
-from runsync.model.experiment import Experiment
+from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import is_ours
 from runsync.model.protocol import Editor
 from runsync.model.run import Run
@@ -25,6 +25,8 @@ def rename_run(where: str, run: str, name: str, *, how: How | None = None) -> Ch
         report = ChangeReport("runs rename", source.place, how.dry_run, {"run": run, "name": name})
         homes = source.experiments(Selection())
         found = find_run(source, run, homes)
+        if found.lifecycle_stage == DELETED:
+            raise WrongUsage(f"run {found.run_id} is deleted, and a server renames no such run: restore it first")
         named = {e.experiment_id: e.name for e in homes}[found.experiment_id]
         act = lambda: editor.rename_run(found.run_id, name)  # noqa: E731
         _label(report, [(found, found.name == name, act)], RENAME, {found.experiment_id: named}, how)

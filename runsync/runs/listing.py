@@ -13,6 +13,7 @@ from runsync.model.fields import NEWEST_FIRST, Order, parse_order, value_of
 from runsync.model.protocol import Place, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.runs.find import with_ids
 from runsync.transfer.places import WORKERS, open_source
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def open_runs(
         raise WrongUsage("a limit is 1 or more")
     with open_source(where, "runs list", access=access or Access(), workers=workers) as source:
         homes = source.experiments(Selection(selection.experiments, state=selection.state))
+        selection = with_ids(source, selection, homes)
         runs = source.in_order(homes, selection, order, limit)
         yield Listing(source, {e.experiment_id: e for e in homes}, _all_there(runs, selection, limit))
 

@@ -6,7 +6,7 @@ A plan says what is code, what is environment and what starts it; then the folde
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from runsync.model import protocol
 from runsync.model.code import Code, code_of
 from runsync.model.git_remote import Remote, parse_remote
 from runsync.model.paths import unsafe
+from runsync.model.redact import tags_without_credentials
 from runsync.model.run import ArtifactFile, Run
 from runsync.runs.checkout import NoCheckout, check_out
 from runsync.runs.environment import FILES, REQUIREMENTS, Environment, environment_of, understood
@@ -176,7 +177,8 @@ def _refuse_foreign(folder: Path, run: Run) -> None:
 def _write_all(plan: Plan, folder: Path, report: ReproduceReport) -> None:
     """run.json goes first: it marks the folder as this run's, so that another try may finish it."""
     try:
-        _write(report, folder, RUN_FILE, json_text({"format": FORMAT, "version": 1, "run": plan.run.to_document()}))
+        run = replace(plan.run, tags=tags_without_credentials(plan.run.tags))
+        _write(report, folder, RUN_FILE, json_text({"format": FORMAT, "version": 1, "run": run.to_document()}))
         _write(report, folder, "params.json", json_text(dict(plan.run.params)))
         _fetch_code(plan, folder, report)
         environment = _environment(plan, folder, report)

@@ -34,7 +34,7 @@ def script(run_id: str, environment: Environment, start: Start, requirements: st
 
 def _head(run_id: str) -> Iterator[str]:
     yield "#!/bin/sh"
-    yield f"# Builds the environment of run {shlex.quote(run_id) if not run_id.isalnum() else run_id} in ./venv."
+    yield f"# Builds the environment of run {printable(run_id)} in ./venv."
     yield "#   sh reproduce.sh       builds it, and shows how the run was started"
     yield "#   sh reproduce.sh run   starts it again; what follows “run” goes to the program"
     yield "# PYTHON names another python; VENV_OPTIONS may be --system-site-packages; PIP_OPTIONS go to pip install."

@@ -7,10 +7,12 @@ from runsync.bundle import locks
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import create_bundle, existing_or_empty
 from runsync.bundle.writer import SnapshotWriter
+from runsync.errors import WrongUsage
 from runsync.model.progress import Progress, Silent
+from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
-from runsync.transfer.places import WORKERS, open_workspace
+from runsync.transfer.places import WORKERS, is_workspace, open_workspace
 from runsync.transfer.report import TransferReport
 
 
@@ -38,6 +40,7 @@ def export(
     Raises RunsyncError (see `errors`) for what fails before anything is read.
     """
     selection, access = selection or Selection(), access or Access()
+    _refuse_workspace(str(bundle), access)
     workspace = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
     try:
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
@@ -56,3 +59,10 @@ def export(
         return report
     finally:
         workspace.close()
+
+
+def _refuse_workspace(bundle: str, access: Access) -> None:
+    """A name of `runsync.toml` where a bundle belongs is a slip, and no folder of that name."""
+    if is_workspace(bundle, access.config):
+        named = without_credentials(bundle)
+        raise WrongUsage(f"“{named}” is a workspace, and a bundle is wanted: name a folder, or s3://bucket/prefix")

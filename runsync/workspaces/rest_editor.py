@@ -5,6 +5,7 @@ gets a tag with the time just before, and an experiment remembers in tags which 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
@@ -73,7 +74,13 @@ class RestEditor:
         """See `Editor`. A deleted run takes no tags, so the time goes before."""
         if at is not None:
             self._post("runs/set-tag", run_id=run_id, key=DELETED_AT, value=str(at))
-        self._post("runs/delete", run_id=run_id)
+        try:
+            self._post("runs/delete", run_id=run_id)
+        except RequestRefused:
+            if at is not None:
+                with suppress(RequestRefused):  # it may be deleted all the same
+                    self.untag_run(run_id, [DELETED_AT])
+            raise
 
     def restore_run(self, run: Run) -> None:
         """See `Editor`."""

@@ -125,7 +125,7 @@ def test_a_page_is_written_to_a_file(bundle: Path, runsync: Runner, tmp_path: Pa
         (("--format", "csv", "--json"), 2, "give one"),
         (("--format", "html", "--output", "x.html", "--x", "params.none"), 2, "is no axis"),
         (("f" * 32,), 1, "there is no run"),
-        (("--output", "no/such/folder"), 1, "cannot be written"),
+        (("--output", "no/such/folder"), 1, "cannot write"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(

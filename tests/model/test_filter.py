@@ -76,6 +76,7 @@ TRUE = [
     "tags.`100%` LIKE 'x__' and tags.`100%` = 'x_y'",
     "start_time < 2026-11-01 and start_time < '2026-11-01T12:00:00Z' and start_time < 7d ago and start_time < '7d'",
     "start_time between 1970-01-01 and 1970-01-02",
+    "duration > 500ms and duration > 1.5s",
     "duration = 90000 and duration > 1m and duration <= '90s' and duration between 1s and 1h",
     "experiment.name = 'churn' and experiment.id = '7' and experiment.id = 7",
     "state = 'active' and state in ('active', 'deleted')",
@@ -191,7 +192,10 @@ def test_what_mlflow_refuses_for_a_slip_is_refused(text: str) -> None:
 
 WRONG = {
     "metrcs.auc > 1": ("there is no “metrcs.”: did you mean “metrics”?", 0),
-    "status = 'FINISHED' AND attributes.statsu = 'x'": ("no field “attributes.statsu”: did you mean “status”?", 24),
+    "status = 'FINISHED' AND attributes.statsu = 'x'": (
+        "no field “attributes.statsu”: did you mean “attributes.status”?",
+        24,
+    ),
     "metrics.auc >": ("here should be a value", 13),
     "metrics.auc = 'x'": ("metrics are compared with numbers without quotes, not with 'x'", 14),
     "metrics.auc <<< 1": ("here should be a value", 13),
@@ -212,6 +216,7 @@ WRONG = {
     "has_model_version = 5": ("has_model_version is true or false", 20),
     "status IN ('FINISHED', 'DONE')": ("not “DONE”", 23),
     "start_time > 1e400": ("1e400 is beyond all time", 13),
+    "start_time > 99999999999999999999": ("is beyond all time", 13),
     "experiment.id = 1.5": ("experiment.id is compared with a text", 16),
     "artifact.size > 5": ("there is no field “artifact.size”", 0),
     "metrics.a > 1;": ("", 13),

@@ -23,6 +23,7 @@ from support.servers import clean_environment
 
 import runsync
 from runsync.cli.tables import columns_of
+from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.runs.columns import ago, duration, parse_columns
@@ -256,3 +257,85 @@ def test_a_bundle_on_s3_is_looked_at_like_one_on_a_disk(
     assert runsync.get_artifacts(there, ONE, into=tmp_path).exit_code == 0
     assert (tmp_path / "model/w.bin").read_bytes() == bytes(3000)
     assert runsync.compare_runs(there, [ONE, TWO]).differing()
+
+
+def test_a_run_of_a_selection_may_be_named_by_the_beginning_of_its_id_or_by_name(bundle: Path) -> None:
+    for named in (ONE, ONE[:4], "日本 café"):
+        chosen = runsync.Selection(runs=(named, TWO[:5]))
+        assert {run.run_id for run in runsync.list_runs(str(bundle), selection=chosen).runs} == {ONE, TWO}
+    with pytest.raises(NothingSelected, match="there is no run “3f”: give an id, 4 characters or more of one"):
+        runsync.list_runs(str(bundle), selection=runsync.Selection(runs=("3f",)))
+
+
+def test_a_file_is_written_in_the_format_its_name_ends_on(bundle: Path, tmp_path: Path) -> None:
+    for name, begin in (("x.csv", b"run_id,"), ("x.json", b"{"), ("x.jsonl", b'{"run_id"'), ("x.txt", b"run_id  ")):
+        _run("runs", "list", bundle, "--output", tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(begin)
+    _run("runs", "compare", bundle, ONE, TWO, "--output", tmp_path / "c.html")
+    assert (tmp_path / "c.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def test_every_param_and_metric_is_a_column_in_a_pipe_and_a_terminal_is_told_of_what_is_left(tmp_path: Path) -> None:
+    many = run_with_metrics(ONE, {}, params={f"a param of many {number}": "1" for number in range(40)})
+    export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [many]))
+    assert _run("runs", "list", tmp_path / "b").stdout.splitlines()[0].count("params.") == 40
+    assert _run("runs", "list", tmp_path / "b", "--format", "csv").stdout.splitlines()[0].count("params.") == 40
+    assert "(40 more metrics and params: --columns, or --format csv)" in _on_a_terminal("runs", "list", tmp_path / "b")
+
+
+def test_a_slip_in_an_order_is_told(bundle: Path) -> None:
+    done = _run("runs", "list", bundle, "--order-by", "metrics.auc DSC")
+    assert "“metrics.auc DSC” names no field" in str(done.exception)
+
+
+def test_a_name_that_begins_like_another_runs_id_is_no_run_until_it_is_clear(tmp_path: Path) -> None:
+    runs = [run_with_metrics(ONE, {}), run_with_metrics(TWO, {}, name="1111", tags={"mlflow.runName": "1111"})]
+    export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], runs))
+    with pytest.raises(NothingSelected, match="“1111” means 2 runs"):
+        runsync.show_run(str(tmp_path / "b"), "1111")
+    assert runsync.show_run(str(tmp_path / "b"), "11111").run.run_id == ONE
+
+
+def test_a_run_with_quotes_and_backslashes_in_its_name_is_found_by_it(tmp_path: Path) -> None:
+    names = ["it's", 'say "x"', 'it\'s "x"', "a\\'b", "c\\"]
+    runs = [run_with_metrics(str(n) * 32, {}, name=x, tags={"mlflow.runName": x}) for n, x in enumerate(names)]
+    export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], runs))
+    for name in names:
+        assert runsync.show_run(str(tmp_path / "b"), name).run.name == name
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "into").mkdir()
+    (tmp_path / "into/model").symlink_to(tmp_path / "elsewhere")
+    report = runsync.get_artifacts(str(bundle), ONE, into=tmp_path / "into")
+    assert {file.path for file in report.files if "leads out" in file.error} == {"model/MLmodel", "model/w.bin"}
+    assert [*(tmp_path / "elsewhere").iterdir()] == []
+    with pytest.raises(WrongUsage, match="into a folder"):
+        runsync.get_artifacts(str(bundle), ONE, into="s3://bucket/x")
+
+
+def test_a_link_or_a_device_that_is_written_to_stays_one(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file.csv")
+    assert _run("runs", "list", bundle, "--format", "csv", "--output", tmp_path / "link").exit_code == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file.csv").read_text().startswith("run_id,")
+    assert _run("runs", "list", bundle, "--format", "csv", "--output", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+
+
+def test_cells_of_csv_with_either_end_of_a_line_are_quoted(tmp_path: Path) -> None:
+    odd = run_with_metrics(ONE, {}, params={"p": "one\rtwo", "q": "one\ntwo"})
+    export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [odd]))
+    for arguments in (("csv", tmp_path / "b"), ("compare", tmp_path / "b", ONE, "--format", "csv")):
+        told = _run("runs", *arguments)
+        rows = list(csv.reader(io.StringIO(told.stdout_bytes.decode(), newline="")))
+        assert len(rows) == 2
+        assert {"one\rtwo", "one\ntwo"} <= set(rows[1])
+
+
+def test_a_time_beyond_all_years_is_shown_as_it_is(tmp_path: Path) -> None:
+    odd = run_with_metrics(ONE, {}, start_time=9 * 10**17)
+    export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [odd]))
+    for arguments in (("list", tmp_path / "b"), ("show", tmp_path / "b", ONE), ("compare", tmp_path / "b", ONE)):
+        assert "900000000000000000" in _run("runs", *arguments).stdout

@@ -1,16 +1,16 @@
 """runsync runs compare"""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runsync.cli import options
 from runsync.cli.finish import finish
+from runsync.cli.output import format_of, opened
 from runsync.cli.progress import shown
 from runsync.cli.text import many, size
-from runsync.errors import RunsyncError, WrongUsage
+from runsync.errors import WrongUsage
 
 if TYPE_CHECKING:
     from runsync.runs.compare import CompareReport
@@ -31,7 +31,9 @@ FORMATS = ("table", "csv", "json", "html")
 @click.option("--diff-only", is_flag=True, help="Only the rows that differ (table, csv; in html the switch is on).")
 @click.option("--lower-is-better", multiple=True, metavar="KEY", help="Best is least in this metric; repeatable.")
 @click.option("--higher-is-better", multiple=True, metavar="KEY", help="Best is greatest in this metric; repeatable.")
-@click.option("--format", "form", type=click.Choice(FORMATS), help="What to print; table where nothing is said.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="What to print; else as --output ends, else a table."
+)
 @click.option("--output", metavar="FILE", help="Write it there, not on stdout.")
 @click.option("--x", metavar="FIELD", help="First choice for the axes of html: params.lr, metrics.auc or duration.")
 @click.option("--y", metavar="FIELD", help="Likewise.")
@@ -85,7 +87,7 @@ def _form(form: str | None, as_json: bool, output: str | None) -> str:
         raise WrongUsage(f"--json and --format {form} are two wishes: give one")
     if form == "html" and output is None:
         raise WrongUsage("--format html writes a page: give --output FILE")
-    return "json" if as_json else form or "table"
+    return "json" if as_json else form or format_of(output, FORMATS)
 
 
 def _compare(ctx: click.Context, where: str, run: tuple[str, ...], **asked: Any) -> "CompareReport":
@@ -128,9 +130,7 @@ def _text(
 def _written(output: str, text: Iterable[str], report: "CompareReport") -> list[str]:
     """Writes the file; gives what is told instead."""
     content = ("\n".join(text) + "\n").encode()
-    try:
-        Path(output).write_bytes(content)
-    except OSError as error:
-        raise RunsyncError(f"{output} cannot be written: {error.strerror or error}") from None
+    with opened(output) as file:
+        file.write(content)
     told = [f"{many(len(report.subjects), 'run')} compared: {output} ({size(len(content))})"]
     return told + [f"Not read: {p.kind} of {p.name}: {p.reason}" for p in report.problems]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WIDEST_KEY = 28
 WIDEST_VALUE = 32
+SHORT_ID = 12
 BEST = "*"
 
 
@@ -102,7 +103,9 @@ def _cell(row: Row, position: int, width: int | None) -> str:
         return duration(value) if row.key == "duration" else iso(value)
     text = f"{value:.6g}" if isinstance(value, float) and width else printable(str(value))
     mark = f" {BEST}" if position in row.best else ""
-    return _fit(text, WIDEST_VALUE - len(mark) if width and row.key != "run_id" else None) + mark
+    if width and row.key == "run_id":
+        return text[:SHORT_ID]
+    return _fit(text, WIDEST_VALUE - len(mark) if width else None) + mark
 
 
 def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:

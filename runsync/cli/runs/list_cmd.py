@@ -8,7 +8,7 @@ import click
 
 from runsync.cli import options
 from runsync.cli.finish import finish
-from runsync.cli.output import opened, output
+from runsync.cli.output import format_of, opened, output
 from runsync.cli.tables import GAP, NARROWEST, columns_of, table, terminal_width
 from runsync.cli.text import many
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runsync.model.fields import Field
     from runsync.runs.listing import Listing, RunsReport
 
-MOST_KEYS = 20
+FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 SHORT_ID = 8
 
 
@@ -31,10 +31,8 @@ SHORT_ID = 8
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["table", "csv", "json", "jsonl", "parquet"]),
-    default="table",
-    show_default=True,
-    help="How to print them.",
+    type=click.Choice(FORMATS),
+    help="How to print them; else as the name of --output ends, else a table.",
 )
 @output
 @options.s3
@@ -48,7 +46,7 @@ def command(
     order_by: tuple[str, ...],
     columns: str | None,
     limit: int | None,
-    format_: str,
+    format_: str | None,
     output: str | None,
     workers: int,
     as_json: bool,
@@ -57,9 +55,9 @@ def command(
     """List runs.
 
     Of a workspace or bundle, newest first; those without a value to sort by come last. Without --columns a table and
-    csv show what every run has, and then the metrics and params that most runs have (as many as fit, 20 in a pipe).
-    On a terminal ids are cut to 8 characters, which every command takes for the whole,
-    and the start is told as how long ago it was.
+    csv show what every run has, and then the metrics and params, those that most runs have first: all of them in a
+    pipe and in csv, on a terminal as many as fit. On a terminal ids are cut to 8 characters, which every command on
+    runs takes for the whole, and the start is told as how long ago it was.
 
     jsonl is one run document a line, csv what --columns says: both are read and written run by run where the server
     can sort (by start time, always). parquet has params, tags and metrics as maps (in DuckDB: params['lr']), or a
@@ -68,8 +66,7 @@ def command(
     from runsync.runs.columns import parse_columns
 
     chosen = parse_columns(columns) if columns is not None else ()
-    if as_json:
-        format_ = "json"
+    format_ = "json" if as_json else format_ or format_of(output, FORMATS)
     asked: dict[str, Any] = {
         "selection": options.selected(**selection),
         "order_by": order_by,
@@ -108,7 +105,7 @@ def _write(file: Any, listing: "Listing", format_: str, chosen: "Sequence[Field]
 
         runs = list(listing.runs)
         held = replace(listing, runs=iter(runs))
-        formats.write_csv(file, held, (*FIRST, *commonest(runs, MOST_KEYS)))
+        formats.write_csv(file, held, (*FIRST, *commonest(runs)))
 
 
 def _save(report: "RunsReport", output: str, format_: str, chosen: "Sequence[Field]") -> None:
@@ -128,10 +125,13 @@ def _lines(report: "RunsReport", chosen: "Sequence[Field]") -> Iterator[str]:
     else:
         from runsync.runs.columns import FIRST, commonest
 
-        fields = (*FIRST, *commonest(report.runs, MOST_KEYS))
+        fields = (*FIRST, *commonest(report.runs))
         width = terminal_width()
         rows = _rows(report, fields, short=width is not None)
-        yield from table([row[: _fitting(rows, width, len(FIRST))] for row in rows])
+        fitting = _fitting(rows, width, len(FIRST))
+        yield from table([row[:fitting] for row in rows])
+        if left := len(fields) - fitting:
+            yield f"({left:,} more metrics and params: --columns, or --format csv)"
     if terminal_width() is not None:
         yield f"{many(len(report.runs), 'run')} of {report.place.address}"
 

@@ -12,6 +12,7 @@ from runsync.cli.pairs import INDENT, pairs, section
 from runsync.cli.tables import bold, folded, table, terminal_width
 from runsync.cli.text import many, size
 from runsync.model.printable import printable
+from runsync.model.redact import tags_without_credentials
 
 if TYPE_CHECKING:
     from runsync.runs.show import Relative, RunReport
@@ -48,7 +49,7 @@ def _lines(report: "RunReport") -> Iterator[str]:
     yield from section("Source", pairs({k.replace("_", " "): v for k, v in report.launched.items() if v}))
     yield from section(f"Params ({len(run.params)})", pairs(dict(sorted(run.params.items()))))
     yield from section(f"Metrics ({len(report.metrics)})", _metrics(report))
-    tags = {key: value for key, value in sorted(run.tags.items()) if key != SHOWN_APART}
+    tags = {key: value for key, value in sorted(tags_without_credentials(run.tags).items()) if key != SHOWN_APART}
     yield from section(f"Tags ({len(tags)})", pairs(tags))
     yield from section("Inputs and models", _links(report))
     yield from section("Nested runs", _relatives(report))

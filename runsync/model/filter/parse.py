@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 STATES = ("active", "deleted")
+LATEST = 2.0**62
+"""Milliseconds: servers keep times as int64."""
 DEEPEST = 100
 """Levels of the parse tree; parentheses make two."""
 _TIMES = ("start_time", "end_time")
@@ -179,12 +181,11 @@ def _special(key: str, text: str, token: "Token") -> int | bool:
 
 
 def _milliseconds(text: str) -> int:
-    try:
-        return int(text) if text.lstrip("+-").isdecimal() else int(float(text))
-    except OverflowError:
-        raise WrongUsage(f"{text} is beyond all time") from None
+    if abs(float(text)) >= LATEST:
+        raise WrongUsage(f"{text} is beyond all time")
+    return int(text) if text.lstrip("+-").isdecimal() else int(float(text))
 
 
 def _unquoted(token: str) -> str:
     quote = token[0]
-    return token[1:-1].replace(quote * 2, quote).replace(f"\\{quote}", quote)
+    return re.sub(rf"\\{quote}|{quote}{quote}", quote, token[1:-1])
