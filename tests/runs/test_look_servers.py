@@ -170,7 +170,7 @@ def test_a_run_is_shown_with_all_that_hangs_off_it(
     (tmp_path / "out/notes.txt").write_bytes(b"short")
     (tmp_path / "out/model/MLmodel").unlink()
     again = runsync_json("artifacts", "get", server.url, run_id, "--into", "out")
-    assert [f["action"] for f in again["files"]] == ["fetched", "kept", "kept"]
+    assert {f["action"] for f in again["files"]} == {"fetched"}, "a server tells no hash"
     assert (tmp_path / "out/model/data/weights.bin").read_bytes() == bytes(5000)
     only = runsync("artifacts", "get", server.url, run_id, "model", "--into", "part", "--dry-run")
     assert only.returncode == 0
