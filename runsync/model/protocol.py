@@ -232,8 +232,11 @@ class Editor(Protocol):
     def deleted_at(self, run: Run) -> int | None:
         """When a deleted run was deleted, in epoch milliseconds; None where that is not told."""
 
-    def is_unfinished(self, thing: Run | Experiment) -> bool:
-        """Whether a restoration that was cut short left something to do on what is active again."""
+    def is_unfinished(self, run: Run) -> bool:
+        """Whether a restoration that was cut short left something to do on a run that is active again."""
+
+    def is_half_restored(self, experiment: Experiment, runs: Sequence[Run]) -> bool:
+        """Whether a restoration that was cut short left runs of an active experiment (all are given) to be put back."""
 
     def rename_run(self, run_id: str, name: str) -> None:
         """Gives it another name."""
@@ -264,6 +267,9 @@ class Editor(Protocol):
 
     def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """Makes it active again, with all its runs; `deleted_runs` (to be deleted again) are remembered."""
+
+    def put_back(self, run: Run) -> None:
+        """Deletes a run again that came back with its experiment."""
 
     def forget_deletion(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """Takes away what was remembered, once those runs are deleted again."""

@@ -71,9 +71,11 @@ def restore_experiments(
             chosen = _chosen(source, experiments)
         else:
             chosen, purged = _of_bundle(from_bundle, source, experiments, how)
-        back = [e for e in chosen if e.lifecycle_stage == DELETED or editor.is_unfinished(e)]
+        runs = _runs(source, chosen)
+        half = {e.experiment_id for e in chosen if editor.is_half_restored(e, runs[e.experiment_id])}
+        back = [e for e in chosen if e.lifecycle_stage == DELETED or e.experiment_id in half]
         report.items += [item_of(e, UNCHANGED) for e in chosen if e not in back]
-        waves = _restorations(report, editor, back, _runs(source, back))
+        waves = _restorations(report, editor, back, runs)
         waves[0] += [Change(item_of(e, IMPORT), partial(_tell, report, e)) for e in purged]
         names = tuple(e.experiment_id for e in purged)
         before = partial(_import, report, where, from_bundle, names, how) if from_bundle and purged else None
@@ -141,7 +143,7 @@ class _Restoration:
     def put_back(self, run: Run) -> None:
         if not self._is_active:
             raise RequestRefused(f"experiment “{self._experiment.name}” could not be restored")
-        self._editor.delete_run(run.run_id, None)
+        self._editor.put_back(run)
         self._waiting.discard(run.run_id)
         if not self._waiting:
             self._editor.forget_deletion(self._experiment, self._again)

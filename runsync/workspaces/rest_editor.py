@@ -24,6 +24,9 @@ SAME_DELETION = 5 * 60 * 1000
 
 RESTORING = "restoring"
 """Instead of a time: the experiment is active again, and not all of its runs are as they were."""
+MARK = "runsync.restoring"
+"""On one of the runs that are to be deleted again, from before the experiment is active: a deleted experiment takes no
+tags, a restored run in it does. So a restoration that is stopped just then is known from one that others made."""
 
 
 class RestEditor:
@@ -33,6 +36,7 @@ class RestEditor:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._marked: set[str] = set()
 
     @property
     def requests(self) -> int:
@@ -46,10 +50,14 @@ class RestEditor:
         """
         return _time(run.tags)
 
-    def is_unfinished(self, thing: Run | Experiment) -> bool:
+    def is_unfinished(self, run: Run) -> bool:
         """See `Editor`."""
-        told = thing.tags.get(DELETED_AT) == RESTORING if isinstance(thing, Experiment) else DELETED_AT in thing.tags
-        return thing.lifecycle_stage == ACTIVE and told
+        return run.lifecycle_stage == ACTIVE and DELETED_AT in run.tags
+
+    def is_half_restored(self, experiment: Experiment, runs: Sequence[Run]) -> bool:
+        """See `Editor`."""
+        is_told = experiment.tags.get(DELETED_AT) == RESTORING or any(MARK in run.tags for run in runs)
+        return experiment.lifecycle_stage == ACTIVE and is_told
 
     def rename_run(self, run_id: str, name: str) -> None:
         """See `Editor`."""
@@ -123,6 +131,10 @@ class RestEditor:
     def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. A deleted experiment takes no tags, so they come after."""
         if experiment.lifecycle_stage == DELETED:
+            for run_id in deleted_runs[:1]:
+                self._post("runs/restore", run_id=run_id)
+                self._post("runs/set-tag", run_id=run_id, key=MARK, value="yes")
+                self._marked.add(run_id)
             self._to_stage(experiment, "experiments/restore", ACTIVE)
             if deleted_runs:
                 remembered = dict(_listed(deleted_runs))
@@ -130,6 +142,12 @@ class RestEditor:
                 changed = {key: value for key, value in remembered.items() if experiment.tags.get(key) != value}
                 tags = {**dict.fromkeys(stale, ""), **changed, DELETED_AT: RESTORING}
                 self.tag_experiment(experiment.experiment_id, tags)
+
+    def put_back(self, run: Run) -> None:
+        """See `Editor`."""
+        if run.run_id in self._marked or MARK in run.tags:
+            self.untag_run(run.run_id, [MARK])
+        self._post("runs/delete", run_id=run.run_id)
 
     def forget_deletion(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. Where tags cannot be taken away they are emptied."""
@@ -148,8 +166,8 @@ class RestEditor:
         """See `Editor`. An experiment that others deleted since tells nothing: then only the runs' own tags do."""
         at, changed = _time(experiment.tags), experiment.last_update_time
         is_told = at is not None and (changed is None or abs(changed - at) <= SAME_DELETION)
-        if is_told or self.is_unfinished(experiment):
-            told = ",".join(value for key, value in experiment.tags.items() if key.startswith(DELETED_RUNS))
+        told = ",".join(value for key, value in experiment.tags.items() if key.startswith(DELETED_RUNS))
+        if is_told or (told and self.is_half_restored(experiment, runs)):
             there = {run.run_id for run in runs}
             return DeletedBefore(tuple(id for id in told.split(",") if id in there), is_all=True)
         return DeletedBefore(tuple(run.run_id for run in runs if _time(run.tags) is not None), is_all=not runs)

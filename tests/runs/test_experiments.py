@@ -78,6 +78,28 @@ def test_a_restoration_that_was_cut_short_is_taken_up_again(
     assert own_tags(on_three, home) == []
 
 
+@pytest.mark.parametrize("who", ["runsync", "others"])
+@pytest.mark.parametrize("path", ["experiments/restore", "set-experiment-tag", "runs/set-tag", "runs/delete-tag"])
+def test_a_restoration_that_is_stopped_at_any_request_is_taken_up_again(
+    either: MlflowServer, on_either: Seeder, prefix: str, monkeypatch: pytest.MonkeyPatch, who: str, path: str
+) -> None:
+    monkeypatch.setenv("RUNSYNC_PATIENCE", "0")
+    home = on_either.create_experiment(prefix + "home")
+    runs = [on_either.create_run(home, f"run {number}") for number in range(3)]
+    runsync.delete_selected_runs(either.url, runs=runs[:2])
+    if who == "runsync":
+        runsync.delete_experiments(either.url, [home])
+    else:
+        on_either.delete_experiment(home)
+    with FaultProxy(either.url, Rule(respond(403), path=path)) as proxy:
+        assert runsync.restore_experiments(proxy.url, [home]).exit_code == 3
+    assert runsync.restore_experiments(either.url, [home]).exit_code == 0
+    assert stages(on_either, runs) == [DELETED, DELETED, ACTIVE]
+    assert own_tags(on_either, home) == []
+    assert runsync.restore_experiments(either.url, [home]).changed() == []
+    assert [run for run in runs if "runsync.restoring" in tags(on_either, run)] == []
+
+
 def test_an_experiment_that_others_restored_is_left_as_it_is(
     mlflow3_a: MlflowServer, on_three: Seeder, prefix: str
 ) -> None:
