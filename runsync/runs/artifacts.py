@@ -10,6 +10,7 @@ from threading import get_ident
 from typing import Any
 
 from runsync.bundle.address import Access
+from runsync.bundle.processes import is_alive
 from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
 from runsync.model import threads
 from runsync.model.hashing import sha256_of
@@ -119,6 +120,8 @@ def get_artifacts(
         report = GetReport(source.place, found.run_id, str(into), dry_run)
         files = list(_chosen(source.artifacts(found), paths))
         progress.expect(len(files))
+        if not dry_run:
+            _clear({(Path(into) / file.path).parent for file in files if unsafe(file.path) is None})
         fetch = partial(_fetch, source, found, Path(into), dry_run, progress)
         report.files = list(pool.map(fetch, files))
     return report
@@ -166,6 +169,15 @@ def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progre
         return Fetched(file.path, file.size, FAILED, f"cannot write {place}: {error.strerror or error}")
     progress.advance(runs=1)
     return Fetched(file.path, file.size, action)
+
+
+def _clear(folders: Iterable[Path]) -> None:
+    """Removes what processes that were killed left half-written."""
+    for folder in folders:
+        for left in folder.glob(".runsync-*.part"):
+            pid = left.name.split("-")[1]
+            if pid.isdigit() and not is_alive(int(pid)):
+                left.unlink(missing_ok=True)
 
 
 def _is_same(place: Path, file: ArtifactFile) -> bool:

@@ -5,7 +5,7 @@ A plan says what is code, what is environment and what starts it; then the folde
 """
 
 import json
-import tempfile
+import secrets
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -274,8 +274,11 @@ def _write(report: ReproduceReport, folder: Path, name: str, text: str) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.parent.resolve().is_relative_to(folder.resolve()):
         raise WrongUsage(f"{place.parent} leads out of {folder}: name a new folder")
-    with tempfile.NamedTemporaryFile("w", dir=place.parent, prefix=".runsync-", delete=False, encoding="utf-8") as made:
-        made.write(text)
-    Path(made.name).chmod(0o755 if name.endswith(".sh") else 0o644)
-    Path(made.name).replace(place)
+    waiting = place.with_name(f".runsync-{secrets.token_hex(8)}")
+    try:
+        waiting.write_text(text, encoding="utf-8")
+        waiting.chmod(0o755 if name.endswith(".sh") else 0o644)
+        waiting.replace(place)
+    finally:
+        waiting.unlink(missing_ok=True)
     report.files.append(name)

@@ -339,3 +339,15 @@ def test_a_time_beyond_all_years_is_shown_as_it_is(tmp_path: Path) -> None:
     export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [odd]))
     for arguments in (("list", tmp_path / "b"), ("show", tmp_path / "b", ONE), ("compare", tmp_path / "b", ONE)):
         assert "900000000000000000" in _run("runs", *arguments).stdout
+
+
+def test_what_a_killed_process_left_half_written_is_removed(bundle: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    left, others = tmp_path / f"model/.runsync-{gone.pid}-1.part", tmp_path / f".runsync-{os.getpid()}-1.part"
+    left.parent.mkdir()
+    left.touch()
+    others.touch()
+    assert runsync.get_artifacts(str(bundle), ONE, into=tmp_path).exit_code == 0
+    assert not left.exists()
+    assert others.exists()
