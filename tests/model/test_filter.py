@@ -60,6 +60,9 @@ TRUE = [
     "datasets.name != 'iris'",
     "params.absent IS NULL and params.lr is not null",
     "run_id NOT IN ('a')",
+    'tags.team = "Blue" AND (params.kernel = "rbf" OR params.kernel = "x")',
+    "tags.team = 'Blue' AND (params.`a b` = \"it's\" OR params.kernel = 'x')",
+    'params.`a b` IN ("x", "it\'s", "y") AND tags.team != "a \\" b" AND tags.team != "c "" d"',
     # beyond
     "metrics.r2 = 5e-1 and metrics.r2 < 1E0 and metrics.r2 > -3 and metrics.r2 > +0.4",
     "metrics.bad != 1 and metrics.bad IS NOT NULL",
