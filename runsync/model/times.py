@@ -1,6 +1,7 @@
 """Points in time as people write them."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 from runsync.errors import WrongUsage
@@ -70,3 +71,8 @@ def duration(milliseconds: int) -> str:
         if abs(whole) < size * (60 if unit == "m" else 24) or unit == "d":
             return f"{whole // size}{unit} {whole % size // {'m': 1, 'h': 60, 'd': 3600}[unit]}{below}"
     raise AssertionError
+
+
+def now() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000

@@ -1,6 +1,5 @@
 """Deleting runs, with what hangs below them."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from runsync.model.experiment import ACTIVE, DELETED
 from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.model.times import now
 from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, carry_out, item_of
 from runsync.runs.choose import children_first, chosen_runs, nested_in, refuse_everything, with_runs
 from runsync.transfer.export import export
@@ -106,8 +106,3 @@ def backup_first(
 def deletion(editor: Editor, run: Run) -> Callable[[], None]:
     """What deletes a run."""
     return lambda: editor.delete_run(run.run_id, now())
-
-
-def now() -> int:
-    """Epoch milliseconds."""
-    return time.time_ns() // 1_000_000

@@ -13,8 +13,9 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.model.times import now
 from runsync.runs.change import DELETE, IMPORT, RESTORE, UNCHANGED, Change, ChangeReport, How, carry_out, item_of
-from runsync.runs.delete import backup_first, now
+from runsync.runs.delete import backup_first
 from runsync.transfer.import_ import import_
 from runsync.transfer.places import open_editor, open_held
 

@@ -19,9 +19,10 @@ from runsync.model.identity import origin_of
 from runsync.model.protocol import FAILED, NotCarried, Outcome, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.model.times import now
+from runsync.workspaces.rest_editor import RestEditor
 from runsync.workspaces.rest_experiments import ExperimentMap
 from runsync.workspaces.rest_present import Present, There, Where
-from runsync.workspaces.rest_runs import RunWriter
 
 NAMED = 20
 
@@ -29,11 +30,13 @@ NAMED = 20
 class Deletions:
     """The deletions of one transfer."""
 
-    def __init__(self, policy: DeletionPolicy, present: Present, experiments: ExperimentMap, writer: RunWriter) -> None:
+    def __init__(
+        self, policy: DeletionPolicy, present: Present, experiments: ExperimentMap, editor: RestEditor
+    ) -> None:
         self._policy = policy
         self._present = present
         self._experiments = experiments
-        self._writer = writer
+        self._editor = editor
         self._going: dict[str, str] = {}
         """Names of copies that are to be deleted, by their ids in the target."""
         self._left: dict[str, str] = {}
@@ -86,7 +89,7 @@ class Deletions:
         for (_, origin), there in self._gone():
             if there.run_id in self._going:
                 try:
-                    self._writer.delete(there.run_id)
+                    self._editor.delete_run(there.run_id, now())
                 except ITEM_ERRORS as error:
                     failed.append(Outcome("run", origin, there.name, FAILED, there.run_id, error=str(error)))
         return failed

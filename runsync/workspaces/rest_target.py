@@ -47,6 +47,7 @@ from runsync.model.selection import Selection
 from runsync.workspaces.rest import RestWorkspace
 from runsync.workspaces.rest_carry import ArtifactCarrier
 from runsync.workspaces.rest_deletions import Deletions
+from runsync.workspaces.rest_editor import RestEditor
 from runsync.workspaces.rest_experiments import ExperimentMap
 from runsync.workspaces.rest_links import Links
 from runsync.workspaces.rest_present import Present, There, visible
@@ -83,7 +84,7 @@ class RestTarget:
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
         self._present = Present(workspace)
-        self._deletions = Deletions(policy, self._present, self._experiments, self._writer)
+        self._deletions = Deletions(policy, self._present, self._experiments, RestEditor(workspace.client))
         self._lost: Counter[str] = Counter()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
