@@ -50,15 +50,15 @@ def _milliseconds(moment: datetime) -> int:
     return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
-def iso(milliseconds: int | None) -> str:
-    """Epoch milliseconds as ISO 8601 in UTC; "–" for None."""
+def iso(milliseconds: int | None, precision: str = "seconds") -> str:
+    """Epoch milliseconds as ISO 8601 in UTC; "–" for None, and the number where no calendar reaches."""
     if milliseconds is None:
         return "–"
     try:
         moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     except (OverflowError, ValueError, OSError):
         return str(milliseconds)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def duration(milliseconds: int) -> str:

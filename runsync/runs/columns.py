@@ -3,13 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 from runsync.errors import WrongUsage
 from runsync.model import numbers
 from runsync.model.fields import ATTRIBUTES, METRICS, PARAMS, Field, parse_field, value_of
 from runsync.model.run import Run
-from runsync.model.times import duration
+from runsync.model.times import duration, iso
 
 FIRST = tuple(
     parse_field(name) for name in ("run_id", "run_name", "experiment.name", "state", "status", "start_time", "duration")
@@ -52,7 +51,7 @@ def read(field: Field, value: Value) -> str:
     if value is None:
         return "–"
     if field.kind == ATTRIBUTES and field.key in TIMES and isinstance(value, int):
-        return _moment(value, "seconds")
+        return iso(value, "seconds")
     if field.kind == ATTRIBUTES and field.key == "duration":
         return duration(int(value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -63,7 +62,7 @@ def plain(field: Field, value: Value) -> str:
     if value is None:
         return ""
     if field.kind == ATTRIBUTES and field.key in TIMES and isinstance(value, int):
-        return _moment(value, "milliseconds")
+        return iso(value, "milliseconds")
     return str(numbers.to_json(value)) if isinstance(value, float) else str(value)
 
 
@@ -71,7 +70,7 @@ def ago(milliseconds: int, now: int) -> str:
     """How long before now: 5s, 3m, 2h or 12d ago; the date for what is yet to come."""
     seconds = (now - milliseconds) // 1000
     if seconds < 0:
-        return _moment(milliseconds, "seconds")
+        return iso(milliseconds, "seconds")
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:
             return f"{seconds // size}{unit} ago"
@@ -81,11 +80,3 @@ def ago(milliseconds: int, now: int) -> str:
 def is_text(field: Field) -> bool:
     """Whether its values are text."""
     return field.kind != METRICS and not (field.kind == ATTRIBUTES and field.key in (*TIMES, "duration"))
-
-
-def _moment(milliseconds: int, precision: str) -> str:
-    try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return str(milliseconds)
-    return moment.isoformat(timespec=precision).replace("+00:00", "Z")
