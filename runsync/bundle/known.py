@@ -28,11 +28,22 @@ CLOCKS_APART = 3600.0
 class KnownRun:
     """What is kept in memory of one stored version of a run; `place` is its part and line."""
 
-    __slots__ = ("counts", "digest", "experiment_id", "fingerprint", "has_artifacts", "is_sound", "place", "problems")
+    __slots__ = (
+        "counts",
+        "deleted_time",
+        "digest",
+        "experiment_id",
+        "fingerprint",
+        "has_artifacts",
+        "is_sound",
+        "place",
+        "problems",
+    )
 
     def __init__(self, stored: StoredRun, place: tuple[str, int], is_sound: bool, with_digest: bool) -> None:
         self.counts = stored.counts()
         self.experiment_id = stored.run.experiment_id
+        self.deleted_time = stored.run.deleted_time
         self.fingerprint = stored.fingerprint
         self.has_artifacts = stored.contents.artifacts is not None
         self.problems: tuple[Problem, ...] = stored.contents.problems
@@ -41,6 +52,10 @@ class KnownRun:
         # Only a run that is read again though its fingerprint is the same can turn out to be as it was.
         again = with_digest or self.problems or stored.run.status == RUNNING
         self.digest = digest(stored) if again else b""
+
+    def is_placed_as(self, run: Run) -> bool:
+        """Whether what a fingerprint leaves out is the same, as far as the source tells it."""
+        return self.experiment_id == run.experiment_id and run.deleted_time in (None, self.deleted_time)
 
 
 @dataclass(slots=True)
@@ -68,7 +83,7 @@ class Known:
         told = fingerprint(run)
         for known in versions:
             whole = known.is_sound and not known.problems and (known.has_artifacts or not with_artifacts)
-            if whole and known.fingerprint == told and known.experiment_id == run.experiment_id:
+            if whole and known.fingerprint == told and known.is_placed_as(run):
                 return known
         return None
 

@@ -54,11 +54,11 @@ def own_tags_removed(tags: Mapping[str, str]) -> dict[str, str]:
 def fingerprint(run: Run) -> str:
     """A hash (32 hex digits) of all that a search page tells about a run, apart from where the run lies.
 
-    It does not see a point logged behind the latest step, a file replaced in place, or model inputs (which
-    MLflow's search leaves out).
+    It does not see a point logged behind the latest step, a file replaced in place, or model inputs and the time of a
+    deletion (which MLflow's search leaves out).
     """
     document = run.to_document()
-    for place in ("run_id", "experiment_id", "artifact_uri", "model_inputs"):
+    for place in ("run_id", "experiment_id", "artifact_uri", "model_inputs", "deleted_time"):
         del document[place]
     document["tags"] = own_tags_removed(run.tags)
     document["latest_metrics"].sort(key=lambda metric: metric["key"])

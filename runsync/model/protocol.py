@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.import_options import ImportOptions
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run
 from runsync.model.selection import Selection
 
@@ -277,3 +278,24 @@ class Editor(Protocol):
     def deleted_before(self, experiment: Experiment, runs: Sequence[Run]) -> DeletedBefore:
         """Which runs of a deleted experiment (all are given) were deleted before it was; also after it was restored,
         as long as that is unfinished."""
+
+
+class Workspace(Source, Protocol):
+    """Where runs live: a source that can also be written to and changed."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What its user should hear of how it was reached."""
+
+    @property
+    def whereabouts(self) -> tuple[str, ...]:
+        """The same for two workspaces that are one and the same, however their addresses are spelled."""
+
+    def target(self, options: ImportOptions) -> Target:
+        """Takes one import or sync."""
+
+    def editor(self) -> Editor:
+        """Changes runs and experiments. Raises WrongUsage where that cannot be done."""
+
+    def close(self) -> None:
+        """Lets go of connections; what still waits raises Interrupted."""

@@ -54,7 +54,10 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All that can be said of a run without its metric history and artifacts."""
+    """All that can be said of a run without its metric history and artifacts.
+
+    `deleted_time` is when a deleted run was deleted; None where the source does not tell, as over REST.
+    """
 
     run_id: str
     experiment_id: str
@@ -64,6 +67,7 @@ class Run:
     start_time: int | None = None
     end_time: int | None = None
     lifecycle_stage: str = ACTIVE
+    deleted_time: int | None = None
     artifact_uri: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -83,6 +87,7 @@ class Run:
             "start_time": self.start_time,
             "end_time": self.end_time,
             "lifecycle_stage": self.lifecycle_stage,
+            "deleted_time": self.deleted_time,
             "artifact_uri": self.artifact_uri,
             "params": dict(self.params),
             "tags": dict(self.tags),
@@ -98,7 +103,8 @@ class Run:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Run":
         """The reverse of `to_document`, of a document that is valid; further properties are passed over."""
-        values = {name: document[name] for name in cls.__slots__}
+        values = {name: document[name] for name in cls.__slots__ if name != "deleted_time"}
+        values["deleted_time"] = document.get("deleted_time")  # the first bundles did not tell it
         values["latest_metrics"] = tuple(
             LatestMetric(m["key"], numbers.from_json(m["value"]), m["timestamp"], m["step"])
             for m in document["latest_metrics"]
@@ -167,8 +173,19 @@ class Contents:
 class Batch:
     """Runs that are carried together: plain data, so that any executor can take it.
 
-    `contents` is told by sources that know it beforehand (a snapshot), by run id.
+    `contents` is told by sources that know it beforehand (a snapshot), by run id. `unreadable` are runs that the source
+    met and cannot read: there is nothing of them to carry but their names.
     """
 
     runs: tuple[Run, ...]
     contents: Mapping[str, Contents] = field(default_factory=dict)
+    unreadable: tuple["Unreadable", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A run that cannot be read: its id, as far as the source tells it, where it lies, and why not."""
+
+    run_id: str
+    place: str
+    reason: str

@@ -8,7 +8,7 @@ from runsync.errors import Interrupted, RunsyncError
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.progress import Progress
-from runsync.model.protocol import Outcome, Source, Step, Target
+from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.transfer.report import TransferReport
@@ -38,6 +38,7 @@ def transfer(
         if report.dry_run:
             report.add(planned)
             for batch in source.batches(experiments, selection):
+                report.add(_unreadable(batch))
                 report.add(_planned(batch, target.plan(batch)))
         else:
             report.add(target.prepare())
@@ -50,6 +51,11 @@ def transfer(
     except RunsyncError as error:
         report.stop(error)
     report.seconds = round(time.monotonic() - begun, 3)
+
+
+def _unreadable(batch: Batch) -> list[Outcome]:
+    """What is to be told of the runs that a source cannot read."""
+    return [Outcome("run", u.run_id, u.place, FAILED, error=u.reason) for u in batch.unreadable]
 
 
 def _planned(batch: Batch, steps: Sequence[Step]) -> Iterator[Outcome]:
@@ -79,7 +85,7 @@ def _carry(
 
 
 def _one(batch: Batch, source: Source, target: Target, pool: Executor, progress: Progress) -> list[Outcome]:
-    return target.put(batch, target.plan(batch), source, pool, progress)
+    return _unreadable(batch) + target.put(batch, target.plan(batch), source, pool, progress)
 
 
 def _take(report: TransferReport, waiting: set[Future[list[Outcome]]]) -> set[Future[list[Outcome]]]:

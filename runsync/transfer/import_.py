@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runsync.bundle.address import Access
+from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.selection import Selection
@@ -11,7 +12,6 @@ from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, open_held, open_workspace
 from runsync.transfer.report import TransferReport
-from runsync.workspaces.rest_target import ImportOptions, RestTarget
 
 
 def import_(
@@ -46,7 +46,7 @@ def import_(
     options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
     with open_held(bundle, "import", access, retry_lock) as snapshot:
         workspace = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
-        sink = RestTarget(workspace, options)
+        sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:
             transfer(report, snapshot, sink, selection or Selection(), workers, progress or Silent())

@@ -10,12 +10,11 @@ from runsync.bundle.bundle import open_store
 from runsync.bundle.snapshot import Snapshot
 from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Editor, Source
+from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import is_url, resolve
 from runsync.workspaces.http import Patience
-from runsync.workspaces.rest import RestWorkspace
-from runsync.workspaces.rest_editor import RestEditor
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 WORKERS = 8
 
@@ -27,7 +26,7 @@ def open_workspace(
     workers: int = WORKERS,
     patience: Patience | None = None,
     limits: Limits = UNLIMITED,
-) -> RestWorkspace:
+) -> Workspace:
     """The workspace at an address or of a name in `runsync.toml`.
 
     Raises WrongUsage when it is neither, WorkspaceUnreachable, AccessDenied.
@@ -47,7 +46,7 @@ def is_workspace(where: str, config: str | None) -> bool:
 @contextmanager
 def open_source(
     where: str, verb: str, *, access: Access, workers: int, retry_lock: float = 0.0
-) -> Iterator[RestWorkspace | Snapshot]:
+) -> Iterator[Workspace | Snapshot]:
     """A workspace, or a snapshot of a bundle (the newest one, or the one named after `@`), held against prune.
 
     `retry_lock` is how many seconds to wait for a bundle that is being pruned.
@@ -74,7 +73,7 @@ def open_editor(where: str, *, access: Access, workers: int) -> Iterator[tuple[S
         )
     workspace = open_workspace(where, config=access.config, workers=workers, limits=access.limits)
     try:
-        yield workspace, RestEditor(workspace.client)
+        yield workspace, workspace.editor()
     finally:
         workspace.close()
 

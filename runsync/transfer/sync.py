@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from runsync.bundle.address import Access
 from runsync.errors import WrongUsage
 from runsync.model.deletions import Brake, DeletionPolicy
+from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Source
@@ -16,11 +16,8 @@ from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, open_workspace
 from runsync.transfer.report import TransferReport
-from runsync.workspaces.rest_target import ImportOptions, RestTarget
 
 MAX_DELETE = "10%"
-_THIS_MACHINE = {"127.0.0.1": "localhost", "::1": "localhost"}
-_PORTS = {"http": 80, "https": 443}
 
 
 def sync(
@@ -60,9 +57,9 @@ def sync(
         opened.callback(one.close)
         other = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
         opened.callback(other.close)
-        if _place(one.place.address) == _place(other.place.address):
+        if one.whereabouts == other.whereabouts:
             _refuse_onto_itself(one, selection, naming)
-        sink = RestTarget(other, options)
+        sink = other.target(options)
         report = TransferReport("sync", one.place, sink.place, dry_run)
         transfer(report, one, sink, selection, workers, progress or Silent())
         report.notes += one.notes + other.notes
@@ -89,10 +86,3 @@ def _refuse_onto_itself(source: Source, selection: Selection, naming: Naming) ->
             f"source and target are the same workspace, and “{kept[0]}” would go onto itself: name another target, or "
             "give the copies other names with --prefix or --rename"
         )
-
-
-def _place(address: str) -> tuple[str, int | None, str, str]:
-    """What an address means, however it is spelled."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    return _THIS_MACHINE.get(host, host), parts.port or _PORTS.get(parts.scheme), parts.path, parts.query

@@ -159,7 +159,7 @@ class Client:
     ) -> None:
         self.url = url
         self.api_url = url
-        """Where the paths of AT_ROOT are; `rest_server.meet` may find them elsewhere."""
+        """Where the paths of AT_ROOT are; `rest.server.meet` may find them elsewhere."""
         self.patience = patience or Patience.from_environment()
         self.limits = limits
         self.timeout = (10.0, 300.0)

@@ -16,7 +16,7 @@ import runsync
 from runsync.model.ordering import ordered
 from runsync.model.selection import Selection
 from runsync.runs.listing import orders
-from runsync.workspaces import rest_order
+from runsync.workspaces.rest.order import order_by
 
 VALUES = [0.5, -1.0, math.nan, None, math.inf, -math.inf, 0.0, 0.5, 1e-300, None, math.nan]
 
@@ -62,7 +62,7 @@ ORDERS = [
 def test_the_server_sorts_as_we_do(seeded: Seeded, order: tuple[str, ...]) -> None:
     selection = Selection(seeded.homes)
     everything = runsync.list_runs(seeded.server.url, selection=selection)
-    assert rest_order.order_by(orders(order)) is not None
+    assert order_by(orders(order)) is not None
     wanted = [run.run_id for run in ordered(everything.runs, orders(order))]
     assert len(wanted) == len(VALUES)
     for limit in (None, 1, 4, len(VALUES) - 1, 100):

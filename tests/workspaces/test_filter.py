@@ -21,7 +21,7 @@ from runsync.model.filter.parse import parse
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
-from runsync.workspaces.rest import RestWorkspace
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 TEXTS = [
     "a",

@@ -301,7 +301,7 @@ def test_a_large_artifact_that_cannot_be_sent_leaves_no_upload_behind(
 
 
 def test_boto3_is_not_loaded_where_no_artifact_is_on_s3() -> None:
-    code = "import sys, runsync.cli, runsync.workspaces.rest_target; print('boto3' in sys.modules)"
+    code = "import sys, runsync.cli, runsync.workspaces.rest.target; print('boto3' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

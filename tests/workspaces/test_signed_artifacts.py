@@ -14,7 +14,6 @@ from support.servers import MlflowServer
 
 import runsync
 from runsync.transfer.report import TransferReport
-from runsync.workspaces import rest_signed
 
 SIZE = 20 << 20
 CONTENT = bytes(range(251)) * (SIZE // 251) + b"end"
@@ -57,7 +56,7 @@ def running(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture
 def home(running: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     """Signed addresses are used from 6 MiB on; no credentials for S3 are here."""
-    monkeypatch.setattr(rest_signed, "LARGE", 6 << 20)
+    monkeypatch.setattr("runsync.workspaces.rest.signed.LARGE", 6 << 20)
     monkeypatch.setenv("RUNSYNC_PATIENCE", "20")
     for key in running.bucket.files():
         running.bucket.remove(key)

@@ -10,7 +10,7 @@ from runsync.model.mark import UNKNOWN, digest
 from runsync.model.progress import Progress
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
-from runsync.workspaces.rest_runs import Copy, RunWriter
+from runsync.workspaces.rest.runs import Copy, RunWriter
 
 Files = Mapping[str, tuple[ArtifactFile, ...]]
 """The source's files by the target's run id."""

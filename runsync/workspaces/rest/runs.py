@@ -17,11 +17,11 @@ from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, origina
 from runsync.model.mark import NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import Source
 from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
-from runsync.workspaces import wire
 from runsync.workspaces.http import Client, Opener, Readable
-from runsync.workspaces.rest_artifacts import ArtifactStore
-from runsync.workspaces.rest_create import create_once
-from runsync.workspaces.rest_server import API
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.artifacts import ArtifactStore
+from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.server import API
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from runsync.model.fields import parse_order
 from runsync.model.ordering import ordered
 from runsync.model.run import LatestMetric, Run
-from runsync.workspaces.rest_order import merged, order_by
+from runsync.workspaces.rest.order import merged, order_by
 
 NUMBERS = st.sampled_from([None, math.nan, 0.0, -1.5, 2.0, 1.7976931348623157e308])
 RUNS = st.lists(

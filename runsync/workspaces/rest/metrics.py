@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runsync.errors import RequestRefused
 from runsync.model.run import Batch, LatestMetric, Run
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest_server import AJAX, API
+from runsync.workspaces.rest.server import AJAX, API
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest_server import AJAX, API
+from runsync.workspaces.rest.server import AJAX, API
 
 
 def logged_model(client: Client, model_id: str) -> LoggedModel:

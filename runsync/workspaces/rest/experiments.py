@@ -11,10 +11,10 @@ from runsync.model.identity import ARRIVES, FROM, ORIGIN_EXPERIMENT, own_tags_re
 from runsync.model.naming import Naming
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.run import Problem
-from runsync.workspaces import wire
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest_create import create_once
-from runsync.workspaces.rest_server import API
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.server import API
 
 
 class ExperimentMap:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from runsync.errors import RequestRefused, WorkspaceUnreachable
 from runsync.model.protocol import NotCarried
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest_server import API, API3
+from runsync.workspaces.rest.server import API, API3
 
 MOST = 1000
 WHY = "this version carries experiments and runs"

@@ -18,7 +18,7 @@ from runsync.errors import Interrupted, RequestRefused, WorkspaceError
 from runsync.multipart import cut, part_size, send_parts
 from runsync.version import VERSION
 from runsync.workspaces.http import BROKEN, CHUNK, RETRIED, Client, Opener
-from runsync.workspaces.rest_server import Server
+from runsync.workspaces.rest.server import Server
 from runsync.workspaces.s3_artifacts import ignores_tls
 
 MULTIPART = "/api/2.0/mlflow-artifacts/mpu"

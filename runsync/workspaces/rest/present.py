@@ -10,9 +10,9 @@ from runsync.model.identity import ARRIVES, COMPLETE, FROM, LINK_TAGS, ORIGIN, O
 from runsync.model.mark import Mark
 from runsync.model.run import Run
 from runsync.model.selection import Selection
-from runsync.workspaces.rest import RestWorkspace
-from runsync.workspaces.rest_runs import LONGEST_PARAM
-from runsync.workspaces.rest_twins import OF_COPIES
+from runsync.workspaces.rest.runs import LONGEST_PARAM
+from runsync.workspaces.rest.twins import OF_COPIES
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 Where = tuple[str, str]
 """A target experiment's id and the id a run was born with."""
@@ -82,7 +82,7 @@ class Present:
         yield from self._there.items()
 
     def _remember(self, run: Run, origin: str) -> None:
-        """Notes a run that is there; of twins, the one that stays (see `rest_twins`)."""
+        """Notes a run that is there; of twins, the one that stays (see `rest.twins`)."""
         place = (run.experiment_id, origin)
         own = run.tags if ORIGIN in run.tags else {}
         with self._lock:

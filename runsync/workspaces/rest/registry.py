@@ -3,7 +3,7 @@
 import threading
 
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest_server import API
+from runsync.workspaces.rest.server import API
 
 PAGE = 10_000
 """Model versions a request; servers give at most 200,000."""

@@ -9,11 +9,10 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runsync.errors import ITEM_ERRORS
-from runsync.model.deletions import REPLAY, DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import (
     ARRIVES,
@@ -26,8 +25,8 @@ from runsync.model.identity import (
     fingerprint,
     origin_of,
 )
+from runsync.model.import_options import ImportOptions
 from runsync.model.mark import NOT_CARRIED, Mark
-from runsync.model.naming import Naming
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
@@ -44,30 +43,18 @@ from runsync.model.protocol import (
 )
 from runsync.model.run import RUNNING, Batch, Contents, Run
 from runsync.model.selection import Selection
-from runsync.workspaces.rest import RestWorkspace
-from runsync.workspaces.rest_carry import ArtifactCarrier
-from runsync.workspaces.rest_deletions import Deletions
-from runsync.workspaces.rest_editor import RestEditor
-from runsync.workspaces.rest_experiments import ExperimentMap
-from runsync.workspaces.rest_links import Links
-from runsync.workspaces.rest_present import Present, There, visible
-from runsync.workspaces.rest_runs import Copy, RunWriter
-from runsync.workspaces.rest_twins import Twins
+from runsync.workspaces.rest.carry import ArtifactCarrier
+from runsync.workspaces.rest.deletions import Deletions
+from runsync.workspaces.rest.editor import RestEditor
+from runsync.workspaces.rest.experiments import ExperimentMap
+from runsync.workspaces.rest.links import Links
+from runsync.workspaces.rest.present import Present, There, visible
+from runsync.workspaces.rest.runs import Copy, RunWriter
+from runsync.workspaces.rest.twins import Twins
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """How runs are put into a target. `thorough` looks also at runs that a search shows unchanged."""
-
-    naming: Naming = field(default_factory=Naming)
-    artifacts: bool = True
-    verify_artifacts: bool = False
-    restore_deleted: bool = False
-    thorough: bool = False
-    deletions: DeletionPolicy = REPLAY
 
 
 class RestTarget:

@@ -20,9 +20,9 @@ from runsync.model.protocol import FAILED, NotCarried, Outcome, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
-from runsync.workspaces.rest_editor import RestEditor
-from runsync.workspaces.rest_experiments import ExperimentMap
-from runsync.workspaces.rest_present import Present, There, Where
+from runsync.workspaces.rest.editor import RestEditor
+from runsync.workspaces.rest.experiments import ExperimentMap
+from runsync.workspaces.rest.present import Present, There, Where
 
 NAMED = 20
 

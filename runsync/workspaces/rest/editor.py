@@ -12,10 +12,10 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, DELETED_RUNS
 from runsync.model.protocol import DeletedBefore
 from runsync.model.run import Run
-from runsync.workspaces import wire
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest_runs import BATCH_TAGS, LONGEST_TAG
-from runsync.workspaces.rest_server import API
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.runs import BATCH_TAGS, LONGEST_TAG
+from runsync.workspaces.rest.server import API
 
 IDS_A_TAG = 120
 """Run ids in one experiment tag: MLflow 2 takes 5000 characters."""

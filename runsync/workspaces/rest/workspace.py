@@ -1,4 +1,4 @@
-"""An MLflow tracking server as a source. Its target half is in `rest_target`."""
+"""An MLflow tracking server as a source. Its target half is in `rest.target`."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from itertools import islice
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -16,20 +17,21 @@ from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.filter.parse import parse
 from runsync.model.filter.push import Dialect, narrowed, pushed, state
 from runsync.model.filter.tree import Expression
+from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
+from runsync.model.protocol import Editor, Histories, NotCarried, Place, Source, StoredObject, Target
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
-from runsync.workspaces import rest_models, wire
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience, json_of
-from runsync.workspaces.rest_artifacts import ArtifactStore
-from runsync.workspaces.rest_leftovers import left_behind
-from runsync.workspaces.rest_metrics import MetricReader
-from runsync.workspaces.rest_order import OLDEST_FIRST, is_by_time, merged, order_by
-from runsync.workspaces.rest_registry import ModelVersions
-from runsync.workspaces.rest_server import API, meet
+from runsync.workspaces.rest import models, wire
+from runsync.workspaces.rest.artifacts import ArtifactStore
+from runsync.workspaces.rest.leftovers import left_behind
+from runsync.workspaces.rest.metrics import MetricReader
+from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
+from runsync.workspaces.rest.registry import ModelVersions
+from runsync.workspaces.rest.server import API, meet
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
 BATCH = 200
@@ -40,6 +42,8 @@ IDS_A_SEARCH = 500
 EXPERIMENTS_A_SEARCH = 200
 T = TypeVar("T")
 
+_THIS_MACHINE = {"127.0.0.1": "localhost", "::1": "localhost"}
+_PORTS = {"http": 80, "https": 443}
 VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
 
 
@@ -71,6 +75,25 @@ class RestWorkspace:
     def notes(self) -> list[str]:
         """What its user should hear of how it was reached."""
         return self.artifact_store.notes
+
+    @property
+    def whereabouts(self) -> tuple[str, ...]:
+        """See `Workspace`."""
+        parts = urlsplit(self.place.address)
+        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+        return _THIS_MACHINE.get(host, host), str(port), parts.path, parts.query
+
+    def target(self, options: ImportOptions) -> Target:
+        """See `rest.target`."""
+        from runsync.workspaces.rest.target import RestTarget
+
+        return RestTarget(self, options)
+
+    def editor(self) -> Editor:
+        """See `rest.editor`."""
+        from runsync.workspaces.rest.editor import RestEditor
+
+        return RestEditor(self.client)
 
     def close(self) -> None:
         """Drops the connections; what still waits raises Interrupted."""
@@ -156,12 +179,12 @@ class RestWorkspace:
         """See `Source`: a server must be asked for all runs to count them."""
 
     def logged_model(self, run: Run, model_id: str) -> LoggedModel:
-        """See `rest_models`."""
-        return rest_models.logged_model(self.client, model_id)
+        """See `rest.models`."""
+        return models.logged_model(self.client, model_id)
 
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
-        """See `rest_models`."""
-        return rest_models.read_model_file(self.client, model, file)
+        """See `rest.models`."""
+        return models.read_model_file(self.client, model, file)
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models and traces."""

@@ -18,8 +18,8 @@ from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
 from runsync.workspaces.http import CHUNK, Client, Opener
-from runsync.workspaces.rest_server import AJAX, API, Server
-from runsync.workspaces.rest_signed import SignedAddresses
+from runsync.workspaces.rest.server import AJAX, API, Server
+from runsync.workspaces.rest.signed import SignedAddresses
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts/"

@@ -1,0 +1,18 @@
+"""How runs are put into a target workspace."""
+
+from dataclasses import dataclass, field
+
+from runsync.model.deletions import REPLAY, DeletionPolicy
+from runsync.model.naming import Naming
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """`thorough` looks also at runs that a search shows unchanged."""
+
+    naming: Naming = field(default_factory=Naming)
+    artifacts: bool = True
+    verify_artifacts: bool = False
+    restore_deleted: bool = False
+    thorough: bool = False
+    deletions: DeletionPolicy = REPLAY

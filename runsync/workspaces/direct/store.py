@@ -1,0 +1,123 @@
+"""What a store that is reached without a server must do; source, target and editor are made of it once for all.
+
+A store keeps ids and all times exactly as they are given. It knows runs, params, tags, points and inputs; where
+artifact bytes lie, and what an import or a deletion means, is not its concern.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from runsync.model.experiment import Experiment
+from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.run import Batch, ModelVersion, Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which runs are asked for. `run_ids` None: all; `state` is active, deleted or all; bounds of the start time are
+    inclusive, in epoch milliseconds. Oldest first (by start time, then run id), or the reverse."""
+
+    experiment_ids: tuple[str, ...]
+    run_ids: tuple[str, ...] | None = None
+    state: str = "all"
+    since: int | None = None
+    until: int | None = None
+    newest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A run to be written as it is: its id, experiment, times, lifecycle stage, deletion time and artifact root.
+
+    Params, tags and inputs that it names are set, others stay. `points` (see `model.points`, without exact
+    duplicates) are added to those that are there; `is_new` tells that the run is not there yet. The latest metrics
+    are worked out by the store, by MLflow's own order: greatest step, then timestamp, then value (NaN as 0).
+    """
+
+    run: Run
+    is_new: bool
+    points: Iterable["pa.RecordBatch"] = ()
+
+
+class DirectStore(Protocol):
+    """A file store or a database.
+
+    Methods may be called from several threads. Reading happens in one consistent state of the store, as far as it has
+    such a thing (a transaction that began with the first read), until `refresh`. What is written by this process is
+    read back after `refresh`.
+    """
+
+    @property
+    def place(self) -> Place:
+        """What it is; its address holds no secret."""
+
+    @property
+    def whereabouts(self) -> tuple[str, ...]:
+        """See `Workspace`."""
+
+    def close(self) -> None:
+        """Lets go of it; what still waits raises Interrupted."""
+
+    def refresh(self) -> None:
+        """What is read from now on is as it is now."""
+
+    # Reading: needs no right to write.
+
+    def experiments(self) -> list[Experiment]:
+        """All of them, deleted ones too, with tags and times, oldest first."""
+
+    def batches(self, query: Query) -> Iterator[Batch]:
+        """The runs asked for, each once, with all that `Run` tells (model inputs and deletion times too), some
+        hundred at a time; those that are met and cannot be read are told in `Batch.unreadable`."""
+
+    def run_counts(self) -> Mapping[str, int]:
+        """How many runs each experiment (by id) has, deleted ones too, where that costs less than reading them."""
+
+    def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
+        """The metric history of these runs, asked for in this order; memory stays flat however long it is. Points
+        stand as the store holds them, exact duplicates too."""
+
+    def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
+        """Versions of registered models that were made of a run."""
+
+    def model_folder(self, model_id: str) -> tuple[str, str]:
+        """Name and artifact root (URI) of a logged model of MLflow 3. Raises RequestRefused where there is none."""
+
+    def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
+        """Registered models, logged models, traces and other kinds that hang off these experiments, counted."""
+
+    # Writing. Raises RequestRefused for what this store cannot take, with the way out.
+
+    def check_writable(self) -> None:
+        """Raises WrongUsage or AccessDenied, before anything is written, when this store cannot be written to (its
+        version is none that is known, rights are missing), with the way out."""
+
+    def default_artifact_root(self, experiment_id: str) -> str:
+        """The artifact location (URI) that a new experiment of this id gets; "" where the store does not tell."""
+
+    def create_experiment(self, experiment: Experiment) -> str:
+        """Makes an experiment as it is given and gives its id: the one asked for where that is free and fits ("":
+        any), else a new one. `artifact_location` may hold `{experiment_id}`, which the id is put in for. Raises
+        RequestRefused where the name is taken, also by a deleted one."""
+
+    def update_experiment(self, experiment: Experiment) -> None:
+        """Name, lifecycle stage and times as given; tags that it names are set, others stay."""
+
+    def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """Takes tags away; one that is not there is no fault."""
+
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+        """Writes runs, each whole or not at all (also when killed); many in one transaction. Gives by run id why a run
+        was refused; the others are in."""
+
+    def update_runs(self, runs: Sequence[Run]) -> None:
+        """Name, status, times, lifecycle stage and deletion time as given; tags that they name are set, others stay.
+        For the changes of an editor: params, points and inputs are left alone."""
+
+    def untag_runs(self, keys_by_run: Mapping[str, Sequence[str]]) -> None:
+        """Takes tags away; one that is not there is no fault."""

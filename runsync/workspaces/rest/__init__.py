@@ -1,0 +1,1 @@
+"""MLflow tracking servers, over their REST API: source, target and editor."""
