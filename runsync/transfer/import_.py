@@ -10,7 +10,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_held, open_workspace
+from runsync.transfer.places import WORKERS, open_held, open_with
 from runsync.transfer.report import TransferReport
 
 
@@ -45,7 +45,7 @@ def import_(
     access = access or Access()
     options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
     with open_held(bundle, "import", access, retry_lock) as snapshot:
-        workspace = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
+        workspace = open_with(target, access, workers, "target")
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:

@@ -14,7 +14,7 @@ from runsync.model.protocol import Source
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_workspace
+from runsync.transfer.places import WORKERS, open_with
 from runsync.transfer.report import TransferReport
 
 MAX_DELETE = "10%"
@@ -53,9 +53,9 @@ def sync(
     policy = _deletions(delete, Brake.parse(max_delete), selection)
     options = ImportOptions(naming, artifacts, verify_artifacts, restore_deleted, thorough, policy)
     with ExitStack() as opened:
-        one = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
+        one = open_with(source, access, workers)
         opened.callback(one.close)
-        other = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
+        other = open_with(target, access, workers, "target")
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:
             _refuse_onto_itself(one, selection, naming)
