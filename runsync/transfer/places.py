@@ -30,11 +30,13 @@ def open_workspace(
     limits: Limits = UNLIMITED,
     artifacts: str = "",
     role: Role = "source",
+    init: bool = False,
 ) -> Workspace:
     """The workspace at an address (of a server, a database, a file store) or of a name in `runsync.toml`.
 
     `artifacts` is where the artifact root of a database or file store really is, when it cannot be reached as it is
-    recorded. As a target a file store is made where there is none.
+    recorded. As a target a file store is made where there is none; with `init`, mlflow makes the tables of an empty
+    database.
 
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
@@ -44,7 +46,7 @@ def open_workspace(
         from runsync.workspaces.direct.opening import open_direct
 
         address = replace(address, artifacts=artifacts) if artifacts else address
-        return open_direct(address, connections, limits, role)
+        return open_direct(address, connections, limits, role, init)
     return RestWorkspace(address, workers, patience, limits)
 
 
@@ -69,7 +71,7 @@ def is_workspace(where: str, config: str | None) -> bool:
     return resolve(where, config) is not None
 
 
-def open_with(where: str, access: Access, workers: int, role: Role = "source") -> Workspace:
+def open_with(where: str, access: Access, workers: int, role: Role = "source", init: bool = False) -> Workspace:
     """`open_workspace` with what goes with every verb."""
     return open_workspace(
         where,
@@ -78,6 +80,7 @@ def open_with(where: str, access: Access, workers: int, role: Role = "source") -
         limits=access.limits,
         artifacts=access.artifacts,
         role=role,
+        init=init,
     )
 
 

@@ -18,8 +18,13 @@ DESTINATION = "mlartifacts"
 """Where an MLflow server keeps what it proxies, in the folder where it was started, unless it is told otherwise."""
 
 
-def open_direct(address: StoreAddress, connections: int, limits: Limits, role: Role) -> DirectWorkspace:
-    """A file store or database. Raises WrongUsage, WorkspaceUnreachable, AccessDenied."""
+def open_direct(
+    address: StoreAddress, connections: int, limits: Limits, role: Role, init: bool = False
+) -> DirectWorkspace:
+    """A file store or database; with `init` mlflow makes the tables of an empty one.
+
+    Raises WrongUsage, WorkspaceUnreachable, AccessDenied.
+    """
     given = _root(address.artifacts)
     s3 = S3Artifacts(options_for(address), connections, limits)
     if address.folder is not None:
@@ -30,6 +35,10 @@ def open_direct(address: StoreAddress, connections: int, limits: Limits, role: R
         return DirectWorkspace(files, DirectArtifacts(roots, s3))
     from runsync.workspaces.sql.store import open_store as open_database
 
+    if init:
+        from runsync.workspaces.sql.initialise import initialise
+
+        initialise(address.url)
     database = open_database(address.url)
     roots = Roots(_location(database), given)
     if database.file is not None:
