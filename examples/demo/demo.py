@@ -41,9 +41,8 @@ def show(folder: Path, stack: ExitStack) -> str:
     runsync(
         folder, "runs", "list", DATABASE, *BEST, "--columns", "run_id,name,params.eta0,metrics.test/accuracy,duration"
     )
-    say(
-        "Its server would be: mlflow server --backend-store-uri sqlite:///mlflow.db --artifacts-destination ./mlartifacts"
-    )
+    served = "mlflow server --backend-store-uri sqlite:///mlflow.db --artifacts-destination ./mlartifacts"
+    say(f"Its server would be: {served}")
     return f"{folder}; cd there, and try runsync runs show {DATABASE} RUN"
 
 
