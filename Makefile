@@ -84,16 +84,16 @@ clean:
 
 .venvs/mlflow-3/made:
 	$(PYTHON) -m venv .venvs/mlflow-3
-	.venvs/mlflow-3/bin/python -m pip install --quiet 'mlflow[auth]>=3' boto3
+	.venvs/mlflow-3/bin/python -m pip install --quiet 'mlflow[auth]>=3' boto3 psycopg2-binary pymysql
 	touch $@
 
 # MLflow 2 lets SQLAlchemy 2.1 in, and then fails to import it.
 .venvs/mlflow-2/made:
 	$(PYTHON) -m venv .venvs/mlflow-2
-	.venvs/mlflow-2/bin/python -m pip install --quiet 'mlflow[auth]==2.22.5' 'sqlalchemy<2.1'
+	.venvs/mlflow-2/bin/python -m pip install --quiet 'mlflow[auth]==2.22.5' 'sqlalchemy<2.1' psycopg2-binary pymysql
 	touch $@
 
 .venvs/mlflow-1/made:
 	$(PYTHON) -m venv .venvs/mlflow-1
-	.venvs/mlflow-1/bin/python -m pip install --quiet 'mlflow==1.30.1' 'sqlalchemy<2' 'setuptools<80'
+	.venvs/mlflow-1/bin/python -m pip install --quiet 'mlflow==1.30.1' 'sqlalchemy<2' 'setuptools<80' psycopg2-binary pymysql
 	touch $@
