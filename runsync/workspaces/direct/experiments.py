@@ -2,22 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.times import now
+from runsync.workspaces.direct.artifacts import EXPERIMENT, DirectArtifacts
 from runsync.workspaces.direct.editor import DirectEditor
 from runsync.workspaces.direct.lifecycle import delete_runs, runs_in
 from runsync.workspaces.direct.store import DirectStore, Query
-
-
-class Locations(Protocol):
-    """Where artifacts of new experiments go."""
-
-    def new_location(self, experiment_id: str) -> str:
-        """The artifact location of a new experiment. Raises WrongUsage where no root is known."""
 
 
 class DirectExperiments:
@@ -25,7 +18,7 @@ class DirectExperiments:
 
     keeps_state = True
 
-    def __init__(self, store: DirectStore, locations: Locations, editor: DirectEditor) -> None:
+    def __init__(self, store: DirectStore, locations: DirectArtifacts, editor: DirectEditor) -> None:
         self.renumbered: dict[str, str] = {}
         """New ids by the ids that were taken, or do not fit."""
         self._store = store
@@ -34,7 +27,7 @@ class DirectExperiments:
 
     def create(self, experiment: Experiment) -> str:
         """See `ExperimentWriter`. Another import may have made it just now."""
-        location = self._locations.new_location("{experiment_id}")
+        location = self._locations.new_location(EXPERIMENT)
         try:
             new_id = self._store.create_experiment(replace(experiment, artifact_location=location))
         except RequestRefused:

@@ -6,7 +6,6 @@ at all, with the mark that it is: so a run that is there needs nothing but to be
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Protocol
 
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import COMPLETE, LINK_TAGS, origin_of
@@ -20,27 +19,25 @@ from runsync.workspaces.arrival.carry import ArtifactCarrier
 from runsync.workspaces.arrival.copy import Copy, address_of, settled
 from runsync.workspaces.arrival.deletions import Deletions
 from runsync.workspaces.arrival.experiments import ExperimentMap
-from runsync.workspaces.arrival.files import Artifacts, FileWriter
+from runsync.workspaces.arrival.files import FileWriter
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
 from runsync.workspaces.arrival.present import Present, There
+from runsync.workspaces.direct.artifacts import EXPERIMENT
 from runsync.workspaces.direct.editor import DirectEditor
-from runsync.workspaces.direct.experiments import DirectExperiments, Locations
+from runsync.workspaces.direct.experiments import DirectExperiments
 from runsync.workspaces.direct.links import DirectLinks
 from runsync.workspaces.direct.present import DirectRuns
-from runsync.workspaces.direct.store import DirectStore
+from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.direct.write import RecordWriter
 
 NAMED = 20
 
 
-class ArtifactPlaces(Artifacts, Locations, Protocol):
-    """Where artifact bytes lie, and where those of new experiments go."""
-
-
 class DirectTarget:
     """One import or sync into one store."""
 
-    def __init__(self, store: DirectStore, artifacts: ArtifactPlaces, options: ImportOptions) -> None:
+    def __init__(self, workspace: DirectWorkspace, options: ImportOptions) -> None:
+        store, artifacts = workspace.store, workspace.artifact_store
         self.place = store.place
         self._store = store
         self._artifacts = artifacts
@@ -65,7 +62,7 @@ class DirectTarget:
         came_from = self._records.came_from = address_of(source.place)
         outcomes = self._experiments.begin(experiments, existing, came_from, selection == Selection())
         if any(outcome.action == CREATE for outcome in outcomes):
-            self._artifacts.new_location("{experiment_id}")
+            self._artifacts.new_location(EXPERIMENT)
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)
         return outcomes
