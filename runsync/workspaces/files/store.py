@@ -112,7 +112,9 @@ class FileStore:
 
     def artifact_folder(self, run: Run) -> Path | None:
         """Where the artifacts of a run lie in this store when they are not where its artifact root says: the store
-        was moved, or the experiment is deleted. None where the root is right, or leads elsewhere."""
+        was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
+
+        Of a run that is still to be written into a deleted experiment they go where its folder will be."""
         recorded = _local(run.artifact_uri)
         folder = find_experiment(self._root, run.experiment_id)
         if recorded is None or Path(recorded).is_dir() or folder is None:
@@ -120,7 +122,8 @@ class FileStore:
         path = f"{folder.path}/{run.run_id}"
         if is_plain_folder(path) and is_plain_folder(f"{path}/{ARTIFACTS}"):
             return Path(path, ARTIFACTS)
-        return None
+        is_of_here = recorded == f"{self._root}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
+        return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
 
     def create_experiment(self, experiment: Experiment) -> str:
         """See `DirectStore`."""
