@@ -48,7 +48,7 @@ class FileStore:
         self._memory = _Memory()
         self._lock = threading.Lock()
         self._open(create)
-        self.place = Place("file store", self._root)
+        self.place = Place("file store", str(self.path))
 
     @property
     def whereabouts(self) -> tuple[str, ...]:

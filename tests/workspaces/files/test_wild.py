@@ -61,7 +61,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "undecodable name": (lambda run: Path(os.fsdecode(bytes(run) + b"/params/\xff")).touch(), "is not UTF-8"),
     "bad line": (
         file("metrics/loss", b"1 2 3\n1 two 3\n1 2 4\n"),
-        "metric loss: line 2 is no point of a metric: 1 two",
+        "loss: line 2 is no point of a metric: 1 two",
     ),
     "four fields": (file("metrics/loss", b"1 2 3 x\n1 2 3\n"), "metric loss: line 1 is no point"),
     "binary metric": (file("metrics/a/b", bytes(range(256))), "metric a/b: line 1"),
@@ -133,7 +133,8 @@ def test_an_old_meta_yaml_is_read(tmp_path: Path) -> None:
     store = make_store(tmp_path / "mlruns", "run")
     (tmp_path / "mlruns/0/run/meta.yaml").write_text(
         "artifact_uri: /old/0/run/artifacts\nend_time: null\nentry_point_name: ''\nexperiment_id: 0\nname: ''\n"
-        "run_uuid: run\nsource_name: train.py\nsource_type: 4\nsource_version: ''\nstart_time: 5\ntags: []\nuser_id: me\n"
+        "run_uuid: run\nsource_name: train.py\nsource_type: 4\nsource_version: ''\nstart_time: 5\ntags: []\n"
+        "user_id: me\n"
     )
     (tmp_path / "mlruns/0/meta.yaml").write_text(
         "artifact_location: /old/0\nexperiment_id: 0\nlifecycle_stage: active\nname: Default\n"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import threading
 from pathlib import Path
 
@@ -103,7 +102,7 @@ def test_values_and_ids_that_cannot_be_kept_are_refused(tmp_path: Path) -> None:
         "who": "it is no longer there",
     }
     assert all_runs(store) == []
-    assert sorted(os.listdir(tmp_path / "mlruns/0")) == ["datasets", "meta.yaml"]
+    assert sorted(path.name for path in (tmp_path / "mlruns/0").iterdir()) == ["datasets", "meta.yaml"]
 
 
 def test_a_present_run_is_brought_up_to_date(tmp_path: Path) -> None:
