@@ -96,7 +96,7 @@ def untag_runs(root: str, keys_by_run: Mapping[str, Sequence[str]]) -> None:
 def create_experiment(root: str, experiment: Experiment) -> str:
     """See `DirectStore.create_experiment`."""
     with _locked(root):
-        _check_name(root, experiment)
+        _check_name(root, experiment.name)
         folder = _new_folder(root, experiment)
         made = Folder(Path(folder).name, folder, experiment.lifecycle_stage == DELETED)
         location = experiment.artifact_location.replace("{experiment_id}", made.experiment_id)
@@ -113,7 +113,7 @@ def update_experiment(root: str, experiment: Experiment) -> None:
         folder = find_experiment(root, experiment.experiment_id)
         if folder is None:
             raise _no_experiment(experiment.experiment_id)
-        _check_name(root, experiment)
+        _check_name(root, experiment.name, experiment.experiment_id)
         try:
             meta = read_meta(f"{folder.path}/{META}")
             _put_experiment_tags(folder.path, experiment.tags)
@@ -245,12 +245,12 @@ def _experiment_meta(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _check_name(root: str, experiment: Experiment) -> None:
+def _check_name(root: str, name: str, its_own: str = "") -> None:
     for other in read_experiments(root)[0]:
-        if other.name == experiment.name and other.experiment_id != experiment.experiment_id:
+        if other.name == name and other.experiment_id != its_own:
             how = ", which is deleted" if other.lifecycle_stage == DELETED else ""
             raise RequestRefused(
-                f"there is an experiment {experiment.name!r} already ({other.experiment_id}{how})",
+                f"there is an experiment {name!r} already ({other.experiment_id}{how})",
                 400,
                 "RESOURCE_ALREADY_EXISTS",
             )
