@@ -28,7 +28,9 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
         from sqlalchemy import URL, NullPool, create_engine
 
         if address.kind == SQLITE:
-            return create_engine("sqlite://", creator=_sqlite(address, read_only), poolclass=NullPool)
+            return create_engine(
+                "sqlite://", creator=_sqlite(address, read_only), poolclass=NullPool, pool_reset_on_return=None
+            )
         url = URL.create(
             _DRIVERS[address.kind],
             address.user or None,
@@ -38,7 +40,7 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
             address.database,
             dict(address.options or {}),
         )
-        made = create_engine(url, poolclass=NullPool, connect_args=_arguments(address))
+        made = create_engine(url, poolclass=NullPool, pool_reset_on_return=None, connect_args=_arguments(address))
     except ImportError as error:
         raise faults.missing_driver(address, error) from None
     return made

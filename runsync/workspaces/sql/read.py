@@ -105,7 +105,7 @@ class Reader:
         start = func.coalesce(runs.c.start_time, 0)
         joined = runs.join(experiments, runs.c.experiment_id == experiments.c.experiment_id)
         # Numbers that stand in the statement itself: there may be more of them than parameters are allowed.
-        ids: BindParameter[Any] = bindparam("ids", _numbers(query.experiment_ids), expanding=True, literal_execute=True)
+        ids: BindParameter[Any] = bindparam("ids", numbers(query.experiment_ids), expanding=True, literal_execute=True)
         asked = select(start, runs.c.run_uuid).select_from(joined)
         asked = asked.where(*self.is_here(), runs.c.experiment_id.in_(ids))
         if run_ids is not None:
@@ -242,7 +242,7 @@ def parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + PAGE]
 
 
-def _numbers(experiment_ids: Iterable[str]) -> list[int]:
+def numbers(experiment_ids: Iterable[str]) -> list[int]:
     """Ids that a database can have: others are of another workspace, and there is nothing of them."""
     numbers = (int(text) for text in experiment_ids if text.isascii() and text.isdecimal())
     return [number for number in numbers if number <= LARGEST_INTEGER]
