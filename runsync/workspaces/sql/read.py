@@ -30,16 +30,13 @@ class Reader:
         self._workspace = database.address.workspace or DEFAULT_WORKSPACE
 
     def experiments(self) -> list[Experiment]:
-        """All of this workspace, oldest (by id) first."""
-        from sqlalchemy import select
+        """All of this workspace, oldest first."""
+        from sqlalchemy import func, select
 
         experiments, tags = self._schema.tables["experiments"], self._schema.tables["experiment_tags"]
         names = ("experiment_id", "name", "lifecycle_stage", "artifact_location", "creation_time", "last_update_time")
-        asked = (
-            select(*(experiments.c[name] for name in names))
-            .where(*self.is_here())
-            .order_by(experiments.c.experiment_id)
-        )
+        age = (func.coalesce(experiments.c.creation_time, 0), experiments.c.experiment_id)
+        asked = select(*(experiments.c[name] for name in names)).where(*self.is_here()).order_by(*age)
         with self._database.reading() as connection:
             rows = connection.execute(asked).all()
             tags_of: dict[int, dict[str, str]] = defaultdict(dict)
@@ -90,13 +87,13 @@ class Reader:
 
     def _found(self, query: Query, run_ids: Sequence[str] | None) -> Iterator[list[str]]:
         with self._database.reading() as connection:
-            result = connection.execute(self._asked(query, run_ids)).tuples()
+            result = connection.execute(self._asked(query, run_ids))
             for rows in result.partitions(10_000):
                 yield [run_id for _, run_id in rows]
 
     def _rows(self, query: Query, run_ids: Sequence[str]) -> list[tuple[int, str]]:
         with self._database.reading() as connection:
-            return [(start, run_id) for start, run_id in connection.execute(self._asked(query, run_ids)).tuples()]
+            return [(start, run_id) for start, run_id in connection.execute(self._asked(query, run_ids))]
 
     def _asked(self, query: Query, run_ids: Sequence[str] | None) -> "Select[Any]":
         from sqlalchemy import bindparam, func, select

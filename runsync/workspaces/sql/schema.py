@@ -105,13 +105,13 @@ def require_writable(schema: Schema, address: DatabaseAddress) -> None:
             f"{address.printable} has the schema of an MLflow before 2.22 (revision {schema.revision}), which is only"
             f" read: make a copy of it, then upgrade it with MLflow 2.22 or newer: {upgrade}"
         )
-    known = {name: {*some, *LATER.get(name, ())} for name, some in (COLUMNS | LATER).items()}
     required = [
         f"{name}.{column.name}"
-        for name, some in known.items()
+        for name in {**COLUMNS, **LATER}
         if (table := schema.table(name)) is not None
         for column in table.c
-        if not (column.name in some or column.nullable or column.server_default or column.name in COLUMNS.get(name, ()))
+        if column.name not in {*COLUMNS.get(name, ()), *LATER.get(name, ())}
+        and not (column.nullable or column.server_default)
     ]
     if schema.revision not in WRITABLE or required:
         what = f"revision {schema.revision}" + (f", which wants {required[0]}" if required else "")

@@ -106,7 +106,7 @@ class RunWriter:
 
         table = self._schema.tables[name]
         asked = select(table.c.run_uuid, table.c.key).where(table.c.run_uuid.in_(list(keys)))
-        there = set(connection.execute(asked).tuples())
+        there = {(run_id, key) for run_id, key in connection.execute(asked)}
         for run_id, some in keys.items():
             for key in some:
                 if (run_id, key) not in there:
