@@ -32,7 +32,8 @@ def arrivals():
     for _ in range(7):
         number += 1
         used = (DatasetInput("d", "x", "local", "s", "", "", {"a": "b"}),)
-        run = Run(f"{number:032x}", "7", "n", start_time=number, params={"a": "1"}, tags={"t": "1"}, dataset_inputs=used)
+        texts = {"params": {"a": "1"}, "tags": {"t": "1"}}
+        run = Run(f"{number:032x}", "7", "n", start_time=number, dataset_inputs=used, **texts)
         yield Arrival(run, True, [points_of_key("x", list(range(500)), list(range(500)), [1.0] * 500)])
 while True:
     assert store.write_runs(list(arrivals())) == {}

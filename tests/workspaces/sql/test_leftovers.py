@@ -20,10 +20,9 @@ def test_what_stays_behind_is_counted_for_the_experiments_in_question(database: 
     run = "a" * 32
     for name in ("m1", "m2", "prompt"):
         database.execute("INSERT INTO registered_models (name) VALUES (?)", name)
-    is_prompt = (
-        "INSERT INTO registered_model_tags (name, {}, value) VALUES ('prompt', 'mlflow.prompt.is_prompt', 'true')"
-    )
-    database.execute(is_prompt.format("`key`" if database.kind == "mysql" else "key"))
+    key = "`key`" if database.kind == "mysql" else "key"
+    is_prompt = f"INSERT INTO registered_model_tags (name, {key}, value) VALUES (?, ?, ?)"
+    database.execute(is_prompt, "prompt", "mlflow.prompt.is_prompt", "true")
     version = "INSERT INTO model_versions (name, version, current_stage, run_id) VALUES (?, ?, ?, ?)"
     for name, number, stage in (("m1", 1, "Production"), ("m1", 2, "None"), ("m2", 1, "Deleted_Internal")):
         database.execute(version, name, number, stage, run)

@@ -56,9 +56,10 @@ def test_without_one_a_writer_waits_only_until_a_copy_is_made(
         begun = histories.of(f"{0:032x}")
         count = next(begun).num_rows
         assert len(store.experiments()) == 1
-        with closing(sqlite3.connect(filled, timeout=0)) as writer, pytest.raises(sqlite3.OperationalError):
+        with closing(sqlite3.connect(filled, timeout=0)) as writer:
             writer.execute(INSERT, (8,))
-            writer.commit()
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                writer.commit()
         count += sum(batch.num_rows for batch in begun)
         with closing(sqlite3.connect(filled, timeout=20)) as writer, writer:
             writer.execute(INSERT, (8,))
@@ -128,6 +129,17 @@ def test_a_store_that_is_closed_reads_no_more(filled: Path, opened: Open) -> Non
         next(batches)
     with pytest.raises(Interrupted):
         store.experiments()
+
+
+def test_a_run_with_text_that_is_no_utf_8_is_named_and_the_others_are_read(filled: Path, opened: Open) -> None:
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        connection.execute("INSERT INTO tags VALUES ('note', CAST(X'ff61' AS TEXT), ?)", (f"{1:032x}",))
+    store = opened(f"sqlite:///{filled}")
+    (batch,) = store.batches(Query(("7",)))
+    assert [run.run_id for run in batch.runs] == [f"{0:032x}", f"{2:032x}"]
+    (unreadable,) = batch.unreadable
+    assert unreadable.run_id == f"{1:032x}"
+    assert "no UTF-8" in unreadable.reason
 
 
 def test_a_file_that_went_away_is_told(filled: Path, opened: Open) -> None:
