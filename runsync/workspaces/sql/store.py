@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
+from pathlib import Path
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
@@ -10,6 +11,7 @@ from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import address, read_points, schema
+from runsync.workspaces.sql.address import SQLITE
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.read import Reader
 from runsync.workspaces.sql.write import RunWriter
@@ -41,6 +43,12 @@ class SqlStore:
         """What it is; its address holds no secret."""
         details = {"database": self._database.kind}
         return Place("database", self._database.address.printable, self._schema.revision, details)
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database."""
+        address = self._database.address
+        return Path(address.database) if address.kind == SQLITE else None
 
     @property
     def whereabouts(self) -> tuple[str, ...]:
