@@ -27,8 +27,9 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
     try:
         from sqlalchemy import URL, NullPool, create_engine
 
+        kept: dict[str, Any] = {"poolclass": NullPool, "pool_reset_on_return": None}
         if address.kind == SQLITE:
-            return create_engine("sqlite://", creator=_sqlite(address, read_only), poolclass=NullPool)
+            return create_engine("sqlite://", creator=_sqlite(address, read_only), **kept)
         url = URL.create(
             _DRIVERS[address.kind],
             address.user or None,
@@ -38,10 +39,9 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
             address.database,
             dict(address.options or {}),
         )
-        made = create_engine(url, poolclass=NullPool, connect_args=_arguments(address))
+        return create_engine(url, connect_args=_arguments(address), **kept)
     except ImportError as error:
         raise faults.missing_driver(address, error) from None
-    return made
 
 
 def _arguments(address: DatabaseAddress) -> dict[str, Any]:

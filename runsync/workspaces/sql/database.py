@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runsync.errors import Interrupted, RunsyncError
 from runsync.workspaces.sql import connect, faults
@@ -85,17 +85,17 @@ class Database:
     def close(self) -> None:
         """Lets go of all connections; whoever uses one gets Interrupted."""
         self._closed = True
-        snapshot = self._snapshot
-        for connection in (snapshot.connection if snapshot else None, self._writer):
-            if connection is not None:
-                with suppress(Exception):
-                    self._cancel(connection)
+        snapshot, writer = self._snapshot, self._writer
+        if snapshot is not None and snapshot.is_busy():
+            self._cancel(snapshot.connection)
+        if writer is not None and not self._writing.acquire(blocking=False):
+            self._cancel(writer)
+            self._writing.acquire()
         self.refresh()
-        with self._writing:
-            if self._writer is not None:
-                connection, self._writer = self._writer, None
-                with suppress(Exception):
-                    connection.close()
+        if self._writer is not None:
+            connection, self._writer = self._writer, None
+            with suppress(Exception):
+                connection.close()
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -141,12 +141,11 @@ class Database:
         return self._writer
 
     def _cancel(self, connection: "Connection") -> None:
-        driver = connection.connection.driver_connection
-        if driver is None:
-            return
-        if self.kind == SQLITE:
-            driver.interrupt()
-        elif self.kind == POSTGRESQL:
-            driver.cancel()
-        else:
-            driver._sock.shutdown(2)  # PyMySQL has no way to cancel from another thread
+        with suppress(Exception):
+            driver: Any = connection.connection.driver_connection
+            if self.kind == SQLITE:
+                driver.interrupt()
+            elif self.kind == POSTGRESQL:
+                driver.cancel()
+            else:
+                driver._sock.shutdown(2)  # PyMySQL has no way to cancel from another thread

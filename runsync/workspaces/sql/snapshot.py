@@ -36,6 +36,13 @@ class Snapshot:
         with self._lock:
             yield self.connection
 
+    def is_busy(self) -> bool:
+        """Whether a thread waits for an answer."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+            return False
+        return True
+
     def retire(self) -> None:
         """Nobody begins to read it any more."""
         with self._lock:

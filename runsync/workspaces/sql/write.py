@@ -10,7 +10,9 @@ from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
 from runsync.workspaces.sql import latest, write_points
+from runsync.workspaces.sql.address import MYSQL
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.read import Reader, parts
 from runsync.workspaces.sql.schema import Schema
@@ -92,7 +94,24 @@ class RunWriter:
         ]
         if rows:
             connection.execute(upsert(kind, tables["latest_metrics"], columns), rows)
+        if kind == MYSQL:
+            self._require_keys(connection, "params", {run.run_id: run.params for run in runs})
+            self._require_keys(connection, "tags", {run.run_id: run.tags for run in runs})
+            self._require_keys(connection, "latest_metrics", newest)
         return refused
+
+    def _require_keys(self, connection: "Connection", name: str, keys: Mapping[str, Iterable[str]]) -> None:
+        """To the collation that MySQL has by default, "lr" and "LR" are one key: the second overwrites the first."""
+        from sqlalchemy import select
+
+        table = self._schema.tables[name]
+        asked = select(table.c.run_uuid, table.c.key).where(table.c.run_uuid.in_(list(keys)))
+        there = {(run_id, key) for run_id, key in connection.execute(asked)}
+        for run_id, some in keys.items():
+            for key in some:
+                if (run_id, key) not in there:
+                    kind = {"latest_metrics": "metric"}.get(name, name.removesuffix("s"))
+                    raise RequestRefused(f"{kind} “{key}”: to this database it is the same as another key of this run")
 
     def _unfit(self, connection: "Connection", group: Sequence[Ready]) -> dict[str, str]:
         """Runs that are not, or no longer, what they were taken for."""
@@ -104,10 +123,13 @@ class RunWriter:
         numbers = {int(one.run.experiment_id) for one in group}
         asked = select(experiments.c.experiment_id).where(experiments.c.experiment_id.in_(numbers))
         homes = {number for (number,) in connection.execute(asked.where(*self._reader.is_here()))}
+        fits = Fits(self._database.kind, self._schema)
         refused = {}
         for one in group:
             run_id = one.run.run_id
-            if int(one.run.experiment_id) not in homes:
+            if fault := fits.fault(one.run):
+                refused[run_id] = fault
+            elif int(one.run.experiment_id) not in homes:
                 refused[run_id] = f"there is no experiment {one.run.experiment_id}: run it again"
             elif one.is_new and run_id in there:
                 refused[run_id] = "a run of this id was written meanwhile: run it again"
