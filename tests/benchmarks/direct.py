@@ -23,9 +23,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import peer as peers
+from databases import fresh_database, upgrade
 from measure import Line, Measured, run, table
 from places import Places, default_mlflow
-from support.databases import fresh_database, upgrade
 from workload import BEGIN, Workload
 
 POSTGRES = os.environ.get("RUNSYNC_TEST_POSTGRES_URL", "")
