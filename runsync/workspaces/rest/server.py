@@ -24,6 +24,8 @@ class Server:
     signs_uploads: bool = False
     signs_downloads: bool = False
     """Whether proxied artifacts may be sent to (fetched from) the storage behind it at addresses that it signs."""
+    store: str = ""
+    """What it keeps runs in, “SqlStore” or “FileStore”, where it tells."""
 
     @property
     def proxies_any_name(self) -> bool:
@@ -77,6 +79,7 @@ def meet(client: Client, address: Address) -> Server:
         has_workspaces,
         bool(info.get("multipart_uploads_enabled")),
         bool(info.get("multipart_downloads_enabled")),
+        str(info.get("store_type") or ""),
     )
 
 

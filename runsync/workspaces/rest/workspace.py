@@ -17,6 +17,7 @@ from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.filter.parse import parse
 from runsync.model.filter.push import Dialect, narrowed, pushed, state
 from runsync.model.filter.tree import Expression
+from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
@@ -54,6 +55,7 @@ class RestWorkspace:
         self, address: Address, workers: int, patience: Patience | None = None, limits: Limits = UNLIMITED
     ) -> None:
         connections = workers + 4
+        self.credentials = address.credentials
         self.client = Client(address.url, address.credentials, connections, patience, limits)
         self.server = meet(self.client, address)
         s3 = S3Artifacts(options_for(address), connections, limits)
@@ -94,6 +96,12 @@ class RestWorkspace:
         from runsync.workspaces.rest.editor import RestEditor
 
         return RestEditor(self.client)
+
+    def examine(self) -> Iterator[Finding]:
+        """See `rest.examine`."""
+        from runsync.workspaces.rest.examine import examine
+
+        return examine(self)
 
     def close(self) -> None:
         """Drops the connections; what still waits raises Interrupted."""
