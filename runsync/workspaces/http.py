@@ -381,7 +381,8 @@ def _complaint(response: requests.Response) -> tuple[str, str]:
         document = orjson.loads(response.content)
         return str(document.get("error_code", "")), " ".join(str(document.get("message", "")).split())[:300]
     except (ValueError, AttributeError):
-        return "", ""
+        is_plain = response.headers.get("Content-Type", "").startswith("text/plain")
+        return "", " ".join(response.text.split()) if is_plain and len(response.content) < 200 else ""
 
 
 def _retry_after(text: str) -> float | None:

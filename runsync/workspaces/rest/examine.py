@@ -107,8 +107,8 @@ def _workspaces(workspace: "RestWorkspace") -> Iterator[Finding]:
     here = f"“{workspace.server.workspace}”" if workspace.server.workspace else "the default one"
     if others:
         few = ", ".join(others[:10]) + (" …" if len(others) > 10 else "")
-        told = f"{here}; there are {len(others)} others, each a workspace of its own: {few}"
-        yield ok("workspace", f"{told} (name one with ?workspace=NAME)")
+        count = "is 1 other" if len(others) == 1 else f"are {len(others):,} others"
+        yield ok("workspace", f"{here}; there {count}: {few} (?workspace=NAME names one)")
     else:
         yield ok("workspace", here)
 
