@@ -28,7 +28,7 @@ def open_direct(
     given = _root(address.artifacts)
     s3 = S3Artifacts(options_for(address), connections, limits)
     if address.folder is not None:
-        from runsync.workspaces.files.store import open_store as open_files
+        from runsync.workspaces.files import open_store as open_files
 
         files = open_files(address.folder, create=role == "target")
         roots = Roots(_location(files), given, moved=files.artifact_folder)
