@@ -16,10 +16,12 @@ from runsync.model.finding import Finding, ok, warning
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address
+from runsync.workspaces.arrival.present import LONGEST_PARAM
+from runsync.workspaces.clock import clock
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
-from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_PARAM, LONGEST_TAG
+from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
 from runsync.workspaces.rest.server import AJAX, API, API3
 
 if TYPE_CHECKING:
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 TRIES = 5
 SLOW = 0.15
 """Seconds of a round trip from which on many small requests take long."""
-SKEW = 60.0
-"""Seconds by which clocks may differ: S3 refuses signatures at 15 minutes, and `7d ago` is our own time."""
 KNOWN = ("1", "2", "3")
 """Major versions of MLflow that runsync is tested with."""
 _STORES = {"SqlStore": "a database", "FileStore": "a file store"}
@@ -145,15 +145,7 @@ def _clock(client: Client) -> Iterator[Finding]:
     if there is None:
         return
     # The header is cut to whole seconds, and of some moment between request and answer.
-    skew = there + 0.5 - (begun + time.time()) / 2
-    if abs(skew) <= SKEW:
-        yield ok("clock", "the server's agrees with this machine's")
-        return
-    yield warning(
-        "clock",
-        f"the server's is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's",
-        "have both set by NTP: at 15 minutes S3 refuses what is signed, and --since or “7d ago” mean another time",
-    )
+    yield clock(there + 0.5 - (begun + time.time()) / 2)
 
 
 def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
