@@ -71,8 +71,9 @@ def doctor(
 
 def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
     address = resolve(where, access.config)
-    if isinstance(address, Address):
+    if address is not None:
         report.workspace = Place("", address.printable)
+    if isinstance(address, Address):
         yield from approach(address)
     patience = None if os.environ.get("RUNSYNC_PATIENCE") else PATIENCE
     workspace = open_workspace(
