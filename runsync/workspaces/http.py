@@ -160,6 +160,7 @@ class Client:
         self.url = url
         self.api_url = url
         """Where the paths of AT_ROOT are; `rest.server.meet` may find them elsewhere."""
+        self.credentials = credentials
         self.patience = patience or Patience.from_environment()
         self.limits = limits
         self.timeout = (10.0, 300.0)

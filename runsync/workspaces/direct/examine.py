@@ -66,11 +66,17 @@ def _finding(workspace: "DirectWorkspace", place: str, experiments: Sequence[Exp
 
 
 def _read(workspace: "DirectWorkspace", runs: Sequence[Run]) -> str:
-    """What came of reading a file. Raises RequestRefused, WrongUsage."""
+    """What came of reading a file: one run may have lost its own. Raises RequestRefused, WrongUsage."""
+    refused: RequestRefused | None = None
     for run in runs:
-        for file in workspace.artifacts(run)[:1]:
-            next(workspace.read_artifact(run, file), b"")
-            return f"can be read (tried with run {run.run_id})"
+        try:
+            for file in workspace.artifacts(run)[:1]:
+                next(workspace.read_artifact(run, file), b"")
+                return f"one of run {run.run_id} was read"
+        except RequestRefused as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
     return f"can be looked into; the {len(runs)} newest runs have none"
 
 

@@ -56,15 +56,9 @@ class ArtifactStore:
         """Drops the connections."""
         self._signed.close()
 
-    def way(self, root: str) -> Way:
-        """How what lies below an artifact root is got at first."""
-        if self._local_folder(root) is not None:
-            return "folder"
-        return "s3" if _is_on_s3(root) else "proxy" if root.startswith(PROXIED) else "server"
-
     def first(self, root: str, run_id: str) -> ArtifactFile | None:
         """Some file of a run; without a run (""), of a root where it can be told. Raises RequestRefused."""
-        folder = self._local_folder(root)
+        folder = local_folder(self._client.url, root)
         if folder is not None:
             return next(local_artifacts.walk(folder), None)
         return self._on_s3_first(
@@ -76,7 +70,7 @@ class ArtifactStore:
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
-        folder, root = self._local_folder(run.artifact_uri), run.artifact_uri
+        folder, root = local_folder(self._client.url, run.artifact_uri), run.artifact_uri
         if folder is not None:
             files = list(local_artifacts.walk(folder))
         else:
@@ -87,7 +81,7 @@ class ArtifactStore:
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
-        folder, root = self._local_folder(run.artifact_uri), run.artifact_uri
+        folder, root = local_folder(self._client.url, run.artifact_uri), run.artifact_uri
         if folder is not None:
             chunks = local_artifacts.read(folder, file.path)
         else:
@@ -117,7 +111,7 @@ class ArtifactStore:
 
         `locate` tells where the source has the very bytes in S3: in the same S3 they are copied.
         """
-        folder = self._local_folder(run.artifact_uri)
+        folder = local_folder(self._client.url, run.artifact_uri)
         if folder is not None:
             local_artifacts.write(folder, path, opener)
         elif run.artifact_uri.startswith(PROXIED):
@@ -197,13 +191,21 @@ class ArtifactStore:
         asked = {"run_uuid": run_id, "path": path}
         self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
 
-    def _local_folder(self, root: str) -> Path | None:
-        """The artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
-        folder = local_artifacts.folder_of(root)
-        if folder is None or not _is_loopback(self._client.url):
-            return None
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
-        return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
+
+def way(url: str, root: str) -> Way:
+    """How what lies below an artifact root of the server at a URL is got at first."""
+    if local_folder(url, root) is not None:
+        return "folder"
+    return "s3" if _is_on_s3(root) else "proxy" if root.startswith(PROXIED) else "server"
+
+
+def local_folder(url: str, root: str) -> Path | None:
+    """An artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
+    folder = local_artifacts.folder_of(root)
+    if folder is None or not is_loopback(url):
+        return None
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
 
 
 def _is_on_s3(root: str) -> bool:
@@ -235,7 +237,8 @@ def _check_name(path: str) -> None:
         )
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether a server is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

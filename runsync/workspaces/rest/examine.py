@@ -1,7 +1,6 @@
 """What doctor tells of an MLflow tracking server. Nothing is written: what only a write would show is not known."""
 
 import email.utils
-import ipaddress
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from runsync.workspaces.address import Address
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.clock import clock
 from runsync.workspaces.http import Client
+from runsync.workspaces.rest.artifacts import is_loopback
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
@@ -39,7 +39,7 @@ def approach(address: Address) -> Iterator[Finding]:
     """What can be told of the way to a server before it is asked."""
     credentials = address.credentials
     url = urlsplit(address.url)
-    if (credentials.token or credentials.username) and url.scheme == "http" and not _is_near(url.hostname or ""):
+    if (credentials.token or credentials.username) and url.scheme == "http" and not is_loopback(address.url):
         yield warning(
             "credentials",
             f"{credentials.told}, sent over http://, where everyone on the way can read them",
@@ -66,7 +66,7 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
     yield from _clock(workspace.client)
     experiments = workspace.experiments(Selection())
     active = [e for e in experiments if e.lifecycle_stage == ACTIVE]
-    yield from rights(workspace.client, workspace.credentials, active)
+    yield from rights(workspace.client, active)
     yield ok("experiments", f"{len(active):,} active, {len(experiments) - len(active):,} deleted")
     yield from _endpoints(workspace, experiments)
     yield from artifacts(workspace, experiments)
@@ -179,14 +179,6 @@ def _has(ask: Callable[[], object]) -> bool:
     except RequestRefused as error:
         return bool(error.code)
     return True
-
-
-def _is_near(host: str) -> bool:
-    """Whether a host is this machine, so that nobody is on the way to it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _date(header: str | None) -> float | None:

@@ -8,7 +8,7 @@ from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, failure, ok, warning
 from runsync.model.selection import Selection
-from runsync.workspaces.rest.artifacts import PROXIED, SMALL_UPLOAD, Way
+from runsync.workspaces.rest.artifacts import PROXIED, SMALL_UPLOAD, Way, way
 from runsync.workspaces.s3_artifacts import REMEDY, bucket_of
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def artifacts(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> 
     places: dict[tuple[Way, str], list[Experiment]] = {}
     for experiment in experiments:
         root = experiment.artifact_location
-        way = workspace.artifact_store.way(root)
-        places.setdefault((way, _place(way, root)), []).append(experiment)
-    for (way, place), members in places.items():
-        yield _finding(workspace, way, f"{place} ({len(members):,} experiments)", members)
+        by = way(workspace.client.url, root)
+        places.setdefault((by, _place(by, root)), []).append(experiment)
+    for (by, place), members in places.items():
+        yield _finding(workspace, by, f"{place} ({len(members):,} experiments)", members)
 
 
-def _finding(workspace: "RestWorkspace", way: Way, place: str, experiments: Sequence[Experiment]) -> Finding:
+def _finding(workspace: "RestWorkspace", by: Way, place: str, experiments: Sequence[Experiment]) -> Finding:
     notes = workspace.artifact_store.notes
     known = len(notes)
     try:
@@ -45,36 +45,42 @@ def _finding(workspace: "RestWorkspace", way: Way, place: str, experiments: Sequ
         return failure(TOPIC, f"{place}: {error}", REMEDY)
     if notes[known:]:
         return warning(TOPIC, f"{place}: {'; '.join(notes[known:])}, and {_SMALL}", REMEDY)
-    match way:
+    match by:
         case "server":
-            return warning(TOPIC, f"{place}: read by the server ({tried}); {_SMALL}", _SERVE)
+            return warning(TOPIC, f"{place}: through the server ({tried}); {_SMALL}", _SERVE)
         case "proxy":
-            return ok(TOPIC, f"{place}: read and written by the server ({tried}){_signed(workspace)}")
+            return ok(TOPIC, f"{place}: through the server ({tried}){_signed(workspace)}")
         case "s3":
-            return ok(TOPIC, f"{place}: read and written on S3 itself ({tried})")
+            return ok(TOPIC, f"{place}: on S3 itself ({tried})")
         case "folder":
-            return ok(TOPIC, f"{place}: read and written as files of this machine ({tried})")
+            return ok(TOPIC, f"{place}: as files of this machine ({tried})")
 
 
 def _tried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> str:
-    """What came of reading a file. Raises RequestRefused, WrongUsage."""
+    """What came of reading a file: one run may have lost its own. Raises RequestRefused, WrongUsage."""
     store = workspace.artifact_store
     runs = list(workspace.in_order(experiments[-EXPERIMENTS:], Selection(), limit=NEWEST_RUNS))
     if not runs:
         store.first(experiments[-1].artifact_location, "")
         return "no runs yet"
+    refused: RequestRefused | None = None
     for run in runs:
-        file = store.first(run.artifact_uri, run.run_id)
-        if file is not None:
-            next(store.read(run, file), b"")
-            return f"tried with run {run.run_id}"
+        try:
+            file = store.first(run.artifact_uri, run.run_id)
+            if file is not None:
+                next(store.read(run, file), b"")
+                return f"one of run {run.run_id} was read"
+        except RequestRefused as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
     return f"the {len(runs)} newest runs have none"
 
 
-def _place(way: Way, root: str) -> str:
+def _place(by: Way, root: str) -> str:
     """What several experiments have in common: a bucket, the proxy, a host."""
     parts = urlsplit(root)
-    match way:
+    match by:
         case "s3":
             return f"s3://{bucket_of(root)}"
         case "proxy":
@@ -89,5 +95,5 @@ def _place(way: Way, root: str) -> str:
 
 def _signed(workspace: "RestWorkspace") -> str:
     server = workspace.server
-    ways = [way for way, has in (("up", server.signs_uploads), ("down", server.signs_downloads)) if has]
+    ways = [name for name, has in (("up", server.signs_uploads), ("down", server.signs_downloads)) if has]
     return f"; large files go {' and '.join(ways)} at addresses that it signs" if ways else ""

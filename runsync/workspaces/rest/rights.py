@@ -21,11 +21,11 @@ _LET_WRITE = (
 )
 
 
-def rights(client: Client, credentials: Credentials, experiments: Sequence[Experiment]) -> Iterator[Finding]:
+def rights(client: Client, experiments: Sequence[Experiment]) -> Iterator[Finding]:
     """Of these experiments, which are all that are shown to us."""
-    user = _user(client, credentials)
+    user = _user(client)
     if user is None:
-        yield ok("identity", _untold(credentials))
+        yield ok("identity", _untold(client.credentials))
         return
     name = f"user “{user.get('username')}”"
     if user.get("is_admin"):
@@ -48,9 +48,9 @@ def _writing(client: Client, user: Mapping[str, Any], experiments: Sequence[Expe
     yield ok("rights", told) if writable == len(newest) else warning("rights", told, _LET_WRITE)
 
 
-def _user(client: Client, credentials: Credentials) -> Mapping[str, Any] | None:
+def _user(client: Client) -> Mapping[str, Any] | None:
     """MLflow 3 tells who we are; MLflow 2 tells only of the user that we say we are."""
-    user = _asked(client, f"{API}/users/current").get("user")
+    credentials, user = client.credentials, _asked(client, f"{API}/users/current").get("user")
     if user is None and credentials.username and not credentials.token:
         user = _asked(client, f"{API}/users/get", username=credentials.username).get("user")
     return user if isinstance(user, dict) else None

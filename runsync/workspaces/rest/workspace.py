@@ -55,7 +55,6 @@ class RestWorkspace:
         self, address: Address, workers: int, patience: Patience | None = None, limits: Limits = UNLIMITED
     ) -> None:
         connections = workers + 4
-        self.credentials = address.credentials
         self.client = Client(address.url, address.credentials, connections, patience, limits)
         self.server = meet(self.client, address)
         s3 = S3Artifacts(options_for(address), connections, limits)
