@@ -72,7 +72,7 @@ def test_where_the_artifacts_of_a_servers_database_lie_has_to_be_said(mlflow3_a:
     assert failures(told) == ["artifacts"]
     assert "say with --artifacts where that is" in one(told, "artifacts")[1]
     told = examined(runsync, database, "--artifacts", mlflow3_a.artifact_root)
-    assert "MLflow 3.17" in one(told, "store")[1]
+    assert "MLflow's tables of revision" in one(told, "store")[1]
     assert f"one of run {run_id} was read" in one(told, "artifacts")[1]
 
 

@@ -9,7 +9,7 @@ from runsync.model.finding import Finding, ok, warning
 from runsync.workspaces.clock import clock
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, POSTGRESQL, SQLITE
 from runsync.workspaces.sql.database import Database
-from runsync.workspaces.sql.schema import WRITABLE, Schema
+from runsync.workspaces.sql.schema import Schema
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -29,7 +29,8 @@ def examine(database: Database, schema: Schema) -> Iterator[Finding]:
     """See `DirectStore.examine`."""
     kind = database.kind
     with database.reading() as connection:
-        yield _schema(schema, f"{_NAMES[kind]} {_asked(connection, _VERSION[kind])}")
+        server = f"{_NAMES[kind]} {_asked(connection, _VERSION[kind])}"
+        yield ok("store", f"{server}, with MLflow's tables of revision {schema.revision}")
         if kind != SQLITE:
             yield ok("identity", f"user “{_asked(connection, _USER[kind])}” of the database")
             yield _way(database, connection)
@@ -38,18 +39,6 @@ def examine(database: Database, schema: Schema) -> Iterator[Finding]:
             yield clock(there - (begun + time.time()) / 2)
             yield ok("speed", f"{_median(connection) * 1000:.1f} ms a statement, the way there and back")
         yield from _workspaces(database, schema, connection)
-
-
-def _schema(schema: Schema, server: str) -> Finding:
-    release = WRITABLE.get(schema.revision)
-    if release:
-        return ok("store", f"{server} with the tables of MLflow {release} (revision {schema.revision})")
-    return warning(
-        "store",
-        f"{server} with tables of revision {schema.revision}, which is none of those that runsync writes "
-        f"({', '.join(f'{revision} of MLflow {release}' for revision, release in WRITABLE.items())})",
-        "as a source it is read as far as its tables are known; as a target bring it to one of those revisions",
-    )
 
 
 def _way(database: Database, connection: "Connection") -> Finding:
@@ -68,7 +57,8 @@ def _way(database: Database, connection: "Connection") -> Finding:
 
 
 def _workspaces(database: Database, schema: Schema, connection: "Connection") -> Iterator[Finding]:
-    if not schema.has("experiments", "workspace"):
+    table = schema.table("experiments")
+    if table is None or "workspace" not in table.c:
         return
     here = database.address.workspace or DEFAULT_WORKSPACE
     rows = connection.exec_driver_sql("SELECT DISTINCT workspace FROM experiments ORDER BY workspace")
