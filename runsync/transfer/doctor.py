@@ -13,7 +13,7 @@ from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
 from runsync.model.finding import FAILURE, Finding, failure
 from runsync.model.protocol import Place
 from runsync.model.redact import without_credentials
-from runsync.transfer.places import WORKERS, open_workspace
+from runsync.transfer.places import WORKERS, is_workspace, open_workspace
 from runsync.workspaces.address import Address, resolve
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.examine import approach
@@ -70,11 +70,7 @@ def doctor(
 
 
 def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
-    address = resolve(where, access.config)
-    if address is not None:
-        report.workspace = Place("", address.printable)
-    if isinstance(address, Address):
-        yield from approach(address)
+    yield from _approach(where, access, report)
     patience = None if os.environ.get("RUNSYNC_PATIENCE") else PATIENCE
     workspace = open_workspace(
         where,
@@ -92,6 +88,15 @@ def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Find
         workspace.close()
 
 
+def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
+    """What can be told before anything is asked, so that it stands beside a refusal."""
+    address = resolve(where, access.config)
+    if address is not None:
+        report.workspace = Place("", address.printable)
+    if isinstance(address, Address):
+        yield from approach(address)
+
+
 def _told(error: WorkspaceError) -> Finding:
     """What ended the examination; the message says what to do next."""
     topic = "access" if isinstance(error, AccessDenied) else "connection"
@@ -100,7 +105,7 @@ def _told(error: WorkspaceError) -> Finding:
 
 def _is_bundle(where: str, access: Access) -> bool:
     """Nothing is asked over the network: at an S3 address can be nothing else."""
-    if resolve(where, access.config) is not None or ("://" in where and not where.startswith("s3://")):
+    if is_workspace(where, access.config) or ("://" in where and not where.startswith("s3://")):
         return False
     store = locate(where, access).store
     return not isinstance(store, LocalStore) or (store.folder / layout.MARKER).exists()

@@ -76,18 +76,6 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     assert any(state == "warning" and "registered models" in text for state, text in of(told, "not carried"))
 
 
-def test_people_read_it_line_by_line_with_what_to_do_under_what_does_not_work(runsync: Runner) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    done = runsync("doctor", url, env=login(ADA) | {"RUNSYNC_PATIENCE": "0.5"})
-    assert (done.returncode, done.stderr) == (13, "")
-    assert done.stdout.splitlines()[:2] == [
-        "ok       credentials  user “ada” and a password",
-        f"failure  connection   {url} does not answer (connection refused); check the address and that the server runs",
-    ]
-    assert done.stdout.splitlines()[2].startswith(f"{url}: 1 failure (")
-    assert ADA[1] not in done.stdout
-
-
 def test_a_server_that_is_down_is_told_within_seconds(runsync: Runner) -> None:
     begun = time.monotonic()
     assert failures(examined(runsync, f"http://127.0.0.1:{free_port()}", code=13)) == ["connection"]
