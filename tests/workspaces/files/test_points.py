@@ -13,8 +13,28 @@ from workspaces.files.small import make_store
 from workspaces.files.told import all_runs, points
 
 TOKENS = st.sampled_from(
-    ["1", "-2", "+3", "007", "1e3", "0.5", "nan", "inf", "-inf", "-nan", "1e400", "1_0", "0x1f", "", "-", "e", "a"]
-    + ["1e-320", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "NaN", "Infinity", "٣", "5."]
+    [
+        *(
+            "1",
+            "-2",
+            "+3",
+            "007",
+            "1e3",
+            "0.5",
+            "nan",
+            "inf",
+            "-inf",
+            "-nan",
+            "1e400",
+            "1_0",
+            "0x1f",
+            "",
+            "-",
+            "e",
+            "a",
+        ),
+        *("1e-320", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "NaN", "Infinity", "٣", "5."),
+    ]
 )
 LINES = st.lists(TOKENS, min_size=1, max_size=6).map(" ".join)
 ENDS = st.sampled_from(["\n", "\n", "\r\n", " \n"])
@@ -41,7 +61,7 @@ def test_a_metric_file_is_read_as_mlflow_reads_its_lines(text: str) -> None:
     try:
         wanted = [as_mlflow(line) for line in text.split("\n") if line.strip()]
     except ValueError:
-        with pytest.raises(Broken, match="line .* is no point of a metric"):
+        with pytest.raises(Broken, match=r"line .* is no point of a metric"):
             read_points.parse(text.encode())
         return
     read = read_points.parse(text.encode())
@@ -67,7 +87,7 @@ def test_a_file_of_many_blocks_is_read_whole_and_in_order(tmp_path: Path, monkey
         assert sorted(told["late"]) == sorted(whole["late"])
         assert all_runs(store)[0].latest_metrics == latest
     (metrics / "long").write_text("".join(lines[:900]) + "oops\n" + "".join(lines[900:]))
-    with pytest.raises(Exception, match="metric long of run run cannot be read: line .* oops"):
+    with pytest.raises(Exception, match=r"metric long of run run cannot be read: line .* oops"):
         points(store, "run")
     (metrics / "long").write_text("1" * 50_000 + "\n")
     with pytest.raises(Exception, match="a line longer than any that MLflow writes"):
