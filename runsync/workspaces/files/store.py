@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run
 from runsync.workspaces.direct.store import Arrival, Query
@@ -64,6 +65,12 @@ class FileStore:
         """See `DirectStore`."""
         with self._lock:
             self._memory = _Memory()
+
+    def examine(self) -> Iterator[Finding]:
+        """See `DirectStore`."""
+        from runsync.workspaces.files.examine import examine
+
+        return examine(self.path)
 
     def experiments(self) -> list[Experiment]:
         """See `DirectStore`. Those that cannot be read are told by `left_behind`."""

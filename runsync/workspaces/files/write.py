@@ -104,7 +104,7 @@ def untag_runs(root: str, keys_by_run: Mapping[str, Sequence[str]]) -> None:
 def create_experiment(root: str, experiment: Experiment) -> str:
     """See `DirectStore.create_experiment`."""
     with _told(root), _locked(root):
-        _check_name(root, experiment)
+        _check_name(root, experiment.name)
         tags = _files_of_tags(experiment)
         folder = _new_folder(root, experiment)
         location = experiment.artifact_location.replace("{experiment_id}", folder.name)
@@ -120,7 +120,7 @@ def update_experiment(root: str, experiment: Experiment) -> None:
         folder = find_experiment(root, experiment.experiment_id)
         if folder is None:
             raise _no_experiment(experiment.experiment_id)
-        _check_name(root, experiment)
+        _check_name(root, experiment.name, experiment.experiment_id)
         tags = _files_of_tags(experiment)
         try:
             meta = read_meta(f"{folder.path}/{META}")
@@ -258,12 +258,12 @@ def _experiment_meta(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _check_name(root: str, experiment: Experiment) -> None:
+def _check_name(root: str, name: str, its_own: str = "") -> None:
     for other in read_experiments(root)[0]:
-        if other.name == experiment.name and other.experiment_id != experiment.experiment_id:
+        if other.name == name and other.experiment_id != its_own:
             how = ", which is deleted" if other.lifecycle_stage == DELETED else ""
             raise RequestRefused(
-                f"there is an experiment {experiment.name!r} already ({other.experiment_id}{how})",
+                f"there is an experiment {name!r} already ({other.experiment_id}{how})",
                 400,
                 "RESOURCE_ALREADY_EXISTS",
             )
