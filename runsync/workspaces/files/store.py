@@ -123,14 +123,20 @@ class FileStore:
         """Where the artifacts of a run lie in this store when they are not where its artifact root says: the store
         was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
 
+        MLflow makes the folder also when artifacts go elsewhere: an empty one, or none (version control keeps no empty
+        ones), says nothing unless the root is that of a store of the same name.
+
         Of a run that is still to be written into a deleted experiment they go where its folder will be."""
         recorded = local_path(run.artifact_uri)
         folder = find_experiment(self._root, run.experiment_id)
         if recorded is None or Path(recorded).is_dir() or folder is None:
             return None
         path = f"{folder.path}/{run.run_id}"
-        if is_run_id(run.run_id) and is_plain_folder(path) and is_plain_folder(f"{path}/{ARTIFACTS}"):
-            return Path(path, ARTIFACTS)
+        if is_run_id(run.run_id) and is_plain_folder(path):
+            here = Path(path, ARTIFACTS)
+            has_files = is_plain_folder(str(here)) and any(here.iterdir())
+            if has_files or Path(recorded).parts[-4:-3] == (self.path.name,):
+                return here
         is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
         return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
 
