@@ -18,6 +18,9 @@ import runsync as library
 from runsync.bundle import schemas
 from runsync.errors import WrongUsage
 from runsync.model.finding import Finding
+from runsync.workspaces.address import parse
+from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.rest.examine import approach
 from transfer.commands import Report, export, report, writes
 
 ADA = ("ada", "a long pass phrase")
@@ -74,6 +77,25 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     )
     assert f"through the server (one of run {run_id} was read)" in one(told, "artifacts")[1]
     assert any(state == "warning" and "registered models" in text for state, text in of(told, "not carried"))
+
+
+def test_what_is_risky_on_the_way_to_a_server_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    token = Credentials(token="dapi-secret")
+    (told,) = approach(parse("https://mlflow.example.org", token))
+    assert (told.state, told.told) == ("ok", "a token")
+    (told,) = approach(parse("http://127.0.0.1:5000", token))
+    assert told.state == "ok"
+    (told,) = approach(parse("http://mlflow.example.org", token))
+    assert told.state == "warning"
+    assert "everyone on the way can read them" in told.told
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:hunter2@proxy.example.org:3128")
+    found = list(approach(parse("https://mlflow.example.org", Credentials(username="ada", insecure_tls=True))))
+    assert [(each.topic, each.state) for each in found] == [("credentials", "ok"), ("tls", "warning"), ("proxy", "ok")]
+    assert "proxy.example.org:3128" in found[-1].told
+    assert not [each for each in found if "hunter2" in each.told]
 
 
 def test_a_server_that_is_down_is_told_within_seconds(runsync: Runner) -> None:
