@@ -49,7 +49,7 @@ class FileStore:
         self._memory = _Memory()
         self._lock = threading.Lock()
         self._open(create)
-        self.place = Place("file store", self._root)
+        self.place = Place("file store", str(self.path))
 
     @property
     def whereabouts(self) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ class FileStore:
     def check_writable(self) -> None:
         """See `DirectStore`."""
         for folder in (self._root, f"{self._root}/{TRASH}"):
-            if Path(folder).exists() and not os.access(folder, os.W_OK | os.X_OK):
+            if Path(folder).exists() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise AccessDenied(f"{folder} may not be written to: ask its owner for write rights")
 
     def default_artifact_root(self, experiment_id: str) -> str:
