@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which runs are asked for. `run_ids` None: all; `state` is active, deleted or all; bounds of the start time are
-    inclusive, in epoch milliseconds. Oldest first (by start time, then run id), or the reverse."""
+    inclusive, in epoch milliseconds. Oldest first, or newest first; of the same start time by run id."""
 
     experiment_ids: tuple[str, ...]
     run_ids: tuple[str, ...] | None = None
@@ -67,6 +68,9 @@ class DirectStore(Protocol):
         """What is read from now on is as it is now."""
 
     # Reading: needs no right to write.
+
+    def examine(self) -> Iterator[Finding]:
+        """What this kind of store alone can tell: which it is, who we are there, how quickly it answers."""
 
     def experiments(self) -> list[Experiment]:
         """All of them, deleted ones too, with tags and times, oldest first."""

@@ -28,6 +28,7 @@ class Database:
         self._snapshot: Snapshot | None = None
         self._writer: Connection | None = None
         self._closed = False
+        self._is_writing = False
 
     @contextmanager
     def held(self) -> Iterator[Snapshot]:
@@ -43,6 +44,8 @@ class Database:
                 yield snapshot
             finally:
                 holding.__exit__(None, None, None)
+                if self._is_writing and self.kind == SQLITE:
+                    self.refresh()  # the commit waits for it
 
     @contextmanager
     def reading(self) -> "Iterator[Connection]":
@@ -54,9 +57,10 @@ class Database:
     def writing(self) -> "Iterator[Connection]":
         """A transaction: committed at the end, rolled back on any error."""
         with self._writing, self.told():
+            connection = self._writable()
+            self._is_writing = True
             if self.kind == SQLITE:
                 self.refresh()  # without a write-ahead log, a commit waits until nobody reads
-            connection = self._writable()
             try:
                 if self.kind == SQLITE:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -69,6 +73,8 @@ class Database:
                 with suppress(Exception):
                     connection.close()
                 raise
+            finally:
+                self._is_writing = False
 
     def refresh(self) -> None:
         """Reading begins a new snapshot."""
