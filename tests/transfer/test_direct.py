@@ -5,14 +5,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
+from support.databases import Databases
 from support.stores import START, Filler, assert_same, contents, empty_sqlite, fill, opened, run_id
 
 import runsync
@@ -26,22 +26,36 @@ Make = Callable[[str], str]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
+def make(tmp_path: Path, databases: Databases) -> Make:
     numbers = iter(range(100))
-    with ExitStack():
 
-        def made(kind: str) -> str:
-            place = tmp_path / f"store-{next(numbers)}"
-            return empty_sqlite(place / "mlflow.db") if kind == "sqlite" else str(place)
+    def made(kind: str) -> str:
+        place = tmp_path / f"store-{next(numbers)}"
+        if kind in ("postgres", "mysql"):
+            url = databases.fresh(kind).url
+            with opened(url) as workspace:  # as of a server that was started with an artifact root of its own
+                root = f"file://{place}/" + "{experiment_id}"
+                workspace.store.create_experiment(Experiment("0", "Default", artifact_location=root))
+            return url
+        return empty_sqlite(place / "mlflow.db") if kind == "sqlite" else str(place)
 
-        yield made
+    return made
 
 
 PAIRS = pytest.mark.parametrize(
     ("source_kind", "target_kind"),
-    [("files", "sqlite"), ("files", "files"), ("sqlite", "sqlite"), ("sqlite", "files")],
+    [
+        ("files", "sqlite"),
+        ("files", "files"),
+        ("sqlite", "sqlite"),
+        ("sqlite", "files"),
+        ("files", "postgres"),
+        ("postgres", "mysql"),
+        ("mysql", "sqlite"),
+    ],
 )
 KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+AT_ONCE = pytest.mark.parametrize("kind", ["files", "sqlite", "postgres"])
 
 
 @pytest.fixture
@@ -240,7 +254,7 @@ def test_runs_that_are_gone_from_the_source_are_deleted_when_asked_to(make: Make
     assert abs(found[run_id("failed")]["deleted_time"] - time.time() * 1000) < 60_000
 
 
-@KINDS
+@AT_ONCE
 def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
     source, target = make("files"), make(kind)
     with opened(source) as workspace:
@@ -256,7 +270,7 @@ def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
     assert_same(source, target)
 
 
-@KINDS
+@AT_ONCE
 def test_an_import_killed_again_and_again_leaves_whole_runs_and_then_ends(
     make: Make, kind: str, tmp_path: Path
 ) -> None:
