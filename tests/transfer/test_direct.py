@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 from support.databases import Databases
-from support.stores import START, Filler, assert_same, contents, empty_sqlite, fill, opened, run_id
+from support.seed import Seeder
+from support.servers import MlflowServer
+from support.stores import START, Filler, assert_holds, assert_same, contents, empty_sqlite, fill, opened, run_id
 
 import runsync
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.identity import own_tags_removed
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 
@@ -319,3 +322,61 @@ def test_experiment_ids_that_do_not_fit_or_are_taken_are_told(make: Make, tmp_pa
         run_id(old): new[old] for old in ("485373793042573834", "5")
     }
     assert runsync.sync(source, target).to_document()["runs"]["unchanged"] == 2
+
+
+def test_mlflow_finds_the_same_runs_in_a_database_restored_from_a_bundle(databases: Databases, tmp_path: Path) -> None:
+    source, target = databases.fresh("sqlite"), databases.fresh("sqlite")
+    source.script("fill")
+    runsync.export(source.url, tmp_path / "bundle", artifacts=False)
+    assert runsync.import_(tmp_path / "bundle", target.url, artifacts=False).exit_code == 0
+    wanted, found = (_without_places(database.script("read")) for database in (source, target))
+    for id, experiment in wanted["experiments"].items():
+        assert found["experiments"][id] == experiment
+    assert found["runs"] == wanted["runs"]
+
+
+def _without_places(told: dict[str, Any]) -> dict[str, Any]:
+    for thing in (*told["experiments"].values(), *told["runs"].values()):
+        thing["tags"] = own_tags_removed(thing["tags"])
+        for place in ("artifact_location", "artifact_uri"):
+            thing.pop(place, None)
+    told["experiments"].pop("0", None)
+    return told
+
+
+@KINDS
+def test_there_and_back_over_a_server_ends_where_it_began(
+    make: Make, kind: str, mlflow3_a: MlflowServer, on_three: Seeder, prefix: str
+) -> None:
+    home, away = make(kind), make("sqlite")
+    with opened(home) as workspace:
+        filler = Filler(workspace)
+        alpha = filler.experiment(Experiment("101", prefix + "alpha", creation_time=1, last_update_time=2))
+        tags = {"mlflow.parentRunId": run_id("parent")}
+        for label, more in (("child", tags), ("parent", {})):
+            plain = Run(run_id(label), alpha, label, "ann", "FINISHED", START, START + 9)
+            filler.run(
+                replace(plain, tags={"mlflow.runName": label, **more}),
+                {"loss": [(START, 0, 0.5), (START, 1, 0.25)]},
+                {"a.txt": label.encode(), "model/MLmodel": f"run_id: {run_id(label)}\n".encode()},
+            )
+    before = contents(home)
+    up = runsync.sync(home, mlflow3_a.url)
+    assert up.exit_code == 0
+    new = up.id_map["runs"]
+    assert not set(new) & set(new.values())
+    assert runsync.sync(mlflow3_a.url, home, selection=Selection(experiments=(prefix + "*",))).exit_code == 0
+    assert_holds(before, contents(home))
+    on_three.set_tag(new[run_id("child")], "said", "on the server")
+    back = runsync.sync(mlflow3_a.url, home, selection=Selection(experiments=(prefix + "*",))).to_document()
+    assert (back["runs"]["updated"], back["runs"]["unchanged"], back["metric_points"]) == (1, 1, 0)
+    before["runs"][run_id("child")]["tags"]["said"] = "on the server"
+    assert_holds(before, contents(home))
+    # A third place has the server's ids, and what comes from home is found under them.
+    runsync.sync(mlflow3_a.url, away, selection=Selection(experiments=(prefix + "*",)))
+    assert set(contents(away)["runs"]) == set(new.values())
+    for _ in range(2):
+        again = runsync.sync(home, away).to_document()
+        assert again["id_map"]["runs"] == new
+    assert (again["runs"]["unchanged"], again["runs"]["created"]) == (2, 0)
+    assert contents(away)["runs"][new[run_id("child")]]["tags"]["mlflow.parentRunId"] == new[run_id("parent")]
