@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import Interrupted, RunsyncError
-from runsync.workspaces.sql import connect, faults
+from runsync.workspaces.sql import aside, connect, faults
 from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
 from runsync.workspaces.sql.snapshot import Snapshot
 
@@ -120,7 +121,10 @@ class Database:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # only now it holds the snapshot
         elif self.kind == MYSQL:
             connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        return Snapshot(connection)
+        snapshot = Snapshot(connection)
+        if self.kind == SQLITE and not aside.has_log(connection):
+            aside.watch(snapshot, Path(self.address.database))
+        return snapshot
 
     def _connected(self) -> "Connection":
         connection = self._to_read.connect()

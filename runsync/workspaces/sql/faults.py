@@ -16,6 +16,10 @@ _LOCKED = re.compile(r"database (table )?is locked|lock wait timeout|lock timeou
 _TABLE_MISSING = re.compile(r"no such (table|column)|relation .* does not exist|doesn't exist", re.IGNORECASE)
 
 
+class Busy(WorkspaceUnreachable):
+    """Another program holds what is asked for; it may be asked again."""
+
+
 def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     """The error of this program that an error of SQLAlchemy or a driver amounts to."""
     text = reason(error)
@@ -30,10 +34,10 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
         return WrongUsage(f"{where}: there is no such database: correct its name, or create it")
     if _DENIED.search(text):
         return AccessDenied(f"{where} denied it: {text}")
+    if "Could not decode to UTF-8" in text:
+        return RequestRefused(f"{where} holds text that is no UTF-8 ({text})")
     if _LOCKED.search(text):
-        return WorkspaceUnreachable(
-            f"{where} is held by another program ({text}): run it again, or when that has ended"
-        )
+        return Busy(f"{where} is held by another program ({text}): run it again, or when that has ended")
     if _TABLE_MISSING.search(text):
         return WrongUsage(f"{where} is not as MLflow makes it ({text})")
     if is_refusal(error):

@@ -3,10 +3,12 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Run
+from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Run, Unreadable
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -71,10 +73,22 @@ class Reader:
         ids = self._ids(query)
         for start in range(0, len(ids), PAGE):
             page = ids.slice(start, PAGE).to_pylist()
+            batch = self._batch(page)
+            if batch.runs or batch.unreadable:
+                yield batch
+
+    def _batch(self, run_ids: Sequence[str]) -> Batch:
+        try:
             with self._database.reading() as connection:
-                found = self._runs(connection, page)
-            if found:
-                yield Batch(found)
+                return Batch(self._runs(connection, run_ids))
+        except AccessDenied:
+            raise
+        except RequestRefused as error:
+            if len(run_ids) == 1:
+                return Batch((), {}, (Unreadable(run_ids[0], self._database.address.printable, str(error)),))
+        each = [self._batch([run_id]) for run_id in run_ids]
+        runs = tuple(chain.from_iterable(batch.runs for batch in each))
+        return Batch(runs, {}, tuple(chain.from_iterable(batch.unreadable for batch in each)))
 
     def _ids(self, query: Query) -> "pa.Array":
         if query.run_ids is None:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 
 from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run
 from runsync.workspaces.direct.store import Arrival, Query
@@ -55,6 +56,12 @@ class SqlStore:
     def refresh(self) -> None:
         """What is read from now on is as it is now."""
         self._database.refresh()
+
+    def examine(self) -> Iterator[Finding]:
+        """See `sql.examine`."""
+        from runsync.workspaces.sql.examine import examine
+
+        return examine(self._database, self._schema)
 
     def experiments(self) -> list[Experiment]:
         """All of them, deleted ones too, with tags and times, oldest first."""

@@ -12,6 +12,7 @@ from runsync.workspaces.direct.store import Arrival
 from runsync.workspaces.sql import latest, write_points
 from runsync.workspaces.sql.address import MYSQL
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.faults import Busy
 from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.read import Reader, parts
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 RUNS = 400
 POINTS = 1_000_000
 """What a transaction holds at most, but for a run that has more points by itself."""
+TRIES = 3
+"""How often a transaction is begun that another one got in the way of."""
 RUN_NAME = "mlflow.runName"
 
 
@@ -54,8 +57,7 @@ class RunWriter:
 
     def _write_group(self, group: Sequence[Ready], *, carefully: bool = False) -> dict[str, str]:
         try:
-            with self._database.writing() as connection:
-                return self._write(connection, group, carefully)
+            return self._in_a_transaction(group, carefully)
         except AccessDenied:
             raise
         except ITEM_ERRORS as error:
@@ -66,6 +68,17 @@ class RunWriter:
         for one in group:
             refused.update(self._write_group([one], carefully=True))
         return refused
+
+    def _in_a_transaction(self, group: Sequence[Ready], carefully: bool) -> dict[str, str]:
+        tries = TRIES if all(isinstance(one.points, list) for one in group) else 1
+        for left in reversed(range(tries)):
+            try:
+                with self._database.writing() as connection:
+                    return self._write(connection, group, carefully)
+            except Busy:
+                if not left:
+                    raise
+        return {}
 
     def _write(self, connection: "Connection", group: Sequence[Ready], carefully: bool) -> dict[str, str]:
         """Carefully: should points be there twice, which no source ought to give, one of them is written."""

@@ -14,6 +14,10 @@ from runsync.model.run import DatasetInput, ModelLink, Run
 from runsync.workspaces.direct.store import Arrival, DirectStore, Query
 from runsync.workspaces.sql.store import SqlStore
 
+RUN_COLUMNS = (
+    "name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, source_version,"
+    " lifecycle_stage, artifact_uri, experiment_id, deleted_time"
+)
 Open = Callable[[str], SqlStore]
 
 
@@ -134,14 +138,7 @@ def test_rows_are_as_mlflow_makes_them(database: Fresh, opened: Open) -> None:
     with store.histories([by_mlflow.run_id]) as histories:
         assert store.write_runs([Arrival(copy, True, list(histories.of(by_mlflow.run_id)))]) == {}
     for table in ("runs", "params", "tags", "latest_metrics", "metrics"):
-        columns = (
-            "*"
-            if table != "runs"
-            else (
-                "name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, source_version,"
-                " lifecycle_stage, artifact_uri, experiment_id, deleted_time"
-            )
-        )
+        columns = RUN_COLUMNS if table == "runs" else "*"
         rows = [
             sorted(
                 tuple(str(value) for value in row if value not in {by_mlflow.run_id, copy.run_id})
