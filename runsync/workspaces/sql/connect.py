@@ -14,7 +14,7 @@ from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAd
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-PATIENCE = 60
+PATIENCE = 30
 """Seconds that a statement waits for a lock that another program holds."""
 CONNECT_TIMEOUT = 15
 """Seconds for a connection to be made."""
