@@ -173,7 +173,8 @@ def _import(report: ChangeReport, where: str, bundle: str | Path, experiments: t
         access=how.access,
         progress=how.progress,
     )
-    report.notes.append("what the server had purged has new ids there, which MLflow gives out itself (see --json)")
+    if any(old != new for ids in report.imported.id_map.values() for old, new in ids.items()):
+        report.notes.append("what the server had purged has new ids there, which MLflow gives out itself (see --json)")
 
 
 def _tell(report: ChangeReport, experiment: Experiment) -> str:

@@ -18,6 +18,7 @@ from support.servers import MlflowServer
 from support.stores import START, Filler, assert_holds, assert_same, contents, empty_sqlite, fill, opened, run_id
 
 import runsync
+from runsync.errors import WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import own_tags_removed
 from runsync.model.run import Run
@@ -161,6 +162,17 @@ def test_a_run_is_not_made_twice_under_another_experiment(make: Make, kind: str)
     assert done["experiments"]["created"] >= 3
     assert all("in another experiment" in one["error"] for one in done["failed"])
     assert contents(target)["runs"] == before
+
+
+@KINDS
+def test_copies_within_one_store_are_refused_before_anything_is_written(make: Make, kind: str) -> None:
+    store = make(kind)
+    with opened(store) as workspace:
+        fill(Filler(workspace))
+    before = contents(store)
+    with pytest.raises(WrongUsage, match="each run id once"):
+        runsync.sync(store, store, prefix="copy-")
+    assert contents(store) == before
 
 
 @KINDS

@@ -105,7 +105,7 @@ class DirectTarget:
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Links children to parents that came after them, and deletes what was deleted at the source."""
-        self._links.finish()
+        self._links.finish(self._experiments.existing_ids())
         return self._deletions.finish() + self._experiments.finish()
 
     def cannot_keep(self) -> list[NotCarried]:
