@@ -58,7 +58,7 @@ def restore_experiments(
 
     Runs that had been deleted before the experiment was are deleted again where that is known, as it is of what runsync
     deleted; else the report's notes tell that all are active now. With `from_bundle` the experiments are those of a
-    bundle, and what the server has purged is imported from there: it gets new ids.
+    bundle, and what the workspace has purged is imported from there: a server gives it new ids.
 
     Raises WrongUsage, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
