@@ -156,6 +156,7 @@ def test_an_experiment_called_default_does_not_keep_mlflow_from_opening_the_data
     databases: Databases, opened: Open
 ) -> None:
     database = databases.fresh("sqlite")
-    made = opened(database.url).create_experiment(Experiment("7", "Default", artifact_location="/there/{experiment_id}"))
+    default = Experiment("7", "Default", artifact_location="/there/{experiment_id}")
+    made = opened(database.url).create_experiment(default)
     told = database.script("read")["experiments"]
     assert {id: (e["name"], e["artifact_location"]) for id, e in told.items()} == {made: ("Default", "/there/0")}
