@@ -1,4 +1,4 @@
-"""Access control lists of experiments, notebooks, folders and clusters, with what they inherit."""
+"""Access control lists of experiments, notebooks, folders, models and clusters, with what they inherit."""
 
 import posixpath
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ TYPES = {
     "notebooks": "notebook",
     "directories": "directory",
     "clusters": "cluster",
+    "registered-models": "registered-model",
 }
 LEVELS = {
     "experiments": {
@@ -33,6 +34,13 @@ LEVELS = {
         "CAN_MANAGE": "Can view, comment, attach/detach, run, edit, and change permissions of the notebook",
     },
     "directories": {"CAN_READ": "Can read", "CAN_RUN": "Can run", "CAN_EDIT": "Can edit", "CAN_MANAGE": "Can manage"},
+    "registered-models": {
+        "CAN_READ": "Can view the details of the registered model and its model versions",
+        "CAN_EDIT": "Can view and edit the details of a registered model and its model versions",
+        "CAN_MANAGE_STAGING_VERSIONS": "Can move model versions to the stages but Production",
+        "CAN_MANAGE_PRODUCTION_VERSIONS": "Can move model versions to every stage",
+        "CAN_MANAGE": "Can manage permissions on, view, and edit the registered model and its versions",
+    },
     "clusters": {"CAN_ATTACH_TO": "Can attach", "CAN_RESTART": "Can restart", "CAN_MANAGE": "Can manage"},
 }
 PRINCIPALS = ("user_name", "group_name", "service_principal_name")
@@ -81,10 +89,14 @@ def _kind(call: Call) -> str:
 
 
 def _need(workspace: "Databricks", kind: str, object_id: str) -> str:
-    """The path of an object (empty for a cluster). Raises Refusal."""
+    """The path of an object (empty where it has none). Raises Refusal."""
     if kind == "clusters":
         if object_id not in workspace.clusters.by_id:
             raise absent(f"Cluster {object_id} does not exist.")
+        return ""
+    if kind == "registered-models":
+        if object_id not in {model.model_id for model in workspace.registry.values()}:
+            raise absent(f"RegisteredModel {object_id} does not exist.")
         return ""
     if kind == "experiments":
         experiment = workspace.tracking.experiments.get(object_id)

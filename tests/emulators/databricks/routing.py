@@ -28,6 +28,8 @@ LONGS = frozenset(
         "last_updated_timestamp_ms",
         "runs_deleted",
         "runs_restored",
+        "creation_timestamp",
+        "last_updated_timestamp",
     ]
 )
 """Fields of answers that are int64, which proto3 JSON may write as strings."""

@@ -24,8 +24,10 @@ from emulators.databricks import (
     models,
     notebooks,
     permissions,
+    registry,
     runs,
     search,
+    traces,
     tree,
     users,
 )
@@ -56,6 +58,8 @@ ROUTES: tuple[Route, ...] = (
     *clusters.ROUTES,
     *permissions.ROUTES,
     *jobs.ROUTES,
+    *registry.ROUTES,
+    *traces.ROUTES,
 )
 
 NOT_SERVED = (
@@ -132,6 +136,7 @@ class Databricks:
         self.dbfs = dbfs.Dbfs()
         self.clusters = clusters.Clusters()
         self.permissions: dict[tuple[str, str], permissions.Lists] = {}
+        self.registry: dict[str, registry.Model] = {}
         self.job_runs: dict[int, dict[str, Any]] = {}
         self.lock = threading.RLock()
         self._ids = itertools.count(random.SystemRandom().randrange(10**14, 10**15), 7)
