@@ -8,6 +8,8 @@ from emulators.databricks.fields import many, message, text
 from emulators.databricks.routing import Call, Route
 
 if TYPE_CHECKING:
+    from emulators.databricks.experiments import Experiment
+    from emulators.databricks.users import User
     from emulators.databricks.workspace import Databricks
 
 Entry = tuple[str, str]
@@ -148,6 +150,15 @@ def _told(workspace: "Databricks", kind: str, object_id: str, path: str) -> dict
     return {"object_id": f"/{kind}/{object_id}", "object_type": TYPES[kind], "access_control_list": lists}
 
 
+def granted_levels(workspace: "Databricks", user: "User", experiment: "Experiment") -> list[str]:
+    """The levels that a user has on an experiment, as such, by a group, or by a folder."""
+    who = {("user_name", user.name), ("service_principal_name", user.name)}
+    who |= {("group_name", group) for group in user.groups}
+    direct = workspace.permissions.get(("experiments", experiment.experiment_id), {}).items()
+    inherited = [(entry, level) for entry, level, _ in _inherited(workspace, experiment.name)]
+    return [level for entry, level in [*direct, *inherited] if entry in who]
+
+
 def _inherited(workspace: "Databricks", path: str) -> list[tuple[Entry, str, str]]:
     """What the folders above a path give, the nearest first; the owner's home gives all to the owner."""
     found: list[tuple[Entry, str, str]] = []
@@ -159,8 +170,11 @@ def _inherited(workspace: "Databricks", path: str) -> list[tuple[Entry, str, str
         source = f"/directories/{node.object_id}"
         for entry, level in workspace.permissions.get(("directories", str(node.object_id)), {}).items():
             found.append((entry, level, source))
-        if path == workspace.home:
-            found.append((("user_name", workspace.owner.name), "CAN_MANAGE", source))
+        name = path.removeprefix("/Users/")
+        if name in workspace.directory.users:
+            found.append((("user_name", name), "CAN_MANAGE", source))
+        if path == "/Shared":
+            found.append((("group_name", "users"), "CAN_MANAGE", source))
         if path == "/":
             found.append((("group_name", "admins"), "CAN_MANAGE", "/directories/"))
     return found

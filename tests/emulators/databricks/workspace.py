@@ -25,6 +25,7 @@ from emulators.databricks import (
     notebooks,
     permissions,
     registry,
+    rights,
     runs,
     search,
     traces,
@@ -268,6 +269,7 @@ class Databricks:
         route, said = self._routes.find(request.method, path)
         self.rates.take(route.rate)
         call = Call(request, path, query, read(route, request, query, said), user)
+        rights.check(self, route, call)
         if fault and fault.kind == "partial":
             metrics.log_half(self, call)
             raise Refusal("INTERNAL_ERROR", fault.message)
