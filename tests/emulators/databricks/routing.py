@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from emulators.databricks.errors import Refusal
 from emulators.databricks.fields import Message, malformed, message, parse, repeated
-from emulators.databricks.server import Reply, Request
+from emulators.server import Reply, Request
 
 if TYPE_CHECKING:
     from emulators.databricks.users import User

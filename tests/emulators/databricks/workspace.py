@@ -39,9 +39,9 @@ from emulators.databricks.options import Cloud, Doubts, Limits
 from emulators.databricks.pages import Pages
 from emulators.databricks.rates import DOCUMENTED, Rates
 from emulators.databricks.routing import Call, Route, Routes, query_of, read, render
-from emulators.databricks.server import Reply, Request, Server
 from emulators.databricks.tree import Node
 from emulators.databricks.users import Directory, User
+from emulators.server import Reply, Request, Server
 
 ROUTES: tuple[Route, ...] = (
     *users.ROUTES,
