@@ -164,3 +164,7 @@ def test_others_may_do_what_the_lists_let_them_do(call: Caller) -> None:
         assert tuple(each.status_code for each in asked) == statuses
     mine = bob.post("experiments/create", name="/Users/bob@example.com/mine")["experiment_id"]
     assert bob.run(mine)
+    shared = bob.post("experiments/create", name="/Shared/ours")["experiment_id"]
+    assert bob.run(shared)
+    assert bob.refused("experiments/create", name=f"{call.workspace.home}/theirs")[1] == "PERMISSION_DENIED"
+    assert bob.refused("/api/2.0/workspace/mkdirs", path="/anywhere")[1] == "PERMISSION_DENIED"

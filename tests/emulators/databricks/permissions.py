@@ -152,11 +152,20 @@ def _told(workspace: "Databricks", kind: str, object_id: str, path: str) -> dict
 
 def granted_levels(workspace: "Databricks", user: "User", experiment: "Experiment") -> list[str]:
     """The levels that a user has on an experiment, as such, by a group, or by a folder."""
-    who = {("user_name", user.name), ("service_principal_name", user.name)}
-    who |= {("group_name", group) for group in user.groups}
     direct = workspace.permissions.get(("experiments", experiment.experiment_id), {}).items()
-    inherited = [(entry, level) for entry, level, _ in _inherited(workspace, experiment.name)]
-    return [level for entry, level in [*direct, *inherited] if entry in who]
+    who = _entries(user)
+    return [level for entry, level in direct if entry in who] + levels_on(workspace, user, experiment.name)
+
+
+def levels_on(workspace: "Databricks", user: "User", path: str) -> list[str]:
+    """The levels that a user has on what is at a path, by the folders above it."""
+    who = _entries(user)
+    return [level for entry, level, _ in _inherited(workspace, path) if entry in who]
+
+
+def _entries(user: "User") -> set[Entry]:
+    groups = {("group_name", group) for group in user.groups}
+    return {("user_name", user.name), ("service_principal_name", user.name)} | groups
 
 
 def _inherited(workspace: "Databricks", path: str) -> list[tuple[Entry, str, str]]:

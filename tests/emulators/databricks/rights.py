@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from emulators.databricks.errors import Refusal
-from emulators.databricks.permissions import granted_levels
+from emulators.databricks.permissions import granted_levels, levels_on
 from emulators.databricks.routing import Call, Route
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ def allowed(workspace: "Databricks", user: "User", experiment: "Experiment", wan
         return True
     levels = granted_levels(workspace, user, experiment)
     return any(ORDER.index(wanted) <= ORDER.index(level) for level in levels if level in ORDER)
+
+
+def check_folder(workspace: "Databricks", user: "User", path: str) -> None:
+    """Raises Refusal when a user may not make something at a path."""
+    levels = levels_on(workspace, user, path)
+    if "admins" not in user.groups and not {"CAN_EDIT", "CAN_MANAGE"} & set(levels):
+        raise Refusal("PERMISSION_DENIED", f"{user.name} does not have Edit permissions on the folder of {path}.")
 
 
 def _wanted(route: Route) -> str:

@@ -145,7 +145,12 @@ def describe(node: Node) -> dict[str, Any]:
 
 def mkdirs(workspace: "Databricks", call: Call) -> None:
     """A folder and its parents; nothing when it is there."""
-    workspace.tree.make_folders(call.fields["path"])
+    from emulators.databricks.rights import check_folder
+
+    path = plain(call.fields["path"])
+    if workspace.tree.get(path) is None and posixpath.dirname(path) not in {"/Users", "/Repos"}:
+        check_folder(workspace, call.user, path)
+    workspace.tree.make_folders(path)
 
 
 def get_status(workspace: "Databricks", call: Call) -> dict[str, Any]:
