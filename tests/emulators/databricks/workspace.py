@@ -67,15 +67,18 @@ ROUTES: tuple[Route, ...] = (
 NOT_SERVED = (
     "/version",
     "/health",
+    "/graphql",
+    "/ajax-api/",
     "/api/3.0/mlflow/server-info",
+    "/api/3.0/mlflow/datasets",
+    "/api/3.0/mlflow/scorers",
+    "/api/3.0/mlflow/workspaces",
     "/api/2.0/mlflow/server-info",
-    "/api/2.0/fs/endpoints",
     "/api/2.0/mlflow/metrics/get-history-bulk",
-    "/api/2.0/mlflow/metrics/get-history-bulk-interval",
-    "/ajax-api/2.0/mlflow/metrics/get-history-bulk",
-    "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval",
+    "/api/2.0/mlflow-artifacts/",
+    "/api/2.0/fs/endpoints",
 )
-"""What open-source servers have, or newer workspaces: a client may ask, and is told that it is not there."""
+"""How paths begin of what open-source servers have, or newer workspaces: a client may ask, and it is not there."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,7 @@ class Databricks:
     def _dispatch(
         self, request: Request, path: str, query: Mapping[str, list[str]], user: User, fault: Fault | None
     ) -> Any:
-        if path in NOT_SERVED:
+        if path.startswith(NOT_SERVED):
             raise Refusal("ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {path}'")
         route, said = self._routes.find(request.method, path)
         self.rates.take(route.rate)
