@@ -116,6 +116,10 @@ def test_permissions_know_what_is_inherited_and_who_there_is(call: Caller) -> No
     ):
         assert not call("PUT", path, json={"access_control_list": [wrong]}).ok
     assert not call.workspace.violations
+    shared = call.workspace.tree.need("/Shared").object_id
+    assert (
+        call("PATCH", f"/api/2.0/permissions/directories/{shared}", json={"access_control_list": []}).status_code == 500
+    )
     inherited = {"group_name": "users", "all_permissions": [{"permission_level": "CAN_READ"}]}
     assert call("PUT", path, json={"access_control_list": [inherited]}).status_code == 400
     assert call.workspace.violations

@@ -113,6 +113,9 @@ def _need(workspace: "Databricks", kind: str, object_id: str) -> str:
 
 def _asked(workspace: "Databricks", call: Call, kind: str) -> Lists:
     asked: Lists = {}
+    shared = workspace.tree.need("/Shared")
+    if kind == "directories" and call.fields["id"] == str(shared.object_id):
+        raise Refusal("INTERNAL_ERROR", f"Cannot modify permissions of directory {shared.object_id}")
     for each in call.fields.get("access_control_list", []):
         named = [(name, each[name]) for name in PRINCIPALS if name in each]
         if len(named) != 1:
