@@ -13,8 +13,9 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import is_url, resolve
+from runsync.workspaces.databricks import address as databricks
 from runsync.workspaces.http import Patience
-from runsync.workspaces.rest.workspace import RestWorkspace
+from runsync.workspaces.rest.workspace import open_server
 
 WORKERS = 8
 
@@ -31,16 +32,23 @@ def open_workspace(
 
     Raises WrongUsage when it is neither, WorkspaceUnreachable, AccessDenied.
     """
+    if databricks.is_databricks(where, config):
+        from runsync.workspaces.databricks.workspace import open_databricks
+
+        return open_databricks(databricks.resolve(where, config), workers, patience, limits)
     address = resolve(where, config)
     if address is None:
         named = without_credentials(where)
-        raise WrongUsage(f"“{named}” is no workspace: write http(s)://host:port, or a name that stands in runsync.toml")
-    return RestWorkspace(address, workers, patience, limits)
+        raise WrongUsage(
+            f"“{named}” is no workspace: write http(s)://host:port, databricks://PROFILE, or a name that stands in "
+            "runsync.toml"
+        )
+    return open_server(address, workers, patience, limits)
 
 
 def is_workspace(where: str, config: str | None) -> bool:
     """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
-    return is_url(where) or resolve(where, config) is not None
+    return is_url(where) or databricks.is_databricks(where, config) or resolve(where, config) is not None
 
 
 @contextmanager
