@@ -1,7 +1,7 @@
 """Artifact bytes of runs in a Databricks workspace, by where their root lies.
 
-Databricks' own (`dbfs:/databricks/mlflow-…`) go to the cloud's storage at signed addresses; Unity Catalog volumes, plain
-DBFS and S3 have ways of their own.
+Databricks' own (`dbfs:/databricks/mlflow-…`) go to the cloud's storage at signed addresses; Unity Catalog volumes,
+plain DBFS and S3 have ways of their own.
 """
 
 from collections.abc import Iterator, Sequence

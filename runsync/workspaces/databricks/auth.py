@@ -185,28 +185,13 @@ def _principal(asking: _Asking, login: str) -> Grant:
     return Grant(headers, until)
 
 
-SDK_FIELDS = [
-    "account_id",
-    "token",
-    "username",
-    "password",
-    "client_id",
-    "client_secret",
-    "auth_type",
-    "azure_client_id",
-    "azure_client_secret",
-    "azure_tenant_id",
-    "azure_environment",
-    "azure_workspace_resource_id",
-    "azure_use_msi",
-    "google_service_account",
-    "google_credentials",
-    "databricks_cli_path",
-    "metadata_service_url",
-    "token_audience",
-    "oidc_token_env",
-    "oidc_token_filepath",
-]
+SDK_FIELDS = (
+    *("account_id", "token", "username", "password", "client_id", "client_secret", "auth_type"),
+    *("azure_client_id", "azure_client_secret", "azure_tenant_id", "azure_environment"),
+    *("azure_workspace_resource_id", "azure_use_msi", "google_service_account", "google_credentials"),
+    *("databricks_cli_path", "metadata_service_url", "token_audience", "oidc_token_env"),
+    *("oidc_token_filepath",),
+)
 
 
 def _by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[[], Grant]]:

@@ -21,86 +21,37 @@ S3_AT_ONCE = 5 << 30
 """Bytes that S3 takes in one request."""
 
 _BLOCK = frozenset(
-    [
-        "authorization",
-        "x-ms-date",
-        "x-ms-version",
-        "content-md5",
-        "x-ms-content-crc64",
-        "x-ms-encryption-scope",
-        "x-ms-lease-id",
-        "x-ms-client-request-id",
-        "x-ms-encryption-key",
-        "x-ms-encryption-key-sha256",
-        "x-ms-encryption-algorithm",
-    ]
+    {
+        *("authorization", "x-ms-date", "x-ms-version", "content-md5", "x-ms-content-crc64"),
+        *("x-ms-encryption-scope", "x-ms-lease-id", "x-ms-client-request-id", "x-ms-encryption-key"),
+        *("x-ms-encryption-key-sha256", "x-ms-encryption-algorithm"),
+    }
 )
 """Headers of Azure's Put Block, of those that come with an address (learn.microsoft.com/rest/api/storageservices)."""
 _BLOCK_LIST = frozenset(
-    [
-        "date",
-        "x-ms-date",
-        "x-ms-version",
-        "x-ms-blob-cache-control",
-        "x-ms-blob-content-type",
-        "x-ms-blob-content-encoding",
-        "x-ms-blob-content-language",
-        "x-ms-encryption-scope",
-        "x-ms-tags",
-        "x-ms-lease-id",
-        "x-ms-client-request-id",
-        "x-ms-blob-content-disposition",
-        "x-ms-access-tier",
-        "if-modified-since",
-        "if-unmodified-since",
-        "if-match",
-        "if-none-match",
-    ]
+    {
+        *("date", "x-ms-date", "x-ms-version", "x-ms-blob-cache-control", "x-ms-blob-content-type"),
+        *("x-ms-blob-content-encoding", "x-ms-blob-content-language", "x-ms-encryption-scope", "x-ms-tags"),
+        *("x-ms-lease-id", "x-ms-client-request-id", "x-ms-blob-content-disposition", "x-ms-access-tier"),
+        *("if-modified-since", "if-unmodified-since", "if-match", "if-none-match"),
+    }
 )
 _PATH_CREATE = frozenset(
-    [
-        "cache-control",
-        "content-language",
-        "content-disposition",
-        "x-ms-cache-control",
-        "x-ms-content-type",
-        "x-ms-content-encoding",
-        "x-ms-content-language",
-        "x-ms-content-disposition",
-        "x-ms-lease-id",
-        "x-ms-properties",
-        "x-ms-permissions",
-        "x-ms-umask",
-        "x-ms-owner",
-        "x-ms-group",
-        "x-ms-acl",
-        "x-ms-proposed-lease-id",
-        "x-ms-expiry-option",
-        "x-ms-expiry-time",
-        "if-match",
-        "if-none-match",
-        "if-modified-since",
-        "if-unmodified-since",
-        "x-ms-encryption-key",
-        "x-ms-encryption-key-sha256",
-        "x-ms-encryption-algorithm",
-        "x-ms-encryption-context",
-        "x-ms-client-request-id",
-        "x-ms-date",
-        "x-ms-version",
-    ]
+    {
+        *("cache-control", "content-language", "content-disposition", "x-ms-cache-control"),
+        *("x-ms-content-type", "x-ms-content-encoding", "x-ms-content-language", "x-ms-content-disposition"),
+        *("x-ms-lease-id", "x-ms-properties", "x-ms-permissions", "x-ms-umask", "x-ms-owner", "x-ms-group"),
+        *("x-ms-acl", "x-ms-proposed-lease-id", "x-ms-expiry-option", "x-ms-expiry-time", "if-match"),
+        *("if-none-match", "if-modified-since", "if-unmodified-since", "x-ms-encryption-key"),
+        *("x-ms-encryption-key-sha256", "x-ms-encryption-algorithm", "x-ms-encryption-context"),
+        *("x-ms-client-request-id", "x-ms-date", "x-ms-version"),
+    }
 )
 _PATH_UPDATE = frozenset(
-    [
-        "x-ms-lease-id",
-        "x-ms-encryption-key",
-        "x-ms-encryption-key-sha256",
-        "x-ms-encryption-algorithm",
-        "x-ms-encryption-context",
-        "x-ms-client-request-id",
-        "x-ms-date",
-        "x-ms-version",
-    ]
+    {
+        *("x-ms-lease-id", "x-ms-encryption-key", "x-ms-encryption-key-sha256", "x-ms-encryption-algorithm"),
+        *("x-ms-encryption-context", "x-ms-client-request-id", "x-ms-date", "x-ms-version"),
+    }
 )
 
 Headers = Callable[[Mapping[str, str]], dict[str, str]]
