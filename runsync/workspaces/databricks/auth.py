@@ -104,7 +104,7 @@ def authority(
         return Authority(kind, lambda: _machine(asking), clock)
     if kind == ENTRA:
         return Authority(kind, lambda: _principal(asking, login), clock)
-    return Authority(*_by_sdk(profile, clock), clock)
+    return Authority(*by_sdk(profile, clock), clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,11 @@ SDK_FIELDS = (
 )
 
 
-def _by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[[], Grant]]:
+def by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[[], Grant]]:
+    """The kind of authentication that databricks-sdk finds in a profile, and what fetches its headers.
+
+    Raises WrongUsage where databricks-sdk is not installed, AccessDenied.
+    """
     try:
         from databricks.sdk.core import Config
     except ImportError:
