@@ -1,6 +1,7 @@
 # Everything a contributor runs. Needs python3.11 or newer; virtual environments are made here as they are needed.
 
 PYTHON = python3
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit("runsync needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 PYTEST = .venv/bin/python -m pytest
 # Test processes side by side, each with servers of its own: they wait more than they work.
 JOBS = 3
@@ -11,7 +12,7 @@ RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
 RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
 export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 
-.PHONY: help setup test stress test-older lint docs bench bench-backup demo clean
+.PHONY: help setup test stress test-older lint docs bench bench-backup demo demo-servers clean
 
 help:
 	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
@@ -22,7 +23,8 @@ help:
 	@echo "make docs        docs/commands.md, from the help of the commands"
 	@echo "make bench       measures export and import over REST"
 	@echo "make bench-backup  measures 50 nightly snapshots, and bundles to S3 and back beside the AWS command line"
-	@echo "make demo        moves a small workspace from one server to another, step by step"
+	@echo "make demo        brings an old mlruns folder into a database, step by step; needs no server"
+	@echo "make demo-servers  moves a small workspace from one server to another, step by step"
 	@echo "make clean       removes what the above made"
 
 setup: .venv/made .venvs/mlflow-3/made .venvs/mlflow-2/made
@@ -51,18 +53,28 @@ bench-backup: .venv/made .venvs/s3/made
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/nightly.py
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/s3.py
 
-demo:
+demo: .venvs/demo/made
+	.venvs/demo/bin/python examples/demo/demo.py
+
+demo-servers:
 	@$(MAKE) --no-print-directory -j2 .venv/made .venvs/mlflow-3/made
-	.venv/bin/python examples/demo/demo.py
+	.venv/bin/python examples/demo/demo_servers.py
 
 clean:
 	rm -rf .venv .venvs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find runsync tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/made: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("runsync needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+# No more than a user has: it is the first thing a newcomer waits for.
+.venvs/demo/made: pyproject.toml
+	$(CHECK_PYTHON)
+	$(PYTHON) -m venv .venvs/demo
+	.venvs/demo/bin/python -m pip install --quiet -e '.[sql]'
 	touch $@
 
 .venvs/s3/made:
@@ -72,16 +84,16 @@ clean:
 
 .venvs/mlflow-3/made:
 	$(PYTHON) -m venv .venvs/mlflow-3
-	.venvs/mlflow-3/bin/python -m pip install --quiet 'mlflow[auth]>=3' boto3
+	.venvs/mlflow-3/bin/python -m pip install --quiet 'mlflow[auth]>=3' boto3 psycopg2-binary pymysql
 	touch $@
 
 # MLflow 2 lets SQLAlchemy 2.1 in, and then fails to import it.
 .venvs/mlflow-2/made:
 	$(PYTHON) -m venv .venvs/mlflow-2
-	.venvs/mlflow-2/bin/python -m pip install --quiet 'mlflow[auth]==2.22.5' 'sqlalchemy<2.1'
+	.venvs/mlflow-2/bin/python -m pip install --quiet 'mlflow[auth]==2.22.5' 'sqlalchemy<2.1' psycopg2-binary pymysql
 	touch $@
 
 .venvs/mlflow-1/made:
 	$(PYTHON) -m venv .venvs/mlflow-1
-	.venvs/mlflow-1/bin/python -m pip install --quiet 'mlflow==1.30.1' 'sqlalchemy<2' 'setuptools<80'
+	.venvs/mlflow-1/bin/python -m pip install --quiet 'mlflow==1.30.1' 'sqlalchemy<2' 'setuptools<80' psycopg2-binary pymysql
 	touch $@

@@ -4,6 +4,11 @@
 uri = "https://mlflow.example.org"
 token_env = "PROD_MLFLOW_TOKEN"
 
+[workspaces.old]
+uri = "postgresql://mlflow@db.example.org/mlflow"
+password_env = "MLFLOW_DB_PASSWORD"
+artifacts = "s3://mlflow-artifacts"
+
 [bundles.nightly]
 uri = "s3://backups/mlflow"
 endpoint = "https://s3.example.org"
@@ -20,6 +25,7 @@ from runsync.errors import WrongUsage
 KEYS = {
     "uri",
     "workspace",
+    "artifacts",
     "insecure_tls",
     "server_cert_path",
     "client_cert_path",

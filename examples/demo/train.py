@@ -1,10 +1,12 @@
 """Trains a few small models and logs them to MLFLOW_TRACKING_URI, as a team would: the data that the demo moves.
 
-Run by the Python of an MLflow installation (scikit-learn and matplotlib come with it), never by runsync's own.
+Run by the Python of an MLflow installation (scikit-learn and matplotlib come with it), never by runsync's own. With
+--no-models the models themselves are not logged, only what was measured.
 """
 
 import csv
 import logging
+import sys
 import tempfile
 import time
 import warnings
@@ -31,6 +33,7 @@ from sklearn.preprocessing import StandardScaler
 EPOCHS = 60
 TREES = 150
 SEED = 7
+WITH_MODELS = "--no-models" not in sys.argv[1:]
 AS_MODEL = {"pip_requirements": ["scikit-learn"], "serialization_format": "cloudpickle"}
 
 Curve = Sequence[tuple[str, float, int]]
@@ -88,7 +91,7 @@ def diabetes() -> None:
             curve.append(("test/r2", r2_score(test_progress, model.predict(test)), 0))
             log(run.info.run_id, model.get_params(), curve)
             log_files(run.info.run_id, model, curve, None)
-            if depth == 3:
+            if depth == 3 and WITH_MODELS:
                 mlflow.sklearn.log_model(model, name="regressor", **AS_MODEL)
 
 
@@ -106,8 +109,9 @@ def log_files(run_id: str, model: object, curve: Curve, confusion: Sequence[Sequ
         table(place / "curves.csv", [("metric", "value", "step"), *curve])
         if confusion is not None:
             table(place / "confusion matrix.csv", confusion)
-        of_run = Model(artifact_path="model", run_id=run_id)
-        mlflow.sklearn.save_model(model, place / "model", mlflow_model=of_run, **AS_MODEL)
+        if WITH_MODELS:
+            of_run = Model(artifact_path="model", run_id=run_id)
+            mlflow.sklearn.save_model(model, place / "model", mlflow_model=of_run, **AS_MODEL)
         mlflow.log_artifacts(str(place))
 
 

@@ -18,11 +18,13 @@ _SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{6})?|[0-9a-f]{6}|
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to get at bundles beside their address: `runsync.toml`, S3 and its limits."""
+    """How to get at bundles and workspaces beside their address: `runsync.toml`, S3 and its limits, and where the
+    artifacts of a database or file store really are ("": where it records them)."""
 
     config: str | None = None
     s3: S3Options = field(default_factory=S3Options)
     limits: Limits = UNLIMITED
+    artifacts: str = ""
     connections: int = 16
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @consent.yes
 @options.dry_run
 @options.retry_lock
+@options.artifact_root
 @options.s3
 @options.workers
 @options.unattended

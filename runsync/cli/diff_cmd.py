@@ -22,7 +22,7 @@ MOST_FIELDS = 5
 @click.argument("old")
 @click.argument("new")
 @options.selection
-@options.no_artifacts
+@options.artifacts
 @click.option("--exit-code", is_flag=True, help="Exit 4 when there is any difference.")
 @options.s3
 @options.workers

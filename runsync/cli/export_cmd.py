@@ -13,7 +13,7 @@ from runsync.cli.progress import shown
 @click.argument("source")
 @click.argument("bundle")
 @options.selection
-@options.no_artifacts
+@options.artifacts
 @click.option("--thorough", is_flag=True, help="Read also runs that look unchanged since the last snapshot.")
 @click.option("--skip-unchanged", is_flag=True, help="Make no snapshot that would equal the newest one.")
 @options.retry_lock

@@ -14,7 +14,7 @@ from runsync.cli.progress import shown
 @click.argument("target")
 @options.selection
 @options.naming
-@options.no_artifacts
+@options.artifacts
 @options.into_workspace
 @options.retry_lock
 @options.s3
@@ -33,6 +33,7 @@ def command(
     no_artifacts: bool,
     verify_artifacts: bool,
     restore_deleted: bool,
+    init: bool,
     id_map: str | None,
     retry_lock: str,
     workers: int,
@@ -43,7 +44,9 @@ def command(
     """Import a bundle into a workspace.
 
     Everything in the newest snapshot (or another: backup@2026-11-01), each run in the state it had. Running it again
-    writes only what is missing, also after it was killed. TARGET is http(s)://host:port, or a name from runsync.toml.
+    writes only what is missing, also after it was killed. TARGET is http(s)://host:port, a database such as
+    sqlite:///mlflow.db or postgresql://… (where run ids and all times are kept), the path of a file store such as
+    ./mlruns, or a name from runsync.toml.
     """
     from runsync.transfer.import_ import import_
 
@@ -57,6 +60,7 @@ def command(
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
             restore_deleted=restore_deleted,
+            init=init,
             workers=workers,
             dry_run=dry_run,
             id_map=id_map,

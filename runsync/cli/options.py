@@ -127,7 +127,15 @@ workers = click.option(
 )
 json = click.option("--json", "as_json", is_flag=True, help="Print one JSON report on stdout.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
-no_artifacts = click.option("--no-artifacts", is_flag=True, help="Leave artifact files out.")
+artifact_root = _aside(
+    "--artifacts",
+    metavar="URI",
+    help="Where the artifacts of a database or file store really are: a folder or s3://….",
+)
+artifacts = _all(
+    artifact_root,
+    click.option("--no-artifacts", is_flag=True, help="Leave artifact files out."),
+)
 naming = _all(
     click.option("--rename", multiple=True, metavar="OLD=NEW", help="Call an experiment otherwise; repeatable."),
     click.option("--prefix", default="", metavar="P", help="Put this before all other experiment names."),
@@ -137,6 +145,7 @@ into_workspace = _all(
     click.option(
         "--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target."
     ),
+    click.option("--init", is_flag=True, help="Have mlflow make the tables of a database that is empty."),
     click.option("--id-map", metavar="FILE", help="Write there which new id every old id got."),
 )
 
@@ -181,7 +190,7 @@ def access(ctx: click.Context) -> "Access":
 
     kept: dict[str, Any] = ctx.obj
     given = {name: kept.get(f"s3_{name}") or "" for name in ("endpoint", "profile", "sse", "kms_key", "storage_class")}
-    return Access(kept["config"], S3Options(**given), kept.get("limits", UNLIMITED))
+    return Access(kept["config"], S3Options(**given), kept.get("limits", UNLIMITED), kept.get("artifacts") or "")
 
 
 def seconds(text: str) -> float:

@@ -14,8 +14,11 @@ from runsync.cli.progress import shown
 @click.argument("target")
 @options.selection
 @options.naming
-@options.no_artifacts
+@options.artifacts
 @options.into_workspace
+@click.option(
+    "--source-artifacts", default="", metavar="URI", help="The same for the source; --artifacts is the target's."
+)
 @click.option("--thorough", is_flag=True, help="Look also at runs that seem unchanged since the last sync.")
 @click.option("--delete", is_flag=True, help="Delete in the target what was deleted at the source since it came.")
 @click.option(
@@ -40,7 +43,9 @@ def command(
     no_artifacts: bool,
     verify_artifacts: bool,
     restore_deleted: bool,
+    init: bool,
     id_map: str | None,
+    source_artifacts: str,
     thorough: bool,
     delete: bool,
     max_delete: str,
@@ -53,8 +58,8 @@ def command(
 
     Straight through, with no bundle on disk. Running it again reads and writes only what has changed, also after it was
     killed. What was deleted at the source stays in the target, and is reported; --delete deletes it there too, if it
-    came from this source. SOURCE and TARGET are http(s)://host:port, with ?workspace=NAME if need be, or names from
-    runsync.toml.
+    came from this source. SOURCE and TARGET are http(s)://host:port (with ?workspace=NAME if need be), databases such
+    as sqlite:///mlflow.db or postgresql://…, paths of file stores such as ./mlruns, or names from runsync.toml.
     """
     from runsync.transfer.sync import sync
 
@@ -68,6 +73,8 @@ def command(
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
             restore_deleted=restore_deleted,
+            init=init,
+            source_artifacts=source_artifacts,
             thorough=thorough,
             delete=delete,
             max_delete=max_delete,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("target")
 @options.selection
 @options.naming
-@options.no_artifacts
+@options.artifacts
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
 @options.s3
 @options.workers

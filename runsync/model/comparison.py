@@ -10,7 +10,7 @@ from typing import Any
 from runsync.model import numbers
 from runsync.model.experiment import Experiment
 from runsync.model.identity import LINK_TAGS, SOURCE, at_home, own_tags_removed
-from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, Run
+from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, ModelLink, Run
 
 LONGEST_SHOWN = 120
 PLAIN_FIELDS = ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage")
@@ -46,7 +46,8 @@ def compare_runs(
     """What the target lacks of a run, apart from history and artifacts; ids are compared as origin ids.
 
     `has_origin` tells whether the target holds a run of an origin id: a link to a run that it does not hold counts as
-    kept when its old id stands in the `runsync.source.` tag.
+    kept when its old id stands in the `runsync.source.` tag. What only a target that keeps run ids can hold (the time
+    of the deletion, links to logged models) is compared where the ids are the same.
     """
     one, other = at_home(source, source_origin), at_home(target, target_origin)
     found = _Found("run", source.run_id, source.name)
@@ -56,6 +57,11 @@ def compare_runs(
     yield from found.lacks("tags", _without_outside_links(one, target, has_origin), other.tags)
     yield from found.lacks("latest_metrics", _latest(one), _latest(other))
     yield from found.lacks("dataset_inputs", _datasets(one), _datasets(other))
+    if source.run_id == target.run_id:
+        if None not in (source.deleted_time, target.deleted_time):
+            yield from found.differ("deleted_time", source.deleted_time, target.deleted_time)
+        yield from found.lacks("model_inputs", _models(source.model_inputs), _models(target.model_inputs))
+        yield from found.lacks("model_outputs", _models(source.model_outputs), _models(target.model_outputs))
 
 
 def _without_outside_links(one: Run, target: Run, has_origin: Callable[[str], bool]) -> dict[str, str]:
@@ -91,6 +97,10 @@ def _latest(run: Run) -> dict[str, str]:
         return f"{numbers.stored(metric.value)!r} at step {metric.step}, time {metric.timestamp}"
 
     return {metric.key: told(metric) for metric in run.latest_metrics}
+
+
+def _models(links: Iterable[ModelLink]) -> dict[str, str]:
+    return {link.model_id: f"at step {link.step}" for link in links}
 
 
 def _datasets(run: Run) -> dict[str, DatasetInput]:

@@ -12,7 +12,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
-from runsync.transfer.places import WORKERS, is_workspace, open_workspace
+from runsync.transfer.places import WORKERS, is_workspace, open_with
 from runsync.transfer.report import TransferReport
 
 
@@ -41,7 +41,7 @@ def export(
     """
     selection, access = selection or Selection(), access or Access()
     _refuse_workspace(str(bundle), access)
-    workspace = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
+    workspace = open_with(source, access, workers)
     try:
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:

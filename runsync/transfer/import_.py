@@ -10,7 +10,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_held, open_workspace
+from runsync.transfer.places import WORKERS, open_held, open_with
 from runsync.transfer.report import TransferReport
 
 
@@ -24,6 +24,7 @@ def import_(
     artifacts: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
+    init: bool = False,
     workers: int = WORKERS,
     dry_run: bool = False,
     retry_lock: float = 0.0,
@@ -36,7 +37,8 @@ def import_(
     Running it again writes only what is missing.
 
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
-    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. `id_map`
+    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. With `init` the
+    tables of an empty database are made, by the mlflow that is installed. `id_map`
     names a file for the map from old to new ids, which is in the report too; `retry_lock` is how many seconds to wait
     for a bundle that is being pruned.
 
@@ -45,7 +47,7 @@ def import_(
     access = access or Access()
     options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
     with open_held(bundle, "import", access, retry_lock) as snapshot:
-        workspace = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
+        workspace = open_with(target, access, workers, "target", init)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:

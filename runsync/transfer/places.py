@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from runsync.bundle import locks
@@ -12,8 +13,9 @@ from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
-from runsync.workspaces.address import is_url, resolve
+from runsync.workspaces.address import StoreAddress, folder_of, resolve
 from runsync.workspaces.databricks import address as databricks
+from runsync.workspaces.direct.opening import Role
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.workspace import open_server
 
@@ -27,28 +29,64 @@ def open_workspace(
     workers: int = WORKERS,
     patience: Patience | None = None,
     limits: Limits = UNLIMITED,
+    artifacts: str = "",
+    role: Role = "source",
+    init: bool = False,
 ) -> Workspace:
-    """The workspace at an address or of a name in `runsync.toml`.
+    """The workspace at an address (of a server, a database, a file store) or of a name in `runsync.toml`.
 
-    Raises WrongUsage when it is neither, WorkspaceUnreachable, AccessDenied.
+    `artifacts` is where the artifact root of a database or file store really is, when it cannot be reached as it is
+    recorded. As a target a file store is made where there is none; with `init`, mlflow makes the tables of an empty
+    database.
+
+    Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
     if databricks.is_databricks(where, config):
         from runsync.workspaces.databricks.workspace import open_databricks
 
         return open_databricks(databricks.resolve(where, config), workers, patience, limits)
-    address = resolve(where, config)
-    if address is None:
-        named = without_credentials(where)
-        raise WrongUsage(
-            f"“{named}” is no workspace: write http(s)://host:port, databricks://PROFILE, or a name that stands in "
-            "runsync.toml"
-        )
+    address = resolve(where, config) or _typed_folder(where)
+    connections = workers + 4
+    if isinstance(address, StoreAddress):
+        from runsync.workspaces.direct.opening import open_direct
+
+        address = replace(address, artifacts=artifacts) if artifacts else address
+        return open_direct(address, connections, limits, role, init)
     return open_server(address, workers, patience, limits)
+
+
+def _typed_folder(where: str) -> StoreAddress:
+    """What looks like a path, and is no bundle, is meant as a file store."""
+    folder = folder_of(where)
+    if folder is not None and not (folder / "runsync.json").exists():
+        if folder.is_file():
+            raise WrongUsage(f"{folder} is a file: a database is named as sqlite:///{folder}")
+        return StoreAddress(folder=folder)
+    named = without_credentials(where)
+    is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
+    why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
+    raise WrongUsage(
+        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, sqlite:///FILE, postgresql://…, "
+        "mysql://…, the path of an mlruns folder such as ./mlruns, or a name that stands in runsync.toml"
+    )
 
 
 def is_workspace(where: str, config: str | None) -> bool:
     """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
-    return is_url(where) or databricks.is_databricks(where, config) or resolve(where, config) is not None
+    return databricks.is_databricks(where, config) or resolve(where, config) is not None
+
+
+def open_with(where: str, access: Access, workers: int, role: Role = "source", init: bool = False) -> Workspace:
+    """`open_workspace` with what goes with every verb."""
+    return open_workspace(
+        where,
+        config=access.config,
+        workers=workers,
+        limits=access.limits,
+        artifacts=access.artifacts,
+        role=role,
+        init=init,
+    )
 
 
 @contextmanager
@@ -60,7 +98,7 @@ def open_source(
     `retry_lock` is how many seconds to wait for a bundle that is being pruned.
     """
     if is_workspace(where, access.config):
-        workspace = open_workspace(where, config=access.config, workers=workers, limits=access.limits)
+        workspace = open_with(where, access, workers)
         try:
             yield workspace
         finally:
@@ -79,7 +117,7 @@ def open_editor(where: str, *, access: Access, workers: int) -> Iterator[tuple[S
             f"“{named}” is no workspace, and only a workspace can be changed (a bundle never is): name the server, as "
             "http(s)://host:port or as in runsync.toml, and export it again"
         )
-    workspace = open_workspace(where, config=access.config, workers=workers, limits=access.limits)
+    workspace = open_with(where, access, workers)
     try:
         yield workspace, workspace.editor()
     finally:

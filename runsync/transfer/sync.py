@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from runsync.bundle.address import Access
@@ -14,7 +15,7 @@ from runsync.model.protocol import Source
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_workspace
+from runsync.transfer.places import WORKERS, open_with
 from runsync.transfer.report import TransferReport
 
 MAX_DELETE = "10%"
@@ -30,6 +31,8 @@ def sync(
     artifacts: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
+    init: bool = False,
+    source_artifacts: str = "",
     thorough: bool = False,
     delete: bool = False,
     max_delete: str = MAX_DELETE,
@@ -45,7 +48,8 @@ def sync(
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted` and `id_map` are as for `import_`.
+    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `init` and `id_map` are as for `import_`.
+    `access.artifacts` is where the target's artifacts really are, `source_artifacts` where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
     """
@@ -53,9 +57,9 @@ def sync(
     policy = _deletions(delete, Brake.parse(max_delete), selection)
     options = ImportOptions(naming, artifacts, verify_artifacts, restore_deleted, thorough, policy)
     with ExitStack() as opened:
-        one = open_workspace(source, config=access.config, workers=workers, limits=access.limits)
+        one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
-        other = open_workspace(target, config=access.config, workers=workers, limits=access.limits)
+        other = open_with(target, access, workers, "target", init)
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:
             _refuse_onto_itself(one, selection, naming)

@@ -118,7 +118,9 @@ class _Comparer:
         if self._without_artifacts:
             self._report.notes.append(f"artifacts of {self._without_artifacts} runs are not in the source bundle")
         if self._links:
-            self._report.notes.append(f"{self._links} links to logged models are not carried yet, and not compared")
+            self._report.notes.append(
+                f"{self._links} links to logged models are not carried to a server yet, and not compared"
+            )
 
     def _pair_experiments(self, experiments: Sequence[Experiment], naming: Naming) -> dict[str, Experiment]:
         there = {e.name: e for e in self._target.experiments(Selection())}
@@ -143,8 +145,13 @@ class _Comparer:
         self._report.differences.append(Difference(kind, id, name, "", "there", "missing"))
 
     def _compare_batch(self, batch: Batch) -> None:
+        for unreadable in batch.unreadable:
+            told = ("run", unreadable.run_id, unreadable.place, "", f"cannot be read: {unreadable.reason}", "")
+            self._report.differences.append(Difference(*told))
         ids = {run.run_id: self._counterpart(run) for run in batch.runs}
         there = self._target.batch([run_id for run_id in ids.values() if run_id], self._targets)
+        if any(run.model_inputs and ids[run.run_id] == run.run_id for run in batch.runs):
+            there = self._target.complete(there, self._pool)
         found = {run.run_id: run for run in there.runs}
         pairs = []
         for run in batch.runs:
@@ -159,7 +166,8 @@ class _Comparer:
             self._target.histories(there, self._pool) as other_history,
         ):
             for run, other in pairs:
-                self._links += len(run.model_inputs) + len(run.model_outputs)
+                if run.run_id != other.run_id:
+                    self._links += len(run.model_inputs) + len(run.model_outputs)
                 self._report.differences += compare_runs(
                     run, other, self._source_index.origin, self._target_index.origin, self._target_index.has_origin
                 )

@@ -1,12 +1,20 @@
-"""What a user typed for a workspace: `http(s)://[user:password@]host[:port][/prefix][?workspace=NAME]`."""
+"""What a user typed for a workspace.
+
+A server is `http(s)://[user:password@]host[:port][/prefix][?workspace=NAME]`, a database `sqlite:///FILE`,
+`postgresql://…` or `mysql://…` as MLflow has it, a file store its folder or a `file:` URI.
+"""
 
 import dataclasses
-from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 
 from runsync import config
 from runsync.errors import WrongUsage
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.sql.address import is_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,20 @@ class Address:
     def printable(self) -> str:
         """As it stands in reports and manifests."""
         return self.url + (f"?workspace={self.workspace}" if self.workspace else "")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """A store that is reached without a server: the `url` of a database (it may hold a password), or a folder.
+
+    `artifacts` is where the root of its artifacts really is, "" where it is recorded; the rest is as for `Address`.
+    """
+
+    url: str = field(default="", repr=False)
+    folder: Path | None = None
+    artifacts: str = ""
+    s3_endpoint: str = ""
+    s3_profile: str = ""
 
 
 def is_url(where: str) -> bool:
@@ -54,20 +76,71 @@ def parse(url: str, credentials: Credentials) -> Address:
     return Address(bare, query.get("workspace", [""])[0], credentials)
 
 
-def resolve(where: str, config_path: str | None = None) -> Address | None:
-    """The address that a URL or a name of `runsync.toml` means; None when it is neither. Raises WrongUsage."""
+def resolve(where: str, config_path: str | None = None) -> Address | StoreAddress | None:
+    """What an address, a name of `runsync.toml` or a folder means; None when that is no workspace.
+
+    A folder is one when it looks like a file store. Raises WrongUsage.
+    """
+    section = config.workspaces(config_path).get(where)
+    if section is not None:
+        return _of_section(section, where)
     if is_url(where):
         return parse(where, Credentials.from_environment())
-    section = config.workspaces(config_path).get(where)
-    if section is None:
+    return _store(where)
+
+
+def folder_of(where: str) -> Path | None:
+    """The folder that is typed as a path or a `file:` URI; None for a bare word, which may be a slip."""
+    if where.startswith("file:"):
+        path = urlsplit(where).path
+        return Path(unquote(path)) if path else None
+    if "://" in where or not ("/" in where or where.startswith((".", "~"))):
         return None
-    if not is_url(section["uri"]):
-        raise WrongUsage(f"workspace “{where}”: its uri must start with http:// or https://")
-    credentials = Credentials.from_config(section, where) or Credentials.from_environment()
-    address = parse(section["uri"], credentials)
-    return dataclasses.replace(
-        address,
-        workspace=section.get("workspace", address.workspace),
-        s3_endpoint=str(section.get("s3_endpoint", "")),
-        s3_profile=str(section.get("s3_profile", "")),
-    )
+    return Path(where).expanduser()
+
+
+def _store(where: str) -> StoreAddress | None:
+    if is_database(where):
+        return StoreAddress(where)
+    if where.startswith("file:"):
+        return StoreAddress(folder=folder_of(where))
+    folder = Path(where).expanduser()
+    return StoreAddress(folder=folder) if "://" not in where and is_file_store(folder) else None
+
+
+def is_file_store(folder: Path) -> bool:
+    """Whether a folder looks like an `mlruns`: it has experiments, each in a folder with a meta.yaml, or a `.trash`."""
+    try:
+        is_bundle = (folder / "runsync.json").exists()
+        return not is_bundle and ((folder / ".trash").is_dir() or any(folder.glob("*/meta.yaml")))
+    except OSError:
+        return False
+
+
+def _of_section(section: Mapping[str, Any], name: str) -> Address | StoreAddress:
+    """Of what `runsync.toml` says."""
+    uri = section["uri"]
+    endpoint, profile = str(section.get("s3_endpoint", "")), str(section.get("s3_profile", ""))
+    given = Credentials.from_config(section, name)
+    if is_url(uri):
+        address = parse(uri, given or Credentials.from_environment())
+        workspace = section.get("workspace", address.workspace)
+        return dataclasses.replace(address, workspace=workspace, s3_endpoint=endpoint, s3_profile=profile)
+    store = StoreAddress(folder=folder) if (folder := folder_of(uri)) else _store(uri)
+    if store is None:
+        raise WrongUsage(
+            f"workspace “{name}”: its uri is neither http(s)://…, nor a database (sqlite:///…, postgresql://…, "
+            "mysql://…), nor the folder of a file store"
+        )
+    if given is not None and store.url:
+        store = dataclasses.replace(store, url=_with_credentials(store.url, given))
+    artifacts = str(section.get("artifacts", ""))
+    return dataclasses.replace(store, artifacts=artifacts, s3_endpoint=endpoint, s3_profile=profile)
+
+
+def _with_credentials(url: str, given: Credentials) -> str:
+    """A user, a password or both take the place of those in the URL."""
+    parts = urlsplit(url)
+    user = quote(given.username, safe="") if given.username else parts.username or ""
+    password = f":{quote(given.password, safe='')}" if given.password else ""
+    return urlunsplit(parts._replace(netloc=f"{user}{password}@{parts.netloc.rpartition('@')[2]}"))

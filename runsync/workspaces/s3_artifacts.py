@@ -13,7 +13,7 @@ from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile
 from runsync.multipart import PART, cut, part_size
 from runsync.s3 import S3, Missing, Refused, S3Options
-from runsync.workspaces.address import Address
+from runsync.workspaces.address import Address, StoreAddress
 from runsync.workspaces.http import Readable
 
 REMEDY = (
@@ -42,7 +42,7 @@ class NoAccess(RequestRefused):
     """S3 cannot be reached from this machine, or does not let us in."""
 
 
-def options_for(address: Address, environ: Mapping[str, str] = os.environ) -> S3Options:
+def options_for(address: Address | StoreAddress, environ: Mapping[str, str] = os.environ) -> S3Options:
     """How to reach the S3 of a workspace: what `runsync.toml` says of it, then the variables of MLflow's clients.
 
     `MLFLOW_S3_ENDPOINT_URL`, and encryption and storage class of `MLFLOW_S3_UPLOAD_EXTRA_ARGS`; all else is boto3's.

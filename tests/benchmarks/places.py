@@ -55,6 +55,11 @@ class Places:
             warm(server)
             yield server
 
+    def filled(self, workload: Workload) -> Path:
+        """The folder of the server that holds the workload, which does not run: its database and artifacts."""
+        with self.source(workload) as server:
+            return server.folder
+
     @contextmanager
     def empty(self) -> Iterator[Server]:
         """A new, empty server."""

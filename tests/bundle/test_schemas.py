@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runsync.bundle import schemas
+from runsync.bundle.stored import StoredRun
 from runsync.errors import BundleDamaged
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas" / "v1"
@@ -22,6 +23,8 @@ SCHEMAS = {kind: json.loads((FOLDER / f"{kind}.schema.json").read_text(encoding=
 REGISTRY: Any = referencing.Registry().with_resources(
     (schema["$id"], referencing.Resource.from_contents(schema)) for schema in SCHEMAS.values()
 )
+ADDED_LATER = {"run": {"deleted_time"}}
+"""What the first bundles do not have: they are valid without it."""
 EXAMPLES = [(kind, number) for kind in KINDS for number in range(len(SCHEMAS[kind].get("examples", ())))]
 
 
@@ -72,6 +75,12 @@ def test_the_kinds_of_documents_are_all_published() -> None:
     ]
 
 
+def test_bundles_from_before_deletion_times_were_told_are_read() -> None:
+    example = {key: value for key, value in SCHEMAS["run"]["examples"][0].items() if key not in ADDED_LATER["run"]}
+    schemas.check("run", example, "here")
+    assert StoredRun.from_document(example).run.deleted_time is None
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_schema_is_valid_draft_2020_12_and_is_called_like_its_file(kind: str) -> None:
     schema = SCHEMAS[kind]
@@ -94,7 +103,9 @@ def test_every_object_says_which_properties_it_has(kind: str) -> None:
     objects = [("", SCHEMAS[kind]), *_subschemas(SCHEMAS[kind])]
     open_ones = [place for place, s in objects if "properties" in s and s.get("additionalProperties") is not False]
     optional = [
-        place for place, s in objects if "properties" in s and set(s["properties"]) != set(s.get("required", ()))
+        place
+        for place, s in objects
+        if "properties" in s and set(s["properties"]) - ADDED_LATER.get(kind, set()) != set(s.get("required", ()))
     ]
     assert (open_ones, optional) == ([], [])
 
@@ -114,7 +125,7 @@ def test_a_document_with_an_unknown_or_a_missing_property_is_refused(kind: str, 
     example = SCHEMAS[kind]["examples"][number]
     with pytest.raises(BundleDamaged, match=r"^here: not a valid .* document at /: .*'surprise' was unexpected"):
         schemas.check(kind, {**example, "surprise": 1}, "here")
-    for name in example:
+    for name in example.keys() - ADDED_LATER.get(kind, set()):
         rest = {key: value for key, value in example.items() if key != name}
         with pytest.raises(BundleDamaged, match=rf"^here: not a valid .* document at /: '{name}' is a required"):
             schemas.check(kind, rest, "here")

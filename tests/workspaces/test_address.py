@@ -123,7 +123,7 @@ def test_a_name_stands_for_an_address_with_its_own_credentials(tmp_path: Path, m
         ("[workspaces.prod]\n", "[workspaces.prod] has no uri"),
         ('[workspaces.prod]\nuri = "http://x"\npasword = "hunter2"', "an unknown key “pasword”"),
         ('[workspaces.prod]\nuri = "http://x"\ntoken_env = "NOT_SET"', "token_env names NOT_SET, which is not set"),
-        ('[workspaces.prod]\nuri = "ftp://u:hunter2@x"', "its uri must start with http:// or https://"),
+        ('[workspaces.prod]\nuri = "ftp://u:hunter2@x"', "its uri is neither http(s)://…, nor a database"),
         ('[workspaces.prod]\nuri = "http://u:hunter2@x?a=hunter2"', "an address takes only ?workspace=NAME"),
         ("[workspaces.prod\n", "runsync.toml: "),
         ('[workspaces.prod]\nuri = "http://x"\ninsecure_tls = true\nserver_cert_path = "/x"', "cannot both"),

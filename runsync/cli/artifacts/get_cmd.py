@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--into", default=".", metavar="DIR", show_default=True, help="Folder to put them in; - for stdout.")
 @options.dry_run
+@options.artifact_root
 @options.s3
 @options.workers
 @options.unattended

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     type=click.Choice(["tree", "table", "json"]),
     help="tree, or table with whole paths and hashes (where known). Default: tree on a terminal, table in a pipe.",
 )
+@options.artifact_root
 @options.s3
 @options.workers
 @options.json

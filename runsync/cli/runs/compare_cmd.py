@@ -38,7 +38,7 @@ FORMATS = ("table", "csv", "json", "html")
 @click.option("--x", metavar="FIELD", help="First choice for the axes of html: params.lr, metrics.auc or duration.")
 @click.option("--y", metavar="FIELD", help="Likewise.")
 @click.option("--color", metavar="FIELD", help="Likewise, for the colour of points and the height of contours.")
-@options.no_artifacts
+@options.artifacts
 @options.s3
 @options.workers
 @options.unattended

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--into", required=True, metavar="DIR", help="A folder that is new, empty, or left by a former try.")
 @click.option("--repository", metavar="URL", help="Where its code is, when the run does not tell; a path will do.")
 @click.option("--model", metavar="PATH", help="Take the environment of this model, when the run has several.")
+@options.artifact_root
 @options.s3
 @options.workers
 @options.dry_run

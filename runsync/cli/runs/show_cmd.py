@@ -23,7 +23,7 @@ SHOWN_APART = "mlflow.note.content"
 @click.command(epilog="Example: runsync runs show prod 0f2b9c4d --json | jq .metrics")
 @click.argument("where")
 @click.argument("run")
-@options.no_artifacts
+@options.artifacts
 @options.s3
 @options.workers
 @options.json

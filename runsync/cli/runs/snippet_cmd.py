@@ -12,6 +12,7 @@ from runsync.cli.finish import finish
 @click.option("--pandas", "library", flag_value="pandas", default="pandas", help="For pandas, the default.")
 @click.option("--spark", "library", flag_value="spark", help="For Spark.")
 @click.option("--model", metavar="PATH", help="Which model, when the run has several.")
+@options.artifact_root
 @options.s3
 @options.workers
 @options.unattended

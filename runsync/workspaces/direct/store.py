@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Query:
     """Which runs are asked for. `run_ids` None: all; `state` is active, deleted or all; bounds of the start time are
-    inclusive, in epoch milliseconds. Oldest first (by start time, then run id), or the reverse."""
+    inclusive, in epoch milliseconds. Oldest first, or newest first; of the same start time by run id."""
 
     experiment_ids: tuple[str, ...]
     run_ids: tuple[str, ...] | None = None

@@ -2,8 +2,6 @@
 
 import ipaddress
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import chain
@@ -17,7 +15,8 @@ from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
-from runsync.workspaces.http import CHUNK, Client, Opener
+from runsync.workspaces import local_artifacts
+from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.server import AJAX, API, Server
 from runsync.workspaces.rest.signed import SignedAddresses
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
@@ -81,7 +80,7 @@ class ArtifactStore:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
         folder, root = self._local_folder(run), run.artifact_uri
         if folder is not None:
-            files = list(_walk(folder))
+            files = list(local_artifacts.walk(folder))
         else:
             files = self._on_s3_first(
                 root, "list", lambda: list(self._s3.list(root)), lambda: list(self._listed(run.run_id))
@@ -92,7 +91,7 @@ class ArtifactStore:
         """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
         folder, root = self._local_folder(run), run.artifact_uri
         if folder is not None:
-            chunks = _file_chunks(_inside(folder, file.path))
+            chunks = local_artifacts.read(folder, file.path)
         else:
             chunks = self._on_s3_first(
                 root, "read", lambda: _begun(self._s3.read(root, file.path)), lambda: _begun(self._download(run, file))
@@ -122,7 +121,7 @@ class ArtifactStore:
         """
         folder = self._local_folder(run)
         if folder is not None:
-            _place(_inside(folder, path), opener)
+            local_artifacts.write(folder, path, opener)
         elif run.artifact_uri.startswith("mlflow-artifacts:"):
             place = _proxied(run.artifact_uri, path)
             if not self._signed.upload(place, size, opener):
@@ -202,10 +201,9 @@ class ArtifactStore:
 
     def _local_folder(self, run: Run) -> Path | None:
         """The artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
-        parts = urlsplit(run.artifact_uri)
-        if parts.scheme not in ("", "file") or not parts.path.startswith("/") or not _is_loopback(self._client.url):
+        folder = local_artifacts.folder_of(run.artifact_uri)
+        if folder is None or not _is_loopback(self._client.url):
             return None
-        folder = Path(unquote(parts.path) if parts.scheme else run.artifact_uri)
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
 
@@ -245,42 +243,3 @@ def _is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _inside(folder: Path, path: str) -> Path:
-    """The file below a folder, never outside it, not by a symbolic link either."""
-    place = folder / path
-    if unsafe(path) or not place.resolve().is_relative_to(folder.resolve()):
-        raise RequestRefused(f"artifact “{path}” lies outside its run's folder")
-    return place
-
-
-def _walk(folder: Path) -> Iterator[ArtifactFile]:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            file = Path(place) / name
-            path = file.relative_to(folder).as_posix()
-            yield ArtifactFile(path, _inside(folder, path).stat().st_size)
-
-
-def _file_chunks(place: Path) -> Iterator[bytes]:
-    try:
-        with place.open("rb") as stream:
-            while chunk := stream.read(CHUNK):
-                yield chunk
-    except OSError as error:
-        raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
-
-
-def _place(place: Path, opener: Opener) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".runsync-", delete=False) as temporary:
-        try:
-            with closing(opener()) as stream:
-                shutil.copyfileobj(stream, temporary, CHUNK)
-            temporary.flush()
-            os.fsync(temporary.fileno())
-            Path(temporary.name).replace(place)
-        except BaseException:
-            Path(temporary.name).unlink(missing_ok=True)
-            raise

@@ -1,0 +1,178 @@
+"""Artifact bytes of a store that is reached without a server: in folders of this machine, or on S3.
+
+A run records where its artifacts lie. That may be the root that an MLflow server proxies (`mlflow-artifacts:/…`), or a
+place on another machine: then `--artifacts URI` says where the store's artifact root really is.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from runsync.errors import RequestRefused, WrongUsage
+from runsync.model.paths import unsafe
+from runsync.model.protocol import StoredObject
+from runsync.model.run import ArtifactFile, Run
+from runsync.workspaces import local_artifacts
+from runsync.workspaces.http import Opener
+from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts
+
+SERVED = "mlflow-artifacts:"
+EXPERIMENT = "{experiment_id}"
+"""Stands in an artifact location for an id that is not known yet."""
+_SAY_WHERE = (
+    "say with --artifacts where that is (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """`location` is the artifact location that a new experiment gets, with EXPERIMENT for its id.
+
+    `given` is where the root of the store's artifacts really is ("": where it is recorded), `served` where the root
+    lies that a server of this store proxies ("": nobody knows). `moved` finds the folder of a run that is not where its
+    record has it, because the whole store was moved.
+    """
+
+    location: str
+    given: str = ""
+    served: str = ""
+    moved: Callable[[Run], Path | None] = lambda run: None
+
+    @property
+    def recorded(self) -> str:
+        """The root as records have it, with a slash at its end; "" where it has no place of its own."""
+        root = self.location.removesuffix(EXPERIMENT)
+        return root if root != self.location and root.endswith("/") else ""
+
+
+class DirectArtifacts:
+    """The artifacts of all runs of one store."""
+
+    def __init__(self, roots: Roots, s3: S3Artifacts) -> None:
+        self._roots = roots
+        self._s3 = s3
+
+    @property
+    def requests(self) -> int:
+        """Sent to S3 so far."""
+        return self._s3.requests
+
+    def new_location(self, experiment_id: str = EXPERIMENT) -> str:
+        """The artifact location of a new experiment."""
+        return self._roots.location.replace(EXPERIMENT, experiment_id)
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
+        return self.list_root(self._root(run))
+
+    def list_root(self, root: str) -> tuple[ArtifactFile, ...]:
+        """All files below a folder or an `s3://` address. Raises RequestRefused."""
+        folder = _folder(root)
+        with _told():
+            files = self._s3.list(root) if folder is None else _walked(folder)
+            return tuple(sorted(files, key=lambda file: file.path))
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
+        return self.read_root(self._root(run), file)
+
+    def read_root(self, root: str, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file below a folder or an `s3://` address. Raises RequestRefused likewise."""
+        folder, received = _folder(root), 0
+        with _told():
+            for chunk in self._s3.read(root, file.path) if folder is None else local_artifacts.read(folder, file.path):
+                received += len(chunk)
+                yield chunk
+        if received != file.size:
+            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where in S3 the bytes of one file lie; None where they lie elsewhere."""
+        root = self._root(run)
+        if not root.startswith("s3://"):
+            return None
+        try:
+            found = self._s3.locate(root, file.path)
+        except RequestRefused:
+            return None  # who reads it then will hear why
+        return found if found.size == file.size else None
+
+    def write(
+        self, run: Run, path: str, size: int, opener: Opener, locate: Callable[[], StoredObject | None] | None = None
+    ) -> None:
+        """Puts one file there, replacing it. Raises RequestRefused.
+
+        `locate` tells where the source has the very bytes in S3: in the same S3 they are copied.
+        """
+        root = self._root(run)
+        folder = _folder(root)
+        if folder is not None:
+            local_artifacts.write(folder, path, opener)
+            return
+        with _told():
+            source = locate() if locate is not None else None
+            if source is None or not self._s3.copy(root, path, source):
+                self._s3.write(root, path, size, opener)
+
+    def place_of(self, uri: str) -> str:
+        """Where what is recorded so really lies: an absolute path, a `file:` URI or an `s3://` address.
+
+        Raises RequestRefused where it cannot be reached, and WrongUsage where only the user can tell.
+        """
+        if uri.startswith(SERVED):
+            if not (self._roots.given or self._roots.served):
+                raise WrongUsage(
+                    "the artifacts of this store are served by an MLflow server (mlflow-artifacts:/), which keeps them "
+                    f"in its --artifacts-destination: {_SAY_WHERE}"
+                )
+            return _below(self._roots.given or self._roots.served, urlsplit(uri).path.strip("/"))
+        root = self._roots.recorded
+        if self._roots.given and root and uri.startswith(root):
+            return _below(self._roots.given, uri.removeprefix(root))
+        return uri
+
+    def _root(self, run: Run) -> str:
+        place = self.place_of(run.artifact_uri)
+        if place.startswith("s3://"):
+            return place
+        folder = local_artifacts.folder_of(place)
+        if folder is None:
+            shown = place if urlsplit(place).scheme else f"{place} (a path relative to where its server was started)"
+            raise RequestRefused(
+                f"its artifacts are recorded at {shown}, which cannot be reached from here: {_SAY_WHERE}"
+            )
+        if folder.name != "artifacts" or folder.parent.name != run.run_id:
+            raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
+        if not folder.exists():
+            folder = self._roots.moved(run) or folder
+        return str(folder)
+
+
+def _folder(root: str) -> Path | None:
+    return None if root.startswith("s3://") else local_artifacts.folder_of(root)
+
+
+def _walked(folder: Path) -> Iterator[ArtifactFile]:
+    """Of a run without artifacts there is no folder, but the one that holds the experiments' is, or was once."""
+    if folder.is_dir():
+        return local_artifacts.walk(folder)
+    near = folder.parents[3] if len(folder.parents) > 3 else folder.parent
+    if not near.exists():
+        raise RequestRefused(f"its artifacts are recorded at {folder}, and there is no {near} here: {_SAY_WHERE}")
+    return iter(())
+
+
+def _below(root: str, path: str) -> str:
+    if path and (reason := unsafe(path)):
+        raise RequestRefused(f"“{path}” is refused as a place of artifacts: {reason}")
+    return f"{root.rstrip('/')}/{path}"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except NoAccess as error:
+        raise RequestRefused(f"{error}: {REMEDY}") from None

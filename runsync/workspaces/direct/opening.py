@@ -1,0 +1,67 @@
+"""From the address of a store to an open workspace."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from runsync.errors import WrongUsage
+from runsync.model.limits import Limits
+from runsync.workspaces import local_artifacts
+from runsync.workspaces.address import StoreAddress
+from runsync.workspaces.direct.artifacts import EXPERIMENT, SERVED, DirectArtifacts, Roots
+from runsync.workspaces.direct.store import DirectStore
+from runsync.workspaces.direct.workspace import DirectWorkspace
+from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
+from runsync.workspaces.sql.address import SQLITE, parse
+
+Role = Literal["source", "target"]
+DESTINATION = "mlartifacts"
+"""Where an MLflow server keeps what it proxies, in the folder where it was started, unless it is told otherwise."""
+
+
+def open_direct(
+    address: StoreAddress, connections: int, limits: Limits, role: Role, init: bool = False
+) -> DirectWorkspace:
+    """A file store or database; with `init` mlflow makes the tables of an empty one.
+
+    Raises WrongUsage, WorkspaceUnreachable, AccessDenied.
+    """
+    given = _root(address.artifacts)
+    s3 = S3Artifacts(options_for(address), connections, limits)
+    if address.folder is not None:
+        from runsync.workspaces.files import open_store as open_files
+
+        files = open_files(address.folder, create=role == "target")
+        roots = Roots(_location(files), given, moved=files.artifact_folder)
+        return DirectWorkspace(files, DirectArtifacts(roots, s3))
+    from runsync.workspaces.sql.store import open_store as open_database
+
+    if init:
+        from runsync.workspaces.sql.initialise import initialise
+
+        initialise(address.url)
+    database = open_database(address.url)
+    roots = Roots(_location(database), given)
+    parsed = parse(address.url)
+    if parsed.kind == SQLITE:
+        destination = Path(parsed.database).absolute().parent / DESTINATION
+        if role == "target" or destination.is_dir():
+            roots = replace(roots, served=str(destination))
+    return DirectWorkspace(database, DirectArtifacts(roots, s3))
+
+
+def _location(store: DirectStore) -> str:
+    """Where nothing tells, what MLflow servers of today record."""
+    return store.default_artifact_root(EXPERIMENT) or f"{SERVED}/{EXPERIMENT}"
+
+
+def _root(given: str) -> str:
+    """What was typed for the place of artifacts. Raises WrongUsage."""
+    if not given or given.startswith("s3://"):
+        return given
+    if "://" in given and not given.startswith("file:"):
+        raise WrongUsage(f"artifacts are reached in a folder or at s3://bucket/prefix, not at {given}")
+    folder = local_artifacts.folder_of(given) if given.startswith("file:") else Path(given).expanduser().absolute()
+    if folder is None:
+        raise WrongUsage(f"{given} is no folder of this machine")
+    return str(folder)

@@ -1,0 +1,170 @@
+"""A store that is reached without a server, as a workspace. Its target half is in `direct.target`."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from itertools import islice
+
+from runsync.model.experiment import Experiment
+from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.filter.evaluate import Facts, chooser
+from runsync.model.filter.parse import parse
+from runsync.model.filter.push import narrowed, state
+from runsync.model.import_options import ImportOptions
+from runsync.model.ordering import ordered
+from runsync.model.protocol import Editor, Histories, NotCarried, Place, Source, StoredObject, Target
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.selection import Selection
+from runsync.workspaces.direct.artifacts import DirectArtifacts
+from runsync.workspaces.direct.store import DirectStore, Query
+
+
+class DirectWorkspace:
+    """One file store or database."""
+
+    def __init__(self, store: DirectStore, artifacts: DirectArtifacts) -> None:
+        self.store = store
+        self.artifact_store = artifacts
+        self._unreadable: dict[str, Unreadable] = {}
+
+    @property
+    def place(self) -> Place:
+        """See `Source`."""
+        return self.store.place
+
+    @property
+    def whereabouts(self) -> tuple[str, ...]:
+        """See `Workspace`."""
+        return self.store.whereabouts
+
+    @property
+    def requests(self) -> int:
+        """Sent to S3 so far."""
+        return self.artifact_store.requests
+
+    @property
+    def notes(self) -> list[str]:
+        """Runs that were met and could not be read."""
+        return [f"run {u.run_id} cannot be read ({u.place}): {u.reason}" for u in self._unreadable.values()]
+
+    def target(self, options: ImportOptions) -> Target:
+        """See `direct.target`."""
+        from runsync.workspaces.direct.target import DirectTarget
+
+        return DirectTarget(self, options)
+
+    def editor(self) -> Editor:
+        """See `direct.editor`."""
+        from runsync.workspaces.direct.editor import DirectEditor
+
+        self.store.check_writable()
+        return DirectEditor(self.store)
+
+    def close(self) -> None:
+        """See `Workspace`."""
+        self.store.close()
+
+    def experiments(self, selection: Selection) -> list[Experiment]:
+        """All experiments the selection means, deleted ones too, oldest first."""
+        chosen = selection.choose(self.store.experiments())
+        if selection.names_runs:
+            batches = self.batches(chosen, selection)
+            chosen = selection.having_runs(chosen, (run for batch in batches for run in batch.runs))
+        return chosen
+
+    def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """The runs, oldest first, and those among them that cannot be read."""
+        for batch in self._read(experiments, selection):
+            self._unreadable.update((u.place, u) for u in batch.unreadable)
+            if batch.runs or batch.unreadable:
+                yield batch
+
+    def in_order(
+        self,
+        experiments: Sequence[Experiment],
+        selection: Selection,
+        order: Sequence[Order] = NEWEST_FIRST,
+        limit: int | None = None,
+    ) -> Iterator[Run]:
+        """See `Source`. By start time they are streamed."""
+        order = tuple(order) or NEWEST_FIRST
+        by_time = order == NEWEST_FIRST and not selection.runs
+        runs = (run for batch in self._read(experiments, selection, by_time) for run in batch.runs)
+        yield from islice(runs if by_time else ordered(runs, order, experiments), limit)
+
+    def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """All runs: nothing is known before they are read."""
+        return self.batches(experiments, selection)
+
+    def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
+        """See `Source`."""
+        query = Query(_ids(experiments), tuple(run_ids))
+        runs = [run for batch in self.store.batches(query) for run in batch.runs] if run_ids else []
+        return Batch(tuple(runs))
+
+    def histories(self, batch: Batch, pool: Executor) -> AbstractContextManager[Histories]:
+        """See `DirectStore.histories`."""
+        return self.store.histories([run.run_id for run in batch.runs])
+
+    def complete(self, batch: Batch, pool: Executor) -> Batch:
+        """A store tells all at once."""
+        return batch
+
+    def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """See `DirectArtifacts.list`."""
+        return self.artifact_store.list(run)
+
+    def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """See `DirectArtifacts.read`."""
+        return self.artifact_store.read(run, file)
+
+    def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """See `DirectArtifacts.locate`."""
+        return self.artifact_store.locate(run, file)
+
+    def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
+        """See `Source`."""
+        return self.store.model_versions(run.run_id)
+
+    def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int]:
+        """See `Source`."""
+        counts = self.store.run_counts()
+        return {id: counts.get(id, 0) for id in _ids(experiments)}
+
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        """See `Source`."""
+        name, root = self.store.model_folder(model_id)
+        return LoggedModel(model_id, name, self.artifact_store.list_root(self.artifact_store.place_of(root)))
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Source`."""
+        _, root = self.store.model_folder(model.model_id)
+        return self.artifact_store.read_root(self.artifact_store.place_of(root), file)
+
+    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+        """Registered models, logged models, traces and the like."""
+        return self.store.left_behind(_ids(experiments))
+
+    def _read(
+        self, experiments: Sequence[Experiment], selection: Selection, newest_first: bool = False
+    ) -> Iterator[Batch]:
+        is_meant = chooser(selection, Facts.of(experiments, has_model_version=self._has_version))
+        view = selection.state
+        if selection.filter:
+            expression = parse(selection.filter)
+            experiments = narrowed(expression, experiments)
+            view = state(expression) if view == "all" else view
+        run_ids = selection.runs or None
+        query = Query(_ids(experiments), run_ids, view, selection.since, selection.until, newest_first)
+        for batch in self.store.batches(query):
+            meant = tuple(run for run in batch.runs if is_meant(run, ()))
+            unreadable = tuple(u for u in batch.unreadable if run_ids is None or u.run_id in run_ids)
+            yield dataclasses.replace(batch, runs=meant, unreadable=unreadable)
+
+    def _has_version(self, run_id: str) -> bool:
+        return bool(self.store.model_versions(run_id))
+
+
+def _ids(experiments: Sequence[Experiment]) -> tuple[str, ...]:
+    return tuple(e.experiment_id for e in experiments)

@@ -1,0 +1,91 @@
+"""Points into metric files, as MLflow writes their lines."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pyarrow as pa
+
+from runsync.workspaces.files.draft import Draft, key_path
+from runsync.workspaces.files.layout import METRICS
+from runsync.workspaces.files.read_points import Columns, blocks, parse
+
+_IDENTITY = ["timestamp", "step", "bits"]
+_MOST_LINES = 100_000
+
+
+def add_points(draft: Draft, batches: Iterable[pa.RecordBatch]) -> None:
+    """Points that are not there yet (same key, timestamp, step and value) go behind those that are.
+
+    Raises Broken for a key that no file can have, and for a metric file that is damaged.
+    """
+    for batch in batches:
+        for key, points in _by_key(batch):
+            name = key_path(METRICS, key)
+            present = None if draft.is_new else draft.present(name)
+            fresh = points if present is None else _fresh(points, present)
+            if not fresh.num_rows:
+                continue
+            is_first = not draft.holds(name)
+            with draft.stream(name) as write:
+                if present is not None and is_first:
+                    with closing(blocks(present)) as old:
+                        for block in old:
+                            write(block)
+                for start in range(0, fresh.num_rows, _MOST_LINES):
+                    write(_lines(fresh.slice(start, _MOST_LINES)))
+
+
+def _by_key(batch: pa.RecordBatch) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """The stretches of a batch that have the same key."""
+    import pyarrow.compute as pc
+
+    if not batch.num_rows:
+        return
+    column = batch["key"]
+    stretches = pc.run_end_encode(column.indices)
+    names = column.dictionary.to_pylist()
+    first = 0
+    for code, end in zip(stretches.values.to_pylist(), stretches.run_ends.to_pylist(), strict=True):
+        yield names[code], batch.slice(first, end - first)
+        first = end
+
+
+def _fresh(points: pa.RecordBatch, path: str) -> pa.RecordBatch:
+    """The points that a file does not hold yet, in their order."""
+    rows = pa.array(range(points.num_rows), pa.int64())
+    left = _identities(points["timestamp"], points["step"], points["value"]).append_column("row", rows)
+    with closing(blocks(path)) as old:
+        for block in old:
+            columns: Columns = parse(block)
+            there = _identities(columns.timestamp, columns.step, columns.value)
+            left = left.join(there, _IDENTITY, join_type="left anti", use_threads=False)
+    return points.take(left["row"].combine_chunks().sort())
+
+
+def _identities(timestamp: pa.Array, step: pa.Array, value: pa.Array) -> pa.Table:
+    import pyarrow.compute as pc
+
+    value = pc.if_else(pc.is_nan(value), pa.scalar(float("nan")), value)
+    return pa.table({"timestamp": timestamp, "step": step, "bits": value.view(pa.int64())})
+
+
+def _lines(points: pa.RecordBatch) -> bytes:
+    timestamps, values, steps = (points[name].to_pylist() for name in ("timestamp", "value", "step"))
+    if points["dataset_name"].null_count == points.num_rows:
+        return "".join([f"{t} {v!r} {s}\n" for t, v, s in zip(timestamps, values, steps, strict=True)]).encode()
+    names: list[Any] = points["dataset_name"].to_pylist()
+    digests: list[Any] = points["dataset_digest"].to_pylist()
+    return "".join(
+        [
+            f"{t} {v!r} {s}{_dataset(name, digest)}\n"
+            for t, v, s, name, digest in zip(timestamps, values, steps, names, digests, strict=True)
+        ]
+    ).encode()
+
+
+def _dataset(name: str | None, digest: str | None) -> str:
+    """MLflow reads a line with the dataset only where neither has a space in it."""
+    if not name or not digest or len(f"{name} {digest}".split()) != 2:
+        return ""
+    return f" {name} {digest}"

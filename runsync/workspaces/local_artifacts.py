@@ -1,0 +1,88 @@
+"""Artifact files in a folder of this machine: nothing outside of it is read or written, not by a link either."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from runsync.errors import RequestRefused
+from runsync.model.paths import unsafe
+from runsync.model.run import ArtifactFile
+from runsync.workspaces.http import CHUNK, Opener
+
+_HALF = ".runsync-"
+"""How files begin that are being written: they are no artifacts."""
+
+
+def folder_of(root: str) -> Path | None:
+    """The folder that an artifact root is, an absolute path or a `file:` URI; None when it is something else."""
+    parts = urlsplit(root)
+    if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        return None
+    return Path(unquote(parts.path) if parts.scheme else root)
+
+
+def walk(folder: Path) -> Iterator[ArtifactFile]:
+    """All files below it. Links to folders are told as files that cannot be read: what they lead to is not followed."""
+    for place, folders, names in os.walk(folder, onerror=_refuse):
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        for name in (*names, *links):
+            if name.startswith(_HALF):
+                continue
+            file = Path(place) / name
+            yield ArtifactFile(file.relative_to(folder).as_posix(), _size(file))
+
+
+def read(folder: Path, path: str) -> Iterator[bytes]:
+    """The bytes of one file, in chunks. Raises RequestRefused."""
+    place = inside(folder, path)
+    try:
+        with place.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    except OSError as error:
+        raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
+
+
+def write(folder: Path, path: str, opener: Opener) -> None:
+    """Puts one file there, replacing it, whole or not at all. Raises RequestRefused."""
+    place = inside(folder, path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    # The same name each time: what a kill left is written over.
+    half = place.with_name(_HALF + hashlib.sha256(place.name.encode()).hexdigest()[:16])
+    try:
+        with closing(opener()) as stream, half.open("wb") as file:
+            shutil.copyfileobj(stream, file, CHUNK)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(place)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+
+
+def inside(folder: Path, path: str) -> Path:
+    """The file below a folder. Raises RequestRefused when it is outside, by a symbolic link too."""
+    place = folder / path
+    try:
+        is_outside = unsafe(path) or not place.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        is_outside = "it is a link to itself"
+    if is_outside:
+        raise RequestRefused(f"artifact “{path}” lies outside its run's folder")
+    return place
+
+
+def _size(file: Path) -> int:
+    """Of what a link leads to; of the link itself where that is nothing."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return file.lstat().st_size
+
+
+def _refuse(error: OSError) -> None:
+    raise RequestRefused(f"artifacts in {error.filename} cannot be listed: {error.strerror}")
