@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from runsync.errors import RequestRefused
+from runsync.model.naming import plain_path
 from runsync.model.run import Run
 from runsync.workspaces.databricks.client import DatabricksClient
-from runsync.workspaces.databricks.names import plain
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.server import API
 
@@ -46,7 +46,7 @@ class DatabricksEditor(RestEditor):
         """See `Editor`."""
         if not name.startswith("/"):
             raise RequestRefused(f"“{name}” is no name for an experiment in Databricks: write a path, /Users/…/{name}")
-        super().rename_experiment(experiment_id, plain(name))
+        super().rename_experiment(experiment_id, plain_path(name))
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """See `Editor`."""
