@@ -42,6 +42,9 @@ class DatabricksEditor(RestEditor):
                 raise
             raise RequestRefused(f"{error}: {RETENTION}, then they are gone", error.status, error.code) from None
 
+    def _mark(self, deleted_runs: Sequence[str]) -> None:
+        """Nothing: no run of a deleted experiment can be restored there, and what was deleted before it stays so."""
+
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `Editor`."""
         if not name.startswith("/"):

@@ -191,7 +191,7 @@ def test_two_profiles_are_two_workspaces_whatever_the_environment_says(
     assert not runsync.verify("databricks://dev", "databricks://prod").differences
     monkeypatch.setenv("DATABRICKS_HOST", dev.url)
     monkeypatch.setenv("DATABRICKS_TOKEN", dev.token)
-    with pytest.raises(WrongUsage, match="itself|same"):
+    with pytest.raises(WrongUsage, match=r"itself|same"):
         runsync.sync("databricks", "databricks://dev")
 
 
