@@ -7,12 +7,21 @@ from typing import Any, NamedTuple
 from runsync.model.run import Batch, LatestMetric, Run, Unreadable
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.files.inputs import Datasets
-from runsync.workspaces.files.layout import META, Broken, find_experiment, is_plain_folder, is_run_id, run_folders
+from runsync.workspaces.files.layout import (
+    META,
+    Broken,
+    find_experiment,
+    is_plain_file,
+    is_plain_folder,
+    is_run_id,
+    run_folders,
+)
 from runsync.workspaces.files.meta import integer, text
 from runsync.workspaces.files.read import is_half_written, read_head, read_run, why
 from runsync.workspaces.files.read_points import MetricFile, latest
 
 BATCH = 200
+_LOOKS = 5
 STOPPED = "it has no meta.yaml: an import or a training run that was stopped while it made the run, or is making it"
 
 
@@ -31,8 +40,12 @@ def batches(root: str, query: Query, is_open: Callable[[], None]) -> Iterator[Ba
     places: list[_Place] = []
     for experiment_id in dict.fromkeys(query.experiment_ids):
         folder = find_experiment(root, experiment_id)
-        if folder is not None:
+        if folder is None:
+            continue
+        try:
             places += _listed(folder.path, experiment_id, query, unreadable, is_open)
+        except OSError as error:
+            unreadable.append(Unreadable("", folder.path, f"the runs of this experiment: {why(error)}"))
     places.sort(reverse=query.newest_first)
     if unreadable:
         yield Batch((), unreadable=tuple(unreadable))
@@ -98,14 +111,14 @@ def _batch(places: Sequence[_Place], datasets: dict[str, Datasets]) -> Batch:
         path = f"{place.experiment}/{place.run_id}"
         known = datasets.setdefault(place.experiment, Datasets(place.experiment))
         try:
-            run, metrics = read_run(path, place.experiment.rpartition("/")[2], place.run_id, known)
+            found = _read(path, place, known)
         except FileNotFoundError:
             continue
         except (Broken, OSError) as error:
             unreadable[place.run_id] = Unreadable(place.run_id, path, why(error))
         else:
-            runs.append((run, path))
-            files += metrics
+            runs.append((found[0], path))
+            files += found[1]
     paths = {run.run_id: path for run, path in runs}
 
     def refuse(file: MetricFile, error: Exception) -> None:
@@ -113,9 +126,20 @@ def _batch(places: Sequence[_Place], datasets: dict[str, Datasets]) -> Batch:
             reason = f"metric {ascii(file.key)[1:-1]}: {why(error)}"
             unreadable.setdefault(file.run_id, Unreadable(file.run_id, paths[file.run_id], reason))
 
-    found = latest(files, refuse)
-    whole = tuple(_with_latest(run, found.get(run.run_id, ())) for run, _ in runs if run.run_id not in unreadable)
+    points = latest(files, refuse)
+    whole = tuple(_with_latest(run, points.get(run.run_id, ())) for run, _ in runs if run.run_id not in unreadable)
     return Batch(whole, unreadable=tuple(unreadable.values()))
+
+
+def _read(path: str, place: _Place, datasets: Datasets) -> tuple[Run, list[MetricFile]]:
+    """A run, read again where it changed meanwhile. Raises FileNotFoundError where it is gone, Broken, OSError."""
+    for _ in range(_LOOKS):
+        try:
+            return read_run(path, place.experiment.rpartition("/")[2], place.run_id, datasets)
+        except FileNotFoundError:
+            if not is_plain_file(f"{path}/{META}"):
+                raise
+    raise Broken("files of it come and go while it is read: run it again")
 
 
 def _with_latest(run: Run, points: Sequence[LatestMetric]) -> Run:

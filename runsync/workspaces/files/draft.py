@@ -2,7 +2,7 @@
 
 A new run: everything goes where it belongs, and `meta.yaml`, without which a folder is no run for MLflow and for us,
 comes last. A run that is there: everything is written to `<run>/.runsync/` (which MLflow passes over) and renamed over
-what was there, `meta.yaml` after the rest; the mark that the copy is complete comes after that. What a killed import
+what was there, `meta.yaml` after the rest, and the mark that the copy is complete after that. What a killed import
 left behind is thrown away by the next one.
 
 MLflow knows no locks. Two imports are kept apart by a lock on the run's folder, where the file system has that. What
@@ -36,7 +36,7 @@ from runsync.workspaces.files.layout import (
 _STAGING = ".runsync"
 _ALWAYS = (METRICS, PARAMS, ARTIFACTS, TAGS)
 """MLflow 3 takes a folder without the first three for no run."""
-_LAST = (META, f"{TAGS}/{COMPLETE}")
+_MARK = f"{TAGS}/{COMPLETE}"
 
 
 class Draft:
@@ -71,8 +71,11 @@ class Draft:
         if staged is None:
             staged = self._place(name)
             self._staged[name] = staged
-        with Path(staged).open("ab", buffering=0) as file:
-            yield file.write
+        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            yield lambda data: _write(handle, data)
+        finally:
+            os.close(handle)
 
     def holds(self, name: str) -> bool:
         """Whether anything was written of a file."""
@@ -85,8 +88,7 @@ class Draft:
 
     def commit(self) -> None:
         """Puts everything in place."""
-        rest = [name for name in self._staged if name not in _LAST]
-        for name in (*rest, *(name for name in _LAST if name in self._staged)):
+        for name in sorted(self._staged, key=lambda name: (name == META) + 2 * (name == _MARK)):
             target = f"{self.folder}/{name}"
             if self._staged[name] != target:
                 Path(self._staged[name]).replace(target)
@@ -137,20 +139,22 @@ class Draft:
         parts = name.split("/")[:-1]
         for depth in range(len(parts)):
             self._folder("/".join([self.folder, *parts[: depth + 1]]))
+        with contextlib.suppress(OSError):
+            Path(target).rmdir()  # an empty folder, as MLflow leaves it where a tag was deleted
         if is_plain_folder(target):
             raise Broken(f"{_spoken(name)}: there is another one below it, and a file store cannot keep both")
-        if self.is_new and name not in _LAST:
+        if self.is_new and name != META:
             return target
         return f"{self.folder}/{_STAGING}/{len(self._staged)}"
 
     def _folder(self, path: str) -> None:
         if path in self._made:
             return
+        name = path[len(self.folder) + 1 :]
         with contextlib.suppress(FileExistsError):
             Path(path).mkdir()
-        if not is_plain_folder(path):
-            name = path[len(self.folder) + 1 :]
-            raise Broken(f"{_spoken(name)} is a link or a file there, and a file store cannot keep anything below it")
+        if name in self._staged or not is_plain_folder(path):
+            raise Broken(f"{_spoken(name)} is there too or is a link, and a file store cannot keep anything below it")
         self._made.add(path)
 
 
@@ -161,14 +165,19 @@ def key_path(kind: str, key: str) -> str:
     return f"{kind}/{key}"
 
 
-def replace_file(target: str, data: bytes) -> None:
-    """A small file is there whole and on the disk, or as it was. The folder is one that MLflow does not list."""
-    staged = Path(f"{target}.runsync")
+def replace_file(target: Path, data: bytes, staged: Path) -> None:
+    """A small file is there whole and on the disk, or as it was. `staged` is where MLflow does not look."""
     with staged.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     staged.replace(target)
+
+
+def _write(handle: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
 
 
 def settle(folder: str) -> None:

@@ -7,6 +7,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from runsync.model.run import DatasetInput, ModelLink, Run
@@ -14,7 +15,10 @@ from runsync.workspaces.files.layout import DATASETS, INPUTS, META, OUTPUTS, Bro
 from runsync.workspaces.files.meta import read_meta, text
 
 _FIELDS = ("name", "digest", "source_type", "source", "schema", "profile")
-_MOST_KEPT = 1000
+_MOST_KEPT = 8 * 2**20
+"""Characters of datasets that are kept at hand."""
+LARGEST = 20 * 2**20
+"""Bytes of a dataset's meta.yaml: MLflow takes a profile of 16 MiB and a schema of one."""
 
 
 class Datasets:
@@ -23,20 +27,27 @@ class Datasets:
     def __init__(self, experiment: str) -> None:
         self._folder = f"{experiment}/{DATASETS}"
         self._kept: dict[str, Mapping[str, str]] = {}
+        self._size = 0
 
     def get(self, dataset_id: str) -> Mapping[str, str]:
         """Fields of a dataset. Raises Broken where it is not there or damaged, OSError."""
         if dataset_id not in self._kept:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            self._kept[dataset_id] = self._read(dataset_id)
+            fields = self._read(dataset_id)
+            self._size += 1000 + sum(len(text) for text in fields.values())
+            if self._size > _MOST_KEPT:
+                self._kept, self._size = {}, 0
+                return fields
+            self._kept[dataset_id] = fields
         return self._kept[dataset_id]
 
     def _read(self, dataset_id: str) -> Mapping[str, str]:
         if "/" in dataset_id or dataset_id.startswith("."):
-            raise Broken(f"it read a dataset of the odd id {dataset_id!r}")
+            raise Broken(f"it read a dataset of the odd id {dataset_id!a}")
         try:
-            meta = read_meta(f"{self._folder}/{dataset_id}/{META}")
+            for folder in (self._folder, f"{self._folder}/{dataset_id}"):
+                if Path(folder).is_symlink():
+                    raise Broken("it lies behind a link, and links are not followed")
+            meta = read_meta(f"{self._folder}/{dataset_id}/{META}", LARGEST)
         except FileNotFoundError:
             raise Broken(f"dataset {dataset_id}, which it read, is not there") from None
         except Broken as error:
@@ -55,7 +66,7 @@ def dataset_and_model_inputs(run: str, datasets: Datasets) -> tuple[tuple[Datase
         elif meta.get("source_type") == "MODEL":
             models.append(ModelLink(text(meta, "source_id")))
         else:
-            raise Broken(f"it has an input of an unknown kind: {str(meta.get('source_type'))[:40]!r}")
+            raise Broken(f"it has an input of an unknown kind: {ascii(meta.get('source_type'))[:40]}")
     return tuple(sorted(read, key=lambda d: (d.name, d.digest))), tuple(sorted(models, key=lambda m: m.model_id))
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 TRASH = ".trash"
 META = "meta.yaml"
@@ -34,6 +35,7 @@ RUN_FOLDERS = frozenset({PARAMS, TAGS, METRICS, INPUTS, OUTPUTS, ARTIFACTS})
 _EXPERIMENT_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,63}")
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 _STRAY = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
+_LINK = "is a link, and links are not followed"
 _LARGEST_FILE = 64 * 2**20
 _CHUNK = 2**16
 
@@ -73,7 +75,7 @@ def is_run_id(name: str) -> bool:
 
 
 def experiment_folders(root: str) -> Iterator[Folder]:
-    """All folders that may be experiments, active ones first. Links are among them: see `check_no_link`."""
+    """All folders that may be experiments, active ones first; links are among them."""
     for parent, is_deleted in ((root, False), (f"{root}/{TRASH}", True)):
         for entry in entries_of(parent):
             if entry.name != MODELS and is_experiment_id(entry.name) and entry.is_dir():
@@ -110,7 +112,9 @@ def run_folders(experiment: str) -> Iterator[os.DirEntry[str]]:
 
 
 def entries_of(folder: str) -> Iterator[os.DirEntry[str]]:
-    """What lies in a folder; nothing where it is not there (any longer)."""
+    """What lies in a folder; nothing where it is not there (any longer), or a link to one. Raises OSError."""
+    if _is(stat.S_ISLNK, folder):
+        return
     try:
         entries = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -121,6 +125,8 @@ def entries_of(folder: str) -> Iterator[os.DirEntry[str]]:
 
 def files_below(folder: str) -> list[tuple[str, str]]:
     """Key and path of every file in a folder of params, tags or metrics, by key. Raises Broken, OSError."""
+    if _is(stat.S_ISLNK, folder):
+        raise Broken(f"{_tail(folder)} {_LINK}")
     found = []
     waiting = [(folder, "")]
     while waiting:
@@ -170,7 +176,7 @@ def open_file(path: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if Path(path).is_symlink():
-            raise Broken(f"{_tail(path)} is a link, and links are not followed") from error
+            raise Broken(f"{_tail(path)} {_LINK}") from error
         raise
 
 
@@ -192,6 +198,14 @@ def is_plain_file(path: str) -> bool:
     return _is(stat.S_ISREG, path)
 
 
+def local_path(uri: str) -> str | None:
+    """The path of an artifact root (URI) on a disk; None where it is elsewhere."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return unquote(parts.path)
+    return uri if uri.startswith("/") else None
+
+
 def why_no_key(key: str) -> str:
     """Why a file store has no place for a key: "" where it has. `/` makes nested folders, as in MLflow."""
     parts = key.split("/")
@@ -201,7 +215,7 @@ def why_no_key(key: str) -> str:
         return "its name has characters that a file name cannot have"
     if any(len(part.encode()) > 255 for part in parts) or len(key.encode()) > 2000:
         return "its name is longer than a file name can be"
-    if any(is_stray(part) for part in parts[-1:]):
+    if is_stray(parts[-1]):
         return "its name is that of a file of a file manager, which is passed over in reading"
     return ""
 
@@ -222,7 +236,7 @@ def _is_text(name: str) -> bool:
 
 
 def _what(entry: os.DirEntry[str]) -> str:
-    return "is a link, and links are not followed" if entry.is_symlink() else "is no plain file"
+    return _LINK if entry.is_symlink() else "is no plain file"
 
 
 def _tail(path: str) -> str:

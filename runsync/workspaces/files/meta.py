@@ -1,32 +1,50 @@
 """`meta.yaml` in and out.
 
-MLflow writes flat mappings of scalars. Those are read and written without a YAML library, fifty times as fast; a
-test proves both ways equal to it. All else goes through PyYAML's safe loader, once it is known to be small, flat
-and without aliases.
+MLflow mostly writes flat mappings of plain values. Those are read and written without a YAML library, fifty times as
+fast; a test proves both ways equal to it. All else goes through PyYAML's safe loader, once it is known to be small,
+not deep and without aliases.
 """
 
 import re
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from runsync.workspaces.files.layout import Broken, read_bytes
 
-_LARGEST = 2**20
+LARGEST = 2**20
+"""Bytes of a meta.yaml of a run or experiment that are believed."""
+
 _DEEPEST = 8
+_LOOKS = 3
+_PAUSE = 0.1
+_YOUNG = 5
+"""Seconds."""
 _WORDS = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null"])
 """What YAML 1.1 does not take for a string, in any case of letters."""
 _KEYS_ELSE = frozenset(word.encode() for word in _WORDS)
+_WORD = r"[A-Za-z/](?:[A-Za-z0-9_./@+%=-]|:(?=[A-Za-z0-9_/])){0,500}|(?!0b)[0-9]+[a-f][0-9a-f]{0,64}"
+"""Words that need no quotes: paths and URIs, and hexadecimal ids that are no number to YAML."""
 _LINE = re.compile(
-    rb"([a-z][a-z_]*): (?:(null)|(0|-?[1-9][0-9]{0,17})|(\[\])|'([ -&(-~]*)'"
-    rb"|([A-Za-z/](?:[A-Za-z0-9_./@+%=-]|:(?=[A-Za-z0-9_/]))*))\n"
+    rb"([a-z][a-z_]*):(?: (?:(null)|(0|-?[1-9][0-9]{0,17})|(\[\]|\{\})|'([ -&(-~]*)'|(%b))|)\n" % _WORD.encode()
 )
-_PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./@+%-]|:(?=[A-Za-z0-9_/])){0,500}")
+_INNER = re.compile(rb"  ([A-Za-z][A-Za-z0-9_.]*): (?:'([ -&(-~]*)'|(%b))\n" % _WORD.encode())
+_PLAIN = re.compile(_WORD)
 _NAME = re.compile(r"[a-z][a-z_]*")
 
 
-def read_meta(path: str) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises Broken where it is none, or is not safe to read; OSError."""
-    data = read_bytes(path, _LARGEST)
+def read_meta(path: str, most: int = LARGEST) -> dict[str, Any]:
+    """The mapping in a YAML file of at most so many bytes. Raises Broken where it is none or not safe to read, OSError.
+
+    MLflow empties such a file before it writes it anew: one that is empty and young is looked at again.
+    """
+    data = read_bytes(path, most)
+    for _ in range(_LOOKS):
+        if data or time.time() - Path(path).lstat().st_mtime > _YOUNG:
+            break
+        time.sleep(_PAUSE)
+        data = read_bytes(path, most)
     return parse(data)
 
 
@@ -63,24 +81,43 @@ def integer(meta: Mapping[str, Any], name: str) -> int | None:
 
 
 def _plain(data: bytes) -> dict[str, Any] | None:
-    """What a flat file of plain values says; None where it has anything else."""
+    """What a file of plain values says, in which a value may be a mapping of texts; None where it has anything else."""
     values: dict[str, Any] = {}
     at = 0
     while match := _LINE.match(data, at):
         key, null, number, empty, quoted, word = match.groups()
+        at = match.end()
         if key in _KEYS_ELSE:
             return None
+        value: Any = None
         if number is not None:
-            values[key.decode()] = int(number)
+            value = int(number)
+        elif quoted is not None:
+            value = quoted.decode()
         elif word is not None:
-            text = word.decode()
-            if text.lower() in _WORDS:
+            value = word.decode()
+            if value.lower() in _WORDS:
                 return None
-            values[key.decode()] = text
-        else:
-            values[key.decode()] = None if null is not None else [] if empty is not None else quoted.decode()
-        at = match.end()
+        elif empty is not None:
+            value = [] if empty == b"[]" else {}
+        elif null is None:
+            value, at = _inner(data, at)
+            if not value:
+                return None
+        values[key.decode()] = value
     return values if at == len(data) and values else None
+
+
+def _inner(data: bytes, at: int) -> tuple[dict[str, str], int]:
+    """A mapping of texts below a key, and where it ends; an empty one where it has anything else."""
+    values: dict[str, str] = {}
+    while match := _INNER.match(data, at):
+        key, quoted, word = match.groups()
+        if key.lower() in _KEYS_ELSE or (word is not None and word.decode().lower() in _WORDS):
+            return {}, at
+        values[key.decode()] = (quoted if quoted is not None else word).decode()
+        at = match.end()
+    return values, at
 
 
 def _by_yaml(data: bytes) -> dict[str, Any]:
@@ -128,6 +165,8 @@ def _entry(key: str, value: Any) -> str:
             return f"{key}: {value}\n"
         if value == "":
             return f"{key}: ''\n"
+        if value == []:
+            return f"{key}: []\n"
         if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
             return f"{key}: {value}\n"
     return _by_dumper(key, value)

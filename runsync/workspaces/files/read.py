@@ -1,12 +1,14 @@
 """Experiments and runs as the files tell them."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.run import Run
 from runsync.workspaces.files.inputs import Datasets, dataset_and_model_inputs, model_outputs
 from runsync.workspaces.files.layout import (
+    ARTIFACTS,
     INPUTS,
     META,
     METRICS,
@@ -14,6 +16,7 @@ from runsync.workspaces.files.layout import (
     PARAMS,
     RUN_FOLDERS,
     TAGS,
+    TRASH,
     Broken,
     Folder,
     entries_of,
@@ -34,6 +37,8 @@ def read_experiments(root: str) -> tuple[list[Experiment], dict[str, str]]:
     """All experiments, oldest first, and by folder why others cannot be read."""
     found: dict[str, Experiment] = {}
     problems: dict[str, str] = {}
+    if Path(root, TRASH).is_symlink():
+        problems[TRASH] = "it is a link, and links are not followed"
     for folder in experiment_folders(root):
         name = folder.path[len(root) + 1 :]
         try:
@@ -54,8 +59,10 @@ def read_experiment(folder: Folder) -> Experiment:
         raise Broken("it is a link, and links are not followed")
     meta = read_meta(f"{folder.path}/{META}")
     experiment_id = text(meta, "experiment_id")
+    if not text(meta, "name"):
+        raise Broken("its meta.yaml gives it no name")
     if experiment_id != folder.experiment_id:
-        raise Broken(f"its meta.yaml is that of experiment {experiment_id!r}")
+        raise Broken(f"its meta.yaml is that of experiment {experiment_id!a}")
     stage = DELETED if folder.is_deleted else _stage(meta)
     return Experiment(
         experiment_id,
@@ -73,9 +80,9 @@ def read_head(folder: str, experiment_id: str, run_id: str) -> dict[str, Any]:
     meta = read_meta(f"{folder}/{META}")
     inside = text(meta, "run_id") or text(meta, "run_uuid")
     if inside != run_id:
-        raise Broken(f"its meta.yaml is that of run {inside!r}")
+        raise Broken(f"its meta.yaml is that of run {inside!a}")
     if text(meta, "experiment_id") != experiment_id:
-        raise Broken(f"its meta.yaml says that it is of experiment {text(meta, 'experiment_id')!r}")
+        raise Broken(f"its meta.yaml says that it is of experiment {text(meta, 'experiment_id')!a}")
     return meta
 
 
@@ -121,7 +128,7 @@ def why(error: Exception) -> str:
 def _stage(meta: Mapping[str, Any]) -> str:
     stage = text(meta, "lifecycle_stage") or ACTIVE
     if stage not in (ACTIVE, DELETED):
-        raise Broken(f"lifecycle_stage {stage!r} in its meta.yaml is none that MLflow knows")
+        raise Broken(f"lifecycle_stage {stage!a} in its meta.yaml is none that MLflow knows")
     return stage
 
 
@@ -130,7 +137,7 @@ def _status(meta: Mapping[str, Any]) -> str:
     if isinstance(status, str) and status in STATUSES.values():
         return status
     if not isinstance(status, int) or status not in STATUSES:
-        raise Broken(f"status {str(status)[:40]!r} in its meta.yaml is none that MLflow knows")
+        raise Broken(f"status {ascii(status)[:40]} in its meta.yaml is none that MLflow knows")
     return STATUSES[status]
 
 
@@ -138,7 +145,7 @@ def _folders_of_run(folder: str) -> Iterator[str]:
     """Which of its folders a run has. Raises Broken where one of them leads elsewhere."""
     for entry in entries_of(folder):
         if entry.name in RUN_FOLDERS:
-            if entry.is_symlink() and entry.name != "artifacts":
+            if entry.is_symlink() and entry.name != ARTIFACTS:
                 raise Broken(f"{entry.name} is a link, and links are not followed")
             if entry.is_dir():
                 yield entry.name

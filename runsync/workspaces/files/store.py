@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
@@ -26,6 +25,8 @@ from runsync.workspaces.files.layout import (
     find_run,
     is_file_store,
     is_plain_folder,
+    is_run_id,
+    local_path,
 )
 from runsync.workspaces.files.read import read_experiments, why
 from runsync.workspaces.files.read_points import MetricFile, history
@@ -42,7 +43,7 @@ class FileStore:
 
     def __init__(self, path: Path, create: bool) -> None:
         self.path = path.absolute()
-        self._root = str(self.path)
+        self._root = str(self.path.resolve())
         self._is_closed = False
         self._memory = _Memory()
         self._lock = threading.Lock()
@@ -52,7 +53,7 @@ class FileStore:
     @property
     def whereabouts(self) -> tuple[str, ...]:
         """See `Workspace`."""
-        return ("file store", str(self.path.resolve()))
+        return ("file store", self._root)
 
     def close(self) -> None:
         """See `DirectStore`."""
@@ -115,14 +116,14 @@ class FileStore:
         was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
 
         Of a run that is still to be written into a deleted experiment they go where its folder will be."""
-        recorded = _local(run.artifact_uri)
+        recorded = local_path(run.artifact_uri)
         folder = find_experiment(self._root, run.experiment_id)
         if recorded is None or Path(recorded).is_dir() or folder is None:
             return None
         path = f"{folder.path}/{run.run_id}"
-        if is_plain_folder(path) and is_plain_folder(f"{path}/{ARTIFACTS}"):
+        if is_run_id(run.run_id) and is_plain_folder(path) and is_plain_folder(f"{path}/{ARTIFACTS}"):
             return Path(path, ARTIFACTS)
-        is_of_here = recorded == f"{self._root}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
+        is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
         return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
 
     def create_experiment(self, experiment: Experiment) -> str:
@@ -157,7 +158,7 @@ class FileStore:
             elif not self.path.is_dir():
                 raise WorkspaceUnreachable(f"there is no folder {self._root}")
             elif not is_file_store(self.path):
-                next(self.path.iterdir(), None)
+                next(self.path.iterdir(), None)  # raises where it may not be read
                 raise WorkspaceUnreachable(
                     f"{self._root} is no file store of MLflow: it holds no experiment (<id>/meta.yaml)"
                 )
@@ -217,11 +218,3 @@ class _Histories:
 
 def _refuse(file: MetricFile, error: Exception) -> None:
     raise RequestRefused(f"metric {ascii(file.key)[1:-1]} of run {file.run_id} cannot be read: {why(error)}") from error
-
-
-def _local(uri: str) -> str | None:
-    """The path of an artifact root on a disk."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return unquote(parts.path)
-    return uri if not parts.scheme and uri else None

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runsync.errors import RequestRefused
+from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused, RunsyncError
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
@@ -27,7 +27,6 @@ from runsync.workspaces.files.layout import (
     TAGS,
     TRASH,
     Broken,
-    Folder,
     entries_of,
     find_experiment,
     find_run,
@@ -43,6 +42,8 @@ _TOGETHER = 100
 """Runs that are held open at once; each holds a file handle."""
 _OF_ONE_RUN = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
 _NUMBERS = {name: number for number, name in STATUSES.items()}
+_STAGED = ".runsync"
+"""A file of an experiment while it is written; MLflow looks at folders only."""
 _LOCAL = 4
 """SourceType.LOCAL, which MLflow writes for every run."""
 
@@ -51,37 +52,43 @@ def write_runs(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
     """See `DirectStore.write_runs`."""
     refused: dict[str, str] = {}
     for start in range(0, len(arrivals), _TOGETHER):
-        drafts: list[Draft] = []
-        try:
-            for arrival in arrivals[start : start + _TOGETHER]:
-                try:
-                    _prepare(root, arrival, drafts)
-                except (Broken, OSError) as error:
-                    if isinstance(error, OSError) and error.errno not in _OF_ONE_RUN:
-                        raise
-                    refused[arrival.run.run_id] = why(error)
-            settle(root)
-            while drafts:
-                drafts[-1].commit()
-                drafts.pop().close()
-        finally:
-            for draft in drafts:
-                draft.drop()
-                draft.close()
+        with _told(root):
+            refused |= _write_together(root, arrivals[start : start + _TOGETHER])
+    return refused
+
+
+def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
+    refused: dict[str, str] = {}
+    drafts: list[Draft] = []
+    try:
+        for arrival in arrivals:
+            try:
+                drafts.append(_prepared(root, arrival))
+            except (Broken, OSError, *ITEM_ERRORS) as error:
+                if isinstance(error, OSError) and error.errno not in _OF_ONE_RUN:
+                    raise
+                refused[arrival.run.run_id] = why(error)
         settle(root)
+        while drafts:
+            drafts[-1].commit()
+            drafts.pop().close()
+    finally:
+        for draft in drafts:
+            draft.drop()
+            draft.close()
+    settle(root)
     return refused
 
 
 def update_runs(root: str, runs: Sequence[Run]) -> None:
     """See `DirectStore.update_runs`."""
-    for run in runs:
-        with _changed(root, run) as draft:
-            meta = read_meta(f"{draft.folder}/{META}") | _changing(run)
-            if run.lifecycle_stage == DELETED and run.deleted_time is None:
-                meta.pop("deleted_time")
-            _put_tags(draft, run.tags)
-            draft.put(META, dump(meta))
-    settle(root)
+    with _told(root):
+        for run in runs:
+            with _changed(root, run) as draft:
+                meta = read_meta(f"{draft.folder}/{META}") | _changing(run)
+                _put_tags(draft, run.tags)
+                draft.put(META, dump(_without_null(meta)))
+        settle(root)
 
 
 def untag_runs(root: str, keys_by_run: Mapping[str, Sequence[str]]) -> None:
@@ -95,38 +102,34 @@ def untag_runs(root: str, keys_by_run: Mapping[str, Sequence[str]]) -> None:
 
 def create_experiment(root: str, experiment: Experiment) -> str:
     """See `DirectStore.create_experiment`."""
-    with _locked(root):
+    with _told(root), _locked(root):
         _check_name(root, experiment.name)
+        tags = _files_of_tags(experiment)
         folder = _new_folder(root, experiment)
-        made = Folder(Path(folder).name, folder, experiment.lifecycle_stage == DELETED)
-        location = experiment.artifact_location.replace("{experiment_id}", made.experiment_id)
-        meta = {"experiment_id": made.experiment_id} | _experiment_meta(experiment) | {"artifact_location": location}
-        _put_experiment_tags(folder, experiment.tags)
-        _put_meta(folder, dump({name: value for name, value in meta.items() if value is not None}))
-    settle(root)
-    return made.experiment_id
+        location = experiment.artifact_location.replace("{experiment_id}", folder.name)
+        meta = {"artifact_location": location, "experiment_id": folder.name} | _experiment_meta(experiment)
+        _put_files(folder, tags | {META: _dumped(meta)})
+        settle(root)
+    return folder.name
 
 
 def update_experiment(root: str, experiment: Experiment) -> None:
     """See `DirectStore.update_experiment`."""
-    with _locked(root):
+    with _told(root), _locked(root):
         folder = find_experiment(root, experiment.experiment_id)
         if folder is None:
             raise _no_experiment(experiment.experiment_id)
         _check_name(root, experiment.name, experiment.experiment_id)
+        tags = _files_of_tags(experiment)
         try:
             meta = read_meta(f"{folder.path}/{META}")
-            _put_experiment_tags(folder.path, experiment.tags)
-            new = {name: value for name, value in _experiment_meta(experiment).items() if value is not None}
-            _put_meta(folder.path, dump(meta | new))
         except Broken as error:
             raise RequestRefused(f"experiment {experiment.experiment_id} cannot be changed: {error}") from error
-        is_deleted = experiment.lifecycle_stage == DELETED
-        if folder.is_deleted != is_deleted:
-            parent = f"{root}/{TRASH}" if is_deleted else root
-            Path(parent).mkdir(exist_ok=True)
-            Path(folder.path).rename(f"{parent}/{folder.experiment_id}")
-    settle(root)
+        new = {name: value for name, value in _experiment_meta(experiment).items() if value is not None}
+        _put_files(Path(folder.path), tags | {META: _dumped(meta | new)})
+        if folder.is_deleted != (experiment.lifecycle_stage == DELETED):
+            Path(folder.path).rename(_parent(root, experiment) / folder.experiment_id)
+        settle(root)
 
 
 def untag_experiment(root: str, experiment_id: str, keys: Sequence[str]) -> None:
@@ -137,7 +140,7 @@ def untag_experiment(root: str, experiment_id: str, keys: Sequence[str]) -> None
     _remove_tags(folder.path, keys)
 
 
-def _prepare(root: str, arrival: Arrival, drafts: list[Draft]) -> None:
+def _prepared(root: str, arrival: Arrival) -> Draft:
     run = arrival.run
     folder = find_experiment(root, run.experiment_id)
     if folder is None:
@@ -156,7 +159,7 @@ def _prepare(root: str, arrival: Arrival, drafts: list[Draft]) -> None:
         draft.drop()
         draft.close()
         raise
-    drafts.append(draft)
+    return draft
 
 
 def _put_tags(draft: Draft, tags: Mapping[str, str]) -> None:
@@ -198,9 +201,14 @@ def _run_meta(run: Run) -> dict[str, Any]:
         "source_version": "",
         "tags": [],
         "user_id": run.user_id,
-    } | _changing(run)
-    if run.lifecycle_stage == DELETED and run.deleted_time is None:
-        del meta["deleted_time"]  # `mlflow gc` takes a null for a number
+    }
+    return _without_null(meta | _changing(run))
+
+
+def _without_null(meta: dict[str, Any]) -> dict[str, Any]:
+    """Without the deletion time of a deleted run that is not known: `mlflow gc` takes a null for a number."""
+    if meta["lifecycle_stage"] == DELETED and meta["deleted_time"] is None:
+        del meta["deleted_time"]
     return meta
 
 
@@ -256,20 +264,26 @@ def _check_name(root: str, name: str, its_own: str = "") -> None:
             )
 
 
-def _new_folder(root: str, experiment: Experiment) -> str:
-    parent = f"{root}/{TRASH}" if experiment.lifecycle_stage == DELETED else root
-    Path(parent).mkdir(exist_ok=True)
-    wanted = experiment.experiment_id
-    if is_experiment_id(wanted) and wanted != MODELS and _is_free(root, wanted):
-        Path(parent, wanted).mkdir(exist_ok=True)
-        return f"{parent}/{wanted}"
-    while True:
+def _parent(root: str, experiment: Experiment) -> Path:
+    """The folder that its folder lies in."""
+    if experiment.lifecycle_stage != DELETED:
+        return Path(root)
+    trash = Path(root, TRASH)
+    trash.mkdir(exist_ok=True)
+    if trash.is_symlink():
+        raise RequestRefused(f"{trash} is a link, and links are not followed: put the folder itself there")
+    return trash
+
+
+def _new_folder(root: str, experiment: Experiment) -> Path:
+    parent = _parent(root, experiment)
+    name = experiment.experiment_id
+    while not is_experiment_id(name) or name == MODELS or not _is_free(root, name):
         # As FileStore makes them: 18 digits, the first of which is no zero.
-        folder = Path(parent, str(10**17 + uuid.uuid4().int % (9 * 10**17)))
-        with contextlib.suppress(FileExistsError):
-            if _is_free(root, folder.name):
-                folder.mkdir()
-                return str(folder)
+        name = str(10**17 + uuid.uuid4().int % (9 * 10**17))
+    folder = parent / name
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def _is_free(root: str, experiment_id: str) -> bool:
@@ -277,35 +291,63 @@ def _is_free(root: str, experiment_id: str) -> bool:
     for path in (f"{root}/{experiment_id}", f"{root}/{TRASH}/{experiment_id}"):
         if Path(path).is_symlink() or Path(path).is_file():
             return False
-        if any(entry.name not in (TAGS, f"{META}.runsync") for entry in entries_of(path)):
+        if any(entry.name not in (TAGS, _STAGED) for entry in entries_of(path)):
             return False
     return True
 
 
-def _put_meta(folder: str, data: bytes) -> None:
-    replace_file(f"{folder}/{META}", data)
+def _files_of_tags(experiment: Experiment) -> dict[str, bytes]:
+    try:
+        return {key_path(TAGS, key): _encoded(value, f"tag {key}") for key, value in experiment.tags.items()}
+    except Broken as error:
+        raise RequestRefused(f"experiment {experiment.name!r} cannot be kept: {error}") from error
 
 
-def _put_experiment_tags(folder: str, tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
+def _dumped(meta: Mapping[str, Any]) -> bytes:
+    try:
+        return dump({name: value for name, value in meta.items() if value is not None})
+    except Broken as error:
+        raise RequestRefused(f"an experiment cannot be kept: {error}") from error
+
+
+def _put_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Files of an experiment, in this order, below no links."""
+    for name, data in files.items():
+        path = folder / name
         try:
-            path = Path(folder, key_path(TAGS, key))
             path.parent.mkdir(parents=True, exist_ok=True)
-            staged = Path(folder, f".{uuid.uuid4().hex}")
-            staged.write_bytes(_encoded(value, f"tag {key}"))
-            staged.replace(path)
-        except (Broken, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise RequestRefused(f"a tag of the experiment cannot be kept: {why(error)}") from error
+            if path.parent.resolve() != path.parent:
+                raise RequestRefused(f"{path.parent} is a link, and links are not followed")
+            replace_file(path, data, folder / _STAGED)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise RequestRefused(
+                f"experiment {folder.name} has a tag above or below {name}, and a file store cannot keep both"
+            ) from None
 
 
 def _remove_tags(folder: str, keys: Sequence[str]) -> None:
     for key in keys:
         with contextlib.suppress(Broken, FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            Path(folder, key_path(TAGS, key)).unlink()
+            path = Path(folder, key_path(TAGS, key))
+            if path.parent.resolve() == path.parent:
+                path.unlink()
 
 
 def _no_experiment(experiment_id: str) -> RequestRefused:
     return RequestRefused(f"experiment {experiment_id} is not there", 404, "RESOURCE_DOES_NOT_EXIST")
+
+
+@contextlib.contextmanager
+def _told(root: str) -> Iterator[None]:
+    """What stops everything, a disk that takes no more, is told as such."""
+    try:
+        yield
+    except PermissionError as error:
+        raise AccessDenied(f"{root} cannot be written: {why(error)}") from error
+    except OSError as error:
+        raise RunsyncError(
+            f"{root} cannot be written: {error.strerror or error}; make room or choose another place, then run it again"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -49,27 +49,34 @@ def _arguments(address: DatabaseAddress) -> dict[str, Any]:
     if address.kind == POSTGRESQL:
         arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "runsync"}
         return {name: value for name, value in arguments.items() if name not in given}
-    arguments = {"connect_timeout": CONNECT_TIMEOUT, "charset": "utf8mb4", "init_command": _MYSQL_SESSION}
+    arguments = {"connect_timeout": CONNECT_TIMEOUT, "charset": "utf8mb4"}
     return {name: value for name, value in arguments.items() if name not in given}
 
 
-# Strict: else MySQL cuts what is too long. Zero: an experiment of MLflow has the id 0.
-_MYSQL_SESSION = (
-    "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO'),"
-    f" innodb_lock_wait_timeout = {PATIENCE}, net_write_timeout = 3600, wait_timeout = 28800,"
-    " SESSION TRANSACTION_ISOLATION = 'REPEATABLE-READ'"
-)
-_POSTGRESQL_SESSION = (
-    "SET extra_float_digits = 3",
-    "SET statement_timeout = 0",
-    "SET idle_in_transaction_session_timeout = 0",
-    f"SET lock_timeout = '{PATIENCE}s'",
-)
+_SESSION = {
+    SQLITE: (),
+    POSTGRESQL: (
+        "SET extra_float_digits = 3",
+        "SET work_mem = '64MB'",
+        "SET statement_timeout = 0",
+        "SET idle_in_transaction_session_timeout = 0",
+        f"SET lock_timeout = '{PATIENCE}s'",
+    ),
+    # Strict: else MySQL cuts what is too long. Zero: an experiment of MLflow has the id 0.
+    MYSQL: (
+        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO')",
+        "SET SESSION group_concat_max_len = 67108864",
+        f"SET SESSION innodb_lock_wait_timeout = {PATIENCE}",
+        "SET SESSION net_write_timeout = 3600",
+        "SET SESSION wait_timeout = 28800",
+        "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    ),
+}
 
 
 def session_settings(address: DatabaseAddress) -> tuple[str, ...]:
     """Statements that a new connection begins with."""
-    return _POSTGRESQL_SESSION if address.kind == POSTGRESQL else ()
+    return _SESSION[address.kind]
 
 
 def _sqlite(address: DatabaseAddress, read_only: bool) -> Callable[[], sqlite3.Connection]:

@@ -50,20 +50,6 @@ class Database:
             yield connection
 
     @contextmanager
-    def beside(self, snapshot: Snapshot) -> "Iterator[Connection]":
-        """Another connection to a snapshot that is held, for as long as it takes. PostgreSQL only."""
-        with self.told():
-            with snapshot.used() as first:
-                name = first.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-            connection = self._connected()
-            try:
-                connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{name}'")  # a name of the server's own making
-                yield connection
-            finally:
-                with suppress(Exception):
-                    connection.close()
-
-    @contextmanager
     def writing(self) -> "Iterator[Connection]":
         """A transaction: committed at the end, rolled back on any error."""
         with self._writing, self.told():
@@ -134,7 +120,7 @@ class Database:
         connection = self._to_read.connect()
         if self.kind == POSTGRESQL:
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            self._settle(connection)
+        self._settle(connection)
         return connection
 
     def _settle(self, connection: "Connection") -> None:

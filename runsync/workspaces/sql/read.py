@@ -14,7 +14,7 @@ from runsync.workspaces.sql.schema import Schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy import BindParameter, ColumnElement, Connection, Result, Select, Table
+    from sqlalchemy import BindParameter, ColumnElement, Connection, Select, Table
 
 PAGE = 400
 """Runs a batch, and ids a statement: SQLite takes 999 parameters in old versions."""
@@ -90,7 +90,7 @@ class Reader:
 
     def _found(self, query: Query, run_ids: Sequence[str] | None) -> Iterator[list[str]]:
         with self._database.reading() as connection:
-            result: Result[Any] = connection.execute(self._asked(query, run_ids))
+            result = connection.execute(self._asked(query, run_ids)).tuples()
             for rows in result.partitions(10_000):
                 yield [run_id for _, run_id in rows]
 

@@ -50,22 +50,23 @@ class RunWriter:
             refused.update(self._write_group(group))
         return refused
 
-    def _write_group(self, group: Sequence[Ready]) -> dict[str, str]:
+    def _write_group(self, group: Sequence[Ready], *, carefully: bool = False) -> dict[str, str]:
         try:
             with self._database.writing() as connection:
-                return self._write(connection, group)
+                return self._write(connection, group, carefully)
         except AccessDenied:
             raise
         except ITEM_ERRORS as error:
-            if len(group) == 1:
+            if carefully or not isinstance(group[0].points, list):
                 return {group[0].run.run_id: str(error)}
         # One of them is not taken, and a database does not tell which.
         refused: dict[str, str] = {}
         for one in group:
-            refused.update(self._write_group([one]))
+            refused.update(self._write_group([one], carefully=True))
         return refused
 
-    def _write(self, connection: "Connection", group: Sequence[Ready]) -> dict[str, str]:
+    def _write(self, connection: "Connection", group: Sequence[Ready], carefully: bool) -> dict[str, str]:
+        """Carefully: should points be there twice, which no source ought to give, one of them is written."""
         refused = self._unfit(connection, group)
         group = [one for one in group if one.run.run_id not in refused]
         kind, tables = self._database.kind, self._schema.tables
@@ -78,16 +79,18 @@ class RunWriter:
         self._set_texts(connection, "tags", {run.run_id: _tags(run) for run in runs})
         self._set_inputs(connection, runs)
         known = self._known_latest(connection, [one.run.run_id for one in group if not one.is_new])
-        rows = []
-        for one in group:
-            newest = dict(known.get(one.run.run_id, {}))
-            for batch in one.points:
-                points = write_points.stored(batch)
-                write_points.insert(connection, one.run.run_id, points, is_new=one.is_new)
-                latest.merge(newest, points)
-            rows += [{"run_uuid": one.run.run_id, "key": key, **point._asdict()} for key, point in newest.items()]
+        newest = {one.run.run_id: known.get(one.run.run_id, {}) for one in group}
+        for are_new in (True, False):
+            some = [one for one in group if (one.is_new and not carefully) is are_new and one.points]
+            if some:
+                write_points.insert(connection, kind, _pieces(some, newest), are_new=are_new)
+        columns = ("value", "timestamp", "step", "is_nan")
+        rows = [
+            {"run_uuid": run_id, "key": key, **point._asdict()}
+            for run_id, points in newest.items()
+            for key, point in points.items()
+        ]
         if rows:
-            columns = ("value", "timestamp", "step", "is_nan")
             connection.execute(upsert(kind, tables["latest_metrics"], columns), rows)
         return refused
 
@@ -282,6 +285,16 @@ class RunWriter:
         if edges:
             updated = ("step",) if "step" in inputs.c else ()
             connection.execute(upsert(self._database.kind, inputs, updated), edges)
+
+
+def _pieces(group: Sequence[Ready], newest: Mapping[str, dict[str, Stored]]) -> "Iterator[tuple[str, pa.Table]]":
+    """Points as they are stored, with the id of their run; the latest are noted on the way."""
+    for one in group:
+        for batch in one.points:
+            if batch.num_rows:
+                points = write_points.stored(batch)
+                latest.merge(newest[one.run.run_id], points)
+                yield one.run.run_id, points
 
 
 def _edge(source_type: str, source_id: str, destination_type: str, destination_id: str) -> dict[str, Any]:

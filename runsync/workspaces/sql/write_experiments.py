@@ -107,7 +107,7 @@ class ExperimentWriter:
     def _advance(self, connection: "Connection") -> None:
         """Lets PostgreSQL's sequence go on behind the greatest id; it does not look at the table."""
         connection.exec_driver_sql(
-            "SELECT setval(sequence, greatest) FROM (SELECT pg_get_serial_sequence('experiments', 'experiment_id')"
-            " AS sequence, (SELECT max(experiment_id) FROM experiments) AS greatest) AS both"
-            " WHERE sequence IS NOT NULL AND greatest >= 1"
+            "SELECT setval(place, greatest(most, pg_sequence_last_value(CAST(place AS regclass))))"
+            " FROM (SELECT pg_get_serial_sequence('experiments', 'experiment_id') AS place,"
+            " (SELECT max(experiment_id) FROM experiments) AS most) AS now WHERE place IS NOT NULL AND most >= 1"
         )

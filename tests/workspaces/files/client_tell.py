@@ -8,6 +8,8 @@ import mlflow
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
 
+DATASET = ("name", "digest", "source_type", "source", "schema", "profile")
+
 
 def main(folder: str) -> None:
     uri = Path(folder).absolute().as_uri()
@@ -50,8 +52,7 @@ def told(client, run):
         },
         "datasets": sorted(
             [
-                [d.dataset.name, d.dataset.digest, d.dataset.source_type, d.dataset.source]
-                + [d.dataset.schema or "", d.dataset.profile or "", {t.key: t.value for t in d.tags}]
+                [*(getattr(d.dataset, name) or "" for name in DATASET), {t.key: t.value for t in d.tags}]
                 for d in (inputs.dataset_inputs if inputs else [])
             ],
             key=str,
