@@ -1,9 +1,11 @@
 """One import or sync into a Databricks workspace: that of open-source servers, between checks of our own."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
+from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
 from runsync.model.progress import Progress
@@ -17,6 +19,9 @@ from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from runsync.workspaces.rest.target import RestTarget
 
 NAMED = 20
+PORTION = 17
+"""Runs: a twelfth of a batch."""
+THREADS = 4
 
 
 class DatabricksTarget:
@@ -51,8 +56,19 @@ class DatabricksTarget:
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
     ) -> list[Outcome]:
-        """See `Target`."""
-        return self._target.put(batch, steps, source, pool, progress)
+        """In portions side by side, each with threads of its own.
+
+        A run takes requests of several classes, each with a rate of its own. Threads that wait for one class must not
+        keep others from being asked, and while one portion waits for one of them another one uses the next.
+        """
+        portions = list(_portions(batch, steps))
+        with threads.pool(len(portions) or 1, "runsync-portion") as lanes:
+            futures = [lanes.submit(self._put, portion, some, source, progress) for portion, some in portions]
+            return [outcome for future in futures for outcome in future.result()]
+
+    def _put(self, batch: Batch, steps: Sequence[Step], source: Source, progress: Progress) -> list[Outcome]:
+        with threads.pool(THREADS, "runsync-request") as pool:
+            return self._target.put(batch, steps, source, pool, progress)
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """See `Target`."""
@@ -71,3 +87,10 @@ class DatabricksTarget:
     def notes(self) -> list[str]:
         """With what exceeds a quota of the workspace."""
         return self._target.notes() + self._quotas.notes()
+
+
+def _portions(batch: Batch, steps: Sequence[Step]) -> Iterator[tuple[Batch, Sequence[Step]]]:
+    for start in range(0, len(steps), PORTION):
+        some = steps[start : start + PORTION]
+        ids = {step.run_id for step in some}
+        yield replace(batch, runs=tuple(run for run in batch.runs if run.run_id in ids), unreadable=()), some

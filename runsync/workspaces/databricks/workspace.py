@@ -25,6 +25,8 @@ KIND = "Databricks"
 ME = "/api/2.0/preview/scim/v2/Me"
 HISTORY_PAGE = 25_000
 """Points (databricks-sdk)."""
+CONNECTIONS = 96
+"""Kept alive, beside one for each worker: what `databricks.target` has under way."""
 EXPERIMENTS_A_SEARCH = 100
 """Too many are refused (mlflow issue 13590); how many that is, is not told."""
 
@@ -89,7 +91,7 @@ def open_databricks(
     """The workspace of an address. Raises WorkspaceUnreachable, AccessDenied, WrongUsage."""
     profile, tls = address.profile, address.tls
     patience = patience or Patience.from_environment()
-    connections = workers + 4
+    connections = workers + CONNECTIONS
     identity = identity or authority(profile, tls, patience)
     client = DatabricksClient(profile.host, tls, connections, patience, limits, identity=identity, pace=pace or Rates())
     if profile.workspace_id:
