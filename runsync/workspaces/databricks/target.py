@@ -13,6 +13,7 @@ from runsync.model.protocol import NotCarried, Outcome, Source, Step
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
+from runsync.workspaces.databricks.estimate import Estimate
 from runsync.workspaces.databricks.quotas import Quotas
 from runsync.workspaces.databricks.tags import KEPT
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
@@ -35,6 +36,9 @@ class DatabricksTarget:
         self._tags = workspace.client.tags
         self._quotas = Quotas()
         self._kept: Counter[str] = Counter()
+        self._estimate = Estimate(PORTION)
+        self._carries_artifacts = options.artifacts
+        self._is_planned_only = True
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Raises WrongUsage when a name is no path there."""
@@ -45,13 +49,16 @@ class DatabricksTarget:
 
     def prepare(self) -> list[Outcome]:
         """See `Target`."""
+        self._is_planned_only = False
         return self._target.prepare()
 
     def plan(self, batch: Batch) -> list[Step]:
         """See `Target`."""
         self._quotas.runs(batch)
         self._kept.update(key for run in batch.runs for key in run.tags if self._tags.is_of_runs(key))
-        return self._target.plan(batch)
+        steps = self._target.plan(batch)
+        self._estimate.add(batch, steps, self._carries_artifacts)
+        return steps
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -85,8 +92,20 @@ class DatabricksTarget:
         return lost
 
     def notes(self) -> list[str]:
-        """With what exceeds a quota of the workspace."""
-        return self._target.notes() + self._quotas.notes()
+        """With what exceeds a quota of the workspace and, of a dry run, how long it would take."""
+        notes = self._target.notes() + self._quotas.notes()
+        seconds = self._estimate.seconds
+        if self._is_planned_only and seconds >= 1:
+            requests = self._estimate.requests
+            notes.append(
+                f"it would take about {_told(seconds)}, artifact bytes apart: {requests} requests at the rates that "
+                "Databricks permits"
+            )
+        return notes
+
+
+def _told(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _portions(batch: Batch, steps: Sequence[Step]) -> Iterator[tuple[Batch, Sequence[Step]]]:

@@ -1,5 +1,6 @@
 """A Databricks workspace: source, target and editor. What it has in common with open-source servers is theirs."""
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from runsync.errors import AccessDenied
@@ -9,6 +10,7 @@ from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Place, Target
+from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.address import DatabricksAddress
@@ -38,6 +40,7 @@ class DatabricksWorkspace(RestWorkspace):
 
     def __init__(self, client: DatabricksClient, artifacts: DatabricksArtifacts, user: str, place: Place) -> None:
         self.home = f"/Users/{user}"
+        self._artifacts = artifacts
         habits = Habits(
             run=client.read_run,
             experiment=client.read_experiment,
@@ -69,6 +72,10 @@ class DatabricksWorkspace(RestWorkspace):
     def experiments(self, selection: Selection) -> list[Experiment]:
         """All experiments the selection means, by their paths with or without `/Workspace`."""
         return names.active_last(super().experiments(names.plain_selection(selection)))
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Source`."""
+        return self._artifacts.read_model(model.model_id, file.path)
 
     def existing(self, restore_deleted: bool) -> list[Experiment]:
         """A path is free again once its experiment is deleted: others' are passed over, unless they are wanted back."""
