@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run
 from runsync.model.selection import Selection
@@ -296,6 +297,12 @@ class Workspace(Source, Protocol):
 
     def editor(self) -> Editor:
         """Changes runs and experiments. Raises WrongUsage where that cannot be done."""
+
+    def examine(self) -> Iterator[Finding]:
+        """Who we are there, and what will and will not work, each as soon as it is known. Nothing is written.
+
+        Raises WorkspaceError where it cannot go on.
+        """
 
     def close(self) -> None:
         """Lets go of connections; what still waits raises Interrupted."""
