@@ -2,12 +2,12 @@
 
 import ipaddress
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from runsync.errors import RequestRefused
@@ -33,6 +33,37 @@ Way = Literal["folder", "s3", "proxy", "server"]
 """How artifacts are got at: as files of this machine, on S3 itself, by the server's artifact proxy, or by what else it
 has for runs whose storage it does not proxy."""
 Found = TypeVar("Found")
+
+
+class Artifacts(Protocol):
+    """Where the artifact bytes of all runs of a workspace lie. Each method raises RequestRefused."""
+
+    notes: list[str]
+
+    @property
+    def requests(self) -> int:
+        """Sent to others than the server so far."""
+
+    def close(self) -> None:
+        """Drops the connections."""
+
+    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+        """Some file of a run; without a run (""), of a root where it can be told."""
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files of a run, sorted by path."""
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file, in chunks."""
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where in S3 the bytes of one file lie; None where they lie elsewhere."""
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """These files are going to be written."""
+
+    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+        """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
 
 
 class ArtifactStore:
@@ -105,6 +136,9 @@ class ArtifactStore:
         except RequestRefused:
             return None  # who reads it then will hear why
         return found if found.size == file.size else None
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """A server needs not know."""
 
     def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold.
