@@ -59,6 +59,8 @@ def meet(client: Client, address: Address) -> Server:
     try:
         answer = client.post(f"{API}/experiments/search", {"max_results": 1})
     except AccessDenied as error:
+        if client.has_identity:
+            raise
         raise AccessDenied(
             f"{address.printable} refuses us (HTTP {error.status}): check MLFLOW_TRACKING_USERNAME and _PASSWORD, "
             "or _TOKEN, or the workspace's section of runsync.toml",
