@@ -51,7 +51,7 @@ class Arn:
     @property
     def right(self) -> str:
         """What an IAM policy must allow."""
-        return "sagemaker-mlflow:*" if self.kind == SERVER else "sagemaker:CallMlflowAppApi"
+        return "sagemaker-mlflow:*" if self.kind == SERVER else "sagemaker:CallMlflowAppApi and sagemaker-mlflow:*"
 
     @property
     def endpoint(self) -> str:

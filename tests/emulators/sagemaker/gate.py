@@ -128,7 +128,7 @@ class Gate:
         self._check_date(headers.get("x-amz-date", ""), claim)
         _check_signature(request, claim, key)
         if not re.search(key.may, request.target):
-            action = re.sub(r"\W+", " ", request.target.partition("?")[0]).title().replace(" ", "")
+            action = "".join(part.title() for part in request.target.partition("?")[0].split("/")[-2:])
             who = "arn:aws:sts::123456789012:assumed-role/Role/me"
             raise _Refused(
                 "AccessDeniedException",
