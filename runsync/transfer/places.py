@@ -64,9 +64,9 @@ def _typed_folder(where: str) -> StoreAddress:
     is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
     why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
     raise WrongUsage(
-        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, the ARN of an MLflow server of "
-        "SageMaker, sqlite:///FILE, postgresql://…, mysql://…, the folder of an mlruns such as ./mlruns, or a name "
-        "that stands in runsync.toml"
+        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, azureml://…, the ARN of an "
+        "MLflow server of SageMaker, sqlite:///FILE, postgresql://…, mysql://…, the path of an mlruns folder such as "
+        "./mlruns, or a name that stands in runsync.toml"
     )
 
 

@@ -1,6 +1,5 @@
 """Artifact bytes of runs on an MLflow server: where they lie (this machine, S3), else through the server."""
 
-import ipaddress
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +15,7 @@ from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
 from runsync.workspaces import local_artifacts
+from runsync.workspaces.address import is_loopback
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.server import AJAX, API, Server
 from runsync.workspaces.rest.signed import SignedAddresses
@@ -202,7 +202,7 @@ class ArtifactStore:
     def _local_folder(self, run: Run) -> Path | None:
         """The artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
         folder = local_artifacts.folder_of(run.artifact_uri)
-        if folder is None or not _is_loopback(self._client.url):
+        if folder is None or not is_loopback(urlsplit(self._client.url).hostname or ""):
             return None
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
         return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
@@ -235,11 +235,3 @@ def _check_name(path: str) -> None:
             f"artifact “{path}”: an MLflow server cannot serve a name with “#” or with an escape such as %20; "
             "give access to the artifact root itself, or rename the file"
         )
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -67,7 +67,7 @@ class RestTarget:
         self._session = secrets.token_hex(8)
         policy = options.deletions
         self._experiments = ExperimentMap(workspace.client, options.naming, options.restore_deleted, policy)
-        self._writer = RunWriter(workspace.client, workspace.artifact_store, self._session)
+        self._writer = RunWriter(workspace.client, workspace.artifact_store, self._session, workspace.params_a_run)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
         self._present = Present(workspace)

@@ -95,7 +95,7 @@ class Gate:
         refusal = ""
         try:
             arn = self._admit(request)
-            reply = self._fault(request) or _forward(self.servers[arn], request)
+            reply = self._fault(request) or forward(self.servers[arn], request)
         except _Refused as error:
             refusal = error.code
             body = json.dumps({"message": str(error)}).encode()
@@ -190,7 +190,8 @@ def _check_signature(request: Request, claim: Claim, key: Key) -> None:
         )
 
 
-def _forward(server: str, request: Request) -> Reply:
+def forward(server: str, request: Request) -> Reply:
+    """What the server behind the gate answers to a request, as it came but for what the gate is for."""
     assert urlsplit(server).hostname == "127.0.0.1"
     kept = {
         name: value
