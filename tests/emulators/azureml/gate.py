@@ -1,4 +1,4 @@
-"""In front of a real MLflow server: tokens, the deviations that Microsoft documents, and artifacts of the run history."""
+"""In front of a real MLflow server: tokens, deviations that Microsoft documents, artifacts of the run history."""
 
 import itertools
 import json
