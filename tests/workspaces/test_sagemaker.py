@@ -1,7 +1,9 @@
 """MLflow on Amazon SageMaker: an ARN is an address, every request is signed, and nothing secret is ever told."""
 
 import dataclasses
+import hashlib
 import json
+import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -130,6 +132,42 @@ def test_artifacts_in_s3_are_reached_there_with_the_credentials_of_this_machine(
         assert "2 artifacts" in done.stdout
     assert sorted(bucket.files().values()) == sorted([b"text", b"weights" * 1000] * 2)
     assert not gate.asked("artifact")
+
+
+def test_who_may_not_write_to_the_bucket_has_the_server_sign_uploads(
+    gate: Gate, env: dict[str, str], bucket: Bucket, start_server: StartServer, runsync: Runner, tmp_path: Path
+) -> None:
+    options = {"serve_artifacts": False, "extra": ["--default-artifact-root", f"{bucket.url}/root"]}
+    server = start_server("3", environment=bucket.environment, **options).wait()
+    gate.servers[OLD] = server.url
+    gate.keys[KEYS["AWS_ACCESS_KEY_ID"]] = Key(KEYS["AWS_SECRET_ACCESS_KEY"])
+    with Seeder(gate.servers[NEW]) as seeder:
+        run_id = seeder.create_run(seeder.create_experiment(name := f"signed {tmp_path.name}"), "run")
+        seeder.put_artifact(run_id, "model/weights.bin", b"weights" * 1000)
+        seeder.put_artifact(run_id, "with space.txt", b"text")
+        seeder.finish(run_id)
+    env = env | bucket.environment | {"SAGEMAKER_PRESIGNED_URL_UPLOAD_ENABLED": "true"}
+    done = runsync("sync", gate.servers[NEW], OLD, "--experiment", name, "--log-file", tmp_path / "log", env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(bucket.files().values()) == sorted([b"text", b"weights" * 1000])
+    assert len(gate.asked("artifacts/presigned-upload-url")) == 2
+    assert "X-Amz-Signature" not in done.stdout + done.stderr + (tmp_path / "log").read_text()
+
+
+def test_a_large_file_is_hashed_before_it_is_sent_through_the_server(
+    gate: Gate, env: dict[str, str], prefix: str, runsync: Runner
+) -> None:
+    content = random.Random(1).randbytes(9 << 20)
+    with Seeder(gate.servers[OLD]) as seeder:
+        run_id = seeder.create_run(seeder.create_experiment(prefix + "home"), "run")
+        seeder.put_artifact(run_id, "large.bin", content)
+        seeder.finish(run_id)
+    selected = ("--experiment", prefix + "home", "--verify-artifacts")
+    done = runsync("sync", OLD, NEW, *selected, "--limit-rate", "100M", env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    sent = next(seen.request for seen in gate.seen if seen.request.method == "PUT")
+    assert sent.headers["x-amz-content-sha256"] == hashlib.sha256(content).hexdigest()
+    assert not sent.chunked
 
 
 def test_a_server_that_is_overloaded_is_asked_again_and_each_try_is_signed_anew(

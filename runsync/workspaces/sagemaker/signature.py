@@ -128,20 +128,34 @@ def _hash_of_body(request: requests.PreparedRequest) -> str:
     body: Any = request.body
     if body is None or isinstance(body, (bytes, str)):
         return hashlib.sha256(body.encode() if isinstance(body, str) else body or b"").hexdigest()
-    kept, digest = _kept(body)
-    request.body = kept  # type: ignore[assignment]
-    request.hooks["response"].append(lambda response, **_: kept.close())
+    request.body, digest = _kept(request, body)  # type: ignore[assignment]
     return digest
 
 
-def _kept(stream: Readable) -> tuple[IO[bytes], str]:
+def _kept(request: requests.PreparedRequest, stream: Readable) -> tuple[bytes | IO[bytes], str]:
+    """What a stream holds, and its hash: in memory, or on disk until the request is answered."""
     running = hashlib.sha256()
-    kept = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+    pieces: list[bytes] = []
+    file: IO[bytes] | None = None
     while piece := stream.read(CHUNK):
         running.update(piece)
-        kept.write(piece)
-    kept.seek(0)
-    return kept, running.hexdigest()
+        pieces.append(piece)
+        if file is None and sum(map(len, pieces)) > IN_MEMORY:
+            file = _closed_once_answered(request)
+        if file is not None:
+            file.writelines(pieces)
+            pieces.clear()
+    if file is None:
+        return b"".join(pieces), running.hexdigest()
+    file.seek(0)
+    return file, running.hexdigest()
+
+
+def _closed_once_answered(request: requests.PreparedRequest) -> IO[bytes]:
+    """A new file on disk."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    request.hooks["response"].append(lambda response, **_: file.close())
+    return file
 
 
 def _seconds_ahead(response: requests.Response) -> float:

@@ -6,11 +6,12 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Place
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience
-from runsync.workspaces.rest.artifacts import ArtifactStore
+from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
 from runsync.workspaces.rest.server import meet
 from runsync.workspaces.rest.workspace import RestWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 from runsync.workspaces.sagemaker.address import SageMakerAddress
+from runsync.workspaces.sagemaker.artifacts import SignedUploads, uploads_are_signed
 from runsync.workspaces.sagemaker.signature import Signature
 
 KIND = "Amazon SageMaker"
@@ -25,6 +26,8 @@ def open_sagemaker(
     client = Client(address.url, address.tls, connections, patience, limits, identity=identity)
     client.set_header(address.arn.header, str(address.arn))
     server = meet(client, Address(address.url, address.workspace, address.tls))
-    artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address.s3), connections, limits))
+    artifacts: Artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address.s3), connections, limits))
+    if uploads_are_signed():
+        artifacts = SignedUploads(client, artifacts)
     printable = dataclasses.replace(address, workspace=server.workspace).printable
     return RestWorkspace(client, server, artifacts, Place(KIND, printable, server.version))
