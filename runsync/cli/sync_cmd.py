@@ -59,7 +59,8 @@ def command(
     Straight through, with no bundle on disk. Running it again reads and writes only what has changed, also after it was
     killed. What was deleted at the source stays in the target, and is reported; --delete deletes it there too, if it
     came from this source. SOURCE and TARGET are http(s)://host:port (with ?workspace=NAME if need be), databases such
-    as sqlite:///mlflow.db or postgresql://…, paths of file stores such as ./mlruns, or names from runsync.toml.
+    as sqlite:///mlflow.db or postgresql://…, paths of file stores such as ./mlruns, ARNs of MLflow
+    servers of Amazon SageMaker, azureml:// tracking URIs (experimental), or names from runsync.toml.
     """
     from runsync.transfer.sync import sync
 

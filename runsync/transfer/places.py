@@ -14,8 +14,8 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import StoreAddress, folder_of, resolve
-from runsync.workspaces.databricks import address as databricks
 from runsync.workspaces.direct.opening import Role
+from runsync.workspaces.hosted import is_hosted, open_hosted
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.workspace import open_server
 
@@ -41,12 +41,10 @@ def open_workspace(
 
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
-    if databricks.is_databricks(where, config):
-        from runsync.workspaces.databricks.workspace import open_databricks
-
-        return open_databricks(databricks.resolve(where, config), workers, patience, limits)
-    address = resolve(where, config) or _typed_folder(where)
     connections = workers + 4
+    if is_hosted(where, config):
+        return open_hosted(where, config, workers, patience, limits)
+    address = resolve(where, config) or _typed_folder(where)
     if isinstance(address, StoreAddress):
         from runsync.workspaces.direct.opening import open_direct
 
@@ -66,14 +64,15 @@ def _typed_folder(where: str) -> StoreAddress:
     is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
     why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
     raise WrongUsage(
-        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, sqlite:///FILE, postgresql://…, "
-        "mysql://…, the path of an mlruns folder such as ./mlruns, or a name that stands in runsync.toml"
+        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, azureml://…, the ARN of an "
+        "MLflow server of SageMaker, sqlite:///FILE, postgresql://…, mysql://…, the path of an mlruns folder such as "
+        "./mlruns, or a name that stands in runsync.toml"
     )
 
 
 def is_workspace(where: str, config: str | None) -> bool:
     """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
-    return databricks.is_databricks(where, config) or resolve(where, config) is not None
+    return is_hosted(where, config) or resolve(where, config) is not None
 
 
 def open_with(where: str, access: Access, workers: int, role: Role = "source", init: bool = False) -> Workspace:

@@ -51,7 +51,7 @@ class Identity(Protocol):
         """Adds what lets a request in (see `requests.auth.AuthBase`)."""
 
     def renew(self, response: requests.Response) -> bool:
-        """After a refusal: whether another try makes sense."""
+        """After an answer: whether it is a refusal after which another try makes sense. May raise AccessDenied."""
 
 
 class Pace(Protocol):
@@ -211,6 +211,11 @@ class Client:
         self._session.close()
 
     @property
+    def has_identity(self) -> bool:
+        """Whether who we are is said by more than the credentials of plain servers."""
+        return self._identity is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether `close` was called."""
         return self._stopped.is_set()
@@ -255,7 +260,8 @@ class Client:
             if response is not None and self._pace is not None and response.status_code != 429:
                 self._pace.granted(method, path)
             if response is not None and response.status_code not in RETRIED:
-                if self._identity and not renewed and (renewed := self._identity.renew(response)):
+                if self._identity and self._identity.renew(response) and not renewed:
+                    renewed = True
                     continue
                 return self._checked(response, path)
             failures += 1

@@ -1,6 +1,5 @@
 """Artifact bytes of runs on an MLflow server: where they lie (this machine, S3), else through the server."""
 
-import ipaddress
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -16,6 +15,7 @@ from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
 from runsync.workspaces import local_artifacts
+from runsync.workspaces.address import is_loopback
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.server import AJAX, API, Server
 from runsync.workspaces.rest.signed import SignedAddresses
@@ -236,7 +236,7 @@ def way(url: str, root: str) -> Way:
 def local_folder(url: str, root: str) -> Path | None:
     """An artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
     folder = local_artifacts.folder_of(root)
-    if folder is None or not is_loopback(url):
+    if folder is None or not is_loopback(urlsplit(url).hostname or ""):
         return None
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
@@ -269,12 +269,3 @@ def _check_name(path: str) -> None:
             f"artifact “{path}”: an MLflow server cannot serve a name with “#” or with an escape such as %20; "
             "give access to the artifact root itself, or rename the file"
         )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a server is on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

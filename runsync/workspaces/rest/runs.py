@@ -32,9 +32,10 @@ BATCH_TAGS = 100
 class RunWriter:
     """Writes runs into one server."""
 
-    def __init__(self, client: Client, session: str) -> None:
+    def __init__(self, client: Client, session: str, most_params: int | None = None) -> None:
         self._client = client
         self._session = session
+        self._most_params = most_params
 
     def create(self, run: Run, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
         """Makes the run with all its tags in one request; gives its id and artifact root.
@@ -158,12 +159,14 @@ class RunWriter:
 
     def _missing_params(self, copy: Copy) -> dict[str, str]:
         there = copy.present.params if copy.present else {}
-        missing = {}
+        missing: dict[str, str] = {}
         for key, value in copy.run.params.items():
             if self._too_long(copy, "param", key, value, LONGEST_PARAM) or there.get(key) == value:
                 continue
             if key in there:
                 copy.miss("param", key, "it has another value in the target, and MLflow does not let params change")
+            elif self._most_params is not None and len(there) + len(missing) >= self._most_params:
+                copy.miss("param", key, f"the target takes {self._most_params} params a run")
             else:
                 missing[key] = value
         return missing

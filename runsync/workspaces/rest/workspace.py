@@ -58,6 +58,8 @@ class Habits:
     experiment_order: tuple[str, ...] = ("experiment_id ASC",)
     history_page: int = HISTORY_PAGE
     has_bulk_history: bool = True
+    params_a_run: int | None = None
+    """The most that a run may have; None for no limit."""
     dialect: Dialect | None = None
     """None: as the server's version has it."""
 
@@ -73,6 +75,7 @@ class RestWorkspace:
         self.artifact_store = artifacts
         self.place = place
         self._habits = habits or Habits()
+        self.params_a_run = self._habits.params_a_run
         self._metrics = MetricReader(client, self._habits.history_page, self._habits.has_bulk_history)
         self._versions = ModelVersions(client)
         self._logged_models: bool | None = None
