@@ -36,6 +36,7 @@ from runsync.model.protocol import (
     UPDATE,
     Histories,
     NotCarried,
+    ObjectTarget,
     Outcome,
     Place,
     Source,
@@ -152,6 +153,11 @@ class RestTarget:
     def notes(self) -> list[str]:
         """Deletions that were followed."""
         return self._deletions.notes()
+
+    @property
+    def objects(self) -> ObjectTarget | None:
+        """MLflow itself has no place for them."""
+        return None
 
     def _there(self, run: Run) -> There | None:
         return self._present.get(self._target_experiment(run), origin_of(run))

@@ -20,7 +20,7 @@ from runsync.model.filter.tree import Expression
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Histories, NotCarried, Place, Source, StoredObject, Target
+from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address
@@ -189,6 +189,11 @@ class RestWorkspace:
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models and traces."""
         return left_behind(self.client, [e.experiment_id for e in experiments])
+
+    @property
+    def objects(self) -> ObjectSource | None:
+        """MLflow itself has none of those kinds."""
+        return None
 
     def search(
         self,
