@@ -14,9 +14,10 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import StoreAddress, folder_of, resolve
+from runsync.workspaces.databricks import address as databricks
 from runsync.workspaces.direct.opening import Role
 from runsync.workspaces.http import Patience
-from runsync.workspaces.rest.workspace import RestWorkspace
+from runsync.workspaces.rest.workspace import open_server
 
 WORKERS = 8
 
@@ -40,6 +41,10 @@ def open_workspace(
 
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
+    if databricks.is_databricks(where, config):
+        from runsync.workspaces.databricks.workspace import open_databricks
+
+        return open_databricks(databricks.resolve(where, config), workers, patience, limits)
     address = resolve(where, config) or _typed_folder(where)
     connections = workers + 4
     if isinstance(address, StoreAddress):
@@ -47,7 +52,7 @@ def open_workspace(
 
         address = replace(address, artifacts=artifacts) if artifacts else address
         return open_direct(address, connections, limits, role, init)
-    return RestWorkspace(address, workers, patience, limits)
+    return open_server(address, workers, patience, limits)
 
 
 def _typed_folder(where: str) -> StoreAddress:
@@ -61,14 +66,14 @@ def _typed_folder(where: str) -> StoreAddress:
     is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
     why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
     raise WrongUsage(
-        f"“{named}” {why}: write http(s)://host:port, sqlite:///FILE, postgresql://…, mysql://…, the path of an "
-        "mlruns folder such as ./mlruns, or a name that stands in runsync.toml"
+        f"“{named}” {why}: write http(s)://host:port, sqlite:///FILE, postgresql://…, mysql://…, "
+        "databricks://PROFILE, the path of an mlruns folder such as ./mlruns, or a name that stands in runsync.toml"
     )
 
 
 def is_workspace(where: str, config: str | None) -> bool:
     """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
-    return resolve(where, config) is not None
+    return databricks.is_databricks(where, config) or resolve(where, config) is not None
 
 
 def open_with(where: str, access: Access, workers: int, role: Role = "source", init: bool = False) -> Workspace:

@@ -7,7 +7,7 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from runsync.errors import RequestRefused
@@ -28,6 +28,31 @@ SMALL_UPLOAD = 10 * 1024 * 1024
 Locate = Callable[[], StoredObject | None]
 Act = Literal["list", "read", "write"]
 Found = TypeVar("Found")
+
+
+class Artifacts(Protocol):
+    """Where the artifact bytes of all runs of a workspace lie. Each method raises RequestRefused."""
+
+    notes: list[str]
+
+    @property
+    def requests(self) -> int:
+        """Sent to others than the server so far."""
+
+    def close(self) -> None:
+        """Drops the connections."""
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files of a run, sorted by path."""
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file, in chunks."""
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where in S3 the bytes of one file lie; None where they lie elsewhere."""
+
+    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+        """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
 
 
 class ArtifactStore:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, DELETED_RUNS
-from runsync.model.protocol import DeletedBefore
+from runsync.model.protocol import BulkChanges, DeletedBefore
 from runsync.model.run import Run
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest import wire
@@ -32,7 +32,7 @@ tags, a restored run in it does. So a restoration that is stopped just then is k
 class RestEditor:
     """See `model.protocol.Editor`."""
 
-    bulk = None
+    bulk: BulkChanges | None = None
 
     def __init__(self, client: Client) -> None:
         self._client = client

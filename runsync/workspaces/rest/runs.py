@@ -19,7 +19,7 @@ from runsync.model.protocol import Source
 from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
 from runsync.workspaces.http import Client, Opener, Readable
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.artifacts import ArtifactStore
+from runsync.workspaces.rest.artifacts import Artifacts
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
 
@@ -78,7 +78,7 @@ class Copy:
 class RunWriter:
     """Writes runs into one server."""
 
-    def __init__(self, client: Client, artifacts: ArtifactStore, session: str) -> None:
+    def __init__(self, client: Client, artifacts: Artifacts, session: str) -> None:
         self._client = client
         self._artifacts = artifacts
         self._session = session

@@ -1,0 +1,131 @@
+"""Signed addresses of artifact files, which the workspace gives out for many files at a time.
+
+They are good for some minutes (how many is not told): one that is refused is asked for again. As a whole each of them
+is a secret.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Literal
+
+from runsync.errors import RequestRefused
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest.server import API
+
+AWS, GCP = "AWS_PRESIGNED_URL", "GCP_SIGNED_URL"
+AZURE, ADLS = "AZURE_SAS_URI", "AZURE_ADLS_GEN2_SAS_URI"
+_BY_NUMBER = {1: AZURE, 2: AWS, 3: GCP, 4: ADLS}
+"""Of `ArtifactCredentialType` in MLflow's databricks_artifacts.proto."""
+FILES_A_REQUEST = 50
+"""As MLflow's client asks for, so that the last is used before it expires; 2000 are permitted."""
+MOST_KEPT = 200
+"""Runs whose files are remembered to be asked for together."""
+
+Way = Literal["read", "write"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An address that lets one file through, and the headers that must go with it."""
+
+    kind: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "Credential":
+        """Of an ArtifactCredentialInfo."""
+        kind = document.get("type", "")
+        headers = {str(header["name"]): str(header["value"]) for header in document.get("headers", ())}
+        return cls(_BY_NUMBER.get(kind, str(kind)), str(document["signed_uri"]), headers)
+
+
+class Pass:
+    """The credential of one file, asked for again once it is refused. Safe for many threads."""
+
+    def __init__(self, credential: Credential, ask: Callable[[], Credential]) -> None:
+        self.credential = credential
+        self._ask = ask
+        self._lock = Lock()
+
+    def renew(self, stale: Credential) -> None:
+        """Another credential than the stale one."""
+        with self._lock:
+            if self.credential is stale:
+                self.credential = self._ask()
+
+
+class Credentials:
+    """Those of all runs of one workspace."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._folders: OrderedDict[tuple[str, Way], _Folder] = OrderedDict()
+        self._lock = Lock()
+
+    def expect(self, run_id: str, way: Way, paths: Iterable[str]) -> None:
+        """These files will be read (written), most likely in this order: they are asked for together."""
+        with self._lock:
+            self._folders[run_id, way] = _Folder(paths)
+            while len(self._folders) > MOST_KEPT:
+                self._folders.popitem(last=False)
+
+    def of(self, run_id: str, way: Way, path: str) -> Pass:
+        """What lets one file through. Raises RequestRefused."""
+        with self._lock:
+            folder = self._folders.setdefault((run_id, way), _Folder(()))
+        with folder.lock:
+            found = folder.ready.pop(path, None)
+            if found is None:
+                told = self._ask(run_id, way, folder.next_after(path))
+                found = told.pop(path, None)
+                folder.ready.update(told)
+        return Pass(_found(found, way, path), lambda: self._one(run_id, way, path))
+
+    def _one(self, run_id: str, way: Way, path: str) -> Credential:
+        with self._lock:
+            folder = self._folders.get((run_id, way))
+        if folder is not None:
+            folder.ready.clear()  # they were given out together
+        return _found(self._ask(run_id, way, [path]).get(path), way, path)
+
+    def _ask(self, run_id: str, way: Way, paths: Sequence[str]) -> dict[str, Credential]:
+        found: dict[str, Credential] = {}
+        token = ""
+        while True:
+            body = {"run_id": run_id, "path": list(paths), **({"page_token": token} if token else {})}
+            answer = self._client.post(f"{API}/artifacts/credentials-for-{way}", body)
+            told = answer.get("credential_infos", [])
+            found.update((str(info["path"]), Credential.of(info)) for info in told)
+            token = answer.get("next_page_token", "")
+            if not token or not told:
+                return found
+
+
+def _found(credential: Credential | None, way: Way, path: str) -> Credential:
+    if credential is None:
+        raise RequestRefused(f"the workspace gives no credential to {way} artifact “{path}”")
+    return credential
+
+
+class _Folder:
+    """The files of one run that are still to come, and the credentials that are there for them."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.ready: dict[str, Credential] = {}
+        self.lock = Lock()
+        self._waiting = dict.fromkeys(paths)
+
+    def next_after(self, path: str) -> list[str]:
+        """This file, and those that come after it."""
+        self._waiting.pop(path, None)
+        some = list(self._some())
+        for each in some:
+            del self._waiting[each]
+        return [path, *some]
+
+    def _some(self) -> Iterator[str]:
+        for _, each in zip(range(FILES_A_REQUEST - 1), self._waiting, strict=False):
+            yield each

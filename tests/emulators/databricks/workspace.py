@@ -1,0 +1,287 @@
+"""A Databricks workspace on loopback: its servers, its state, and what was asked of it."""
+
+import contextlib
+import itertools
+import random
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from emulators.databricks import (
+    artifacts,
+    bulk,
+    clouds,
+    dbfs,
+    experiments,
+    files,
+    metrics,
+    models,
+    runs,
+    search,
+    tree,
+    users,
+)
+from emulators.databricks.clock import Clock, RealClock
+from emulators.databricks.errors import CloudRefusal, Refusal
+from emulators.databricks.faults import Fault, Faults
+from emulators.databricks.options import Cloud, Doubts, Limits
+from emulators.databricks.pages import Pages
+from emulators.databricks.rates import DOCUMENTED, Rates
+from emulators.databricks.routing import Call, Route, Routes, query_of, read, render
+from emulators.databricks.server import Reply, Request, Server
+from emulators.databricks.users import Directory, User
+
+ROUTES: tuple[Route, ...] = (
+    *users.ROUTES,
+    *experiments.ROUTES,
+    *runs.ROUTES,
+    *metrics.ROUTES,
+    *models.ROUTES,
+    *search.ROUTES,
+    *bulk.ROUTES,
+    *artifacts.ROUTES,
+    *tree.ROUTES,
+    *dbfs.ROUTES,
+    *files.ROUTES,
+)
+
+NOT_SERVED = (
+    "/version",
+    "/health",
+    "/api/3.0/mlflow/server-info",
+    "/api/2.0/mlflow/server-info",
+    "/api/2.0/fs/endpoints",
+    "/api/2.0/mlflow/metrics/get-history-bulk",
+    "/api/2.0/mlflow/metrics/get-history-bulk-interval",
+    "/ajax-api/2.0/mlflow/metrics/get-history-bulk",
+    "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval",
+)
+"""What open-source servers have, or newer workspaces: a client may ask, and is told that it is not there."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request that was answered. `endpoint` is `METHOD /path` with `{names}`; `code` the error code, if any."""
+
+    at: float
+    endpoint: str
+    target: str
+    status: int
+    code: str | int | None
+    user: str
+    bytes_in: int
+    bytes_out: int
+
+
+class Databricks:
+    """One workspace; `with Databricks() as workspace:` starts it and stops it.
+
+    `url` and `token` are what a client needs (`environment` has them as variables). `rates=None` takes all limits
+    away. `login_url` is where Microsoft Entra's token endpoint answers, `cloud_url` where signed URLs point to.
+    """
+
+    def __init__(
+        self,
+        *,
+        user: str = "ana@example.com",
+        cloud: Cloud = "aws",
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        rates: Mapping[str, float] | None = DOCUMENTED,
+        burst_seconds: float = 1.0,
+        retry_after: bool = True,
+        doubts: Doubts | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.cloud: Cloud = cloud
+        self.clock: Clock = clock or RealClock()
+        self.limits = limits or Limits()
+        self.doubts = doubts or Doubts()
+        self.rates = Rates(rates or {}, self.clock, burst_seconds, retry_after)
+        self.faults = Faults(seed)
+        self.requests: list[Seen] = []
+        self.violations: list[str] = []
+        self.workspace_id = str(random.SystemRandom().randrange(10**15, 10**16))
+        self.account_id = secrets.token_hex(16)
+        self.tenant = secrets.token_hex(16)
+        self.azure_resource_id = f"/subscriptions/{secrets.token_hex(8)}/workspaces/{self.workspace_id}"
+        self.directory = Directory()
+        self.owner = self.directory.add(user, groups=("admins", "users"))
+        self.token = self.directory.personal_token(self.owner)
+        self.principal = self.directory.add(secrets.token_hex(16), groups=("admins", "users"), principal=True)
+        self.client_id = self.principal.name
+        self.client_secret = self.directory.client_secret(self.principal)
+        self.pages = Pages()
+        self.tree = tree.Tree(self)
+        self.tracking = experiments.Tracking()
+        self.storage = clouds.Storage(self)
+        self.volumes = files.Volumes()
+        self.dbfs = dbfs.Dbfs()
+        self.lock = threading.RLock()
+        self._ids = itertools.count(random.SystemRandom().randrange(10**14, 10**15), 7)
+        self._routes = Routes(ROUTES)
+        self._api = Server(self._answer_api)
+        self._cloud = Server(self._answer_cloud)
+        self._login = Server(self._answer_login)
+        self.tree.begin()
+
+    def __enter__(self) -> Self:
+        for server in (self._api, self._cloud, self._login):
+            server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in (self._api, self._cloud, self._login):
+            server.stop()
+
+    @property
+    def url(self) -> str:
+        """The workspace's address."""
+        return self._api.url
+
+    @property
+    def cloud_url(self) -> str:
+        """Where signed URLs point to."""
+        return self._cloud.url
+
+    @property
+    def login_url(self) -> str:
+        """Where Entra's token endpoint answers: `LOGIN_URL/TENANT/oauth2/token`."""
+        return self._login.url
+
+    @property
+    def home(self) -> str:
+        """The folder of the owner, without a slash at the end."""
+        return f"/Users/{self.owner.name}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client finds in its environment."""
+        return {"DATABRICKS_HOST": self.url, "DATABRICKS_TOKEN": self.token}
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Tokens, client secrets and signatures: none of them may be seen in what a client writes."""
+        return frozenset(self.directory.secrets() | self.storage.signatures())
+
+    def milliseconds(self) -> int:
+        """Now, as Databricks tells times."""
+        return int(self.clock.now() * 1000)
+
+    def new_id(self) -> int:
+        """An id that nothing else in the workspace has."""
+        return next(self._ids)
+
+    def count(self, endpoint: str) -> int:
+        """How often an endpoint (its path, with `{names}`) was asked."""
+        return sum(each.endpoint.partition(" ")[2] == endpoint for each in self.requests)
+
+    def violated(self, what: str) -> None:
+        """Notes something that no careful client does."""
+        self.violations.append(what)
+
+    def _answer_api(self, request: Request) -> Reply:
+        fault = self.faults.meet(f"{request.method} {request.target.partition('?')[0]}")
+        with self.clock.working():
+            return self._with_fault(fault, lambda: self._serve(request, fault))
+
+    def _serve(self, request: Request, fault: Fault | None) -> Reply:
+        path, query = query_of(request.target)
+        endpoint, user = f"{request.method} {path}", ""
+        code: str | int | None = None
+        try:
+            if fault and fault.kind == "status":
+                raise _as_refusal(fault)
+            with self.lock:
+                answer = users.open_answer(self, request)
+                if answer is None:
+                    known = users.admit(self, request)
+                    user = known.name
+                    answer, endpoint = self._dispatch(request, path, query, known, fault)
+                reply = render(answer, self.doubts.longs_as_text)
+        except Refusal as refusal:
+            reply, code = self._refused(refusal, endpoint)
+        reply.headers.setdefault("X-Databricks-Org-Id", self.workspace_id)
+        seen = Seen(
+            self.clock.now(), endpoint, request.target, reply.status, code, user, len(request.body), len(reply.body)
+        )
+        self.requests.append(seen)
+        return reply
+
+    def _dispatch(
+        self, request: Request, path: str, query: Mapping[str, list[str]], user: User, fault: Fault | None
+    ) -> tuple[Any, str]:
+        if path in NOT_SERVED:
+            raise Refusal("ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {path}'")
+        route, said = self._routes.find(request.method, path)
+        self.rates.take(route.rate)
+        call = Call(request, path, query, read(route, request, query, said), user)
+        if fault and fault.kind == "partial":
+            metrics.log_half(self, call)
+            raise Refusal("INTERNAL_ERROR", fault.message)
+        return route.answer(self, call), f"{route.method} {route.path}"
+
+    def _refused(self, refusal: Refusal, endpoint: str) -> tuple[Reply, str | int]:
+        if refusal.violation:
+            self.violated(f"{endpoint}: {refusal.message}")
+        reply = render(refusal.document, False)
+        return replace(reply, status=refusal.status, headers=reply.headers | refusal.headers), refusal.code
+
+    def _answer_cloud(self, request: Request) -> Reply:
+        fault = self.faults.meet(f"{request.method} {request.target.partition('?')[0]}")
+        with self.clock.working():
+            return self._with_fault(fault, lambda: self._serve_cloud(request, fault))
+
+    def _serve_cloud(self, request: Request, fault: Fault | None) -> Reply:
+        path, code = query_of(request.target)[0], None
+        try:
+            if fault and fault.kind == "status":
+                raise CloudRefusal(fault.status, fault.code, fault.message)
+            with self.lock:
+                reply = self.storage.answer(request)
+        except CloudRefusal as refusal:
+            code = refusal.code
+            if refusal.violation:
+                self.violated(f"{request.method} {path}: {refusal}")
+            reply = Reply(refusal.status, refusal.document, {"Content-Type": "application/xml"})
+            if fault and fault.retry_after is not None:
+                reply.headers["Retry-After"] = str(fault.retry_after)
+        endpoint = f"{request.method} signed"
+        sizes = (len(request.body), len(reply.body))
+        self.requests.append(Seen(self.clock.now(), endpoint, path, reply.status, code, "", *sizes))
+        return reply
+
+    def _answer_login(self, request: Request) -> Reply:
+        with self.lock:
+            try:
+                return render(users.entra(self, request), False)
+            except Refusal as refusal:
+                return self._refused(refusal, f"{request.method} login")[0]
+
+    def _with_fault(self, fault: Fault | None, serve: Any) -> Reply:
+        if fault is None:
+            reply: Reply = serve()
+            return reply
+        if fault.kind == "drop":
+            return Reply(fate="reset")
+        reply = serve()
+        if fault.kind == "slow":
+            time.sleep(fault.seconds)
+        if fault.kind == "lose":
+            return Reply(fate="reset")
+        return replace(reply, fate="cut") if fault.kind == "cut" else reply
+
+
+def _as_refusal(fault: Fault) -> Refusal:
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    return Refusal(fault.code, fault.message, status=fault.status, headers=headers)
+
+
+@contextlib.contextmanager
+def careful(workspace: Databricks) -> Iterator[Databricks]:
+    """The workspace; at the end, nothing may have been sent that no careful client sends."""
+    yield workspace
+    assert not workspace.violations, "\n".join(workspace.violations)
