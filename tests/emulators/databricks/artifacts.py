@@ -74,7 +74,9 @@ def list_model(workspace: "Databricks", call: Call) -> dict[str, Any]:
     return _page(workspace, found, model.artifact_uri, (model.model_id, path), call.fields.get("page_token"))
 
 
-def _page(workspace: "Databricks", found: list[dict[str, Any]], root: str, question: Any, token: str | None) -> Any:
+def _page(
+    workspace: "Databricks", found: list[dict[str, Any]], root: str, question: Any, token: str | None
+) -> dict[str, Any]:
     page, following = workspace.pages.cut(found, workspace.limits.artifacts_page, question, token)
     answer: dict[str, Any] = {"root_uri": root} | ({"files": page} if page else {})
     return answer | ({"next_page_token": following} if following else {})

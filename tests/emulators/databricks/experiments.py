@@ -1,6 +1,7 @@
 """Experiments: objects of the workspace's tree, notebooks among them, with tags that the server owns."""
 
 import posixpath
+import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ OWNED = frozenset(
     ]
 )
 """Tags of experiments that only the server sets."""
+SOURCE_TYPE, SOURCE_ID = "mlflow.experiment.sourceType", "mlflow.experiment.sourceId"
 LOCATIONS = ("dbfs:/", "s3://", "s3a://", "gs://", "abfss://", "wasbs://")
 VIEW = choice("ACTIVE_ONLY", "DELETED_ONLY", "ALL")
 
@@ -171,6 +173,8 @@ def create(workspace: "Databricks", call: Call) -> dict[str, Any]:
     tags = {tag["key"]: tag.get("value", "") for tag in call.fields.get("tags", [])}
     if len(call.fields.get("tags", [])) > workspace.limits.experiment_tags_per_create:
         raise invalid(f"At most {workspace.limits.experiment_tags_per_create} tags may be set on creation")
+    if SOURCE_ID in tags:
+        return _for_repo_notebook(workspace, tags)
     for key, value in tags.items():
         check_tag(workspace, key, value)
     location = call.fields.get("artifact_location")
@@ -182,6 +186,23 @@ def create(workspace: "Databricks", call: Call) -> dict[str, Any]:
     node = workspace.tree.add(path, "MLFLOW_EXPERIMENT")
     experiment = record(workspace, node, {"mlflow.experimentType": "MLFLOW_EXPERIMENT"} | tags, location)
     return {"experiment_id": experiment.experiment_id}
+
+
+def _for_repo_notebook(workspace: "Databricks", tags: dict[str, str]) -> dict[str, Any]:
+    """The experiment of a notebook in a Git folder, made when it has none yet: MLflow asks this in notebooks."""
+    source = tags.pop(SOURCE_ID)
+    node = workspace.tree.by_id(source)
+    if node is None:
+        raise absent(f"Node ID {source} does not exist.")
+    if tags.pop(SOURCE_TYPE, "") != "REPO_NOTEBOOK" or node.kind != "NOTEBOOK" or not workspace.tree.in_repo(node.path):
+        raise invalid(f"Node ID {source} is no notebook in a Git folder.")
+    for key, value in tags.items():
+        check_tag(workspace, key, value)
+    for experiment in workspace.tracking.experiments.values():
+        if experiment.tags.get(SOURCE_ID) == source:
+            return {"experiment_id": experiment.experiment_id}
+    marks = {SOURCE_TYPE: "REPO_NOTEBOOK", SOURCE_ID: source}
+    return {"experiment_id": record(workspace, node, marks | tags, experiment_id=secrets.token_hex(16)).experiment_id}
 
 
 def get(workspace: "Databricks", call: Call) -> dict[str, Any]:

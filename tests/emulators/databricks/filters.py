@@ -1,5 +1,6 @@
 """The filter language of searches: comparisons joined by AND, and nothing else."""
 
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,6 +49,14 @@ ALIASES = {
     "Status": "status",
     "User": "user_id",
     "run_uuid": "run_id",
+}
+COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
 }
 RUN_ATTRIBUTES = ("run_id", "run_name", "status", "user_id", "artifact_uri", "start_time", "end_time", "duration")
 NUMERIC = (
@@ -200,17 +209,9 @@ def _matches(value: Any, sign: str, wanted: Any) -> bool:
     if sign in {"LIKE", "ILIKE"}:
         pattern = "".join({"%": ".*", "_": "."}.get(each, re.escape(each)) for each in wanted)
         return re.fullmatch(pattern, value, re.DOTALL | (re.IGNORECASE if sign == "ILIKE" else 0)) is not None
-    result: bool = {
-        "=": lambda: value == wanted,
-        "!=": lambda: value != wanted,
-        ">": lambda: value > wanted,
-        ">=": lambda: value >= wanted,
-        "<": lambda: value < wanted,
-        "<=": lambda: value <= wanted,
-        "IN": lambda: value in wanted,
-        "NOT IN": lambda: value not in wanted,
-    }[sign]()
-    return result
+    if sign.endswith("IN"):
+        return (value in wanted) != sign.startswith("NOT")
+    return bool(COMPARE[sign](value, wanted))
 
 
 def _run_values(run: "Run", entity: str, key: str) -> Any:

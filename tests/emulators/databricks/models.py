@@ -27,7 +27,7 @@ class LoggedModel:
     artifact_uri: str
     made_at: int
     updated_at: int
-    creator: str
+    creator_id: int
     model_type: str = ""
     source_run_id: str = ""
     status: str = "LOGGED_MODEL_PENDING"
@@ -54,7 +54,7 @@ def describe(model: LoggedModel) -> dict[str, Any]:
         "last_updated_timestamp_ms": model.updated_at,
         "artifact_uri": model.artifact_uri,
         "status": model.status,
-        "creator_id": model.creator,
+        "creator_id": model.creator_id,
         "tags": [{"key": key, "value": value} for key, value in model.tags.items()],
     }
     if model.model_type:
@@ -81,7 +81,7 @@ def create(workspace: "Databricks", call: Call) -> dict[str, Any]:
         f"{root}/{model_id}/artifacts",
         now,
         now,
-        call.user.name,
+        int(call.user.user_id),
         fields.get("model_type", ""),
         fields.get("source_run_id", ""),
         params={each["key"]: each.get("value", "") for each in fields.get("params", [])},

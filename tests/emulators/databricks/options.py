@@ -64,7 +64,7 @@ class Doubts:
     """The same metric point sent twice is kept twice."""
     duplicate_tags: bool = False
     """`mlflow.ownerId` is told twice, as in real exports."""
-    revision_exports: bool = True
-    """Exports of a notebook's revision work (they are not documented)."""
+    revision_exports: Literal["exact", "ignored", "refused"] = "exact"
+    """Exports of a notebook's revision, which are not documented: done, answered with the last one, or refused."""
     notebook_permissions: bool = True
     """A notebook experiment has its permissions at `/permissions/notebooks/`; `/permissions/experiments/` says `{}`."""

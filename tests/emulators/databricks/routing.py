@@ -49,7 +49,8 @@ Handler = Callable[["Databricks", Call], Any]
 
 @dataclass(frozen=True)
 class Route:
-    """One endpoint. `reads`: where its fields are, `json`, `query`, `form` or `raw` (the body is bytes).
+    """One endpoint. `reads`: where its fields are, `json`, `query`, `either` of them, or `raw` (in the query: the
+    body is bytes). `json or form`: a handler may read a form by itself.
 
     `path` may hold `{name}` for one segment and, at its end, `{name:path}` for the rest. `rate` is its class of rate
     limits.
@@ -112,8 +113,10 @@ def read(route: Route, request: Request, query: Mapping[str, list[str]], said: M
         if request.body.strip() not in {b"", b"{}", b"null"}:
             raise malformed(f"{request.method} {route.path} takes no body")
         fields = {name: repeated(values, route.fields.fields.get(name)) for name, values in query.items()}
-    elif route.place == "form":
-        fields = {name: values[0] for name, values in query_of("?" + request.body.decode())[1].items()}
+    elif route.place == "either" and not request.body.strip():
+        fields = {name: repeated(values, route.fields.fields.get(name)) for name, values in query.items()}
+    elif route.place == "json or form" and "multipart/form-data" in request.headers.get("content-type", ""):
+        return {}
     else:
         if query:
             raise malformed(f"{request.method} {route.path} takes no query, but has {sorted(query)}")

@@ -144,8 +144,6 @@ def _own(workspace: "Databricks", run: Run, user: "User") -> None:
     parent = workspace.tracking.runs.get(run.tags.get("mlflow.parentRunId", ""))
     if parent is not None:
         run.tags["mlflow.rootRunId"] = parent.tags.get("mlflow.rootRunId", parent.run_id)
-    elif "mlflow.parentRunId" not in run.tags:
-        run.tags["mlflow.rootRunId"] = run.run_id
 
 
 def check_tag(workspace: "Databricks", run: Run, key: str, value: str) -> None:

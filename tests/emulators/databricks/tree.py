@@ -89,6 +89,10 @@ class Tree:
         if node is None or node.kind not in FOLDERS:
             raise absent(f"Parent directory {parent} does not exist.")
 
+    def in_repo(self, path: str) -> bool:
+        """Whether a path is in a Git folder."""
+        return any(node.kind == "REPO" and path.startswith(each + "/") for each, node in self._nodes.items())
+
     def make_folders(self, path: str) -> None:
         """A folder and all above it. Raises Refusal."""
         path = plain(path)
@@ -145,8 +149,9 @@ def mkdirs(workspace: "Databricks", call: Call) -> None:
 
 
 def get_status(workspace: "Databricks", call: Call) -> dict[str, Any]:
-    """What is at a path."""
-    return describe(workspace.tree.need(call.fields["path"]))
+    """What is at a path; one that was asked for with `/Workspace` before it is told so."""
+    told = describe(workspace.tree.need(call.fields["path"]))
+    return told | ({"path": PREFIX + told["path"]} if call.fields["path"].startswith(PREFIX + "/") else {})
 
 
 def list_objects(workspace: "Databricks", call: Call) -> dict[str, Any]:

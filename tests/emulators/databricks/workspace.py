@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import posixpath
 import random
 import secrets
 import threading
@@ -14,11 +15,15 @@ from emulators.databricks import (
     artifacts,
     bulk,
     clouds,
+    clusters,
     dbfs,
     experiments,
     files,
+    jobs,
     metrics,
     models,
+    notebooks,
+    permissions,
     runs,
     search,
     tree,
@@ -32,6 +37,7 @@ from emulators.databricks.pages import Pages
 from emulators.databricks.rates import DOCUMENTED, Rates
 from emulators.databricks.routing import Call, Route, Routes, query_of, read, render
 from emulators.databricks.server import Reply, Request, Server
+from emulators.databricks.tree import Node
 from emulators.databricks.users import Directory, User
 
 ROUTES: tuple[Route, ...] = (
@@ -46,6 +52,10 @@ ROUTES: tuple[Route, ...] = (
     *tree.ROUTES,
     *dbfs.ROUTES,
     *files.ROUTES,
+    *notebooks.ROUTES,
+    *clusters.ROUTES,
+    *permissions.ROUTES,
+    *jobs.ROUTES,
 )
 
 NOT_SERVED = (
@@ -120,6 +130,9 @@ class Databricks:
         self.storage = clouds.Storage(self)
         self.volumes = files.Volumes()
         self.dbfs = dbfs.Dbfs()
+        self.clusters = clusters.Clusters()
+        self.permissions: dict[tuple[str, str], permissions.Lists] = {}
+        self.job_runs: dict[int, dict[str, Any]] = {}
         self.lock = threading.RLock()
         self._ids = itertools.count(random.SystemRandom().randrange(10**14, 10**15), 7)
         self._routes = Routes(ROUTES)
@@ -166,6 +179,37 @@ class Databricks:
     def secrets(self) -> frozenset[str]:
         """Tokens, client secrets and signatures: none of them may be seen in what a client writes."""
         return frozenset(self.directory.secrets() | self.storage.signatures())
+
+    def add_user(self, name: str, *groups: str) -> tuple[User, str]:
+        """Another user with a home folder, and a token of theirs."""
+        user = self.directory.add(name, groups=("users", *groups))
+        self.tree.add(f"/Users/{name}", "DIRECTORY")
+        return user, self.directory.personal_token(user)
+
+    def add_notebook(self, path: str, source: str, language: str = "PYTHON") -> Node:
+        """A notebook; its folders are made."""
+        with self.lock:
+            return notebooks.add_notebook(self, path, source, language)
+
+    def save_notebook(self, node: Node, source: str) -> str:
+        """A new revision of a notebook: its id, as a run would name it."""
+        with self.lock:
+            return notebooks.save(self, node, source)
+
+    def add_repo(self, path: str) -> Node:
+        """A Git folder, as `/Repos/ana@example.com/models`; its parent is made."""
+        with self.lock:
+            if self.tree.get(posixpath.dirname(path)) is None:
+                self.tree.add(posixpath.dirname(path), "DIRECTORY")
+            return self.tree.add(path, "REPO")
+
+    def add_volume(self, path: str) -> str:
+        """A Unity Catalog volume, `/Volumes/CATALOG/SCHEMA/VOLUME`."""
+        return self.volumes.add(path)
+
+    def add_cluster(self, *, state: str = "TERMINATED", **settings: Any) -> str:
+        """A cluster; returns its id."""
+        return self.clusters.add(settings, self.owner.name, state).cluster_id
 
     def milliseconds(self) -> int:
         """Now, as Databricks tells times."""
