@@ -17,7 +17,7 @@ PERMISSIONS = "permissions"
 
 SOURCE, JUPYTER, HTML, DBC = "SOURCE", "JUPYTER", "HTML", "DBC"
 FORMATS = (SOURCE, JUPYTER, HTML, DBC)
-"""Of notebooks; Databricks exports each of them, and imports all but HTML as notebooks again."""
+"""Of notebooks, as Databricks exports and imports them; SOURCE is the code alone, the others hold results too."""
 
 Key = tuple[str, ...]
 """What an object is known by, within its kind and workspace."""
@@ -193,15 +193,18 @@ class Named:
         return list(self._notebooks)
 
     def note(self, runs: Iterable[Run]) -> None:
-        """Remembers which notebooks they ran in; `pathless` are runs that name one by its id alone."""
+        """Remembers which notebooks they ran in; `pathless` are runs that name one by its id alone.
+
+        A path that is not absolute is that of a notebook in a Git repository, which the run's tags name.
+        """
         for run in runs:
             path, number = run.tags.get(f"{_DATABRICKS}Path", ""), run.tags.get(f"{_DATABRICKS}ID", "")
-            if path:
+            if path.startswith("/"):
                 name = NotebookName(path, run.tags.get(f"{_DATABRICKS}RevisionID", ""))
                 naming = self._notebooks.setdefault(name, _Naming())
                 naming.object_id = naming.object_id or number
                 naming.runs.append(run.run_id)
-            elif number:
+            elif number and not path:
                 self.pathless.append(run.run_id)
 
     def runs_of(self, name: NotebookName) -> tuple[str, ...]:

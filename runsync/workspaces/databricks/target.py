@@ -13,6 +13,7 @@ from runsync.model.protocol import NotCarried, Outcome, Source, Step
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
+from runsync.workspaces.databricks.objects import DatabricksObjectTarget
 from runsync.workspaces.databricks.quotas import Quotas
 from runsync.workspaces.databricks.tags import KEPT
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
@@ -31,6 +32,7 @@ class DatabricksTarget:
         self._home = workspace.home
         self._tags = workspace.client.tags
         self._quotas = Quotas()
+        self.objects = DatabricksObjectTarget(workspace.client, self._target.target_experiment, options)
         self._kept: Counter[str] = Counter()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:

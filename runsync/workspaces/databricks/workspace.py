@@ -7,13 +7,14 @@ from runsync.model.experiment import Experiment
 from runsync.model.filter.push import Dialect
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Editor, Place, Target
+from runsync.model.protocol import Editor, ObjectSource, Place, Target
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.address import DatabricksAddress
 from runsync.workspaces.databricks.artifacts import DatabricksArtifacts
 from runsync.workspaces.databricks.auth import authority
 from runsync.workspaces.databricks.client import DatabricksClient
+from runsync.workspaces.databricks.objects import DatabricksObjects
 from runsync.workspaces.databricks.rates import Rates
 from runsync.workspaces.http import Identity, Pace, Patience, json_of
 from runsync.workspaces.rest.server import Server
@@ -35,6 +36,7 @@ class DatabricksWorkspace(RestWorkspace):
 
     def __init__(self, client: DatabricksClient, artifacts: DatabricksArtifacts, user: str, place: Place) -> None:
         self.home = f"/Users/{user}"
+        self._objects = DatabricksObjects(client)
         habits = Habits(
             run=client.read_run,
             experiment=client.read_experiment,
@@ -56,6 +58,11 @@ class DatabricksWorkspace(RestWorkspace):
         from runsync.workspaces.databricks.target import DatabricksTarget
 
         return DatabricksTarget(self, options)
+
+    @property
+    def objects(self) -> ObjectSource:
+        """Notebooks and permissions."""
+        return self._objects
 
     def editor(self) -> Editor:
         """See `databricks.editor`."""

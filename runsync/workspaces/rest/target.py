@@ -159,6 +159,10 @@ class RestTarget:
         """MLflow itself has no place for them."""
         return None
 
+    def target_experiment(self, experiment_id: str) -> str:
+        """The target's id of a source experiment; "" before it is made."""
+        return self._experiments.target_id(experiment_id)
+
     def _there(self, run: Run) -> There | None:
         return self._present.get(self._target_experiment(run), origin_of(run))
 
