@@ -84,7 +84,7 @@ clean:
 
 .venvs/mlflow-3/made:
 	$(PYTHON) -m venv .venvs/mlflow-3
-	.venvs/mlflow-3/bin/python -m pip install --quiet 'mlflow[auth]>=3' boto3 psycopg2-binary pymysql
+	.venvs/mlflow-3/bin/python -m pip install --quiet 'mlflow[auth]>=3' boto3 'psycopg[binary]' psycopg2-binary pymysql
 	touch $@
 
 # MLflow 2 lets SQLAlchemy 2.1 in, and then fails to import it.

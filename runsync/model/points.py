@@ -60,22 +60,26 @@ def distinct(points: pa.Table) -> pa.Table:
     SQL stores hold an exact duplicate once, clamp the infinities and know no negative zero; so do these columns
     (key, timestamp, step, bits of the value).
     """
-    import pyarrow.compute as pc  # 60 ms, and few commands compare histories
-
-    value = _flat(points["value"])
-    value = pc.if_else(pc.is_nan(value), pa.scalar(math.nan), value)
-    value = pc.if_else(pc.equal(value, 0.0), pa.scalar(0.0), value)
-    value = pc.if_else(pc.equal(value, math.inf), pa.scalar(LARGEST), value)
-    value = pc.if_else(pc.equal(value, -math.inf), pa.scalar(-LARGEST), value)
     plain = pa.table(
         {
             "key": points["key"].cast(pa.string()),
             "timestamp": points["timestamp"],
             "step": points["step"],
-            "bits": value.view(pa.int64()),
+            "bits": stored_bits(_flat(points["value"])),
         }
     )
     return plain.group_by(list(_IDENTITY), use_threads=False).aggregate([])
+
+
+def stored_bits(value: pa.Array) -> pa.Array:
+    """Values as SQL stores hold them, as whole numbers: two that a store takes for one are the same number."""
+    import pyarrow.compute as pc  # 60 ms, and few commands compare histories
+
+    value = pc.if_else(pc.is_nan(value), pa.scalar(math.nan), value)
+    value = pc.if_else(pc.equal(value, 0.0), pa.scalar(0.0), value)
+    value = pc.if_else(pc.equal(value, math.inf), pa.scalar(LARGEST), value)
+    value = pc.if_else(pc.equal(value, -math.inf), pa.scalar(-LARGEST), value)
+    return value.view(pa.int64())
 
 
 def missing(wanted: pa.Table, present: pa.Table) -> pa.Table:

@@ -51,8 +51,9 @@ def sync(
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`,
-    `init` and `id_map` are as for `import_`. `access.artifacts` is where the target's artifacts really are, `source_artifacts` where the source's are.
+    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`, `init` and
+    `id_map` are as for `import_`. `access.artifacts` is where the target's artifacts really are, `source_artifacts`
+    where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
     """

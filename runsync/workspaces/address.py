@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 from runsync import config
 from runsync.errors import WrongUsage
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.sql.address import is_database
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,6 @@ class StoreAddress:
     artifacts: str = ""
     s3_endpoint: str = ""
     s3_profile: str = ""
-
-
-DATABASES = ("sqlite", "postgresql", "postgres", "mysql", "mariadb")
-
-
-def is_database(where: str) -> bool:
-    """Whether it is spelled as the address of a database, with or without a driver (`mysql+pymysql://…`)."""
-    scheme, sign, _ = where.partition("://")
-    return bool(sign) and scheme.partition("+")[0].lower() in DATABASES
 
 
 def is_url(where: str) -> bool:

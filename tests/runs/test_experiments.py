@@ -25,7 +25,7 @@ def own_tags(seeder: Seeder, experiment_id: str) -> list[str]:
 def test_runs_deleted_before_their_experiment_was_stay_deleted_when_it_comes_back(
     either: MlflowServer, on_either: Seeder, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runsync.workspaces.rest.editor.IDS_A_TAG", 1)
+    monkeypatch.setattr("runsync.workspaces.remembered.IDS_A_TAG", 1)
     home = on_either.create_experiment(prefix + "home")
     runs = [on_either.create_run(home, f"run {number}") for number in range(4)]
     on_either.delete_run(runs[0])

@@ -12,6 +12,7 @@ from runsync.workspaces.direct.artifacts import EXPERIMENT, SERVED, DirectArtifa
 from runsync.workspaces.direct.store import DirectStore
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
+from runsync.workspaces.sql.address import SQLITE, parse
 
 Role = Literal["source", "target"]
 DESTINATION = "mlartifacts"
@@ -28,7 +29,7 @@ def open_direct(
     given = _root(address.artifacts)
     s3 = S3Artifacts(options_for(address), connections, limits)
     if address.folder is not None:
-        from runsync.workspaces.files.store import open_store as open_files
+        from runsync.workspaces.files import open_store as open_files
 
         files = open_files(address.folder, create=role == "target")
         roots = Roots(_location(files), given, moved=files.artifact_folder)
@@ -41,8 +42,9 @@ def open_direct(
         initialise(address.url)
     database = open_database(address.url)
     roots = Roots(_location(database), given)
-    if database.file is not None:
-        destination = database.file.parent / DESTINATION
+    parsed = parse(address.url)
+    if parsed.kind == SQLITE:
+        destination = Path(parsed.database).absolute().parent / DESTINATION
         if role == "target" or destination.is_dir():
             roots = replace(roots, served=str(destination))
     return DirectWorkspace(database, DirectArtifacts(roots, s3))

@@ -1,10 +1,6 @@
-"""Changing runs and experiments on an MLflow tracking server.
+"""Changing runs and experiments on an MLflow tracking server; for what it remembers in tags see `remembered`."""
 
-Servers do not tell when a run was deleted, and restoring an experiment restores all its runs. So what runsync deletes
-gets a tag with the time just before, and an experiment remembers in tags which of its runs were deleted already.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from runsync.errors import RequestRefused
@@ -12,21 +8,12 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, DELETED_RUNS
 from runsync.model.protocol import BulkChanges, DeletedBefore
 from runsync.model.run import Run
+from runsync.workspaces import remembered
 from runsync.workspaces.http import Client
+from runsync.workspaces.remembered import MARK, RESTORING
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.runs import BATCH_TAGS, LONGEST_TAG
 from runsync.workspaces.rest.server import API
-
-IDS_A_TAG = 120
-"""Run ids in one experiment tag: MLflow 2 takes 5000 characters."""
-SAME_DELETION = 5 * 60 * 1000
-"""Milliseconds by which the tag and the server's own time of the last change may differ, clocks being what they are."""
-
-RESTORING = "restoring"
-"""Instead of a time: the experiment is active again, and not all of its runs are as they were."""
-MARK = "runsync.restoring"
-"""On one of the runs that are to be deleted again, from before the experiment is active: a deleted experiment takes no
-tags, a restored run in it does. So a restoration that is stopped just then is known from one that others made."""
 
 
 class RestEditor:
@@ -48,7 +35,7 @@ class RestEditor:
 
         A run that was restored and deleted again by others keeps the time of the first deletion: nothing tells.
         """
-        return _time(run.tags)
+        return remembered.time_of(run.tags)
 
     def is_unfinished(self, run: Run) -> bool:
         """See `Editor`."""
@@ -56,8 +43,7 @@ class RestEditor:
 
     def is_half_restored(self, experiment: Experiment, runs: Sequence[Run]) -> bool:
         """See `Editor`."""
-        is_told = experiment.tags.get(DELETED_AT) == RESTORING or any(MARK in run.tags for run in runs)
-        return experiment.lifecycle_stage == ACTIVE and is_told
+        return remembered.is_half_restored(experiment, runs)
 
     def rename_run(self, run_id: str, name: str) -> None:
         """See `Editor`."""
@@ -123,9 +109,9 @@ class RestEditor:
 
     def delete_experiment(self, experiment: Experiment, at: int, deleted_runs: Sequence[str]) -> None:
         """See `Editor`."""
-        remembered = dict(_listed(deleted_runs))
-        stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in remembered]
-        self.tag_experiment(experiment.experiment_id, {**dict.fromkeys(stale, ""), **remembered, DELETED_AT: str(at)})
+        told = remembered.tags_of(deleted_runs)
+        stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in told]
+        self.tag_experiment(experiment.experiment_id, {**dict.fromkeys(stale, ""), **told, DELETED_AT: str(at)})
         self._to_stage(experiment, "experiments/delete", DELETED)
 
     def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
@@ -137,9 +123,9 @@ class RestEditor:
                 self._marked.add(run_id)
             self._to_stage(experiment, "experiments/restore", ACTIVE)
             if deleted_runs:
-                remembered = dict(_listed(deleted_runs))
-                stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in remembered]
-                changed = {key: value for key, value in remembered.items() if experiment.tags.get(key) != value}
+                told = remembered.tags_of(deleted_runs)
+                stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in told]
+                changed = {key: value for key, value in told.items() if experiment.tags.get(key) != value}
                 tags = {**dict.fromkeys(stale, ""), **changed, DELETED_AT: RESTORING}
                 self.tag_experiment(experiment.experiment_id, tags)
 
@@ -151,9 +137,9 @@ class RestEditor:
 
     def forget_deletion(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. Where tags cannot be taken away they are emptied."""
-        keys = {key for key in experiment.tags if key.startswith(DELETED_RUNS) or key == DELETED_AT}
+        keys = set(remembered.keys_in(experiment.tags))
         if deleted_runs:
-            keys |= {DELETED_AT, *dict(_listed(deleted_runs))}
+            keys |= {DELETED_AT, *remembered.tags_of(deleted_runs)}
         for key in sorted(keys, reverse=True):
             try:
                 self._untag("experiments/delete-experiment-tag", experiment_id=experiment.experiment_id, key=key)
@@ -164,13 +150,12 @@ class RestEditor:
 
     def deleted_before(self, experiment: Experiment, runs: Sequence[Run]) -> DeletedBefore:
         """See `Editor`. An experiment that others deleted since tells nothing: then only the runs' own tags do."""
-        at, changed = _time(experiment.tags), experiment.last_update_time
-        is_told = at is not None and (changed is None or abs(changed - at) <= SAME_DELETION)
-        told = ",".join(value for key, value in experiment.tags.items() if key.startswith(DELETED_RUNS))
-        if is_told or (told and self.is_half_restored(experiment, runs)):
-            there = {run.run_id for run in runs}
-            return DeletedBefore(tuple(id for id in told.split(",") if id in there), is_all=True)
-        return DeletedBefore(tuple(run.run_id for run in runs if _time(run.tags) is not None), is_all=not runs)
+        told = remembered.deleted_runs(experiment, runs)
+        if told is not None:
+            return DeletedBefore(told, is_all=True)
+        return DeletedBefore(
+            tuple(run.run_id for run in runs if remembered.time_of(run.tags) is not None), is_all=not runs
+        )
 
     def _to_stage(self, experiment: Experiment, path: str, stage: str) -> None:
         """Refused is also a second try after the first one's answer was lost."""
@@ -191,16 +176,6 @@ class RestEditor:
 
     def _post(self, path: str, **body: object) -> None:
         self._client.post(f"{API}/{path}", body)
-
-
-def _time(tags: Mapping[str, str]) -> int | None:
-    text = tags.get(DELETED_AT, "")
-    return int(text) if text.isascii() and text.isdecimal() else None
-
-
-def _listed(run_ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for number, start in enumerate(range(0, len(run_ids), IDS_A_TAG)):
-        yield f"{DELETED_RUNS}{number}", ",".join(run_ids[start : start + IDS_A_TAG])
 
 
 def _is_unknown_endpoint(error: RequestRefused) -> bool:

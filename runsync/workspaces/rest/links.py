@@ -8,7 +8,8 @@ from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED
 from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE
 from runsync.model.run import Run
-from runsync.workspaces.rest.runs import Copy, RunWriter, target_tags
+from runsync.workspaces.arrival.copy import Copy, target_tags
+from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.workspace import RestWorkspace
 
 

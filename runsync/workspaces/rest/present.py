@@ -1,112 +1,23 @@
-"""Which runs a target has already: copies by the id they were born with, and runs that are at home there."""
+"""The runs that a target server has."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from threading import Lock
+from collections.abc import Iterator, Sequence
 
-from runsync.model import numbers
-from runsync.model.experiment import DELETED
-from runsync.model.identity import ARRIVES, COMPLETE, FROM, LINK_TAGS, ORIGIN, ORIGIN_EXPERIMENT, fingerprint, origin_of
-from runsync.model.mark import Mark
 from runsync.model.run import Run
 from runsync.model.selection import Selection
-from runsync.workspaces.rest.runs import LONGEST_PARAM
 from runsync.workspaces.rest.twins import OF_COPIES
 from runsync.workspaces.rest.workspace import RestWorkspace
 
-Where = tuple[str, str]
-"""A target experiment's id and the id a run was born with."""
 
-
-@dataclass(frozen=True, slots=True)
-class There:
-    """A run that is in the target: its mark, the fingerprint of what a search tells of it, and its links.
-
-    Of a copy `came_from` is the address of the workspace that it was last brought from and `home` the id of the
-    experiment where it was born; both are "" for a run that is at home here. `was_deleted` tells of the state in which
-    it was first met.
-    """
-
-    run_id: str
-    name: str
-    complete: str
-    state: str
-    lifecycle_stage: str
-    links: Mapping[str, str]
-    came_from: str
-    home: str
-    arrives: str
-    was_deleted: bool
-
-    @property
-    def mark(self) -> Mark | None:
-        """What it was made from, once it is whole."""
-        return Mark.parse(self.complete)
-
-    @property
-    def rank(self) -> tuple[bool, str]:
-        """Of twins the least stays."""
-        return (not self.complete, self.run_id)
-
-
-class Present:
-    """The runs of a target that were found so far."""
+class RestRuns:
+    """See `arrival.present.TargetRuns`: a search per 1000 runs."""
 
     def __init__(self, workspace: RestWorkspace) -> None:
         self._workspace = workspace
-        self._there: dict[Where, There] = {}
-        self._deleted: set[str] = set()
-        self._lock = Lock()
 
-    def look(self, experiment_ids: Sequence[str]) -> None:
-        """Finds the copies in these experiments: a search per 1000 runs. What was known of them before is forgotten."""
-        if experiment_ids:
-            with self._lock:
-                self._there = {place: there for place, there in self._there.items() if place[0] not in experiment_ids}
-            for run in self._workspace.search_every(experiment_ids, OF_COPIES):
-                self._remember(run, origin_of(run))
+    def copies(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
+        """See `TargetRuns`."""
+        return self._workspace.search_every(experiment_ids, OF_COPIES)
 
-    def look_for_natives(self, experiment_ids: Sequence[str], wanted: Iterable[Where]) -> None:
-        """Runs may come home: then the target has them under their origin id, without any tag of ours."""
-        unknown = [origin for experiment_id, origin in wanted if (experiment_id, origin) not in self._there]
-        if experiment_ids and unknown:
-            for run in self._workspace.runs_of(experiment_ids, Selection(runs=tuple(unknown))):
-                self._remember(run, run.run_id)
-
-    def get(self, experiment_id: str, origin: str) -> There | None:
-        """The run of that origin in that experiment."""
-        return self._there.get((experiment_id, origin))
-
-    def all(self) -> Iterator[tuple[Where, There]]:
-        """All that were found."""
-        yield from self._there.items()
-
-    def _remember(self, run: Run, origin: str) -> None:
-        """Notes a run that is there; of twins, the one that stays (see `rest.twins`)."""
-        place = (run.experiment_id, origin)
-        own = run.tags if ORIGIN in run.tags else {}
-        with self._lock:
-            if run.lifecycle_stage == DELETED:
-                self._deleted.add(run.run_id)
-            there = There(
-                run.run_id,
-                run.name,
-                run.tags.get(COMPLETE, ""),
-                fingerprint(visible(run)),
-                run.lifecycle_stage,
-                {tag: run.tags[tag] for tag in LINK_TAGS if tag in run.tags},
-                own.get(FROM, ""),
-                own.get(ORIGIN_EXPERIMENT, ""),
-                own.get(ARRIVES, ""),
-                run.run_id in self._deleted,
-            )
-            if place not in self._there or there.rank < self._there[place].rank:
-                self._there[place] = there
-
-
-def visible(run: Run) -> Run:
-    """The run as a target can show it, links apart (they are compared when all runs are in)."""
-    metrics = (metric._replace(value=numbers.stored(metric.value)) for metric in run.latest_metrics)
-    params = {key: value for key, value in run.params.items() if len(value) <= LONGEST_PARAM}
-    tags = {key: value for key, value in run.tags.items() if key not in LINK_TAGS}
-    return replace(run, params=params, tags=tags, latest_metrics=tuple(metrics), model_inputs=(), model_outputs=())
+    def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
+        """See `TargetRuns`."""
+        return self._workspace.runs_of(experiment_ids, Selection(runs=tuple(run_ids)))

@@ -1,86 +1,39 @@
-"""Writing one run into a target server: record, history, artifacts, and at last the mark that it is whole."""
+"""Writing one run into a target server: record, history, and at last the mark that it is whole."""
 
-import hashlib
-import io
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED
-from runsync.model.hashing import sha256_of
-from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals, renamed
-from runsync.model.mark import NOT_CARRIED, UNKNOWN, Mark
-from runsync.model.protocol import Source
-from runsync.model.run import RUNNING, ArtifactFile, Problem, Run
-from runsync.workspaces.http import Client, Opener, Readable
+from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals
+from runsync.model.run import RUNNING, Run
+from runsync.workspaces.arrival.copy import Copy
+from runsync.workspaces.arrival.present import LONGEST_PARAM
+from runsync.workspaces.http import Client
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.artifacts import Artifacts
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
-"""Characters. Servers cut longer values short and answer 200 (MLFLOW_TRUNCATE_LONG_VALUES); so they are not sent."""
+"""Characters. Servers cut longer values short and answer 200 (MLFLOW_TRUNCATE_LONG_VALUES): they are not sent."""
 LONGEST_BODY = 900_000
 """Bytes of one log-batch; the documented limit is 1 MB."""
 BATCH_TOTAL = 1000
 BATCH_PARAMS = 100
 BATCH_TAGS = 100
-REWRITTEN = "MLmodel"
-LONGEST_REWRITTEN = 1 << 20
-_EMPTY = sha256_of(())
-
-
-@dataclass(slots=True)
-class Copy:
-    """A run on its way into the target. `present` is what is there of it already (None: just made)."""
-
-    run: Run
-    experiment_id: str
-    target_id: str
-    mark: Mark
-    present: Run | None = None
-    points: int = 0
-    artifacts: int = 0
-    bytes: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    error: str = ""
-    artifact_uri: str = ""
-    tags_there: Mapping[str, str] = field(default_factory=dict)
-    is_whole: bool = False
-    is_touched: bool = False
-    """Whether anything was written to it."""
-
-    @property
-    def is_left_over(self) -> bool:
-        """Whether an interrupted import left it, so that a file of the right size there is the one it brought."""
-        return self.present is not None and ORIGIN in self.present.tags and COMPLETE not in self.present.tags
-
-    def has_same(self, part: Literal["points", "artifacts"]) -> bool:
-        """Whether an earlier import brought these very points (or artifacts), so that they need no second look."""
-        there = Mark.parse(self.present.tags.get(COMPLETE, "")) if self.present is not None else None
-        wanted = getattr(self.mark, part)
-        return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN)
-
-    def miss(self, kind: str, name: str, reason: object) -> None:
-        """Notes a piece that does not arrive."""
-        self.problems.append(Problem(kind, name, str(reason)))
 
 
 class RunWriter:
     """Writes runs into one server."""
 
-    def __init__(self, client: Client, artifacts: Artifacts, session: str) -> None:
+    def __init__(self, client: Client, session: str) -> None:
         self._client = client
-        self._artifacts = artifacts
         self._session = session
 
     def create(self, run: Run, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
@@ -149,49 +102,6 @@ class RunWriter:
                     raise
                 time.sleep(self._client.patience.delay(failures))
         self._client.post(f"{API}/runs/log-inputs", body)
-
-    def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> tuple[int, str | None]:
-        """Puts one file there; gives its bytes, and the hash that it has at the source, where that is known now.
-
-        With `check_bytes` it is read back and its hash compared.
-        """
-        self.touch(copy)
-        at = _as_target(copy)
-        size, told = file.size, [file.sha256]
-        if _is_rewritten(file):
-            original = b"".join(source.read_artifact(copy.run, file))
-            content = rewritten(original, copy.run.run_id, copy.target_id)
-            told = [sha256_of((original,))]
-            size, opener = len(content), _opener_of(content)
-        elif file.sha256 is None:
-            told = [None if size else _EMPTY]
-            opener = lambda: _Stream(_hashed(source.read_artifact(copy.run, file), told), size)  # noqa: E731
-        else:
-            opener = lambda: _Stream(source.read_artifact(copy.run, file), size)  # noqa: E731
-        locate = None if _is_rewritten(file) else lambda: source.locate_artifact(copy.run, file)
-        self._artifacts.write(at, file.path, size, opener, locate)
-        if check_bytes:
-            self._compare_bytes(at, file.path, size, opener)
-        return size, told[-1]
-
-    def has_bytes(self, copy: Copy, file: ArtifactFile, size: int, source: Source) -> bool:
-        """Whether the target's file of that size is what would be sent; the hash of `file` is known."""
-        there = sha256_of(self._artifacts.read(_as_target(copy), ArtifactFile(file.path, size)))
-        if not _is_rewritten(file):
-            return there == file.sha256
-        content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
-        return there == sha256_of((content,))
-
-    def listed(self, copy: Copy) -> dict[str, int]:
-        """Path and size of the artifacts that the target has of the run."""
-        return {file.path: file.size for file in self._artifacts.list(_as_target(copy))}
-
-    def expected_size(self, copy: Copy, file: ArtifactFile, source: Source) -> int:
-        """Bytes that the file has in the target."""
-        if not _is_rewritten(file) or len(copy.run.run_id) == len(copy.target_id):
-            return file.size
-        content = b"".join(source.read_artifact(copy.run, file))
-        return len(rewritten(content, copy.run.run_id, copy.target_id))
 
     def finish(self, copy: Copy) -> None:
         """Status, end time and name; then the mark that the copy is whole; at last the lifecycle stage."""
@@ -263,79 +173,6 @@ class RunWriter:
             return False
         copy.miss(kind, key, f"it has {len(value)} characters, and the target takes {longest}")
         return True
-
-    def _compare_bytes(self, at: Run, path: str, size: int, opener: Opener) -> None:
-        with closing(opener()) as stream:
-            sent = sha256_of(iter(lambda: stream.read(1 << 20), b""))
-        if sent != sha256_of(self._artifacts.read(at, ArtifactFile(path, size))):
-            raise RequestRefused(f"artifact “{path}” reads back with other bytes than were sent")
-
-
-def target_tags(copy_run: Run, target_id: str, resolve: Any) -> dict[str, str]:
-    """The tags the copy is to have, runsync's own apart."""
-    tags = renamed(copy_run, target_id, resolve)
-    if copy_run.name:
-        tags["mlflow.runName"] = copy_run.name
-    return tags
-
-
-def rewritten(content: bytes, old_id: str, new_id: str) -> bytes:
-    """An MLmodel file that names the run by its new id."""
-    return content.replace(old_id.encode(), new_id.encode())
-
-
-def _is_rewritten(file: ArtifactFile) -> bool:
-    return file.path.rsplit("/", 1)[-1] == REWRITTEN and file.size <= LONGEST_REWRITTEN
-
-
-def _as_target(copy: Copy) -> Run:
-    return Run(copy.target_id, copy.experiment_id, artifact_uri=copy.artifact_uri)
-
-
-def _opener_of(content: bytes) -> Opener:
-    return lambda: io.BytesIO(content)
-
-
-def _hashed(chunks: Iterator[bytes], told: list[str | None]) -> Iterator[bytes]:
-    """The chunks; once all are read, their hash is appended to `told`."""
-    running = hashlib.sha256()
-    for chunk in chunks:
-        running.update(chunk)
-        yield chunk
-    told.append(running.hexdigest())
-
-
-class _Stream(Readable):
-    """Chunks as a file of known length, for an upload that never holds it whole.
-
-    No io base class: requests would ask it for its position, and send it chunked when it has none.
-    """
-
-    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
-        self._chunks = chunks
-        self._left = b""
-        self._size = size
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._chunks
-
-    def __len__(self) -> int:
-        return self._size
-
-    def close(self) -> None:
-        close = getattr(self._chunks, "close", None)
-        if close is not None:
-            close()
-
-    def read(self, size: int = -1) -> bytes:
-        while not self._left:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return b""
-            self._left = chunk
-        piece = self._left if size < 0 else self._left[:size]
-        self._left = self._left[len(piece) :]
-        return piece
 
 
 def _bodies(

@@ -7,13 +7,12 @@ So what is there already is found by a few searches, and nothing is made twice. 
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runsync.errors import ITEM_ERRORS
-from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
     ARRIVES,
     CLAIMED,
@@ -22,11 +21,10 @@ from runsync.model.identity import (
     LINK_TAGS,
     ORIGIN,
     SESSION,
-    fingerprint,
     origin_of,
 )
 from runsync.model.import_options import ImportOptions
-from runsync.model.mark import NOT_CARRIED, Mark
+from runsync.model.mark import Mark
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
@@ -38,19 +36,23 @@ from runsync.model.protocol import (
     NotCarried,
     ObjectTarget,
     Outcome,
-    Place,
     Source,
     Step,
 )
-from runsync.model.run import RUNNING, Batch, Contents, Run
+from runsync.model.run import Batch, Contents, Run
 from runsync.model.selection import Selection
-from runsync.workspaces.rest.carry import ArtifactCarrier
-from runsync.workspaces.rest.deletions import Deletions
+from runsync.workspaces.arrival.carry import ArtifactCarrier
+from runsync.workspaces.arrival.copy import Copy, address_of, counted, each, settled
+from runsync.workspaces.arrival.deletions import Deletions
+from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.arrival.files import FileWriter
+from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
+from runsync.workspaces.arrival.present import Present, There
 from runsync.workspaces.rest.editor import RestEditor
-from runsync.workspaces.rest.experiments import ExperimentMap
+from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.links import Links
-from runsync.workspaces.rest.present import Present, There, visible
-from runsync.workspaces.rest.runs import Copy, RunWriter
+from runsync.workspaces.rest.present import RestRuns
+from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.twins import Twins
 from runsync.workspaces.rest.workspace import RestWorkspace
 
@@ -67,11 +69,13 @@ class RestTarget:
         self._options = options
         self._session = secrets.token_hex(8)
         policy = options.deletions
-        self._experiments = ExperimentMap(workspace.client, options.naming, options.restore_deleted, policy)
-        self._writer = RunWriter(workspace.client, workspace.artifact_store, self._session)
+        writer = RestExperiments(workspace.client)
+        self._experiments = ExperimentMap(writer, options.naming, options.restore_deleted, policy)
+        self._writer = RunWriter(workspace.client, self._session)
+        self._files = FileWriter(workspace.artifact_store, self._writer.touch)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
-        self._present = Present(workspace)
+        self._present = Present(RestRuns(workspace))
         self._deletions = Deletions(policy, self._present, self._experiments, RestEditor(workspace.client))
         self._lost: Counter[str] = Counter()
 
@@ -79,7 +83,7 @@ class RestTarget:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
         existing = self._workspace.experiments(Selection())
         are_all = selection == Selection()
-        outcomes = self._experiments.begin(experiments, existing, _origin(source.place), are_all)
+        outcomes = self._experiments.begin(experiments, existing, address_of(source.place), are_all)
         self._source = source.place
         self._lost.update({"experiment ids, creation and update times": len(experiments)})
         self._present.look(self._experiments.existing_ids())
@@ -109,22 +113,22 @@ class RestTarget:
     ) -> list[Outcome]:
         """Makes what is missing, fills it, looks for twins, and marks what is whole."""
         by_id = {run.run_id: self._deletions.wanted(run, self._there(run)) for run in batch.runs}
-        outcomes = [_settled(by_id[step.run_id], step) for step in steps if step.action in (UNCHANGED, FAILED)]
+        outcomes = [settled(by_id[step.run_id], step) for step in steps if step.action in (UNCHANGED, FAILED)]
         progress.advance(runs=len(outcomes))
         todo = [step for step in steps if step.action in (CREATE, UPDATE)]
         if not todo:
             return outcomes
         present = self._read_again(todo)
         copies = [self._copy(by_id[step.run_id], batch.contents.get(step.run_id), step, present) for step in todo]
-        _each(pool, self._make, [copy for copy in copies if not copy.target_id])
+        each(pool, self._make, [copy for copy in copies if not copy.target_id])
         self._twins.settle(copies)
         self._fill(copies, batch, source, pool, progress)
         moved = self._twins.settle(copies)
         self._fill(moved, batch, source, pool, progress)
         done = [copy for copy in copies if copy.error or self._links.are_known(copy)]
-        _each(pool, self._links.finish, [copy for copy in done if not copy.is_whole])
+        each(pool, self._links.finish, [copy for copy in done if not copy.is_whole])
         progress.advance(runs=len(copies))
-        return outcomes + [_outcome(copy) for copy in done]
+        return outcomes + [copy.outcome() for copy in done]
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Links children to parents that came after them, and deletes experiments that were deleted at the source."""
@@ -132,8 +136,8 @@ class RestTarget:
             if not copy.is_whole:
                 copy.error = "another import is writing this run now: run this one again when that has ended"
         self._links.finish_waiting()
-        outcomes = [_outcome(copy) for copy in self._links.waiting]
-        outcomes += [_outcome(copy) for copy in self._links.relink()]
+        outcomes = [copy.outcome() for copy in self._links.waiting]
+        outcomes += [copy.outcome() for copy in self._links.relink()]
         outcomes += self._deletions.finish()
         return outcomes + self._experiments.finish()
 
@@ -179,9 +183,8 @@ class RestTarget:
         self._links.note(run.run_id, there.run_id)
         wanted = self._deletions.wanted(run, there)
         tags = self._links.tags(wanted, there.run_id)
-        same = self._mark(wanted, contents, there.mark).is_met_by(there.mark)
-        same = same and there.state == fingerprint(visible(replace(wanted, tags=tags)))
-        if same and contents is None and self._is_always_looked_at(run):
+        same = is_as_wanted(wanted, tags, contents, there, self._options)
+        if same and contents is None and is_always_looked_at(run, self._options):
             return Step(run.run_id, UPDATE, there.run_id)
         if same and there.mark is not None and any(tag in run.tags for tag in LINK_TAGS):
             present = replace(wanted, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
@@ -189,25 +192,6 @@ class RestTarget:
             copy.tags_there = there.links
             self._links.check_later(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id)
-
-    def _is_always_looked_at(self, run: Run) -> bool:
-        """A deleted run takes no more points, whatever its status."""
-        return self._options.thorough or (run.status == RUNNING and run.lifecycle_stage == ACTIVE)
-
-    def _mark(self, run: Run, contents: Contents | None, there: Mark | None) -> Mark:
-        """What the copy is to be marked with. Where artifacts are not carried, those of an earlier import still count.
-
-        Where nothing but the lifecycle stage has changed, a source that does not tell the contents need not be asked.
-        """
-        mark = Mark.of(run, contents)
-        other_stage = replace(run, lifecycle_stage=ACTIVE if run.lifecycle_stage == DELETED else DELETED)
-        only_stage = there is not None and there.record == fingerprint(other_stage)
-        if there is not None and only_stage and contents is None and not self._is_always_looked_at(run):
-            mark = replace(there, record=mark.record)
-        if self._options.artifacts and mark.artifacts != NOT_CARRIED:
-            return mark
-        still_counts = there is not None and (only_stage or there.record == mark.record)
-        return replace(mark, artifacts=there.artifacts if there is not None and still_counts else NOT_CARRIED)
 
     def _read_again(self, todo: Iterable[Step]) -> dict[str, Run]:
         ids = [step.target_id for step in todo if step.target_id]
@@ -218,7 +202,8 @@ class RestTarget:
 
     def _copy(self, run: Run, contents: Contents | None, step: Step, present: dict[str, Run]) -> Copy:
         there = present.get(step.target_id)
-        mark = self._mark(run, contents, Mark.parse(there.tags.get(COMPLETE, "")) if there else None)
+        there_mark = Mark.parse(there.tags.get(COMPLETE, "")) if there else None
+        mark = wanted_mark(run, contents, there_mark, self._options)
         copy = Copy(run, self._target_experiment(run), step.target_id, mark, there)
         if there is not None:
             copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
@@ -241,9 +226,9 @@ class RestTarget:
         runs = replace(batch, runs=tuple(copy.run for copy in todo if not copy.has_same("points")))
         there = Batch(tuple(copy.present for copy in todo if copy.present and not copy.has_same("points")))
         with source.histories(runs, pool) as histories, self._workspace.histories(there, pool) as present:
-            _each(pool, lambda copy: self._log(copy, histories, present, progress), todo)
+            each(pool, lambda copy: self._log(copy, histories, present, progress), todo)
         if self._options.artifacts:
-            ArtifactCarrier(self._writer, source, pool, progress, self._options.verify_artifacts).carry(
+            ArtifactCarrier(self._files, source, pool, progress, self._options.verify_artifacts).carry(
                 [copy for copy in todo if not copy.error], batch.contents
             )
 
@@ -256,63 +241,12 @@ class RestTarget:
             tags[SESSION] = self._session + CLAIMED
         points: Iterable[pa.RecordBatch] = ()
         if copy.present is None:
-            points = _counted(copy, histories.of(copy.run.run_id))
+            points = counted(copy, histories.of(copy.run.run_id))
         elif not copy.has_same("points"):
-            wanted = distinct(as_table(_counted(copy, histories.of(copy.run.run_id))))
+            wanted = distinct(as_table(counted(copy, histories.of(copy.run.run_id))))
             points = from_distinct(missing(wanted, distinct(as_table(present.of(copy.target_id)))))
         before = copy.points
         self._writer.log(copy, tags, points)
         copy.tags_there = {**copy.tags_there, **tags}
         self._writer.log_inputs(copy)
         progress.advance(points=copy.points - before)
-
-
-def _origin(place: Place) -> str:
-    """The address of the workspace that a source is, or that a bundle was made of."""
-    return place.details.get("source", place.address)
-
-
-def _counted(copy: Copy, history: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    """The history; once it is through, the copy's mark tells how many points it has."""
-    count = 0
-    for points in history:
-        count += len(points)
-        yield points
-    copy.mark = replace(copy.mark, points=str(count))
-
-
-def _settled(run: Run, step: Step) -> Outcome:
-    return Outcome("run", run.run_id, run.name, step.action, step.target_id, error=step.error)
-
-
-def _outcome(copy: Copy) -> Outcome:
-    looked_only = not copy.is_touched and not copy.problems
-    action = FAILED if copy.error else CREATE if copy.present is None else UNCHANGED if looked_only else UPDATE
-    run = copy.run
-    return Outcome(
-        "run",
-        run.run_id,
-        run.name,
-        action,
-        copy.target_id,
-        copy.points,
-        copy.artifacts,
-        copy.bytes,
-        tuple(copy.problems),
-        copy.error,
-    )
-
-
-def _each(pool: Executor, act: Callable[[Copy], None], copies: Sequence[Copy]) -> None:
-    """Does something with each copy, side by side; what one item refuses is noted on it, and it is left alone after."""
-
-    def guarded(copy: Copy) -> None:
-        if copy.error:
-            return
-        try:
-            act(copy)
-        except ITEM_ERRORS as error:
-            copy.error = str(error)
-
-    for future in [pool.submit(guarded, copy) for copy in copies]:
-        future.result()

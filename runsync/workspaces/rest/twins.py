@@ -13,8 +13,9 @@ from runsync.errors import ITEM_ERRORS
 from runsync.model.identity import CLAIMED, COMPLETE, ORIGIN, SESSION, origin_of
 from runsync.model.mark import Mark
 from runsync.model.run import Run
+from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.rest.links import Links
-from runsync.workspaces.rest.runs import Copy, RunWriter
+from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.workspace import RestWorkspace
 
 OF_COPIES = f"tags.`{ORIGIN}` LIKE '%'"

@@ -1,4 +1,4 @@
-"""Artifacts of many runs into a target server, file by file side by side, and a look whether they are all there."""
+"""Artifacts of many runs into a target, file by file side by side, and a look whether they are all there."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -10,7 +10,8 @@ from runsync.model.mark import UNKNOWN, digest
 from runsync.model.progress import Progress
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
-from runsync.workspaces.rest.runs import Copy, RunWriter
+from runsync.workspaces.arrival.copy import Copy
+from runsync.workspaces.arrival.files import FileWriter
 
 Files = Mapping[str, tuple[ArtifactFile, ...]]
 """The source's files by the target's run id."""
@@ -22,7 +23,7 @@ class ArtifactCarrier:
     """Carries from one source. A file that does not arrive is noted on its copy; the rest goes on."""
 
     def __init__(
-        self, writer: RunWriter, source: Source, pool: Executor, progress: Progress, verify_bytes: bool
+        self, writer: FileWriter, source: Source, pool: Executor, progress: Progress, verify_bytes: bool
     ) -> None:
         self._writer = writer
         self._source = source
@@ -38,7 +39,7 @@ class ArtifactCarrier:
         """
         todo = [copy for copy in copies if not copy.has_same("artifacts") or self._verify_bytes]
         files = self._wanted(todo, contents)
-        there = self._listed([copy for copy in todo if copy.present is not None and files.get(copy.target_id)])
+        there = self._listed([copy for copy in todo if _may_have_files(copy) and files.get(copy.target_id)])
         files = self._with_hashes(todo, files, there)
         for copy in todo:
             self._complete(copy, files)
@@ -151,3 +152,7 @@ class ArtifactCarrier:
                     file.path,
                     f"after the upload the target lists {there} instead of {size} bytes",
                 )
+
+
+def _may_have_files(copy: Copy) -> bool:
+    return copy.present is not None or copy.may_have_files

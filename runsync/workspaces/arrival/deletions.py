@@ -16,13 +16,12 @@ from runsync.errors import ITEM_ERRORS, TooManyDeletions
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
-from runsync.model.protocol import FAILED, NotCarried, Outcome, Source
+from runsync.model.protocol import FAILED, Editor, NotCarried, Outcome, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
-from runsync.workspaces.rest.editor import RestEditor
-from runsync.workspaces.rest.experiments import ExperimentMap
-from runsync.workspaces.rest.present import Present, There, Where
+from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.arrival.present import Present, There, Where
 
 NAMED = 20
 
@@ -30,9 +29,7 @@ NAMED = 20
 class Deletions:
     """The deletions of one transfer."""
 
-    def __init__(
-        self, policy: DeletionPolicy, present: Present, experiments: ExperimentMap, editor: RestEditor
-    ) -> None:
+    def __init__(self, policy: DeletionPolicy, present: Present, experiments: ExperimentMap, editor: Editor) -> None:
         self._policy = policy
         self._present = present
         self._experiments = experiments

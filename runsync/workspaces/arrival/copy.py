@@ -1,0 +1,113 @@
+"""A run on its way into a target, and what is told of it in the end."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from runsync.errors import ITEM_ERRORS
+from runsync.model.identity import COMPLETE, ORIGIN, renamed
+from runsync.model.mark import NOT_CARRIED, UNKNOWN, Mark
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Step
+from runsync.model.run import Problem, Run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(slots=True)
+class Copy:
+    """A run on its way into the target. `present` is what is there of it already (None: it is new)."""
+
+    run: Run
+    experiment_id: str
+    target_id: str
+    mark: Mark
+    present: Run | None = None
+    points: int = 0
+    artifacts: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    error: str = ""
+    artifact_uri: str = ""
+    tags_there: Mapping[str, str] = field(default_factory=dict)
+    is_whole: bool = False
+    is_touched: bool = False
+    """Whether anything was written to it."""
+    may_have_files: bool = False
+    """Whether files may lie there although it is new: where they are written first, a killed import leaves some."""
+
+    @property
+    def is_left_over(self) -> bool:
+        """Whether an interrupted import left it, so that a file of the right size there is the one it brought."""
+        return self.present is not None and ORIGIN in self.present.tags and COMPLETE not in self.present.tags
+
+    def has_same(self, part: Literal["points", "artifacts"]) -> bool:
+        """Whether an earlier import brought these very points (or artifacts), so that they need no second look."""
+        there = Mark.parse(self.present.tags.get(COMPLETE, "")) if self.present is not None else None
+        wanted = getattr(self.mark, part)
+        return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN)
+
+    def miss(self, kind: str, name: str, reason: object) -> None:
+        """Notes a piece that does not arrive."""
+        self.problems.append(Problem(kind, name, str(reason)))
+
+    def outcome(self) -> Outcome:
+        """What was done with it."""
+        looked_only = not self.is_touched and not self.problems
+        action = FAILED if self.error else CREATE if self.present is None else UNCHANGED if looked_only else UPDATE
+        run = self.run
+        return Outcome(
+            "run",
+            run.run_id,
+            run.name,
+            action,
+            self.target_id,
+            self.points,
+            self.artifacts,
+            self.bytes,
+            tuple(self.problems),
+            self.error,
+        )
+
+
+def settled(run: Run, step: Step) -> Outcome:
+    """What is told of a run with which nothing is to be done."""
+    return Outcome("run", run.run_id, run.name, step.action, step.target_id, error=step.error)
+
+
+def target_tags(run: Run, target_id: str, resolve: Callable[[str], str | None]) -> dict[str, str]:
+    """The tags that a copy is to have, runsync's own apart; `resolve` gives other runs' ids in the target."""
+    tags = renamed(run, target_id, resolve)
+    if run.name:
+        tags["mlflow.runName"] = run.name
+    return tags
+
+
+def address_of(place: Place) -> str:
+    """The address of the workspace that a source is, or that a bundle was made of."""
+    return place.details.get("source", place.address)
+
+
+def counted(copy: Copy, history: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    """The history; once it is through, the copy's mark tells how many points it has."""
+    count = 0
+    for points in history:
+        count += len(points)
+        yield points
+    copy.mark = replace(copy.mark, points=str(count))
+
+
+def each(pool: Executor, act: Callable[[Copy], None], copies: Sequence[Copy]) -> None:
+    """Does something with each copy, side by side; what one item refuses is noted on it, and it is left alone after."""
+
+    def guarded(copy: Copy) -> None:
+        if copy.error:
+            return
+        try:
+            act(copy)
+        except ITEM_ERRORS as error:
+            copy.error = str(error)
+
+    for future in [pool.submit(guarded, copy) for copy in copies]:
+        future.result()

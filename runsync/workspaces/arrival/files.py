@@ -1,0 +1,150 @@
+"""Artifact files of one run into a target, each compared with what the source has."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Protocol
+
+from runsync.errors import RequestRefused
+from runsync.model.hashing import sha256_of
+from runsync.model.protocol import Source, StoredObject
+from runsync.model.run import ArtifactFile, Run
+from runsync.workspaces.arrival.copy import Copy
+from runsync.workspaces.http import Opener, Readable
+
+REWRITTEN = "MLmodel"
+LONGEST_REWRITTEN = 1 << 20
+_EMPTY = sha256_of(())
+
+
+class Artifacts(Protocol):
+    """Where a target's artifact bytes lie, told by `Run.artifact_uri`. Each raises RequestRefused."""
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files of a run, sorted by path."""
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file, in chunks."""
+
+    def write(
+        self, run: Run, path: str, size: int, opener: Opener, locate: Callable[[], StoredObject | None] | None = None
+    ) -> None:
+        """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
+
+
+class FileWriter:
+    """Writes files of runs; `before` is called with a copy before anything is written to it."""
+
+    def __init__(self, artifacts: Artifacts, before: Callable[[Copy], None]) -> None:
+        self._artifacts = artifacts
+        self._before = before
+
+    def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> tuple[int, str | None]:
+        """Puts one file there; gives its bytes, and the hash that it has at the source, where that is known now.
+
+        With `check_bytes` it is read back and its hash compared.
+        """
+        self._before(copy)
+        at = _as_target(copy)
+        size, told = file.size, [file.sha256]
+        if _is_rewritten(copy, file):
+            original = b"".join(source.read_artifact(copy.run, file))
+            content = rewritten(original, copy.run.run_id, copy.target_id)
+            told = [sha256_of((original,))]
+            size, opener = len(content), _opener_of(content)
+        elif file.sha256 is None:
+            told = [None if size else _EMPTY]
+            opener = lambda: _Stream(_hashed(source.read_artifact(copy.run, file), told), size)  # noqa: E731
+        else:
+            opener = lambda: _Stream(source.read_artifact(copy.run, file), size)  # noqa: E731
+        locate = None if _is_rewritten(copy, file) else lambda: source.locate_artifact(copy.run, file)
+        self._artifacts.write(at, file.path, size, opener, locate)
+        if check_bytes:
+            self._compare_bytes(at, file.path, size, opener)
+        return size, told[-1]
+
+    def has_bytes(self, copy: Copy, file: ArtifactFile, size: int, source: Source) -> bool:
+        """Whether the target's file of that size is what would be sent; the hash of `file` is known."""
+        there = sha256_of(self._artifacts.read(_as_target(copy), ArtifactFile(file.path, size)))
+        if not _is_rewritten(copy, file):
+            return there == file.sha256
+        content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
+        return there == sha256_of((content,))
+
+    def listed(self, copy: Copy) -> dict[str, int]:
+        """Path and size of the artifacts that the target has of the run."""
+        return {file.path: file.size for file in self._artifacts.list(_as_target(copy))}
+
+    def expected_size(self, copy: Copy, file: ArtifactFile, source: Source) -> int:
+        """Bytes that the file has in the target."""
+        if not _is_rewritten(copy, file) or len(copy.run.run_id) == len(copy.target_id):
+            return file.size
+        content = b"".join(source.read_artifact(copy.run, file))
+        return len(rewritten(content, copy.run.run_id, copy.target_id))
+
+    def _compare_bytes(self, at: Run, path: str, size: int, opener: Opener) -> None:
+        with closing(opener()) as stream:
+            sent = sha256_of(iter(lambda: stream.read(1 << 20), b""))
+        if sent != sha256_of(self._artifacts.read(at, ArtifactFile(path, size))):
+            raise RequestRefused(f"artifact “{path}” reads back with other bytes than were sent")
+
+
+def rewritten(content: bytes, old_id: str, new_id: str) -> bytes:
+    """An MLmodel file that names the run by its new id."""
+    return content.replace(old_id.encode(), new_id.encode())
+
+
+def _is_rewritten(copy: Copy, file: ArtifactFile) -> bool:
+    is_model = file.path.rsplit("/", 1)[-1] == REWRITTEN and file.size <= LONGEST_REWRITTEN
+    return is_model and copy.run.run_id != copy.target_id
+
+
+def _as_target(copy: Copy) -> Run:
+    return Run(copy.target_id, copy.experiment_id, artifact_uri=copy.artifact_uri)
+
+
+def _opener_of(content: bytes) -> Opener:
+    return lambda: io.BytesIO(content)
+
+
+def _hashed(chunks: Iterator[bytes], told: list[str | None]) -> Iterator[bytes]:
+    """The chunks; once all are read, their hash is appended to `told`."""
+    running = hashlib.sha256()
+    for chunk in chunks:
+        running.update(chunk)
+        yield chunk
+    told.append(running.hexdigest())
+
+
+class _Stream(Readable):
+    """Chunks as a file of known length, for an upload that never holds it whole.
+
+    No io base class: requests would ask it for its position, and send it chunked when it has none.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._left = b""
+        self._size = size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def __len__(self) -> int:
+        return self._size
+
+    def close(self) -> None:
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._left = chunk
+        piece = self._left if size < 0 else self._left[:size]
+        self._left = self._left[len(piece) :]
+        return piece

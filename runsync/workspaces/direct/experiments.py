@@ -1,0 +1,70 @@
+"""Making and changing experiments of a store: kept as they are given, under their own ids where those are free."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import ORIGIN_EXPERIMENT
+from runsync.model.times import now
+from runsync.workspaces.direct.artifacts import EXPERIMENT, DirectArtifacts
+from runsync.workspaces.direct.editor import DirectEditor
+from runsync.workspaces.direct.lifecycle import delete_runs, runs_in
+from runsync.workspaces.direct.store import DirectStore, Query
+
+
+class DirectExperiments:
+    """See `arrival.experiments.ExperimentWriter`."""
+
+    keeps_state = True
+
+    def __init__(self, store: DirectStore, locations: DirectArtifacts, editor: DirectEditor) -> None:
+        self.renumbered: dict[str, str] = {}
+        """New ids by the ids that were taken, or do not fit."""
+        self._store = store
+        self._locations = locations
+        self._editor = editor
+
+    def create(self, experiment: Experiment) -> str:
+        """See `ExperimentWriter`. Another import may have made it just now."""
+        location = self._locations.new_location(EXPERIMENT)
+        try:
+            new_id = self._store.create_experiment(replace(experiment, artifact_location=location))
+        except RequestRefused:
+            twin = self._find(experiment)
+            if twin is None:
+                raise
+            new_id = twin.experiment_id
+        if new_id != experiment.experiment_id:
+            self.renumbered[experiment.experiment_id] = new_id
+        return new_id
+
+    def restore(self, experiment: Experiment) -> None:
+        """See `ExperimentWriter`. Runs that were deleted before it was stay so."""
+        self._store.refresh()
+        found = next(e for e in self._store.experiments() if e.experiment_id == experiment.experiment_id)
+        deleted = self._editor.deleted_before(found, list(runs_in(self._store, found.experiment_id))).run_ids
+        self._editor.restore_experiment(found, deleted)
+        self._editor.forget_deletion(found, deleted)
+
+    def change(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
+        """See `ExperimentWriter`."""
+        self._store.update_experiment(replace(experiment, tags=tags))
+
+    def delete(self, experiment: Experiment) -> None:
+        """See `ExperimentWriter`."""
+        at = experiment.last_update_time or now()
+        self._store.refresh()
+        delete_runs(self._store, experiment.experiment_id, at)
+        self._store.update_experiment(replace(experiment, lifecycle_stage=DELETED, last_update_time=at, tags={}))
+
+    def has_active_runs(self, experiment_id: str) -> bool:
+        """See `ExperimentWriter`."""
+        self._store.refresh()
+        return any(batch.runs for batch in self._store.batches(Query((experiment_id,), state="active")))
+
+    def _find(self, experiment: Experiment) -> Experiment | None:
+        self._store.refresh()
+        born = experiment.tags.get(ORIGIN_EXPERIMENT)
+        found = (e for e in self._store.experiments() if e.name == experiment.name)
+        return next((e for e in found if e.tags.get(ORIGIN_EXPERIMENT) == born), None)

@@ -1,0 +1,229 @@
+"""A file store or a database as a target.
+
+Ids, times and states are kept as they are at the source. A run's files go first, and its record is written whole or not
+at all, with the mark that it is: so a run that is there needs nothing but to be compared.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import COMPLETE, LINK_TAGS, origin_of
+from runsync.model.import_options import ImportOptions
+from runsync.model.mark import Mark
+from runsync.model.progress import Progress
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectTarget, Outcome, Source, Step
+from runsync.model.run import Batch, Contents, Run
+from runsync.model.selection import Selection
+from runsync.workspaces.arrival.carry import ArtifactCarrier
+from runsync.workspaces.arrival.copy import Copy, address_of, settled
+from runsync.workspaces.arrival.deletions import Deletions
+from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.arrival.files import FileWriter
+from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
+from runsync.workspaces.arrival.present import Present, There
+from runsync.workspaces.direct.artifacts import EXPERIMENT
+from runsync.workspaces.direct.editor import DirectEditor
+from runsync.workspaces.direct.experiments import DirectExperiments
+from runsync.workspaces.direct.links import DirectLinks
+from runsync.workspaces.direct.present import DirectRuns
+from runsync.workspaces.direct.workspace import DirectWorkspace
+from runsync.workspaces.direct.write import RecordWriter
+
+NAMED = 20
+
+
+class DirectTarget:
+    """One import or sync into one store."""
+
+    def __init__(self, workspace: DirectWorkspace, options: ImportOptions) -> None:
+        store, artifacts = workspace.store, workspace.artifact_store
+        self.place = store.place
+        self._store = store
+        self._artifacts = artifacts
+        self._options = options
+        self._files = FileWriter(artifacts, _touch)
+        policy, editor = options.deletions, DirectEditor(store)
+        self._maker = DirectExperiments(store, artifacts, editor)
+        self._experiments = ExperimentMap(self._maker, options.naming, options.restore_deleted, policy)
+        self._runs = DirectRuns(store)
+        self._present = Present(self._runs)
+        self._links = DirectLinks(store, self._runs)
+        self._deletions = Deletions(policy, self._present, self._experiments, editor)
+        self._records = RecordWriter(store, self._links)
+        self._locations: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._other_ids: dict[str, str] = {}
+
+    def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
+        """Finds the experiments that are there, and in them the copies of earlier imports."""
+        self._store.check_writable()
+        existing = self._look_at_experiments()
+        came_from = self._records.came_from = address_of(source.place)
+        outcomes = self._experiments.begin(experiments, existing, came_from, selection == Selection())
+        if any(outcome.action == CREATE for outcome in outcomes):
+            self._artifacts.new_location(EXPERIMENT)
+        self._present.look(self._experiments.existing_ids())
+        self._deletions.begin(source, selection, experiments)
+        return outcomes
+
+    def prepare(self) -> list[Outcome]:
+        """Makes the experiments. Those that had to be restored are looked through again: so were their runs."""
+        outcomes = self._experiments.prepare()
+        self._look_at_experiments()
+        self._present.look(self._experiments.restored)
+        return outcomes
+
+    def plan(self, batch: Batch) -> list[Step]:
+        """Compares each run with what is there of it, and looks whether the ids of new ones are free."""
+        new = [run for run in batch.runs if self._there(run) is None]
+        wanted = [(self._target_experiment(run), origin_of(run)) for run in new]
+        linked = [run_id for run in batch.runs for run_id in self._links.wanted(run)]
+        self._runs.look_for([*(run.run_id for run in new), *linked])
+        self._present.look_for_natives(self._experiments.existing_ids(), wanted)
+        return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
+
+    def put(
+        self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        """Files, then records. A run that another import made meanwhile is planned again, as one that is there."""
+        by_id = {run.run_id: self._deletions.wanted(run, self._there(run)) for run in batch.runs}
+        outcomes = [settled(by_id[step.run_id], step) for step in steps if step.action in (UNCHANGED, FAILED)]
+        progress.advance(runs=len(outcomes))
+        todo = [step for step in steps if step.action in (CREATE, UPDATE)]
+        copies = self._put([by_id[step.run_id] for step in todo], todo, batch, source, pool, progress)
+        refused = [copy for copy in copies if copy.error and copy.present is None]
+        again = self._now_there(refused)
+        if again:
+            steps = [Step(copy.run.run_id, UPDATE, copy.target_id) for copy in again]
+            moved = self._put([copy.run for copy in again], steps, batch, source, pool, progress)
+            copies = [copy for copy in copies if copy not in again] + moved
+        progress.advance(runs=len(todo))
+        return outcomes + [copy.outcome() for copy in copies]
+
+    def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
+        """Links children to parents that came after them, and deletes what was deleted at the source."""
+        self._links.finish()
+        return self._deletions.finish() + self._experiments.finish()
+
+    def cannot_keep(self) -> list[NotCarried]:
+        """Ids that were taken, links to runs that cannot be there, and deletions not followed."""
+        lost = []
+        for what, ids, why in (
+            ("experiment ids", self._maker.renumbered, "they are taken in the target, or do not fit there"),
+            ("run ids", self._other_ids, "the target has these runs from before, under other ids"),
+        ):
+            if ids:
+                told = tuple(f"{old} is {new}" for old, new in sorted(ids.items())[:NAMED])
+                lost.append(NotCarried(what, len(ids), f"{why}; the id map tells them", told))
+        if self._links.dropped:
+            dropped = sorted(set(self._links.dropped))
+            why = "the parent's id is another run's in the target"
+            lost.append(NotCarried("links to parents", len(dropped), why, tuple(dropped[:NAMED])))
+        return lost + self._deletions.left()
+
+    def notes(self) -> list[str]:
+        """Deletions that were followed."""
+        return self._deletions.notes()
+
+    @property
+    def objects(self) -> ObjectTarget | None:
+        """MLflow itself has no place for them."""
+        return None
+
+    def _look_at_experiments(self) -> list[Experiment]:
+        self._store.refresh()
+        existing = self._store.experiments()
+        self._locations = {e.experiment_id: e.artifact_location for e in existing}
+        self._names = {e.experiment_id: e.name for e in existing}
+        self._runs.begin(self._locations)
+        return existing
+
+    def _there(self, run: Run) -> There | None:
+        return self._present.get(self._target_experiment(run), origin_of(run))
+
+    def _target_experiment(self, run: Run) -> str:
+        return self._experiments.target_id(run.experiment_id)
+
+    def _step(self, run: Run, contents: Contents | None) -> Step:
+        there = self._there(run)
+        error = self._experiments.error(run.experiment_id) or self._clash(run, there)
+        if error:
+            self._links.note(run.run_id, None)
+            return Step(run.run_id, FAILED, error=error)
+        self._links.note(run.run_id, run.run_id if there is None else there.run_id)
+        if there is None:
+            return Step(run.run_id, CREATE)
+        if there.run_id not in (run.run_id, origin_of(run)):
+            self._other_ids[run.run_id] = there.run_id
+        is_same = not (contents is None and is_always_looked_at(run, self._options))
+        is_same = is_same and self._is_as_wanted(self._deletions.wanted(run, there), contents, there)
+        return Step(run.run_id, UNCHANGED if is_same else UPDATE, there.run_id)
+
+    def _is_as_wanted(self, run: Run, contents: Contents | None, there: There) -> bool:
+        tags = self._links.tags(run, there.run_id, there.links)
+        links = {tag: tags[tag] for tag in LINK_TAGS if tag in tags}
+        known = self._runs.known(there.run_id)
+        is_told = run.lifecycle_stage == DELETED and run.deleted_time is not None and known is not None
+        same_time = not is_told or known is None or known.deleted_time == run.deleted_time
+        return links == dict(there.links) and same_time and is_as_wanted(run, tags, contents, there, self._options)
+
+    def _clash(self, run: Run, there: There | None) -> str:
+        """Why the run cannot be in the target under its id; "" when it can."""
+        known = self._runs.known(run.run_id if there is None else there.run_id)
+        if known is None or (there is not None and there.run_id != run.run_id):
+            return ""
+        where = self._names.get(known.experiment_id, known.experiment_id)
+        if not known.is_same(run):
+            return f"its id is that of another run in the target (in experiment “{where}”): neither is touched"
+        if there is None:
+            return (
+                f"the target has this run in another experiment, “{where}”, and a run id only once: "
+                "rename one of the two experiments, or delete that run for good"
+            )
+        return ""
+
+    def _put(
+        self,
+        runs: Sequence[Run],
+        steps: Sequence[Step],
+        batch: Batch,
+        source: Source,
+        pool: Executor,
+        progress: Progress,
+    ) -> list[Copy]:
+        present = {run.run_id: run for run in self._runs.everywhere(s.target_id for s in steps if s.target_id)}
+        copies = [
+            self._copy(run, batch.contents.get(run.run_id), present.get(step.target_id))
+            for run, step in zip(runs, steps, strict=True)
+        ]
+        if self._options.artifacts:
+            carrier = ArtifactCarrier(self._files, source, pool, progress, self._options.verify_artifacts)
+            carrier.carry(copies, batch.contents)
+        self._records.write([copy for copy in copies if not copy.error], batch, source, pool, progress)
+        return copies
+
+    def _now_there(self, refused: Sequence[Copy]) -> list[Copy]:
+        """Those of the refused new runs that are there by now: another import has brought the same ones."""
+        if not refused:
+            return []
+        self._store.refresh()
+        ids = {copy.target_id for copy in refused}
+        found = {run.run_id for run in self._runs.everywhere(sorted(ids))}
+        same = [copy for copy in refused if copy.target_id in found]
+        known = {copy.target_id: self._runs.known(copy.target_id) for copy in same}
+        return [copy for copy in same if (there := known[copy.target_id]) is not None and there.is_same(copy.run)]
+
+    def _copy(self, run: Run, contents: Contents | None, there: Run | None) -> Copy:
+        mark = wanted_mark(run, contents, Mark.parse(there.tags.get(COMPLETE, "")) if there else None, self._options)
+        if there is not None:
+            copy = Copy(run, there.experiment_id, there.run_id, mark, there)
+            copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
+            return copy
+        copy = Copy(run, self._target_experiment(run), run.run_id, mark, may_have_files=True)
+        copy.artifact_uri = f"{self._locations[copy.experiment_id].rstrip('/')}/{run.run_id}/artifacts"
+        return copy
+
+
+def _touch(copy: Copy) -> None:
+    copy.is_touched = True

@@ -1,0 +1,207 @@
+"""Writing the records of runs into a store: some in one transaction, which holds only so many points."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from runsync.errors import ITEM_ERRORS
+from runsync.model.experiment import DELETED
+from runsync.model.identity import COMPLETE, FROM, ORIGIN, originals
+from runsync.model.progress import Progress
+from runsync.model.protocol import Histories, Source
+from runsync.model.run import Batch, Run
+from runsync.model.times import now
+from runsync.workspaces.arrival.copy import Copy, counted
+from runsync.workspaces.direct.links import DirectLinks
+from runsync.workspaces.direct.store import Arrival, DirectStore
+from runsync.workspaces.remembered import time_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+POINTS_A_WRITE = 200_000
+"""Points that are held until they are written together. A run that has more is written alone, as it is read."""
+RUNS_A_WRITE = 200
+
+
+class RecordWriter:
+    """Writes the records of one transfer: all of runs but their artifacts."""
+
+    def __init__(self, store: DirectStore, links: DirectLinks) -> None:
+        self.came_from = ""
+        """The address of the workspace that the runs come from."""
+        self._store = store
+        self._links = links
+
+    def write(self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress) -> None:
+        """Writes what is new and what has changed; why one was refused is noted on it."""
+        wanted = tuple(copy.run for copy in copies if not copy.has_same("points"))
+        with source.histories(replace(batch, runs=wanted), pool) as histories:
+            held: list[_Record] = []
+            for copy in copies:
+                again = _Again(source, batch, copy.run, pool)
+                try:
+                    record = self._record(copy, histories, again)
+                except ITEM_ERRORS as error:
+                    copy.error = str(error)
+                    continue
+                count = sum(one.count for one in held) + record.count
+                if held and (not record.is_through or count > POINTS_A_WRITE or len(held) == RUNS_A_WRITE):
+                    self._write(held, progress)
+                    held = []
+                held.append(record)
+                if not record.is_through:
+                    self._write(held, progress)
+                    held = []
+            self._write(held, progress)
+
+    def _record(self, copy: Copy, histories: Histories, again: "_Again") -> "_Record":
+        """The run as it is to be written, with as many points as are held, and the stream of the others."""
+        if copy.has_same("points"):
+            return self._arriving(copy, [], iter(()), is_through=True)
+        history = counted(copy, histories.of(copy.run.run_id))
+        if copy.present is not None:
+            return self._arriving(copy, self._lacking(copy.present, history), iter(()), is_through=True)
+        from runsync.model.duplicates import without_duplicates
+
+        points = without_duplicates(history, again)
+        held, is_through = _first(points, POINTS_A_WRITE)
+        return self._arriving(copy, held, points, is_through)
+
+    def _lacking(self, there: Run, history: "Iterator[pa.RecordBatch]") -> "list[pa.RecordBatch]":
+        from runsync.model.duplicates import lacking
+        from runsync.model.points import as_table
+
+        wanted = as_table(history)
+        with self._store.histories([there.run_id]) as present:
+            return lacking(wanted, as_table(present.of(there.run_id)))
+
+    def _arriving(
+        self, copy: Copy, held: "list[pa.RecordBatch]", rest: "Iterator[pa.RecordBatch]", is_through: bool
+    ) -> "_Record":
+        run, there = copy.run, copy.present
+        tags = self._links.tags(run, copy.target_id, there.tags if there is not None else {})
+        if there is None:
+            tags = {**tags, **originals(run), FROM: self.came_from}
+        elif ORIGIN in there.tags:
+            tags[FROM] = self.came_from
+        if not copy.problems:
+            tags[COMPLETE] = str(copy.mark)
+        arriving = replace(
+            run,
+            run_id=copy.target_id,
+            experiment_id=copy.experiment_id,
+            name=run.name or (there.name if there is not None else ""),
+            deleted_time=_deleted_time(run, there),
+            artifact_uri=copy.artifact_uri,
+            tags=tags,
+        )
+        return _Record(copy, arriving, held, rest, is_through)
+
+    def _write(self, records: Sequence["_Record"], progress: Progress) -> None:
+        changed = [record for record in records if record.is_change]
+        refused = self._written([record.arrival() for record in changed])
+        for record in changed:
+            copy = record.copy
+            if copy.target_id in refused:
+                copy.error = refused[copy.target_id]
+                continue
+            copy.is_touched = True
+            copy.points = record.count
+            self._links.written(copy.run, copy.target_id, record.run.tags)
+            progress.advance(points=record.count)
+            if COMPLETE in record.run.tags and record.run.tags[COMPLETE] != str(copy.mark):
+                self._store.update_runs([replace(record.run, tags={COMPLETE: str(copy.mark)})])
+
+    def _written(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+        """Why runs were refused, by id. What spoils a whole transaction is looked for run by run."""
+        if not arrivals:
+            return {}
+        try:
+            return self._store.write_runs(arrivals)
+        except ITEM_ERRORS as error:
+            if len(arrivals) == 1:
+                return {arrivals[0].run.run_id: str(error)}
+        return {id: why for arrival in arrivals for id, why in self._written([arrival]).items()}
+
+
+@dataclass(slots=True)
+class _Record:
+    """A run as it is to be written. `held` are its first points, `rest` gives those after them."""
+
+    copy: Copy
+    run: Run
+    held: "list[pa.RecordBatch]"
+    rest: "Iterator[pa.RecordBatch]"
+    is_through: bool
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.count = sum(len(points) for points in self.held)
+
+    @property
+    def is_change(self) -> bool:
+        return self.copy.present is None or self.count > 0 or _differs(self.run, self.copy.present)
+
+    def arrival(self) -> Arrival:
+        points = self.held if self.is_through else chain(self.held, self._counting(self.rest))
+        return Arrival(self.run, self.copy.present is None, points)
+
+    def _counting(self, points: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+        for some in points:
+            self.count += len(some)
+            yield some
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """The history of one run, read anew."""
+
+    source: Source
+    batch: Batch
+    run: Run
+    pool: Executor
+
+    def __call__(self) -> "Iterator[pa.RecordBatch]":
+        with self.source.histories(replace(self.batch, runs=(self.run,)), self.pool) as histories:
+            yield from histories.of(self.run.run_id)
+
+
+def _first(points: "Iterator[pa.RecordBatch]", most: int) -> "tuple[list[pa.RecordBatch], bool]":
+    """The first so many points, a few more, or all; and whether that is all."""
+    taken: list[pa.RecordBatch] = []
+    count = 0
+    for some in points:
+        taken.append(some)
+        count += len(some)
+        if count > most:
+            return taken, False
+    return taken, True
+
+
+def _deleted_time(run: Run, there: Run | None) -> int | None:
+    if run.lifecycle_stage != DELETED:
+        return None
+    told = run.deleted_time if run.deleted_time is not None else time_of(run.tags)
+    if told is None and there is not None and there.lifecycle_stage == DELETED:
+        told = there.deleted_time
+    return now() if told is None else told
+
+
+def _differs(run: Run, there: Run) -> bool:
+    """Whether the run that is there lacks anything of the one to be written, or has it otherwise."""
+    return (
+        _fields(run) != _fields(there)
+        or any(there.params.get(key) != value for key, value in run.params.items())
+        or any(there.tags.get(key) != value for key, value in run.tags.items())
+        or not {(d.name, d.digest) for d in run.dataset_inputs} <= {(d.name, d.digest) for d in there.dataset_inputs}
+        or not {m.model_id for m in run.model_inputs} <= {m.model_id for m in there.model_inputs}
+        or not {m.model_id for m in run.model_outputs} <= {m.model_id for m in there.model_outputs}
+    )
+
+
+def _fields(run: Run) -> tuple[object, ...]:
+    started = run.start_time or 0
+    return run.name, run.user_id, run.status, started, run.end_time, run.lifecycle_stage, run.deleted_time

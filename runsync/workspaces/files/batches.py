@@ -1,0 +1,148 @@
+"""Runs in their order, some hundred at a time: memory holds the start time and id of each run, and one batch."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from runsync.model.run import Batch, LatestMetric, Run, Unreadable
+from runsync.workspaces.direct.store import Query
+from runsync.workspaces.files.inputs import Datasets
+from runsync.workspaces.files.layout import (
+    META,
+    Broken,
+    find_experiment,
+    is_plain_file,
+    is_plain_folder,
+    is_run_id,
+    run_folders,
+)
+from runsync.workspaces.files.meta import integer, text
+from runsync.workspaces.files.read import is_half_written, read_head, read_run, why
+from runsync.workspaces.files.read_points import MetricFile, latest
+
+BATCH = 200
+_LOOKS = 5
+STOPPED = "it has no meta.yaml: an import or a training run that was stopped while it made the run, or is making it"
+
+
+class _Place(NamedTuple):
+    """A run in the order of a listing."""
+
+    start_time: int
+    run_id: str
+    experiment: str
+
+
+def batches(root: str, query: Query, is_open: Callable[[], None]) -> Iterator[Batch]:
+    """See `DirectStore.batches`; `is_open` is called now and then and may raise. Runs that go away meanwhile are
+    skipped."""
+    unreadable: list[Unreadable] = []
+    places: list[_Place] = []
+    for experiment_id in dict.fromkeys(query.experiment_ids):
+        folder = find_experiment(root, experiment_id)
+        if folder is None:
+            continue
+        try:
+            places += _listed(folder.path, experiment_id, query, unreadable, is_open)
+        except OSError as error:
+            unreadable.append(Unreadable("", folder.path, f"the runs of this experiment: {why(error)}"))
+    places.sort(reverse=query.newest_first)
+    if unreadable:
+        yield Batch((), unreadable=tuple(unreadable))
+    datasets: dict[str, Datasets] = {}
+    for start in range(0, len(places), BATCH):
+        is_open()
+        batch = _batch(places[start : start + BATCH], datasets)
+        if batch.runs or batch.unreadable:
+            yield batch
+
+
+def count_runs(experiment: str) -> int:
+    """How many runs an experiment's folder holds, readable or not."""
+    return sum(1 for entry in run_folders(experiment) if os.access(f"{entry.path}/{META}", os.F_OK))
+
+
+def _listed(
+    experiment: str, experiment_id: str, query: Query, unreadable: list[Unreadable], is_open: Callable[[], None]
+) -> Iterator[_Place]:
+    for number, (run_id, path) in enumerate(_candidates(experiment, query)):
+        if number % 1000 == 0:
+            is_open()
+        try:
+            if not is_plain_folder(path):
+                raise Broken("it is a link, and links are not followed")
+            meta = read_head(path, experiment_id, run_id)
+            start_time = integer(meta, "start_time") or 0
+            stage = text(meta, "lifecycle_stage") or "active"
+        except FileNotFoundError:
+            if is_half_written(path):
+                unreadable.append(Unreadable(run_id, path, STOPPED))
+        except (Broken, OSError) as error:
+            unreadable.append(Unreadable(run_id, path, why(error)))
+        else:
+            if _is_meant(query, start_time, stage):
+                yield _Place(start_time, run_id, experiment)
+
+
+def _candidates(experiment: str, query: Query) -> Iterator[tuple[str, str]]:
+    if query.run_ids is None:
+        for entry in run_folders(experiment):
+            yield entry.name, entry.path
+        return
+    for run_id in dict.fromkeys(query.run_ids):
+        path = f"{experiment}/{run_id}"
+        if is_run_id(run_id) and os.access(path, os.F_OK):
+            yield run_id, path
+
+
+def _is_meant(query: Query, start_time: int, stage: str) -> bool:
+    return (
+        query.state in ("all", stage)
+        and (query.since is None or start_time >= query.since)
+        and (query.until is None or start_time <= query.until)
+    )
+
+
+def _batch(places: Sequence[_Place], datasets: dict[str, Datasets]) -> Batch:
+    runs: list[tuple[Run, str]] = []
+    files: list[MetricFile] = []
+    unreadable: dict[str, Unreadable] = {}
+    for place in places:
+        path = f"{place.experiment}/{place.run_id}"
+        known = datasets.setdefault(place.experiment, Datasets(place.experiment))
+        try:
+            found = _read(path, place, known)
+        except FileNotFoundError:
+            continue
+        except (Broken, OSError) as error:
+            unreadable[place.run_id] = Unreadable(place.run_id, path, why(error))
+        else:
+            runs.append((found[0], path))
+            files += found[1]
+    paths = {run.run_id: path for run, path in runs}
+
+    def refuse(file: MetricFile, error: Exception) -> None:
+        if not isinstance(error, FileNotFoundError):
+            reason = f"metric {ascii(file.key)[1:-1]}: {why(error)}"
+            unreadable.setdefault(file.run_id, Unreadable(file.run_id, paths[file.run_id], reason))
+
+    points = latest(files, refuse)
+    whole = tuple(_with_latest(run, points.get(run.run_id, ())) for run, _ in runs if run.run_id not in unreadable)
+    return Batch(whole, unreadable=tuple(unreadable.values()))
+
+
+def _read(path: str, place: _Place, datasets: Datasets) -> tuple[Run, list[MetricFile]]:
+    """A run, read again where it changed meanwhile. Raises FileNotFoundError where it is gone, Broken, OSError."""
+    for _ in range(_LOOKS):
+        try:
+            return read_run(path, place.experiment.rpartition("/")[2], place.run_id, datasets)
+        except FileNotFoundError:
+            if not is_plain_file(f"{path}/{META}"):
+                raise
+    raise Broken("files of it come and go while it is read: run it again")
+
+
+def _with_latest(run: Run, points: Sequence[LatestMetric]) -> Run:
+    values: dict[str, Any] = {name: getattr(run, name) for name in Run.__slots__}
+    values["latest_metrics"] = tuple(sorted(points))
+    return Run(**values)

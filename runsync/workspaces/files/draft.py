@@ -1,0 +1,208 @@
+"""What is to become of one run's folder: written beside it first, then put in place by renames.
+
+A new run: everything goes where it belongs, and `meta.yaml`, without which a folder is no run for MLflow and for us,
+comes last. A run that is there: everything is written to `<run>/.runsync/` (which MLflow passes over) and renamed over
+what was there, `meta.yaml` after the rest, and the mark that the copy is complete after that. What a killed import
+left behind is thrown away by the next one.
+
+MLflow knows no locks. Two imports are kept apart by a lock on the run's folder, where the file system has that. What
+MLflow itself writes meanwhile is lost only where both write the same param, tag or metric in the same moment.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import functools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from runsync.model.identity import COMPLETE
+from runsync.workspaces.files.layout import (
+    ARTIFACTS,
+    INPUTS,
+    META,
+    METRICS,
+    OUTPUTS,
+    PARAMS,
+    TAGS,
+    Broken,
+    is_plain_file,
+    is_plain_folder,
+    why_no_key,
+)
+
+_STAGING = ".runsync"
+_ALWAYS = (METRICS, PARAMS, ARTIFACTS, TAGS)
+"""MLflow 3 takes a folder without the first three for no run."""
+_MARK = f"{TAGS}/{COMPLETE}"
+
+
+class Draft:
+    """Changes to one run's folder, none of which shows before `commit`. Raises Broken for what cannot be written."""
+
+    def __init__(self, folder: str, is_new: bool) -> None:
+        self.folder = folder
+        self.is_new = is_new
+        self._staged: dict[str, str] = {}
+        self._made: set[str] = set()
+        if is_new:
+            with contextlib.suppress(FileExistsError):
+                Path(folder).mkdir()
+        if not is_plain_folder(folder):
+            raise Broken("it is no longer there" if not is_new else "its folder is a link or a file")
+        self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            self._begin()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def put(self, name: str, data: bytes) -> None:
+        """The whole content of a file, by its path below the run's folder (see `key_path`)."""
+        with self.stream(name) as write:
+            write(data)
+
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[Callable[[bytes], object]]:
+        """The content of a file, piece by piece; for a name that was there before more is added behind."""
+        staged = self._staged.get(name)
+        if staged is None:
+            staged = self._place(name)
+            self._staged[name] = staged
+        handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            yield lambda data: _write(handle, data)
+        finally:
+            os.close(handle)
+
+    def holds(self, name: str) -> bool:
+        """Whether anything was written of a file."""
+        return name in self._staged
+
+    def present(self, name: str) -> str | None:
+        """The path of a file as it is now; None where it is not there."""
+        path = f"{self.folder}/{name}"
+        return path if is_plain_file(path) else None
+
+    def commit(self) -> None:
+        """Puts everything in place."""
+        for name in sorted(self._staged, key=lambda name: (name == META) + 2 * (name == _MARK)):
+            target = f"{self.folder}/{name}"
+            if self._staged[name] != target:
+                Path(self._staged[name]).replace(target)
+        Path(self.folder, _STAGING).rmdir()
+
+    def drop(self) -> None:
+        """Takes back what was written, as far as it does not show yet."""
+        shutil.rmtree(f"{self.folder}/{_STAGING}", ignore_errors=True)
+        if self.is_new and not is_plain_file(f"{self.folder}/{META}"):
+            self._clear()
+            with contextlib.suppress(OSError):
+                Path(self.folder, ARTIFACTS).rmdir()
+            with contextlib.suppress(OSError):
+                Path(self.folder).rmdir()
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        os.close(self._lock)
+
+    def _begin(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Broken("another import is writing it in this moment: run this one again") from None
+        except OSError:
+            pass  # a file system without locks
+        if is_plain_file(f"{self.folder}/{META}") == self.is_new:
+            raise Broken("it was made meanwhile: run it again" if self.is_new else "it is no longer there")
+        shutil.rmtree(f"{self.folder}/{_STAGING}", ignore_errors=True)
+        if self.is_new:
+            self._clear()
+        Path(self.folder, _STAGING).mkdir()
+        for name in _ALWAYS:
+            self._folder(f"{self.folder}/{name}")
+
+    def _clear(self) -> None:
+        """Takes away what is left of an attempt that did not come to its end; artifacts stay."""
+        for name in (PARAMS, TAGS, METRICS, INPUTS, OUTPUTS):
+            path = Path(self.folder, name)
+            if path.is_symlink():
+                path.unlink()
+            elif path.exists():
+                shutil.rmtree(path)
+
+    def _place(self, name: str) -> str:
+        """Where a file is written to before it shows."""
+        target = f"{self.folder}/{name}"
+        parts = name.split("/")[:-1]
+        for depth in range(len(parts)):
+            self._folder("/".join([self.folder, *parts[: depth + 1]]))
+        with contextlib.suppress(OSError):
+            Path(target).rmdir()  # an empty folder, as MLflow leaves it where a tag was deleted
+        if is_plain_folder(target):
+            raise Broken(f"{_spoken(name)}: there is another one below it, and a file store cannot keep both")
+        if self.is_new and name != META:
+            return target
+        return f"{self.folder}/{_STAGING}/{len(self._staged)}"
+
+    def _folder(self, path: str) -> None:
+        if path in self._made:
+            return
+        name = path[len(self.folder) + 1 :]
+        with contextlib.suppress(FileExistsError):
+            Path(path).mkdir()
+        if name in self._staged or not is_plain_folder(path):
+            raise Broken(f"{_spoken(name)} is there too or is a link, and a file store cannot keep anything below it")
+        self._made.add(path)
+
+
+def key_path(kind: str, key: str) -> str:
+    """The path of a param, tag or metric below a run's folder. Raises Broken for a key that no file can have."""
+    if reason := why_no_key(key):
+        raise Broken(f"{_spoken(f'{kind}/{key}')}: {reason}")
+    return f"{kind}/{key}"
+
+
+def replace_file(target: Path, data: bytes, staged: Path) -> None:
+    """A small file is there whole and on the disk, or as it was. `staged` is where MLflow does not look."""
+    with staged.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    staged.replace(target)
+
+
+def _write(handle: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
+
+
+def settle(folder: str) -> None:
+    """What was written to the file system of this folder is on the disk: one call for thousands of small files."""
+    sync = _syncfs()
+    if sync is None:
+        os.sync()
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if sync(handle) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), folder)
+    finally:
+        os.close(handle)
+
+
+@functools.cache
+def _syncfs() -> Callable[[int], int] | None:
+    """Linux only; Python has no name for it."""
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    return found
+
+
+def _spoken(name: str) -> str:
+    """How a user calls `params/lr`: param lr."""
+    kind, _, key = name.partition("/")
+    return f"{kind.removesuffix('s')} {ascii(key)[1:-1][:100]}"

@@ -1,0 +1,149 @@
+"""Datasets and logged models that a run read or wrote.
+
+<experiment>/datasets/<md5 of name and digest>/meta.yaml      the dataset
+<run>/inputs/<md5 of its id and the run's>/meta.yaml          its use, with tags; or that of a logged model
+<run>/outputs/<model id>/meta.yaml                            a logged model that the run wrote
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runsync.model.run import DatasetInput, ModelLink, Run
+from runsync.workspaces.files.layout import DATASETS, INPUTS, META, OUTPUTS, Broken, entries_of
+from runsync.workspaces.files.meta import read_meta, text
+
+_FIELDS = ("name", "digest", "source_type", "source", "schema", "profile")
+_MOST_KEPT = 8 * 2**20
+"""Characters of datasets that are kept at hand."""
+LARGEST = 20 * 2**20
+"""Bytes of a dataset's meta.yaml: MLflow takes a profile of 16 MiB and a schema of one."""
+
+
+class Datasets:
+    """The datasets of one experiment; many runs read the same, so they are kept at hand."""
+
+    def __init__(self, experiment: str) -> None:
+        self._folder = f"{experiment}/{DATASETS}"
+        self._kept: dict[str, Mapping[str, str]] = {}
+        self._size = 0
+
+    def get(self, dataset_id: str) -> Mapping[str, str]:
+        """Fields of a dataset. Raises Broken where it is not there or damaged, OSError."""
+        if dataset_id not in self._kept:
+            fields = self._read(dataset_id)
+            self._size += 1000 + sum(len(text) for text in fields.values())
+            if self._size > _MOST_KEPT:
+                self._kept, self._size = {}, 0
+                return fields
+            self._kept[dataset_id] = fields
+        return self._kept[dataset_id]
+
+    def _read(self, dataset_id: str) -> Mapping[str, str]:
+        if "/" in dataset_id or dataset_id.startswith("."):
+            raise Broken(f"it read a dataset of the odd id {dataset_id!a}")
+        try:
+            for folder in (self._folder, f"{self._folder}/{dataset_id}"):
+                if Path(folder).is_symlink():
+                    raise Broken("it lies behind a link, and links are not followed")
+            meta = read_meta(f"{self._folder}/{dataset_id}/{META}", LARGEST)
+        except FileNotFoundError:
+            raise Broken(f"dataset {dataset_id}, which it read, is not there") from None
+        except Broken as error:
+            raise Broken(f"dataset {dataset_id}, which it read: {error}") from error
+        return {name: text(meta, name) for name in _FIELDS}
+
+
+def dataset_and_model_inputs(run: str, datasets: Datasets) -> tuple[tuple[DatasetInput, ...], tuple[ModelLink, ...]]:
+    """What a run read. Raises Broken, OSError."""
+    read: list[DatasetInput] = []
+    models: list[ModelLink] = []
+    for meta in _links(f"{run}/{INPUTS}"):
+        if meta.get("source_type") == "DATASET":
+            fields = datasets.get(text(meta, "source_id"))
+            read.append(DatasetInput(**fields, tags=_tags(meta)))
+        elif meta.get("source_type") == "MODEL":
+            models.append(ModelLink(text(meta, "source_id")))
+        else:
+            raise Broken(f"it has an input of an unknown kind: {ascii(meta.get('source_type'))[:40]}")
+    return tuple(sorted(read, key=lambda d: (d.name, d.digest))), tuple(sorted(models, key=lambda m: m.model_id))
+
+
+def model_outputs(run: str) -> tuple[ModelLink, ...]:
+    """The logged models that a run wrote. Raises Broken, OSError."""
+    links = []
+    for meta in _links(f"{run}/{OUTPUTS}"):
+        step = meta.get("step", 0)
+        if not isinstance(step, int):
+            raise Broken("a step among its outputs is no number")
+        links.append(ModelLink(text(meta, "source_id"), step))
+    return tuple(sorted(links, key=lambda m: (m.model_id, m.step)))
+
+
+def files_of_inputs(run: Run) -> dict[str, dict[str, Any]]:
+    """The meta.yaml files that tell what a run read and wrote, by folder below the run's."""
+    files = {}
+    for read in run.dataset_inputs:
+        dataset_id = id_of_dataset(read)
+        files[f"{INPUTS}/{_md5(dataset_id, run.run_id)}"] = _link("DATASET", "RUN", dataset_id) | {
+            "tags": dict(read.tags)
+        }
+    for model in run.model_inputs:
+        files[f"{INPUTS}/{_md5(model.model_id, run.run_id)}"] = _link("MODEL", "RUN", model.model_id)
+    for model in run.model_outputs:
+        files[f"{OUTPUTS}/{model.model_id}"] = _link("RUN_OUTPUT", "MODEL_OUTPUT", model.model_id) | {
+            "step": model.step
+        }
+    return files
+
+
+def id_of_dataset(read: DatasetInput) -> str:
+    """The id that FileStore gives a dataset."""
+    return _md5(read.name, read.digest)
+
+
+def file_of_dataset(read: DatasetInput) -> dict[str, Any]:
+    """The meta.yaml of a dataset; MLflow writes null for a schema or profile that there is not."""
+    fields = {name: getattr(read, name) for name in _FIELDS}
+    return fields | {name: fields[name] or None for name in ("schema", "profile")}
+
+
+def _link(source: str, destination: str, source_id: str) -> dict[str, Any]:
+    # FileStore writes the source's id as that of the destination, too, and reads a model's id from there.
+    return {
+        "source_type": source,
+        "source_id": source_id,
+        "destination_type": destination,
+        "destination_id": source_id,
+        "tags": {},
+    }
+
+
+def _links(folder: str) -> list[dict[str, Any]]:
+    found = []
+    for entry in entries_of(folder):
+        if entry.is_dir(follow_symlinks=False):
+            try:
+                found.append(read_meta(f"{entry.path}/{META}"))
+            except FileNotFoundError:
+                continue  # its folder is made first: it is being written, or never was
+            except Broken as error:
+                raise Broken(f"{entry.name!a}, which tells what it read or wrote: {error}") from error
+        elif entry.is_symlink():
+            raise Broken(f"{entry.name!a}, which tells what it read or wrote, is a link")
+    return found
+
+
+def _tags(meta: Mapping[str, Any]) -> dict[str, str]:
+    tags = meta.get("tags") or {}
+    if not isinstance(tags, dict):
+        raise Broken("tags of a dataset that it read are no mapping")
+    return {str(key): text(tags, key) for key in tags}
+
+
+def _md5(*parts: str) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for part in parts:
+        digest.update(part.encode())
+    return digest.hexdigest()

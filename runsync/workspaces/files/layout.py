@@ -1,0 +1,244 @@
+"""Where everything lies in an MLflow file store, and what of it is looked at: no link is followed, no pipe is opened.
+
+    <root>/<experiment id>/meta.yaml, tags/<key>, datasets/<dataset id>/meta.yaml, traces/, models/
+    <root>/<experiment id>/<run id>/meta.yaml, params/<key>, tags/<key>, metrics/<key>, inputs/, outputs/, artifacts/
+    <root>/.trash/<experiment id>/…      a deleted experiment; a deleted run stays where it is
+    <root>/models/<name>/version-<n>/    registered models
+
+A key with slashes is a file in nested folders. The root itself may be a link.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+TRASH = ".trash"
+META = "meta.yaml"
+PARAMS = "params"
+TAGS = "tags"
+METRICS = "metrics"
+INPUTS = "inputs"
+OUTPUTS = "outputs"
+ARTIFACTS = "artifacts"
+DATASETS = "datasets"
+TRACES = "traces"
+MODELS = "models"
+NO_RUNS = frozenset({TAGS, DATASETS, TRACES, MODELS})
+"""Folders of an experiment that are no runs (RESERVED_EXPERIMENT_FOLDERS of MLflow 3)."""
+RUN_FOLDERS = frozenset({PARAMS, TAGS, METRICS, INPUTS, OUTPUTS, ARTIFACTS})
+
+_EXPERIMENT_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,63}")
+_RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
+_STRAY = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
+_LINK = "is a link, and links are not followed"
+_LARGEST_FILE = 64 * 2**20
+_CHUNK = 2**16
+
+
+class Broken(Exception):
+    """Something in the store that cannot be read, or is not as MLflow writes it; the message says what and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that is an experiment, by its name."""
+
+    experiment_id: str
+    path: str
+    is_deleted: bool
+
+
+def is_file_store(path: Path) -> bool:
+    """Whether a folder looks like a file store: it holds an experiment, or the folder of deleted ones."""
+    try:
+        with os.scandir(path) as entries:
+            return any(
+                (e.name == TRASH and e.is_dir()) or (e.name != MODELS and Path(e.path, META).is_file()) for e in entries
+            )
+    except OSError:
+        return False
+
+
+def is_experiment_id(name: str) -> bool:
+    """Whether MLflow takes it for the id of an experiment."""
+    return _EXPERIMENT_ID.fullmatch(name) is not None
+
+
+def is_run_id(name: str) -> bool:
+    """Whether MLflow takes it for the id of a run."""
+    return _RUN_ID.fullmatch(name) is not None
+
+
+def experiment_folders(root: str) -> Iterator[Folder]:
+    """All folders that may be experiments, active ones first; links are among them."""
+    for parent, is_deleted in ((root, False), (f"{root}/{TRASH}", True)):
+        for entry in entries_of(parent):
+            if entry.name != MODELS and is_experiment_id(entry.name) and entry.is_dir():
+                yield Folder(entry.name, entry.path, is_deleted)
+
+
+def find_experiment(root: str, experiment_id: str) -> Folder | None:
+    """The folder of an experiment that is there as a whole; an active one hides a deleted one of the same id."""
+    if not is_experiment_id(experiment_id):
+        return None
+    for path, is_deleted in ((f"{root}/{experiment_id}", False), (f"{root}/{TRASH}/{experiment_id}", True)):
+        if is_plain_folder(path) and is_plain_file(f"{path}/{META}"):
+            return Folder(experiment_id, path, is_deleted)
+    return None
+
+
+def find_run(root: str, run_id: str, likely: str = "") -> str | None:
+    """The folder of a run, whichever experiment it is of; `likely` is the folder of one to look in first."""
+    if not is_run_id(run_id):
+        return None
+    places = (entry.path for parent in (root, f"{root}/{TRASH}") for entry in entries_of(parent))
+    for experiment in chain((likely,) if likely else (), places):
+        folder = f"{experiment}/{run_id}"
+        if is_plain_file(f"{folder}/{META}") and is_plain_folder(experiment) and is_plain_folder(folder):
+            return folder
+    return None
+
+
+def run_folders(experiment: str) -> Iterator[os.DirEntry[str]]:
+    """What may be a run in the folder of an experiment; links are among it."""
+    for entry in entries_of(experiment):
+        if entry.name not in NO_RUNS and is_run_id(entry.name) and (entry.is_symlink() or entry.is_dir()):
+            yield entry
+
+
+def entries_of(folder: str) -> Iterator[os.DirEntry[str]]:
+    """What lies in a folder; nothing where it is not there (any longer), or a link to one. Raises OSError."""
+    if _is(stat.S_ISLNK, folder):
+        return
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with entries:
+        yield from entries
+
+
+def files_below(folder: str) -> list[tuple[str, str]]:
+    """Key and path of every file in a folder of params, tags or metrics, by key. Raises Broken, OSError."""
+    if _is(stat.S_ISLNK, folder):
+        raise Broken(f"{_tail(folder)} {_LINK}")
+    found = []
+    waiting = [(folder, "")]
+    while waiting:
+        place, prefix = waiting.pop()
+        for entry in entries_of(place):
+            key = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, f"{key}/"))
+            elif is_stray(entry.name):
+                continue
+            elif not entry.is_file(follow_symlinks=False):
+                raise Broken(f"{_tail(entry.path)} {_what(entry)}")
+            elif not (key.isascii() or _is_text(key)):
+                raise Broken(f"the name of {_tail(entry.path)} is not UTF-8")
+            else:
+                found.append((key, entry.path))
+    found.sort()
+    return found
+
+
+def is_stray(name: str) -> bool:
+    """Whether a file is none of MLflow's but of a file manager or a network share."""
+    return name in _STRAY or name.startswith(("._", ".nfs"))
+
+
+def read_bytes(path: str, most: int = _LARGEST_FILE) -> bytes:
+    """The content of a small file. Raises Broken where it is a link or has more than `most` bytes, OSError."""
+    handle = open_file(path)
+    try:
+        data = os.read(handle, _CHUNK)
+        if len(data) < _CHUNK:
+            return data
+        parts, size = [data], len(data)
+        while data := os.read(handle, 2**20):
+            parts.append(data)
+            size += len(data)
+            if size > most:
+                raise Broken(f"{_tail(path)} is larger than {most} bytes")
+        return b"".join(parts)
+    finally:
+        os.close(handle)
+
+
+def open_file(path: str) -> int:
+    """A handle on a file, never on what a link leads to. Raises Broken, OSError."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if Path(path).is_symlink():
+            raise Broken(f"{_tail(path)} {_LINK}") from error
+        raise
+
+
+def read_text(path: str) -> str:
+    """The content of a small file as text. Raises Broken, OSError."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise Broken(f"{_tail(path)} is not UTF-8 at byte {error.start}") from error
+
+
+def is_plain_folder(path: str) -> bool:
+    """Whether it is a folder, and not a link to one."""
+    return _is(stat.S_ISDIR, path)
+
+
+def is_plain_file(path: str) -> bool:
+    """Whether it is a file, and not a link to one."""
+    return _is(stat.S_ISREG, path)
+
+
+def local_path(uri: str) -> str | None:
+    """The path of an artifact root (URI) on a disk; None where it is elsewhere."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return unquote(parts.path)
+    return uri if uri.startswith("/") else None
+
+
+def why_no_key(key: str) -> str:
+    """Why a file store has no place for a key: "" where it has. `/` makes nested folders, as in MLflow."""
+    parts = key.split("/")
+    if "" in parts or "." in parts or ".." in parts:
+        return "its name would lead elsewhere as a path"
+    if "\0" in key or not _is_text(key):
+        return "its name has characters that a file name cannot have"
+    if any(len(part.encode()) > 255 for part in parts) or len(key.encode()) > 2000:
+        return "its name is longer than a file name can be"
+    if is_stray(parts[-1]):
+        return "its name is that of a file of a file manager, which is passed over in reading"
+    return ""
+
+
+def _is(kind: Callable[[int], bool], path: str) -> bool:
+    try:
+        return kind(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _what(entry: os.DirEntry[str]) -> str:
+    return _LINK if entry.is_symlink() else "is no plain file"
+
+
+def _tail(path: str) -> str:
+    """The last parts of a path, fit for printing."""
+    return ascii("/".join(path.rsplit("/", 2)[1:]))[1:-1]

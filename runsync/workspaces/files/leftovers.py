@@ -1,0 +1,113 @@
+"""What a file store holds beside experiments and runs; registered and logged models as far as runs point at them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from runsync.errors import RequestRefused
+from runsync.model.protocol import NotCarried
+from runsync.model.run import ModelVersion
+from runsync.workspaces.files.layout import (
+    ARTIFACTS,
+    META,
+    MODELS,
+    TRACES,
+    Broken,
+    Folder,
+    entries_of,
+    experiment_folders,
+    find_experiment,
+    is_plain_folder,
+    local_path,
+)
+from runsync.workspaces.files.meta import read_meta, text
+from runsync.workspaces.files.read import why
+
+WHY = "this version carries experiments and runs"
+_SHOWN = 20
+
+
+def left_behind(root: str, experiment_ids: Sequence[str], unreadable: Mapping[str, str]) -> list[NotCarried]:
+    """One NotCarried for each kind of which there is any, and for each experiment that cannot be read (by folder)."""
+    folders = [folder for e in experiment_ids if (folder := find_experiment(root, e)) is not None]
+    kinds = (
+        ("registered models", [f"{root}/{MODELS}"], _SHOWN),
+        ("logged models", [f"{folder.path}/{MODELS}" for folder in folders], _SHOWN),
+        ("traces", [f"{folder.path}/{TRACES}" for folder in folders], 0),
+    )
+    left = [found for kind in kinds if (found := _counted(*kind)) is not None]
+    if any(found.what == "logged models" for found in left):
+        why = "a file store tells them with the logged models, not with the history"
+        left.append(NotCarried("links from metric points to logged models", None, why))
+    left += [
+        NotCarried("experiments that cannot be read", 1, reason, (folder,))
+        for folder, reason in sorted(unreadable.items())
+    ]
+    return left
+
+
+def versions_by_run(root: str) -> dict[str, tuple[ModelVersion, ...]]:
+    """The versions of registered models by the run they were made of; what cannot be read is passed over."""
+    found: dict[str, list[ModelVersion]] = {}
+    with suppress(OSError):
+        for run_id, version in _versions(root):
+            found.setdefault(run_id, []).append(version)
+    return {run_id: tuple(sorted(of, key=lambda v: (v.name, v.version))) for run_id, of in found.items()}
+
+
+def _versions(root: str) -> Iterator[tuple[str, ModelVersion]]:
+    for model in entries_of(f"{root}/{MODELS}"):
+        if not model.is_dir(follow_symlinks=False):
+            continue
+        for entry in entries_of(model.path):
+            if entry.name.startswith("version-") and entry.is_dir(follow_symlinks=False):
+                yield from _version(entry.path)
+
+
+def model_folder(root: str, model_id: str) -> tuple[str, str]:
+    """See `DirectStore.model_folder`. In a store that was moved, the root is where the model's files lie now."""
+    for folder in _all_of(root, model_id):
+        path = f"{folder.path}/{MODELS}/{model_id}"
+        try:
+            meta = read_meta(f"{path}/{META}")
+            return text(meta, "name"), _where(text(meta, "artifact_location"), Path(path, ARTIFACTS))
+        except (Broken, OSError) as error:
+            raise RequestRefused(f"logged model {model_id} cannot be read: {why(error)}") from error
+    raise RequestRefused(f"there is no logged model {model_id}", 404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def _all_of(root: str, model_id: str) -> Iterator[Folder]:
+    if "/" in model_id or model_id.startswith("."):
+        return
+    for folder in experiment_folders(root):
+        if is_plain_folder(f"{folder.path}/{MODELS}/{model_id}"):
+            yield folder
+
+
+def _counted(what: str, folders: Sequence[str], shown: int) -> NotCarried | None:
+    """How many there are in these folders; not counted where one cannot be looked into."""
+    try:
+        names = sorted(
+            entry.name
+            for folder in folders
+            for entry in entries_of(folder)
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+        )
+    except OSError:
+        return NotCarried(what, None, WHY)
+    if any(Path(folder).is_symlink() for folder in folders):
+        return NotCarried(what, None, f"{WHY}, and links are not followed")
+    return NotCarried(what, len(names), WHY, tuple(names[:shown])) if names else None
+
+
+def _where(recorded: str, own: Path) -> str:
+    path = local_path(recorded)
+    is_moved = path is not None and not Path(path).is_dir() and is_plain_folder(str(own))
+    return own.as_uri() if is_moved or not recorded else recorded
+
+
+def _version(folder: str) -> Iterator[tuple[str, ModelVersion]]:
+    with suppress(Broken, OSError):
+        meta = read_meta(f"{folder}/{META}")
+        if run_id := text(meta, "run_id"):
+            yield run_id, ModelVersion(text(meta, "name"), text(meta, "version"), text(meta, "current_stage"))

@@ -1,0 +1,220 @@
+"""An MLflow file store, read and written without MLflow. Listing and reading need read rights only."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable
+from runsync.model.experiment import Experiment
+from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.run import Batch, ModelVersion, Run
+from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.files import batches, leftovers, write
+from runsync.workspaces.files.layout import (
+    ARTIFACTS,
+    METRICS,
+    TRASH,
+    Broken,
+    experiment_folders,
+    files_below,
+    find_experiment,
+    find_run,
+    is_file_store,
+    is_plain_folder,
+    is_run_id,
+    local_path,
+)
+from runsync.workspaces.files.read import read_experiments, why
+from runsync.workspaces.files.read_points import MetricFile, history
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class FileStore:
+    """A `DirectStore` over an `mlruns` folder.
+
+    A folder has no transactions: what is read is as it is in that moment. A run that is deleted meanwhile is skipped.
+    """
+
+    def __init__(self, path: Path, create: bool) -> None:
+        self.path = path.absolute()
+        self._root = str(self.path.resolve())
+        self._is_closed = False
+        self._memory = _Memory()
+        self._lock = threading.Lock()
+        self._open(create)
+        self.place = Place("file store", self._root)
+
+    @property
+    def whereabouts(self) -> tuple[str, ...]:
+        """See `Workspace`."""
+        return ("file store", self._root)
+
+    def close(self) -> None:
+        """See `DirectStore`."""
+        self._is_closed = True
+
+    def refresh(self) -> None:
+        """See `DirectStore`."""
+        with self._lock:
+            self._memory = _Memory()
+
+    def experiments(self) -> list[Experiment]:
+        """See `DirectStore`. Those that cannot be read are told by `left_behind`."""
+        return list(self._experiments()[0])
+
+    def batches(self, query: Query) -> Iterator[Batch]:
+        """See `DirectStore`."""
+        return batches.batches(self._root, query, self._check_open)
+
+    def run_counts(self) -> Mapping[str, int]:
+        """See `DirectStore`."""
+        known = {experiment.experiment_id for experiment in self.experiments()}
+        counts: dict[str, int] = {}
+        for folder in experiment_folders(self._root):
+            if folder.experiment_id in known and folder.experiment_id not in counts:
+                counts[folder.experiment_id] = batches.count_runs(folder.path)
+        return counts
+
+    @contextmanager
+    def histories(self, run_ids: Sequence[str]) -> Iterator[Histories]:
+        """See `DirectStore`."""
+        yield _Histories(self._root, self._check_open)
+
+    def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
+        """See `DirectStore`."""
+        with self._lock:
+            if self._memory.versions is None:
+                self._memory.versions = leftovers.versions_by_run(self._root)
+            return self._memory.versions.get(run_id, ())
+
+    def model_folder(self, model_id: str) -> tuple[str, str]:
+        """See `DirectStore`."""
+        return leftovers.model_folder(self._root, model_id)
+
+    def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
+        """See `DirectStore`."""
+        return leftovers.left_behind(self._root, experiment_ids, self._experiments()[1])
+
+    def check_writable(self) -> None:
+        """See `DirectStore`."""
+        for folder in (self._root, f"{self._root}/{TRASH}"):
+            if Path(folder).exists() and not os.access(folder, os.W_OK | os.X_OK):
+                raise AccessDenied(f"{folder} may not be written to: ask its owner for write rights")
+
+    def default_artifact_root(self, experiment_id: str) -> str:
+        """See `DirectStore`: what FileStore gives, below the store's own folder."""
+        return f"{self.path.as_uri()}/{experiment_id}"
+
+    def artifact_folder(self, run: Run) -> Path | None:
+        """Where the artifacts of a run lie in this store when they are not where its artifact root says: the store
+        was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
+
+        Of a run that is still to be written into a deleted experiment they go where its folder will be."""
+        recorded = local_path(run.artifact_uri)
+        folder = find_experiment(self._root, run.experiment_id)
+        if recorded is None or Path(recorded).is_dir() or folder is None:
+            return None
+        path = f"{folder.path}/{run.run_id}"
+        if is_run_id(run.run_id) and is_plain_folder(path) and is_plain_folder(f"{path}/{ARTIFACTS}"):
+            return Path(path, ARTIFACTS)
+        is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
+        return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
+
+    def create_experiment(self, experiment: Experiment) -> str:
+        """See `DirectStore`."""
+        return write.create_experiment(self._root, experiment)
+
+    def update_experiment(self, experiment: Experiment) -> None:
+        """See `DirectStore`."""
+        write.update_experiment(self._root, experiment)
+
+    def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """See `DirectStore`."""
+        write.untag_experiment(self._root, experiment_id, keys)
+
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+        """See `DirectStore`."""
+        self._check_open()
+        return write.write_runs(self._root, arrivals)
+
+    def update_runs(self, runs: Sequence[Run]) -> None:
+        """See `DirectStore`."""
+        write.update_runs(self._root, runs)
+
+    def untag_runs(self, keys_by_run: Mapping[str, Sequence[str]]) -> None:
+        """See `DirectStore`."""
+        write.untag_runs(self._root, keys_by_run)
+
+    def _open(self, create: bool) -> None:
+        try:
+            if create and not (self.path.is_dir() and any(self.path.iterdir())):
+                self._make()
+            elif not self.path.is_dir():
+                raise WorkspaceUnreachable(f"there is no folder {self._root}")
+            elif not is_file_store(self.path):
+                next(self.path.iterdir(), None)  # raises where it may not be read
+                raise WorkspaceUnreachable(
+                    f"{self._root} is no file store of MLflow: it holds no experiment (<id>/meta.yaml)"
+                )
+        except PermissionError as error:
+            raise AccessDenied(f"{self._root} cannot be opened: {why(error)}") from error
+
+    def _make(self) -> None:
+        """An empty store with the experiment that MLflow itself makes in one, and needs for runs without another."""
+        Path(self._root, TRASH).mkdir(parents=True)
+        now = int(time.time() * 1000)
+        location = self.default_artifact_root("0")
+        write.create_experiment(
+            self._root, Experiment("0", "Default", "active", location, creation_time=now, last_update_time=now)
+        )
+
+    def _experiments(self) -> tuple[list[Experiment], dict[str, str]]:
+        with self._lock:
+            if self._memory.experiments is None:
+                self._memory.experiments = read_experiments(self._root)
+            return self._memory.experiments
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise Interrupted("stopped")
+
+
+class _Memory:
+    """What was read and stays so until `refresh`."""
+
+    def __init__(self) -> None:
+        self.experiments: tuple[list[Experiment], dict[str, str]] | None = None
+        self.versions: dict[str, tuple[ModelVersion, ...]] | None = None
+
+
+class _Histories:
+    """The metric history of runs that mostly lie in the same experiment."""
+
+    def __init__(self, root: str, check_open: Callable[[], None]) -> None:
+        self._root = root
+        self._check_open = check_open
+        self._last = ""
+
+    def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
+        """See `Histories`. Raises RequestRefused."""
+        folder = find_run(self._root, run_id, self._last)
+        if folder is None:
+            raise RequestRefused(f"run {run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
+        self._last = folder.rpartition("/")[0]
+        try:
+            files = [MetricFile(run_id, key, path) for key, path in files_below(f"{folder}/{METRICS}")]
+        except (Broken, OSError) as error:
+            raise RequestRefused(f"metrics of run {run_id} cannot be read: {why(error)}") from error
+        for batch in history(files, _refuse):
+            self._check_open()
+            yield batch
+
+
+def _refuse(file: MetricFile, error: Exception) -> None:
+    raise RequestRefused(f"metric {ascii(file.key)[1:-1]} of run {file.run_id} cannot be read: {why(error)}") from error

@@ -1,0 +1,362 @@
+"""Runs and experiments into the folder.
+
+What many runs of one call have written is brought to the disk at once (`settle`), before the renames that make it
+show and again after them: a power cut leaves whole runs only, and what was told to be done is.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused, RunsyncError
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.run import Run
+from runsync.workspaces.direct.store import Arrival
+from runsync.workspaces.files.draft import Draft, key_path, replace_file, settle
+from runsync.workspaces.files.inputs import file_of_dataset, files_of_inputs, id_of_dataset
+from runsync.workspaces.files.layout import (
+    DATASETS,
+    META,
+    MODELS,
+    PARAMS,
+    TAGS,
+    TRASH,
+    Broken,
+    entries_of,
+    find_experiment,
+    find_run,
+    is_experiment_id,
+    is_plain_file,
+    is_run_id,
+)
+from runsync.workspaces.files.meta import dump, read_meta
+from runsync.workspaces.files.read import STATUSES, read_experiments, why
+from runsync.workspaces.files.write_points import add_points
+
+_TOGETHER = 100
+"""Runs that are held open at once; each holds a file handle."""
+_OF_ONE_RUN = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
+_NUMBERS = {name: number for number, name in STATUSES.items()}
+_STAGED = ".runsync"
+"""A file of an experiment while it is written; MLflow looks at folders only."""
+_LOCAL = 4
+"""SourceType.LOCAL, which MLflow writes for every run."""
+
+
+def write_runs(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
+    """See `DirectStore.write_runs`."""
+    refused: dict[str, str] = {}
+    for start in range(0, len(arrivals), _TOGETHER):
+        with _told(root):
+            refused |= _write_together(root, arrivals[start : start + _TOGETHER])
+    return refused
+
+
+def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
+    refused: dict[str, str] = {}
+    drafts: list[Draft] = []
+    try:
+        for arrival in arrivals:
+            try:
+                drafts.append(_prepared(root, arrival))
+            except (Broken, OSError, *ITEM_ERRORS) as error:
+                if isinstance(error, OSError) and error.errno not in _OF_ONE_RUN:
+                    raise
+                refused[arrival.run.run_id] = why(error)
+        settle(root)
+        while drafts:
+            drafts[-1].commit()
+            drafts.pop().close()
+    finally:
+        for draft in drafts:
+            draft.drop()
+            draft.close()
+    settle(root)
+    return refused
+
+
+def update_runs(root: str, runs: Sequence[Run]) -> None:
+    """See `DirectStore.update_runs`."""
+    with _told(root):
+        for run in runs:
+            with _changed(root, run) as draft:
+                meta = read_meta(f"{draft.folder}/{META}") | _changing(run)
+                _put_tags(draft, run.tags)
+                draft.put(META, dump(_without_null(meta)))
+        settle(root)
+
+
+def untag_runs(root: str, keys_by_run: Mapping[str, Sequence[str]]) -> None:
+    """See `DirectStore.untag_runs`."""
+    for run_id, keys in keys_by_run.items():
+        folder = find_run(root, run_id)
+        if folder is None:
+            raise RequestRefused(f"run {run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
+        _remove_tags(folder, keys)
+
+
+def create_experiment(root: str, experiment: Experiment) -> str:
+    """See `DirectStore.create_experiment`."""
+    with _told(root), _locked(root):
+        _check_name(root, experiment.name)
+        tags = _files_of_tags(experiment)
+        folder = _new_folder(root, experiment)
+        location = experiment.artifact_location.replace("{experiment_id}", folder.name)
+        meta = {"artifact_location": location, "experiment_id": folder.name} | _experiment_meta(experiment)
+        _put_files(folder, tags | {META: _dumped(meta)})
+        settle(root)
+    return folder.name
+
+
+def update_experiment(root: str, experiment: Experiment) -> None:
+    """See `DirectStore.update_experiment`."""
+    with _told(root), _locked(root):
+        folder = find_experiment(root, experiment.experiment_id)
+        if folder is None:
+            raise _no_experiment(experiment.experiment_id)
+        _check_name(root, experiment.name, experiment.experiment_id)
+        tags = _files_of_tags(experiment)
+        try:
+            meta = read_meta(f"{folder.path}/{META}")
+        except Broken as error:
+            raise RequestRefused(f"experiment {experiment.experiment_id} cannot be changed: {error}") from error
+        new = {name: value for name, value in _experiment_meta(experiment).items() if value is not None}
+        _put_files(Path(folder.path), tags | {META: _dumped(meta | new)})
+        if folder.is_deleted != (experiment.lifecycle_stage == DELETED):
+            Path(folder.path).rename(_parent(root, experiment) / folder.experiment_id)
+        settle(root)
+
+
+def untag_experiment(root: str, experiment_id: str, keys: Sequence[str]) -> None:
+    """See `DirectStore.untag_experiment`."""
+    folder = find_experiment(root, experiment_id)
+    if folder is None:
+        raise _no_experiment(experiment_id)
+    _remove_tags(folder.path, keys)
+
+
+def _prepared(root: str, arrival: Arrival) -> Draft:
+    run = arrival.run
+    folder = find_experiment(root, run.experiment_id)
+    if folder is None:
+        raise Broken(f"experiment {run.experiment_id} is not there")
+    if not is_run_id(run.run_id):
+        raise Broken("its id is none that MLflow takes")
+    draft = Draft(f"{folder.path}/{run.run_id}", arrival.is_new)
+    try:
+        for key, value in run.params.items():
+            draft.put(key_path(PARAMS, key), _encoded(value, f"param {key}"))
+        _put_tags(draft, run.tags)
+        _put_inputs(draft, folder.path, run)
+        add_points(draft, arrival.points)
+        draft.put(META, dump(_run_meta(run)))
+    except BaseException:
+        draft.drop()
+        draft.close()
+        raise
+    return draft
+
+
+def _put_tags(draft: Draft, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        draft.put(key_path(TAGS, key), _encoded(value, f"tag {key}"))
+
+
+def _put_inputs(draft: Draft, experiment: str, run: Run) -> None:
+    for read in run.dataset_inputs:
+        folder = Path(experiment, DATASETS, id_of_dataset(read))
+        if not is_plain_file(f"{folder}/{META}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            staged = folder / f".{uuid.uuid4().hex}"
+            staged.write_bytes(dump(file_of_dataset(read)))
+            staged.replace(folder / META)
+    for name, meta in files_of_inputs(run).items():
+        if not is_run_id(name.partition("/")[2]):
+            raise Broken(f"the id of a logged model, {name!a}, cannot be the name of a folder")
+        draft.put(f"{name}/{META}", dump(meta))
+
+
+def _encoded(value: str, what: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise Broken(f"{ascii(what)[1:-1]} has characters that UTF-8 cannot hold") from error
+
+
+def _run_meta(run: Run) -> dict[str, Any]:
+    """The meta.yaml of a run; `run_uuid` is what MLflow 1 and 2 read."""
+    meta = {
+        "artifact_uri": run.artifact_uri,
+        "entry_point_name": "",
+        "experiment_id": run.experiment_id,
+        "run_id": run.run_id,
+        "run_uuid": run.run_id,
+        "source_name": "",
+        "source_type": _LOCAL,
+        "source_version": "",
+        "tags": [],
+        "user_id": run.user_id,
+    }
+    return _without_null(meta | _changing(run))
+
+
+def _without_null(meta: dict[str, Any]) -> dict[str, Any]:
+    """Without the deletion time of a deleted run that is not known: `mlflow gc` takes a null for a number."""
+    if meta["lifecycle_stage"] == DELETED and meta["deleted_time"] is None:
+        del meta["deleted_time"]
+    return meta
+
+
+def _changing(run: Run) -> dict[str, Any]:
+    if run.status not in _NUMBERS:
+        raise Broken(f"status {run.status!a} is none that MLflow knows")
+    return {
+        "deleted_time": run.deleted_time,
+        "end_time": run.end_time,
+        "lifecycle_stage": run.lifecycle_stage,
+        "run_name": run.name,
+        "start_time": run.start_time,
+        "status": _NUMBERS[run.status],
+    }
+
+
+@contextlib.contextmanager
+def _changed(root: str, run: Run) -> Iterator[Draft]:
+    folder = find_run(root, run.run_id)
+    if folder is None:
+        raise RequestRefused(f"run {run.run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
+    try:
+        draft = Draft(folder, is_new=False)
+        try:
+            yield draft
+            draft.commit()
+        except BaseException:
+            draft.drop()
+            raise
+        finally:
+            draft.close()
+    except Broken as error:
+        raise RequestRefused(f"run {run.run_id} cannot be changed: {error}") from error
+
+
+def _experiment_meta(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "creation_time": experiment.creation_time,
+        "last_update_time": experiment.last_update_time,
+        "lifecycle_stage": experiment.lifecycle_stage,
+        "name": experiment.name,
+    }
+
+
+def _check_name(root: str, name: str, its_own: str = "") -> None:
+    for other in read_experiments(root)[0]:
+        if other.name == name and other.experiment_id != its_own:
+            how = ", which is deleted" if other.lifecycle_stage == DELETED else ""
+            raise RequestRefused(
+                f"there is an experiment {name!r} already ({other.experiment_id}{how})",
+                400,
+                "RESOURCE_ALREADY_EXISTS",
+            )
+
+
+def _parent(root: str, experiment: Experiment) -> Path:
+    """The folder that its folder lies in."""
+    if experiment.lifecycle_stage != DELETED:
+        return Path(root)
+    trash = Path(root, TRASH)
+    trash.mkdir(exist_ok=True)
+    if trash.is_symlink():
+        raise RequestRefused(f"{trash} is a link, and links are not followed: put the folder itself there")
+    return trash
+
+
+def _new_folder(root: str, experiment: Experiment) -> Path:
+    parent = _parent(root, experiment)
+    name = experiment.experiment_id
+    while not is_experiment_id(name) or name == MODELS or not _is_free(root, name):
+        # As FileStore makes them: 18 digits, the first of which is no zero.
+        name = str(10**17 + uuid.uuid4().int % (9 * 10**17))
+    folder = parent / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _is_free(root: str, experiment_id: str) -> bool:
+    """Whether there is nothing of that name, or only what a killed import left of an experiment."""
+    for path in (f"{root}/{experiment_id}", f"{root}/{TRASH}/{experiment_id}"):
+        if Path(path).is_symlink() or Path(path).is_file():
+            return False
+        if any(entry.name not in (TAGS, _STAGED) for entry in entries_of(path)):
+            return False
+    return True
+
+
+def _files_of_tags(experiment: Experiment) -> dict[str, bytes]:
+    try:
+        return {key_path(TAGS, key): _encoded(value, f"tag {key}") for key, value in experiment.tags.items()}
+    except Broken as error:
+        raise RequestRefused(f"experiment {experiment.name!r} cannot be kept: {error}") from error
+
+
+def _dumped(meta: Mapping[str, Any]) -> bytes:
+    try:
+        return dump({name: value for name, value in meta.items() if value is not None})
+    except Broken as error:
+        raise RequestRefused(f"an experiment cannot be kept: {error}") from error
+
+
+def _put_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Files of an experiment, in this order, below no links."""
+    for name, data in files.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.parent.resolve() != path.parent:
+                raise RequestRefused(f"{path.parent} is a link, and links are not followed")
+            replace_file(path, data, folder / _STAGED)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise RequestRefused(
+                f"experiment {folder.name} has a tag above or below {name}, and a file store cannot keep both"
+            ) from None
+
+
+def _remove_tags(folder: str, keys: Sequence[str]) -> None:
+    for key in keys:
+        with contextlib.suppress(Broken, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            path = Path(folder, key_path(TAGS, key))
+            if path.parent.resolve() == path.parent:
+                path.unlink()
+
+
+def _no_experiment(experiment_id: str) -> RequestRefused:
+    return RequestRefused(f"experiment {experiment_id} is not there", 404, "RESOURCE_DOES_NOT_EXIST")
+
+
+@contextlib.contextmanager
+def _told(root: str) -> Iterator[None]:
+    """What stops everything, a disk that takes no more, is told as such."""
+    try:
+        yield
+    except PermissionError as error:
+        raise AccessDenied(f"{root} cannot be written: {why(error)}") from error
+    except OSError as error:
+        raise RunsyncError(
+            f"{root} cannot be written: {error.strerror or error}; make room or choose another place, then run it again"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(root: str) -> Iterator[None]:
+    """Two imports do not make experiments of the same name, where the file system has locks."""
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,146 @@
+"""One database: a snapshot that all reading happens in, and transactions of their own for writing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock, RLock
+from typing import TYPE_CHECKING
+
+from runsync.errors import Interrupted, RunsyncError
+from runsync.workspaces.sql import connect, faults
+from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
+from runsync.workspaces.sql.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+class Database:
+    """Reads in one snapshot until `refresh`; writes in transactions, one at a time. Safe for many threads."""
+
+    def __init__(self, address: DatabaseAddress) -> None:
+        self.address = address
+        self.kind = address.kind
+        self._to_read = connect.engine(address, read_only=True)
+        self._to_write = connect.engine(address, read_only=False)
+        self._beginning = Lock()
+        self._writing = RLock()
+        self._snapshot: Snapshot | None = None
+        self._writer: Connection | None = None
+        self._closed = False
+
+    @contextmanager
+    def held(self) -> Iterator[Snapshot]:
+        """The present snapshot, which stays as it is until this ends, whatever `refresh` does."""
+        with self.told():
+            with self._beginning:
+                if self._snapshot is None:
+                    self._snapshot = self._begin()
+                snapshot = self._snapshot
+                holding = snapshot.held()
+                holding.__enter__()
+            try:
+                yield snapshot
+            finally:
+                holding.__exit__(None, None, None)
+
+    @contextmanager
+    def reading(self) -> "Iterator[Connection]":
+        """The snapshot, for a short while: other threads wait for it."""
+        with self.held() as snapshot, snapshot.used() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> "Iterator[Connection]":
+        """A transaction: committed at the end, rolled back on any error."""
+        with self._writing, self.told():
+            if self.kind == SQLITE:
+                self.refresh()  # without a write-ahead log, a commit waits until nobody reads
+            connection = self._writable()
+            try:
+                if self.kind == SQLITE:
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.commit()
+            except BaseException:
+                self._writer = None
+                with suppress(Exception):
+                    connection.rollback()
+                with suppress(Exception):
+                    connection.close()
+                raise
+
+    def refresh(self) -> None:
+        """Reading begins a new snapshot."""
+        with self._beginning:
+            if self._snapshot is not None:
+                self._snapshot.retire()
+                self._snapshot = None
+
+    def close(self) -> None:
+        """Lets go of all connections; whoever uses one gets Interrupted."""
+        self._closed = True
+        snapshot = self._snapshot
+        for connection in (snapshot.connection if snapshot else None, self._writer):
+            if connection is not None:
+                with suppress(Exception):
+                    self._cancel(connection)
+        self.refresh()
+        with self._writing:
+            if self._writer is not None:
+                connection, self._writer = self._writer, None
+                with suppress(Exception):
+                    connection.close()
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Turns what SQLAlchemy and drivers raise into this program's own errors."""
+        if self._closed:
+            raise Interrupted("it was stopped")
+        try:
+            yield
+        except RunsyncError:
+            raise
+        except Exception as error:
+            if self._closed:
+                raise Interrupted("it was stopped") from None
+            if not faults.is_of_a_database(error):
+                raise
+            raise faults.translated(error, self.address) from None
+
+    def _begin(self) -> Snapshot:
+        connection = self._connected()
+        if self.kind == SQLITE:
+            connection.exec_driver_sql("BEGIN")
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # only now it holds the snapshot
+        elif self.kind == MYSQL:
+            connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+        return Snapshot(connection)
+
+    def _connected(self) -> "Connection":
+        connection = self._to_read.connect()
+        if self.kind == POSTGRESQL:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._settle(connection)
+        return connection
+
+    def _settle(self, connection: "Connection") -> None:
+        for statement in connect.session_settings(self.address):
+            connection.exec_driver_sql(statement)
+        connection.commit()
+
+    def _writable(self) -> "Connection":
+        if self._writer is None:
+            self._writer = self._to_write.connect()
+            self._settle(self._writer)
+        return self._writer
+
+    def _cancel(self, connection: "Connection") -> None:
+        driver = connection.connection.driver_connection
+        if driver is None:
+            return
+        if self.kind == SQLITE:
+            driver.interrupt()
+        elif self.kind == POSTGRESQL:
+            driver.cancel()
+        else:
+            driver._sock.shutdown(2)  # PyMySQL has no way to cancel from another thread

@@ -1,0 +1,84 @@
+"""What a database driver raised, said so that a user can act on it; never with a statement or a password."""
+
+import re
+from typing import Any
+
+from runsync.errors import AccessDenied, RequestRefused, RunsyncError, WorkspaceUnreachable, WrongUsage
+from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
+
+_DENIED = re.compile(
+    r"password authentication failed|no pg_hba.conf entry|no password supplied|permission denied|access denied"
+    r"|command denied|role .* does not exist|attempt to write a readonly database|read-only|read_only",
+    re.IGNORECASE,
+)
+_NO_DATABASE = re.compile(r"database \"[^\"]*\" does not exist|unknown database", re.IGNORECASE)
+_LOCKED = re.compile(r"database (table )?is locked|lock wait timeout|lock timeout|deadlock", re.IGNORECASE)
+_TABLE_MISSING = re.compile(r"no such (table|column)|relation .* does not exist|doesn't exist", re.IGNORECASE)
+
+
+def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
+    """The error of this program that an error of SQLAlchemy or a driver amounts to."""
+    text = reason(error)
+    where = address.printable
+    if "file is not a database" in text or "file is encrypted" in text:
+        return WrongUsage(f"{where} is no SQLite database")
+    if "malformed" in text:
+        return WorkspaceUnreachable(f"{where}: this SQLite file is damaged ({text}): put back a copy of it")
+    if "unable to open database file" in text:
+        return WorkspaceUnreachable(f"{where} cannot be opened: look at the rights of the file and its folder")
+    if _NO_DATABASE.search(text):
+        return WrongUsage(f"{where}: there is no such database: correct its name, or create it")
+    if _DENIED.search(text):
+        return AccessDenied(f"{where} denied it: {text}")
+    if _LOCKED.search(text):
+        return WorkspaceUnreachable(
+            f"{where} is held by another program ({text}): run it again, or when that has ended"
+        )
+    if _TABLE_MISSING.search(text):
+        return WrongUsage(f"{where} is not as MLflow makes it ({text})")
+    if is_refusal(error):
+        return RequestRefused(f"{where} refused it: {text}")
+    return WorkspaceUnreachable(f"{where} gives no answer: {text}")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether it is about the values that were sent, not about the database."""
+    from sqlalchemy import exc
+
+    kinds = (exc.IntegrityError, exc.DataError)
+    inner = _driver_error(error)
+    return isinstance(error, kinds) or type(inner).__name__ in {
+        *("IntegrityError", "DataError", "OverflowError", "UnicodeEncodeError", "ValueError"),
+        *("UniqueViolation", "CheckViolation", "NotNullViolation", "ForeignKeyViolation", "UntranslatableCharacter"),
+        *("StringDataRightTruncation", "CharacterNotInRepertoire", "NumericValueOutOfRange", "BadCopyFileFormat"),
+    }
+
+
+def reason(error: BaseException) -> str:
+    """The first line of what the driver said."""
+    inner = _driver_error(error)
+    arguments: tuple[Any, ...] = getattr(inner, "args", ())
+    # PyMySQL gives (number, text).
+    said = arguments[1] if len(arguments) > 1 and isinstance(arguments[0], int) else inner
+    lines = [line.strip() for line in str(said).splitlines() if line.strip()]
+    text = lines[0] if lines else type(inner).__name__
+    # psycopg tells every address it tried; one is enough.
+    return re.sub(r"^connection failed: ", "", text)
+
+
+def _driver_error(error: BaseException) -> Any:
+    return getattr(error, "orig", None) or error
+
+
+def missing_driver(address: DatabaseAddress, error: ImportError) -> WrongUsage:
+    """SQLAlchemy or a driver is not installed."""
+    driver = {SQLITE: "SQLAlchemy", POSTGRESQL: "SQLAlchemy and psycopg", MYSQL: "SQLAlchemy and PyMySQL"}[address.kind]
+    return WrongUsage(f"{address.printable} needs {driver}: pip install 'runsync[sql]' ({error.name or error})")
+
+
+def is_of_a_database(error: BaseException) -> bool:
+    """Whether SQLAlchemy or a driver raised it."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    drivers = {"sqlite3", "psycopg", "pymysql"}
+    return isinstance(error, SQLAlchemyError) or type(error).__module__.partition(".")[0] in drivers

@@ -1,0 +1,255 @@
+"""Experiments and runs, read by pages: what hangs off runs is asked for a page of runs at a time."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runsync.model.experiment import ACTIVE, Experiment
+from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Run
+from runsync.workspaces.direct.store import Query
+from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
+from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.schema import Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sqlalchemy import BindParameter, ColumnElement, Connection, Select, Table
+
+PAGE = 400
+"""Runs a batch, and ids a statement: SQLite takes 999 parameters in old versions."""
+LARGEST_INTEGER = 2**63 - 1
+
+
+class Reader:
+    """Reads one MLflow workspace of a database."""
+
+    def __init__(self, database: Database, schema: Schema) -> None:
+        self._database = database
+        self._schema = schema
+        self._workspace = database.address.workspace or DEFAULT_WORKSPACE
+
+    def experiments(self) -> list[Experiment]:
+        """All of this workspace, oldest (by id) first."""
+        from sqlalchemy import select
+
+        experiments, tags = self._schema.tables["experiments"], self._schema.tables["experiment_tags"]
+        names = ("experiment_id", "name", "lifecycle_stage", "artifact_location", "creation_time", "last_update_time")
+        asked = (
+            select(*(experiments.c[name] for name in names))
+            .where(*self.is_here())
+            .order_by(experiments.c.experiment_id)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(asked).all()
+            tags_of: dict[int, dict[str, str]] = defaultdict(dict)
+            for experiment_id, key, value in connection.execute(select(tags.c.experiment_id, tags.c.key, tags.c.value)):
+                tags_of[experiment_id][key] = value or ""
+        return [
+            Experiment(str(number), name, stage or ACTIVE, location or "", made, updated, tags_of.get(number, {}))
+            for number, name, stage, location, made, updated in rows
+        ]
+
+    def is_here(self) -> "list[ColumnElement[bool]]":
+        """What restricts the table of experiments to this workspace."""
+        experiments = self._schema.tables["experiments"]
+        return [experiments.c.workspace == self._workspace] if "workspace" in experiments.c else []
+
+    def run_counts(self) -> dict[str, int]:
+        """How many runs each experiment has, deleted ones too."""
+        from sqlalchemy import func, select
+
+        runs, experiments = self._schema.tables["runs"], self._schema.tables["experiments"]
+        asked = (
+            select(experiments.c.experiment_id, func.count(runs.c.run_uuid))
+            .select_from(experiments.outerjoin(runs, runs.c.experiment_id == experiments.c.experiment_id))
+            .where(*self.is_here())
+            .group_by(experiments.c.experiment_id)
+        )
+        with self._database.reading() as connection:
+            return {str(experiment_id): count for experiment_id, count in connection.execute(asked)}
+
+    def batches(self, query: Query) -> Iterator[Batch]:
+        """The runs asked for, a page at a time. Their ids are looked up first, all at once: 40 bytes a run."""
+        ids = self._ids(query)
+        for start in range(0, len(ids), PAGE):
+            page = ids.slice(start, PAGE).to_pylist()
+            with self._database.reading() as connection:
+                found = self._runs(connection, page)
+            if found:
+                yield Batch(found)
+
+    def _ids(self, query: Query) -> "pa.Array":
+        if query.run_ids is None:
+            return _compact(self._found(query, None))
+        chosen: list[tuple[int, str]] = []
+        for part in parts(list(dict.fromkeys(query.run_ids))):
+            chosen.extend(row for row in self._rows(query, part) if row[1] in part)
+        chosen.sort(reverse=query.newest_first)
+        return _compact([[run_id for _, run_id in chosen]])
+
+    def _found(self, query: Query, run_ids: Sequence[str] | None) -> Iterator[list[str]]:
+        with self._database.reading() as connection:
+            result = connection.execute(self._asked(query, run_ids)).tuples()
+            for rows in result.partitions(10_000):
+                yield [run_id for _, run_id in rows]
+
+    def _rows(self, query: Query, run_ids: Sequence[str]) -> list[tuple[int, str]]:
+        with self._database.reading() as connection:
+            return [(start, run_id) for start, run_id in connection.execute(self._asked(query, run_ids)).tuples()]
+
+    def _asked(self, query: Query, run_ids: Sequence[str] | None) -> "Select[Any]":
+        from sqlalchemy import bindparam, func, select
+
+        runs, experiments = self._schema.tables["runs"], self._schema.tables["experiments"]
+        start = func.coalesce(runs.c.start_time, 0)
+        joined = runs.join(experiments, runs.c.experiment_id == experiments.c.experiment_id)
+        # Numbers that stand in the statement itself: there may be more of them than parameters are allowed.
+        ids: BindParameter[Any] = bindparam("ids", _numbers(query.experiment_ids), expanding=True, literal_execute=True)
+        asked = select(start, runs.c.run_uuid).select_from(joined)
+        asked = asked.where(*self.is_here(), runs.c.experiment_id.in_(ids))
+        if run_ids is not None:
+            asked = asked.where(runs.c.run_uuid.in_(run_ids))
+        if query.state != "all":
+            asked = asked.where(runs.c.lifecycle_stage == query.state)
+        if query.since is not None:
+            asked = asked.where(start >= query.since)
+        if query.until is not None:
+            asked = asked.where(start <= query.until)
+        order = (start, runs.c.run_uuid)
+        return asked.order_by(*(column.desc() for column in order) if query.newest_first else order)
+
+    def _runs(self, connection: "Connection", run_ids: Sequence[str]) -> tuple[Run, ...]:
+        """These runs, in this order; one that is gone is left out."""
+        from sqlalchemy import select
+
+        runs = self._schema.tables["runs"]
+        names = ("run_uuid", "experiment_id", "name", "user_id", "status", "start_time", "end_time", "lifecycle_stage")
+        columns = [runs.c[name] for name in (*names, "deleted_time", "artifact_uri")]
+        rows = {row[0]: row for row in connection.execute(select(*columns).where(runs.c.run_uuid.in_(run_ids)))}
+        params = self._texts(connection, "params", run_ids)
+        tags = self._texts(connection, "tags", run_ids)
+        latest = self._latest(connection, run_ids)
+        datasets = self._datasets(connection, run_ids)
+        read = self._links(connection, run_ids, "RUN_INPUT")
+        wrote = self._links(connection, run_ids, "RUN_OUTPUT")
+        return tuple(
+            Run(
+                run_id,
+                str(row[1]),
+                row[2] or tags.get(run_id, {}).get("mlflow.runName", ""),
+                row[3] or "",
+                row[4] or RUNNING,
+                row[5],
+                row[6],
+                row[7] or ACTIVE,
+                row[8],
+                row[9] or "",
+                params.get(run_id, {}),
+                tags.get(run_id, {}),
+                tuple(latest.get(run_id, ())),
+                tuple(datasets.get(run_id, ())),
+                tuple(read.get(run_id, ())),
+                tuple(wrote.get(run_id, ())),
+            )
+            for run_id in run_ids
+            if (row := rows.get(run_id))
+        )
+
+    def _texts(self, connection: "Connection", name: str, run_ids: Sequence[str]) -> Mapping[str, dict[str, str]]:
+        from sqlalchemy import select
+
+        table = self._schema.tables[name]
+        asked = select(table.c.run_uuid, table.c.key, table.c.value).where(table.c.run_uuid.in_(run_ids))
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for run_id, key, value in connection.execute(asked):
+            found[run_id][key] = value or ""
+        return found
+
+    def _latest(self, connection: "Connection", run_ids: Sequence[str]) -> Mapping[str, list[LatestMetric]]:
+        from sqlalchemy import select
+
+        t = self._schema.tables["latest_metrics"]
+        asked = select(t.c.run_uuid, t.c.key, t.c.value, t.c.timestamp, t.c.step, t.c.is_nan)
+        found: dict[str, list[LatestMetric]] = defaultdict(list)
+        for run_id, key, value, timestamp, step, is_nan in connection.execute(asked.where(t.c.run_uuid.in_(run_ids))):
+            found[run_id].append(LatestMetric(key, math.nan if is_nan else float(value), timestamp or 0, step))
+        return found
+
+    def _datasets(self, connection: "Connection", run_ids: Sequence[str]) -> Mapping[str, list[DatasetInput]]:
+        from sqlalchemy import select
+
+        datasets, inputs = self._schema.table("datasets"), self._schema.table("inputs")
+        if datasets is None or inputs is None:
+            return {}
+        runs = self._schema.tables["runs"]
+        columns = ("name", "digest", "dataset_source_type", "dataset_source", "dataset_schema", "dataset_profile")
+        asked = (
+            select(inputs.c.input_uuid, inputs.c.destination_id, *(datasets.c[name] for name in columns))
+            .select_from(
+                inputs.join(datasets, inputs.c.source_id == datasets.c.dataset_uuid).join(
+                    runs, runs.c.run_uuid == inputs.c.destination_id
+                )
+            )
+            .where(*_edges(inputs, "DATASET", "RUN"), inputs.c.destination_id.in_(run_ids))
+            # An id of a dataset may be there in two experiments: that of the run's own comes first.
+            .order_by(datasets.c.name, datasets.c.digest, (datasets.c.experiment_id != runs.c.experiment_id))
+        )
+        rows = list({row[0]: row for row in reversed(connection.execute(asked).all())}.values())[::-1]
+        tags = self._input_tags(connection, [row[0] for row in rows])
+        found: dict[str, list[DatasetInput]] = defaultdict(list)
+        for input_id, run_id, *texts in rows:
+            name, digest, kind, source, schema, profile = (text or "" for text in texts)
+            found[run_id].append(DatasetInput(name, digest, kind, source, schema, profile, tags.get(input_id, {})))
+        return found
+
+    def _input_tags(self, connection: "Connection", input_ids: Sequence[str]) -> Mapping[str, dict[str, str]]:
+        from sqlalchemy import select
+
+        table = self._schema.tables["input_tags"]
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for part in parts(input_ids):
+            asked = select(table.c.input_uuid, table.c.name, table.c.value).where(table.c.input_uuid.in_(part))
+            for input_id, name, value in connection.execute(asked):
+                found[input_id][name] = value
+        return found
+
+    def _links(self, connection: "Connection", run_ids: Sequence[str], kind: str) -> Mapping[str, list[ModelLink]]:
+        from sqlalchemy import literal, select
+
+        inputs = self._schema.table("inputs")
+        if inputs is None:
+            return {}
+        step = inputs.c.step if "step" in inputs.c else literal(0)
+        asked = (
+            select(inputs.c.source_id, inputs.c.destination_id, step)
+            .where(*_edges(inputs, kind, kind.replace("RUN", "MODEL")), inputs.c.source_id.in_(run_ids))
+            .order_by(inputs.c.destination_id)
+        )
+        found: dict[str, list[ModelLink]] = defaultdict(list)
+        for run_id, model_id, at in connection.execute(asked):
+            found[run_id].append(ModelLink(model_id, at))
+        return found
+
+
+def _edges(inputs: "Table", source: str, destination: str) -> "tuple[ColumnElement[bool], ...]":
+    return inputs.c.source_type == source, inputs.c.destination_type == destination
+
+
+def parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Pieces that one statement may take."""
+    for start in range(0, len(values), PAGE):
+        yield values[start : start + PAGE]
+
+
+def _numbers(experiment_ids: Iterable[str]) -> list[int]:
+    """Ids that a database can have: others are of another workspace, and there is nothing of them."""
+    numbers = (int(text) for text in experiment_ids if text.isascii() and text.isdecimal())
+    return [number for number in numbers if number <= LARGEST_INTEGER]
+
+
+def _compact(lists: Iterable[list[Any]]) -> "pa.Array":
+    import pyarrow as pa
+
+    arrays = [pa.array(some, pa.string()) for some in lists]
+    return pa.concat_arrays(arrays) if arrays else pa.array([], pa.string())

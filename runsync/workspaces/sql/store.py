@@ -1,0 +1,127 @@
+"""A database as a store: see `workspaces.direct.store.DirectStore`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import Experiment
+from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.run import Batch, ModelVersion, Run
+from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.sql import address, read_points, schema
+from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.read import Reader
+from runsync.workspaces.sql.write import RunWriter
+from runsync.workspaces.sql.write_experiments import ExperimentWriter
+
+PROXIED = "mlflow-artifacts:/"
+"""The artifact root that MLflow servers give when they are told no other."""
+
+
+def open_store(url: str) -> "SqlStore":
+    """Opens a database that MLflow made. Raises WrongUsage, WorkspaceUnreachable, AccessDenied."""
+    return SqlStore(Database(address.parse(url)))
+
+
+class SqlStore:
+    """One database, or one MLflow workspace of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        try:
+            self._schema = schema.reflect(database)
+        except BaseException:
+            database.close()
+            raise
+        self._reader = Reader(database, self._schema)
+
+    @cached_property
+    def place(self) -> Place:
+        """What it is; its address holds no secret."""
+        details = {"database": self._database.kind}
+        return Place("database", self._database.address.printable, self._schema.revision, details)
+
+    @property
+    def whereabouts(self) -> tuple[str, ...]:
+        """See `Workspace`."""
+        return self._database.address.whereabouts
+
+    def close(self) -> None:
+        """Lets go of it; what still waits raises Interrupted."""
+        self._database.close()
+
+    def refresh(self) -> None:
+        """What is read from now on is as it is now."""
+        self._database.refresh()
+
+    def experiments(self) -> list[Experiment]:
+        """All of them, deleted ones too, with tags and times, oldest first."""
+        return self._reader.experiments()
+
+    def batches(self, query: Query) -> Iterator[Batch]:
+        """The runs asked for, each once."""
+        return self._reader.batches(query)
+
+    def run_counts(self) -> Mapping[str, int]:
+        """How many runs each experiment (by id) has, deleted ones too."""
+        return self._reader.run_counts()
+
+    def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
+        """The metric history of these runs, asked for in this order."""
+        return read_points.histories(self._database, run_ids)
+
+    def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
+        """Versions of registered models that were made of a run."""
+        return ()
+
+    def model_folder(self, model_id: str) -> tuple[str, str]:
+        """Name and artifact root (URI) of a logged model of MLflow 3."""
+        raise RequestRefused(f"there is no logged model {model_id}", 404, "RESOURCE_DOES_NOT_EXIST")
+
+    def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
+        """Registered models, logged models, traces and other kinds that hang off these experiments, counted."""
+        return []
+
+    def check_writable(self) -> None:
+        """Raises WrongUsage or AccessDenied, before anything is written."""
+
+    def default_artifact_root(self, experiment_id: str) -> str:
+        """The artifact location (URI) that a new experiment of this id gets: beside those that are there."""
+        for experiment in self.experiments():
+            root, _, last = experiment.artifact_location.rpartition("/")
+            if last == experiment.experiment_id:
+                return f"{root}/{experiment_id}"
+        return PROXIED + experiment_id
+
+    @cached_property
+    def _experiments(self) -> ExperimentWriter:
+        return ExperimentWriter(self._database, self._schema)
+
+    @cached_property
+    def _runs(self) -> RunWriter:
+        return RunWriter(self._database, self._schema, self._reader)
+
+    def create_experiment(self, experiment: Experiment) -> str:
+        """Makes an experiment as it is given and gives its id."""
+        return self._experiments.create(experiment)
+
+    def update_experiment(self, experiment: Experiment) -> None:
+        """Name, lifecycle stage and times as given; tags that it names are set, others stay."""
+        self._experiments.update(experiment)
+
+    def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """Takes tags away."""
+        self._experiments.untag(experiment_id, keys)
+
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+        """Writes runs, each whole or not at all. Gives by run id why a run was refused."""
+        return self._runs.write(arrivals)
+
+    def update_runs(self, runs: Sequence[Run]) -> None:
+        """Name, status, times, lifecycle stage and deletion time as given; tags that they name are set."""
+        self._runs.update_states(runs)
+
+    def untag_runs(self, keys_by_run: Mapping[str, Sequence[str]]) -> None:
+        """Takes tags away."""
+        self._runs.untag(keys_by_run)

@@ -1,0 +1,32 @@
+"""Inserts that meet a row which is there already; each dialect spells them in its own way."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runsync.workspaces.sql.address import MYSQL, SQLITE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+
+def upsert(kind: str, table: "Table", updated: Sequence[str] = ()) -> Any:
+    """An insert that sets these columns of a row with the same primary key; without any, that row stays as it is."""
+    key = [column.name for column in table.primary_key.columns]
+    if kind == MYSQL:
+        from sqlalchemy.dialects import mysql
+
+        made = mysql.insert(table)
+        # Not IGNORE, which would also cut what is too long.
+        return made.on_duplicate_key_update({name: made.inserted[name] for name in updated or key[:1]})
+    insert: Any
+    if kind == SQLITE:
+        from sqlalchemy.dialects import sqlite
+
+        insert = sqlite.insert(table)
+    else:
+        from sqlalchemy.dialects import postgresql
+
+        insert = postgresql.insert(table)
+    if not updated:
+        return insert.on_conflict_do_nothing(index_elements=key)
+    return insert.on_conflict_do_update(index_elements=key, set_={name: insert.excluded[name] for name in updated})

@@ -1,0 +1,113 @@
+"""Experiments into the database."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import Experiment
+from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, POSTGRESQL, SQLITE
+from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.schema import Schema
+from runsync.workspaces.sql.upsert import upsert
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+PLACE_FOR_ID = "{experiment_id}"
+_GREATEST = 2**31 - 1 - 1_000_000
+"""Of an INTEGER column; a million stay free for the experiments that the server will make."""
+_GREATEST_OF_SQLITE = 2**63 - 1 - 1_000_000
+
+
+class ExperimentWriter:
+    """Writes to one MLflow workspace of a database."""
+
+    def __init__(self, database: Database, schema: Schema) -> None:
+        self._database = database
+        self._table = schema.tables["experiments"]
+        self._tags = schema.tables["experiment_tags"]
+        self._workspace = database.address.workspace or DEFAULT_WORKSPACE
+
+    def create(self, experiment: Experiment) -> str:
+        """Gives its id. Raises RequestRefused where the name is taken."""
+        with self._database.writing() as connection:
+            self._require_name(connection, experiment)
+            row = self._row(experiment) | {"artifact_location": experiment.artifact_location}
+            if "workspace" in self._table.c:
+                row["workspace"] = self._workspace
+            number = self._free(connection, experiment.experiment_id)
+            if number is not None:
+                row["experiment_id"] = number
+            result = connection.execute(self._table.insert(), row)
+            given = result.inserted_primary_key
+            made = number if number is not None else int(given[0] if given else 0)
+            if PLACE_FOR_ID in experiment.artifact_location:
+                location = experiment.artifact_location.replace(PLACE_FOR_ID, str(made))
+                here = self._table.c.experiment_id == made
+                connection.execute(self._table.update().where(here), {"artifact_location": location})
+            self._set_tags(connection, made, experiment)
+            if number is not None and self._database.kind == POSTGRESQL:
+                self._advance(connection)
+        return str(made)
+
+    def update(self, experiment: Experiment) -> None:
+        """Name, lifecycle stage and times as given; tags that it names are set."""
+        number = int(experiment.experiment_id)
+        with self._database.writing() as connection:
+            self._require_name(connection, experiment, number)
+            connection.execute(self._table.update().where(self._table.c.experiment_id == number), self._row(experiment))
+            self._set_tags(connection, number, experiment)
+
+    def untag(self, experiment_id: str, keys: Sequence[str]) -> None:
+        """Takes tags away."""
+        tags = self._tags
+        with self._database.writing() as connection:
+            here = (tags.c.experiment_id == int(experiment_id), tags.c.key.in_(list(keys)))
+            connection.execute(tags.delete().where(*here))
+
+    def _row(self, experiment: Experiment) -> dict[str, Any]:
+        row: dict[str, Any] = {"name": experiment.name, "lifecycle_stage": experiment.lifecycle_stage}
+        if "creation_time" in self._table.c:
+            row["creation_time"] = experiment.creation_time
+            row["last_update_time"] = experiment.last_update_time
+        return row
+
+    def _require_name(self, connection: "Connection", experiment: Experiment, own: int | None = None) -> None:
+        from sqlalchemy import select
+
+        here = [self._table.c.name == experiment.name]
+        if "workspace" in self._table.c:
+            here.append(self._table.c.workspace == self._workspace)
+        columns = select(self._table.c.experiment_id, self._table.c.lifecycle_stage)
+        for number, stage in connection.execute(columns.where(*here)):
+            if number != own:
+                raise RequestRefused(
+                    f"experiment “{experiment.name}”: the name is taken by experiment {number} ({stage})",
+                    400,
+                    "RESOURCE_ALREADY_EXISTS",
+                )
+
+    def _free(self, connection: "Connection", experiment_id: str) -> int | None:
+        """The id as a number, where it is one, fits and is free."""
+        from sqlalchemy import select
+
+        if not (experiment_id.isascii() and experiment_id.isdecimal()) or str(int(experiment_id)) != experiment_id:
+            return None
+        number = int(experiment_id)
+        if number > (_GREATEST_OF_SQLITE if self._database.kind == SQLITE else _GREATEST):
+            return None
+        column = self._table.c.experiment_id
+        return None if connection.execute(select(column).where(column == number)).first() else number
+
+    def _set_tags(self, connection: "Connection", number: int, experiment: Experiment) -> None:
+        rows = [{"experiment_id": number, "key": key, "value": value} for key, value in experiment.tags.items()]
+        if rows:
+            connection.execute(upsert(self._database.kind, self._tags, ("value",)), rows)
+
+    def _advance(self, connection: "Connection") -> None:
+        """Lets PostgreSQL's sequence go on behind the greatest id; it does not look at the table."""
+        connection.exec_driver_sql(
+            "SELECT setval(place, greatest(most, pg_sequence_last_value(CAST(place AS regclass))))"
+            " FROM (SELECT pg_get_serial_sequence('experiments', 'experiment_id') AS place,"
+            " (SELECT max(experiment_id) FROM experiments) AS most) AS now WHERE place IS NOT NULL AND most >= 1"
+        )

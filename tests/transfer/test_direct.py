@@ -1,0 +1,307 @@
+"""File stores and databases: runs keep their ids, times and states, whichever of them they come from and go to."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from support.stores import START, Filler, assert_same, contents, empty_sqlite, fill, opened, run_id
+
+import runsync
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.run import Run
+from runsync.model.selection import Selection
+
+OLD = ("485373793042573834", "5")
+Make = Callable[[str], str]
+"""Makes an empty store of a kind; gives its address."""
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    numbers = iter(range(100))
+    with ExitStack():
+
+        def made(kind: str) -> str:
+            place = tmp_path / f"store-{next(numbers)}"
+            return empty_sqlite(place / "mlflow.db") if kind == "sqlite" else str(place)
+
+        yield made
+
+
+PAIRS = pytest.mark.parametrize(
+    ("source_kind", "target_kind"),
+    [("files", "sqlite"), ("files", "files"), ("sqlite", "sqlite"), ("sqlite", "files")],
+)
+KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+
+
+@pytest.fixture
+def filled(make: Make, source_kind: str) -> str:
+    address = make(source_kind)
+    with opened(address) as workspace:
+        fill(Filler(workspace))
+    return address
+
+
+@PAIRS
+def test_everything_arrives_under_its_own_id_and_again_changes_nothing(
+    make: Make, filled: str, target_kind: str
+) -> None:
+    target = make(target_kind)
+    planned = runsync.sync(filled, target, dry_run=True)
+    assert contents(target)["runs"] == {}
+    done = runsync.sync(filled, target, verify_artifacts=True)
+    assert done.exit_code == 0, done.to_document()
+    told, dry = done.to_document(), planned.to_document()
+    assert told["runs"] == dry["runs"]
+    assert_same(filled, target)
+    assert told["id_map"]["runs"] == {id: id for id in contents(filled)["runs"]}
+    again = runsync.sync(filled, target).to_document()
+    assert (again["runs"]["unchanged"], again["metric_points"], again["artifacts"]) == (7, 0, 0)
+    assert again["experiments"]["unchanged"] >= 3
+    assert runsync.verify(filled, target).exit_code == 0
+
+
+@pytest.mark.parametrize("target_kind", ["files", "sqlite"])
+@pytest.mark.parametrize("source_kind", ["files"])
+def test_a_bundle_restored_into_an_empty_store_has_the_same_ids(
+    make: Make, filled: str, target_kind: str, tmp_path: Path
+) -> None:
+    target = make(target_kind)
+    assert runsync.export(filled, tmp_path / "bundle").exit_code == 0
+    for _ in range(2):
+        done = runsync.import_(tmp_path / "bundle", target)
+        assert done.exit_code == 0, done.to_document()
+    assert done.to_document()["runs"]["unchanged"] == 7
+    assert_same(filled, target)
+
+
+@KINDS
+def test_what_has_changed_at_the_source_is_brought_and_nothing_else(make: Make, kind: str) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        runs = fill(filler)
+        runsync.sync(source, target)
+        more = {"loss": [(START + 2, 2, 2 / 7), (START + 400, 400, 1.0)], "new": [(START, 0, 1.0)]}
+        running = replace(runs["running"], status="FINISHED", end_time=START + 999, params={"late": "1"})
+        filler.add(running, more, {"late.txt": b"late\n"})
+        filler.put_files(runs["parent"], {"plots/a b.txt": b"other\n"})
+        workspace.store.update_runs([replace(runs["failed"], name="renamed", tags={"mlflow.runName": "renamed"})])
+    done = runsync.sync(source, target).to_document()
+    assert (done["runs"]["updated"], done["runs"]["unchanged"], done["metric_points"]) == (2, 5, 2)
+    thorough = runsync.sync(source, target, thorough=True).to_document()
+    assert (thorough["runs"]["updated"], thorough["artifacts"]) == (1, 1)
+    assert_same(source, target)
+    assert runsync.sync(source, target, thorough=True).to_document()["runs"]["unchanged"] == 7
+
+
+@KINDS
+def test_an_id_that_another_run_has_is_refused_and_named(make: Make, kind: str) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        runs = fill(Filler(workspace))
+    with opened(target) as workspace:
+        filler = Filler(workspace)
+        alpha = filler.experiment(Experiment("7", "alpha"))
+        other = filler.experiment(Experiment("8", "other"))
+        taken = filler.run(Run(run_id("failed"), alpha, "native", status="FINISHED", start_time=1, end_time=2))
+        filler.run(Run(run_id("parent"), other, "elsewhere", status="FINISHED", start_time=1, end_time=2))
+    before = contents(target)["runs"]
+    done = runsync.sync(source, target)
+    told = done.to_document()
+    assert done.exit_code == 3
+    failed = {one["id"]: one["error"] for one in told["failed"]}
+    assert set(failed) == {run_id("failed"), run_id("parent")}
+    assert "“alpha”" in failed[run_id("failed")]
+    assert "“other”" in failed[run_id("parent")]
+    after = contents(target)["runs"]
+    assert {id: after[id] for id in before} == before
+    assert "mlflow.parentRunId" not in after[run_id("child")]["tags"], "it would name another run"
+    assert [one["names"] for one in told["not_carried"] if one["what"] == "links to parents"] == [(run_id("child"),)]
+    assert len(after) == len(runs)
+    assert taken.run_id in after
+
+
+@KINDS
+def test_a_run_is_not_made_twice_under_another_experiment(make: Make, kind: str) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+    runsync.sync(source, target)
+    before = contents(target)["runs"]
+    done = runsync.sync(source, target, prefix="copy-").to_document()
+    assert done["runs"]["failed"] == 7
+    assert done["experiments"]["created"] >= 3
+    assert all("in another experiment" in one["error"] for one in done["failed"])
+    assert contents(target)["runs"] == before
+
+
+@KINDS
+def test_names_can_change_on_the_way_and_ids_do_not(make: Make, kind: str) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+    options: dict[str, Any] = {"rename": {"alpha": "first"}, "prefix": "old-"}
+    assert runsync.sync(source, target, **options).exit_code == 0
+    found = contents(target)
+    names = {e["experiment_id"]: e["name"] for e in found["experiments"].values()}
+    assert {id: names[id] for id in ("101", "102", "103")} == {"101": "first", "102": "old-empty", "103": "old-gone"}
+    assert found["runs"] == contents(source)["runs"]
+    assert runsync.sync(source, target, **options).to_document()["runs"]["unchanged"] == 7
+
+
+@KINDS
+def test_what_was_deleted_before_a_killed_import_is_no_obstacle(make: Make, kind: str) -> None:
+    """An experiment that arrives deleted is not brought back for its runs, also when they come later."""
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        fill(filler)
+        runsync.sync(source, target, selection=Selection(experiments=("gone",)))
+        filler.run(
+            Run(
+                run_id("late"),
+                "103",
+                "late",
+                status="FINISHED",
+                start_time=START,
+                end_time=START,
+                lifecycle_stage=DELETED,
+                deleted_time=START + 700,
+                tags={"mlflow.runName": "late"},
+            ),
+            files={"a.txt": b"a"},
+        )
+    assert runsync.sync(source, target).exit_code == 0
+    assert_same(source, target)
+
+
+@KINDS
+def test_a_deleted_experiment_comes_back_when_asked_to_with_the_states_of_the_source(make: Make, kind: str) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+    runsync.sync(source, target)
+    runsync.delete_experiments(target, ["alpha"])
+    refused = runsync.sync(source, target).to_document()
+    assert refused["runs"]["failed"] == 5
+    assert runsync.sync(source, target, restore_deleted=True).exit_code == 0
+    assert_same(source, target)
+
+
+@KINDS
+def test_deletions_are_told_and_followed_when_asked_to(make: Make, kind: str) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        runs = fill(filler)
+        runsync.sync(source, target)
+        deleted = replace(runs["failed"], lifecycle_stage=DELETED, deleted_time=START + 777, tags={})
+        workspace.store.update_runs([deleted])
+    left = runsync.sync(source, target).to_document()
+    assert [one["what"] for one in left["not_carried"]] == ["deletions of runs"]
+    assert contents(target)["runs"][run_id("failed")]["lifecycle_stage"] == ACTIVE
+    with pytest.raises(runsync.RunsyncError, match="--max-delete"):
+        runsync.sync(source, target, delete=True)
+    assert runsync.sync(source, target, delete=True, max_delete="1").exit_code == 0
+    assert_same(source, target)
+
+
+@KINDS
+def test_runs_that_are_gone_from_the_source_are_deleted_when_asked_to(make: Make, kind: str) -> None:
+    source, rest, target = make("files"), make("files"), make(kind)
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+    runsync.sync(source, target)
+    address = Path(source)
+    Path(source).rename(address.with_name("old"))
+    runsync.sync(str(address.with_name("old")), rest, selection=Selection(experiments=("alpha",), state="active"))
+    # The same address, with fewer runs.
+    for run in (run_id("failed"), run_id("running")):
+        shutil.rmtree(address.with_name("old") / "101" / run)
+    address.with_name("old").rename(address)
+    done = runsync.sync(source, target, delete=True, max_delete="50%")
+    assert done.exit_code == 0
+    found = contents(target)["runs"]
+    assert {id for id, run in found.items() if run["lifecycle_stage"] == DELETED} >= {
+        run_id("failed"),
+        run_id("running"),
+    }
+    assert abs(found[run_id("failed")]["deleted_time"] - time.time() * 1000) < 60_000
+
+
+@KINDS
+def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+    runsync.sync(source, target, selection=Selection(experiments=("empty",)))
+    codes: list[int] = []
+    threads = [Thread(target=lambda: codes.append(runsync.sync(source, target).exit_code)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert runsync.sync(source, target).exit_code == 0
+    assert_same(source, target)
+
+
+@KINDS
+def test_an_import_killed_again_and_again_leaves_whole_runs_and_then_ends(
+    make: Make, kind: str, tmp_path: Path
+) -> None:
+    source, target = make("files"), make(kind)
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        fill(filler)
+        for i in range(60):
+            label = f"more {i}"
+            plain = Run(
+                run_id(label), "101", label, "ann", "FINISHED", START + i, START + i, tags={"mlflow.runName": label}
+            )
+            filler.run(
+                plain, {"loss": [(START, s, 0.5) for s in range(50)]}, {f"{n}.txt": b"x" * 100 for n in range(3)}
+            )
+    wanted = contents(source)["runs"]
+    for wait in (0.45, 0.5, 0.55, 0.6, 0.7):
+        process = subprocess.Popen([sys.executable, "-m", "runsync", "sync", source, target], cwd=tmp_path)
+        time.sleep(wait)
+        process.kill()
+        process.wait()
+        for id, run in contents(target)["runs"].items():
+            assert run == wanted[id], "a half-written run"
+    assert runsync.sync(source, target).exit_code == 0
+    assert_same(source, target)
+
+
+def test_experiment_ids_that_do_not_fit_or_are_taken_are_told(make: Make, tmp_path: Path) -> None:
+    source, target = make("files"), make("sqlite")
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        for number in OLD:
+            filler.experiment(Experiment(number, f"of {number}"))
+            filler.run(Run(run_id(number), number, "r", status="FINISHED", start_time=START, end_time=START))
+    with opened(target) as workspace:
+        Filler(workspace).experiment(Experiment("5", "a stranger"))
+    done = runsync.sync(source, target, id_map=tmp_path / "ids.json").to_document()
+    assert done["exit_code"] == 0
+    new = json.loads((tmp_path / "ids.json").read_text())["experiments"]
+    assert set(new) >= set(OLD)
+    assert new["5"] != "5"
+    lost = {one["what"]: one["count"] for one in done["not_carried"]}
+    assert lost["experiment ids"] == sum(new[old] != old for old in OLD)
+    found = contents(target)["runs"]
+    assert {id: run["experiment_id"] for id, run in found.items()} == {
+        run_id(old): new[old] for old in ("485373793042573834", "5")
+    }
+    assert runsync.sync(source, target).to_document()["runs"]["unchanged"] == 2

@@ -1,0 +1,121 @@
+"""What a real MLflow client and what runsync tell of a file store, in the same words."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from conftest import executable
+from support.servers import clean_environment
+
+from runsync.model.points import as_table
+from runsync.model.run import Run
+from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.files import open_store
+from runsync.workspaces.files.store import FileStore
+
+HERE = Path(__file__).parent
+RELEASES = ("3", "2", "1")
+
+
+def by_client(release: str, script: str, folder: Path) -> Any:
+    """Runs `client_make.py` or `client_tell.py`; what it prints, if anything."""
+    python = executable(release).parent / "python"
+    environment = clean_environment() | {"MLFLOW_ALLOW_FILE_STORE": "true", "GIT_PYTHON_REFRESH": "quiet"}
+    command = [str(python), "-W", "ignore", str(HERE / script), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", cwd=folder.parent)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def all_runs(store: FileStore, **query: Any) -> list[Run]:
+    """All runs that can be read, in order."""
+    ids = tuple(e.experiment_id for e in store.experiments())
+    return [run for batch in store.batches(Query(ids, **query)) for run in batch.runs]
+
+
+def unreadable(store: FileStore) -> dict[str, str]:
+    """By run id why it cannot be read."""
+    ids = tuple(e.experiment_id for e in store.experiments())
+    return {bad.run_id: bad.reason for batch in store.batches(Query(ids)) for bad in batch.unreadable}
+
+
+def points(store: FileStore, run_id: str) -> dict[str, list[list[Any]]]:
+    """The history of a run by key: timestamp, value (as text), step."""
+    with store.histories([run_id]) as histories:
+        rows = as_table(histories.of(run_id)).to_pylist()
+    found: dict[str, list[list[Any]]] = {}
+    for row in rows:
+        found.setdefault(row["key"], []).append([row["timestamp"], repr(row["value"]), row["step"]])
+    return found
+
+
+def by_us(folder: Path) -> Any:
+    """The same that `client_tell.py` prints."""
+    store = open_store(folder, create=False)
+    assert unreadable(store) == {}
+    return {
+        "experiments": {
+            e.experiment_id: {
+                "name": e.name,
+                "stage": e.lifecycle_stage,
+                "location": e.artifact_location,
+                "created": e.creation_time,
+                "updated": e.last_update_time,
+                "tags": dict(e.tags),
+            }
+            for e in store.experiments()
+        },
+        "runs": {run.run_id: _run(store, run) for run in all_runs(store)},
+    }
+
+
+def _run(store: FileStore, run: Run) -> Any:
+    return {
+        "experiment": run.experiment_id,
+        "name": run.name,
+        "user": run.user_id,
+        "status": run.status,
+        "start": run.start_time,
+        "end": run.end_time,
+        "stage": run.lifecycle_stage,
+        "uri": run.artifact_uri,
+        "params": dict(run.params),
+        "tags": dict(run.tags),
+        "latest": {m.key: repr(m.value) for m in run.latest_metrics},
+        "history": points(store, run.run_id),
+        "datasets": sorted(
+            [
+                [d.name, d.digest, d.source_type, d.source, d.schema, d.profile, dict(d.tags)]
+                for d in run.dataset_inputs
+            ],
+            key=str,
+        ),
+        "model_inputs": sorted(m.model_id for m in run.model_inputs),
+        "model_outputs": sorted([m.model_id, m.step] for m in run.model_outputs),
+    }
+
+
+def in_time_order(told: Any) -> Any:
+    """What a client tells, each history in the order of timestamp, step and value."""
+    for run in told["runs"].values():
+        for points_of_key in run["history"].values():
+            points_of_key.sort(key=lambda p: (p[0], p[2], 0.0 if p[1] == "nan" else float(p[1])))
+    return told
+
+
+def copy_store(source: Path, target: Path) -> None:
+    """Everything of one store into a new one, ids and all; the experiment that a new one has is brought up to date."""
+    old, new = open_store(source, create=False), open_store(target, create=True)
+    there = {e.experiment_id for e in new.experiments()}
+    for experiment in old.experiments():
+        if experiment.experiment_id in there:
+            new.update_experiment(experiment)
+            meta = target / experiment.experiment_id / "meta.yaml"
+            text = meta.read_text().replace(target.absolute().as_uri() + "/0", experiment.artifact_location)
+            meta.write_text(text)
+        else:
+            assert new.create_experiment(experiment) == experiment.experiment_id
+    for run in all_runs(old):
+        with old.histories([run.run_id]) as histories:
+            assert new.write_runs([Arrival(run, True, histories.of(run.run_id))]) == {}
