@@ -35,6 +35,7 @@ class SnapshotObjects:
     def __init__(self, bundle: Bundle, manifest: Manifest) -> None:
         self._bundle = bundle
         self._manifest = manifest
+        self.notebook_formats = manifest.notebook_formats
         self.kinds = tuple(dict.fromkeys(part.kind for part in manifest.objects))
 
     def all(self, kind: str) -> Iterator[Object]:
@@ -49,8 +50,8 @@ class SnapshotObjects:
         for item in self.all(kind):
             if isinstance(item, Notebook):
                 runs = named.runs_of(NotebookName(item.path, item.revision))
-                if runs:
-                    yield replace(item, runs=runs)
+                if runs or named.all_runs:
+                    yield replace(item, runs=runs or item.runs)
             elif item.experiment_id in chosen:
                 yield item
 

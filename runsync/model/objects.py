@@ -89,6 +89,8 @@ class Notebook:
 
 
 USER, GROUP, SERVICE_PRINCIPAL = "user", "group", "service_principal"
+LEVELS = ("CAN_READ", "CAN_EDIT", "CAN_MANAGE")
+"""That an experiment can have on Databricks, each more than the one before; its notebook can have CAN_RUN too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,14 @@ class Grant:
     level: str
     inherited: bool = False
     inherited_from: tuple[str, ...] = ()
+
+    def is_enough_for(self, wanted: "Grant") -> bool:
+        """Whether its principal, who is that of the other, may do that much."""
+        if (self.principal_type, self.principal) != (wanted.principal_type, wanted.principal):
+            return False
+        if self.level in LEVELS and wanted.level in LEVELS:
+            return LEVELS.index(self.level) >= LEVELS.index(wanted.level)
+        return self.level == wanted.level
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +191,13 @@ class _Naming:
 
 @dataclass(slots=True)
 class Named:
-    """What the runs of a transfer name, gathered as they pass; `formats` are those that notebooks are wanted in."""
+    """What the runs of a transfer name, gathered as they pass; `formats` are those that notebooks are wanted in.
+
+    With `all_runs` whatever a bundle holds is meant, also what runs name that did not pass.
+    """
 
     formats: tuple[str, ...] = ()
+    all_runs: bool = False
     pathless: list[str] = field(default_factory=list)
     _notebooks: dict[NotebookName, _Naming] = field(default_factory=dict)
 

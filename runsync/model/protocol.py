@@ -73,6 +73,10 @@ class ObjectSource(Protocol):
     def are_copies(self) -> bool:
         """Whether all that was carried here is here as it was, as in a bundle; else it may be changed or left out."""
 
+    @property
+    def notebook_formats(self) -> tuple[str, ...]:
+        """The formats that it keeps notebooks in; none where they are asked for in one or another."""
+
     def list(self, kind: str, experiments: Sequence[Experiment], named: Named) -> Iterator[Object]:
         """The objects of a kind that hang off these experiments or are named, each once, told as cheaply as may be."""
 

@@ -40,6 +40,7 @@ class MemoryObjects:
     permissions: dict[str, Permissions | RequestRefused] = field(default_factory=dict)
     kinds: tuple[str, ...] = (PERMISSIONS, NOTEBOOKS)
     are_copies: bool = False
+    notebook_formats: tuple[str, ...] = ()
     modified_at: int | None = START
     asked: list[str] = field(default_factory=list)
 

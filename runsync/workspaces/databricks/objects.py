@@ -20,6 +20,7 @@ class DatabricksObjects:
 
     kinds = (PERMISSIONS, NOTEBOOKS)
     are_copies = False
+    notebook_formats = ()
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -13,13 +13,11 @@ from typing import Any
 import orjson
 
 from runsync.errors import ITEM_ERRORS, RequestRefused
-from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
+from runsync.model.objects import GROUP, LEVELS, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.http import Client, json_of
 
 API = "/api/2.0/permissions"
-LEVELS = ("CAN_READ", "CAN_EDIT", "CAN_MANAGE")
-"""That an experiment can have, each more than the one before. A notebook has CAN_RUN too."""
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 NAMED = 20
 _PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}
@@ -102,7 +100,7 @@ class PermissionsTarget:
                 raise
             self._leave(_NO_EXPERIMENT, [item.name])
             return UNCHANGED
-        missing = [grant for grant in item.direct if not any(_is_enough(has, grant) for has in there)]
+        missing = [grant for grant in item.direct if not any(has.is_enough_for(grant) for has in there)]
         unknown = [grant for grant in missing if grant.level not in LEVELS]
         self._leave(_NO_LEVEL, [f"{grant.principal} {grant.level} on {item.name}" for grant in unknown])
         missing = [grant for grant in missing if grant.level in LEVELS]
@@ -138,12 +136,3 @@ class PermissionsTarget:
         with self._lock:
             if names:
                 self._left.setdefault(why, []).extend(names)
-
-
-def _is_enough(has: Grant, wanted: Grant) -> bool:
-    """Whether a principal may do that much already."""
-    if (has.principal_type, has.principal) != (wanted.principal_type, wanted.principal):
-        return False
-    if has.level in LEVELS and wanted.level in LEVELS:
-        return LEVELS.index(has.level) >= LEVELS.index(wanted.level)
-    return has.level == wanted.level

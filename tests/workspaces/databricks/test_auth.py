@@ -5,7 +5,6 @@ import sys
 import pytest
 import requests
 from emulators.databricks import Databricks
-from workspaces.databricks.conftest import Start
 
 from runsync.errors import AccessDenied, WrongUsage
 from runsync.model.selection import Selection
@@ -16,6 +15,7 @@ from runsync.workspaces.databricks.auth import authority, by_sdk
 from runsync.workspaces.databricks.profile import Profile
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace, open_databricks
 from runsync.workspaces.http import Patience
+from workspaces.databricks.conftest import Start
 
 NOBODY = Credentials()
 SHORT = Patience(seconds=1, tries=2, first_delay=0.01)

@@ -8,11 +8,11 @@ from support.oracle import Reader
 from support.rich import rich_workspace
 from support.seed import Seeder
 from support.servers import MlflowServer
-from workspaces.databricks.conftest import Start
 
 import runsync
 from runsync.model.selection import Selection
 from runsync.transfer.report import TransferReport
+from workspaces.databricks.conftest import Start
 
 IMPORTED = "/Users/ana@example.com/imported"
 

@@ -9,7 +9,6 @@ from emulators.databricks import Databricks
 from emulators.databricks.options import Doubts
 from support.databricks import DatabricksSeeder
 from support.servers import MlflowServer
-from workspaces.databricks.conftest import Start
 
 import runsync
 from runsync.bundle.check import check
@@ -17,6 +16,7 @@ from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import WrongUsage
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Notebook, Object, Permissions
 from runsync.transfer.report import TransferReport
+from workspaces.databricks.conftest import Start
 
 HOME = "/Users/ana@example.com"
 NOTEBOOK = f"{HOME}/churn/train"
@@ -287,3 +287,60 @@ def test_permissions_of_a_notebooks_experiment_are_those_of_the_notebook(start: 
         "notebook",
         [("bob@example.com", "CAN_RUN")],
     )
+
+
+def test_verify_compares_them_with_a_bundle_and_permissions_with_a_workspace_when_asked(
+    start: Start, tmp_path: Path
+) -> None:
+    dev, prod = start("dev"), start("prod")
+    facts = seed(dev)
+    prod.add_user("bob@example.com", "science")
+    bundle = str(tmp_path / "b")
+    whole(runsync.export("databricks://dev", bundle, notebooks=("SOURCE",)))
+    checked = runsync.verify("databricks://dev", bundle)
+    assert (checked.differences, checked.objects) == ([], {PERMISSIONS: 1, NOTEBOOKS: 3})
+    whole(runsync.import_(bundle, "databricks://prod"))
+    checked = runsync.verify(bundle, "databricks://prod")
+    assert (checked.differences, checked.objects) == ([], {})
+    assert [note for note in checked.notes if "permissions are not compared (--permissions" in note]
+    (missing, *_) = runsync.verify(bundle, "databricks://prod", permissions=True).differences
+    assert (missing.kind, missing.field, missing.source) == ("permissions", "permissions.science", "CAN_EDIT")
+    dev.permissions["experiments", facts.experiment_id] = {("user_name", "bob@example.com"): "CAN_MANAGE"}
+    dev.save_notebook(dev.tree.need(NOTEBOOK), "# Databricks notebook source\nchanged")
+    found = {(d.kind, d.field) for d in runsync.verify("databricks://dev", bundle).differences}
+    assert found >= {("notebook", "text"), ("permissions", "permissions.bob@example.com")}
+
+
+def test_verify_is_content_with_what_an_import_gave(start: Start, tmp_path: Path) -> None:
+    dev = start("dev")
+    start("prod")
+    seed(dev)
+    dev.permissions = {key: {("group_name", "users"): "CAN_EDIT"} for key in dev.permissions}
+    whole(runsync.export("databricks://dev", tmp_path / "b"))
+    whole(runsync.import_(tmp_path / "b", "databricks://prod", permissions=True))
+    checked = runsync.verify(str(tmp_path / "b"), "databricks://prod", permissions=True)
+    assert (checked.differences, checked.objects) == ([], {PERMISSIONS: 1})
+
+
+def test_diff_tells_what_became_of_them(start: Start, tmp_path: Path) -> None:
+    dev = start("dev")
+    facts = seed(dev)
+    bundle = str(tmp_path / "b")
+    first = runsync.export("databricks://dev", bundle, notebooks=("SOURCE",)).snapshot
+    assert runsync.diff(bundle, "databricks://dev").changes == []
+    dev.permissions["experiments", facts.experiment_id] = {("user_name", "bob@example.com"): "CAN_MANAGE"}
+    revision = dev.save_notebook(dev.tree.need(NOTEBOOK), "# Databricks notebook source\nthird")
+    with DatabricksSeeder(dev) as seeder:
+        run = seeder.create_run(facts.experiment_id, "later")
+        seeder.set_tag(run, "mlflow.databricks.notebookPath", NOTEBOOK)
+        seeder.set_tag(run, "mlflow.databricks.notebookRevisionID", revision)
+    whole(runsync.export("databricks://dev", bundle, notebooks=("SOURCE",)))
+    for old, new in ((f"{bundle}@{first}", f"{bundle}@latest"), (f"{bundle}@{first}", "databricks://dev")):
+        found = runsync.diff(old, new)
+        told = {(c.kind, c.name, c.change) for c in found.changes if c.kind not in ("run", "experiment")}
+        assert told == {
+            ("permissions", EXPERIMENT, "changed"),
+            ("notebook", f"{NOTEBOOK}@{revision} (SOURCE)", "added"),
+            ("notebook", f"{NOTEBOOK} (SOURCE)", "changed"),
+        }
+        assert (found.objects[NOTEBOOKS].added, found.objects[NOTEBOOKS].changed) == (1, 1)
