@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runsync.model.progress import Progress
+    from runsync.model.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +347,10 @@ class Workspace(Source, Protocol):
 
     def editor(self) -> Editor:
         """Changes runs and experiments. Raises WrongUsage where that cannot be done."""
+
+    @property
+    def workbench(self) -> "Workbench | None":
+        """Where its notebooks run; None where it has none."""
 
     def close(self) -> None:
         """Lets go of connections; what still waits raises Interrupted."""

@@ -270,7 +270,8 @@ class _Repair:
         for item in items if source.objects is not None else ():
             assert source.objects is not None
             try:
-                if mend.mend_blob(self._store, name, source.objects.read(item)[1]):
+                _, chunks = source.objects.read(source.objects.complete(item))
+                if mend.mend_blob(self._store, name, chunks):
                     return
             except ITEM_ERRORS:
                 continue  # another one may have it still

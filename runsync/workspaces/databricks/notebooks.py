@@ -28,6 +28,7 @@ from runsync.workspaces.http import Client
 
 API = "/api/2.0/workspace"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
+TAKEN = ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 JSON = {"Content-Type": "application/json"}
 PREFERRED = (SOURCE, JUPYTER, HTML, DBC)
 """In which format a notebook is put into a workspace, when a bundle has several."""
@@ -58,7 +59,7 @@ class Notebooks:
             if item.path not in self._known:
                 self._known[item.path] = self._client.get(f"{API}/get-status", path=item.path)
         told = self._known[item.path]
-        modified_at = told.get("modified_at")
+        modified_at = int(told["modified_at"]) if "modified_at" in told else None
         known = {"language": told.get("language", ""), "object_id": item.object_id or str(told.get("object_id", ""))}
         if _is_last(item.revision, modified_at):
             return replace(item, **known, is_last=False, modified_at=None)
@@ -86,6 +87,39 @@ class Notebooks:
         body["revision"] = {"revision_timestamp": revision}
         return self._client.send("GET", f"{API}/export", content=orjson.dumps(body), headers=JSON).content
 
+    def put(self, places: Sequence[str], item: Notebook, text: bytes, writes: bool) -> tuple[str, bool]:
+        """Puts a notebook at the first of some paths that is free, unless it lies at one before it.
+
+        Gives where it is, and whether it is new there. Nothing is ever written over. Raises RequestRefused.
+        """
+        for place in places:
+            there = self.status(place)
+            if there is None:
+                if writes:
+                    self._write(place, item, text)
+                return place, True
+            if there.get("object_type") == "NOTEBOOK" and self._is_same(place, item.format, text):
+                return place, False
+        raise RequestRefused(f"something else lies at {places[-1]} already: name another folder")
+
+    def _is_same(self, place: str, format: str, text: bytes) -> bool:
+        """Whether the notebook there has that code. Of HTML and DBC nobody can tell: it counts as the same."""
+        if format in (HTML, DBC):
+            return True
+        return _code(self.export(place, format), format) == _code(text, format)
+
+    def _write(self, place: str, item: Notebook, text: bytes) -> None:
+        self._client.post(f"{API}/mkdirs", {"path": posixpath.dirname(place)})
+        body = {"path": place, "format": item.format, "content": base64.b64encode(text).decode(), "overwrite": False}
+        if item.format == SOURCE:
+            body["language"] = item.language or _language(text)
+        try:
+            self._client.post(f"{API}/import", body)
+        except RequestRefused as error:
+            is_there = error.code in TAKEN and self._is_same(place, item.format, text)
+            if not is_there:  # the answer to an earlier try may have been lost
+                raise
+
     def _hash_of_last(self, path: str, format: str) -> str:
         with self._locks[path]:
             if (path, format) not in self._last:
@@ -103,7 +137,7 @@ class NotebookTarget:
 
     def __init__(self, client: Client, folder: str) -> None:
         self._client = client
-        self._folder = _checked(folder)
+        self._folder = checked_folder(folder) if folder else ""
         self._notebooks = Notebooks(client)
         self._left: list[str] = []
 
@@ -151,29 +185,11 @@ class NotebookTarget:
         text = b"".join(chunks)
         path = self._folder + plain(item.path)
         apart = f"{path}@{item.revision or read.modified_at or 'last'}"
-        for place in (path, apart) if is_newest else (apart,):
-            there = self._notebooks.status(place)
-            if there is None:
-                if progress is not None:
-                    self._write(place, read, text)
-                    progress.advance(bytes=len(text))
-                return place, CREATE
-            if there.get("object_type") == "NOTEBOOK" and self._is_same(place, read.format, text):
-                return place, UNCHANGED
-        raise RequestRefused(f"something else lies at {apart} already: name another folder with --notebook-folder")
-
-    def _is_same(self, place: str, format: str, text: bytes) -> bool:
-        """Whether the notebook there has that code. Of HTML and DBC nobody can tell: it counts as the same."""
-        if format in (HTML, DBC):
-            return True
-        return _code(self._notebooks.export(place, format), format) == _code(text, format)
-
-    def _write(self, place: str, item: Notebook, text: bytes) -> None:
-        self._client.post(f"{API}/mkdirs", {"path": posixpath.dirname(place)})
-        body = {"path": place, "format": item.format, "content": base64.b64encode(text).decode(), "overwrite": False}
-        if item.format == SOURCE:
-            body["language"] = item.language or _language(text)
-        self._client.post(f"{API}/import", body)
+        places = (path, apart) if is_newest else (apart,)
+        place, is_new = self._notebooks.put(places, read, text, writes=progress is not None)
+        if is_new and progress is not None:
+            progress.advance(bytes=len(text))
+        return place, CREATE if is_new else UNCHANGED
 
 
 def _by_path(items: Sequence[Notebook]) -> list[list[Notebook]]:
@@ -212,10 +228,8 @@ def _language(text: bytes) -> str:
     return {b"//": "SCALA", b"--": "SQL"}.get(text[:2], "PYTHON")
 
 
-def _checked(folder: str) -> str:
-    """Without a slash at its end. Raises WrongUsage where it is no absolute path."""
-    if not folder:
-        return ""
+def checked_folder(folder: str) -> str:
+    """Without `/Workspace`, and a slash at its end. Raises WrongUsage where it is no absolute path."""
     path = plain(folder).rstrip("/")
     if not path.startswith("/") or unsafe(path[1:]):
         raise WrongUsage(f"--notebook-folder “{folder}” is no folder of a workspace: write /Users/NAME/imported")

@@ -9,11 +9,13 @@ from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, ObjectSource, Place, Target
 from runsync.model.selection import Selection
+from runsync.model.workbench import Workbench
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.address import DatabricksAddress
 from runsync.workspaces.databricks.artifacts import DatabricksArtifacts
 from runsync.workspaces.databricks.auth import authority
 from runsync.workspaces.databricks.client import DatabricksClient
+from runsync.workspaces.databricks.clusters import DatabricksWorkbench
 from runsync.workspaces.databricks.objects import DatabricksObjects
 from runsync.workspaces.databricks.rates import Rates
 from runsync.workspaces.http import Identity, Pace, Patience, json_of
@@ -63,6 +65,11 @@ class DatabricksWorkspace(RestWorkspace):
     def objects(self) -> ObjectSource:
         """Notebooks and permissions."""
         return self._objects
+
+    @property
+    def workbench(self) -> Workbench:
+        """Its notebooks and clusters."""
+        return DatabricksWorkbench(self.client, self.place.details.get("workspace_id", ""))
 
     def editor(self) -> Editor:
         """See `databricks.editor`."""

@@ -16,6 +16,7 @@ from runsync.model.ordering import ordered
 from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.model.workbench import Workbench
 from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.store import DirectStore, Query
 
@@ -149,6 +150,11 @@ class DirectWorkspace:
     @property
     def objects(self) -> ObjectSource | None:
         """MLflow itself has none of those kinds."""
+        return None
+
+    @property
+    def workbench(self) -> Workbench | None:
+        """MLflow itself runs no notebooks."""
         return None
 
     def _read(

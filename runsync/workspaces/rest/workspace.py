@@ -24,6 +24,7 @@ from runsync.model.ordering import ordered
 from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
+from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience, json_of
 from runsync.workspaces.rest import models, wire
@@ -204,6 +205,11 @@ class RestWorkspace:
     @property
     def objects(self) -> ObjectSource | None:
         """MLflow itself has none of those kinds."""
+        return None
+
+    @property
+    def workbench(self) -> Workbench | None:
+        """MLflow itself runs no notebooks."""
         return None
 
     def search(
