@@ -66,8 +66,8 @@ def _typed_folder(where: str) -> StoreAddress:
     is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
     why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
     raise WrongUsage(
-        f"“{named}” {why}: write http(s)://host:port, sqlite:///FILE, postgresql://…, mysql://…, "
-        "databricks://PROFILE, the path of an mlruns folder such as ./mlruns, or a name that stands in runsync.toml"
+        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, sqlite:///FILE, postgresql://…, "
+        "mysql://…, the path of an mlruns folder such as ./mlruns, or a name that stands in runsync.toml"
     )
 
 

@@ -250,3 +250,24 @@ def test_a_service_principal_of_entra_is_let_in(monkeypatch: pytest.MonkeyPatch)
         answer = requests.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", headers=headers, timeout=5)
         assert answer.json()["userName"] == workspace.client_id
         assert answer.headers["X-Databricks-Org-Id"] == workspace.workspace_id
+
+
+def test_it_keeps_a_model_registry(workspace: Databricks, sdk: "WorkspaceClient") -> None:
+    from databricks.sdk.service.ml import ModelTag
+
+    sdk.model_registry.create_model("fraud", tags=[ModelTag("a", "b")])
+    for _ in range(2):
+        sdk.model_registry.create_model_version("fraud", "dbfs:/databricks/mlflow-tracking/1/2/artifacts/m")
+    sdk.model_registry.transition_stage("fraud", "1", "Production", archive_existing_versions=True)
+    (model,) = sdk.model_registry.search_models(filter="name LIKE 'fra%'")
+    assert [(each.version, each.current_stage) for each in model.latest_versions or []] == [
+        ("1", "Production"),
+        ("2", "None"),
+    ]
+    versions = [each.version for each in sdk.model_registry.search_model_versions(filter="name='fraud'")]
+    assert versions == ["2", "1"]
+    found = sdk.model_registry.get_model("fraud").registered_model_databricks
+    assert found
+    assert found.id
+    levels = sdk.model_registry.get_permission_levels(found.id).permission_levels
+    assert len(levels or []) == 5

@@ -105,3 +105,64 @@ def test_the_client_of_mlflow_moves_artifacts_through_every_cloud(cloud: Cloud, 
     ]
     assert not workspace.storage.uploads
     assert workspace.count("/api/2.0/mlflow/artifacts/complete-multipart-upload") == (cloud == "aws")
+
+
+MODELS = """
+experiment = client.create_experiment("HOME/models")
+model = client.create_logged_model(experiment, name="m", params={"a": "b"}, tags={"t": "1"})
+pathlib.Path("weights").mkdir()
+pathlib.Path("weights/large.bin").write_bytes(b"w" * 7_000_000)
+client.log_model_artifacts(model.model_id, "weights")
+client.finalize_logged_model(model.model_id, "READY")
+found = client.search_logged_models([experiment], "params.a = 'b'")
+run = client.create_run(experiment)
+client.log_inputs(run.info.run_id, models=[LoggedModelInput(model.model_id)])
+client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 4)])
+client.log_metric(run.info.run_id, "acc", 0.9, model_id=model.model_id)
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+down = get_artifact_repository(model.artifact_location).download_artifacts("", ".")
+run = client.get_run(run.info.run_id)
+client.create_registered_model("fraud")
+version = client.create_model_version("fraud", model.artifact_location, run.info.run_id)
+tell(
+    found=[each.model_id for each in found], model=model.model_id,
+    size=(pathlib.Path(down) / "large.bin").stat().st_size,
+    inputs=[each.model_id for each in run.inputs.model_inputs],
+    outputs=[each.step for each in run.outputs.model_outputs],
+    metric=client.get_logged_model(model.model_id).metrics[0].value,
+    versions=[each.version for each in client.search_model_versions(f"run_id='{run.info.run_id}'")],
+)
+"""
+
+PLACES = """
+experiment = client.create_experiment("HOME/place", artifact_location="ROOT")
+run = client.create_run(experiment).info.run_id
+pathlib.Path("up").mkdir()
+pathlib.Path("up/a b.txt").write_text("hello")
+pathlib.Path("up/empty").write_text("")
+client.log_artifacts(run, "up", "in/side")
+down = pathlib.Path(client.download_artifacts(run, "in", "."))
+tell(
+    paths=[each.path for each in client.list_artifacts(run, "in/side")], text=(down / "side" / "a b.txt").read_text(),
+)
+"""
+
+
+def test_the_client_of_mlflow_keeps_logged_models(tmp_path: Path) -> None:
+    parts = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "6000000", "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(5 << 20)}
+    with careful(Databricks()) as workspace, workspace:
+        told = with_mlflow(workspace, MODELS.replace("HOME", workspace.home), tmp_path, **parts)
+    assert told["found"] == told["inputs"] == [told["model"]]
+    assert told["size"] == 7_000_000
+    assert told["outputs"] == [4]
+    assert told["metric"] == 0.9
+    assert told["versions"] == ["1"]
+
+
+@pytest.mark.parametrize("root", ["dbfs:/mine/runs", "dbfs:/Volumes/main/default/runs"])
+def test_the_client_of_mlflow_keeps_artifacts_in_places_of_its_own(root: str, tmp_path: Path) -> None:
+    with careful(Databricks()) as workspace, workspace:
+        workspace.add_volume("/Volumes/main/default/runs")
+        told = with_mlflow(workspace, PLACES.replace("HOME", workspace.home).replace("ROOT", root), tmp_path)
+    assert told["paths"] == ["in/side/a b.txt", "in/side/empty"]
+    assert told["text"] == "hello"

@@ -141,3 +141,26 @@ def test_revisions_have_times_of_the_clock() -> None:
         node = workspace.add_notebook(f"{workspace.home}/n", "one")
         clock.advance(60)
         assert workspace.save_notebook(node, "two") == "1700000060000"
+
+
+def test_others_may_do_what_the_lists_let_them_do(call: Caller) -> None:
+    experiment = call.experiment()
+    run = call.run(experiment)
+    _, token = call.workspace.add_user("bob@example.com")
+    bob = Caller(call.workspace, token)
+    refused = bob.refused("runs/get", "GET", run_id=run)
+    assert refused[:2] == (403, "PERMISSION_DENIED")
+    assert bob.refused("runs/search", experiment_ids=[experiment])[0] == 403
+    assert bob.post("experiments/search") == {}
+    path = f"/api/2.0/permissions/experiments/{experiment}"
+    for level, statuses in (("CAN_READ", (200, 403, 403)), ("CAN_EDIT", (200, 200, 403)), ("CAN_MANAGE", (200,) * 3)):
+        grant = {"user_name": "bob@example.com", "permission_level": level}
+        assert call("PATCH", path, json={"access_control_list": [grant]}).ok
+        asked = (
+            bob("POST", "runs/search", json={"experiment_ids": [experiment]}),
+            bob("POST", "runs/set-tag", json={"run_id": run, "key": "a", "value": "b"}),
+            bob("PATCH", path, json={"access_control_list": []}),
+        )
+        assert tuple(each.status_code for each in asked) == statuses
+    mine = bob.post("experiments/create", name="/Users/bob@example.com/mine")["experiment_id"]
+    assert bob.run(mine)

@@ -86,7 +86,7 @@ class DatabricksArtifacts:
             return None  # who reads it then will hear why
 
     def expect(self, run: Run, paths: Sequence[str]) -> None:
-        """These files will be written: their credentials are asked for together."""
+        """Their credentials will be asked for together."""
         if _folder(run.artifact_uri).startswith(MANAGED):
             self._credentials.expect(run.run_id, "write", paths)
 

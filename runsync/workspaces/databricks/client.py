@@ -55,10 +55,11 @@ class DatabricksClient(Client):
     def _post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
         """What is refused for a tag that the server keeps to itself goes again with that tag under another name."""
         while True:
+            known = self.tags.learnt
             try:
                 return super().post(path, self.tags.written(path, body), retry)
             except RequestRefused as error:
-                if not self.tags.learn(error):
+                if not self.tags.learn(error, known):
                     raise
 
     def _create_experiment(self, body: Mapping[str, Any], retry: bool) -> dict[str, Any]:
@@ -69,8 +70,18 @@ class DatabricksClient(Client):
         except RequestRefused as error:
             if "Parent directory" not in str(error):
                 raise
-            self._post(MKDIRS, {"path": posixpath.dirname(str(body["name"]))})
+            self._make_folder(posixpath.dirname(str(body["name"])))
             made = self._post(CREATE, first, retry)
         for tag in tags[TAGS_AT_CREATION:]:
             self._post(SET_TAG, {"experiment_id": made["experiment_id"], **tag})
         return made
+
+    def _make_folder(self, path: str) -> None:
+        try:
+            self._post(MKDIRS, {"path": path})
+        except RequestRefused as error:
+            raise RequestRefused(
+                f"{error}: put the experiment into a folder of yours with --prefix or --rename",
+                error.status,
+                error.code,
+            ) from None

@@ -68,28 +68,39 @@ class Credentials:
     def expect(self, run_id: str, way: Way, paths: Iterable[str]) -> None:
         """These files will be read (written), most likely in this order: they are asked for together."""
         with self._lock:
-            self._folders[run_id, way] = _Folder(paths)
-            while len(self._folders) > MOST_KEPT:
-                self._folders.popitem(last=False)
+            self._keep(run_id, way, _Folder(paths))
 
     def of(self, run_id: str, way: Way, path: str) -> Pass:
         """What lets one file through. Raises RequestRefused."""
         with self._lock:
-            folder = self._folders.setdefault((run_id, way), _Folder(()))
+            folder = self._folders.get((run_id, way)) or self._keep(run_id, way, _Folder(()))
         with folder.lock:
             found = folder.ready.pop(path, None)
+            era = folder.era
             if found is None:
-                told = self._ask(run_id, way, folder.next_after(path))
-                found = told.pop(path, None)
-                folder.ready.update(told)
-        return Pass(_found(found, way, path), lambda: self._one(run_id, way, path))
+                found = self._fetch(folder, run_id, way, path)
+        return Pass(found, lambda: self._again(folder, era, run_id, way, path))
 
-    def _one(self, run_id: str, way: Way, path: str) -> Credential:
-        with self._lock:
-            folder = self._folders.get((run_id, way))
-        if folder is not None:
-            folder.ready.clear()  # they were given out together
-        return _found(self._ask(run_id, way, [path]).get(path), way, path)
+    def _keep(self, run_id: str, way: Way, folder: "_Folder") -> "_Folder":
+        self._folders[run_id, way] = folder
+        while len(self._folders) > MOST_KEPT:
+            self._folders.popitem(last=False)
+        return folder
+
+    def _again(self, folder: "_Folder", era: int, run_id: str, way: Way, path: str) -> Credential:
+        """One that was refused for its age; those that were given out with it are as old."""
+        with folder.lock:
+            if folder.era == era:
+                folder.put_back()
+            return self._fetch(folder, run_id, way, path)
+
+    def _fetch(self, folder: "_Folder", run_id: str, way: Way, path: str) -> Credential:
+        told = self._ask(run_id, way, folder.next_after(path))
+        found = told.pop(path, None)
+        folder.ready.update(told)
+        if found is None:
+            raise RequestRefused(f"the workspace gives no credential to {way} artifact “{path}”")
+        return found
 
     def _ask(self, run_id: str, way: Way, paths: Sequence[str]) -> dict[str, Credential]:
         found: dict[str, Credential] = {}
@@ -104,19 +115,20 @@ class Credentials:
                 return found
 
 
-def _found(credential: Credential | None, way: Way, path: str) -> Credential:
-    if credential is None:
-        raise RequestRefused(f"the workspace gives no credential to {way} artifact “{path}”")
-    return credential
-
-
 class _Folder:
     """The files of one run that are still to come, and the credentials that are there for them."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.ready: dict[str, Credential] = {}
         self.lock = Lock()
+        self.era = 0
         self._waiting = dict.fromkeys(paths)
+
+    def put_back(self) -> None:
+        """The credentials that are there are too old: they are to come again."""
+        self.era += 1
+        self._waiting = {**dict.fromkeys(self.ready), **self._waiting}
+        self.ready.clear()
 
     def next_after(self, path: str) -> list[str]:
         """This file, and those that come after it."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from runsync.errors import RequestRefused
+from runsync.model.naming import plain_path
 from runsync.model.run import Run
 from runsync.workspaces.databricks.client import DatabricksClient
-from runsync.workspaces.databricks.names import plain
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.server import API
 
@@ -42,11 +42,14 @@ class DatabricksEditor(RestEditor):
                 raise
             raise RequestRefused(f"{error}: {RETENTION}, then they are gone", error.status, error.code) from None
 
+    def _mark(self, deleted_runs: Sequence[str]) -> None:
+        """Nothing: no run of a deleted experiment can be restored there, and what was deleted before it stays so."""
+
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `Editor`."""
         if not name.startswith("/"):
             raise RequestRefused(f"“{name}” is no name for an experiment in Databricks: write a path, /Users/…/{name}")
-        super().rename_experiment(experiment_id, plain(name))
+        super().rename_experiment(experiment_id, plain_path(name))
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """See `Editor`."""

@@ -5,20 +5,13 @@ from collections.abc import Sequence
 
 from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
-from runsync.model.naming import Naming
+from runsync.model.naming import Naming, plain_path
 from runsync.model.selection import Selection
-
-WORKSPACE = "/Workspace"
-
-
-def plain(name: str) -> str:
-    """A path without `/Workspace`: creating an experiment takes either, but finding one by name only this."""
-    return name.removeprefix(WORKSPACE) if name.startswith(WORKSPACE + "/") else name
 
 
 def plain_selection(selection: Selection) -> Selection:
     """The same experiments, named as the workspace names them."""
-    return dataclasses.replace(selection, experiments=tuple(plain(name) for name in selection.experiments))
+    return dataclasses.replace(selection, experiments=tuple(plain_path(name) for name in selection.experiments))
 
 
 def check(experiments: Sequence[Experiment], naming: Naming, home: str) -> None:

@@ -42,8 +42,8 @@ _CLASSES = tuple(
 
 SHARE = 0.98
 """Of a documented rate that is used: the answers on their way come closer together than they were asked for."""
-BURST = 0.1
-"""Seconds' worth of requests that may go at once."""
+BURST = 0.5
+"""Seconds' worth of requests that may go at once, after as long without any."""
 NO_RETRY_AFTER = 1.0
 """Seconds that databricks-sdk waits where an answer 429 does not tell how long."""
 LOWERED = 0.8
@@ -118,7 +118,7 @@ class _Bucket:
         self._most = most
         self._ceiling = most
         """What is thought to be granted."""
-        self._free_at = self._closed_until = self._learnt_at = now
+        self._free_at = self._closed_until = self._learnt_at = now - BURST
         self._refused_at = self._granted_at = float("-inf")
         self._lock = Lock()
 

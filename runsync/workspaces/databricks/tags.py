@@ -58,10 +58,10 @@ class ServerTags:
         """Whether a tag of experiments cannot be set."""
         return key in OF_EXPERIMENTS or key in self.learnt
 
-    def learn(self, error: RequestRefused) -> bool:
-        """From a refusal: whether it names a tag that was not known."""
+    def learn(self, error: RequestRefused, known: frozenset[str]) -> bool:
+        """From a refusal: whether it names a tag that was not `known` when the request was written."""
         found = _REFUSED.search(str(error))
-        if found is None or found[1] in self.learnt:
+        if found is None or found[1] in known:
             return False
         with self._lock:
             self.learnt |= {found[1]}

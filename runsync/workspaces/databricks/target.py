@@ -1,13 +1,11 @@
 """One import or sync into a Databricks workspace: that of open-source servers, between checks of our own."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
-from runsync.model.naming import Naming
 from runsync.model.progress import Progress
 from runsync.model.protocol import NotCarried, Outcome, Source, Step
 from runsync.model.run import Batch
@@ -27,8 +25,8 @@ class DatabricksTarget:
 
     def __init__(self, workspace: DatabricksWorkspace, options: ImportOptions) -> None:
         self.place = workspace.place
-        self._naming = _plain(options.naming)
-        self._target = RestTarget(workspace, dataclasses.replace(options, naming=self._naming))
+        self._naming = options.naming
+        self._target = RestTarget(workspace, options)
         self._home = workspace.home
         self._tags = workspace.client.tags
         self._quotas = Quotas()
@@ -75,8 +73,3 @@ class DatabricksTarget:
     def notes(self) -> list[str]:
         """With what exceeds a quota of the workspace."""
         return self._target.notes() + self._quotas.notes()
-
-
-def _plain(naming: Naming) -> Naming:
-    rename = {old: names.plain(new) for old, new in naming.rename.items()}
-    return Naming(rename, names.plain(naming.prefix))

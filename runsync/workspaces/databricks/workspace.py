@@ -3,8 +3,9 @@
 from urllib.parse import urlsplit
 
 from runsync.errors import AccessDenied
-from runsync.model.experiment import Experiment
+from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.filter.push import Dialect
+from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, ObjectSource, Place, Target
@@ -80,6 +81,11 @@ class DatabricksWorkspace(RestWorkspace):
     def experiments(self, selection: Selection) -> list[Experiment]:
         """All experiments the selection means, by their paths with or without `/Workspace`."""
         return names.active_last(super().experiments(names.plain_selection(selection)))
+
+    def existing(self, restore_deleted: bool) -> list[Experiment]:
+        """A path is free again once its experiment is deleted: others' are passed over, unless they are wanted back."""
+        every = self.experiments(Selection())
+        return [e for e in every if e.lifecycle_stage == ACTIVE or ORIGIN_EXPERIMENT in e.tags or restore_deleted]
 
 
 SERVER = Server("", "", False)

@@ -2,7 +2,7 @@
 
 import ipaddress
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -50,6 +50,9 @@ class Artifacts(Protocol):
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere."""
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """These files are going to be written."""
 
     def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
@@ -113,6 +116,9 @@ class ArtifactStore:
         except RequestRefused:
             return None  # who reads it then will hear why
         return found if found.size == file.size else None
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """A server needs not know."""
 
     def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold.

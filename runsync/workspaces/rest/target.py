@@ -72,7 +72,7 @@ class RestTarget:
         writer = RestExperiments(workspace.client)
         self._experiments = ExperimentMap(writer, options.naming, options.restore_deleted, policy)
         self._writer = RunWriter(workspace.client, self._session)
-        self._files = FileWriter(workspace.artifact_store, self._writer.touch)
+        self._files = FileWriter(workspace.artifact_store, self._writer.touch, workspace.artifact_store.expect)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
         self._present = Present(RestRuns(workspace))
@@ -81,7 +81,7 @@ class RestTarget:
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
-        existing = self._workspace.experiments(Selection())
+        existing = self._workspace.existing(self._options.restore_deleted)
         are_all = selection == Selection()
         outcomes = self._experiments.begin(experiments, existing, address_of(source.place), are_all)
         self._source = source.place

@@ -119,6 +119,10 @@ class RestWorkspace:
             chosen = selection.having_runs(chosen, self._runs_of_all(chosen, selection))
         return sorted(chosen, key=lambda e: (e.creation_time or 0, e.experiment_id))
 
+    def existing(self, restore_deleted: bool) -> list[Experiment]:
+        """The experiments that stand in the way of new ones of their names."""
+        return self.experiments(Selection())
+
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
         waiting: list[Run] = []

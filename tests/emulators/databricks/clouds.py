@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from emulators.databricks.errors import CloudRefusal
 from emulators.databricks.options import Cloud
-from emulators.databricks.server import Reply, Request
+from emulators.server import Reply, Request
 
 if TYPE_CHECKING:
     from emulators.databricks.workspace import Databricks

@@ -222,9 +222,12 @@ def get_by_name(workspace: "Databricks", call: Call) -> dict[str, Any]:
     return {"experiment": describe(workspace, min(named, key=lambda each: each.deleted_at is not None))}
 
 
-def _viewed(workspace: "Databricks", view: str) -> list[Experiment]:
+def _viewed(workspace: "Databricks", call: Call, view: str) -> list[Experiment]:
+    from emulators.databricks.rights import allowed
+
     workspace.tracking.purge(workspace.milliseconds() - int(workspace.limits.retention * 1000))
-    every = list(workspace.tracking.experiments.values())
+    known = workspace.tracking.experiments.values()
+    every = [each for each in known if allowed(workspace, call.user, each, "CAN_READ")]
     if view == "ALL":
         return every
     return [each for each in every if (each.deleted_at is None) == (view == "ACTIVE_ONLY")]
@@ -233,7 +236,7 @@ def _viewed(workspace: "Databricks", view: str) -> list[Experiment]:
 def list_experiments(workspace: "Databricks", call: Call) -> dict[str, Any]:
     """All experiments, in pages when `max_results` is given."""
     view = call.fields.get("view_type", "ACTIVE_ONLY")
-    found = _viewed(workspace, view)
+    found = _viewed(workspace, call, view)
     size = call.fields.get("max_results")
     if size is not None and size <= 0:
         raise invalid(f"max_results must be positive: {size}")
@@ -250,7 +253,7 @@ def search(workspace: "Databricks", call: Call) -> dict[str, Any]:
         raise invalid(f"Invalid value {size} for parameter 'max_results' supplied: must be 1 to 3000")
     view, condition = fields.get("view_type", "ACTIVE_ONLY"), fields.get("filter", "")
     keep = compile_experiments(condition)
-    found = [each for each in _viewed(workspace, view) if keep(each)]
+    found = [each for each in _viewed(workspace, call, view) if keep(each)]
     order = fields.get("order_by", [])
     found.sort(key=lambda each: int(each.experiment_id, 36), reverse=True)
     found = in_order(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from emulators.databricks.errors import Refusal
 from emulators.databricks.fields import anything, flag, integer, message, text
 from emulators.databricks.routing import Call, Route
-from emulators.databricks.server import Reply
+from emulators.server import Reply
 
 if TYPE_CHECKING:
     from emulators.databricks.workspace import Databricks

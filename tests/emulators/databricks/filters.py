@@ -10,6 +10,7 @@ from emulators.databricks.errors import invalid
 if TYPE_CHECKING:
     from emulators.databricks.experiments import Experiment
     from emulators.databricks.models import LoggedModel
+    from emulators.databricks.registry import Model, Version
     from emulators.databricks.runs import Run
 
 Item = TypeVar("Item")
@@ -83,6 +84,13 @@ def compile_experiments(text: str) -> Keep:
 def compile_models(text: str) -> Keep:
     """What tells whether a logged model is meant. Raises Refusal."""
     return _joined(text, _model_values)
+
+
+def compile_registry(text: str) -> Keep:
+    """What tells whether a registered model or a version is meant: by a single condition. Raises Refusal."""
+    if any(kind == "name" and word.upper() == "AND" for kind, word in _tokens(text)):
+        raise invalid("Only a single condition is supported in searches of the model registry")
+    return _joined(text, _registry_values)
 
 
 def split(name: str) -> tuple[str, str]:
@@ -280,3 +288,12 @@ def _model_values(model: "LoggedModel", entity: str, key: str) -> Any:
     if entity != "attributes" or key not in names:
         raise invalid(f"Invalid attribute key '{key}' specified.")
     return names[key]
+
+
+def _registry_values(item: "Model | Version", entity: str, key: str) -> Any:
+    if entity == "tags":
+        return item.tags.get(key)
+    names = {"source_path": "source", "name": "name", "run_id": "run_id"}
+    if entity != "attributes" or not hasattr(item, names.get(key, " ")):
+        raise invalid(f"Invalid attribute key '{key}' specified.")
+    return getattr(item, names[key])

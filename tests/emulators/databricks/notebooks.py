@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from emulators.databricks.errors import Refusal, absent, invalid
 from emulators.databricks.fields import choice, flag, malformed, message, parse, text
 from emulators.databricks.routing import Call, Route
-from emulators.databricks.server import Reply, Request
 from emulators.databricks.tree import Node, Revision, plain
+from emulators.server import Reply, Request
 
 if TYPE_CHECKING:
     from emulators.databricks.workspace import Databricks

@@ -1,4 +1,4 @@
-"""Access control lists of experiments, notebooks, folders and clusters, with what they inherit."""
+"""Access control lists of experiments, notebooks, folders, models and clusters, with what they inherit."""
 
 import posixpath
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,8 @@ from emulators.databricks.fields import many, message, text
 from emulators.databricks.routing import Call, Route
 
 if TYPE_CHECKING:
+    from emulators.databricks.experiments import Experiment
+    from emulators.databricks.users import User
     from emulators.databricks.workspace import Databricks
 
 Entry = tuple[str, str]
@@ -19,6 +21,7 @@ TYPES = {
     "notebooks": "notebook",
     "directories": "directory",
     "clusters": "cluster",
+    "registered-models": "registered-model",
 }
 LEVELS = {
     "experiments": {
@@ -33,6 +36,13 @@ LEVELS = {
         "CAN_MANAGE": "Can view, comment, attach/detach, run, edit, and change permissions of the notebook",
     },
     "directories": {"CAN_READ": "Can read", "CAN_RUN": "Can run", "CAN_EDIT": "Can edit", "CAN_MANAGE": "Can manage"},
+    "registered-models": {
+        "CAN_READ": "Can view the details of the registered model and its model versions",
+        "CAN_EDIT": "Can view and edit the details of a registered model and its model versions",
+        "CAN_MANAGE_STAGING_VERSIONS": "Can move model versions to the stages but Production",
+        "CAN_MANAGE_PRODUCTION_VERSIONS": "Can move model versions to every stage",
+        "CAN_MANAGE": "Can manage permissions on, view, and edit the registered model and its versions",
+    },
     "clusters": {"CAN_ATTACH_TO": "Can attach", "CAN_RESTART": "Can restart", "CAN_MANAGE": "Can manage"},
 }
 PRINCIPALS = ("user_name", "group_name", "service_principal_name")
@@ -81,10 +91,14 @@ def _kind(call: Call) -> str:
 
 
 def _need(workspace: "Databricks", kind: str, object_id: str) -> str:
-    """The path of an object (empty for a cluster). Raises Refusal."""
+    """The path of an object (empty where it has none). Raises Refusal."""
     if kind == "clusters":
         if object_id not in workspace.clusters.by_id:
             raise absent(f"Cluster {object_id} does not exist.")
+        return ""
+    if kind == "registered-models":
+        if object_id not in {model.model_id for model in workspace.registry.values()}:
+            raise absent(f"RegisteredModel {object_id} does not exist.")
         return ""
     if kind == "experiments":
         experiment = workspace.tracking.experiments.get(object_id)
@@ -136,6 +150,15 @@ def _told(workspace: "Databricks", kind: str, object_id: str, path: str) -> dict
     return {"object_id": f"/{kind}/{object_id}", "object_type": TYPES[kind], "access_control_list": lists}
 
 
+def granted_levels(workspace: "Databricks", user: "User", experiment: "Experiment") -> list[str]:
+    """The levels that a user has on an experiment, as such, by a group, or by a folder."""
+    who = {("user_name", user.name), ("service_principal_name", user.name)}
+    who |= {("group_name", group) for group in user.groups}
+    direct = workspace.permissions.get(("experiments", experiment.experiment_id), {}).items()
+    inherited = [(entry, level) for entry, level, _ in _inherited(workspace, experiment.name)]
+    return [level for entry, level in [*direct, *inherited] if entry in who]
+
+
 def _inherited(workspace: "Databricks", path: str) -> list[tuple[Entry, str, str]]:
     """What the folders above a path give, the nearest first; the owner's home gives all to the owner."""
     found: list[tuple[Entry, str, str]] = []
@@ -147,8 +170,11 @@ def _inherited(workspace: "Databricks", path: str) -> list[tuple[Entry, str, str
         source = f"/directories/{node.object_id}"
         for entry, level in workspace.permissions.get(("directories", str(node.object_id)), {}).items():
             found.append((entry, level, source))
-        if path == workspace.home:
-            found.append((("user_name", workspace.owner.name), "CAN_MANAGE", source))
+        name = path.removeprefix("/Users/")
+        if name in workspace.directory.users:
+            found.append((("user_name", name), "CAN_MANAGE", source))
+        if path == "/Shared":
+            found.append((("group_name", "users"), "CAN_MANAGE", source))
         if path == "/":
             found.append((("group_name", "admins"), "CAN_MANAGE", "/directories/"))
     return found

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from emulators.databricks.errors import Refusal
 from emulators.databricks.fields import Message, malformed, message, parse, repeated
-from emulators.databricks.server import Reply, Request
+from emulators.server import Reply, Request
 
 if TYPE_CHECKING:
     from emulators.databricks.users import User
@@ -28,6 +28,8 @@ LONGS = frozenset(
         "last_updated_timestamp_ms",
         "runs_deleted",
         "runs_restored",
+        "creation_timestamp",
+        "last_updated_timestamp",
     ]
 )
 """Fields of answers that are int64, which proto3 JSON may write as strings."""

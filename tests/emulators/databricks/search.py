@@ -6,6 +6,7 @@ from emulators.databricks.errors import Refusal, invalid
 from emulators.databricks.experiments import VIEW, need
 from emulators.databricks.fields import integer, many, message, text
 from emulators.databricks.filters import RUN_ATTRIBUTES, compile_runs, in_order, run_attribute, run_metric
+from emulators.databricks.rights import allowed
 from emulators.databricks.routing import Call, Route
 from emulators.databricks.runs import Run, describe
 
@@ -27,7 +28,7 @@ def search(workspace: "Databricks", call: Call) -> dict[str, Any]:
     view, condition = fields.get("run_view_type", "ACTIVE_ONLY"), fields.get("filter", "")
     order = fields.get("order_by", [])
     keep = compile_runs(condition)
-    found = [run for run in _runs(workspace, ids, view) if keep(run)]
+    found = [run for run in _runs(workspace, call, ids, view) if keep(run)]
     found.sort(key=lambda run: (-run.start_time, run.run_id))
     found = in_order(found, order, ATTRIBUTES, KEYED)
     question = ("runs", tuple(ids), view, condition, tuple(order))
@@ -36,17 +37,19 @@ def search(workspace: "Databricks", call: Call) -> dict[str, Any]:
     return answer | ({"next_page_token": token} if token else {})
 
 
-def _runs(workspace: "Databricks", ids: list[str], view: str) -> list[Run]:
+def _runs(workspace: "Databricks", call: Call, ids: list[str], view: str) -> list[Run]:
     found: list[Run] = []
     kept_since = workspace.milliseconds() - int(workspace.limits.retention * 1000)
     for each in dict.fromkeys(ids):
         try:
-            runs = need(workspace, each).runs.values()
+            experiment = need(workspace, each)
         except Refusal as refusal:
             if refusal.code == "RESOURCE_DOES_NOT_EXIST":
                 continue
             raise
-        found += [run for run in runs if run.deleted_at is None or run.deleted_at >= kept_since]
+        if not allowed(workspace, call.user, experiment, "CAN_READ"):
+            raise Refusal("PERMISSION_DENIED", f"User {call.user.name} does not have CAN_READ permission on {each}.")
+        found += [run for run in experiment.runs.values() if run.deleted_at is None or run.deleted_at >= kept_since]
     if view == "ALL":
         return found
     return [run for run in found if (run.deleted_at is None) == (view == "ACTIVE_ONLY")]

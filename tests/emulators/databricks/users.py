@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from emulators.databricks.errors import Refusal
 from emulators.databricks.fields import message, text
 from emulators.databricks.routing import Call, Route, query_of
-from emulators.databricks.server import Reply, Request
+from emulators.server import Reply, Request
 
 if TYPE_CHECKING:
     from emulators.databricks.workspace import Databricks

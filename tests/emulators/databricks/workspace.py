@@ -24,8 +24,11 @@ from emulators.databricks import (
     models,
     notebooks,
     permissions,
+    registry,
+    rights,
     runs,
     search,
+    traces,
     tree,
     users,
 )
@@ -36,9 +39,9 @@ from emulators.databricks.options import Cloud, Doubts, Limits
 from emulators.databricks.pages import Pages
 from emulators.databricks.rates import DOCUMENTED, Rates
 from emulators.databricks.routing import Call, Route, Routes, query_of, read, render
-from emulators.databricks.server import Reply, Request, Server
 from emulators.databricks.tree import Node
 from emulators.databricks.users import Directory, User
+from emulators.server import Reply, Request, Server
 
 ROUTES: tuple[Route, ...] = (
     *users.ROUTES,
@@ -56,6 +59,8 @@ ROUTES: tuple[Route, ...] = (
     *clusters.ROUTES,
     *permissions.ROUTES,
     *jobs.ROUTES,
+    *registry.ROUTES,
+    *traces.ROUTES,
 )
 
 NOT_SERVED = (
@@ -132,6 +137,7 @@ class Databricks:
         self.dbfs = dbfs.Dbfs()
         self.clusters = clusters.Clusters()
         self.permissions: dict[tuple[str, str], permissions.Lists] = {}
+        self.registry: dict[str, registry.Model] = {}
         self.job_runs: dict[int, dict[str, Any]] = {}
         self.lock = threading.RLock()
         self._ids = itertools.count(random.SystemRandom().randrange(10**14, 10**15), 7)
@@ -263,6 +269,7 @@ class Databricks:
         route, said = self._routes.find(request.method, path)
         self.rates.take(route.rate)
         call = Call(request, path, query, read(route, request, query, said), user)
+        rights.check(self, route, call)
         if fault and fault.kind == "partial":
             metrics.log_half(self, call)
             raise Refusal("INTERNAL_ERROR", fault.message)

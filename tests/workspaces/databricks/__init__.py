@@ -1,1 +1,1 @@
-"""Databricks workspaces, against the emulator."""
+"""Databricks workspaces, against the strict emulator."""
