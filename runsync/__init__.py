@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runsync.bundle.snapshots import SnapshotsReport, snapshots
     from runsync.bundle.unlock import UnlockReport, unlock
     from runsync.errors import RunsyncError
+    from runsync.model.finding import Finding
     from runsync.model.selection import Selection
     from runsync.runs.artifacts import ArtifactsReport, GetReport, get_artifacts, list_artifacts, read_artifact
     from runsync.runs.bulk import delete_runs, restore_runs
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from runsync.runs.snippet import SnippetReport, snippet
     from runsync.runs.source import SourceReport, source_of
     from runsync.transfer.diff import DiffReport, diff
+    from runsync.transfer.doctor import DoctorReport, doctor
     from runsync.transfer.export import export
     from runsync.transfer.import_ import import_
     from runsync.transfer.places import open_workspace
@@ -67,8 +69,10 @@ __all__ = [
     "CompareReport",
     "CopyReport",
     "DiffReport",
+    "DoctorReport",
     "ExperimentReport",
     "ExperimentsReport",
+    "Finding",
     "ForgetReport",
     "GetReport",
     "How",
@@ -95,6 +99,7 @@ __all__ = [
     "delete_runs",
     "delete_selected_runs",
     "diff",
+    "doctor",
     "export",
     "forget",
     "get_artifacts",
@@ -138,8 +143,10 @@ _HOMES = {
     "CompareReport": "runsync.runs.compare",
     "CopyReport": "runsync.bundle.copy",
     "DiffReport": "runsync.transfer.diff",
+    "DoctorReport": "runsync.transfer.doctor",
     "ExperimentReport": "runsync.runs.experiments_list",
     "ExperimentsReport": "runsync.runs.experiments_list",
+    "Finding": "runsync.model.finding",
     "ForgetReport": "runsync.bundle.forget",
     "GetReport": "runsync.runs.artifacts",
     "How": "runsync.runs.change",
@@ -166,6 +173,7 @@ _HOMES = {
     "delete_runs": "runsync.runs.bulk",
     "delete_selected_runs": "runsync.runs.delete",
     "diff": "runsync.transfer.diff",
+    "doctor": "runsync.transfer.doctor",
     "export": "runsync.transfer.export",
     "forget": "runsync.bundle.forget",
     "get_artifacts": "runsync.runs.artifacts",

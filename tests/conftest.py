@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import hypothesis
 import pytest
+from support.databases import Databases
 from support.s3 import KEYS, Bucket, S3Server
 from support.seed import Seeder
 from support.servers import FOREIGN, MlflowServer, clean_environment
@@ -249,3 +250,13 @@ def start_runsync(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[st
 def command(*arguments: object) -> list[str]:
     """The command line as a list."""
     return [sys.executable, "-m", "runsync", *map(str, arguments)]
+
+
+@pytest.fixture(scope="session")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    """Fresh databases of each kind and release; dropped at the end."""
+    made = Databases(executable, tmp_path_factory.mktemp("databases"))
+    try:
+        yield made
+    finally:
+        made.drop()

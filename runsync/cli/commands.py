@@ -12,6 +12,7 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "sync": "Bring a workspace up to date with another.",
     "verify": "Is everything of the one in the other?",
     "diff": "What has changed between two snapshots or workspaces?",
+    "doctor": "Who are we in a workspace, and what will not work there?",
     "check": "Is a bundle sound?",
     "inspect": "What is in a bundle?",
     "snapshots": "List the snapshots of a bundle.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.objects import Named, Object
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run
@@ -351,6 +352,12 @@ class Workspace(Source, Protocol):
     @property
     def workbench(self) -> "Workbench | None":
         """Where its notebooks run; None where it has none."""
+
+    def examine(self) -> Iterator[Finding]:
+        """Who we are there, and what will and will not work, each as soon as it is known. Nothing is written.
+
+        Raises WorkspaceError where it cannot go on.
+        """
 
     def close(self) -> None:
         """Lets go of connections; what still waits raises Interrupted."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 from runsync import config
 from runsync.errors import WrongUsage
 from runsync.workspaces.credentials import Credentials
-from runsync.workspaces.sql.address import is_database
+from runsync.workspaces.sql import address as database
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class StoreAddress:
     artifacts: str = ""
     s3_endpoint: str = ""
     s3_profile: str = ""
+
+    @property
+    def printable(self) -> str:
+        """As it stands in reports. Raises WrongUsage for what is no address of a database."""
+        return str(self.folder) if self.folder is not None else database.parse(self.url).printable
 
 
 def is_url(where: str) -> bool:
@@ -100,7 +105,7 @@ def folder_of(where: str) -> Path | None:
 
 
 def _store(where: str) -> StoreAddress | None:
-    if is_database(where):
+    if database.is_database(where):
         return StoreAddress(where)
     if where.startswith("file:"):
         return StoreAddress(folder=folder_of(where))

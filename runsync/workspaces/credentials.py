@@ -23,6 +23,17 @@ class Credentials:
         if self.insecure_tls and self.server_cert_path:
             raise WrongUsage("insecure TLS and a server certificate cannot both be asked for: drop one of them")
 
+    @property
+    def told(self) -> str:
+        """Their kind, without any secret."""
+        if self.token:
+            login = "a token" + (" (a username is given too, and not used)" if self.username else "")
+        elif self.username:
+            login = f"user “{self.username}” " + ("and a password" if self.password else "without a password")
+        else:
+            login = "none"
+        return login + (", with a client certificate" if self.client_cert_path else "")
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
         """`MLFLOW_TRACKING_` USERNAME, PASSWORD, TOKEN, INSECURE_TLS, SERVER_CERT_PATH and CLIENT_CERT_PATH."""

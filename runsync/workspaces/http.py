@@ -185,6 +185,7 @@ class Client:
         self.url = url
         self.api_url = url
         """Where the paths of AT_ROOT are; `rest.server.meet` may find them elsewhere."""
+        self.credentials = credentials
         self.patience = patience or Patience.from_environment()
         self.limits = limits
         self.timeout = (10.0, 300.0)
@@ -436,7 +437,8 @@ def _complaint(response: requests.Response) -> tuple[str, str]:
         document = orjson.loads(response.content)
         return str(document.get("error_code", "")), " ".join(str(document.get("message", "")).split())[:300]
     except (ValueError, AttributeError):
-        return "", ""
+        is_plain = response.headers.get("Content-Type", "").startswith("text/plain")
+        return "", " ".join(response.text.split()) if is_plain and len(response.content) < 200 else ""
 
 
 def _retry_after(text: str) -> float | None:

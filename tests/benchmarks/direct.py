@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import peer as peers
 from measure import Line, Measured, run, table
 from places import Places, default_mlflow
-from support.databases import fresh_database, upgrade
+from support.databases import SERVERS, Databases
 from workload import BEGIN, Workload
 
-POSTGRES = os.environ.get("RUNSYNC_TEST_POSTGRES_URL", "")
+POSTGRES = bool(SERVERS["postgres"])
 PEER = "mlflow-export-import"
 HUGE = Workload(runs=100, params=5, metrics=10, points=10_000, files=0, experiments=1)
 
@@ -46,6 +46,7 @@ class Benchmark:
     def run(self) -> None:
         """From the database of a filled server to a bundle, and from there into every kind of store."""
         with self._places.scratch() as folder, ExitStack() as stack:
+            databases = self._databases(folder, stack)
             theirs = self._peer_export(folder)
             home = self._places.filled(self._workload)
             artifacts = ("--artifacts", home / "artifacts")
@@ -53,18 +54,17 @@ class Benchmark:
             took = self._command("export", f"sqlite:///{home}/mlflow.db", bundle, *artifacts)
             self._add("export from SQLite", took, theirs)
             imported = self._peer_import(folder)
-            lite = self._new_sqlite(folder / "new.db")
+            lite = databases.fresh("sqlite").url
             self._add("import into SQLite", self._command("import", bundle, lite), imported)
             if POSTGRES:
-                database = stack.enter_context(fresh_database(POSTGRES))
-                upgrade(self._places.mlflow, database)
+                database = databases.fresh("postgres").url
                 roots = ("--artifacts", folder / "mlartifacts-postgres")
                 self._add("import into PostgreSQL", self._command("import", bundle, database, *roots), imported)
                 took = self._command("export", database, folder / "from-postgres", *roots)
                 self._add("export from PostgreSQL", took, theirs)
-            self._files(folder, bundle)
+            self._files(folder, bundle, databases)
 
-    def _files(self, folder: Path, bundle: Path) -> None:
+    def _files(self, folder: Path, bundle: Path, databases: Databases) -> None:
         """A file store into SQLite, without artifacts: `mlflow migrate-filestore` leaves them where they are."""
         store = folder / "mlruns"
         self._add("import into a file store", self._command("import", bundle, store))
@@ -73,25 +73,22 @@ class Benchmark:
         quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_FILE_STORE": "true"}
         (folder / "theirs").mkdir()
         bare, _ = run([*migrate, "--target", f"sqlite:///{folder}/theirs/mlflow.db"], env=quiet)
-        target = self._new_sqlite(folder / "ours.db")
-        ours = self._command("sync", store, target, "--no-artifacts", whole=False)
+        ours = self._command("sync", store, databases.fresh("sqlite").url, "--no-artifacts", whole=False)
         self._add("file store to SQLite", ours, bare)
         self.lines.append(Line("file store to SQLite", "migrate-filestore", bare, self._workload.all_points))
 
     def huge(self) -> None:
         """Many points, whose memory must stay flat."""
         with self._places.scratch() as folder, ExitStack() as stack:
-            source = self._new_sqlite(folder / "source.db")
-            _fill(folder / "source.db", self._workload)
+            databases = self._databases(folder, stack)
+            made = databases.fresh("sqlite")
+            source = made.url
+            _fill(made.path, self._workload)
             bundle = folder / "bundle"
             size = self._command("export", source, bundle, "--no-artifacts")
             parts = sum(part.stat().st_size for part in bundle.glob("parts/*.metrics.parquet"))
             self._add("export from SQLite", size, note=f"{parts / self._workload.all_points:.1f} bytes a point")
-            if POSTGRES:
-                target = stack.enter_context(fresh_database(POSTGRES))
-                upgrade(self._places.mlflow, target)
-            else:
-                target = self._new_sqlite(folder / "target.db")
+            target = databases.fresh("postgres" if POSTGRES else "sqlite").url
             name = "PostgreSQL" if POSTGRES else "SQLite"
             self._add(f"import into {name}", self._command("import", bundle, target, "--no-artifacts"))
             self._add(f"export from {name}", self._command("export", target, folder / "again", "--no-artifacts"))
@@ -106,9 +103,10 @@ class Benchmark:
         with self._places.empty() as server:
             return self._peer.import_(folder / "peer", server)
 
-    def _new_sqlite(self, file: Path) -> str:
-        upgrade(self._places.mlflow, f"sqlite:///{file}")
-        return f"sqlite:///{file}"
+    def _databases(self, folder: Path, stack: ExitStack) -> Databases:
+        databases = Databases(lambda _: self._places.mlflow, folder)
+        stack.callback(databases.drop)
+        return databases
 
     def _command(self, *arguments: object, whole: bool = True) -> Measured:
         """One command; its report must tell that all points and bytes went over."""

@@ -51,6 +51,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "compare-report",
         "copy-report",
         "diff-report",
+        "doctor-report",
         "experiment",
         "experiment-report",
         "experiments-list-report",

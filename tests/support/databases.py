@@ -1,51 +1,170 @@
-"""Fresh databases on servers that run already, made by a real `mlflow db upgrade` and dropped afterwards."""
+"""Fresh databases with MLflow's tables, of SQLite always, of PostgreSQL and MySQL where such a server is told."""
 
+import json
+import os
+import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
-import sqlalchemy
+import pymysql
+import pytest
 
 from support.servers import clean_environment
 
-DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
-MLFLOW_DRIVERS = {"postgresql": "postgresql", "mysql": "mysql+pymysql"}
+# Read before any test cleans the environment.
+SERVERS = {kind: os.environ.get(f"RUNSYNC_TEST_{kind.upper()}_URL", "").rstrip("/") for kind in ("postgres", "mysql")}
+KINDS = ("sqlite", "postgres", "mysql")
+
+SCRIPT = Path(__file__).with_name("mlflow_on_database.py")
 
 
-@contextmanager
-def fresh_database(server: str) -> Iterator[str]:
-    """A new, empty database on the server at a URL such as `postgresql://postgres@127.0.0.1:5432`; its own URL."""
-    name = f"runsync_{uuid.uuid4().hex}"
-    home = {"postgresql": "postgres"}.get(_kind(server), "")
-    engine = sqlalchemy.create_engine(_at(server, home, DRIVERS), isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+@dataclass(frozen=True)
+class Fresh:
+    """A database of a test's own: how runsync names it, how MLflow does, and statements that look into it."""
+
+    kind: str
+    url: str
+    for_mlflow: str
+    mlflow: Path
+    path: Path | None = None
+
+    def script(self, *arguments: str) -> Any:
+        """What the script in MLflow's own environment answers: see `mlflow_on_database`."""
+        return run_script(self.mlflow, *arguments[:1], self.for_mlflow, *arguments[1:])
+
+    def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """One statement by the driver itself, committed; values stand for `?`."""
+        connection = connect(self.kind, self.url)
         try:
-            yield _at(server, name, {})
+            cursor = connection.cursor()
+            cursor.execute(statement if self.kind == "sqlite" else statement.replace("?", "%s"), values)
+            rows = list(cursor.fetchall()) if cursor.description else []
+            connection.commit()
+            return rows
         finally:
-            with engine.connect() as connection:
-                force = " WITH (FORCE)" if _kind(server) == "postgresql" else ""
-                connection.execute(sqlalchemy.text(f"DROP DATABASE {name}{force}"))
-    finally:
-        engine.dispose()
+            connection.close()
 
 
-def upgrade(mlflow: Path, url: str) -> None:
-    """Makes (or brings up to date) MLflow's tables."""
-    kind = _kind(url)
-    shown = url if kind == "sqlite" else _at(url, urlsplit(url).path.lstrip("/"), MLFLOW_DRIVERS)
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    subprocess.run([mlflow, "db", "upgrade", shown], env=clean_environment() | quiet, capture_output=True, check=True)
+def run_script(mlflow: Path, *arguments: str) -> Any:
+    """Runs the script by the Python beside an mlflow command; its answer is JSON."""
+    command = [mlflow.with_name("python"), SCRIPT, *arguments]
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    last = done.stdout.strip().splitlines()
+    return json.loads(last[-1]) if last else None
 
 
-def _kind(url: str) -> str:
-    return urlsplit(url).scheme.partition("+")[0]
+def connect(kind: str, url: str) -> Any:
+    """A connection by the driver itself."""
+    if kind == "sqlite":
+        import sqlite3
 
+        return sqlite3.connect(url.removeprefix("sqlite:///"), timeout=30)
+    if kind == "postgres":
+        import psycopg
 
-def _at(url: str, database: str, drivers: dict[str, str]) -> str:
+        return psycopg.connect(url)
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
-    return urlunsplit((drivers.get(parts.scheme, parts.scheme), parts.netloc, f"/{database}", parts.query, ""))
+    return pymysql.connect(
+        host=parts.hostname,
+        port=parts.port or 3306,
+        user=parts.username,
+        password=parts.password or "",
+        database=parts.path.lstrip("/") or None,
+        charset="utf8mb4",
+    )
+
+
+class Databases:
+    """Makes databases of a release's schema; all of them are dropped at the end."""
+
+    def __init__(self, executable: Callable[[str], Path], folder: Path) -> None:
+        self._executable = executable
+        self._folder = folder
+        self._made: list[tuple[str, str]] = []
+        self._templates: dict[tuple[str, str], Any] = {}
+
+    def fresh(self, kind: str, release: str = "3", *, empty: bool = False) -> Fresh:
+        """A new database. Skips the test where no server of this kind is told."""
+        mlflow = self._executable(release)
+        if kind == "sqlite":
+            path = self._folder / f"{uuid.uuid4().hex}.db"
+            if not empty:
+                shutil.copyfile(self._template(kind, release), path)
+            return Fresh(kind, f"sqlite:///{path}", f"sqlite:///{path}", mlflow, path)
+        template = None if empty else self._template(kind, release)
+        name = self._create(kind, template if kind == "postgres" else None)
+        fresh = self._named(kind, name, mlflow)
+        if kind == "mysql" and template:
+            _execute_all(fresh, template)
+        return fresh
+
+    def drop(self) -> None:
+        """Takes them all away."""
+        for kind, name in reversed(self._made):
+            with suppress(Exception):
+                self._administer(kind, f"DROP DATABASE {name}" + (" WITH (FORCE)" if kind == "postgres" else ""))
+
+    def _template(self, kind: str, release: str) -> Any:
+        key = (kind, release)
+        if key not in self._templates:
+            mlflow = self._executable(release)
+            if kind == "sqlite":
+                path = self._folder / f"template-{release}.db"
+                run_script(mlflow, "initialise", f"sqlite:///{path}")
+                self._templates[key] = path
+            else:
+                name = self._create(kind, None)
+                made = self._named(kind, name, mlflow)
+                made.script("initialise")
+                self._templates[key] = name if kind == "postgres" else _statements(made)
+        return self._templates[key]
+
+    def _create(self, kind: str, template: str | None) -> str:
+        if not SERVERS[kind]:
+            pytest.skip(f"RUNSYNC_TEST_{kind.upper()}_URL is not set")
+        name = f"runsync_test_{uuid.uuid4().hex[:12]}"
+        self._administer(kind, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        self._made.append((kind, name))
+        return name
+
+    def _administer(self, kind: str, statement: str) -> None:
+        connection = connect(kind, SERVERS[kind] + ("/postgres" if kind == "postgres" else ""))
+        try:
+            if kind == "postgres":
+                connection.autocommit = True
+            connection.cursor().execute(statement)
+        finally:
+            connection.close()
+
+    def _named(self, kind: str, name: str, mlflow: Path) -> Fresh:
+        url = f"{SERVERS[kind]}/{name}"
+        driver = "postgresql+psycopg2" if kind == "postgres" else "mysql+pymysql"
+        return Fresh(kind, url, driver + url[url.index("://") :], mlflow)
+
+
+def _statements(database: Fresh) -> list[str]:
+    """What makes the same tables again: MySQL has no templates, and MLflow's migrations take it many seconds."""
+    tables = [name for (name,) in database.execute("SHOW TABLES")]
+    made = [database.execute(f"SHOW CREATE TABLE `{name}`")[0][1] for name in tables]
+    ((revision,),) = database.execute("SELECT version_num FROM alembic_version")
+    return [*made, f"INSERT INTO alembic_version VALUES ('{revision}')"]
+
+
+def _execute_all(database: Fresh, statements: Sequence[str]) -> None:
+    connection = connect(database.kind, database.url)
+    try:
+        cursor = connection.cursor()
+        cursor.execute("SET foreign_key_checks = 0")
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()
+    finally:
+        connection.close()

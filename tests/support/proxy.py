@@ -273,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
         for _ in self._request_body():
             pass
         request.status = action.status
-        self.send_response(action.status)
+        self.send_response_only(action.status)
         for name, value in action.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(action.body)))

@@ -21,9 +21,7 @@ from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts
 SERVED = "mlflow-artifacts:"
 EXPERIMENT = "{experiment_id}"
 """Stands in an artifact location for an id that is not known yet."""
-_SAY_WHERE = (
-    "say with --artifacts where that is (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
-)
+SAY_WHERE = "say with --artifacts where that is (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class DirectArtifacts:
             if not (self._roots.given or self._roots.served):
                 raise WrongUsage(
                     "the artifacts of this store are served by an MLflow server (mlflow-artifacts:/), which keeps them "
-                    f"in its --artifacts-destination: {_SAY_WHERE}"
+                    f"in its --artifacts-destination: {SAY_WHERE}"
                 )
             return _below(self._roots.given or self._roots.served, urlsplit(uri).path.strip("/"))
         root = self._roots.recorded
@@ -141,7 +139,7 @@ class DirectArtifacts:
         if folder is None:
             shown = place if urlsplit(place).scheme else f"{place} (a path relative to where its server was started)"
             raise RequestRefused(
-                f"its artifacts are recorded at {shown}, which cannot be reached from here: {_SAY_WHERE}"
+                f"its artifacts are recorded at {shown}, which cannot be reached from here: {SAY_WHERE}"
             )
         if folder.name != "artifacts" or folder.parent.name != run.run_id:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
@@ -160,7 +158,7 @@ def _walked(folder: Path) -> Iterator[ArtifactFile]:
         return local_artifacts.walk(folder)
     near = folder.parents[3] if len(folder.parents) > 3 else folder.parent
     if not near.exists():
-        raise RequestRefused(f"its artifacts are recorded at {folder}, and there is no {near} here: {_SAY_WHERE}")
+        raise RequestRefused(f"its artifacts are recorded at {folder}, and there is no {near} here: {SAY_WHERE}")
     return iter(())
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run
 
@@ -67,6 +68,9 @@ class DirectStore(Protocol):
         """What is read from now on is as it is now."""
 
     # Reading: needs no right to write.
+
+    def examine(self) -> Iterator[Finding]:
+        """What this kind of store alone can tell: which it is, who we are there, how quickly it answers."""
 
     def experiments(self) -> list[Experiment]:
         """All of them, deleted ones too, with tags and times, oldest first."""

@@ -11,6 +11,7 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.filter.parse import parse
 from runsync.model.filter.push import narrowed, state
+from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
@@ -61,6 +62,12 @@ class DirectWorkspace:
 
         self.store.check_writable()
         return DirectEditor(self.store)
+
+    def examine(self) -> Iterator[Finding]:
+        """See `direct.examine`."""
+        from runsync.workspaces.direct.examine import examine
+
+        return examine(self)
 
     def close(self) -> None:
         """See `Workspace`."""

@@ -117,7 +117,7 @@ class Draft:
             pass  # a file system without locks
         if is_plain_file(f"{self.folder}/{META}") == self.is_new:
             raise Broken("it was made meanwhile: run it again" if self.is_new else "it is no longer there")
-        shutil.rmtree(f"{self.folder}/{_STAGING}", ignore_errors=True)
+        _remove(Path(self.folder, _STAGING))
         if self.is_new:
             self._clear()
         Path(self.folder, _STAGING).mkdir()
@@ -127,11 +127,7 @@ class Draft:
     def _clear(self) -> None:
         """Takes away what is left of an attempt that did not come to its end; artifacts stay."""
         for name in (PARAMS, TAGS, METRICS, INPUTS, OUTPUTS):
-            path = Path(self.folder, name)
-            if path.is_symlink():
-                path.unlink()
-            elif path.exists():
-                shutil.rmtree(path)
+            _remove(Path(self.folder, name))
 
     def _place(self, name: str) -> str:
         """Where a file is written to before it shows."""
@@ -172,6 +168,13 @@ def replace_file(target: Path, data: bytes, staged: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.replace(target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
 
 
 def _write(handle: int, data: bytes) -> None:

@@ -93,9 +93,8 @@ def trim(data: bytes) -> bytes:
     if not data or data.endswith(b"\n"):
         return data
     whole, newline, torn = data.rpartition(b"\n")
-    fields = len(torn.split(b" "))
-    before = whole.rpartition(b"\n")[2].split(b" ")
-    if _is_point(torn) and (not newline or fields == len(before)):
+    before = whole.rpartition(b"\n")[2]
+    if _is_point(torn) and (not newline or len(torn.split()) == len(before.split())):
         return data + b"\n"
     return whole + newline
 

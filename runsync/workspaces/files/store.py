@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run
 from runsync.workspaces.direct.store import Arrival, Query
@@ -48,7 +49,7 @@ class FileStore:
         self._memory = _Memory()
         self._lock = threading.Lock()
         self._open(create)
-        self.place = Place("file store", self._root)
+        self.place = Place("file store", str(self.path))
 
     @property
     def whereabouts(self) -> tuple[str, ...]:
@@ -63,6 +64,12 @@ class FileStore:
         """See `DirectStore`."""
         with self._lock:
             self._memory = _Memory()
+
+    def examine(self) -> Iterator[Finding]:
+        """See `DirectStore`."""
+        from runsync.workspaces.files.examine import examine
+
+        return examine(self.path)
 
     def experiments(self) -> list[Experiment]:
         """See `DirectStore`. Those that cannot be read are told by `left_behind`."""
@@ -104,7 +111,7 @@ class FileStore:
     def check_writable(self) -> None:
         """See `DirectStore`."""
         for folder in (self._root, f"{self._root}/{TRASH}"):
-            if Path(folder).exists() and not os.access(folder, os.W_OK | os.X_OK):
+            if Path(folder).exists() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise AccessDenied(f"{folder} may not be written to: ask its owner for write rights")
 
     def default_artifact_root(self, experiment_id: str) -> str:

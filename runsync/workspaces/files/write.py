@@ -32,6 +32,7 @@ from runsync.workspaces.files.layout import (
     find_run,
     is_experiment_id,
     is_plain_file,
+    is_plain_folder,
     is_run_id,
 )
 from runsync.workspaces.files.meta import dump, read_meta
@@ -171,7 +172,11 @@ def _put_inputs(draft: Draft, experiment: str, run: Run) -> None:
     for read in run.dataset_inputs:
         folder = Path(experiment, DATASETS, id_of_dataset(read))
         if not is_plain_file(f"{folder}/{META}"):
-            folder.mkdir(parents=True, exist_ok=True)
+            for place in (folder.parent, folder):
+                with contextlib.suppress(FileExistsError):
+                    place.mkdir()
+                if not is_plain_folder(str(place)):
+                    raise Broken("the datasets of its experiment lie behind a link, and links are not followed")
             staged = folder / f".{uuid.uuid4().hex}"
             staged.write_bytes(dump(file_of_dataset(read)))
             staged.replace(folder / META)

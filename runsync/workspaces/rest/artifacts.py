@@ -22,11 +22,16 @@ from runsync.workspaces.rest.signed import SignedAddresses
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts/"
+PROXIED = "mlflow-artifacts:"
+"""How an artifact root begins that a server proxies."""
 SMALL_UPLOAD = 10 * 1024 * 1024
 """The most bytes that upload-artifact takes, the server's way for runs whose storage it does not proxy."""
 
 Locate = Callable[[], StoredObject | None]
 Act = Literal["list", "read", "write"]
+Way = Literal["folder", "s3", "proxy", "server"]
+"""How artifacts are got at: as files of this machine, on S3 itself, by the server's artifact proxy, or by what else it
+has for runs whose storage it does not proxy."""
 Found = TypeVar("Found")
 
 
@@ -79,9 +84,21 @@ class ArtifactStore:
         """Drops the connections."""
         self._signed.close()
 
+    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+        """Some file of a run; without a run (""), of a root where it can be told. Raises RequestRefused."""
+        folder = local_folder(self._client.url, root)
+        if folder is not None:
+            return next(local_artifacts.walk(folder), None)
+        return self._on_s3_first(
+            root,
+            "list",
+            lambda: next(self._s3.list(root), None),
+            lambda: next(self._listed(run_id), None) if run_id else None,
+        )
+
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
-        folder, root = self._local_folder(run), run.artifact_uri
+        folder, root = local_folder(self._client.url, run.artifact_uri), run.artifact_uri
         if folder is not None:
             files = list(local_artifacts.walk(folder))
         else:
@@ -92,7 +109,7 @@ class ArtifactStore:
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
-        folder, root = self._local_folder(run), run.artifact_uri
+        folder, root = local_folder(self._client.url, run.artifact_uri), run.artifact_uri
         if folder is not None:
             chunks = local_artifacts.read(folder, file.path)
         else:
@@ -125,10 +142,10 @@ class ArtifactStore:
 
         `locate` tells where the source has the very bytes in S3: in the same S3 they are copied.
         """
-        folder = self._local_folder(run)
+        folder = local_folder(self._client.url, run.artifact_uri)
         if folder is not None:
             local_artifacts.write(folder, path, opener)
-        elif run.artifact_uri.startswith("mlflow-artifacts:"):
+        elif run.artifact_uri.startswith(PROXIED):
             place = _proxied(run.artifact_uri, path)
             if not self._signed.upload(place, size, opener):
                 self._upload(PROXY + quote(place), size, opener)
@@ -184,7 +201,7 @@ class ArtifactStore:
 
     def _download(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         path = file.path
-        if run.artifact_uri.startswith("mlflow-artifacts:") and (path.isascii() or self._server.proxies_any_name):
+        if run.artifact_uri.startswith(PROXIED) and (path.isascii() or self._server.proxies_any_name):
             place = _proxied(run.artifact_uri, path)
             return self._signed.download(place, file.size) or self._client.download(PROXY + quote(place))
         return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path})
@@ -205,13 +222,21 @@ class ArtifactStore:
         asked = {"run_uuid": run_id, "path": path}
         self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
 
-    def _local_folder(self, run: Run) -> Path | None:
-        """The artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
-        folder = local_artifacts.folder_of(run.artifact_uri)
-        if folder is None or not _is_loopback(self._client.url):
-            return None
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
-        return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
+
+def way(url: str, root: str) -> Way:
+    """How what lies below an artifact root of the server at a URL is got at first."""
+    if local_folder(url, root) is not None:
+        return "folder"
+    return "s3" if _is_on_s3(root) else "proxy" if root.startswith(PROXIED) else "server"
+
+
+def local_folder(url: str, root: str) -> Path | None:
+    """An artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
+    folder = local_artifacts.folder_of(root)
+    if folder is None or not is_loopback(url):
+        return None
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
 
 
 def _is_on_s3(root: str) -> bool:
@@ -243,7 +268,8 @@ def _check_name(path: str) -> None:
         )
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether a server is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -24,6 +24,8 @@ class Server:
     signs_uploads: bool = False
     signs_downloads: bool = False
     """Whether proxied artifacts may be sent to (fetched from) the storage behind it at addresses that it signs."""
+    store: str = ""
+    """What it keeps runs in, “SqlStore” or “FileStore”, where it tells."""
 
     @property
     def proxies_any_name(self) -> bool:
@@ -60,8 +62,7 @@ def meet(client: Client, address: Address) -> Server:
         answer = client.post(f"{API}/experiments/search", {"max_results": 1})
     except AccessDenied as error:
         raise AccessDenied(
-            f"{address.printable} refuses us (HTTP {error.status}): check MLFLOW_TRACKING_USERNAME and _PASSWORD, "
-            "or _TOKEN, or the workspace's section of runsync.toml",
+            f"{address.printable} refuses us (HTTP {error.status}): {_way_in(error)}",
             error.status,
             error.code,
         ) from None
@@ -77,7 +78,17 @@ def meet(client: Client, address: Address) -> Server:
         has_workspaces,
         bool(info.get("multipart_uploads_enabled")),
         bool(info.get("multipart_downloads_enabled")),
+        str(info.get("store_type") or ""),
     )
+
+
+def _way_in(error: AccessDenied) -> str:
+    if "Host header" in str(error):  # since MLflow 3.5
+        return (
+            "it answers only to names that it was told, and the one in this address is none of them; "
+            "use its own name, or start it with --allowed-hosts NAME"
+        )
+    return "check MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN, or the workspace's section of runsync.toml"
 
 
 def _find_api(client: Client) -> None:

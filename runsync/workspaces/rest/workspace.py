@@ -18,6 +18,7 @@ from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.filter.parse import parse
 from runsync.model.filter.push import Dialect, narrowed, pushed, state
 from runsync.model.filter.tree import Expression
+from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
@@ -106,6 +107,12 @@ class RestWorkspace:
         from runsync.workspaces.rest.editor import RestEditor
 
         return RestEditor(self.client)
+
+    def examine(self) -> Iterator[Finding]:
+        """See `rest.examine`."""
+        from runsync.workspaces.rest.examine import examine
+
+        return examine(self)
 
     def close(self) -> None:
         """Drops the connections; what still waits raises Interrupted."""

@@ -27,8 +27,9 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
     try:
         from sqlalchemy import URL, NullPool, create_engine
 
+        kept: dict[str, Any] = {"poolclass": NullPool, "pool_reset_on_return": None}
         if address.kind == SQLITE:
-            return create_engine("sqlite://", creator=_sqlite(address, read_only), poolclass=NullPool)
+            return create_engine("sqlite://", creator=_sqlite(address, read_only), **kept)
         url = URL.create(
             _DRIVERS[address.kind],
             address.user or None,
@@ -38,10 +39,9 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
             address.database,
             dict(address.options or {}),
         )
-        made = create_engine(url, poolclass=NullPool, connect_args=_arguments(address))
+        return create_engine(url, connect_args=_arguments(address), **kept)
     except ImportError as error:
         raise faults.missing_driver(address, error) from None
-    return made
 
 
 def _arguments(address: DatabaseAddress) -> dict[str, Any]:
@@ -92,17 +92,24 @@ def _open(path: Path, how: str) -> sqlite3.Connection:
 def _open_to_read(path: Path, address: DatabaseAddress) -> sqlite3.Connection:
     """Needs no right to write, neither on the file nor on its folder."""
     _require(path, address)
-    connection = _open(path, "mode=ro")
+    # A database in WAL mode wants files beside it, which cannot be made in a folder that is read-only; without a log
+    # nobody writes to it, and it may be read as it is. What a writer that was killed left must be rolled back first.
+    left = [path.with_name(path.name + ending) for ending in ("-wal", "-journal")]
+    is_at_rest = not any(file.exists() and file.stat().st_size for file in left)
     try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return _that_answers(path, "mode=ro")
     except sqlite3.OperationalError:
+        return _that_answers(path, "immutable=1" if is_at_rest else "mode=rw")
+
+
+def _that_answers(path: Path, how: str) -> sqlite3.Connection:
+    connection = _open(path, how)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
         connection.close()
-        # A database in WAL mode wants files beside it, which cannot be made in a folder that is read-only. Without
-        # a log nobody writes to it, and it may be read as it is.
-        log = path.with_name(path.name + "-wal")
-        if log.exists() and log.stat().st_size:
-            raise
-        connection = _open(path, "immutable=1")
+        raise
     return connection
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Lock, RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runsync.errors import Interrupted, RunsyncError
-from runsync.workspaces.sql import connect, faults
+from runsync.workspaces.sql import aside, connect, faults
 from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
 from runsync.workspaces.sql.snapshot import Snapshot
 
@@ -27,6 +28,7 @@ class Database:
         self._snapshot: Snapshot | None = None
         self._writer: Connection | None = None
         self._closed = False
+        self._is_writing = False
 
     @contextmanager
     def held(self) -> Iterator[Snapshot]:
@@ -42,6 +44,8 @@ class Database:
                 yield snapshot
             finally:
                 holding.__exit__(None, None, None)
+                if self._is_writing and self.kind == SQLITE:
+                    self.refresh()  # the commit waits for it
 
     @contextmanager
     def reading(self) -> "Iterator[Connection]":
@@ -53,9 +57,10 @@ class Database:
     def writing(self) -> "Iterator[Connection]":
         """A transaction: committed at the end, rolled back on any error."""
         with self._writing, self.told():
+            connection = self._writable()
+            self._is_writing = True
             if self.kind == SQLITE:
                 self.refresh()  # without a write-ahead log, a commit waits until nobody reads
-            connection = self._writable()
             try:
                 if self.kind == SQLITE:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -68,6 +73,8 @@ class Database:
                 with suppress(Exception):
                     connection.close()
                 raise
+            finally:
+                self._is_writing = False
 
     def refresh(self) -> None:
         """Reading begins a new snapshot."""
@@ -79,17 +86,17 @@ class Database:
     def close(self) -> None:
         """Lets go of all connections; whoever uses one gets Interrupted."""
         self._closed = True
-        snapshot = self._snapshot
-        for connection in (snapshot.connection if snapshot else None, self._writer):
-            if connection is not None:
-                with suppress(Exception):
-                    self._cancel(connection)
+        snapshot, writer = self._snapshot, self._writer
+        if snapshot is not None and snapshot.is_busy():
+            self._cancel(snapshot.connection)
+        if writer is not None and not self._writing.acquire(blocking=False):
+            self._cancel(writer)
+            self._writing.acquire()
         self.refresh()
-        with self._writing:
-            if self._writer is not None:
-                connection, self._writer = self._writer, None
-                with suppress(Exception):
-                    connection.close()
+        if self._writer is not None:
+            connection, self._writer = self._writer, None
+            with suppress(Exception):
+                connection.close()
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -114,7 +121,10 @@ class Database:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # only now it holds the snapshot
         elif self.kind == MYSQL:
             connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-        return Snapshot(connection)
+        snapshot = Snapshot(connection)
+        if self.kind == SQLITE and not aside.has_log(connection):
+            aside.watch(snapshot, Path(self.address.database))
+        return snapshot
 
     def _connected(self) -> "Connection":
         connection = self._to_read.connect()
@@ -135,12 +145,11 @@ class Database:
         return self._writer
 
     def _cancel(self, connection: "Connection") -> None:
-        driver = connection.connection.driver_connection
-        if driver is None:
-            return
-        if self.kind == SQLITE:
-            driver.interrupt()
-        elif self.kind == POSTGRESQL:
-            driver.cancel()
-        else:
-            driver._sock.shutdown(2)  # PyMySQL has no way to cancel from another thread
+        with suppress(Exception):
+            driver: Any = connection.connection.driver_connection
+            if self.kind == SQLITE:
+                driver.interrupt()
+            elif self.kind == POSTGRESQL:
+                driver.cancel()
+            else:
+                driver._sock.shutdown(2)  # PyMySQL has no way to cancel from another thread

@@ -16,6 +16,10 @@ _LOCKED = re.compile(r"database (table )?is locked|lock wait timeout|lock timeou
 _TABLE_MISSING = re.compile(r"no such (table|column)|relation .* does not exist|doesn't exist", re.IGNORECASE)
 
 
+class Busy(WorkspaceUnreachable):
+    """Another program holds what is asked for; it may be asked again."""
+
+
 def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     """The error of this program that an error of SQLAlchemy or a driver amounts to."""
     text = reason(error)
@@ -30,10 +34,10 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
         return WrongUsage(f"{where}: there is no such database: correct its name, or create it")
     if _DENIED.search(text):
         return AccessDenied(f"{where} denied it: {text}")
+    if "Could not decode to UTF-8" in text:
+        return RequestRefused(f"{where} holds text that is no UTF-8 ({text})")
     if _LOCKED.search(text):
-        return WorkspaceUnreachable(
-            f"{where} is held by another program ({text}): run it again, or when that has ended"
-        )
+        return Busy(f"{where} is held by another program ({text}): run it again, or when that has ended")
     if _TABLE_MISSING.search(text):
         return WrongUsage(f"{where} is not as MLflow makes it ({text})")
     if is_refusal(error):
@@ -45,13 +49,16 @@ def is_refusal(error: BaseException) -> bool:
     """Whether it is about the values that were sent, not about the database."""
     from sqlalchemy import exc
 
-    kinds = (exc.IntegrityError, exc.DataError)
+    if isinstance(error, exc.IntegrityError | exc.DataError | OverflowError | UnicodeEncodeError):
+        return True
     inner = _driver_error(error)
-    return isinstance(error, kinds) or type(inner).__name__ in {
-        *("IntegrityError", "DataError", "OverflowError", "UnicodeEncodeError", "ValueError"),
-        *("UniqueViolation", "CheckViolation", "NotNullViolation", "ForeignKeyViolation", "UntranslatableCharacter"),
-        *("StringDataRightTruncation", "CharacterNotInRepertoire", "NumericValueOutOfRange", "BadCopyFileFormat"),
-    }
+    # psycopg has a class of its own for each state; PyMySQL sorts some numbers strangely.
+    bases = {base.__name__ for base in type(inner).__mro__}
+    return bool(bases & {"IntegrityError", "DataError"}) or inner.args[:1] in {(number,) for number in _OF_VALUES}
+
+
+_OF_VALUES = (1048, 1062, 1264, 1292, 1366, 1406, 1452, 3819, 4025)
+"""MySQL and MariaDB: null, duplicate, out of range, wrong, not in the character set, too long, constraints."""
 
 
 def reason(error: BaseException) -> str:
@@ -81,4 +88,6 @@ def is_of_a_database(error: BaseException) -> bool:
     from sqlalchemy.exc import SQLAlchemyError
 
     drivers = {"sqlite3", "psycopg", "pymysql"}
-    return isinstance(error, SQLAlchemyError) or type(error).__module__.partition(".")[0] in drivers
+    if isinstance(error, SQLAlchemyError | OverflowError | UnicodeEncodeError):
+        return True
+    return type(error).__module__.partition(".")[0] in drivers

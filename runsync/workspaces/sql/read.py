@@ -3,10 +3,12 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Run
+from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Run, Unreadable
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -30,16 +32,13 @@ class Reader:
         self._workspace = database.address.workspace or DEFAULT_WORKSPACE
 
     def experiments(self) -> list[Experiment]:
-        """All of this workspace, oldest (by id) first."""
-        from sqlalchemy import select
+        """All of this workspace, oldest first."""
+        from sqlalchemy import func, select
 
         experiments, tags = self._schema.tables["experiments"], self._schema.tables["experiment_tags"]
         names = ("experiment_id", "name", "lifecycle_stage", "artifact_location", "creation_time", "last_update_time")
-        asked = (
-            select(*(experiments.c[name] for name in names))
-            .where(*self.is_here())
-            .order_by(experiments.c.experiment_id)
-        )
+        age = (func.coalesce(experiments.c.creation_time, 0), experiments.c.experiment_id)
+        asked = select(*(experiments.c[name] for name in names)).where(*self.is_here()).order_by(*age)
         with self._database.reading() as connection:
             rows = connection.execute(asked).all()
             tags_of: dict[int, dict[str, str]] = defaultdict(dict)
@@ -74,10 +73,22 @@ class Reader:
         ids = self._ids(query)
         for start in range(0, len(ids), PAGE):
             page = ids.slice(start, PAGE).to_pylist()
+            batch = self._batch(page)
+            if batch.runs or batch.unreadable:
+                yield batch
+
+    def _batch(self, run_ids: Sequence[str]) -> Batch:
+        try:
             with self._database.reading() as connection:
-                found = self._runs(connection, page)
-            if found:
-                yield Batch(found)
+                return Batch(self._runs(connection, run_ids))
+        except AccessDenied:
+            raise
+        except RequestRefused as error:
+            if len(run_ids) == 1:
+                return Batch((), {}, (Unreadable(run_ids[0], self._database.address.printable, str(error)),))
+        each = [self._batch([run_id]) for run_id in run_ids]
+        runs = tuple(chain.from_iterable(batch.runs for batch in each))
+        return Batch(runs, {}, tuple(chain.from_iterable(batch.unreadable for batch in each)))
 
     def _ids(self, query: Query) -> "pa.Array":
         if query.run_ids is None:
@@ -90,13 +101,13 @@ class Reader:
 
     def _found(self, query: Query, run_ids: Sequence[str] | None) -> Iterator[list[str]]:
         with self._database.reading() as connection:
-            result = connection.execute(self._asked(query, run_ids)).tuples()
+            result = connection.execute(self._asked(query, run_ids))
             for rows in result.partitions(10_000):
                 yield [run_id for _, run_id in rows]
 
     def _rows(self, query: Query, run_ids: Sequence[str]) -> list[tuple[int, str]]:
         with self._database.reading() as connection:
-            return [(start, run_id) for start, run_id in connection.execute(self._asked(query, run_ids)).tuples()]
+            return [(start, run_id) for start, run_id in connection.execute(self._asked(query, run_ids))]
 
     def _asked(self, query: Query, run_ids: Sequence[str] | None) -> "Select[Any]":
         from sqlalchemy import bindparam, func, select
@@ -105,7 +116,7 @@ class Reader:
         start = func.coalesce(runs.c.start_time, 0)
         joined = runs.join(experiments, runs.c.experiment_id == experiments.c.experiment_id)
         # Numbers that stand in the statement itself: there may be more of them than parameters are allowed.
-        ids: BindParameter[Any] = bindparam("ids", _numbers(query.experiment_ids), expanding=True, literal_execute=True)
+        ids: BindParameter[Any] = bindparam("ids", numbers(query.experiment_ids), expanding=True, literal_execute=True)
         asked = select(start, runs.c.run_uuid).select_from(joined)
         asked = asked.where(*self.is_here(), runs.c.experiment_id.in_(ids))
         if run_ids is not None:
@@ -242,7 +253,7 @@ def parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
         yield values[start : start + PAGE]
 
 
-def _numbers(experiment_ids: Iterable[str]) -> list[int]:
+def numbers(experiment_ids: Iterable[str]) -> list[int]:
     """Ids that a database can have: others are of another workspace, and there is nothing of them."""
     numbers = (int(text) for text in experiment_ids if text.isascii() and text.isdecimal())
     return [number for number in numbers if number <= LARGEST_INTEGER]

@@ -66,7 +66,7 @@ class PackedHistories:
         if self._run_ids[place] not in self._counts:
             asked = self._run_ids[place : place + RUNS]
             statement = text(_COUNTS).bindparams(bindparam("ids", expanding=True))
-            found: dict[str, int] = dict(connection.execute(statement, {"ids": asked}).tuples().all())
+            found: dict[str, int] = dict(connection.execute(statement, {"ids": asked}).all())
             self._counts = {run_id: found.get(run_id, 0) for run_id in asked}
         return self._counts[self._run_ids[place]]
 

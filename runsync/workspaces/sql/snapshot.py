@@ -1,6 +1,6 @@
 """One consistent state of a database, which several threads read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -14,9 +14,10 @@ class Snapshot:
 
     def __init__(self, connection: "Connection") -> None:
         self.connection = connection
+        self.is_retired = False
         self._lock = RLock()
         self._holders = 0
-        self._retired = False
+        self._at_end: list[Callable[[], None]] = [connection.close]
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -36,13 +37,32 @@ class Snapshot:
         with self._lock:
             yield self.connection
 
+    def is_busy(self) -> bool:
+        """Whether a thread waits for an answer."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+            return False
+        return True
+
+    def at_end(self, done: Callable[[], None]) -> None:
+        """What is to be done when it ends."""
+        with self._lock:
+            self._at_end.append(done)
+
+    def go_on_in(self, connection: "Connection") -> None:
+        """What is read from now on is read in another connection to the same state."""
+        with self._lock:
+            self.connection = connection
+            self._at_end.append(connection.close)
+
     def retire(self) -> None:
         """Nobody begins to read it any more."""
         with self._lock:
-            self._retired = True
+            self.is_retired = True
             self._end_if_done()
 
     def _end_if_done(self) -> None:
-        if self._retired and not self._holders:
-            with suppress(Exception):
-                self.connection.close()
+        if self.is_retired and not self._holders:
+            while self._at_end:
+                with suppress(Exception):
+                    self._at_end.pop()()

@@ -4,14 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 
-from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run
 from runsync.workspaces.direct.store import Arrival, Query
-from runsync.workspaces.sql import address, read_points, schema
+from runsync.workspaces.sql import address, read_points, registry, schema
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.leftovers import left_behind
 from runsync.workspaces.sql.read import Reader
+from runsync.workspaces.sql.rights import require_rights
 from runsync.workspaces.sql.write import RunWriter
 from runsync.workspaces.sql.write_experiments import ExperimentWriter
 
@@ -55,6 +57,12 @@ class SqlStore:
         """What is read from now on is as it is now."""
         self._database.refresh()
 
+    def examine(self) -> Iterator[Finding]:
+        """See `sql.examine`."""
+        from runsync.workspaces.sql.examine import examine
+
+        return examine(self._database, self._schema)
+
     def experiments(self) -> list[Experiment]:
         """All of them, deleted ones too, with tags and times, oldest first."""
         return self._reader.experiments()
@@ -73,18 +81,20 @@ class SqlStore:
 
     def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
         """Versions of registered models that were made of a run."""
-        return ()
+        return registry.model_versions(self._database, self._schema, run_id)
 
     def model_folder(self, model_id: str) -> tuple[str, str]:
         """Name and artifact root (URI) of a logged model of MLflow 3."""
-        raise RequestRefused(f"there is no logged model {model_id}", 404, "RESOURCE_DOES_NOT_EXIST")
+        return registry.model_folder(self._database, self._schema, model_id)
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
         """Registered models, logged models, traces and other kinds that hang off these experiments, counted."""
-        return []
+        return left_behind(self._database, self._schema, experiment_ids)
 
     def check_writable(self) -> None:
         """Raises WrongUsage or AccessDenied, before anything is written."""
+        schema.require_writable(self._schema, self._database.address)
+        require_rights(self._database, self._schema)
 
     def default_artifact_root(self, experiment_id: str) -> str:
         """The artifact location (URI) that a new experiment of this id gets: beside those that are there."""

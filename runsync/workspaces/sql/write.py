@@ -10,7 +10,10 @@ from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
 from runsync.workspaces.sql import latest, write_points
+from runsync.workspaces.sql.address import MYSQL
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.faults import Busy
+from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.read import Reader, parts
 from runsync.workspaces.sql.schema import Schema
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 RUNS = 400
 POINTS = 1_000_000
 """What a transaction holds at most, but for a run that has more points by itself."""
+TRIES = 3
+"""How often a transaction is begun that another one got in the way of."""
 RUN_NAME = "mlflow.runName"
 
 
@@ -52,8 +57,7 @@ class RunWriter:
 
     def _write_group(self, group: Sequence[Ready], *, carefully: bool = False) -> dict[str, str]:
         try:
-            with self._database.writing() as connection:
-                return self._write(connection, group, carefully)
+            return self._in_a_transaction(group, carefully)
         except AccessDenied:
             raise
         except ITEM_ERRORS as error:
@@ -64,6 +68,17 @@ class RunWriter:
         for one in group:
             refused.update(self._write_group([one], carefully=True))
         return refused
+
+    def _in_a_transaction(self, group: Sequence[Ready], carefully: bool) -> dict[str, str]:
+        tries = TRIES if all(isinstance(one.points, list) for one in group) else 1
+        for left in reversed(range(tries)):
+            try:
+                with self._database.writing() as connection:
+                    return self._write(connection, group, carefully)
+            except Busy:
+                if not left:
+                    raise
+        return {}
 
     def _write(self, connection: "Connection", group: Sequence[Ready], carefully: bool) -> dict[str, str]:
         """Carefully: should points be there twice, which no source ought to give, one of them is written."""
@@ -92,7 +107,24 @@ class RunWriter:
         ]
         if rows:
             connection.execute(upsert(kind, tables["latest_metrics"], columns), rows)
+        if kind == MYSQL:
+            self._require_keys(connection, "params", {run.run_id: run.params for run in runs})
+            self._require_keys(connection, "tags", {run.run_id: run.tags for run in runs})
+            self._require_keys(connection, "latest_metrics", newest)
         return refused
+
+    def _require_keys(self, connection: "Connection", name: str, keys: Mapping[str, Iterable[str]]) -> None:
+        """To the collation that MySQL has by default, "lr" and "LR" are one key: the second overwrites the first."""
+        from sqlalchemy import select
+
+        table = self._schema.tables[name]
+        asked = select(table.c.run_uuid, table.c.key).where(table.c.run_uuid.in_(list(keys)))
+        there = {(run_id, key) for run_id, key in connection.execute(asked)}
+        for run_id, some in keys.items():
+            for key in some:
+                if (run_id, key) not in there:
+                    kind = {"latest_metrics": "metric"}.get(name, name.removesuffix("s"))
+                    raise RequestRefused(f"{kind} “{key}”: to this database it is the same as another key of this run")
 
     def _unfit(self, connection: "Connection", group: Sequence[Ready]) -> dict[str, str]:
         """Runs that are not, or no longer, what they were taken for."""
@@ -104,10 +136,13 @@ class RunWriter:
         numbers = {int(one.run.experiment_id) for one in group}
         asked = select(experiments.c.experiment_id).where(experiments.c.experiment_id.in_(numbers))
         homes = {number for (number,) in connection.execute(asked.where(*self._reader.is_here()))}
+        fits = Fits(self._database.kind, self._schema)
         refused = {}
         for one in group:
             run_id = one.run.run_id
-            if int(one.run.experiment_id) not in homes:
+            if fault := fits.fault(one.run):
+                refused[run_id] = fault
+            elif int(one.run.experiment_id) not in homes:
                 refused[run_id] = f"there is no experiment {one.run.experiment_id}: run it again"
             elif one.is_new and run_id in there:
                 refused[run_id] = "a run of this id was written meanwhile: run it again"

@@ -1,5 +1,6 @@
 """Experiments into the database."""
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ class ExperimentWriter:
         """Gives its id. Raises RequestRefused where the name is taken."""
         with self._database.writing() as connection:
             self._require_name(connection, experiment)
-            row = self._row(experiment) | {"artifact_location": experiment.artifact_location}
+            now = int(time.time() * 1000)
+            times = {"creation_time": now, "last_update_time": now}  # unless the source tells them
+            row = times | self._row(experiment) | {"artifact_location": experiment.artifact_location}
             if "workspace" in self._table.c:
                 row["workspace"] = self._workspace
             number = self._free(connection, experiment.experiment_id)
@@ -66,11 +69,9 @@ class ExperimentWriter:
             connection.execute(tags.delete().where(*here))
 
     def _row(self, experiment: Experiment) -> dict[str, Any]:
-        row: dict[str, Any] = {"name": experiment.name, "lifecycle_stage": experiment.lifecycle_stage}
-        if "creation_time" in self._table.c:
-            row["creation_time"] = experiment.creation_time
-            row["last_update_time"] = experiment.last_update_time
-        return row
+        times = {"creation_time": experiment.creation_time, "last_update_time": experiment.last_update_time}
+        told = {name: at for name, at in times.items() if at is not None}
+        return {"name": experiment.name, "lifecycle_stage": experiment.lifecycle_stage, **told}
 
     def _require_name(self, connection: "Connection", experiment: Experiment, own: int | None = None) -> None:
         from sqlalchemy import select

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from runsync.model.experiment import Experiment
+from workspaces.files.small import arrival, make_store, run_of
 from workspaces.files.told import RELEASES, by_client, by_us, copy_store, in_time_order
 
 
@@ -37,3 +39,28 @@ def test_what_came_from_mlflow_1_is_read_by_mlflow_3_and_1_from_our_copy(
     theirs = in_time_order(by_client("1", "client_tell.py", source))
     for release in ("1", "3"):
         assert in_time_order(by_client(release, "client_tell.py", tmp_path / "copy")) == theirs
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_mlflow_goes_on_working_in_a_store_that_we_made(release: str, tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    store = make_store(root, "live", "gone")
+    store.create_experiment(Experiment("7", "seven", "active", store.default_artifact_root("7")))
+    store.create_experiment(Experiment("8", "eight", "deleted", store.default_artifact_root("8")))
+    back = run_of("back", lifecycle_stage="deleted", deleted_time=5)
+    assert store.write_runs([arrival(back), arrival(run_of("seventh", experiment_id="7"))]) == {}
+    assert store.write_runs([arrival(run_of("eighth", experiment_id="8", lifecycle_stage="deleted"))]) == {}
+    by_client(release, "client_use.py", root)
+    ours = by_us(root)
+    assert ours == in_time_order(by_client(release, "client_tell.py", root))
+    runs = ours["runs"]
+    assert len(runs) == 6
+    assert runs["live"]["history"]["loss"][0] == [99, "0.125", 9]
+    assert (runs["live"]["status"], runs["live"]["tags"]["a/b"]) == ("KILLED", "changed")
+    stages = {run_id: run["stage"] for run_id, run in runs.items() if len(run_id) < 10}
+    assert stages == {"live": "active", "gone": "deleted", "back": "active", "seventh": "deleted", "eighth": "active"}
+    assert {e["name"]: e["stage"] for e in ours["experiments"].values()} == {
+        "Default": "active",
+        "seven": "deleted",
+        "renamed": "active",
+    }

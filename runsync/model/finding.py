@@ -1,0 +1,38 @@
+"""What was found out about a workspace before anything is carried: what works there, and what will not."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+OK: Literal["ok"] = "ok"
+WARNING: Literal["warning"] = "warning"
+FAILURE: Literal["failure"] = "failure"
+State = Literal["ok", "warning", "failure"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`topic` is a word such as version or artifacts; `told` says what was found, and holds no secret.
+
+    WARNING: it can be used, but not for all, or otherwise than one may think. FAILURE: something will not work at all.
+    `remedy` says what to do next, "" where there is nothing to be done.
+    """
+
+    topic: str
+    state: State
+    told: str
+    remedy: str = ""
+
+
+def ok(topic: str, told: str) -> Finding:
+    """What is as it should be, or is only worth knowing."""
+    return Finding(topic, OK, told)
+
+
+def warning(topic: str, told: str, remedy: str = "") -> Finding:
+    """See `Finding`."""
+    return Finding(topic, WARNING, told, remedy)
+
+
+def failure(topic: str, told: str, remedy: str = "") -> Finding:
+    """See `Finding`."""
+    return Finding(topic, FAILURE, told, remedy)

@@ -1,0 +1,111 @@
+"""doctor: who we are in a workspace, and what will and will not work there, before anything is carried."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runsync.bundle import layout
+from runsync.bundle.address import Access, locate
+from runsync.bundle.store import LocalStore
+from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
+from runsync.model.finding import FAILURE, Finding, failure
+from runsync.model.protocol import Place
+from runsync.model.redact import without_credentials
+from runsync.transfer.places import WORKERS, is_workspace, open_workspace
+from runsync.workspaces.address import Address, resolve
+from runsync.workspaces.http import Patience
+from runsync.workspaces.rest.examine import approach
+
+PATIENCE = Patience(seconds=5.0, tries=2)
+"""For a server that does not answer, unless `RUNSYNC_PATIENCE` says otherwise: a doctor tells, and does not wait."""
+
+
+@dataclass(slots=True)
+class DoctorReport:
+    """`schemas/v1/doctor-report.schema.json`. Kind and version of the workspace are "" where it could not be opened."""
+
+    workspace: Place
+    findings: list[Finding] = field(default_factory=list)
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """13 when something will not work, else 0: warnings do not stop anything."""
+        return WorkspaceError.exit_code if any(f.state == FAILURE for f in self.findings) else 0
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON report."""
+        document = {"format": "runsync-doctor-report", "version": 1, **asdict(self)}
+        return document | {"exit_code": self.exit_code}
+
+
+def doctor(
+    where: str, *, access: Access | None = None, tell: Callable[[Finding], None] = lambda finding: None
+) -> DoctorReport:
+    """Looks at a workspace of any kind, and writes nothing there. `tell` hears of each finding as soon as it is known.
+
+    What is wrong with the workspace is a finding, not an error. Raises WrongUsage for what is no workspace.
+    """
+    access = access or Access()
+    if _is_bundle(where, access):
+        named = without_credentials(where)
+        raise WrongUsage(
+            f"“{named}” is a bundle, and no workspace: runsync check {named} tells whether it is sound, and "
+            f"runsync inspect {named} what is in it"
+        )
+    report = DoctorReport(Place("", without_credentials(where)))
+    begun = time.monotonic()
+    try:
+        for finding in _findings(where, access, report):
+            report.findings.append(finding)
+            tell(finding)
+    except WorkspaceError as error:
+        report.findings.append(_told(error))
+        tell(report.findings[-1])
+    report.seconds = round(time.monotonic() - begun, 3)
+    return report
+
+
+def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
+    yield from _approach(where, access, report)
+    patience = None if os.environ.get("RUNSYNC_PATIENCE") else PATIENCE
+    workspace = open_workspace(
+        where,
+        config=access.config,
+        workers=WORKERS,
+        patience=patience,
+        limits=access.limits,
+        artifacts=access.artifacts,
+    )
+    try:
+        report.workspace = workspace.place
+        yield from workspace.examine()
+    finally:
+        report.requests = workspace.requests
+        workspace.close()
+
+
+def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
+    """What can be told before anything is asked, so that it stands beside a refusal."""
+    address = resolve(where, access.config)
+    if address is not None:
+        report.workspace = Place("", address.printable)
+    if isinstance(address, Address):
+        yield from approach(address)
+
+
+def _told(error: WorkspaceError) -> Finding:
+    """What ended the examination; the message says what to do next."""
+    topic = "access" if isinstance(error, AccessDenied) else "connection"
+    return failure(topic, str(error))
+
+
+def _is_bundle(where: str, access: Access) -> bool:
+    """Nothing is asked over the network: at an S3 address can be nothing else."""
+    if is_workspace(where, access.config) or ("://" in where and not where.startswith("s3://")):
+        return False
+    store = locate(where, access).store
+    return not isinstance(store, LocalStore) or (store.folder / layout.MARKER).exists()

@@ -1,0 +1,17 @@
+"""Whether the clock of a workspace agrees with this machine's."""
+
+from runsync.model.finding import Finding, ok, warning
+
+SKEW = 60.0
+"""Seconds by which they may differ: S3 refuses signatures at 15 minutes, and `7d ago` is meant by our own clock."""
+
+
+def clock(ahead: float) -> Finding:
+    """The finding on a clock that is so many seconds ahead of ours."""
+    if abs(ahead) <= SKEW:
+        return ok("clock", "its clock agrees with this machine's")
+    return warning(
+        "clock",
+        f"its clock is {abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's",
+        "have both set by NTP: at 15 minutes S3 refuses what is signed, and --since or “7d ago” mean another time",
+    )

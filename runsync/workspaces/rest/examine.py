@@ -1,0 +1,191 @@
+"""What doctor tells of an MLflow tracking server. Nothing is written: what only a write would show is not known."""
+
+import email.utils
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import ACTIVE, Experiment
+from runsync.model.finding import Finding, ok, warning
+from runsync.model.redact import without_credentials
+from runsync.model.selection import Selection
+from runsync.workspaces.address import Address
+from runsync.workspaces.arrival.present import LONGEST_PARAM
+from runsync.workspaces.clock import clock
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest.artifacts import is_loopback
+from runsync.workspaces.rest.reach import artifacts
+from runsync.workspaces.rest.rights import rights
+from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
+from runsync.workspaces.rest.server import AJAX, API, API3
+
+if TYPE_CHECKING:
+    from runsync.workspaces.rest.workspace import RestWorkspace
+
+TRIES = 5
+MOST = 0.5
+"""Tries of one request, and the seconds after which no further one is made."""
+SLOW = 0.15
+"""Seconds of a round trip from which on many small requests take long."""
+KNOWN = ("1", "2", "3")
+"""Major versions of MLflow that runsync is tested with."""
+_STORES = {"SqlStore": "a database", "FileStore": "a file store"}
+
+
+def approach(address: Address) -> Iterator[Finding]:
+    """What can be told of the way to a server before it is asked."""
+    credentials = address.credentials
+    url = urlsplit(address.url)
+    if (credentials.token or credentials.username) and url.scheme == "http" and not is_loopback(address.url):
+        yield warning(
+            "credentials",
+            f"{credentials.told}, sent over http://, where everyone on the way can read them",
+            "use the server's https:// address, if it has one",
+        )
+    else:
+        yield ok("credentials", credentials.told)
+    if credentials.insecure_tls:
+        yield warning(
+            "tls",
+            "certificates are not looked at (insecure TLS): anyone on the way can pretend to be the server",
+            "name the certificate's authority with server_cert_path or MLFLOW_TRACKING_SERVER_CERT_PATH instead",
+        )
+    proxy = requests.utils.select_proxy(address.url, requests.utils.get_environ_proxies(address.url))
+    if proxy:
+        told = f"requests go by way of the proxy {without_credentials(proxy)}, as the environment says"
+        yield ok("proxy", f"{told}; NO_PROXY={url.hostname} would go straight")
+
+
+def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
+    """See `Workspace.examine`."""
+    yield from _server(workspace)
+    yield from _speed(workspace.client)
+    yield from _clock(workspace.client)
+    experiments = workspace.experiments(Selection())
+    active = [e for e in experiments if e.lifecycle_stage == ACTIVE]
+    yield from rights(workspace.client, active)
+    yield ok("experiments", f"{len(active):,} active, {len(experiments) - len(active):,} deleted")
+    yield from _endpoints(workspace, experiments)
+    yield from artifacts(workspace, experiments)
+    yield ok(
+        "limits",
+        f"params up to {LONGEST_PARAM:,} characters, tags up to {LONGEST_TAG:,}; what is longer is not sent but named. "
+        f"A request takes {BATCH_TOTAL:,} entries, of them {BATCH_PARAMS} params and {BATCH_TAGS} tags",
+    )
+    for left in workspace.left_behind(experiments):
+        yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
+
+
+def _server(workspace: "RestWorkspace") -> Iterator[Finding]:
+    server, client = workspace.server, workspace.client
+    store = f", which keeps runs in {_STORES.get(server.store, server.store)}" if server.store else ""
+    if not server.version:
+        told = f"an MLflow server that does not tell its version{store}"
+        yield warning("server", told, "have /version let through by what stands in front of it")
+    elif server.version.partition(".")[0] in KNOWN:
+        yield ok("server", f"MLflow {server.version}{store}")
+    else:
+        told = f"MLflow {server.version}{store}: newer than any that this runsync was tested with"
+        yield warning("server", told, "look for a newer runsync, and run verify after each transfer")
+    if client.api_url != client.url:
+        yield ok("address", f"its API is at {client.api_url}, as MLflow 2 with --static-prefix has it")
+    if server.has_workspaces:
+        yield from _workspaces(workspace)
+
+
+def _workspaces(workspace: "RestWorkspace") -> Iterator[Finding]:
+    try:
+        listed = workspace.client.get(f"{API3}/workspaces").get("workspaces", [])
+        others = sorted(
+            str(w.get("name")) for w in listed if w.get("name") != (workspace.server.workspace or "default")
+        )
+    except RequestRefused:
+        others = []
+    here = f"“{workspace.server.workspace}”" if workspace.server.workspace else "the default one"
+    if others:
+        few = ", ".join(others[:10]) + (" …" if len(others) > 10 else "")
+        count = "is 1 other" if len(others) == 1 else f"are {len(others):,} others"
+        yield ok("workspace", f"{here}; there {count}: {few} (?workspace=NAME names one)")
+    else:
+        yield ok("workspace", here)
+
+
+def _speed(client: Client) -> Iterator[Finding]:
+    """How long a small request takes, and how much of that is the way there and back."""
+    seconds = _median(lambda: client.get(f"{API}/experiments/search", max_results=1))
+    try:
+        way = _median(lambda: client.send("GET", "/health"))
+    except RequestRefused:
+        way = seconds
+    told = f"{seconds * 1000:.0f} ms a small request, {min(way, seconds) * 1000:.0f} ms of them the way there and back"
+    if seconds < SLOW:
+        yield ok("speed", told)
+    elif way > seconds / 2:
+        yield warning("speed", told, "run it nearer to the server, or with more --workers")
+    else:
+        remedy = "the server is busy or slow: basic auth, for one, works out the hash of the password at each request"
+        yield warning("speed", told, remedy)
+
+
+def _median(ask: Callable[[], object]) -> float:
+    seconds: list[float] = []
+    while len(seconds) < TRIES and sum(seconds) < MOST:
+        begun = time.monotonic()
+        ask()
+        seconds.append(time.monotonic() - begun)
+    return statistics.median(seconds)
+
+
+def _clock(client: Client) -> Iterator[Finding]:
+    begun = time.time()
+    there = _date(client.send("GET", f"{API}/experiments/search", parameters={"max_results": 1}).headers.get("Date"))
+    if there is None:
+        return
+    # The header is cut to whole seconds, and of some moment between request and answer.
+    yield clock(there + 0.5 - (begun + time.time()) / 2)
+
+
+def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
+    client, ids = workspace.client, [e.experiment_id for e in experiments[:1]]
+    places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in ids]
+    asked = {"run_id": "0" * 32, "metric_key": "none", "max_results": 1}
+    bulk = _has(lambda: client.get(f"{AJAX}/metrics/get-history-bulk", **asked))
+    if bulk:
+        yield ok("metrics", "histories of up to 100 runs come in one request")
+    else:
+        yield warning(
+            "metrics",
+            "histories come one key of one run a request, as there is no bulk endpoint: reading takes longer",
+            "have /ajax-api/2.0/mlflow/metrics/get-history-bulk let through by what stands in front of the server",
+        )
+    further = {
+        "model registry": lambda: client.get(f"{API}/registered-models/search", max_results=1),
+        "logged models": lambda: client.post(f"{API}/logged-models/search", {"experiment_ids": ids, "max_results": 1}),
+        "traces": lambda: client.post(f"{API3}/traces/search", {"locations": places, "max_results": 1}),
+    }
+    found = {name: _has(ask) for name, ask in further.items()}
+    there = ", ".join(name for name, has in found.items() if has) or "nothing"
+    lacking = ", ".join(name for name, has in found.items() if not has)
+    yield ok("features", f"beside runs it has: {there}" + (f"; it has not: {lacking}" if lacking else ""))
+
+
+def _has(ask: Callable[[], object]) -> bool:
+    """Whether the server knows an endpoint: what MLflow itself refuses comes with a code of its own."""
+    try:
+        ask()
+    except RequestRefused as error:
+        return bool(error.code)
+    return True
+
+
+def _date(header: str | None) -> float | None:
+    """Epoch seconds of a Date header."""
+    try:
+        return email.utils.parsedate_to_datetime(header or "").timestamp()
+    except ValueError:
+        return None

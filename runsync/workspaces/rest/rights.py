@@ -1,0 +1,86 @@
+"""Who a server takes us for, and what it lets us do, as far as MLflow's basic-auth app tells."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding, ok, warning
+from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest.server import API, API3
+
+LOOKED_AT = 50
+"""Experiments of which the right to write is asked, the newest."""
+MAY_WRITE = ("EDIT", "MANAGE")
+_UNSEEN = "experiments that it may not read are not shown to it, and would be missing from an export without a word"
+_SEE_ALL = "to carry a whole workspace, use an administrator's account"
+_LET_WRITE = (
+    "for an import or a change, have an administrator give it EDIT there; with --prefix an import makes experiments of "
+    "its own, which it may manage"
+)
+
+
+def rights(client: Client, experiments: Sequence[Experiment]) -> Iterator[Finding]:
+    """Of these experiments, which are all that are shown to us."""
+    user = _user(client)
+    if user is None:
+        yield ok("identity", _untold(client.credentials))
+        return
+    name = f"user “{user.get('username')}”"
+    if user.get("is_admin"):
+        yield ok("identity", f"{name}, an administrator")
+        yield ok("rights", "all")
+        return
+    yield ok("identity", f"{name}, no administrator")
+    yield warning("rights", f"{name} is no administrator: {_UNSEEN}", _SEE_ALL)
+    yield from _writing(client, user, experiments)
+
+
+def _writing(client: Client, user: Mapping[str, Any], experiments: Sequence[Experiment]) -> Iterator[Finding]:
+    newest = experiments[-LOOKED_AT:]
+    found = _permissions(client, user, newest)
+    writable = sum(permission in MAY_WRITE for permission in found.values())
+    untold = len(newest) - len(found)
+    told = f"it may write to {writable:,} of {len(newest):,} experiments"
+    told += ", the newest" if len(experiments) > len(newest) else ""
+    told += f"; of {untold:,} it is not told" if untold else ""
+    yield ok("rights", told) if writable == len(newest) else warning("rights", told, _LET_WRITE)
+
+
+def _user(client: Client) -> Mapping[str, Any] | None:
+    """MLflow 3 tells who we are; MLflow 2 tells only of the user that we say we are."""
+    credentials, user = client.credentials, _asked(client, f"{API}/users/current").get("user")
+    if user is None and credentials.username and not credentials.token:
+        user = _asked(client, f"{API}/users/get", username=credentials.username).get("user")
+    return user if isinstance(user, dict) else None
+
+
+def _permissions(client: Client, user: Mapping[str, Any], experiments: Sequence[Experiment]) -> dict[str, str]:
+    """By experiment id, where it is told. Before MLflow 3.12 only what was given to the user by name."""
+    if "experiment_permissions" in user:
+        ids = {e.experiment_id for e in experiments}
+        return {
+            g["experiment_id"]: g["permission"] for g in user["experiment_permissions"] if g["experiment_id"] in ids
+        }
+    found = {}
+    for experiment in experiments:
+        asked = {"username": user.get("username"), "resource_type": "experiment"}
+        answer = _asked(client, f"{API3}/users/permissions/get", **asked, resource_id=experiment.experiment_id)
+        if "permission" not in answer:
+            break
+        found[experiment.experiment_id] = str(answer["permission"])
+    return found
+
+
+def _untold(credentials: Credentials) -> str:
+    if credentials.token or credentials.username:
+        return "the server lets us in, and does not tell whom it takes us for"
+    return "nobody: the server asks for no login"
+
+
+def _asked(client: Client, path: str, **parameters: Any) -> dict[str, Any]:
+    try:
+        return client.get(path, **parameters)
+    except RequestRefused:
+        return {}

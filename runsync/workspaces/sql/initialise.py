@@ -1,0 +1,42 @@
+"""Makes the tables of an empty database, by MLflow itself."""
+
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from runsync.errors import WorkspaceUnreachable, WrongUsage
+from runsync.workspaces.sql import address
+
+TIMEOUT = 900
+"""Seconds; all migrations one after the other take MLflow some ten."""
+
+
+def initialise(url: str) -> None:
+    """Runs `mlflow db upgrade` on a database that has no tables yet. Raises WrongUsage where MLflow is not installed,
+    WorkspaceUnreachable where it fails. MLflow takes the URI, with its password, on its command line."""
+    told = address.parse(url)
+    if told.kind == address.SQLITE:
+        Path(told.database).resolve().parent.mkdir(parents=True, exist_ok=True)
+    plain = url.partition("?")[0] if told.workspace else url
+    command = [*_mlflow(), "db", "upgrade", plain]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        said = next((line for line in reversed(lines) if not line.startswith("(Background")), "it said nothing")
+        for secret in {url, plain, told.password} - {""}:
+            said = said.replace(secret, told.printable if secret != told.password else "***")
+        raise WorkspaceUnreachable(
+            f"mlflow db upgrade failed on {told.printable}: {said[:500]} (an empty database takes MLflow 3, and its"
+            " driver installed beside it)"
+        )
+
+
+def _mlflow() -> list[str]:
+    found = shutil.which("mlflow")
+    if found:
+        return [found]
+    if find_spec("mlflow"):
+        return [sys.executable, "-m", "mlflow"]
+    raise WrongUsage("--init needs MLflow, which is not installed here: pip install mlflow")

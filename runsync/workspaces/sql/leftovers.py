@@ -1,0 +1,133 @@
+"""What a database holds beside experiments and runs, counted so that a report can name what stays behind."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from runsync.model.protocol import NotCarried
+from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
+from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.read import numbers
+from runsync.workspaces.sql.schema import Schema
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+WHY = "this version carries experiments and runs"
+NAMES = 20
+
+# Rows with an experiment are counted for the experiments in question, the others for the MLflow workspace.
+_KINDS = {
+    "logged models": "logged_models",
+    "links from metric points to logged models and datasets": "logged_model_metrics",
+    "traces": "trace_info",
+    "scorers": "scorers",
+    "issues": "issues",
+    "label schemas": "label_schemas",
+    "review queues": "review_queues",
+    "webhooks": "webhooks",
+    "gateway endpoints": "endpoints",
+    "gateway secrets": "secrets",
+    "guardrails": "guardrails",
+    "budget policies": "budget_policies",
+    "MCP servers": "mcp_servers",
+}
+_NAMED = {"logged_models": "model_id"}
+_OTHERS = ("registered_models", "registered_model_tags", "model_versions", "assessments", "evaluation_datasets")
+_IS_PROMPT = "mlflow.prompt.is_prompt"
+
+
+def left_behind(database: Database, schema: Schema, experiment_ids: Sequence[str]) -> list[NotCarried]:
+    """One NotCarried for each kind of which there is any."""
+    from sqlalchemy import MetaData
+
+    metadata = MetaData()
+    wanted = [name for name in (*_KINDS.values(), *_OTHERS, "entity_associations") if name in schema.names]
+    with database.reading() as connection:
+        metadata.reflect(connection, only=wanted, resolve_fks=False)
+        count = _Counter(connection, metadata.tables, numbers(experiment_ids), database.address.workspace)
+        return [
+            *count.registered(),
+            *(found for what, name in _KINDS.items() for found in count.kind(what, name)),
+            *count.assessments(),
+            *count.evaluation_datasets(),
+        ]
+
+
+class _Counter:
+    def __init__(self, connection: "Connection", tables: "Any", experiment_ids: Sequence[int], workspace: str) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._experiment_ids = experiment_ids
+        self._workspace = workspace or DEFAULT_WORKSPACE
+
+    def kind(self, what: str, name: str) -> list[NotCarried]:
+        """Rows of one table."""
+        table = self._tables.get(name)
+        if table is None:
+            return []
+        key = _NAMED.get(name)
+        return self._counted(what, table, [*self._here(table)], table.c[key] if key else None)
+
+    def registered(self) -> list[NotCarried]:
+        """Registered models with their versions; those that are prompts are told apart."""
+        from sqlalchemy import select
+
+        models, versions = self._tables.get("registered_models"), self._tables.get("model_versions")
+        tags = self._tables.get("registered_model_tags")
+        if models is None or versions is None or tags is None:
+            return []
+        is_prompt = (tags.c.key == _IS_PROMPT, tags.c.value == "true", *self._here(tags))
+        prompts = select(tags.c.name).where(*is_prompt)
+        found = []
+        for what, here in (
+            ("registered models", models.c.name.not_in(prompts)),
+            ("prompts", models.c.name.in_(prompts)),
+        ):
+            found += self._counted(what, models, [here, *self._here(models)], models.c.name)
+        return found + self._counted("model versions", versions, self._here(versions))
+
+    def assessments(self) -> list[NotCarried]:
+        """Those of the traces of these experiments."""
+        from sqlalchemy import select
+
+        table, traces = self._tables.get("assessments"), self._tables.get("trace_info")
+        if table is None or traces is None:
+            return []
+        here = table.c.trace_id.in_(select(traces.c.request_id).where(*self._here(traces)))
+        return self._counted("assessments", table, [here])
+
+    def evaluation_datasets(self) -> list[NotCarried]:
+        """Those that belong to these experiments, and those that belong to none."""
+        from sqlalchemy import String, cast, or_, select
+
+        table, links = self._tables.get("evaluation_datasets"), self._tables.get("entity_associations")
+        if table is None:
+            return []
+        here = [*self._here(table)]
+        if links is not None:
+            linked = select(links.c.source_id).where(
+                links.c.source_type == "evaluation_dataset", links.c.destination_type == "experiment"
+            )
+            ids = [str(number) for number in self._experiment_ids]
+            ours = linked.where(cast(links.c.destination_id, String(36)).in_(ids))
+            here.append(or_(table.c.dataset_id.in_(ours), table.c.dataset_id.not_in(linked)))
+        return self._counted("evaluation datasets", table, here, table.c.name)
+
+    def _here(self, table: "Table") -> list[Any]:
+        if "experiment_id" in table.c:
+            from sqlalchemy import bindparam
+
+            ids: Any = bindparam("ids", self._experiment_ids, expanding=True, literal_execute=True)
+            return [table.c.experiment_id.in_(ids)]
+        return [table.c.workspace == self._workspace] if "workspace" in table.c else []
+
+    def _counted(self, what: str, table: "Table", here: list[Any], name: Any = None) -> list[NotCarried]:
+        from sqlalchemy import func, select
+
+        number = self._connection.execute(select(func.count()).select_from(table).where(*here)).scalar_one()
+        if not number:
+            return []
+        names: tuple[str, ...] = ()
+        if name is not None:
+            names = tuple(self._connection.execute(select(name).where(*here).order_by(name).limit(NAMES)).scalars())
+        return [NotCarried(what, number, WHY, names)]

@@ -1,0 +1,101 @@
+"""doctor on file stores and databases: what a user hears before a move, and that not a byte of them is changed."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Runner
+from support.seed import Seeder
+from support.servers import MlflowServer
+from support.stores import Filler, empty_sqlite, fill, opened
+
+from transfer.test_doctor import examined, failures, of, one
+
+Make = Callable[[Path], str]
+
+
+def a_file_store(folder: Path) -> str:
+    (folder / "mlruns").mkdir()
+    return str(folder / "mlruns")
+
+
+def a_database(folder: Path) -> str:
+    return empty_sqlite(folder / "mlflow.db")
+
+
+MAKERS = {"files": a_file_store, "sqlite": a_database}
+
+
+@pytest.fixture(params=list(MAKERS))
+def make(request: pytest.FixtureRequest) -> Make:
+    return MAKERS[request.param]
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of everything below a folder."""
+    found = ((path, path.lstat()) for path in folder.rglob("*"))
+    return {str(path): (of.st_size, of.st_mtime_ns) for path, of in found}
+
+
+def test_a_store_is_told_with_who_we_are_and_what_it_holds_and_is_left_as_it_is(
+    make: Make, tmp_path: Path, runsync: Runner
+) -> None:
+    where = make(tmp_path)
+    with opened(where) as workspace:
+        fill(Filler(workspace))
+    before = state(tmp_path)
+    told = examined(runsync, where)
+    assert state(tmp_path) == before
+    assert failures(told) == []
+    assert told["workspace"]["address"] == where
+    assert one(told, "store")[0] == one(told, "rights")[0] == "ok"
+    assert "2 deleted; 7 runs" not in one(told, "experiments")[1]
+    assert "1 deleted; 7 runs" in one(told, "experiments")[1]
+    assert any("was read" in text for _, text in of(told, "artifacts"))
+
+
+def test_an_empty_store_can_be_used(make: Make, tmp_path: Path, runsync: Runner) -> None:
+    where = make(tmp_path)
+    (tmp_path / "mlruns" / ".trash").mkdir(parents=True, exist_ok=True)
+    assert failures(examined(runsync, where)) == []
+
+
+def test_where_the_artifacts_of_a_servers_database_lie_has_to_be_said(mlflow3_a: MlflowServer, runsync: Runner) -> None:
+    with Seeder(mlflow3_a.url) as seeder:
+        run_id = seeder.create_run(
+            seeder.create_experiment(f"doctor-{os.urandom(4).hex()}"), start_time=4_100_000_000_000
+        )
+        seeder.put_artifact(run_id, "file.txt", b"content")
+    database = f"sqlite:///{mlflow3_a.folder}/mlflow.db"
+    told = examined(runsync, database, code=13)
+    assert failures(told) == ["artifacts"]
+    assert "say with --artifacts where that is" in one(told, "artifacts")[1]
+    told = examined(runsync, database, "--artifacts", mlflow3_a.artifact_root)
+    assert "MLflow's tables of revision" in one(told, "store")[1]
+    assert f"one of run {run_id} was read" in one(told, "artifacts")[1]
+
+
+def test_a_store_that_is_not_there_is_a_failure(tmp_path: Path, runsync: Runner) -> None:
+    told = examined(runsync, tmp_path / "nothing", code=13)
+    assert failures(told) == ["connection"]
+    assert "there is no folder" in one(told, "connection")[1]
+
+
+def test_a_file_that_is_no_database_is_wrong_usage(tmp_path: Path, runsync: Runner) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
+    done = runsync("doctor", f"sqlite:///{tmp_path}/mlflow.db")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no SQLite database" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://ada:hunter2@127.0.0.1:1/mlflow", "mysql://ada:hunter2@127.0.0.1:1/mlflow"]
+)
+def test_a_database_server_that_does_not_answer_is_a_failure_without_the_password(
+    runsync: Runner, address: str
+) -> None:
+    told = examined(runsync, address, code=13)
+    assert failures(told) == ["connection"]
+    assert told["workspace"]["address"] == address.replace(":hunter2", "")
+    assert "hunter2" not in str(told)

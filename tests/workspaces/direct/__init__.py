@@ -1,0 +1,1 @@
+"""What holds for every store that is reached without a server."""

@@ -1,0 +1,86 @@
+"""Many runs and long histories stream: memory stays flat."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from workspaces.files.small import START, make_store
+
+ROOT = Path(__file__).parents[3]
+READ = """
+import resource, sys, time
+from pathlib import Path
+import pyarrow.compute
+from runsync.workspaces.files import open_store
+from runsync.workspaces.direct.store import Query
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+store = open_store(Path(sys.argv[1]), create=False)
+before, began, count, last = peak(), time.monotonic(), 0, (0, "")
+for batch in store.batches(Query(("0",))):
+    assert not batch.unreadable
+    for run in batch.runs:
+        assert (run.start_time, run.run_id) > last
+        last = run.start_time, run.run_id
+        count += 1
+runs = time.monotonic() - began
+grown, began, rows = peak() - before, time.monotonic(), 0
+with store.histories(["long"]) as histories:
+    for points in histories.of("long"):
+        rows += points.num_rows
+print(count, grown, rows, peak() - before, round(count / runs), round(rows / max(time.monotonic() - began, 0.001)))
+"""
+
+
+def many(root: Path, count: int) -> None:
+    make_store(root)
+    text = (
+        "artifact_uri: file:///x/0/{id}/artifacts\nend_time: null\nexperiment_id: '0'\nlifecycle_stage: active\n"
+        "run_id: {id}\nrun_name: name\nrun_uuid: {id}\nstart_time: {start}\nstatus: 3\nuser_id: me\n"
+    )
+    for number in range(count):
+        run_id = f"r{number * 7919 % count:08x}"
+        folder = root / "0" / run_id
+        folder.mkdir()
+        (folder / "meta.yaml").write_text(text.format(id=run_id, start=START + number // 3))
+
+
+def read(root: Path) -> list[int]:
+    """Runs, megabytes for them, points, megabytes in all, runs a second, points a second."""
+    done = subprocess.run([sys.executable, "-c", READ, str(root)], env={"PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return [int(word) for word in done.stdout.split()]
+
+
+def long_history(root: Path, count: int) -> None:
+    folder = root / "0/long"
+    (folder / "metrics").mkdir(parents=True)
+    with (folder / "metrics/loss").open("w") as file:
+        for start in range(0, count, 100_000):
+            file.writelines(f"{START + i} {i / 7!r} {i}\n" for i in range(start, start + 100_000))
+    (folder / "meta.yaml").write_text(f"experiment_id: '0'\nrun_id: long\nstart_time: {START * 2}\nstatus: 3\n")
+
+
+def test_20_000_runs_and_a_million_points_are_streamed_in_order(tmp_path: Path) -> None:
+    many(tmp_path / "mlruns", 20_000)
+    long_history(tmp_path / "mlruns", 1_000_000)
+    runs, for_runs, rows, in_all, _, _ = read(tmp_path / "mlruns")
+    assert (runs, rows) == (20_001, 1_000_000)
+    assert for_runs < 130
+    assert in_all < 180
+
+
+@pytest.mark.slow
+def test_100_000_runs_and_ten_million_points_take_little_more(tmp_path: Path) -> None:
+    many(tmp_path / "mlruns", 100_000)
+    long_history(tmp_path / "mlruns", 10_000_000)
+    runs, for_runs, rows, in_all, runs_a_second, points_a_second = read(tmp_path / "mlruns")
+    assert (runs, rows) == (100_001, 10_000_000)
+    assert for_runs < 250
+    assert in_all < 280
+    assert runs_a_second > 500
+    assert points_a_second > 300_000

@@ -1,0 +1,141 @@
+"""Links: the store's own folder may be one; inside of it none is followed, neither in reading nor in writing."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import Experiment
+from runsync.workspaces.files import open_store
+from workspaces.files.small import START, arrival, make_store, run_of
+from workspaces.files.told import all_runs, points, unreadable
+
+SECRET = b"1 2 3\n"
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder that nobody may read from or write to through a link."""
+    folder = tmp_path / "outside"
+    for name in ("x", "meta.yaml", "loss", "lr"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(SECRET)
+    return folder
+
+
+def replaced(path: Path, target: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    path.symlink_to(target)
+
+
+LINKS: dict[str, Callable[[Path, Path], None]] = {
+    "file": lambda run, outside: replaced(run / "params/lr", outside / "x"),
+    "meta": lambda run, outside: replaced(run / "meta.yaml", outside / "meta.yaml"),
+    "metric": lambda run, outside: replaced(run / "metrics/loss", outside / "loss"),
+    "params": lambda run, outside: replaced(run / "params", outside),
+    "tags": lambda run, outside: replaced(run / "tags", outside),
+    "metrics": lambda run, outside: replaced(run / "metrics", outside),
+    "inputs": lambda run, outside: replaced(run / "inputs", outside),
+    "input": lambda run, outside: (run / "inputs/x").symlink_to(outside),
+    "outputs": lambda run, outside: (run / "outputs").symlink_to(outside),
+    "nested": lambda run, outside: (run / "tags/deep").symlink_to(outside),
+    "loop": lambda run, outside: (run / "params/again").symlink_to(run / "params"),
+    "itself": lambda run, outside: (run / "params/self").symlink_to(run / "params/self"),
+    "broken": lambda run, outside: (run / "params/broken").symlink_to(outside / "nothing"),
+    "inside": lambda run, outside: replaced(run / "params/lr", run / "params/empty"),
+    "run": lambda run, outside: (shutil.move(run, outside / "bad"), run.symlink_to(outside / "bad"))[1],
+    "datasets": lambda run, outside: (
+        shutil.move(run.parent / "datasets", outside / "datasets"),
+        (run.parent / "datasets").symlink_to(outside / "datasets"),
+    )[1],
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_run_with_a_link_is_refused_and_named_and_what_it_leads_to_is_neither_read_nor_written(
+    name: str, tmp_path: Path, outside: Path
+) -> None:
+    root = tmp_path / "mlruns"
+    store = make_store(root, "bad")
+    assert store.write_runs([arrival(run_of("good", dataset_inputs=()))]) == {}
+    LINKS[name](root / "0/bad", outside)
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+    found = unreadable(store)
+    assert list(found) == ["bad"]
+    assert "link" in found["bad"]
+    assert [run.run_id for run in all_runs(store)] == ["good"]
+    changed = run_of("bad", params={"lr": "0.2"}, tags={"deep/x": "1"}, status="FAILED", dataset_inputs=())
+    store.write_runs([arrival(changed, is_new=False, points={"loss": [(5, START, 1.0)]})])
+    store.write_runs([arrival(changed, is_new=True, points={"loss": [(5, START, 1.0)]})])
+    if name != "meta":
+        with suppress(RequestRefused):
+            store.untag_runs({"bad": ["x", "deep/x"]})
+            store.update_runs([changed])
+    assert {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()} == before
+
+
+def test_histories_go_through_no_link(tmp_path: Path, outside: Path) -> None:
+    store = make_store(tmp_path / "mlruns", "one", "two")
+    replaced(tmp_path / "mlruns/0/one/metrics", outside)
+    replaced(tmp_path / "mlruns/0/two/metrics/loss", outside / "loss")
+    for run_id in ("one", "two"):
+        with pytest.raises(RequestRefused, match="is a link, and links are not followed"):
+            points(store, run_id)
+
+
+def test_an_experiment_behind_a_link_takes_no_run_and_its_tags_no_value(tmp_path: Path, outside: Path) -> None:
+    root = tmp_path / "mlruns"
+    store = make_store(root)
+    store.create_experiment(Experiment("7", "one"))
+    (root / "7/tags").symlink_to(outside)
+    with pytest.raises(RequestRefused, match="link"):
+        store.update_experiment(Experiment("7", "one", tags={"x": "1"}))
+    store.untag_experiment("7", ["x"])
+    (root / "8").symlink_to(outside)
+    assert store.write_runs([arrival(run_of("run", experiment_id="8"))]) == {"run": "experiment 8 is not there"}
+    assert store.create_experiment(Experiment("8", "eight")) != "8"
+    assert sorted(path.name for path in outside.iterdir()) == ["loss", "lr", "meta.yaml", "x"]
+    assert (outside / "x").read_bytes() == SECRET
+
+
+def test_new_datasets_do_not_go_through_a_link(tmp_path: Path, outside: Path) -> None:
+    store = make_store(tmp_path / "mlruns")
+    (tmp_path / "mlruns/0/datasets").symlink_to(outside)
+    assert "behind a link" in store.write_runs([arrival(run_of("run"))])["run"]
+    assert not list(outside.rglob("*.yaml"))[1:]
+
+
+def test_folders_of_all_runs_behind_links_are_named(tmp_path: Path, outside: Path) -> None:
+    root = tmp_path / "mlruns"
+    store = make_store(root, "run")
+    for name in ("models", ".trash"):
+        shutil.rmtree(root / name, ignore_errors=True)
+        (root / name).symlink_to(outside)
+    (root / "0/models").symlink_to(outside)
+    store.refresh()
+    left = {(entry.what, entry.names): (entry.count, entry.why) for entry in store.left_behind(["0"])}
+    assert left["experiments that cannot be read", (".trash",)] == (1, "it is a link, and links are not followed")
+    assert left["registered models", ()][0] is None
+    assert left["logged models", ()][0] is None
+    assert store.model_versions("run") == ()
+    with pytest.raises(RequestRefused, match="links are not followed"):
+        store.create_experiment(Experiment("9", "gone", "deleted"))
+    assert [run.run_id for run in all_runs(store)] == ["run"]
+
+
+def test_a_store_that_is_reached_by_a_link_is_read_and_written(tmp_path: Path) -> None:
+    make_store(tmp_path / "real", "run")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = open_store(tmp_path / "link", create=True)
+    assert [run.run_id for run in all_runs(store)] == ["run"]
+    assert store.write_runs([arrival(run_of("more"))]) == {}
+    assert (tmp_path / "real/0/more/meta.yaml").exists()
+    assert store.default_artifact_root("5") == f"file://{tmp_path}/link/5"
+    assert store.whereabouts == open_store(tmp_path / "real", create=False).whereabouts
+    assert store.place.address == str(tmp_path / "link")

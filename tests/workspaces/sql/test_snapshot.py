@@ -1,0 +1,150 @@
+"""Reading stays consistent while a server goes on writing, and hinders it for no longer than some seconds."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support.databases import Databases
+
+from runsync.errors import WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.points import points_of_key
+from runsync.model.run import Run
+from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.sql import aside
+from runsync.workspaces.sql.store import SqlStore
+
+Open = Callable[[str], SqlStore]
+INSERT = "INSERT INTO experiments (experiment_id, name, lifecycle_stage) VALUES (?, 'late', 'active')"
+
+
+@pytest.fixture
+def filled(databases: Databases, opened: Open) -> Path:
+    database = databases.fresh("sqlite")
+    store = opened(database.url)
+    experiment_id = store.create_experiment(Experiment("7", "vision"))
+    points = points_of_key("x", list(range(1_000)), list(range(1_000)), [1.0] * 1_000)
+    store.write_runs([Arrival(Run(f"{number:032x}", experiment_id), True, [points]) for number in range(3)])
+    store.close()
+    assert database.path is not None
+    return database.path
+
+
+def test_with_a_write_ahead_log_a_writer_does_not_wait(filled: Path, opened: Open) -> None:
+    with closing(sqlite3.connect(filled)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    store = opened(f"sqlite:///{filled}")
+    assert len(store.experiments()) == 1
+    with closing(sqlite3.connect(filled, timeout=1)) as writer, writer:
+        writer.execute(INSERT, (8,))
+    assert len(store.experiments()) == 1
+    store.refresh()
+    assert len(store.experiments()) == 2
+
+
+def test_without_one_a_writer_waits_only_until_a_copy_is_made(
+    filled: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "AFTER", 1.0)
+    store = opened(f"sqlite:///{filled}")
+    with store.histories([f"{0:032x}"]) as histories:
+        begun = histories.of(f"{0:032x}")
+        count = next(begun).num_rows
+        assert len(store.experiments()) == 1
+        with closing(sqlite3.connect(filled, timeout=0)) as writer:
+            writer.execute(INSERT, (8,))
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                writer.commit()
+        count += sum(batch.num_rows for batch in begun)
+        with closing(sqlite3.connect(filled, timeout=20)) as writer, writer:
+            writer.execute(INSERT, (8,))
+        assert count == 1_000
+        assert len(store.experiments()) == 1
+        assert sum(batch.num_rows for batch in histories.of(f"{0:032x}")) == 1_000
+    store.refresh()
+    assert len(store.experiments()) == 2
+
+
+def test_a_file_is_read_without_any_right_to_write(filled: Path, opened: Open) -> None:
+    """Of a user who may only read: root may do anything."""
+    code = (
+        "import os, sys; os.setuid(65534)\n"
+        "from runsync.workspaces.sql.store import open_store\n"
+        "from runsync.errors import RunsyncError\n"
+        "store = open_store(sys.argv[1]); print(len(store.experiments()))\n"
+        "try: store.check_writable()\n"
+        "except RunsyncError as error: print(type(error).__name__)\n"
+    )
+    import os
+
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    folder = Path("/var/tmp") / f"runsync-{time.time_ns()}"
+    for mode in ("DELETE", "WAL"):
+        folder.mkdir()
+        try:
+            target = folder / "mlflow.db"
+            with closing(sqlite3.connect(filled)) as source, closing(sqlite3.connect(target)) as copy:
+                source.backup(copy)
+                copy.execute(f"PRAGMA journal_mode = {mode}")
+            target.chmod(0o444)
+            folder.chmod(0o555)
+            done = subprocess.run(
+                [sys.executable, "-c", code, f"sqlite:///{target}"], capture_output=True, text=True, check=False
+            )
+            assert done.stdout.split() == ["1", "AccessDenied"], done.stderr
+            assert sorted(path.name for path in folder.iterdir()) == ["mlflow.db"]
+        finally:
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+
+
+def test_what_a_killed_writer_left_is_not_read_as_if_it_were_whole(filled: Path, opened: Open) -> None:
+    code = (
+        "import sqlite3, sys, os; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "c.execute('PRAGMA cache_size = 1'); c.execute('BEGIN'); c.execute(\"UPDATE metrics SET value = 2.0\")\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(filled)], check=False)
+    assert filled.with_name(filled.name + "-journal").stat().st_size
+    store = opened(f"sqlite:///{filled}")
+    with store.histories([f"{0:032x}"]) as histories:
+        values = {value for batch in histories.of(f"{0:032x}") for value in batch["value"].to_pylist()}
+    assert values == {1.0}
+
+
+def test_a_store_that_is_closed_reads_no_more(filled: Path, opened: Open) -> None:
+    from runsync.errors import Interrupted
+
+    store = opened(f"sqlite:///{filled}")
+    batches = store.batches(Query(("7",)))
+    store.close()
+    with pytest.raises(Interrupted):
+        next(batches)
+    with pytest.raises(Interrupted):
+        store.experiments()
+
+
+def test_a_run_with_text_that_is_no_utf_8_is_named_and_the_others_are_read(filled: Path, opened: Open) -> None:
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        connection.execute("INSERT INTO tags VALUES ('note', CAST(X'ff61' AS TEXT), ?)", (f"{1:032x}",))
+    store = opened(f"sqlite:///{filled}")
+    (batch,) = store.batches(Query(("7",)))
+    assert [run.run_id for run in batch.runs] == [f"{0:032x}", f"{2:032x}"]
+    (unreadable,) = batch.unreadable
+    assert unreadable.run_id == f"{1:032x}"
+    assert "no UTF-8" in unreadable.reason
+
+
+def test_a_file_that_went_away_is_told(filled: Path, opened: Open) -> None:
+    store = opened(f"sqlite:///{filled}")
+    store.refresh()
+    filled.unlink()
+    with pytest.raises(WrongUsage, match="no such file"):
+        store.experiments()
