@@ -19,11 +19,11 @@ import orjson
 
 from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage
 from runsync.model.hashing import sha256_of
+from runsync.model.naming import plain_path
 from runsync.model.objects import DBC, HTML, JUPYTER, SOURCE, Notebook
 from runsync.model.paths import unsafe
 from runsync.model.progress import Progress
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, NotCarried, ObjectSource, Outcome
-from runsync.workspaces.databricks.names import plain
 from runsync.workspaces.http import Client
 
 API = "/api/2.0/workspace"
@@ -183,7 +183,7 @@ class NotebookTarget:
         read, chunks = source.read(told)
         assert isinstance(read, Notebook)
         text = b"".join(chunks)
-        path = self._folder + plain(item.path)
+        path = self._folder + plain_path(item.path)
         apart = f"{path}@{item.revision or read.modified_at or 'last'}"
         places = (path, apart) if is_newest else (apart,)
         place, is_new = self._notebooks.put(places, read, text, writes=progress is not None)
@@ -230,7 +230,7 @@ def _language(text: bytes) -> str:
 
 def checked_folder(folder: str) -> str:
     """Without `/Workspace`, and a slash at its end. Raises WrongUsage where it is no absolute path."""
-    path = plain(folder).rstrip("/")
+    path = plain_path(folder).rstrip("/")
     if not path.startswith("/") or unsafe(path[1:]):
         raise WrongUsage(f"--notebook-folder “{folder}” is no folder of a workspace: write /Users/NAME/imported")
     return path

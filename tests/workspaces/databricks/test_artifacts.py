@@ -9,7 +9,6 @@ import pytest
 from emulators.databricks import Databricks, Fault, Limits, too_many
 from support.databricks import DatabricksSeeder
 from support.rich import ARTIFACTS, big_content
-from workspaces.databricks.conftest import Start
 
 from runsync.errors import RequestRefused
 from runsync.model.limits import Limits as Pace
@@ -18,6 +17,7 @@ from runsync.transfer.places import open_workspace
 from runsync.workspaces.databricks import uploads
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from runsync.workspaces.http import Patience, Readable
+from workspaces.databricks.conftest import Start
 
 CLOUDS = ["aws", "gcp", "azure", "adls"]
 LARGE = 20 << 20

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from emulators.databricks import Databricks, Doubts, Limits
 from support.databricks import DatabricksSeeder
-from workspaces.databricks.conftest import Start
 
 import runsync
 from runsync.errors import RequestRefused
 from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.databricks import editor
+from workspaces.databricks.conftest import Start
 
 HOME = "/Users/ana@example.com"
 DELETE = "/api/2.0/mlflow/databricks/runs/delete-runs"

@@ -7,7 +7,6 @@ import pytest
 from emulators.databricks import Databricks, Fault, Limits, too_many
 from support.databricks import DatabricksReader, DatabricksSeeder
 from support.memory import START, MemorySource, export_into, run_with_metrics
-from workspaces.databricks.conftest import Start
 
 import runsync
 from runsync.errors import WrongUsage
@@ -15,6 +14,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.transfer.report import TransferReport
+from workspaces.databricks.conftest import Start
 
 HOME = "/Users/ana@example.com"
 WRITE = "/api/2.0/mlflow/artifacts/credentials-for-write"
