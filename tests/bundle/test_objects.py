@@ -2,21 +2,24 @@
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.damage import edit_marker, flip
 from support.memory import MemoryObjects, MemorySource, export_into, export_to, small_source
+from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import layout
-from runsync.bundle.bundle import create_bundle, open_bundle
+from runsync.bundle import layout, store
+from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import copy
 from runsync.bundle.forget import forget
 from runsync.bundle.inspect import inspect
 from runsync.bundle.prune import prune
 from runsync.bundle.snapshot import open_snapshot
+from runsync.bundle.store import LocalStore
 from runsync.errors import AccessDenied, BundleDamaged, RequestRefused
 from runsync.model.objects import Grant, Notebook, Object, Permissions
 from runsync.model.progress import Silent
@@ -266,6 +269,28 @@ def test_a_feature_that_is_asked_for_already_stays(bundle: Path) -> None:
     edit_marker(bundle, required_features=["permissions"])
     open_bundle(bundle).require(["notebooks"])
     assert _features(bundle) == ["notebooks", "permissions"]
+
+
+def test_an_export_that_is_stopped_at_any_write_goes_on_and_has_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
+    moment = 0
+    while True:
+        folder = tmp_path / str(moment)
+        export_to(create_bundle(folder), small_source())
+        stopping = StoppingStore(LocalStore(folder), moment)
+        with suppress(Stopped):
+            export_to(Bundle(stopping), source_with_notebooks(), notebooks=BOTH)
+        report = check(folder)
+        assert report.faults == []
+        if not stopping.is_stopped:
+            break
+        export_to(open_bundle(folder), source_with_notebooks(), notebooks=BOTH)
+        assert len(objects_in(folder)) == 6
+        assert check(folder).faults == []
+        moment += 1
+    assert moment >= 2 * 10
 
 
 def _features(bundle: Path) -> object:
