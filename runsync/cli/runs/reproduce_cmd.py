@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="""\b
-Examples: runsync runs reproduce http://localhost:5000 amazing-gull-42 --into again
-          runsync runs reproduce databricks://dev amazing-gull-42 --notebook-folder /Users/me/again"""
+    epilog="Example: runsync runs reproduce databricks://dev amazing-gull-42 --notebook-folder /Users/me/again"
 )
 @click.argument("where")
 @click.argument("run")
