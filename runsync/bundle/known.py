@@ -14,13 +14,11 @@ import orjson
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import Manifest, PartFile, RunsPart
-from runsync.bundle.objects import read_objects
 from runsync.bundle.store import Entry, Store
 from runsync.bundle.stored import StoredRun, read_runs
 from runsync.errors import BundleDamaged
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint
-from runsync.model.objects import Key, Object
 from runsync.model.run import RUNNING, Problem, Run
 
 CLOCKS_APART = 3600.0
@@ -62,13 +60,12 @@ class KnownRun:
 
 @dataclass(slots=True)
 class Known:
-    """`runs` holds every stored version of a run, that of the newest snapshot first; `objects` those of that one."""
+    """`runs` holds every stored version of a run, that of the newest snapshot first."""
 
     latest: Manifest | None = None
     runs: dict[str, list[KnownRun]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     parts: dict[str, RunsPart] = field(default_factory=dict)
-    objects: dict[tuple[str, Key], Object] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
 
     @property
@@ -125,8 +122,6 @@ class _Learner:
     def learn_snapshot(self, manifest: Manifest) -> None:
         self.known.latest = manifest
         self._learn_experiments(manifest.experiments.path)
-        for objects in manifest.objects:
-            self._learn_objects(objects.kind, objects.documents.path)
         for part in manifest.parts:
             files = (part.runs, *part.metrics)
             if all(f.path in self._there and self._there[f.path].size == f.bytes for f in files):
@@ -176,12 +171,6 @@ class _Learner:
             self.known.broken.add(name)
             return
         self.known.experiments = {e.experiment_id: e for e in known}
-
-    def _learn_objects(self, kind: str, name: str) -> None:
-        try:
-            self.known.objects.update(((kind, item.key), item) for item in read_objects(self._store, kind, name))
-        except BundleDamaged:
-            self.known.broken.add(name)
 
     def _metrics_of(self, stored: list[StoredRun]) -> Iterator[PartFile | None]:
         for part_hash in sorted({s.metrics_part for s in stored if s.metrics_part}):

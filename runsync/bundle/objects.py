@@ -1,8 +1,8 @@
 """Further kinds of objects in a bundle: how their documents are read, and a snapshot as a source of them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
@@ -10,8 +10,8 @@ from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import Store
 from runsync.errors import BundleDamaged
 from runsync.model.experiment import Experiment
-from runsync.model.objects import CLASSES, Named, Notebook, NotebookName, Object
-from runsync.model.protocol import NotCarried
+from runsync.model.objects import CLASSES, Key, Named, Notebook, NotebookName, Object
+from runsync.model.protocol import NotCarried, Place
 
 SCHEMAS: Mapping[str, str] = {kind: each.noun for kind, each in CLASSES.items()}
 """Which schema the documents of a kind have."""
@@ -76,3 +76,37 @@ class SnapshotObjects:
                 yield chunk
             if running.hexdigest() != blob.sha256:
                 raise BundleDamaged(f"{self._bundle.address}/{name}: {parts.WRONG_HASH} ({item.noun} {item.name})")
+
+
+@dataclass(slots=True)
+class KnownObjects:
+    """What the newest snapshots of a workspace hold, by kind and key; `broken` are parts that cannot be read."""
+
+    items: dict[tuple[str, Key], Object] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+
+
+def learn_objects(bundle: Bundle, source: Place, kinds: Iterable[str]) -> KnownObjects:
+    """Of each kind what the newest snapshot holds that is of that workspace and has any: ids of another mean others."""
+    known, wanted = KnownObjects(), set(kinds)
+    for snapshot_id in reversed(bundle.snapshot_ids()) if wanted else ():
+        try:
+            manifest = bundle.manifest(snapshot_id)
+        except BundleDamaged:
+            continue
+        found = [part for part in manifest.objects if part.kind in wanted] if _is_of(manifest, source) else []
+        for part in found:
+            try:
+                read = read_objects(bundle.store, part.kind, part.documents.path)
+                known.items.update(((part.kind, item.key), item) for item in read)
+            except BundleDamaged:
+                known.broken.add(part.documents.path)
+        wanted -= {part.kind for part in found}
+        if not wanted:
+            break
+    return known
+
+
+def _is_of(manifest: Manifest, source: Place) -> bool:
+    homes = [place.details.get("source", place.address) for place in (manifest.source, source)]
+    return homes[0] == homes[1]

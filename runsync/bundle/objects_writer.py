@@ -1,13 +1,13 @@
 """A bundle as a target of further kinds of objects: their bytes become blobs, their documents parts of the snapshot."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import ObjectsPart, PartFile
-from runsync.bundle.objects import SCHEMAS
+from runsync.bundle.objects import SCHEMAS, KnownObjects
 from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model.objects import Blob, Key, Object
 from runsync.model.progress import Progress
@@ -20,7 +20,7 @@ _WHY_LEFT = {True: "they are not there any more", False: "they may not be read b
 
 
 class ObjectsWriter:
-    """Those of one snapshot. `known` holds those of the newest one, `blobs` the bytes of all blobs, by name.
+    """Those of one snapshot. `known` is what is stored already, `blobs` the bytes of all blobs, by name.
 
     What is known and cannot be read now stays as it is.
     """
@@ -28,19 +28,18 @@ class ObjectsWriter:
     def __init__(
         self,
         bundle: Bundle,
-        known: Mapping[tuple[str, Key], Object],
+        known: KnownObjects,
         blobs: Mapping[str, int],
-        broken: Set[str],
         thorough: bool = False,
     ) -> None:
         self.failed: list[dict[str, str]] = []
         self._bundle = bundle
         self._known = {
             place: item
-            for place, item in known.items()
+            for place, item in known.items.items()
             if all(blobs.get(layout.blob(blob.sha256)) == blob.size for blob in item.blobs)
         }
-        self._broken = broken
+        self._broken = known.broken
         self._thorough = thorough
         self._kept: dict[tuple[str, Key], Object] = {}
         self._left: dict[tuple[str, bool], list[str]] = {}

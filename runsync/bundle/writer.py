@@ -17,6 +17,7 @@ from runsync.bundle.bundle import Bundle
 from runsync.bundle.known import Known, KnownRun, learn
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
+from runsync.bundle.objects import KnownObjects, learn_objects
 from runsync.bundle.objects_writer import ObjectsWriter
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
@@ -75,7 +76,7 @@ class SnapshotWriter:
         self._thorough = thorough
         self._blobs: dict[str, int] = {}
         self._known = Known()
-        self.objects = ObjectsWriter(bundle, {}, {}, frozenset())
+        self.objects = ObjectsWriter(bundle, KnownObjects(), {})
         self._not_copied: set[str] = set()
         """Buckets that copies were refused from: their files are not read once more for a hash."""
         self._taken: dict[str, tuple[str, int]] = {}
@@ -95,8 +96,8 @@ class SnapshotWriter:
         self._started = datetime.now(UTC)
         self._blobs = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
         self._known = learn(self.bundle, self._blobs, self._thorough)
-        known = self._known
-        self.objects = ObjectsWriter(self.bundle, known.objects, self._blobs, known.broken, self._thorough)
+        objects = learn_objects(self.bundle, source.place, source.objects.kinds if source.objects else ())
+        self.objects = ObjectsWriter(self.bundle, objects, self._blobs, self._thorough)
         return self.prepare()
 
     def prepare(self) -> list[Outcome]:

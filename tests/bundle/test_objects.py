@@ -132,6 +132,20 @@ def test_a_last_revision_is_fetched_again_once_it_has_changed(bundle: Path) -> N
     assert blob_of(bundle, objects_in(bundle)[PATH, "", "SOURCE"]).read_bytes().endswith(b"print(3)\n")
 
 
+def test_what_another_workspace_has_at_the_same_path_is_another_notebook(bundle: Path) -> None:
+    other = source_with_notebooks()
+    assert other.objects is not None
+    other.place = replace(other.place, address="another")
+    other.objects.texts[PATH, "1699999990000", "SOURCE"] = b"# Databricks notebook source\nother\n"
+    export_to(open_bundle(bundle), other, notebooks=("SOURCE",))
+    found = objects_in(bundle)[PATH, "1699999990000", "SOURCE"]
+    assert blob_of(bundle, found).read_bytes().endswith(b"other\n")
+    again = source_with_notebooks()
+    export_to(open_bundle(bundle), again, notebooks=BOTH)
+    assert again.objects is not None
+    assert again.objects.asked == [], "what its own workspace had is known, also past a snapshot of another"
+
+
 def test_a_run_that_comes_later_is_named_by_the_notebook_without_a_fetch(bundle: Path) -> None:
     again = source_with_notebooks()
     assert again.objects is not None
