@@ -10,7 +10,7 @@ from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
-from runsync.workspaces.databricks.credentials import Credentials
+from runsync.workspaces.databricks.credentials import Credential, Credentials, Pass
 from runsync.workspaces.databricks.dbfs import Dbfs
 from runsync.workspaces.databricks.storage import Storage
 from runsync.workspaces.databricks.uploads import Uploads
@@ -105,6 +105,18 @@ class DatabricksArtifacts:
                 self._s3.write(root, path, size, opener)
         else:
             raise _unknown(root)
+
+    def read_model(self, model_id: str, path: str) -> Iterator[bytes]:
+        """The bytes of one file of a logged model."""
+        place = f"{API}/logged-models/{model_id}/artifacts/credentials-for-download"
+
+        def ask() -> Credential:
+            told = self._client.post(place, {"paths": [path]}).get("credentials", [])
+            if not told:
+                raise RequestRefused(f"the workspace gives no credential to read “{path}” of model {model_id}")
+            return Credential.of(told[0]["credential_info"])
+
+        return self._storage.download(Pass(ask(), ask))
 
     def _read(self, run: Run, path: str) -> Iterator[bytes]:
         root, folder = run.artifact_uri, _folder(run.artifact_uri)

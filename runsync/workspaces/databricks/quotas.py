@@ -38,7 +38,7 @@ class Quotas:
             self._runs.update(run.experiment_id for run in batch.runs)
         for run in batch.runs:
             told = batch.contents.get(run.run_id)
-            points = told.metric_points if told is not None else _likely_points(run)
+            points = told.metric_points if told is not None else likely_points(run)
             for count, most, what in (
                 (len(run.params), PARAMS_A_RUN, "params"),
                 (len(run.tags), TAGS_A_RUN, "tags"),
@@ -64,7 +64,7 @@ class Quotas:
                 found.append(name)
 
 
-def _likely_points(run: Run) -> int:
+def likely_points(run: Run) -> int:
     """A metric seldom has fewer points than its latest step says, where steps are counted by one."""
     return sum(min(metric.step + 1, STEPS_A_RUN) if metric.step > 0 else 1 for metric in run.latest_metrics)
 

@@ -1,5 +1,6 @@
 """A Databricks workspace: source, target and editor. What it has in common with open-source servers is theirs."""
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from runsync.errors import AccessDenied
@@ -9,6 +10,7 @@ from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, ObjectSource, Place, Target
+from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.databricks import names
@@ -28,6 +30,8 @@ KIND = "Databricks"
 ME = "/api/2.0/preview/scim/v2/Me"
 HISTORY_PAGE = 25_000
 """Points (databricks-sdk)."""
+CONNECTIONS = 96
+"""Kept alive, beside one for each worker: what `databricks.target` has under way."""
 EXPERIMENTS_A_SEARCH = 100
 """Too many are refused (mlflow issue 13590); how many that is, is not told."""
 
@@ -40,6 +44,7 @@ class DatabricksWorkspace(RestWorkspace):
     def __init__(self, client: DatabricksClient, artifacts: DatabricksArtifacts, user: str, place: Place) -> None:
         self.home = f"/Users/{user}"
         self._objects = DatabricksObjects(client)
+        self._artifacts = artifacts
         habits = Habits(
             run=client.read_run,
             experiment=client.read_experiment,
@@ -82,6 +87,10 @@ class DatabricksWorkspace(RestWorkspace):
         """All experiments the selection means, by their paths with or without `/Workspace`."""
         return names.active_last(super().experiments(names.plain_selection(selection)))
 
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Source`."""
+        return self._artifacts.read_model(model.model_id, file.path)
+
     def existing(self, restore_deleted: bool) -> list[Experiment]:
         """A path is free again once its experiment is deleted: others' are passed over, unless they are wanted back."""
         every = self.experiments(Selection())
@@ -103,7 +112,7 @@ def open_databricks(
     """The workspace of an address. Raises WorkspaceUnreachable, AccessDenied, WrongUsage."""
     profile, tls = address.profile, address.tls
     patience = patience or Patience.from_environment()
-    connections = workers + 4
+    connections = workers + CONNECTIONS
     identity = identity or authority(profile, tls, patience)
     client = DatabricksClient(profile.host, tls, connections, patience, limits, identity=identity, pace=pace or Rates())
     if profile.workspace_id:

@@ -217,3 +217,15 @@ def test_a_signed_address_is_never_shown(opened: Callable[..., Any], caplog: pyt
     with pytest.raises(RequestRefused) as caught:
         b"".join(workspace.read_artifact(run, ArtifactFile("file.bin", 7)))
     assert not any(secret in str(caught.value) + caplog.text for secret in lake.secrets)
+
+
+def test_the_files_of_a_logged_model_are_read(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    run = run_in(lake)
+    with DatabricksSeeder(lake) as seeder:
+        told = seeder.post("logged-models", experiment_id=run.experiment_id, name="m", source_run_id=run.run_id)
+        info = told["model"]["info"]
+    root = info["artifact_uri"].removeprefix("dbfs:")
+    lake.storage.objects[f"{root}/deep/MLmodel"] = b"artifact_path: model\n"
+    model = workspace.logged_model(run, info["model_id"])
+    assert [b"".join(workspace.read_model_file(model, file)) for file in model.files] == [b"artifact_path: model\n"]
