@@ -58,7 +58,7 @@ def restore_experiments(
 
     Runs that had been deleted before the experiment was are deleted again where that is known, as it is of what runsync
     deleted; else the report's notes tell that all are active now. With `from_bundle` the experiments are those of a
-    bundle, and what the server has purged is imported from there: it gets new ids.
+    bundle, and what the workspace has purged is imported from there: a server gives it new ids.
 
     Raises WrongUsage, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
@@ -173,7 +173,8 @@ def _import(report: ChangeReport, where: str, bundle: str | Path, experiments: t
         access=how.access,
         progress=how.progress,
     )
-    report.notes.append("what the server had purged has new ids there, which MLflow gives out itself (see --json)")
+    if any(old != new for ids in report.imported.id_map.values() for old, new in ids.items()):
+        report.notes.append("what the server had purged has new ids there, which MLflow gives out itself (see --json)")
 
 
 def _tell(report: ChangeReport, experiment: Experiment) -> str:

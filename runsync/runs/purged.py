@@ -82,8 +82,9 @@ class Purged:
             progress=how.progress,
         )
         report.imported = done
-        report.notes.append(NEW_IDS)
         self._new_ids = done.id_map["runs"]
+        if any(old != new for old, new in self._new_ids.items()):
+            report.notes.append(NEW_IDS)
         self._errors = {one["id"]: one["error"] for one in done.failed if one["kind"] == "run"}
         self._errors.update((one["run_id"], f"{one['kind']} {one['name']}: {one['reason']}") for one in done.problems)
 

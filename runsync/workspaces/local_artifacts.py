@@ -1,11 +1,13 @@
 """Artifact files in a folder of this machine: nothing outside of it is read or written, not by a link either."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from runsync.errors import RequestRefused
@@ -53,15 +55,37 @@ def write(folder: Path, path: str, opener: Opener) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     # The same name each time: what a kill left is written over.
     half = place.with_name(_HALF + hashlib.sha256(place.name.encode()).hexdigest()[:16])
-    try:
-        with closing(opener()) as stream, half.open("wb") as file:
-            shutil.copyfileobj(stream, file, CHUNK)
+    with _alone(half) as file:
+        try:
+            with closing(opener()) as stream:
+                shutil.copyfileobj(stream, file, CHUNK)
             file.flush()
             os.fsync(file.fileno())
-        half.replace(place)
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
+            half.replace(place)
+        except BaseException:
+            half.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _alone(half: Path) -> Iterator[IO[bytes]]:
+    """The file, empty, to be written by one import at a time, where the file system has locks."""
+    while True:
+        with half.open("ab") as file:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_at(half, file):
+                file.truncate(0)
+                yield file
+                return
+
+
+def _is_at(place: Path, file: IO[bytes]) -> bool:
+    """Whether an open file still has that name: whoever wrote it before has given it another."""
+    try:
+        return os.path.samestat(place.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def inside(folder: Path, path: str) -> Path:

@@ -1,5 +1,6 @@
 """Runs and experiments changed in a file store or database: what a server would do, with the times that it keeps."""
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -147,3 +148,17 @@ def test_a_deletion_that_was_cut_short_is_finished_and_forgets_nothing(
     assert stages(store, "failed", "parent") == [DELETED, DELETED]
     assert runsync.restore_experiments(store, ["alpha"]).exit_code == 0
     assert contents(store)["runs"] == before
+
+
+def test_what_was_purged_comes_back_from_a_bundle_under_its_own_id(tmp_path: Path) -> None:
+    store, bundle = str(tmp_path / "mlruns"), tmp_path / "bundle"
+    with opened(store) as workspace:
+        fill(Filler(workspace))
+    before = contents(store)
+    assert runsync.export(store, bundle).exit_code == 0
+    shutil.rmtree(tmp_path / "mlruns/101" / run_id("parent"))
+    shutil.rmtree(tmp_path / "mlruns/102")
+    back = valid(runsync.restore_selected_runs(store, runs=[run_id("parent")], from_bundle=bundle))
+    assert (back.exit_code, back.notes) == (0, [])
+    assert valid(runsync.restore_experiments(store, ["empty"], from_bundle=bundle)).exit_code == 0
+    assert contents(store) == before

@@ -113,6 +113,11 @@ def read(uri):
     print(json.dumps(told))
 
 
+def in_order(points):
+    """MLflow 1 gives them in any order."""
+    return sorted(points, key=lambda m: (m.timestamp, m.step, m.value)) if IS_OLD else points
+
+
 def document(client, run):
     """One run, with its whole metric history."""
     info = run.info
@@ -129,7 +134,7 @@ def document(client, run):
         "tags": dict(run.data.tags),
         "latest": sorted([m.key, repr(m.value), m.timestamp, m.step] for m in run.data._metric_objs),
         "history": {
-            key: [[repr(m.value), m.timestamp, m.step] for m in client.get_metric_history(info.run_id, key)]
+            key: [[repr(m.value), m.timestamp, m.step] for m in in_order(client.get_metric_history(info.run_id, key))]
             for key in run.data.metrics
         },
         "datasets": [],

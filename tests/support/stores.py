@@ -38,9 +38,9 @@ def empty_sqlite(file: Path) -> str:
 
 
 @contextmanager
-def opened(address: str) -> Iterator[DirectWorkspace]:
-    """A store to read from and write to."""
-    workspace = open_workspace(address, role="target")
+def opened(address: str, artifacts: str = "") -> Iterator[DirectWorkspace]:
+    """A store to read from and write to; `artifacts` is where its artifact root is, where it does not tell."""
+    workspace = open_workspace(address, role="target", artifacts=artifacts)
     assert isinstance(workspace, DirectWorkspace)
     try:
         yield workspace
@@ -130,9 +130,9 @@ def fill(filler: Filler) -> dict[str, Run]:
     return made
 
 
-def contents(address: str) -> dict[str, Any]:
+def contents(address: str, artifacts: str = "") -> dict[str, Any]:
     """All that a store holds, own tags and artifact roots apart: experiments and runs by id."""
-    with opened(address) as workspace:
+    with opened(address, artifacts) as workspace:
         experiments = workspace.experiments(Selection())
         runs: dict[str, Any] = {}
         for batch in workspace.batches(experiments, Selection()):
@@ -170,7 +170,11 @@ def _points(history: Any) -> "Counter[tuple[str, int, int, str]]":
 
 def assert_same(source: str, target: str) -> None:
     """Fails with every difference between what two stores hold."""
-    wanted, found = contents(source), contents(target)
+    assert_holds(contents(source), contents(target))
+
+
+def assert_holds(wanted: dict[str, Any], found: dict[str, Any]) -> None:
+    """Fails with every difference between the contents of two stores."""
     lines = []
     for kind, things in wanted.items():
         lines += [f"{kind}: {id} is missing" for id in things.keys() - found[kind].keys()]

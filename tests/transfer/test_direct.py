@@ -5,18 +5,22 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from support.stores import START, Filler, assert_same, contents, empty_sqlite, fill, opened, run_id
+from support.databases import Databases
+from support.seed import Seeder
+from support.servers import MlflowServer
+from support.stores import START, Filler, assert_holds, assert_same, contents, empty_sqlite, fill, opened, run_id
 
 import runsync
+from runsync.errors import WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.identity import own_tags_removed
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 
@@ -26,22 +30,36 @@ Make = Callable[[str], str]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
+def make(tmp_path: Path, databases: Databases) -> Make:
     numbers = iter(range(100))
-    with ExitStack():
 
-        def made(kind: str) -> str:
-            place = tmp_path / f"store-{next(numbers)}"
-            return empty_sqlite(place / "mlflow.db") if kind == "sqlite" else str(place)
+    def made(kind: str) -> str:
+        place = tmp_path / f"store-{next(numbers)}"
+        if kind in ("postgres", "mysql"):
+            url = databases.fresh(kind).url
+            with opened(url) as workspace:  # as of a server that was started with an artifact root of its own
+                root = f"file://{place}/" + "{experiment_id}"
+                workspace.store.create_experiment(Experiment("0", "Default", artifact_location=root))
+            return url
+        return empty_sqlite(place / "mlflow.db") if kind == "sqlite" else str(place)
 
-        yield made
+    return made
 
 
 PAIRS = pytest.mark.parametrize(
     ("source_kind", "target_kind"),
-    [("files", "sqlite"), ("files", "files"), ("sqlite", "sqlite"), ("sqlite", "files")],
+    [
+        ("files", "sqlite"),
+        ("files", "files"),
+        ("sqlite", "sqlite"),
+        ("sqlite", "files"),
+        ("files", "postgres"),
+        ("postgres", "mysql"),
+        ("mysql", "sqlite"),
+    ],
 )
 KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+AT_ONCE = pytest.mark.parametrize("kind", ["files", "sqlite", "postgres"])
 
 
 @pytest.fixture
@@ -147,6 +165,17 @@ def test_a_run_is_not_made_twice_under_another_experiment(make: Make, kind: str)
 
 
 @KINDS
+def test_copies_within_one_store_are_refused_before_anything_is_written(make: Make, kind: str) -> None:
+    store = make(kind)
+    with opened(store) as workspace:
+        fill(Filler(workspace))
+    before = contents(store)
+    with pytest.raises(WrongUsage, match="each run id once"):
+        runsync.sync(store, store, prefix="copy-")
+    assert contents(store) == before
+
+
+@KINDS
 def test_names_can_change_on_the_way_and_ids_do_not(make: Make, kind: str) -> None:
     source, target = make("files"), make(kind)
     with opened(source) as workspace:
@@ -240,7 +269,7 @@ def test_runs_that_are_gone_from_the_source_are_deleted_when_asked_to(make: Make
     assert abs(found[run_id("failed")]["deleted_time"] - time.time() * 1000) < 60_000
 
 
-@KINDS
+@AT_ONCE
 def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
     source, target = make("files"), make(kind)
     with opened(source) as workspace:
@@ -256,7 +285,7 @@ def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
     assert_same(source, target)
 
 
-@KINDS
+@AT_ONCE
 def test_an_import_killed_again_and_again_leaves_whole_runs_and_then_ends(
     make: Make, kind: str, tmp_path: Path
 ) -> None:
@@ -305,3 +334,61 @@ def test_experiment_ids_that_do_not_fit_or_are_taken_are_told(make: Make, tmp_pa
         run_id(old): new[old] for old in ("485373793042573834", "5")
     }
     assert runsync.sync(source, target).to_document()["runs"]["unchanged"] == 2
+
+
+def test_mlflow_finds_the_same_runs_in_a_database_restored_from_a_bundle(databases: Databases, tmp_path: Path) -> None:
+    source, target = databases.fresh("sqlite"), databases.fresh("sqlite")
+    source.script("fill")
+    runsync.export(source.url, tmp_path / "bundle", artifacts=False)
+    assert runsync.import_(tmp_path / "bundle", target.url, artifacts=False).exit_code == 0
+    wanted, found = (_without_places(database.script("read")) for database in (source, target))
+    for id, experiment in wanted["experiments"].items():
+        assert found["experiments"][id] == experiment
+    assert found["runs"] == wanted["runs"]
+
+
+def _without_places(told: dict[str, Any]) -> dict[str, Any]:
+    for thing in (*told["experiments"].values(), *told["runs"].values()):
+        thing["tags"] = own_tags_removed(thing["tags"])
+        for place in ("artifact_location", "artifact_uri"):
+            thing.pop(place, None)
+    told["experiments"].pop("0", None)
+    return told
+
+
+@KINDS
+def test_there_and_back_over_a_server_ends_where_it_began(
+    make: Make, kind: str, mlflow3_a: MlflowServer, on_three: Seeder, prefix: str
+) -> None:
+    home, away = make(kind), make("sqlite")
+    with opened(home) as workspace:
+        filler = Filler(workspace)
+        alpha = filler.experiment(Experiment("101", prefix + "alpha", creation_time=1, last_update_time=2))
+        tags = {"mlflow.parentRunId": run_id("parent")}
+        for label, more in (("child", tags), ("parent", {})):
+            plain = Run(run_id(label), alpha, label, "ann", "FINISHED", START, START + 9)
+            filler.run(
+                replace(plain, tags={"mlflow.runName": label, **more}),
+                {"loss": [(START, 0, 0.5), (START, 1, 0.25)]},
+                {"a.txt": label.encode(), "model/MLmodel": f"run_id: {run_id(label)}\n".encode()},
+            )
+    before = contents(home)
+    up = runsync.sync(home, mlflow3_a.url)
+    assert up.exit_code == 0
+    new = up.id_map["runs"]
+    assert not set(new) & set(new.values())
+    assert runsync.sync(mlflow3_a.url, home, selection=Selection(experiments=(prefix + "*",))).exit_code == 0
+    assert_holds(before, contents(home))
+    on_three.set_tag(new[run_id("child")], "said", "on the server")
+    back = runsync.sync(mlflow3_a.url, home, selection=Selection(experiments=(prefix + "*",))).to_document()
+    assert (back["runs"]["updated"], back["runs"]["unchanged"], back["metric_points"]) == (1, 1, 0)
+    before["runs"][run_id("child")]["tags"]["said"] = "on the server"
+    assert_holds(before, contents(home))
+    # A third place has the server's ids, and what comes from home is found under them.
+    runsync.sync(mlflow3_a.url, away, selection=Selection(experiments=(prefix + "*",)))
+    assert set(contents(away)["runs"]) == set(new.values())
+    for _ in range(2):
+        again = runsync.sync(home, away).to_document()
+        assert again["id_map"]["runs"] == new
+    assert (again["runs"]["unchanged"], again["runs"]["created"]) == (2, 0)
+    assert contents(away)["runs"][new[run_id("child")]]["tags"]["mlflow.parentRunId"] == new[run_id("parent")]

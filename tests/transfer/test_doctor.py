@@ -18,6 +18,9 @@ import runsync as library
 from runsync.bundle import schemas
 from runsync.errors import WrongUsage
 from runsync.model.finding import Finding
+from runsync.workspaces.address import parse
+from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.rest.examine import approach
 from transfer.commands import Report, export, report, writes
 
 ADA = ("ada", "a long pass phrase")
@@ -74,6 +77,25 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     )
     assert f"through the server (one of run {run_id} was read)" in one(told, "artifacts")[1]
     assert any(state == "warning" and "registered models" in text for state, text in of(told, "not carried"))
+
+
+def test_what_is_risky_on_the_way_to_a_server_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    token = Credentials(token="dapi-secret")
+    (told,) = approach(parse("https://mlflow.example.org", token))
+    assert (told.state, told.told) == ("ok", "a token")
+    (told,) = approach(parse("http://127.0.0.1:5000", token))
+    assert told.state == "ok"
+    (told,) = approach(parse("http://mlflow.example.org", token))
+    assert told.state == "warning"
+    assert "everyone on the way can read them" in told.told
+    monkeypatch.setenv("HTTPS_PROXY", "http://ada:hunter2@proxy.example.org:3128")
+    found = list(approach(parse("https://mlflow.example.org", Credentials(username="ada", insecure_tls=True))))
+    assert [(each.topic, each.state) for each in found] == [("credentials", "ok"), ("tls", "warning"), ("proxy", "ok")]
+    assert "proxy.example.org:3128" in found[-1].told
+    assert not [each for each in found if "hunter2" in each.told]
 
 
 def test_a_server_that_is_down_is_told_within_seconds(runsync: Runner) -> None:
@@ -150,18 +172,29 @@ def test_https_to_a_server_that_speaks_http_is_explained(mlflow3_a: MlflowServer
     assert "no TLS connection could be made; is it a server for http:// ?" in one(told, "connection")[1]
 
 
-def test_a_clock_that_is_off_and_a_way_that_is_long_are_warned_of(mlflow3_a: MlflowServer, runsync: Runner) -> None:
+def test_a_clock_that_is_off_is_warned_of(mlflow3_a: MlflowServer, runsync: Runner) -> None:
     late = {"Content-Type": "application/json", "Date": email.utils.formatdate(time.time() - 900, usegmt=True)}
-    rules = (
-        Rule(faults.delay(0.2), "/health", count=None),
-        Rule(faults.delay(0.2), "experiments/search", method="GET", count=5),
-        Rule(faults.Action("late", 200, late, b'{"experiments": []}'), "experiments/search", method="GET"),
-    )
-    with FaultProxy(mlflow3_a.url, *rules) as proxy:
-        told = examined(runsync, proxy.url)
-    assert one(told, "clock")[0] == one(told, "speed")[0] == "warning"
-    assert "s behind this machine's" in one(told, "clock")[1]
-    assert "run it nearer to the server" in one(told, "speed")[1]
+    action = faults.Action("late", 200, late, b'{"experiments": []}')
+    with FaultProxy(mlflow3_a.url, Rule(action, "experiments/search", method="GET", count=None)) as proxy:
+        state, text = one(examined(runsync, proxy.url), "clock")
+    assert state == "warning"
+    assert "s behind this machine's" in text
+
+
+@pytest.mark.parametrize(
+    ("slow", "remedy"),
+    [
+        ("/health|experiments/search", "run it nearer to the server"),
+        ("experiments/search", "the server is busy or slow"),
+    ],
+)
+def test_a_long_way_and_a_slow_server_are_told_apart(
+    mlflow3_a: MlflowServer, runsync: Runner, slow: str, remedy: str
+) -> None:
+    with FaultProxy(mlflow3_a.url, Rule(faults.delay(0.5), slow, method="GET", count=None)) as proxy:
+        state, text = one(examined(runsync, proxy.url), "speed")
+    assert state == "warning"
+    assert remedy in text
 
 
 def test_a_server_without_its_bulk_endpoint_is_slower_and_that_is_told(

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import Runner
+from support.databases import Databases
 from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, fill, opened
@@ -99,3 +101,35 @@ def test_a_database_server_that_does_not_answer_is_a_failure_without_the_passwor
     assert failures(told) == ["connection"]
     assert told["workspace"]["address"] == address.replace(":hunter2", "")
     assert "hunter2" not in str(told)
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+def test_a_database_server_is_told_and_that_a_user_may_only_read(
+    databases: Databases, runsync: Runner, kind: str
+) -> None:
+    database = databases.fresh(kind)
+    told = examined(runsync, database.url)
+    assert failures(told) == []
+    assert one(told, "clock")[0] == one(told, "speed")[0] == one(told, "rights")[0] == "ok"
+    assert "of the database" in one(told, "identity")[1]
+    name = urlsplit(database.url).path.lstrip("/")
+    reader = "reader_" + name[-12:]
+    if kind == "postgres":
+        database.execute(f"CREATE ROLE {reader} LOGIN PASSWORD 'hunter2'")
+        database.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}")
+    else:
+        database.execute(f"CREATE USER {reader} IDENTIFIED BY 'hunter2'")
+        database.execute(f"GRANT SELECT ON {name}.* TO {reader}")
+    try:
+        parts = urlsplit(database.url)
+        address = parts._replace(netloc=f"{reader}:hunter2@{parts.netloc.rpartition('@')[2]}").geturl()
+        told = examined(runsync, address)
+        assert one(told, "rights")[0] == "warning"
+        assert reader in one(told, "identity")[1]
+        assert "hunter2" not in str(told)
+    finally:
+        if kind == "postgres":
+            database.execute(f"DROP OWNED BY {reader}")
+            database.execute(f"DROP ROLE {reader}")
+        else:
+            database.execute(f"DROP USER {reader}")

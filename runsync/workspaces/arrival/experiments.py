@@ -257,8 +257,9 @@ class _Place:
             return replace(self.source, experiment_id=self.target_id, name=self.name, lifecycle_stage=stage)
         there = replace(self.found, experiment_id=self.target_id, lifecycle_stage=stage)
         if self._keeps_times:
-            created, updated = self.source.creation_time, self.source.last_update_time
-            return replace(there, creation_time=created or there.creation_time, last_update_time=updated)
+            there = replace(there, creation_time=self.source.creation_time or there.creation_time)
+            if self.source.last_update_time is not None:
+                return replace(there, last_update_time=self.source.last_update_time)
         return there if stage == self.found.lifecycle_stage else replace(there, last_update_time=None)
 
     @property

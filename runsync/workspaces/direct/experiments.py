@@ -42,7 +42,9 @@ class DirectExperiments:
     def restore(self, experiment: Experiment) -> None:
         """See `ExperimentWriter`. Runs that were deleted before it was stay so."""
         self._store.refresh()
-        found = next(e for e in self._store.experiments() if e.experiment_id == experiment.experiment_id)
+        found = next((e for e in self._store.experiments() if e.experiment_id == experiment.experiment_id), None)
+        if found is None:
+            raise RequestRefused(f"there is no experiment {experiment.experiment_id} any more")
         deleted = self._editor.deleted_before(found, list(runs_in(self._store, found.experiment_id))).run_ids
         self._editor.restore_experiment(found, deleted)
         self._editor.forget_deletion(found, deleted)

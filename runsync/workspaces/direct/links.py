@@ -1,6 +1,6 @@
 """Links between runs (parents and roots) that arrive in a store: ids are kept, and so are most links."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -60,11 +60,12 @@ class DirectLinks:
                 with self._lock:
                     self._open.append(_Open(target_id, tag, linked, _origin(run, tag), tags.get(tag, "")))
 
-    def finish(self) -> None:
-        """Sets right the links to runs that came later and are in the target under another id, or not at all."""
+    def finish(self, looked_at: Sequence[str]) -> None:
+        """Sets right the links to runs that came later and are in the target under another id, or not at all; also in
+        the experiments that were not looked at."""
         unknown = [one for one in self._open if one.linked not in self._ids]
         if unknown:
-            self._runs.look_elsewhere(())
+            self._runs.look_elsewhere(looked_at)
         changed: dict[str, dict[str, str]] = {}
         refused: dict[str, list[str]] = {}
         for one in self._open:

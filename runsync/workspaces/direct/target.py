@@ -7,6 +7,7 @@ at all, with the mark that it is: so a run that is there needs nothing but to be
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
+from runsync.errors import WrongUsage
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import COMPLETE, LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
@@ -57,12 +58,13 @@ class DirectTarget:
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports."""
+        if source.place == self.place:
+            raise WrongUsage(f"{self.place.address} has each run id once: copies of runs in it need another target")
         self._store.check_writable()
         existing = self._look_at_experiments()
         came_from = self._records.came_from = address_of(source.place)
         outcomes = self._experiments.begin(experiments, existing, came_from, selection == Selection())
-        if any(outcome.action == CREATE for outcome in outcomes):
-            self._artifacts.new_location(EXPERIMENT)
+        self._check_places(any(outcome.action == CREATE for outcome in outcomes))
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)
         return outcomes
@@ -103,7 +105,7 @@ class DirectTarget:
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Links children to parents that came after them, and deletes what was deleted at the source."""
-        self._links.finish()
+        self._links.finish(self._experiments.existing_ids())
         return self._deletions.finish() + self._experiments.finish()
 
     def cannot_keep(self) -> list[NotCarried]:
@@ -130,6 +132,13 @@ class DirectTarget:
     def objects(self) -> ObjectTarget | None:
         """MLflow itself has no place for them."""
         return None
+
+    def _check_places(self, are_made: bool) -> None:
+        """Raises WrongUsage, before anything is written, where nobody knows where artifacts are to go."""
+        locations = [self._locations[id] for id in self._experiments.existing_ids()]
+        for location in {*locations, *([self._artifacts.new_location(EXPERIMENT)] if are_made else [])}:
+            if self._options.artifacts:
+                self._artifacts.place_of(location)
 
     def _look_at_experiments(self) -> list[Experiment]:
         self._store.refresh()

@@ -1,10 +1,10 @@
 """A store that is reached without a server, as a workspace. Its target half is in `direct.target`."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import groupby, islice
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
@@ -99,7 +99,7 @@ class DirectWorkspace:
         order = tuple(order) or NEWEST_FIRST
         by_time = order == NEWEST_FIRST and not selection.runs
         runs = (run for batch in self._read(experiments, selection, by_time) for run in batch.runs)
-        yield from islice(runs if by_time else ordered(runs, order, experiments), limit)
+        yield from islice(_ties_by_id(runs) if by_time else ordered(runs, order, experiments), limit)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """All runs: nothing is known before they are read."""
@@ -182,6 +182,12 @@ class DirectWorkspace:
 
     def _has_version(self, run_id: str) -> bool:
         return bool(self.store.model_versions(run_id))
+
+
+def _ties_by_id(runs: Iterable[Run]) -> Iterator[Run]:
+    """Runs that come newest first; of the same start time by id, as `model.ordering` has it."""
+    for _, together in groupby(runs, key=lambda run: run.start_time):
+        yield from sorted(together, key=lambda run: run.run_id)
 
 
 def _ids(experiments: Sequence[Experiment]) -> tuple[str, ...]:

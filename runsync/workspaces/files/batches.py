@@ -18,7 +18,8 @@ from runsync.workspaces.files.layout import (
 )
 from runsync.workspaces.files.meta import integer, text
 from runsync.workspaces.files.read import is_half_written, read_head, read_run, why
-from runsync.workspaces.files.read_points import MetricFile, latest
+from runsync.workspaces.files.read_points import MetricFile, latest, read_pieces
+from runsync.workspaces.files.recent import Recent
 
 BATCH = 200
 _LOOKS = 5
@@ -33,9 +34,9 @@ class _Place(NamedTuple):
     experiment: str
 
 
-def batches(root: str, query: Query, is_open: Callable[[], None]) -> Iterator[Batch]:
-    """See `DirectStore.batches`; `is_open` is called now and then and may raise. Runs that go away meanwhile are
-    skipped."""
+def batches(root: str, query: Query, recent: Recent, is_open: Callable[[], None]) -> Iterator[Batch]:
+    """See `DirectStore.batches`; `recent` keeps the points that were read, `is_open` is called now and then and may
+    raise. Runs that go away meanwhile are skipped."""
     unreadable: list[Unreadable] = []
     places: list[_Place] = []
     for experiment_id in dict.fromkeys(query.experiment_ids):
@@ -52,7 +53,7 @@ def batches(root: str, query: Query, is_open: Callable[[], None]) -> Iterator[Ba
     datasets: dict[str, Datasets] = {}
     for start in range(0, len(places), BATCH):
         is_open()
-        batch = _batch(places[start : start + BATCH], datasets)
+        batch = _batch(places[start : start + BATCH], datasets, recent)
         if batch.runs or batch.unreadable:
             yield batch
 
@@ -103,7 +104,7 @@ def _is_meant(query: Query, start_time: int, stage: str) -> bool:
     )
 
 
-def _batch(places: Sequence[_Place], datasets: dict[str, Datasets]) -> Batch:
+def _batch(places: Sequence[_Place], datasets: dict[str, Datasets], recent: Recent) -> Batch:
     runs: list[tuple[Run, str]] = []
     files: list[MetricFile] = []
     unreadable: dict[str, Unreadable] = {}
@@ -126,7 +127,8 @@ def _batch(places: Sequence[_Place], datasets: dict[str, Datasets]) -> Batch:
             reason = f"metric {ascii(file.key)[1:-1]}: {why(error)}"
             unreadable.setdefault(file.run_id, Unreadable(file.run_id, paths[file.run_id], reason))
 
-    points = latest(files, refuse)
+    points = latest(recent.noting(read_pieces(files, refuse)))
+    recent.forget(unreadable)
     whole = tuple(_with_latest(run, points.get(run.run_id, ())) for run, _ in runs if run.run_id not in unreadable)
     return Batch(whole, unreadable=tuple(unreadable.values()))
 

@@ -9,7 +9,7 @@ is passed over.
 
 import math
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -61,17 +61,17 @@ Refuse = Callable[[MetricFile, Exception], None]
 """What is done about a file that cannot be read; it may raise."""
 
 
-def history(files: Sequence[MetricFile], refuse: Refuse) -> Iterator[pa.RecordBatch]:
-    """All points of files (in the order of their keys), each key in the order of timestamp, step, value."""
-    for piece in _pieces(files, refuse):
+def history(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
+    """All points of one run (files stand in the order of their keys), each key by timestamp, step, value."""
+    for piece in pieces:
         if sum(piece.counts):
             yield _batch(piece)
 
 
-def latest(files: Sequence[MetricFile], refuse: Refuse) -> dict[str, list[LatestMetric]]:
+def latest(pieces: Iterable[Piece]) -> dict[str, list[LatestMetric]]:
     """The latest point of each metric by run id: greatest step, then timestamp, then value (NaN as 0)."""
     found: dict[tuple[str, str], LatestMetric] = {}
-    for piece in _pieces(files, refuse):
+    for piece in pieces:
         for file, point in _greatest(piece):
             before = found.get((file.run_id, file.key))
             if before is None or _rank(point) > _rank(before):
@@ -99,7 +99,8 @@ def trim(data: bytes) -> bytes:
     return whole + newline
 
 
-def _pieces(files: Sequence[MetricFile], refuse: Refuse) -> Iterator[Piece]:
+def read_pieces(files: Sequence[MetricFile], refuse: Refuse) -> Iterator[Piece]:
+    """The points of files, in their order."""
     waiting: list[tuple[MetricFile, bytes]] = []
     size = 0
     for file in files:

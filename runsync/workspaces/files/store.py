@@ -30,7 +30,8 @@ from runsync.workspaces.files.layout import (
     local_path,
 )
 from runsync.workspaces.files.read import read_experiments, why
-from runsync.workspaces.files.read_points import MetricFile, history
+from runsync.workspaces.files.read_points import MetricFile, Piece, history, read_pieces
+from runsync.workspaces.files.recent import Recent
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,7 +78,7 @@ class FileStore:
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """See `DirectStore`."""
-        return batches.batches(self._root, query, self._check_open)
+        return batches.batches(self._root, query, self._memory.recent, self._check_open)
 
     def run_counts(self) -> Mapping[str, int]:
         """See `DirectStore`."""
@@ -91,7 +92,7 @@ class FileStore:
     @contextmanager
     def histories(self, run_ids: Sequence[str]) -> Iterator[Histories]:
         """See `DirectStore`."""
-        yield _Histories(self._root, self._check_open)
+        yield _Histories(self._root, self._memory.recent, self._check_open)
 
     def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
         """See `DirectStore`."""
@@ -122,14 +123,20 @@ class FileStore:
         """Where the artifacts of a run lie in this store when they are not where its artifact root says: the store
         was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
 
+        MLflow makes the folder also when artifacts go elsewhere: an empty one, or none (version control keeps no empty
+        ones), says nothing unless the root is that of a store of the same name.
+
         Of a run that is still to be written into a deleted experiment they go where its folder will be."""
         recorded = local_path(run.artifact_uri)
         folder = find_experiment(self._root, run.experiment_id)
         if recorded is None or Path(recorded).is_dir() or folder is None:
             return None
         path = f"{folder.path}/{run.run_id}"
-        if is_run_id(run.run_id) and is_plain_folder(path) and is_plain_folder(f"{path}/{ARTIFACTS}"):
-            return Path(path, ARTIFACTS)
+        if is_run_id(run.run_id) and is_plain_folder(path):
+            here = Path(path, ARTIFACTS)
+            has_files = is_plain_folder(str(here)) and any(here.iterdir())
+            if has_files or Path(recorded).parts[-4:-3] == (self.path.name,):
+                return here
         is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
         return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
 
@@ -148,6 +155,7 @@ class FileStore:
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
         """See `DirectStore`."""
         self._check_open()
+        self._memory.recent.forget([arrival.run.run_id for arrival in arrivals])
         return write.write_runs(self._root, arrivals)
 
     def update_runs(self, runs: Sequence[Run]) -> None:
@@ -198,18 +206,26 @@ class _Memory:
     def __init__(self) -> None:
         self.experiments: tuple[list[Experiment], dict[str, str]] | None = None
         self.versions: dict[str, tuple[ModelVersion, ...]] | None = None
+        self.recent = Recent()
 
 
 class _Histories:
     """The metric history of runs that mostly lie in the same experiment."""
 
-    def __init__(self, root: str, check_open: Callable[[], None]) -> None:
+    def __init__(self, root: str, recent: Recent, check_open: Callable[[], None]) -> None:
         self._root = root
+        self._recent = recent
         self._check_open = check_open
         self._last = ""
 
     def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
         """See `Histories`. Raises RequestRefused."""
+        kept = self._recent.of(run_id)
+        for batch in history(self._read(run_id) if kept is None else kept):
+            self._check_open()
+            yield batch
+
+    def _read(self, run_id: str) -> Iterator[Piece]:
         folder = find_run(self._root, run_id, self._last)
         if folder is None:
             raise RequestRefused(f"run {run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
@@ -218,9 +234,7 @@ class _Histories:
             files = [MetricFile(run_id, key, path) for key, path in files_below(f"{folder}/{METRICS}")]
         except (Broken, OSError) as error:
             raise RequestRefused(f"metrics of run {run_id} cannot be read: {why(error)}") from error
-        for batch in history(files, _refuse):
-            self._check_open()
-            yield batch
+        yield from read_pieces(files, _refuse)
 
 
 def _refuse(file: MetricFile, error: Exception) -> None:

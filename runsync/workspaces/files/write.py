@@ -60,8 +60,7 @@ def write_runs(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
 
 def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
     refused: dict[str, str] = {}
-    drafts: list[Draft] = []
-    try:
+    with _shown_together(root) as drafts:
         for arrival in arrivals:
             try:
                 drafts.append(_prepared(root, arrival))
@@ -69,6 +68,15 @@ def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
                 if isinstance(error, OSError) and error.errno not in _OF_ONE_RUN:
                     raise
                 refused[arrival.run.run_id] = why(error)
+    return refused
+
+
+@contextlib.contextmanager
+def _shown_together(root: str) -> Iterator[list[Draft]]:
+    """Drafts put in the list show at the end, once they are on the disk; when anything fails, none does."""
+    drafts: list[Draft] = []
+    try:
+        yield drafts
         settle(root)
         while drafts:
             drafts[-1].commit()
@@ -78,18 +86,14 @@ def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
             draft.drop()
             draft.close()
     settle(root)
-    return refused
 
 
 def update_runs(root: str, runs: Sequence[Run]) -> None:
     """See `DirectStore.update_runs`."""
-    with _told(root):
-        for run in runs:
-            with _changed(root, run) as draft:
-                meta = read_meta(f"{draft.folder}/{META}") | _changing(run)
-                _put_tags(draft, run.tags)
-                draft.put(META, dump(_without_null(meta)))
-        settle(root)
+    for start in range(0, len(runs), _TOGETHER):
+        with _told(root), _shown_together(root) as drafts:
+            for run in runs[start : start + _TOGETHER]:
+                drafts.append(_changed(root, run))
 
 
 def untag_runs(root: str, keys_by_run: Mapping[str, Sequence[str]]) -> None:
@@ -230,23 +234,23 @@ def _changing(run: Run) -> dict[str, Any]:
     }
 
 
-@contextlib.contextmanager
-def _changed(root: str, run: Run) -> Iterator[Draft]:
+def _changed(root: str, run: Run) -> Draft:
     folder = find_run(root, run.run_id)
     if folder is None:
         raise RequestRefused(f"run {run.run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
     try:
         draft = Draft(folder, is_new=False)
         try:
-            yield draft
-            draft.commit()
+            meta = read_meta(f"{folder}/{META}") | _changing(run)
+            _put_tags(draft, run.tags)
+            draft.put(META, dump(_without_null(meta)))
         except BaseException:
             draft.drop()
-            raise
-        finally:
             draft.close()
+            raise
     except Broken as error:
         raise RequestRefused(f"run {run.run_id} cannot be changed: {error}") from error
+    return draft
 
 
 def _experiment_meta(experiment: Experiment) -> dict[str, Any]:

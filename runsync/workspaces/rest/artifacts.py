@@ -47,6 +47,9 @@ class Artifacts(Protocol):
     def close(self) -> None:
         """Drops the connections."""
 
+    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+        """Some file of a run; without a run (""), of a root where it can be told."""
+
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path."""
 

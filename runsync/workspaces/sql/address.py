@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
@@ -18,8 +18,9 @@ _KINDS = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL, "m
 _KNOWN_TO_MLFLOW = {*_KINDS, "mssql"}
 _PORTS = {POSTGRESQL: 5432, MYSQL: 3306}
 _SHAPE = re.compile(
-    r"(?P<scheme>[^:/]+)://(?:(?P<user>[^:/@]*)(?::(?P<password>[^/]*))?@)?"
-    r"(?P<host>\[[^\]]*\]|[^:/?]*)(?::(?P<port>\d+))?(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
+    # A password may hold a bare @ or /, as SQLAlchemy lets it: the last @ is the one before the host.
+    r"(?P<scheme>[^:/]+)://(?:(?P<user>[^:/@]*)(?::(?P<password>[^?]*))?@)?"
+    r"(?P<host>\[[^\]]*\]|[^:/?@]*)(?::(?P<port>\d+))?(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
 
@@ -33,9 +34,9 @@ class DatabaseAddress:
     host: str = ""
     port: int | None = None
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
     workspace: str = ""
-    options: Mapping[str, str] | None = None
+    options: Mapping[str, str] | None = field(default=None, repr=False)
 
     @property
     def printable(self) -> str:

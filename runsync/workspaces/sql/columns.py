@@ -15,21 +15,20 @@ _NUMBERS = {"step": pa.int64(), "timestamp": pa.int64(), "value": pa.float64()}
 _MARK = {"is_nan": pa.int8()}
 
 
-def from_rows(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    """Points of (key, step, timestamp, value), None for NaN."""
-    keys, steps, timestamps, values = zip(*rows, strict=True)
-    value = pa.array(values, pa.float64())
-    if value.null_count:
-        value = value.fill_null(math.nan)
-    names = pa.array(keys, pa.string()).dictionary_encode()
-    return _batch(names, pa.array(steps, pa.int64()), pa.array(timestamps, pa.int64()), value)
+def from_rows(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Columns of rows (step, timestamp, value), None for NaN."""
+    columns = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), _NUMBERS.values(), strict=True)]
+    if columns[2].null_count:
+        columns[2] = columns[2].fill_null(math.nan)
+    return pa.table(columns, names=list(_NUMBERS))
 
 
 def numbers(lines: str) -> pa.Table:
     """Lines of `step,timestamp,value` as columns; a fourth is 1 where the value is to be NaN."""
     if not lines:
         return pa.table({name: pa.array([], kind) for name, kind in _NUMBERS.items()})
-    is_marked = lines.partition("\n")[0].count(",") == len(_NUMBERS)
+    end = lines.find("\n")
+    is_marked = lines.count(",", 0, end if end >= 0 else len(lines)) == len(_NUMBERS)
     kinds = _NUMBERS | _MARK if is_marked else _NUMBERS
     reading = pa.csv.ReadOptions(column_names=list(kinds), use_threads=False, block_size=1 << 24)
     # Nothing means null: "NaN" is a value.
@@ -49,6 +48,17 @@ def with_keys(points: pa.Table, counts: Iterable[tuple[str, int]]) -> list[pa.Re
     whole = points.combine_chunks()
     columns = [whole[name].chunk(0) for name in _NUMBERS] if len(whole) else []
     return [_batch(keys, *columns)] if columns else []
+
+
+def split(left: list[tuple[str, int]], size: int) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+    """Keys of the next so many points, and of those after them."""
+    taken: list[tuple[str, int]] = []
+    for place, (key, number) in enumerate(left):
+        if number > size:
+            return [*taken, (key, size)], [(key, number - size), *left[place + 1 :]]
+        taken.append((key, number))
+        size -= number
+    return taken, []
 
 
 def _batch(keys: pa.Array, steps: pa.Array, timestamps: pa.Array, values: pa.Array) -> pa.RecordBatch:

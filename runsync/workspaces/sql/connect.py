@@ -14,7 +14,7 @@ from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAd
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-PATIENCE = 60
+PATIENCE = 30
 """Seconds that a statement waits for a lock that another program holds."""
 CONNECT_TIMEOUT = 15
 """Seconds for a connection to be made."""
@@ -117,6 +117,7 @@ def _open_to_write(path: Path, address: DatabaseAddress) -> sqlite3.Connection:
     _require(path, address)
     connection = _open(path, "mode=rw")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA cache_size = -65536")  # 64 MB: new points go all over an index by key
     return connection
 
 

@@ -59,22 +59,11 @@ def _of_postgres(snapshot: Snapshot, run_id: str) -> "Iterator[pa.RecordBatch]":
             if not lines:
                 return
             page = columns.numbers("\n".join([line for (line,) in lines]))
-            counts, left = _split(left, len(page))
+            counts, left = columns.split(left, len(page))
             yield from columns.with_keys(page, counts)
     finally:
         with snapshot.used():
             cursor.close()
-
-
-def _split(left: list[tuple[str, int]], size: int) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Keys of the next so many points, and of those after them."""
-    taken: list[tuple[str, int]] = []
-    for place, (key, number) in enumerate(left):
-        if number > size:
-            return [*taken, (key, size)], [(key, number - size), *left[place + 1 :]]
-        taken.append((key, number))
-        size -= number
-    return taken, []
 
 
 def _of_mysql(snapshot: Snapshot, run_id: str) -> "Iterator[pa.RecordBatch]":

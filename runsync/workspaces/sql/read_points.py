@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 ROWS = 50_000
 """Points that are fetched at once."""
 
-_SQLITE = (
-    "SELECT key, step, timestamp, CASE WHEN is_nan THEN NULL ELSE value END FROM metrics"
-    " WHERE run_uuid = ? ORDER BY key, timestamp, step, value"
+_KEYS = "SELECT key, count(*) FROM metrics WHERE run_uuid = ? GROUP BY key ORDER BY key"
+# The plus keeps SQLite from going through an index by key, which takes it all over the file.
+_POINTS = (
+    "SELECT step, timestamp, CASE WHEN is_nan THEN NULL ELSE value END FROM metrics"
+    " WHERE run_uuid = ? ORDER BY +key, timestamp, step, value"
 )
 
 
@@ -33,7 +35,8 @@ def histories(database: Database, run_ids: Sequence[str]) -> Iterator[Histories]
 
 
 class SqliteHistories:
-    """One query a run, as they cost next to nothing; SQLite sorts, on disk when there are many points."""
+    """Two queries a run, as they cost next to nothing; SQLite sorts, on disk when there are many points. Keys are told
+    beforehand, with how many points each has: a name a point would cost a third more."""
 
     def __init__(self, database: Database, snapshot: Snapshot) -> None:
         self._database = database
@@ -41,16 +44,18 @@ class SqliteHistories:
 
     def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
         """The whole history of one run."""
-        from runsync.workspaces.sql.columns import from_rows
+        from runsync.workspaces.sql import columns
 
         with self._database.told():
             with self._snapshot.used() as connection:
                 cursor = connection.connection.cursor()
-                cursor.execute(_SQLITE, (run_id,))
+                left = cursor.execute(_KEYS, (run_id,)).fetchall()
+                cursor.execute(_POINTS, (run_id,))
                 rows = cursor.fetchmany(ROWS)
             try:
                 while rows:
-                    yield from_rows(rows)
+                    counts, left = columns.split(left, len(rows))
+                    yield from columns.with_keys(columns.from_rows(rows), counts)
                     with self._snapshot.used():
                         rows = cursor.fetchmany(ROWS) if len(rows) == ROWS else []
             finally:

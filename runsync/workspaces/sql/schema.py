@@ -78,7 +78,7 @@ class Schema:
 
 def reflect(database: Database) -> Schema:
     """Looks at what is there. Raises WrongUsage when it is no database of MLflow."""
-    from sqlalchemy import MetaData, inspect
+    from sqlalchemy import Float, MetaData, inspect
 
     with database.reading() as connection:
         names = frozenset(inspect(connection).get_table_names())
@@ -88,6 +88,8 @@ def reflect(database: Database) -> Schema:
         metadata.reflect(connection, only=wanted, resolve_fks=False)
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or ""
     tables = {name: metadata.tables[name] for name in wanted}
+    for name in ("metrics", "latest_metrics"):
+        tables[name].c.value.type = Float(53)  # MySQL's own type gives decimals of ten digits
     lacking = [f"{name}.{column}" for name, some in COLUMNS.items() for column in some if column not in tables[name].c]
     if lacking:
         raise WrongUsage(

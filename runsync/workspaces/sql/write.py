@@ -325,11 +325,9 @@ class RunWriter:
 def _pieces(group: Sequence[Ready], newest: Mapping[str, dict[str, Stored]]) -> "Iterator[tuple[str, pa.Table]]":
     """Points as they are stored, with the id of their run; the latest are noted on the way."""
     for one in group:
-        for batch in one.points:
-            if batch.num_rows:
-                points = write_points.stored(batch)
-                latest.merge(newest[one.run.run_id], points)
-                yield one.run.run_id, points
+        for points in write_points.stored(one.points):
+            latest.merge(newest[one.run.run_id], points)
+            yield one.run.run_id, points
 
 
 def _edge(source_type: str, source_id: str, destination_type: str, destination_id: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Metric points into the database, from Arrow, a batch of columns at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from runsync.model.numbers import LARGEST
@@ -20,8 +20,27 @@ _FROM_STAGE = (
 )
 
 
-def stored(points: "pa.RecordBatch") -> "pa.Table":
+AT_ONCE = 100_000
+"""Points that are made ready at once: a batch may be as small as one key."""
+
+
+def stored(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Table]":
     """Columns key, step, timestamp, value, is_nan as MLflow stores them."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        waiting.append(batch)
+        count += batch.num_rows
+        if count >= AT_ONCE:
+            yield _stored(pa.Table.from_batches(waiting).unify_dictionaries().combine_chunks())
+            waiting, count = [], 0
+    if count:
+        yield _stored(pa.Table.from_batches(waiting).unify_dictionaries().combine_chunks())
+
+
+def _stored(points: "pa.Table") -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -82,11 +82,13 @@ def test_a_file_of_many_blocks_is_read_whole_and_in_order(tmp_path: Path, monkey
     for block, first in ((2000, 64), (3001, 3001), (10_000, 100)):
         monkeypatch.setattr(read_points, "BLOCK", block)
         monkeypatch.setattr(read_points, "_FIRST", first)
+        store.refresh()
         told = points(store, "run")
         assert told["long"] == told["long2"] == whole["long"] == [[t, repr(v), s] for t, v, s in rows]
         assert sorted(told["late"]) == sorted(whole["late"])
         assert all_runs(store)[0].latest_metrics == latest
     (metrics / "long").write_text("".join(lines[:900]) + "oops\n" + "".join(lines[900:]))
+    store.refresh()
     with pytest.raises(Exception, match=r"metric long of run run cannot be read: line .* oops"):
         points(store, "run")
     (metrics / "long").write_text("1" * 50_000 + "\n")

@@ -51,14 +51,23 @@ def test_mlflow_goes_on_working_in_a_store_that_we_made(release: str, tmp_path: 
     assert store.write_runs([arrival(back), arrival(run_of("seventh", experiment_id="7"))]) == {}
     assert store.write_runs([arrival(run_of("eighth", experiment_id="8", lifecycle_stage="deleted"))]) == {}
     by_client(release, "client_use.py", root)
-    ours = by_us(root)
-    assert ours == in_time_order(by_client(release, "client_tell.py", root))
+    ours, theirs = by_us(root), in_time_order(by_client(release, "client_tell.py", root))
+    if release == "1":  # which knows no datasets
+        for run in ours["runs"].values():
+            run["datasets"] = []
+    assert ours == theirs
     runs = ours["runs"]
     assert len(runs) == 6
     assert runs["live"]["history"]["loss"][0] == [99, "0.125", 9]
     assert (runs["live"]["status"], runs["live"]["tags"]["a/b"]) == ("KILLED", "changed")
-    stages = {run_id: run["stage"] for run_id, run in runs.items() if len(run_id) < 10}
-    assert stages == {"live": "active", "gone": "deleted", "back": "active", "seventh": "deleted", "eighth": "active"}
+    stages = {run_id: run["stage"] for run_id, run in runs.items()}
+    assert {run_id: stages[run_id] for run_id in ("live", "gone", "back")} == {
+        "live": "active",
+        "gone": "deleted",
+        "back": "active",
+    }
+    if release != "1":  # which leaves the runs of an experiment as they are
+        assert (stages["seventh"], stages["eighth"]) == ("deleted", "active")
     assert {e["name"]: e["stage"] for e in ours["experiments"].values()} == {
         "Default": "active",
         "seven": "deleted",

@@ -182,6 +182,7 @@ def test_a_run_or_experiment_that_goes_away_meanwhile_is_skipped(tmp_path: Path)
     assert [len(batch.runs) for batch in rest] == [10]
     assert all(not batch.unreadable for batch in rest)
     shutil.rmtree(root / "0")
+    store.refresh()
     with pytest.raises(RequestRefused, match="run run000 is no longer there"), store.histories(["run000"]) as histories:
         list(histories.of("run000"))
 

@@ -348,6 +348,14 @@ def test_the_artifacts_of_a_moved_or_deleted_store_are_found_in_it(tmp_path: Pat
     store = make_store(tmp_path / "mlruns", "run")
     home = Path(f"{tmp_path}/mlruns/0/run/artifacts")
     (run,) = all_runs(store)
+    elsewhere = dataclasses.replace(run, artifact_uri="/elsewhere/0/run/artifacts")
+    assert store.artifact_folder(elsewhere) is None, "MLflow makes the folder also when files go elsewhere"
+    of_that_name = dataclasses.replace(run, artifact_uri="/elsewhere/mlruns/0/run/artifacts")
+    assert store.artifact_folder(of_that_name) == home
+    home.rmdir()  # as version control leaves it
+    assert store.artifact_folder(of_that_name) == home
+    home.mkdir()
+    (home / "model.txt").write_text("1")
     assert store.artifact_folder(run) == home
     for uri, told in {
         "/elsewhere/0/run/artifacts": home,

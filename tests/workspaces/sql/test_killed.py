@@ -45,17 +45,15 @@ def test_a_writer_that_is_killed_leaves_whole_runs_only(database: Fresh, opened:
     store = opened(database.url)
     store.create_experiment(Experiment("7", "vision"))
     seen = 0
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, database.url], stdout=subprocess.PIPE, text=True, env=clean_environment()
-    )
-    assert writer.stdout is not None
-    for line in writer.stdout:
-        seen = int(line)
-        if seen >= 28:
-            time.sleep(0.02)
-            writer.send_signal(signal.SIGKILL)
-            break
-    writer.wait()
+    command = [sys.executable, "-c", WRITER, database.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=clean_environment()) as writer:
+        assert writer.stdout is not None
+        for line in writer.stdout:
+            seen = int(line)
+            if seen >= 28:
+                time.sleep(0.02)
+                writer.send_signal(signal.SIGKILL)
+                break
     store.refresh()
     runs = [run for batch in store.batches(Query(("7",))) for run in batch.runs]
     assert len(runs) >= seen

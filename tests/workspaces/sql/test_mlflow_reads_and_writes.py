@@ -136,7 +136,8 @@ def test_rows_are_as_mlflow_makes_them(database: Fresh, opened: Open) -> None:
     ]
     copy = dataclasses.replace(by_mlflow, run_id="c" * 32)
     with store.histories([by_mlflow.run_id]) as histories:
-        assert store.write_runs([Arrival(copy, True, list(histories.of(by_mlflow.run_id)))]) == {}
+        points = list(histories.of(by_mlflow.run_id))
+    assert store.write_runs([Arrival(copy, True, points)]) == {}
     for table in ("runs", "params", "tags", "latest_metrics", "metrics"):
         columns = RUN_COLUMNS if table == "runs" else "*"
         rows = [

@@ -73,9 +73,11 @@ def test_without_one_a_writer_waits_only_until_a_copy_is_made(
 def test_a_file_is_read_without_any_right_to_write(filled: Path, opened: Open) -> None:
     """Of a user who may only read: root may do anything."""
     code = (
-        "import os, sys; os.setuid(65534)\n"
+        "import os, sys, sqlalchemy.dialects.sqlite.pysqlite, pyarrow.compute\n"
         "from runsync.workspaces.sql.store import open_store\n"
+        "from runsync.workspaces.sql import leftovers, rights\n"
         "from runsync.errors import RunsyncError\n"
+        "os.setuid(65534)\n"
         "store = open_store(sys.argv[1]); print(len(store.experiments()))\n"
         "try: store.check_writable()\n"
         "except RunsyncError as error: print(type(error).__name__)\n"
