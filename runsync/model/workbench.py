@@ -83,5 +83,5 @@ class Workbench(Protocol):
     def create(self, cluster: ClusterOfRun) -> Cluster:
         """Makes one of the same configuration, which starts, in place of one that is gone."""
 
-    def install(self, cluster: Cluster, libraries: Sequence[Library]) -> None:
-        """Has libraries installed on one that is up."""
+    def install(self, cluster_id: str, libraries: Sequence[Library]) -> None:
+        """Has libraries installed on one that is up, or starts; harmless for those that are there."""

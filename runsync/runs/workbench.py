@@ -1,7 +1,7 @@
 """What reproduce does in a workspace: the notebook is cloned, and a cluster like the run's is started."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runsync.errors import RequestRefused
@@ -16,7 +16,7 @@ RUNNING, START, CREATE, NONE = "running", "start", "create", "none"
 class ClusterPlan:
     """What is (or was) done about a cluster: it is up, is started, or is made; `none` where that cannot be.
 
-    `settings` and `libraries` are those of the run; `installed` are those that are put onto a new one.
+    `settings` and `libraries` are those of the run; `installed` are those that are put onto one that stands in for it.
     """
 
     action: str
@@ -71,11 +71,14 @@ def _see_to_cluster(
         done.missing.append(("cluster", "the run does not tell which it had"))
         return
     try:
-        there = bench.cluster(wanted.cluster_id) if wanted.cluster_id else None
-        there = there or (bench.stand_in(wanted.cluster_id) if wanted.cluster_id else None)
-        done.cluster = _up(bench, there, wanted, dry_run) if there else None
-        if there is None:
-            _create(bench, wanted, with_libraries, dry_run, done)
+        own = bench.cluster(wanted.cluster_id) if wanted.cluster_id else None
+        if own is not None:
+            done.cluster = _up(bench, own, wanted, dry_run)
+            return
+        there = bench.stand_in(wanted.cluster_id) if wanted.cluster_id else None
+        done.cluster = _up(bench, there, wanted, dry_run) if there else _create(bench, wanted, dry_run, done)
+        if with_libraries and done.cluster.action != NONE:
+            _install(bench, wanted, dry_run, done)
     except RequestRefused as error:
         done.missing.append(("cluster", str(error)))
 
@@ -87,34 +90,34 @@ def _up(bench: Workbench, there: Cluster, wanted: ClusterOfRun, dry_run: bool) -
     return ClusterPlan(action, there.cluster_id, there.name, there.page, bench.settings(wanted), wanted.libraries)
 
 
-def _create(bench: Workbench, wanted: ClusterOfRun, with_libraries: bool, dry_run: bool, done: OnWorkbench) -> None:
-    settings = bench.settings(wanted)
+def _create(bench: Workbench, wanted: ClusterOfRun, dry_run: bool, done: OnWorkbench) -> ClusterPlan:
+    settings, libraries = bench.settings(wanted), wanted.libraries
     if "spark_version" not in settings:
-        done.cluster = ClusterPlan(NONE, wanted.cluster_id, settings=settings, libraries=wanted.libraries)
         done.missing.append(("cluster", f"{wanted.cluster_id} is gone, and the run does not tell what it was made of"))
-        return
+        return ClusterPlan(NONE, wanted.cluster_id, settings=settings, libraries=libraries)
     left = sorted(wanted.settings.keys() - settings.keys())
     if left:
         done.notes.append(f"a new cluster does not get {', '.join(left)}: these are no settings that can be given")
-    made = None if dry_run else bench.create(wanted)
-    libraries = wanted.libraries if with_libraries else ()
-    done.cluster = ClusterPlan(
-        CREATE,
-        made.cluster_id if made else "",
-        str(settings.get("cluster_name", "")),
-        made.page if made else "",
-        settings,
-        wanted.libraries,
-        libraries,
-    )
+    if dry_run:
+        return ClusterPlan(CREATE, "", str(settings.get("cluster_name", "")), "", settings, libraries)
+    made = bench.create(wanted)
+    return ClusterPlan(CREATE, made.cluster_id, made.name, made.page, settings, libraries)
+
+
+def _install(bench: Workbench, wanted: ClusterOfRun, dry_run: bool, done: OnWorkbench) -> None:
+    """On a cluster that stands in for the run's: what is there already is not installed again."""
+    assert done.cluster is not None
     if wanted.redacted:
         many = len(wanted.redacted)
         done.notes.append(f"{many} libraries of the run are not told, and not installed: Databricks redacted them")
-    if made is not None and libraries:
-        try:
-            bench.install(made, libraries)
-        except RequestRefused as error:
-            done.missing.append(("libraries", str(error)))
+    if not wanted.libraries:
+        return
+    try:
+        if not dry_run:
+            bench.install(done.cluster.cluster_id, wanted.libraries)
+        done.cluster = replace(done.cluster, installed=wanted.libraries)
+    except RequestRefused as error:
+        done.missing.append(("libraries", str(error)))
 
 
 def _tell_attaching(done: OnWorkbench, dry_run: bool) -> None:

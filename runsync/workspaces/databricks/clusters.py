@@ -84,9 +84,9 @@ class DatabricksWorkbench:
         made = self._client.post(f"{API}/create", {**settings, "custom_tags": tags}, retry=False)
         return self._told({**settings, **made, "state": "PENDING"})
 
-    def install(self, cluster: Cluster, libraries: Sequence[Library]) -> None:
+    def install(self, cluster_id: str, libraries: Sequence[Library]) -> None:
         """See `Workbench`."""
-        self._client.post(INSTALL, {"cluster_id": cluster.cluster_id, "libraries": list(libraries)})
+        self._client.post(INSTALL, {"cluster_id": cluster_id, "libraries": list(libraries)})
 
     def _all(self) -> Iterator[Mapping[str, Any]]:
         asked: dict[str, Any] = {"page_size": PAGE}

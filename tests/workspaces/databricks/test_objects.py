@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulators.databricks import Databricks
+from emulators.databricks import Databricks, Fault, too_many
 from emulators.databricks.options import Doubts
 from support.databricks import DatabricksSeeder
 from support.servers import MlflowServer
@@ -228,6 +228,21 @@ def test_importing_notebooks_again_changes_nothing_and_writes_over_nothing(start
     assert source_at(prod, FOLDER + NOTEBOOK).endswith("mine")
     others = {source_at(prod, name) for name in names if name.startswith(f"{FOLDER}{NOTEBOOK}@")}
     assert others == {OLD, NEW}, "what was not edited is there beside it"
+
+
+def test_answers_that_are_lost_make_no_second_notebook_and_no_failure(start: Start, tmp_path: Path) -> None:
+    dev, prod = start("dev"), start("prod")
+    seed(dev)
+    prod.add_user("bob@example.com", "science")
+    dev.faults.add(Fault("cut", "GET /api/2.0/workspace/export", times=2))
+    whole(runsync.export("databricks://dev", tmp_path / "b", notebooks=("SOURCE",)))
+    prod.faults.add(Fault("lose", "POST /api/2.0/workspace/import", times=2))
+    prod.faults.add(Fault("lose", "PATCH /api/2.0/permissions/*"))
+    prod.faults.add(too_many("GET /api/2.0/workspace/get-status"))
+    report = runsync.import_(tmp_path / "b", "databricks://prod", notebook_folder=FOLDER, permissions=True)
+    whole(report)
+    assert (counts(report, NOTEBOOKS), counts(report, PERMISSIONS)) == ({"created": 3}, {"created": 1})
+    assert len(prod.tree.children(f"{FOLDER}{HOME}/churn")) == 3
 
 
 def test_without_a_folder_notebooks_are_named_as_left(start: Start, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
-from emulators.databricks import Databricks
+from emulators.databricks import Databricks, Fault
 from support.databricks import DatabricksSeeder
 
 import runsync
@@ -119,6 +119,17 @@ def test_where_the_cluster_is_gone_one_like_it_is_made_once_with_its_libraries(s
     assert again.cluster is not None
     assert (again.cluster.action, again.cluster.cluster_id) == ("running", made.cluster_id)
     assert len(dev.clusters.by_id) == 1
+
+
+def test_an_answer_that_is_lost_makes_no_second_cluster(start: Start) -> None:
+    dev = start("dev")
+    run = seed(dev, "1009-000000-gone")
+    dev.faults.add(Fault("lose", "POST /api/2.1/clusters/create"))
+    report = valid(runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER))
+    assert [m.what for m in report.missing] == ["cluster"]
+    again = runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER)
+    (made,) = dev.clusters.by_id.values()
+    assert (again.missing, made.libraries) == ([], [XGBOOST])
 
 
 def test_libraries_and_the_cluster_can_be_left_out(start: Start) -> None:
