@@ -8,6 +8,7 @@ from runsync.bundle.address import Access
 from runsync.bundle.bundle import create_bundle, existing_or_empty
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import WrongUsage
+from runsync.model.objects import parse_formats
 from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
@@ -41,7 +42,7 @@ def export(
 
     Raises RunsyncError (see `errors`) for what fails before anything is read.
     """
-    selection, access = selection or Selection(), access or Access()
+    selection, access, notebooks = selection or Selection(), access or Access(), parse_formats(",".join(notebooks))
     _refuse_workspace(str(bundle), access)
     workspace = open_with(source, access, workers)
     try:

@@ -30,6 +30,8 @@ class Objects:
     def carry(self, report: TransferReport, workers: int, progress: Progress) -> None:
         """Carries them (or, for a dry run, only plans it), kind by kind, and tells in `report` what was done."""
         if self._source is None:
+            if self._named.formats:
+                report.notes.append(f"{report.source.address} has no notebooks to keep")
             return
         for kind in self._source.kinds:
             items = list(self._source.list(kind, self._experiments, self._named))

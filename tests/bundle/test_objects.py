@@ -20,8 +20,8 @@ from runsync.bundle.inspect import inspect
 from runsync.bundle.prune import prune
 from runsync.bundle.snapshot import open_snapshot
 from runsync.bundle.store import LocalStore
-from runsync.errors import AccessDenied, BundleDamaged, RequestRefused
-from runsync.model.objects import Grant, Notebook, Object, Permissions
+from runsync.errors import AccessDenied, BundleDamaged, RequestRefused, WrongUsage
+from runsync.model.objects import Grant, Notebook, Object, Permissions, parse_formats
 from runsync.model.progress import Silent
 from runsync.transfer.repair import RepairReport, repair_from
 
@@ -84,6 +84,18 @@ def test_each_notebook_revision_and_format_is_kept_with_its_bytes_and_its_runs(w
     assert [key for key in found if len(key) == 3] == sorted(
         (PATH, revision, format) for revision in ("", "1699999990000") for format in BOTH
     )
+
+
+def test_formats_are_read_as_a_user_writes_them_and_others_are_refused() -> None:
+    assert parse_formats("html, SOURCE,html") == ("SOURCE", "HTML")
+    assert parse_formats("") == ()
+    with pytest.raises(WrongUsage, match="“PDF” is no format of notebooks: those are SOURCE, JUPYTER, HTML, DBC"):
+        parse_formats("SOURCE,pdf")
+
+
+def test_a_source_without_notebooks_says_so_when_they_are_asked_for(tmp_path: Path) -> None:
+    report = export_to(create_bundle(tmp_path / "b"), small_source(), notebooks=("SOURCE",))
+    assert report.notes == ["memory has no notebooks to keep"]
 
 
 def test_permissions_of_every_experiment_are_kept_and_say_what_is_inherited(whole: Path) -> None:
