@@ -15,6 +15,7 @@ from runsync.bundle import layout, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
+from runsync.bundle.objects import SnapshotObjects
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
 from runsync.errors import BundleDamaged, RequestRefused
 from runsync.model.experiment import Experiment
@@ -39,6 +40,7 @@ class Snapshot:
         self.bundle = bundle
         self.manifest = manifest
         self.place = Place("bundle", bundle.address, "1", {"snapshot": manifest.id, "source": manifest.source.address})
+        self.objects = SnapshotObjects(bundle, manifest)
         self.requests = 0
         self._located: dict[str, _Location] = {}
         self._located_all = False

@@ -24,6 +24,8 @@ def import_(
     artifacts: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
+    permissions: bool = False,
+    notebook_folder: str = "",
     init: bool = False,
     workers: int = WORKERS,
     dry_run: bool = False,
@@ -37,15 +39,23 @@ def import_(
     Running it again writes only what is missing.
 
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
-    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. With `init` the
-    tables of an empty database are made, by the mlflow that is installed. `id_map`
-    names a file for the map from old to new ids, which is in the report too; `retry_lock` is how many seconds to wait
-    for a bundle that is being pruned.
+    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. On Databricks
+    `permissions` gives principals the rights on experiments that they had, and `notebook_folder` is where notebooks
+    are put, below it at the paths that they had. With `init` the tables of an empty database are made, by the mlflow
+    that is installed. `id_map` names a file for the map from old to new ids, which is in the report too; `retry_lock`
+    is how many seconds to wait for a bundle that is being pruned.
 
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
     access = access or Access()
-    options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
+    options = ImportOptions(
+        Naming(dict(rename or {}), prefix),
+        artifacts,
+        verify_artifacts,
+        restore_deleted,
+        permissions=permissions,
+        notebook_folder=notebook_folder,
+    )
     with open_held(bundle, "import", access, retry_lock) as snapshot:
         workspace = open_with(target, access, workers, "target", init)
         sink = workspace.target(options)

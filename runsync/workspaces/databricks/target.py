@@ -14,6 +14,7 @@ from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.estimate import Estimate
+from runsync.workspaces.databricks.objects import DatabricksObjectTarget
 from runsync.workspaces.databricks.quotas import Quotas
 from runsync.workspaces.databricks.tags import KEPT
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
@@ -35,6 +36,7 @@ class DatabricksTarget:
         self._home = workspace.home
         self._tags = workspace.client.tags
         self._quotas = Quotas()
+        self.objects = DatabricksObjectTarget(workspace.client, self._target.target_experiment, options)
         self._kept: Counter[str] = Counter()
         self._estimate = Estimate(PORTION)
         self._carries_artifacts = options.artifacts

@@ -10,14 +10,17 @@ from runsync.model.finding import Finding
 from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Editor, Place, Target
+from runsync.model.protocol import Editor, ObjectSource, Place, Target
 from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.model.selection import Selection
+from runsync.model.workbench import Workbench
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.address import DatabricksAddress
 from runsync.workspaces.databricks.artifacts import DatabricksArtifacts
 from runsync.workspaces.databricks.auth import authority
 from runsync.workspaces.databricks.client import DatabricksClient
+from runsync.workspaces.databricks.clusters import DatabricksWorkbench
+from runsync.workspaces.databricks.objects import DatabricksObjects
 from runsync.workspaces.databricks.rates import Rates
 from runsync.workspaces.http import Identity, Pace, Patience, json_of
 from runsync.workspaces.rest.server import Server
@@ -41,6 +44,7 @@ class DatabricksWorkspace(RestWorkspace):
 
     def __init__(self, client: DatabricksClient, artifacts: DatabricksArtifacts, user: str, place: Place) -> None:
         self.home = f"/Users/{user}"
+        self._objects = DatabricksObjects(client)
         self._artifacts = artifacts
         habits = Habits(
             run=client.read_run,
@@ -63,6 +67,16 @@ class DatabricksWorkspace(RestWorkspace):
         from runsync.workspaces.databricks.target import DatabricksTarget
 
         return DatabricksTarget(self, options)
+
+    @property
+    def objects(self) -> ObjectSource:
+        """Notebooks and permissions."""
+        return self._objects
+
+    @property
+    def workbench(self) -> Workbench:
+        """Its notebooks and clusters."""
+        return DatabricksWorkbench(self.client, self.place.details.get("workspace_id", ""))
 
     def editor(self) -> Editor:
         """See `databricks.editor`."""

@@ -34,6 +34,7 @@ from runsync.model.protocol import (
     UPDATE,
     Histories,
     NotCarried,
+    ObjectTarget,
     Outcome,
     Source,
     Step,
@@ -156,6 +157,15 @@ class RestTarget:
     def notes(self) -> list[str]:
         """Deletions that were followed."""
         return self._deletions.notes()
+
+    @property
+    def objects(self) -> ObjectTarget | None:
+        """MLflow itself has no place for them."""
+        return None
+
+    def target_experiment(self, experiment_id: str) -> str:
+        """The target's id of a source experiment; "" before it is made."""
+        return self._experiments.target_id(experiment_id)
 
     def _there(self, run: Run) -> There | None:
         return self._present.get(self._target_experiment(run), origin_of(run))

@@ -22,9 +22,10 @@ from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Histories, NotCarried, Place, Source, StoredObject, Target
+from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
+from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience, json_of
 from runsync.workspaces.rest import models, wire
@@ -214,6 +215,16 @@ class RestWorkspace:
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models and traces."""
         return left_behind(self.client, [e.experiment_id for e in experiments])
+
+    @property
+    def objects(self) -> ObjectSource | None:
+        """MLflow itself has none of those kinds."""
+        return None
+
+    @property
+    def workbench(self) -> Workbench | None:
+        """MLflow itself runs no notebooks."""
+        return None
 
     def search(
         self,
