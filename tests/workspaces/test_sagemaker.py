@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Runner
-from emulators.databricks.server import Reply, Request, Server
+from emulators.server import Reply, Request, Server
 from emulators.sagemaker.gate import Fault, Gate, Key
 from support.oracle import assert_same
 from support.rich import rich_workspace

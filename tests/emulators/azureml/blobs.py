@@ -7,7 +7,7 @@ import re
 import time
 from urllib.parse import parse_qs, quote, unquote
 
-from emulators.databricks.server import Reply, Request
+from emulators.server import Reply, Request
 
 PLACE = "/blobs/"
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote
 import requests
 
 from emulators.azureml.blobs import PLACE, Blobs
-from emulators.databricks.server import Reply, Request, Server
+from emulators.server import Reply, Request, Server
 from emulators.sagemaker.gate import forward
 
 SCOPE = (

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from emulators.databricks.server import Reply, Request, Server
+from emulators.server import Reply, Request, Server
 from emulators.sagemaker import signature
 from emulators.sagemaker.signature import Claim
 
