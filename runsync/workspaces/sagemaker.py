@@ -6,6 +6,7 @@ Endpoints, services and headers are those of the plugin sagemaker-mlflow (0.5). 
 import hashlib
 import os
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Place
 from runsync.workspaces.address import Address
 from runsync.workspaces.credentials import Credentials
-from runsync.workspaces.http import Client, Patience
+from runsync.workspaces.http import CHUNK, Client, Patience
 from runsync.workspaces.rest.artifacts import ArtifactStore
 from runsync.workspaces.rest.server import meet
 from runsync.workspaces.rest.workspace import RestWorkspace
@@ -88,7 +89,7 @@ class Signature(AuthBase):
 
         body: Any = request.body or b""
         if hasattr(body, "read"):
-            body = request.body = body.read()
+            body = request.body = b"".join(iter(partial(body.read, CHUNK), b""))
         body = body.encode() if isinstance(body, str) else body
         place, sign, query = (request.url or "").partition("?")
         request.url = place + sign + query.replace("+", "%20")
