@@ -15,8 +15,10 @@ from runsync.model.protocol import Place
 from runsync.model.redact import without_credentials
 from runsync.transfer.places import WORKERS, is_workspace, open_workspace
 from runsync.workspaces.address import Address, resolve
+from runsync.workspaces.databricks.address import is_databricks
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.examine import approach
+from runsync.workspaces.sagemaker import is_sagemaker
 
 PATIENCE = Patience(seconds=5.0, tries=2)
 """For a server that does not answer, unless `RUNSYNC_PATIENCE` says otherwise: a doctor tells, and does not wait."""
@@ -90,6 +92,8 @@ def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Find
 
 def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
     """What can be told before anything is asked, so that it stands beside a refusal."""
+    if is_databricks(where, access.config) or is_sagemaker(where, access.config):
+        return
     address = resolve(where, access.config)
     if address is not None:
         report.workspace = Place("", address.printable)

@@ -13,6 +13,7 @@ from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
+from runsync.workspaces import sagemaker
 from runsync.workspaces.address import StoreAddress, folder_of, resolve
 from runsync.workspaces.databricks import address as databricks
 from runsync.workspaces.direct.opening import Role
@@ -45,6 +46,8 @@ def open_workspace(
         from runsync.workspaces.databricks.workspace import open_databricks
 
         return open_databricks(databricks.resolve(where, config), workers, patience, limits)
+    if sagemaker.is_sagemaker(where, config):
+        return sagemaker.open_sagemaker(where, config, workers, patience, limits)
     address = resolve(where, config) or _typed_folder(where)
     connections = workers + 4
     if isinstance(address, StoreAddress):
@@ -73,7 +76,11 @@ def _typed_folder(where: str) -> StoreAddress:
 
 def is_workspace(where: str, config: str | None) -> bool:
     """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
-    return databricks.is_databricks(where, config) or resolve(where, config) is not None
+    return (
+        databricks.is_databricks(where, config)
+        or sagemaker.is_sagemaker(where, config)
+        or resolve(where, config) is not None
+    )
 
 
 def open_with(where: str, access: Access, workers: int, role: Role = "source", init: bool = False) -> Workspace:

@@ -44,6 +44,9 @@ BROKEN = (
 class Identity(Protocol):
     """Says who we are on each request, where that changes: a token that expires, a signature."""
 
+    kind: str
+    """In what way."""
+
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Adds what lets a request in (see `requests.auth.AuthBase`)."""
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,12 @@ from support.servers import clean_environment
 from emulators.databricks import Databricks
 
 ROOT = Path(__file__).resolve().parents[2]
-MLFLOW = Path(os.environ.get("RUNSYNC_TEST_MLFLOW_3", ROOT / ".venvs/mlflow-3/bin/mlflow"))
-PYTHON = MLFLOW.parent / "python"
-"""The interpreter that has MLflow 3 (read before any test cleans the environment)."""
+PYTHON = {
+    release: Path(os.environ.get(f"RUNSYNC_TEST_MLFLOW_{release}", ROOT / f".venvs/mlflow-{release}/bin/mlflow")).parent
+    / "python"
+    for release in "23"
+}
+"""The interpreters that have MLflow 2 and 3 (read before any test cleans the environment)."""
 
 BEFORE = """
 import json, math, pathlib, sys
@@ -27,8 +29,13 @@ def tell(**values):
 """
 
 
-def with_mlflow(workspace: Databricks, script: str, folder: Path, **environment: str) -> dict[str, Any]:
-    """Runs a script with MLflow's client set on a workspace; returns what the script gave to `tell`."""
+def with_mlflow(
+    workspace: Databricks, script: str, folder: Path, *, release: str = "3", **environment: str
+) -> dict[str, Any]:
+    """Runs a script with MLflow's client set on a workspace; returns what the script gave to `tell`.
+
+    `HOME` in the script stands for the owner's folder.
+    """
     variables = (
         clean_environment()
         | workspace.environment
@@ -45,7 +52,7 @@ def with_mlflow(workspace: Databricks, script: str, folder: Path, **environment:
         }
     )
     done = subprocess.run(
-        [PYTHON, "-c", BEFORE + textwrap.dedent(script)],
+        [PYTHON[release], "-c", BEFORE + script.replace("HOME", workspace.home)],
         env=variables,
         cwd=folder,
         capture_output=True,

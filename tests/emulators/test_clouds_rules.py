@@ -78,6 +78,7 @@ def test_credentials_are_for_managed_files_of_active_runs(call: Caller) -> None:
     for wrong in ("/f", "../f", "a//f", ""):
         assert call.refused("artifacts/credentials-for-write", run_id=run, path=[wrong])[0] == 400
     assert call.refused("artifacts/credentials-for-write", run_id=run, path=["f"] * 2001)[0] == 400
+    assert "Malformed token" in call.refused("artifacts/credentials-for-read", run_id=run, path=["f"], page_token="")[2]
     call.post("runs/delete", run_id=run)
     assert call.refused("artifacts/credentials-for-write", run_id=run, path=["f"])[0] == 400
     managed = "dbfs:/databricks/mlflow-tracking/1"

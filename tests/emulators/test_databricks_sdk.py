@@ -1,6 +1,7 @@
 """The Databricks SDK, unmodified, is content with the emulator, and breaks none of its rules."""
 
 import base64
+import dataclasses
 import io
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from emulators.databricks import Databricks, Limits, careful
+from emulators.databricks import Databricks, careful
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -54,7 +55,7 @@ def test_a_wrong_token_is_refused_with_a_number_as_the_code(workspace: Databrick
         connect(workspace, token="dapi" + "0" * 32).current_user.me()
     answer = requests.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", timeout=5)
     assert answer.status_code == 401
-    assert answer.json()["error_code"] == "UNAUTHENTICATED"
+    assert answer.json()["error_code"] == 401
 
 
 def test_it_deletes_and_restores_runs_in_bulk(workspace: Databricks, sdk: "WorkspaceClient") -> None:
@@ -229,27 +230,24 @@ def test_it_waits_as_long_as_a_busy_workspace_says(workspace: Databricks, sdk: "
     assert fault.met == 1
 
 
-def test_a_service_principal_of_entra_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    with careful(Databricks(limits=Limits(), rates=None)) as workspace, workspace:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": workspace.client_id,
-            "client_secret": workspace.client_secret,
-        }
-        tokens = [
-            requests.post(
-                f"{workspace.login_url}/{workspace.tenant}/oauth2/token", data=form | {"resource": resource}, timeout=5
-            ).json()["access_token"]
-            for resource in ("2ff814a6-3304-4ab8-85cb-cd0e6f879c1d", "https://management.core.windows.net/")
-        ]
-        headers = {
-            "Authorization": f"Bearer {tokens[0]}",
-            "X-Databricks-Azure-SP-Management-Token": tokens[1],
-            "X-Databricks-Azure-Workspace-Resource-Id": workspace.azure_resource_id,
-        }
-        answer = requests.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", headers=headers, timeout=5)
-        assert answer.json()["userName"] == workspace.client_id
-        assert answer.headers["X-Databricks-Org-Id"] == workspace.workspace_id
+def test_a_service_principal_of_entra_is_let_in() -> None:
+    from databricks.sdk.environments import ARM_DATABRICKS_RESOURCE_ID, ENVIRONMENTS, Cloud, DatabricksEnvironment
+
+    with careful(Databricks(cloud="azure", rates=None)) as workspace, workspace:
+        public = dataclasses.replace(ENVIRONMENTS["PUBLIC"], active_directory_endpoint=f"{workspace.login_url}/")
+        client = connect(
+            workspace,
+            azure_client_id=workspace.client_id,
+            azure_client_secret=workspace.client_secret,
+            azure_tenant_id=workspace.tenant,
+            azure_workspace_resource_id=workspace.azure_resource_id,
+            databricks_environment=DatabricksEnvironment(
+                Cloud.AZURE, ".local", azure_application_id=ARM_DATABRICKS_RESOURCE_ID, azure_environment=public
+            ),
+        )
+        assert client.config.auth_type == "azure-client-secret"
+        assert client.current_user.me().user_name == workspace.client_id
+        assert "X-Databricks-Azure-SP-Management-Token" in client.config.authenticate()
 
 
 def test_it_keeps_a_model_registry(workspace: Databricks, sdk: "WorkspaceClient") -> None:

@@ -9,7 +9,7 @@ from emulators.databricks import Cloud, Databricks, Doubts, Limits, careful
 
 TRACKING = """
 from mlflow.entities import Metric, Param, RunTag
-name = sys.argv[1] if len(sys.argv) > 1 else "HOME/made by mlflow"
+name = "HOME/made by mlflow"
 experiment = client.create_experiment(name, tags={"team": "fraud"})
 parent = client.create_run(experiment, start_time=1700000000000, run_name="parent", tags={"a": "b"})
 child = client.create_run(experiment, tags={"mlflow.parentRunId": parent.info.run_id})
@@ -68,10 +68,10 @@ tell(paths=sorted(paths), same=same, run=run)
 """
 
 
-@pytest.mark.parametrize("longs_as_text", [False, True])
-def test_the_client_of_mlflow_tracks_runs(longs_as_text: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("release", "longs_as_text"), [("3", False), ("2", True)])
+def test_the_client_of_mlflow_tracks_runs(release: str, longs_as_text: bool, tmp_path: Path) -> None:
     with careful(Databricks(doubts=Doubts(longs_as_text=longs_as_text))) as workspace, workspace:
-        told = with_mlflow(workspace, TRACKING.replace("HOME", workspace.home), tmp_path)
+        told = with_mlflow(workspace, TRACKING, tmp_path, release=release)
     parent, child = told["ids"]
     assert told["gone"] == [child]
     assert told["found"] == [parent]
@@ -91,11 +91,11 @@ def test_the_client_of_mlflow_moves_artifacts_through_every_cloud(cloud: Cloud, 
     parts = {
         "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "6000000",
         "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(5 << 20),
-        "MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE": str(3 << 20),
+        "MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE": str(6 << 20),
         "MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE": "6000000",
     }
     with careful(Databricks(cloud=cloud, limits=limits)) as workspace, workspace:
-        told = with_mlflow(workspace, ARTIFACTS.replace("HOME", workspace.home), tmp_path, **parts)
+        told = with_mlflow(workspace, ARTIFACTS, tmp_path, **parts)
     assert told["same"]
     assert told["paths"] == [
         ["empty", 0],
@@ -135,23 +135,42 @@ tell(
 """
 
 PLACES = """
-experiment = client.create_experiment("HOME/place", artifact_location="ROOT")
-run = client.create_run(experiment).info.run_id
 pathlib.Path("up").mkdir()
 pathlib.Path("up/a b.txt").write_text("hello")
 pathlib.Path("up/empty").write_text("")
-client.log_artifacts(run, "up", "in/side")
-down = pathlib.Path(client.download_artifacts(run, "in", "."))
-tell(
-    paths=[each.path for each in client.list_artifacts(run, "in/side")], text=(down / "side" / "a b.txt").read_text(),
-)
+for root in ("dbfs:/mine/runs", "dbfs:/Volumes/main/default/runs"):
+    experiment = client.create_experiment("HOME/" + root[-9:].replace("/", " "), artifact_location=root)
+    run = client.create_run(experiment).info.run_id
+    client.log_artifacts(run, "up", "in/side")
+    down = pathlib.Path(client.download_artifacts(run, "in"))
+    text = (down / "side" / "a b.txt").read_text()
+    tell(**{root: [text, *(each.path for each in client.list_artifacts(run, "in/side"))]})
+"""
+
+SESSION = """
+import mlflow.pyfunc
+class Echo(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[str]):
+        return model_input
+mlflow.set_experiment("HOME/session")
+with mlflow.start_run(run_name="outer") as outer:
+    mlflow.log_params({"a": 1, "b": "x" * 500})
+    mlflow.log_metrics({"m": 1.0}, step=3)
+    mlflow.log_dict({"a": 1}, "d/conf.json")
+    with mlflow.start_run(nested=True) as inner:
+        mlflow.log_metric("z", float("-inf"))
+    mlflow.pyfunc.log_model(python_model=Echo(), name="echo", pip_requirements=[])
+inner = client.get_run(inner.info.run_id)
+files = [each.path for each in client.list_artifacts(outer.info.run_id)]
+tell(root=inner.data.tags["mlflow.rootRunId"], outer=outer.info.run_id, files=files)
+tell(models=len(client.get_run(outer.info.run_id).outputs.model_outputs), metric=str(inner.data.metrics["z"]))
 """
 
 
 def test_the_client_of_mlflow_keeps_logged_models(tmp_path: Path) -> None:
     parts = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "6000000", "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(5 << 20)}
     with careful(Databricks()) as workspace, workspace:
-        told = with_mlflow(workspace, MODELS.replace("HOME", workspace.home), tmp_path, **parts)
+        told = with_mlflow(workspace, MODELS, tmp_path, **parts)
     assert told["found"] == told["inputs"] == [told["model"]]
     assert told["size"] == 7_000_000
     assert told["outputs"] == [4]
@@ -159,10 +178,18 @@ def test_the_client_of_mlflow_keeps_logged_models(tmp_path: Path) -> None:
     assert told["versions"] == ["1"]
 
 
-@pytest.mark.parametrize("root", ["dbfs:/mine/runs", "dbfs:/Volumes/main/default/runs"])
-def test_the_client_of_mlflow_keeps_artifacts_in_places_of_its_own(root: str, tmp_path: Path) -> None:
+def test_the_client_of_mlflow_keeps_artifacts_in_places_of_its_own(tmp_path: Path) -> None:
     with careful(Databricks()) as workspace, workspace:
         workspace.add_volume("/Volumes/main/default/runs")
-        told = with_mlflow(workspace, PLACES.replace("HOME", workspace.home).replace("ROOT", root), tmp_path)
-    assert told["paths"] == ["in/side/a b.txt", "in/side/empty"]
-    assert told["text"] == "hello"
+        told = with_mlflow(workspace, PLACES, tmp_path)
+    found = ["hello", "in/side/a b.txt", "in/side/empty"]
+    assert told == {"dbfs:/mine/runs": found, "dbfs:/Volumes/main/default/runs": found}
+
+
+def test_a_session_as_people_write_them_works(tmp_path: Path) -> None:
+    with careful(Databricks()) as workspace, workspace:
+        told = with_mlflow(workspace, SESSION, tmp_path)
+    assert told["root"] == told["outer"]
+    assert told["files"] == ["d"]
+    assert told["models"] == 1
+    assert told["metric"] == "-inf"

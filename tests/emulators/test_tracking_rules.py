@@ -36,7 +36,7 @@ def test_what_open_source_servers_have_may_be_asked_for(call: Caller) -> None:
 
 
 def test_credentials_are_refused_as_a_real_workspace_refuses_them(call: Caller) -> None:
-    assert Caller(call.workspace, None).refused("experiments/search")[:2] == (401, "UNAUTHENTICATED")
+    assert Caller(call.workspace, None).refused("experiments/search")[:2] == (401, 401)
     assert Caller(call.workspace, "dapi0").refused("experiments/search") == (403, 403, "Invalid access token.")
     assert call.workspace.directory.refused == ["dapi0"]
 

@@ -116,6 +116,10 @@ def test_permissions_know_what_is_inherited_and_who_there_is(call: Caller) -> No
     ):
         assert not call("PUT", path, json={"access_control_list": [wrong]}).ok
     assert not call.workspace.violations
+    shared = call.workspace.tree.need("/Shared").object_id
+    assert (
+        call("PATCH", f"/api/2.0/permissions/directories/{shared}", json={"access_control_list": []}).status_code == 500
+    )
     inherited = {"group_name": "users", "all_permissions": [{"permission_level": "CAN_READ"}]}
     assert call("PUT", path, json={"access_control_list": [inherited]}).status_code == 400
     assert call.workspace.violations
@@ -164,3 +168,7 @@ def test_others_may_do_what_the_lists_let_them_do(call: Caller) -> None:
         assert tuple(each.status_code for each in asked) == statuses
     mine = bob.post("experiments/create", name="/Users/bob@example.com/mine")["experiment_id"]
     assert bob.run(mine)
+    shared = bob.post("experiments/create", name="/Shared/ours")["experiment_id"]
+    assert bob.run(shared)
+    assert bob.refused("experiments/create", name=f"{call.workspace.home}/theirs")[1] == "PERMISSION_DENIED"
+    assert bob.refused("/api/2.0/workspace/mkdirs", path="/anywhere")[1] == "PERMISSION_DENIED"

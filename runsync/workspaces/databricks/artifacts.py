@@ -47,7 +47,7 @@ class DatabricksArtifacts:
         self._storage.close()
 
     def first(self, root: str, run_id: str) -> ArtifactFile | None:
-        """See `Artifacts`. The root of an experiment cannot be looked at."""
+        """See `Artifacts`."""
         return next(iter(self.list(Run(run_id, "", artifact_uri=root))), None) if run_id else None
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:

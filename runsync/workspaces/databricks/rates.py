@@ -13,6 +13,7 @@ from threading import Event, Lock
 RATES: Mapping[str, float] = {
     "experiments": 7,
     "runs-search": 7,
+    "models-search": 7,
     "log-batch": 47,
     "tracking": 127,
     "registry": 40,
@@ -29,6 +30,7 @@ _CLASSES = tuple(
     for name, pattern in (
         ("experiments", r"\w+ /api/2\.0/mlflow/experiments/(list|search|update|delete|restore)"),
         ("runs-search", r"\w+ /api/2\.0/mlflow/runs/search"),
+        ("models-search", r"\w+ /api/2\.0/mlflow/logged-models/search"),
         ("log-batch", r"\w+ /api/2\.0/mlflow/runs/log-batch"),
         ("registry", r"\w+ /api/2\.0/mlflow/(databricks/)?(registered-models|model-versions|unity-catalog)\b"),
         ("tracking", r"\w+ /api/\d\.0/mlflow/"),

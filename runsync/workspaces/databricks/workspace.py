@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from runsync.errors import AccessDenied
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.filter.push import Dialect
+from runsync.model.finding import Finding
 from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
@@ -83,6 +84,12 @@ class DatabricksWorkspace(RestWorkspace):
 
         return DatabricksEditor(self.client)
 
+    def examine(self) -> Iterator[Finding]:
+        """See `databricks.examine`."""
+        from runsync.workspaces.databricks.examine import examine
+
+        return examine(self)
+
     def experiments(self, selection: Selection) -> list[Experiment]:
         """All experiments the selection means, by their paths with or without `/Workspace`."""
         return names.active_last(super().experiments(names.plain_selection(selection)))
@@ -113,8 +120,8 @@ def open_databricks(
     profile, tls = address.profile, address.tls
     patience = patience or Patience.from_environment()
     connections = workers + CONNECTIONS
-    identity = identity or authority(profile, tls, patience)
-    client = DatabricksClient(profile.host, tls, connections, patience, limits, identity=identity, pace=pace or Rates())
+    own = authority(profile, tls, patience) if identity is None else identity
+    client = DatabricksClient(profile.host, tls, connections, patience, limits, identity=own, pace=pace or Rates())
     if profile.workspace_id:
         client.set_header("X-Databricks-Workspace-Id", profile.workspace_id)
     try:
@@ -128,6 +135,6 @@ def open_databricks(
     user = str(json_of(answer).get("userName", ""))
     workspace_id = answer.headers.get("X-Databricks-Org-Id", profile.workspace_id)
     printable = profile.host + (f"?o={profile.workspace_id}" if profile.workspace_id else "")
-    place = Place(KIND, printable, "", {"user": user, "workspace_id": workspace_id})
+    place = Place(KIND, printable, "", {"user": user, "workspace_id": workspace_id, "auth": own.kind})
     artifacts = DatabricksArtifacts(client, S3Artifacts(options_for(address.s3), connections, limits))
     return DatabricksWorkspace(client, artifacts, user, place)

@@ -114,6 +114,8 @@ def _signed(
     workspace: "Databricks", method: str, root: str, paths: list[str], token: str | None
 ) -> tuple[list[dict[str, Any]], str]:
     need_managed(root)
+    if token == "":
+        raise invalid("Malformed token supplied with artifact credentials request.")
     if not 1 <= len(paths) <= workspace.limits.credential_paths:
         raise invalid(f"Between 1 and {workspace.limits.credential_paths} paths must be given, not {len(paths)}")
     keys = {path: key_of(root, path) for path in paths}

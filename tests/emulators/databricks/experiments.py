@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emulators.databricks.errors import Refusal, absent, invalid, present
 from emulators.databricks.fields import PAIR, anything, choice, integer, many, message, text
 from emulators.databricks.filters import compile_experiments, in_order
+from emulators.databricks.rights import allowed, check_folder
 from emulators.databricks.routing import Call, Route
 from emulators.databricks.tree import Node, plain
 
@@ -146,7 +147,7 @@ def describe(workspace: "Databricks", experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def checked_name(workspace: "Databricks", name: str) -> str:
+def checked_name(workspace: "Databricks", call: Call, name: str) -> str:
     """The path that a name means. Raises Refusal."""
     if not name.startswith("/") or name == "/" or "//" in name:
         raise invalid(
@@ -155,6 +156,7 @@ def checked_name(workspace: "Databricks", name: str) -> str:
         )
     path = plain(name)
     workspace.tree.need_parent(path)
+    check_folder(workspace, call.user, path)
     if workspace.tree.get(path) is not None:
         raise present(f"Node named '{posixpath.basename(path)}' already exists")
     return path
@@ -182,7 +184,7 @@ def create(workspace: "Databricks", call: Call) -> dict[str, Any]:
         raise invalid(f"Got an invalid artifact location: {location}")
     if location and location.startswith(ARTIFACTS):
         raise Refusal("PERMISSION_DENIED", f"{ARTIFACTS} is managed by Databricks")
-    path = checked_name(workspace, call.fields["name"])
+    path = checked_name(workspace, call, call.fields["name"])
     node = workspace.tree.add(path, "MLFLOW_EXPERIMENT")
     experiment = record(workspace, node, {"mlflow.experimentType": "MLFLOW_EXPERIMENT"} | tags, location)
     return {"experiment_id": experiment.experiment_id}
@@ -223,8 +225,6 @@ def get_by_name(workspace: "Databricks", call: Call) -> dict[str, Any]:
 
 
 def _viewed(workspace: "Databricks", call: Call, view: str) -> list[Experiment]:
-    from emulators.databricks.rights import allowed
-
     workspace.tracking.purge(workspace.milliseconds() - int(workspace.limits.retention * 1000))
     known = workspace.tracking.experiments.values()
     every = [each for each in known if allowed(workspace, call.user, each, "CAN_READ")]
@@ -284,7 +284,7 @@ def update(workspace: "Databricks", call: Call) -> None:
     name = call.fields.get("new_name", "")
     node = workspace.tree.get(experiment.name)
     assert node is not None
-    path = checked_name(workspace, name)
+    path = checked_name(workspace, call, name)
     workspace.tree.move(node, path)
     experiment.name = experiment.tags["mlflow.experiment.sourceName"] = path
     experiment.updated_at = workspace.milliseconds()

@@ -100,20 +100,27 @@ def choice(*names: str) -> Check:
     return check
 
 
-def many(check: Check) -> Check:
-    """A list; a query with one value of the name is a list of one."""
+@dataclass(frozen=True)
+class Many:
+    """A list of things that are all checked; a query with one value of the name is a list of one."""
 
-    def check_all(value: Any, where: str) -> list[Any]:
+    check: Check
+
+    def __call__(self, value: Any, where: str) -> list[Any]:
+        """The list with every value checked. Raises Refusal."""
         if not isinstance(value, list):
             raise malformed(f"{where} is no list")
-        return [check(each, f"{where}[{index}]") for index, each in enumerate(value)]
+        return [self.check(each, f"{where}[{index}]") for index, each in enumerate(value)]
 
-    return check_all
+
+def many(check: Check) -> Many:
+    """A list of these."""
+    return Many(check)
 
 
 def repeated(values: list[str], check: Check | None) -> Any:
     """The value that a query gives to a field: the one text, or all of them for a list."""
-    if check is not None and getattr(check, "__name__", "") == "check_all":
+    if isinstance(check, Many):
         return values
     if len(values) > 1:
         raise malformed("a parameter is given twice")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emulators.databricks.errors import invalid
+from emulators.databricks.points import latest
 
 if TYPE_CHECKING:
     from emulators.databricks.experiments import Experiment
@@ -238,8 +239,6 @@ def _run_values(run: "Run", entity: str, key: str) -> Any:
 
 def run_metric(run: "Run", key: str) -> float | None:
     """The value that a run shows for a metric."""
-    from emulators.databricks.metrics import latest
-
     return float(latest(run.history[key]).value) if key in run.history else None
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulators.databricks.errors import Refusal, absent, invalid
 from emulators.databricks.fields import choice, flag, malformed, message, parse, text
+from emulators.databricks.rights import check_folder
 from emulators.databricks.routing import Call, Route
 from emulators.databricks.tree import Node, Revision, plain
 from emulators.server import Reply, Request
@@ -131,6 +132,7 @@ def import_(workspace: "Databricks", call: Call) -> None:
     if kind == "NOTEBOOK" and given.get("format") == "AUTO":
         path = posixpath.splitext(path)[0]
     workspace.tree.need_parent(path)
+    check_folder(workspace, call.user, path)
     revision = Revision(workspace.milliseconds(), source)
     there = workspace.tree.get(path)
     if there is None:

@@ -113,6 +113,9 @@ def _need(workspace: "Databricks", kind: str, object_id: str) -> str:
 
 def _asked(workspace: "Databricks", call: Call, kind: str) -> Lists:
     asked: Lists = {}
+    shared = workspace.tree.need("/Shared")
+    if kind == "directories" and call.fields["id"] == str(shared.object_id):
+        raise Refusal("INTERNAL_ERROR", f"Cannot modify permissions of directory {shared.object_id}")
     for each in call.fields.get("access_control_list", []):
         named = [(name, each[name]) for name in PRINCIPALS if name in each]
         if len(named) != 1:
@@ -152,11 +155,20 @@ def _told(workspace: "Databricks", kind: str, object_id: str, path: str) -> dict
 
 def granted_levels(workspace: "Databricks", user: "User", experiment: "Experiment") -> list[str]:
     """The levels that a user has on an experiment, as such, by a group, or by a folder."""
-    who = {("user_name", user.name), ("service_principal_name", user.name)}
-    who |= {("group_name", group) for group in user.groups}
     direct = workspace.permissions.get(("experiments", experiment.experiment_id), {}).items()
-    inherited = [(entry, level) for entry, level, _ in _inherited(workspace, experiment.name)]
-    return [level for entry, level in [*direct, *inherited] if entry in who]
+    who = _entries(user)
+    return [level for entry, level in direct if entry in who] + levels_on(workspace, user, experiment.name)
+
+
+def levels_on(workspace: "Databricks", user: "User", path: str) -> list[str]:
+    """The levels that a user has on what is at a path, by the folders above it."""
+    who = _entries(user)
+    return [level for entry, level, _ in _inherited(workspace, path) if entry in who]
+
+
+def _entries(user: "User") -> set[Entry]:
+    groups = {("group_name", group) for group in user.groups}
+    return {("user_name", user.name), ("service_principal_name", user.name)} | groups
 
 
 def _inherited(workspace: "Databricks", path: str) -> list[tuple[Entry, str, str]]:

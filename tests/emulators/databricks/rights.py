@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from emulators.databricks.errors import Refusal
-from emulators.databricks.permissions import granted_levels
+from emulators.databricks.permissions import granted_levels, levels_on
 from emulators.databricks.routing import Call, Route
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ MANAGES = ("experiments/delete", "experiments/restore", "delete-runs", "restore-
 
 def check(workspace: "Databricks", route: Route, call: Call) -> None:
     """Raises Refusal when the caller may not do this to the experiment that it is about."""
-    if "admins" in call.user.groups or ("/mlflow/" not in route.path and "/permissions/experiments" not in call.path):
-        return
     experiment = _about(workspace, call)
     if experiment is None:
         return
@@ -39,13 +37,22 @@ def allowed(workspace: "Databricks", user: "User", experiment: "Experiment", wan
     return any(ORDER.index(wanted) <= ORDER.index(level) for level in levels if level in ORDER)
 
 
+def check_folder(workspace: "Databricks", user: "User", path: str) -> None:
+    """Raises Refusal when a user may not make something at a path."""
+    levels = levels_on(workspace, user, path)
+    if "admins" not in user.groups and not {"CAN_EDIT", "CAN_MANAGE"} & set(levels):
+        raise Refusal("PERMISSION_DENIED", f"{user.name} does not have Edit permissions on the folder of {path}.")
+
+
 def _wanted(route: Route) -> str:
-    if "/permissions/" in route.path or route.path.endswith(MANAGES):
-        return "CAN_MANAGE" if route.method != "GET" or "/permissions/" not in route.path else "CAN_READ"
-    return "CAN_READ" if route.method == "GET" or route.path.endswith(READS) else "CAN_EDIT"
+    reads = route.method == "GET" or route.path.endswith(READS)
+    if route.path.startswith("/api/2.0/permissions/") or route.path.endswith(MANAGES):
+        return "CAN_READ" if reads else "CAN_MANAGE"
+    return "CAN_READ" if reads else "CAN_EDIT"
 
 
 def _about(workspace: "Databricks", call: Call) -> "Experiment | None":
+    """The experiment that a request is about, if it is about one that is there."""
     fields, tracking = call.fields, workspace.tracking
     found = fields.get("experiment_id") or (fields.get("id") if fields.get("type") == "experiments" else None)
     run = tracking.runs.get(fields.get("run_id") or fields.get("run_uuid") or "")

@@ -96,6 +96,13 @@ class Routes:
         shown = path.removeprefix("/api/2.0")
         raise Refusal("ENDPOINT_NOT_FOUND", f"No API found for '{method} {shown}'", violation=True)
 
+    def name(self, method: str, path: str) -> str:
+        """What a request is called in the log: its endpoint, with `{names}`, or the path as it came."""
+        for each, pattern, route in self._shaped:
+            if each == method and pattern.fullmatch(path):
+                return f"{method} {route.path}"
+        return f"{method} {path}"
+
 
 def query_of(target: str) -> tuple[str, dict[str, list[str]]]:
     """The raw path of a target, and its query by name."""

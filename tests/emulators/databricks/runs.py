@@ -9,10 +9,10 @@ from emulators.databricks import experiments
 from emulators.databricks.errors import absent, invalid
 from emulators.databricks.experiments import Experiment, over_quota
 from emulators.databricks.fields import PAIR, choice, integer, many, message, text
+from emulators.databricks.points import Point, latest, told
 from emulators.databricks.routing import Call, Route
 
 if TYPE_CHECKING:
-    from emulators.databricks.metrics import Point
     from emulators.databricks.users import User
     from emulators.databricks.workspace import Databricks
 
@@ -36,8 +36,8 @@ class Run:
     deleted_at: int | None = None
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    history: "dict[str, list[Point]]" = field(default_factory=dict)
-    known: "set[tuple[str, Point]]" = field(default_factory=set)
+    history: dict[str, list[Point]] = field(default_factory=dict)
+    known: set[tuple[str, Point]] = field(default_factory=set)
     points: int = 0
     datasets: list[dict[str, Any]] = field(default_factory=list)
     model_inputs: list[dict[str, Any]] = field(default_factory=list)
@@ -72,8 +72,6 @@ def need(workspace: "Databricks", run_id: str, *, active: bool = False) -> Run:
 
 def describe(workspace: "Databricks", run: Run, *, whole: bool = True) -> dict[str, Any]:
     """A run as the API tells it; searches leave out its model inputs."""
-    from emulators.databricks.metrics import latest, told
-
     info: dict[str, Any] = {
         "run_id": run.run_id,
         "run_uuid": run.run_id,

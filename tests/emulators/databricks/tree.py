@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulators.databricks.errors import Refusal, absent, invalid
 from emulators.databricks.fields import flag, integer, message, text
+from emulators.databricks.rights import check_folder
 from emulators.databricks.routing import Call, Route
 
 if TYPE_CHECKING:
@@ -145,7 +146,10 @@ def describe(node: Node) -> dict[str, Any]:
 
 def mkdirs(workspace: "Databricks", call: Call) -> None:
     """A folder and its parents; nothing when it is there."""
-    workspace.tree.make_folders(call.fields["path"])
+    path = plain(call.fields["path"])
+    if workspace.tree.get(path) is None and posixpath.dirname(path) not in {"/Users", "/Repos"}:
+        check_folder(workspace, call.user, path)
+    workspace.tree.make_folders(path)
 
 
 def get_status(workspace: "Databricks", call: Call) -> dict[str, Any]:

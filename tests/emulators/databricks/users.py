@@ -78,7 +78,7 @@ def admit(workspace: "Databricks", request: Request) -> User:
     header = request.headers.get("authorization", "")
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise Refusal("UNAUTHENTICATED", NO_CREDENTIAL.format(secrets.token_hex(4)), status=401)
+        raise Refusal(401, NO_CREDENTIAL.format(secrets.token_hex(4)))
     user, until = workspace.directory.tokens.get(token, (None, 0.0))
     if user is None or until <= workspace.clock.now():
         if user is None:

@@ -7,6 +7,7 @@ import random
 import secrets
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -66,20 +67,26 @@ ROUTES: tuple[Route, ...] = (
 NOT_SERVED = (
     "/version",
     "/health",
+    "/graphql",
+    "/ajax-api/",
     "/api/3.0/mlflow/server-info",
+    "/api/3.0/mlflow/datasets",
+    "/api/3.0/mlflow/scorers",
+    "/api/3.0/mlflow/workspaces",
     "/api/2.0/mlflow/server-info",
-    "/api/2.0/fs/endpoints",
     "/api/2.0/mlflow/metrics/get-history-bulk",
-    "/api/2.0/mlflow/metrics/get-history-bulk-interval",
-    "/ajax-api/2.0/mlflow/metrics/get-history-bulk",
-    "/ajax-api/2.0/mlflow/metrics/get-history-bulk-interval",
+    "/api/2.0/mlflow-artifacts/",
+    "/api/2.0/fs/endpoints",
 )
-"""What open-source servers have, or newer workspaces: a client may ask, and is told that it is not there."""
+"""How paths begin of what open-source servers have, or newer workspaces: a client may ask, and it is not there."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One request that was answered. `endpoint` is `METHOD /path` with `{names}`; `code` the error code, if any."""
+    """One request that was answered. `endpoint` is `METHOD /path` with `{names}`; `code` the error code, if any.
+
+    `at` is the clock's time in seconds; requests of signed URLs have the endpoint `METHOD signed`.
+    """
 
     at: float
     endpoint: str
@@ -240,7 +247,7 @@ class Databricks:
 
     def _serve(self, request: Request, fault: Fault | None) -> Reply:
         path, query = query_of(request.target)
-        endpoint, user = f"{request.method} {path}", ""
+        endpoint, user = self._routes.name(request.method, path), ""
         code: str | int | None = None
         try:
             if fault and fault.kind == "status":
@@ -250,10 +257,13 @@ class Databricks:
                 if answer is None:
                     known = users.admit(self, request)
                     user = known.name
-                    answer, endpoint = self._dispatch(request, path, query, known, fault)
+                    answer = self._dispatch(request, path, query, known, fault)
                 reply = render(answer, self.doubts.longs_as_text)
         except Refusal as refusal:
             reply, code = self._refused(refusal, endpoint)
+        except Exception:
+            self.violated(f"{endpoint}: the emulator itself failed:\n{traceback.format_exc()}")
+            reply, code = self._refused(Refusal("INTERNAL_ERROR", "The emulator failed"), endpoint)
         reply.headers.setdefault("X-Databricks-Org-Id", self.workspace_id)
         seen = Seen(
             self.clock.now(), endpoint, request.target, reply.status, code, user, len(request.body), len(reply.body)
@@ -263,8 +273,8 @@ class Databricks:
 
     def _dispatch(
         self, request: Request, path: str, query: Mapping[str, list[str]], user: User, fault: Fault | None
-    ) -> tuple[Any, str]:
-        if path in NOT_SERVED:
+    ) -> Any:
+        if path.startswith(NOT_SERVED):
             raise Refusal("ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {path}'")
         route, said = self._routes.find(request.method, path)
         self.rates.take(route.rate)
@@ -273,7 +283,7 @@ class Databricks:
         if fault and fault.kind == "partial":
             metrics.log_half(self, call)
             raise Refusal("INTERNAL_ERROR", fault.message)
-        return route.answer(self, call), f"{route.method} {route.path}"
+        return route.answer(self, call)
 
     def _refused(self, refusal: Refusal, endpoint: str) -> tuple[Reply, str | int]:
         if refusal.violation:

@@ -45,7 +45,8 @@ def test_each_way_to_log_in_leads_in(start: Start, way: str) -> None:
     workspace = opened(lake, ways(lake)[way], lake.login_url)
     assert workspace.experiments(Selection()) == []
     name = lake.owner.name if way == "pat" else lake.principal.name
-    assert workspace.place.details == {"user": name, "workspace_id": lake.workspace_id}
+    kind = way.partition(" ")[0]
+    assert workspace.place.details == {"user": name, "workspace_id": lake.workspace_id, "auth": kind}
     workspace.close()
 
 

@@ -32,6 +32,7 @@ class Clock:
         ("POST", "/api/2.0/mlflow/runs/search", "runs-search"),
         ("POST", "/api/2.0/mlflow/runs/log-batch", "log-batch"),
         ("GET", "/api/2.0/mlflow/metrics/get-history", "tracking"),
+        ("POST", "/api/2.0/mlflow/logged-models/search", "models-search"),
         ("GET", "/api/2.0/mlflow/registered-models/search", "registry"),
         ("GET", "/api/2.0/permissions/experiments/1", "permissions-get"),
         ("PATCH", "/api/2.0/permissions/experiments/1", "permissions-write"),

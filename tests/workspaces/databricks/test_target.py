@@ -209,3 +209,19 @@ def test_no_secret_is_written_anywhere(start: Start, tmp_path: Path, caplog: pyt
     for folder, _, files in os.walk(tmp_path / "out"):
         written += [(Path(folder) / name).read_bytes().decode("latin-1") for name in files]
     assert not [secret for secret in lake.secrets for text in written if secret in text]
+
+
+def test_doctor_tells_who_we_are_and_what_is_there(start: Start, tmp_path: Path) -> None:
+    lake = start("lake")
+    done(runsync.import_(bundle_of(tmp_path, [f"{HOME}/x"], [run(1)]), "databricks://lake"))
+    report = runsync.doctor("databricks://lake")
+    told = {finding.topic: finding.told for finding in report.findings}
+    assert report.exit_code == 0
+    assert lake.workspace_id in told["server"]
+    assert told["identity"] == "ana@example.com, by pat"
+    assert told["experiments"].startswith("1 active")
+    assert "was read" in told["artifacts"]
+    lake.directory.tokens.clear()
+    refused = runsync.doctor("databricks://lake")
+    assert refused.exit_code == 13
+    assert "profile “lake”" in refused.findings[-1].told
