@@ -1,6 +1,5 @@
 """A snapshot as a source: reads back what an export wrote, holding one part in memory at a time."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
@@ -112,16 +111,8 @@ class Snapshot:
         return contents.artifacts or ()
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
-        """The bytes of one file. Raises BundleDamaged at the end when they are not those that were stored."""
-        name = layout.blob(file.sha256 or "")
-        running = hashlib.sha256()
-        for chunk in self.bundle.store.chunks(name):
-            running.update(chunk)
-            yield chunk
-        if running.hexdigest() != file.sha256:
-            raise BundleDamaged(
-                f"{self.bundle.address}/{name}: its bytes are not those that were stored (artifact “{file.path}”)"
-            )
+        """The bytes of one file. Raises BundleDamaged before the last of them when they are not those stored."""
+        return parts.sound_chunks(self.bundle.store, layout.blob(file.sha256 or ""), f"artifact “{file.path}”")
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where the blob lies, when the bundle is on S3."""
