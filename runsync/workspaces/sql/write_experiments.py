@@ -38,7 +38,7 @@ class ExperimentWriter:
             row = times | self._row(experiment) | {"artifact_location": experiment.artifact_location}
             if "workspace" in self._table.c:
                 row["workspace"] = self._workspace
-            number = self._free(connection, experiment.experiment_id)
+            number = self._number(connection, experiment)
             if number is not None:
                 row["experiment_id"] = number
             result = connection.execute(self._table.insert(), row)
@@ -87,6 +87,18 @@ class ExperimentWriter:
                     400,
                     "RESOURCE_ALREADY_EXISTS",
                 )
+
+    def _number(self, connection: "Connection", experiment: Experiment) -> int | None:
+        """The id to give, or None for the database's next one.
+
+        Where there is no experiment 0, a server makes one called “Default”, and does not start when another has that
+        name (`SqlAlchemyStore._initialize_store_state`): so it becomes 0.
+        """
+        if experiment.name == "Default" and self._workspace == DEFAULT_WORKSPACE:
+            default = self._free(connection, "0")
+            if default is not None:
+                return default
+        return self._free(connection, experiment.experiment_id)
 
     def _free(self, connection: "Connection", experiment_id: str) -> int | None:
         """The id as a number, where it is one, fits and is free."""

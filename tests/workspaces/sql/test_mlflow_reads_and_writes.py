@@ -150,3 +150,13 @@ def test_rows_are_as_mlflow_makes_them(database: Fresh, opened: Open) -> None:
         assert rows[0] == rows[1]
     edges = "SELECT source_id, source_type, destination_type, step FROM inputs WHERE destination_id = ?"
     assert database.execute(edges, by_mlflow.run_id) == database.execute(edges, copy.run_id)
+
+
+def test_an_experiment_called_default_does_not_keep_mlflow_from_opening_the_database(
+    databases: Databases, opened: Open
+) -> None:
+    database = databases.fresh("sqlite")
+    default = Experiment("7", "Default", artifact_location="/there/{experiment_id}")
+    made = opened(database.url).create_experiment(default)
+    told = database.script("read")["experiments"]
+    assert {id: (e["name"], e["artifact_location"]) for id, e in told.items()} == {made: ("Default", "/there/0")}
