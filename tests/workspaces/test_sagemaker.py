@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Runner
-from emulators.server import Reply, Request, Server
 from emulators.sagemaker.gate import Fault, Gate, Key
+from emulators.server import Reply, Request, Server
 from support.oracle import assert_same
 from support.rich import rich_workspace
 from support.s3 import KEYS, Bucket

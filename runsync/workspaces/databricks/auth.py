@@ -38,17 +38,21 @@ MANAGEMENT = {
     "CHINA": "https://management.core.chinacloudapi.cn/",
 }
 EARLY = 120.0
-"""Seconds before its end from which on a token is not used any more."""
+"""Seconds before its end from which on a token is not used any more; of one that lives shortly, half of its life."""
+UNTOLD = 600.0
+"""Seconds that a token is taken to live where that is not told."""
+SDK_KEPT = 60.0
+"""Seconds for which headers of databricks-sdk are used again: it keeps and renews tokens itself."""
 SDK_TIMEOUT = 30
 """Seconds: without it databricks-sdk waits five minutes for a host that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Headers that let us in, until a time (seconds since the epoch)."""
+    """Headers that let us in, and when they are to be renewed (seconds since the epoch)."""
 
     headers: Mapping[str, str] = field(repr=False)
-    until: float = float("inf")
+    renew_at: float = float("inf")
 
 
 class Authority(AuthBase):
@@ -74,14 +78,14 @@ class Authority(AuthBase):
             grant = self._grant
             if grant is None or grant.headers.get("Authorization") != response.request.headers.get("Authorization"):
                 return True
-            if grant.until == float("inf"):
+            if grant.renew_at == float("inf"):
                 return False
             self._grant = None
         return True
 
     def _current(self) -> Grant:
         with self._lock:
-            if self._grant is None or self._grant.until - EARLY <= self._clock():
+            if self._grant is None or self._grant.renew_at <= self._clock():
                 self._grant = self._fetch()
             return self._grant
 
@@ -115,7 +119,7 @@ class _Asking:
     clock: Callable[[], float]
 
     def token(self, url: str, form: Mapping[str, str], headers: Mapping[str, str], who: str) -> tuple[str, float]:
-        """A token, and when it expires. Raises AccessDenied, WorkspaceUnreachable."""
+        """A token, and when it is to be renewed. Raises AccessDenied, WorkspaceUnreachable."""
         parts = urlsplit(url)
         client = Client(f"{parts.scheme}://{parts.netloc}", self.tls, 1, self.patience)
         asked_at = self.clock()
@@ -123,7 +127,8 @@ class _Asking:
         try:
             answer = client.send("POST", parts.path, content=urlencode(form).encode(), headers=sent)
             document: dict[str, Any] = answer.json()
-            return str(document["access_token"]), asked_at + float(document.get("expires_in", 0) or EARLY)
+            lifetime = float(document.get("expires_in", 0)) or UNTOLD
+            return str(document["access_token"]), asked_at + max(lifetime / 2, lifetime - EARLY)
         except RequestRefused as error:
             raise AccessDenied(
                 f"{parts.netloc} gives no token to {who} (HTTP {error.status}): check its id and secret in "
@@ -142,8 +147,8 @@ def _machine(asking: _Asking) -> Grant:
     client_id = _needed(profile, "client_id")
     pair = f"{client_id}:{_needed(profile, 'client_secret')}".encode()
     basic = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-    token, until = asking.token(_token_endpoint(asking), _CREDENTIALS, basic, f"service principal {client_id}")
-    return Grant({"Authorization": f"Bearer {token}"}, until)
+    token, renew_at = asking.token(_token_endpoint(asking), _CREDENTIALS, basic, f"service principal {client_id}")
+    return Grant({"Authorization": f"Bearer {token}"}, renew_at)
 
 
 _CREDENTIALS = {"grant_type": "client_credentials", "scope": "all-apis"}
@@ -174,15 +179,15 @@ def _principal(asking: _Asking, login: str) -> Grant:
         "client_secret": _needed(profile, "azure_client_secret"),
     }
     who = f"Entra service principal {client_id}"
-    token, until = asking.token(url, {**form, "resource": DATABRICKS_RESOURCE}, {}, who)
+    token, renew_at = asking.token(url, {**form, "resource": DATABRICKS_RESOURCE}, {}, who)
     headers = {"Authorization": f"Bearer {token}"}
     resource = profile.get("azure_workspace_resource_id")
     if resource:
-        managing, until_too = asking.token(url, {**form, "resource": MANAGEMENT[cloud]}, {}, who)
+        managing, sooner = asking.token(url, {**form, "resource": MANAGEMENT[cloud]}, {}, who)
         headers["X-Databricks-Azure-SP-Management-Token"] = managing
         headers["X-Databricks-Azure-Workspace-Resource-Id"] = resource
-        until = min(until, until_too)
-    return Grant(headers, until)
+        renew_at = min(renew_at, sooner)
+    return Grant(headers, renew_at)
 
 
 SDK_FIELDS = (
@@ -222,7 +227,7 @@ def by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[
             headers = config.authenticate()
         except Exception as error:  # databricks-sdk raises of many kinds
             raise AccessDenied(f"databricks-sdk could not log in: {_plain(error, profile)}") from None
-        return Grant(headers, clock() + 2 * EARLY)  # it keeps and renews tokens itself
+        return Grant(headers, clock() + SDK_KEPT)
 
     return str(config.auth_type or "databricks-sdk"), fetch
 

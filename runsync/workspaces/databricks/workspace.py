@@ -31,6 +31,8 @@ KIND = "Databricks"
 ME = "/api/2.0/preview/scim/v2/Me"
 HISTORY_PAGE = 25_000
 """Points (databricks-sdk)."""
+LONGEST_TAG = 16_000
+"""Characters, of up to four bytes each: set-tag takes 64 KB (databricks-sdk)."""
 CONNECTIONS = 96
 """Kept alive, beside one for each worker: what `databricks.target` has under way."""
 EXPERIMENTS_A_SEARCH = 100
@@ -53,6 +55,7 @@ class DatabricksWorkspace(RestWorkspace):
             experiment_order=(),
             history_page=HISTORY_PAGE,
             has_bulk_history=False,
+            longest_tag=LONGEST_TAG,
             dialect=Dialect(datasets=False, mlflow_tags=False),
         )
         super().__init__(client, SERVER, artifacts, place, habits)

@@ -71,7 +71,8 @@ class RestTarget:
         policy = options.deletions
         writer = RestExperiments(workspace.client)
         self._experiments = ExperimentMap(writer, options.naming, options.restore_deleted, policy)
-        self._writer = RunWriter(workspace.client, self._session, workspace.params_a_run)
+        limits = workspace.params_a_run, workspace.longest_tag
+        self._writer = RunWriter(workspace.client, self._session, *limits)
         self._files = FileWriter(workspace.artifact_store, self._writer.touch, workspace.artifact_store.expect)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)

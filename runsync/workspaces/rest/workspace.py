@@ -34,6 +34,7 @@ from runsync.workspaces.rest.leftovers import left_behind
 from runsync.workspaces.rest.metrics import HISTORY_PAGE, MetricReader
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
 from runsync.workspaces.rest.registry import ModelVersions
+from runsync.workspaces.rest.runs import LONGEST_TAG
 from runsync.workspaces.rest.server import API, Server, meet
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
@@ -61,6 +62,7 @@ class Habits:
     has_bulk_history: bool = True
     params_a_run: int | None = None
     """The most that a run may have; None for no limit."""
+    longest_tag: int = LONGEST_TAG
     dialect: Dialect | None = None
     """None: as the server's version has it."""
 
@@ -77,6 +79,7 @@ class RestWorkspace:
         self.place = place
         self._habits = habits or Habits()
         self.params_a_run = self._habits.params_a_run
+        self.longest_tag = self._habits.longest_tag
         self._metrics = MetricReader(client, self._habits.history_page, self._habits.has_bulk_history)
         self._versions = ModelVersions(client)
         self._logged_models: bool | None = None

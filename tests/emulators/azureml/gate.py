@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, parse_qsl, unquote
 import requests
 
 from emulators.azureml.blobs import PLACE, Blobs
-from emulators.server import Reply, Request, Server
 from emulators.sagemaker.gate import forward
+from emulators.server import Reply, Request, Server
 
 SCOPE = (
     "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg-ml/providers/"

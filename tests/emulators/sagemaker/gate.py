@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 import requests
 
-from emulators.server import Reply, Request, Server
 from emulators.sagemaker import signature
 from emulators.sagemaker.signature import Claim
+from emulators.server import Reply, Request, Server
 
 WINDOW = timedelta(minutes=5)
 HEADERS = {"x-mlflow-sm-tracking-server-arn": "sagemaker-mlflow", "x-sm-mlflow-app-arn": "sagemaker"}

@@ -1,5 +1,6 @@
 """Importing into Databricks: names are paths, tags are its own, limits and faults are lived with."""
 
+import json
 import os
 from pathlib import Path
 
@@ -108,6 +109,15 @@ def test_a_tag_that_turns_out_to_be_refused_is_kept_under_another_name_and_told(
     assert "mlflow.databricks.new" in lost.names
     assert not runsync.verify(str(bundle), "databricks://lake").differences
     assert runsync.import_(bundle, "databricks://lake").runs.unchanged == 3
+
+
+def test_a_model_history_of_more_than_open_source_takes_arrives(start: Start, tmp_path: Path) -> None:
+    start("lake")
+    history = json.dumps([{"run_id": f"{1:032x}", "signature": "ü" * 12_000}], ensure_ascii=False)
+    bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(1, tags={"mlflow.log-model.history": history})])
+    done(runsync.import_(bundle, "databricks://lake"))
+    assert not runsync.verify(str(bundle), "databricks://lake").differences
+    assert runsync.import_(bundle, "databricks://lake").runs.unchanged == 1
 
 
 def test_a_path_that_is_free_again_is_used_again(start: Start, tmp_path: Path) -> None:
