@@ -125,8 +125,10 @@ class DirectTarget:
         return lost + self._deletions.left()
 
     def notes(self) -> list[str]:
-        """Deletions that were followed."""
-        return self._deletions.notes()
+        """Deletions that were followed, and points that were told twice."""
+        repeated = self._records.repeated
+        told = [f"{repeated:,} metric points stood there more than once, and are stored once"] if repeated else []
+        return self._deletions.notes() + told
 
     @property
     def objects(self) -> ObjectTarget | None:
