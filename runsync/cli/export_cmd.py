@@ -47,7 +47,8 @@ def command(
     """Export a workspace into a bundle.
 
     Everything, deleted runs and experiments too, unless a selection narrows it. SOURCE is http(s)://host:port, with
-    ?workspace=NAME if need be, the ARN of an MLflow server of Amazon SageMaker, an azureml:// tracking URI
+    ?workspace=NAME if need be, a database such as sqlite:///mlflow.db or postgresql://…, the path of a file store such
+    as ./mlruns, databricks://PROFILE, the ARN of an MLflow server of Amazon SageMaker, an azureml:// tracking URI
     (experimental), or a name from runsync.toml. BUNDLE is a folder or s3://bucket/prefix, made when it is not there;
     exporting into it again adds a snapshot and reads only what changed. An export that was stopped is taken up again.
     """

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runsync.bundle.address import Access
+from runsync.errors import WrongUsage
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
+from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_held, open_with
+from runsync.transfer.places import WORKERS, is_workspace, open_held, open_with
 from runsync.transfer.report import TransferReport
 
 
@@ -48,6 +50,12 @@ def import_(
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
     access = access or Access()
+    if is_workspace(str(bundle), access.config):
+        named = without_credentials(str(bundle))
+        raise WrongUsage(
+            f"“{named}” is a workspace, and import takes a bundle: runsync sync brings a workspace over straight, and "
+            "runsync export makes a bundle of it first"
+        )
     options = ImportOptions(
         Naming(dict(rename or {}), prefix),
         artifacts,

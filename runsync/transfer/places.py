@@ -60,6 +60,8 @@ def _typed_folder(where: str) -> StoreAddress:
         if folder.is_file():
             raise WrongUsage(f"{folder} is a file: a database is named as sqlite:///{folder}")
         return StoreAddress(folder=folder)
+    if "://" not in where and Path(where).is_file():
+        raise WrongUsage(f"{where} is a file: a database is named as sqlite:///{where}")
     named = without_credentials(where)
     is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
     why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
