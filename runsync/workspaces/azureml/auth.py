@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from runsync.errors import AccessDenied, RequestRefused, WrongUsage
 from runsync.workspaces.address import is_loopback
 from runsync.workspaces.azureml.address import AzureAddress, Cloud
-from runsync.workspaces.databricks.auth import Authority, Grant
+from runsync.workspaces.clouds.authority import Authority, Grant
 from runsync.workspaces.http import Client, Patience
 
 SECRET = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")

@@ -14,7 +14,7 @@ from runsync.errors import RequestRefused
 from runsync.model.limits import Limits as Pace
 from runsync.model.run import ArtifactFile, Run
 from runsync.transfer.places import open_workspace
-from runsync.workspaces.databricks import uploads
+from runsync.workspaces.clouds import uploads
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from runsync.workspaces.http import Patience, Readable
 from workspaces.databricks.conftest import Start

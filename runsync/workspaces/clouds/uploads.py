@@ -8,8 +8,8 @@ from typing import Any
 
 from runsync.errors import Interrupted, RequestRefused, WorkspaceError
 from runsync.multipart import cut, part_size, send_parts
-from runsync.workspaces.databricks.credentials import ADLS, AWS, AZURE, GCP, Credential, Pass
-from runsync.workspaces.databricks.storage import Storage
+from runsync.workspaces.clouds.credential import ADLS, AWS, AZURE, GCP, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.server import API
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import requests
 
 from runsync.errors import Interrupted, RequestRefused
-from runsync.workspaces.databricks.credentials import Credential, Pass
+from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.http import BROKEN, CHUNK, RETRIED, Body, Client, Paced
 from runsync.workspaces.rest.signed import bare_session
 
