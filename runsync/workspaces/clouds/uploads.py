@@ -87,11 +87,10 @@ class Uploads:
         if not self._multipart:
             return False
         part = part_size(size)
+        upload_parts = -(-size // part)
         upload = {"run_id": run_id, "path": path}
         try:
-            made = self._client.post(
-                f"{API}/artifacts/create-multipart-upload", {**upload, "num_parts": -(-size // part)}
-            )
+            made = self._client.post(f"{API}/artifacts/create-multipart-upload", {**upload, "num_parts": upload_parts})
         except RequestRefused as error:
             if error.status not in (404, 501) or size > S3_AT_ONCE:
                 raise
@@ -107,6 +106,8 @@ class Uploads:
             return {"part_number": number, "etag": response.headers.get("ETag", "")}
 
         try:
+            if len(passes) != upload_parts:
+                raise RequestRefused(f"artifact “{path}”: {len(passes)} addresses for {upload_parts} parts")
             with closing(opener()) as stream:
                 tags = send_parts(cut(stream.read, size, part), send)
             self._client.post(f"{API}/artifacts/complete-multipart-upload", {**upload, "part_etags": tags})
