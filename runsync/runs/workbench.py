@@ -1,10 +1,11 @@
 """What reproduce does in a workspace: the notebook is cloned, and a cluster like the run's is started."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runsync.errors import RequestRefused
+from runsync.model.redact import without_credentials
 from runsync.model.run import Run
 from runsync.model.workbench import Clone, Cluster, ClusterOfRun, Library, Workbench
 from runsync.runs.notebook import NotebookText
@@ -87,11 +88,13 @@ def _up(bench: Workbench, there: Cluster, wanted: ClusterOfRun, dry_run: bool) -
     if not there.is_up and not dry_run:
         bench.start(there)
     action = RUNNING if there.is_up else START
-    return ClusterPlan(action, there.cluster_id, there.name, there.page, bench.settings(wanted), wanted.libraries)
+    return ClusterPlan(
+        action, there.cluster_id, there.name, there.page, bench.settings(wanted), _shown(wanted.libraries)
+    )
 
 
 def _create(bench: Workbench, wanted: ClusterOfRun, dry_run: bool, done: OnWorkbench) -> ClusterPlan:
-    settings, libraries = bench.settings(wanted), wanted.libraries
+    settings, libraries = bench.settings(wanted), _shown(wanted.libraries)
     if "spark_version" not in settings:
         done.missing.append(("cluster", f"{wanted.cluster_id} is gone, and the run does not tell what it was made of"))
         return ClusterPlan(NONE, wanted.cluster_id, settings=settings, libraries=libraries)
@@ -115,9 +118,23 @@ def _install(bench: Workbench, wanted: ClusterOfRun, dry_run: bool, done: OnWork
     try:
         if not dry_run:
             bench.install(done.cluster.cluster_id, wanted.libraries)
-        done.cluster = replace(done.cluster, installed=wanted.libraries)
+        done.cluster = replace(done.cluster, installed=_shown(wanted.libraries))
     except RequestRefused as error:
         done.missing.append(("libraries", str(error)))
+
+
+def _shown(libraries: Sequence[Library]) -> tuple[Library, ...]:
+    """As they may stand in a report: the address of a package or an index may hold a token."""
+    shown: tuple[Library, ...] = _without_credentials(tuple(libraries))
+    return shown
+
+
+def _without_credentials(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_credentials(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_credentials(each) for each in value)
+    return without_credentials(value) if isinstance(value, str) and "://" in value else value
 
 
 def _tell_attaching(done: OnWorkbench, dry_run: bool) -> None:

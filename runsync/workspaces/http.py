@@ -264,11 +264,11 @@ class Client:
                     renewed = True
                     continue
                 return self._checked(response, path)
-            failures += 1
-            deadline = deadline or time.monotonic() + self.patience.seconds
             if response is not None and self._is_paced(response, method, path):
                 deadline = 0.0
                 continue
+            failures += 1
+            deadline = deadline or time.monotonic() + self.patience.seconds
             delay = self._delay(response, failures)
             over = not retry or time.monotonic() + delay > deadline
             if response is not None and (over or (failures >= self.patience.tries and response.status_code == 500)):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,8 +118,9 @@ def test_a_token_that_is_refused_is_asked_for_anew(gate: Gate, signed_in: pytest
 
 
 def test_a_token_is_asked_for_anew_before_it_ends(gate: Gate, signed_in: pytest.MonkeyPatch) -> None:
-    gate.lasts = 60
+    gate.lasts = 2
     workspace = open_workspace(gate.address)
+    time.sleep(1.1)
     assert workspace.experiments(Selection())
     workspace.close()
     assert not [status for _, status in gate.seen if status == 401]

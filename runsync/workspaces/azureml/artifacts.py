@@ -10,9 +10,9 @@ from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
-from runsync.workspaces.databricks.credentials import AZURE, Credential, Pass
-from runsync.workspaces.databricks.storage import Storage
-from runsync.workspaces.databricks.uploads import Uploads
+from runsync.workspaces.clouds.credential import AZURE, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
+from runsync.workspaces.clouds.uploads import Uploads
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.artifacts import Locate
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from runsync.errors import AccessDenied, RequestRefused, WrongUsage
 from runsync.workspaces.address import is_loopback
 from runsync.workspaces.azureml.address import AzureAddress, Cloud
-from runsync.workspaces.databricks.auth import Authority, Grant
+from runsync.workspaces.clouds.authority import Authority, Grant, renewal
 from runsync.workspaces.http import Client, Patience
 
 SECRET = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
@@ -50,7 +50,8 @@ def _by_secret(login: str, address: AzureAddress, patience: Patience, environ: M
             content=urlencode(form).encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         ).json()
-        return Grant(_bearer(str(answer["access_token"])), asked_at + float(answer.get("expires_in", 300)))
+        renew_at = renewal(asked_at, float(answer.get("expires_in", 300)))
+        return Grant(_bearer(str(answer["access_token"])), renew_at)
     except RequestRefused as error:
         raise AccessDenied(
             f"{client.url} gives no token to {client_id} of tenant {tenant} (HTTP {error.status}): check {SECRET[2]}, "
@@ -70,12 +71,13 @@ def _by_identity(cloud: Cloud) -> Callable[[], Grant]:
     credential = identity.DefaultAzureCredential(authority=cloud.login)
 
     def fetch() -> Grant:
+        asked_at = time.time()
         try:
             token = credential.get_token(cloud.scope)
         except Exception as error:  # azure-identity raises of many kinds; its texts list what was tried, no secrets
             why = " ".join(str(error).split())[:200]
             raise AccessDenied(f"azure-identity finds no token ({why}): {REMEDY}") from None
-        return Grant(_bearer(str(token.token)), float(token.expires_on))
+        return Grant(_bearer(str(token.token)), renewal(asked_at, float(token.expires_on) - asked_at))
 
     return fetch
 

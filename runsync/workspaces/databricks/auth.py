@@ -7,15 +7,12 @@ way is databricks-sdk's (the extra `databricks`), of which only the headers are 
 import base64
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import requests
-from requests.auth import AuthBase
-
 from runsync.errors import AccessDenied, RequestRefused, WrongUsage
+from runsync.workspaces.clouds.authority import Authority, Grant, renewal
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.profile import Profile
 from runsync.workspaces.http import Client, Patience
@@ -37,57 +34,12 @@ MANAGEMENT = {
     "USGOVERNMENT": "https://management.core.usgovcloudapi.net/",
     "CHINA": "https://management.core.chinacloudapi.cn/",
 }
-EARLY = 120.0
-"""Seconds before its end from which on a token is not used any more; of one that lives shortly, half of its life."""
 UNTOLD = 600.0
 """Seconds that a token is taken to live where that is not told."""
 SDK_KEPT = 60.0
 """Seconds for which headers of databricks-sdk are used again: it keeps and renews tokens itself."""
 SDK_TIMEOUT = 30
 """Seconds: without it databricks-sdk waits five minutes for a host that does not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """Headers that let us in, and when they are to be renewed (seconds since the epoch)."""
-
-    headers: Mapping[str, str] = field(repr=False)
-    renew_at: float = float("inf")
-
-
-class Authority(AuthBase):
-    """Puts the headers of the newest grant on each request. Safe for many threads."""
-
-    def __init__(self, kind: str, fetch: Callable[[], Grant], clock: Callable[[], float] = time.time) -> None:
-        self.kind = kind
-        self._fetch = fetch
-        self._clock = clock
-        self._grant: Grant | None = None
-        self._lock = Lock()
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """See `requests.auth.AuthBase`."""
-        request.headers.update(self._current().headers)
-        return request
-
-    def renew(self, response: requests.Response) -> bool:
-        """After a refusal: whether another try makes sense, with headers that are newer than those refused."""
-        if response.status_code not in (401, 403) or not _is_about_the_token(response):
-            return False
-        with self._lock:
-            grant = self._grant
-            if grant is None or grant.headers.get("Authorization") != response.request.headers.get("Authorization"):
-                return True
-            if grant.renew_at == float("inf"):
-                return False
-            self._grant = None
-        return True
-
-    def _current(self) -> Grant:
-        with self._lock:
-            if self._grant is None or self._grant.renew_at <= self._clock():
-                self._grant = self._fetch()
-            return self._grant
 
 
 def authority(
@@ -128,7 +80,7 @@ class _Asking:
             answer = client.send("POST", parts.path, content=urlencode(form).encode(), headers=sent)
             document: dict[str, Any] = answer.json()
             lifetime = float(document.get("expires_in", 0)) or UNTOLD
-            return str(document["access_token"]), asked_at + max(lifetime / 2, lifetime - EARLY)
+            return str(document["access_token"]), renewal(asked_at, lifetime)
         except RequestRefused as error:
             raise AccessDenied(
                 f"{parts.netloc} gives no token to {who} (HTTP {error.status}): check its id and secret in "
@@ -259,13 +211,3 @@ def _needed(profile: Profile, name: str) -> str:
     if not value:
         raise WrongUsage(f"{profile.origin} has no {name}")
     return value
-
-
-def _is_about_the_token(response: requests.Response) -> bool:
-    """401; or 403 with the number 403 for an error code, which is how Databricks refuses a token (not a right)."""
-    if response.status_code == 401:
-        return True
-    try:
-        return bool(response.json().get("error_code") == 403)
-    except (ValueError, AttributeError):
-        return False

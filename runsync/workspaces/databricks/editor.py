@@ -84,7 +84,9 @@ class DatabricksBulk:
         done = 0
         while done < max_runs:
             asked = min(MOST, max_runs - done)
-            found = int(self._client.post(f"{BULK}/{verb}", {**body, "max_runs": asked}).get(counted, 0))
+            # Once only: a request whose answer is lost may have changed as many runs already.
+            answer = self._client.post(f"{BULK}/{verb}", {**body, "max_runs": asked}, retry=False)
+            found = int(answer.get(counted, 0))
             done += found
             if found < asked:
                 break

@@ -93,6 +93,8 @@ class Notebooks:
         Gives where it is, and whether it is new there. Nothing is ever written over. Raises RequestRefused.
         """
         for place in places:
+            if reason := unsafe(place[1:]):
+                raise RequestRefused(f"the path “{place}” is refused: {reason}")
             there = self.status(place)
             if there is None:
                 if writes:
@@ -177,8 +179,8 @@ class NotebookTarget:
 
     def _one(self, item: Notebook, is_newest: bool, source: ObjectSource, progress: Progress | None) -> tuple[str, str]:
         """Where it lies, and whether it was put there; the path of an older one ends in its revision."""
-        if reason := unsafe(item.path[1:]):
-            raise RequestRefused(f"the path is refused: {reason}")
+        if not item.path.startswith("/"):
+            raise RequestRefused("the path is refused: it is not absolute")
         told = source.complete(item)
         read, chunks = source.read(told)
         assert isinstance(read, Notebook)

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from runsync.errors import WrongUsage
+from runsync.workspaces.address import is_loopback
 
 BARE = "databricks"
 PREFIX = "databricks://"
@@ -132,4 +133,6 @@ def _host(text: str, origin: str) -> tuple[str, str]:
         netloc = port = ""
     if not netloc or parts.scheme not in ("http", "https"):
         raise WrongUsage(f"{origin or 'DATABRICKS_HOST'} has no host: write https://WORKSPACE.cloud.databricks.com")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise WrongUsage(f"{origin or 'DATABRICKS_HOST'}: a token goes to Databricks by https:// only")
     return f"{parts.scheme}://{netloc}{port}", parse_qs(parts.query).get("o", [""])[0]

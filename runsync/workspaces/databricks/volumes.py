@@ -22,7 +22,7 @@ class Volumes:
         folders = [root]
         while folders:
             folder = folders.pop()
-            for entry in self._entries(folder):
+            for entry in self._entries(folder, folder == root):
                 path = str(entry["path"])
                 if path.rpartition("/")[0] != folder:
                     raise RequestRefused(f"the Files API lists “{path}” in {folder}")
@@ -43,14 +43,14 @@ class Volumes:
             "PUT", place, parameters={"overwrite": "true"}, content=opener if size else b"", headers=headers
         )
 
-    def _entries(self, folder: str) -> Iterator[dict[str, object]]:
+    def _entries(self, folder: str, may_lack: bool) -> Iterator[dict[str, object]]:
         token = ""
         while True:
             asked = {"page_token": token} if token else {}
             try:
                 answer = self._client.get(FOLDERS + quote(folder), **asked)
             except RequestRefused as error:
-                if error.status == 404:
+                if error.status == 404 and may_lack:
                     return
                 raise
             yield from answer.get("contents", [])

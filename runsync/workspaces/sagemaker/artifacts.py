@@ -11,8 +11,8 @@ from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
-from runsync.workspaces.databricks.credentials import AWS, Credential, Pass
-from runsync.workspaces.databricks.storage import Storage
+from runsync.workspaces.clouds.credential import AWS, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.artifacts import Artifacts, Locate
 from runsync.workspaces.rest.server import API

@@ -14,7 +14,9 @@ from runsync.errors import RequestRefused
 from runsync.model.limits import Limits as Pace
 from runsync.model.run import ArtifactFile, Run
 from runsync.transfer.places import open_workspace
-from runsync.workspaces.databricks import uploads
+from runsync.workspaces.clouds import uploads
+from runsync.workspaces.clouds.credential import Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from runsync.workspaces.http import Patience, Readable
 from workspaces.databricks.conftest import Start
@@ -229,3 +231,21 @@ def test_the_files_of_a_logged_model_are_read(opened: Callable[..., Any]) -> Non
     lake.storage.objects[f"{root}/deep/MLmodel"] = b"artifact_path: model\n"
     model = workspace.logged_model(run, info["model_id"])
     assert [b"".join(workspace.read_model_file(model, file)) for file in model.files] == [b"artifact_path: model\n"]
+
+
+def test_an_address_that_is_none_is_refused_and_not_shown(opened: Callable[..., Any]) -> None:
+    _, workspace = opened()
+    bad = Credential("AWS_PRESIGNED_URL", "gopher://bucket/file?X-Amz-Signature=dose-secret")
+    with pytest.raises(RequestRefused, match="bucket: no address") as caught:
+        Storage(workspace.client).send(Pass(bad, lambda: bad), "GET")
+    assert "dose-secret" not in str(caught.value)
+
+
+def test_a_folder_of_a_volume_that_cannot_be_listed_is_no_empty_one(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    lake.volumes.add("/Volumes/main/ml/runs")
+    run = run_in(lake, "dbfs:/Volumes/main/ml/runs/of-mine")
+    put(workspace, run, "deep/file.txt", b"content")
+    lake.faults.add(Fault("status", "GET /api/2.0/fs/directories/*/deep", 404, "NOT_FOUND", times=None))
+    with pytest.raises(RequestRefused, match="404"):
+        workspace.artifacts(run)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from emulators.databricks import Databricks, Doubts, Limits
+from emulators.databricks import Databricks, Doubts, Fault, Limits
 from support.databricks import DatabricksSeeder
 
 import runsync
-from runsync.errors import RequestRefused
+from runsync.errors import RequestRefused, RunsyncError
 from runsync.model.selection import Selection
+from runsync.runs.change import How
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.databricks import editor
 from workspaces.databricks.conftest import Start
@@ -108,3 +109,23 @@ def test_a_run_deleted_too_long_ago_is_told_to_be_gone(start: Start) -> None:
     with pytest.raises(RequestRefused, match="keeps deleted runs for 30 days"):
         workspace.editor().restore_run(replace(run, lifecycle_stage="deleted"))
     workspace.close()
+
+
+def test_an_answer_that_is_lost_deletes_no_more_runs_than_was_said(start: Start) -> None:
+    lake = start("lake")
+    experiment, runs = filled(lake, 5)
+    lake.faults.add(Fault("lose", "POST *delete-runs"))
+    with pytest.raises(RunsyncError):
+        runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), 2)
+    assert deleted(lake) == set(runs[:2])
+
+
+def test_a_dry_run_deletes_and_restores_nothing(start: Start) -> None:
+    lake = start("lake")
+    experiment, runs = filled(lake, 3)
+    assert runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), 2, how=How(dry_run=True)) == 2
+    assert deleted(lake) == set()
+    runsync.delete_runs("databricks://lake", experiment, lake.milliseconds())
+    with pytest.warns(UserWarning, match="3 deleted runs"):
+        runsync.restore_runs("databricks://lake", experiment, 0, how=How(dry_run=True))
+    assert deleted(lake) == set(runs)

@@ -103,3 +103,8 @@ def test_a_name_of_the_configuration_may_mean_a_profile(
     config.write_text('[workspaces.live]\nuri = "databricks://prod"\ntoken = "dapi-x"\n')
     with pytest.raises(WrongUsage, match=r"token is not for Databricks, where the profile .* says it"):
         resolve("live", str(config))
+
+
+def test_a_token_is_not_sent_in_the_clear() -> None:
+    with pytest.raises(WrongUsage, match="by https:// only"):
+        find("databricks", {"DATABRICKS_HOST": "http://dose.cloud.databricks.com", "DATABRICKS_TOKEN": "dapi-1"})

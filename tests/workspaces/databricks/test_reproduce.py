@@ -230,3 +230,25 @@ def test_the_page_of_the_revision_and_the_place_in_git_are_told(start: Start) ->
     schema = json.loads((ROOT / "schemas/v1/source-report.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(found)
     assert "notebooks/train" in told("runs", "source", "databricks://dev", run)
+
+
+@pytest.mark.parametrize(
+    "tags", [{"notebookRevisionID": "1/../../../bob/x"}, {"notebookPath": f"{HOME}/churn/.."}], ids=["revision", "path"]
+)
+def test_what_a_run_says_leads_to_no_other_folder(start: Start, tags: dict[str, str]) -> None:
+    dev = start("dev")
+    run = seed(dev, "", **tags)
+    dev.add_notebook(f"{FOLDER}/train", "print('of somebody')")
+    report = runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER, notebook_only=True)
+    assert report.notebook is None
+    assert [missing.what for missing in report.missing] == ["notebook"]
+
+
+def test_a_token_of_a_package_index_is_not_shown_and_installed_all_the_same(start: Start) -> None:
+    dev = start("dev")
+    library = {"pypi": {"package": "private==1", "repo": "https://me:index-token@pypi.example.com/simple"}}
+    run = seed(dev, "gone", **{"cluster.libraries": json.dumps({"installable": [library]})})
+    report = runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER)
+    assert report.cluster is not None
+    assert report.cluster.installed == ({"pypi": {"package": "private==1", "repo": "pypi.example.com/simple"}},)
+    assert "index-token" not in json.dumps(report.to_document())

@@ -155,6 +155,15 @@ def test_a_storm_of_429_is_lived_through(start: Start, tmp_path: Path, retry_aft
     assert not runsync.verify(str(bundle), "databricks://lake", verify_artifacts=True).differences
 
 
+def test_a_storm_uses_up_no_patience_with_errors(start: Start, tmp_path: Path) -> None:
+    lake = start("lake")
+    bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(1)])
+    lake.faults.add(too_many("POST */mlflow/runs/update", times=5, retry_after=0))
+    error = lake.faults.add(Fault("status", "POST */mlflow/runs/update"))
+    done(runsync.import_(bundle, "databricks://lake"))
+    assert error.met == 1
+
+
 @pytest.mark.parametrize("kind", ["drop", "lose", "cut"])
 def test_lost_answers_make_nothing_twice(start: Start, tmp_path: Path, kind: str) -> None:
     lake = start("lake")

@@ -7,14 +7,17 @@ from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from runsync.errors import Interrupted, RequestRefused
-from runsync.workspaces.databricks.credentials import Credential, Pass
+from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.http import BROKEN, CHUNK, RETRIED, Body, Client, Paced
 from runsync.workspaces.rest.signed import bare_session
 
 RENEWALS = 3
 """Of one request: a fresh address that is refused was not refused for its age."""
+CONNECTIONS = 128
+"""Kept alive with one host: those beyond are opened anew for each request."""
 _AGED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -25,6 +28,8 @@ class Storage:
         self.requests = 0
         self._client = client
         self._session = bare_session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
         self._count = threading.Lock()
 
     def close(self) -> None:
@@ -50,16 +55,17 @@ class Storage:
         failures = renewals = 0
         while True:
             credential = given.credential
+            place = urlsplit(credential.url).hostname
             try:
                 response = self._once(credential, method, content, size, query, headers, stream)
-            except BROKEN as error:
-                problem, status = type(error).__name__, 0
-            else:
                 if response.ok:
                     return response
-                problem, status = f"answered {response.status_code}{_code(response)}", response.status_code
-                response.close()
-            place = urlsplit(credential.url).netloc
+                with response:
+                    problem, status = f"answered {response.status_code}{_code(response)}", response.status_code
+            except BROKEN as error:
+                problem, status = type(error).__name__, 0
+            except requests.RequestException as error:  # its text has the whole address
+                raise RequestRefused(f"{place}: no address to ask ({type(error).__name__})") from None
             if status in _AGED and renewals < RENEWALS:
                 renewals += 1
                 given.renew(credential)
@@ -146,6 +152,6 @@ def _with(further: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]
 
 def _code(response: requests.Response) -> str:
     """The error code in the XML that clouds answer with."""
-    text = response.text[:2000] if not response.ok else ""
+    text = response.text[:2000]
     _, sign, rest = text.partition("<Code>")
     return f" {rest.partition('</Code>')[0]}" if sign else ""

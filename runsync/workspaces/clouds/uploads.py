@@ -8,8 +8,8 @@ from typing import Any
 
 from runsync.errors import Interrupted, RequestRefused, WorkspaceError
 from runsync.multipart import cut, part_size, send_parts
-from runsync.workspaces.databricks.credentials import ADLS, AWS, AZURE, GCP, Credential, Pass
-from runsync.workspaces.databricks.storage import Storage
+from runsync.workspaces.clouds.credential import ADLS, AWS, AZURE, GCP, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.server import API
 
@@ -87,11 +87,10 @@ class Uploads:
         if not self._multipart:
             return False
         part = part_size(size)
+        upload_parts = -(-size // part)
         upload = {"run_id": run_id, "path": path}
         try:
-            made = self._client.post(
-                f"{API}/artifacts/create-multipart-upload", {**upload, "num_parts": -(-size // part)}
-            )
+            made = self._client.post(f"{API}/artifacts/create-multipart-upload", {**upload, "num_parts": upload_parts})
         except RequestRefused as error:
             if error.status not in (404, 501) or size > S3_AT_ONCE:
                 raise
@@ -107,6 +106,8 @@ class Uploads:
             return {"part_number": number, "etag": response.headers.get("ETag", "")}
 
         try:
+            if len(passes) != upload_parts:
+                raise RequestRefused(f"artifact “{path}”: {len(passes)} addresses for {upload_parts} parts")
             with closing(opener()) as stream:
                 tags = send_parts(cut(stream.read, size, part), send)
             self._client.post(f"{API}/artifacts/complete-multipart-upload", {**upload, "part_etags": tags})
