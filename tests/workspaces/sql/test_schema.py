@@ -67,6 +67,7 @@ def test_a_column_that_is_not_known_and_must_be_given_keeps_a_database_from_bein
         opened(database.url).check_writable()
 
 
+@pytest.mark.older
 def test_an_older_database_gets_told_how_to_upgrade(databases: Databases, opened: Open) -> None:
     database = databases.fresh("sqlite", "1")
     with pytest.raises(WrongUsage, match="mlflow db upgrade sqlite:///"):
