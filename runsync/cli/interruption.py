@@ -52,7 +52,7 @@ class Interruption:
             raise KeyboardInterrupt
 
     def _unraisable(self, unraisable: "sys.UnraisableHookArgs") -> None:
-        """Where Python lets no exception out (a callback of a weak reference, say), the signal was not heard after all."""
+        """Where Python lets no exception out (a callback of a weak reference, say), the signal was not heard."""
         if unraisable.exc_type is KeyboardInterrupt:
             self.is_heard = False
         else:
