@@ -11,7 +11,7 @@
 
 # COMMAND ----------
 
-# MAGIC %pip install "runsync[databricks,s3]"
+# MAGIC %pip install "runsync[databricks]"
 
 # COMMAND ----------
 
