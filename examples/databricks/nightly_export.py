@@ -55,7 +55,9 @@ if dbutils is not None:
 exported = runsync.export("databricks", target, skip_unchanged=True, retry_lock=3600)
 print(exported.to_document())
 if exported.exit_code:
-    raise RuntimeError(f"export: exit code {exported.exit_code}: {exported.stopped or exported.failed or exported.problems}")
+    raise RuntimeError(
+        f"export: exit code {exported.exit_code}: {exported.stopped or exported.failed or exported.problems}"
+    )
 
 # COMMAND ----------
 

@@ -65,7 +65,7 @@ def import_(
         notebook_folder=notebook_folder,
     )
     with open_held(bundle, "import", access, retry_lock) as snapshot:
-        workspace = open_with(target, access, workers, "target", init)
+        workspace = open_with(target, access, workers, "target", init and not dry_run)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:
