@@ -41,6 +41,7 @@ class Snapshot:
         self.place = Place("bundle", bundle.address, "1", {"snapshot": manifest.id, "source": manifest.source.address})
         self.objects = SnapshotObjects(bundle, manifest)
         self.requests = 0
+        self.notes: list[str] = []
         self._located: dict[str, _Location] = {}
         self._located_all = False
 

@@ -23,6 +23,7 @@ MOST_FIELDS = 5
 @click.argument("new")
 @options.selection
 @options.artifacts
+@options.source_artifacts
 @click.option("--exit-code", is_flag=True, help="Exit 4 when there is any difference.")
 @options.s3
 @options.workers
@@ -36,6 +37,7 @@ def command(
     new: str,
     no_artifacts: bool,
     exit_code: bool,
+    source_artifacts: str,
     workers: int,
     as_json: bool,
     **selection: Any,
@@ -53,6 +55,7 @@ def command(
             new,
             selection=options.selected(**selection),
             artifacts=not no_artifacts,
+            source_artifacts=source_artifacts,
             workers=workers,
             access=options.access(ctx),
             progress=progress,

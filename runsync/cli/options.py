@@ -132,6 +132,9 @@ artifact_root = _aside(
     metavar="URI",
     help="Where the artifacts of a database or file store really are: a folder or s3://….",
 )
+source_artifacts = click.option(
+    "--source-artifacts", default="", metavar="URI", help="Like --artifacts, which is the target's."
+)
 artifacts = _all(
     artifact_root,
     click.option("--no-artifacts", is_flag=True, help="Leave artifact files out."),

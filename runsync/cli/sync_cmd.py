@@ -16,9 +16,7 @@ from runsync.cli.progress import shown
 @options.naming
 @options.artifacts
 @options.into_workspace
-@click.option(
-    "--source-artifacts", default="", metavar="URI", help="The same for the source; --artifacts is the target's."
-)
+@options.source_artifacts
 @click.option("--thorough", is_flag=True, help="Look also at runs that seem unchanged since the last sync.")
 @click.option("--delete", is_flag=True, help="Delete in the target what was deleted at the source since it came.")
 @click.option(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.selection
 @options.naming
 @options.artifacts
+@options.source_artifacts
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
 @click.option("--permissions", is_flag=True, help="On Databricks: compare who may do what with the experiments, too.")
 @options.s3
@@ -37,6 +38,7 @@ def command(
     no_artifacts: bool,
     verify_artifacts: bool,
     permissions: bool,
+    source_artifacts: str,
     workers: int,
     as_json: bool,
     **selection: Any,
@@ -58,6 +60,7 @@ def command(
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
             permissions=permissions,
+            source_artifacts=source_artifacts,
             workers=workers,
             access=options.access(ctx),
             progress=progress,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle.address import Access
@@ -83,6 +83,7 @@ def diff(
     *,
     selection: Selection | None = None,
     artifacts: bool = True,
+    source_artifacts: str = "",
     workers: int = WORKERS,
     access: Access | None = None,
     progress: Progress | None = None,
@@ -90,12 +91,14 @@ def diff(
     """Tells what became of `old` in `new`; either is a snapshot (`backup@2026-11-01`) or a workspace.
 
     Runs are matched by the id they were born with; those with the same fingerprint (and, between snapshots, the same
-    number of points and the same files) count as unchanged. Raises RunsyncError when a side cannot be read.
+    number of points and the same files) count as unchanged. `access.artifacts` is where the artifacts of `new` really
+    are, `source_artifacts` where those of `old` are. Raises RunsyncError when a side cannot be read.
     """
     begun = time.monotonic()
     access = access or Access()
+    of_old = replace(access, artifacts=source_artifacts)
     with (
-        open_source(old, "diff", access=access, workers=workers) as one,
+        open_source(old, "diff", access=of_old, workers=workers) as one,
         open_source(new, "diff", access=access, workers=workers) as other,
         threads.pool(workers) as pool,
     ):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle.address import Access
@@ -62,6 +62,7 @@ def verify(
     artifacts: bool = True,
     verify_artifacts: bool = False,
     permissions: bool = False,
+    source_artifacts: str = "",
     workers: int = WORKERS,
     access: Access | None = None,
     progress: Progress | None = None,
@@ -69,20 +70,23 @@ def verify(
     """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
 
     Runs are matched by the id they were born with. Artifacts are compared by path and size, with `verify_artifacts`
-    by their bytes. Notebooks and permissions are compared with those of a bundle; with `permissions`, those of a
-    Databricks workspace are too. `rename` and `prefix` as they were given to the import. Raises RunsyncError when a
+    by their bytes. `access.artifacts` is where the target's really are, `source_artifacts` where the source's are.
+    Notebooks and permissions are compared with those of a bundle; with `permissions`, those of a Databricks workspace
+    are too. `rename` and `prefix` as they were given to the import. Raises RunsyncError when a
     side cannot be read.
     """
     begun = time.monotonic()
     access = access or Access()
+    of_source = replace(access, artifacts=source_artifacts)
     with (
-        open_source(source, "verify", access=access, workers=workers) as one,
+        open_source(source, "verify", access=of_source, workers=workers) as one,
         open_source(target, "verify", access=access, workers=workers) as other,
         threads.pool(workers) as pool,
     ):
         report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)
         comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts, permissions)
         comparer.compare(selection or Selection(), Naming(dict(rename or {}), prefix), progress or Silent())
+        report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     report.seconds = round(time.monotonic() - begun, 3)
     return report

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 from runsync import config
 from runsync.errors import WrongUsage
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.files.layout import is_file_store
 from runsync.workspaces.sql import address as database
 
 
@@ -120,15 +121,6 @@ def _store(where: str) -> StoreAddress | None:
         return StoreAddress(folder=folder_of(where))
     folder = Path(where).expanduser()
     return StoreAddress(folder=folder) if "://" not in where and is_file_store(folder) else None
-
-
-def is_file_store(folder: Path) -> bool:
-    """Whether a folder looks like an `mlruns`: it has experiments, each in a folder with a meta.yaml, or a `.trash`."""
-    try:
-        is_bundle = (folder / "runsync.json").exists()
-        return not is_bundle and ((folder / ".trash").is_dir() or any(folder.glob("*/meta.yaml")))
-    except OSError:
-        return False
 
 
 def _of_section(section: Mapping[str, Any], name: str) -> Address | StoreAddress:

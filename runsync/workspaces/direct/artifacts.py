@@ -51,11 +51,25 @@ class DirectArtifacts:
     def __init__(self, roots: Roots, s3: S3Artifacts) -> None:
         self._roots = roots
         self._s3 = s3
+        self._looked: set[str] = set()
+        self._is_root = False
+        """Whether a folder of any experiment was found below the root that was named."""
 
     @property
     def requests(self) -> int:
         """Sent to S3 so far."""
         return self._s3.requests
+
+    @property
+    def notes(self) -> list[str]:
+        """Where it seems that the folder that was named is not what it should be."""
+        root = self._roots.given or self._roots.served
+        if not root or not self._looked or self._is_root:
+            return []
+        return [
+            f"none of the {len(self._looked):,} runs looked at, and none of their experiments, has a folder below "
+            f"{root}: if they have artifacts, that is not their root"
+        ]
 
     def new_location(self, experiment_id: str = EXPERIMENT) -> str:
         """The artifact location of a new experiment."""
@@ -143,6 +157,8 @@ class DirectArtifacts:
             )
         if folder.name != "artifacts" or folder.parent.name != run.run_id:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
+        self._looked.add(run.run_id)
+        self._is_root = self._is_root or folder.parents[1].is_dir()
         if not folder.exists():
             folder = self._roots.moved(run) or folder
         return str(folder)

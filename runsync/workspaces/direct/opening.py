@@ -26,7 +26,7 @@ def open_direct(
 
     Raises WrongUsage, WorkspaceUnreachable, AccessDenied.
     """
-    given = _root(address.artifacts)
+    given = _root(address.artifacts, role)
     s3 = S3Artifacts(options_for(address), connections, limits)
     if address.folder is not None:
         from runsync.workspaces.files import open_store as open_files
@@ -55,7 +55,7 @@ def _location(store: DirectStore) -> str:
     return store.default_artifact_root(EXPERIMENT) or f"{SERVED}/{EXPERIMENT}"
 
 
-def _root(given: str) -> str:
+def _root(given: str, role: Role) -> str:
     """What was typed for the place of artifacts. Raises WrongUsage."""
     if not given or given.startswith("s3://"):
         return given
@@ -64,4 +64,6 @@ def _root(given: str) -> str:
     folder = local_artifacts.folder_of(given) if given.startswith("file:") else Path(given).expanduser().absolute()
     if folder is None:
         raise WrongUsage(f"{given} is no folder of this machine")
+    if role == "source" and not folder.is_dir():
+        raise WrongUsage(f"there is no folder {folder}: --artifacts names the one that holds the artifacts")
     return str(folder)

@@ -36,8 +36,9 @@ class Arrival:
     """A run to be written as it is: its id, experiment, times, lifecycle stage, deletion time and artifact root.
 
     Params, tags and inputs that it names are set, others stay. `points` (see `model.points`, without exact
-    duplicates) are added to those that are there; `is_new` tells that the run is not there yet. The latest metrics
-    are worked out by the store, by MLflow's own order: greatest step, then timestamp, then value (NaN as 0).
+    duplicates where the store keeps none) are added to those that are there; `is_new` tells that the run is not there
+    yet. The latest metrics are worked out by the store, by MLflow's own order: greatest step, then timestamp, then
+    value (NaN as 0).
     """
 
     run: Run
@@ -52,6 +53,9 @@ class DirectStore(Protocol):
     such a thing (a transaction that began with the first read), until `refresh`. What is written by this process is
     read back after `refresh`.
     """
+
+    keeps_duplicates: bool
+    """Whether a history may hold exactly the same point twice."""
 
     @property
     def place(self) -> Place:

@@ -15,7 +15,7 @@ from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.direct.artifacts import DirectArtifacts
@@ -28,7 +28,6 @@ class DirectWorkspace:
     def __init__(self, store: DirectStore, artifacts: DirectArtifacts) -> None:
         self.store = store
         self.artifact_store = artifacts
-        self._unreadable: dict[str, Unreadable] = {}
 
     @property
     def place(self) -> Place:
@@ -47,8 +46,8 @@ class DirectWorkspace:
 
     @property
     def notes(self) -> list[str]:
-        """Runs that were met and could not be read."""
-        return [f"run {u.run_id} cannot be read ({u.place}): {u.reason}" for u in self._unreadable.values()]
+        """What seems wrong with the artifact root."""
+        return self.artifact_store.notes
 
     def target(self, options: ImportOptions) -> Target:
         """See `direct.target`."""
@@ -84,7 +83,6 @@ class DirectWorkspace:
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first, and those among them that cannot be read."""
         for batch in self._read(experiments, selection):
-            self._unreadable.update((u.place, u) for u in batch.unreadable)
             if batch.runs or batch.unreadable:
                 yield batch
 

@@ -68,7 +68,7 @@ class RecordWriter:
             return self._arriving(copy, self._lacking(copy.present, history), iter(()), is_through=True)
         from runsync.model.duplicates import without_duplicates
 
-        points = without_duplicates(history, again)
+        points = history if self._store.keeps_duplicates else without_duplicates(history, again)
         held, is_through = _first(points, POINTS_A_WRITE)
         return self._arriving(copy, held, points, is_through)
 

@@ -54,7 +54,12 @@ class Folder:
 
 
 def is_file_store(path: Path) -> bool:
-    """Whether a folder looks like a file store: it holds an experiment, or the folder of deleted ones."""
+    """Whether a folder looks like a file store: it holds an experiment, or the folder of deleted ones.
+
+    An experiment, which holds runs, is none.
+    """
+    if (path / META).exists() or (path / "runsync.json").exists():
+        return False
     try:
         with os.scandir(path) as entries:
             return any(

@@ -1,6 +1,6 @@
 """What a file store holds beside experiments and runs; registered and logged models as far as runs point at them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,8 +27,8 @@ WHY = "this version carries experiments and runs"
 _SHOWN = 20
 
 
-def left_behind(root: str, experiment_ids: Sequence[str], unreadable: Mapping[str, str]) -> list[NotCarried]:
-    """One NotCarried for each kind of which there is any, and for each experiment that cannot be read (by folder)."""
+def left_behind(root: str, experiment_ids: Sequence[str]) -> list[NotCarried]:
+    """One NotCarried for each kind of which there is any."""
     folders = [folder for e in experiment_ids if (folder := find_experiment(root, e)) is not None]
     kinds = (
         ("registered models", [f"{root}/{MODELS}"], _SHOWN),
@@ -39,10 +39,6 @@ def left_behind(root: str, experiment_ids: Sequence[str], unreadable: Mapping[st
     if any(found.what == "logged models" for found in left):
         why = "a file store tells them with the logged models, not with the history"
         left.append(NotCarried("links from metric points to logged models", None, why))
-    left += [
-        NotCarried("experiments that cannot be read", 1, reason, (folder,))
-        for folder, reason in sorted(unreadable.items())
-    ]
     return left
 
 

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable
+from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
-from runsync.model.run import Batch, ModelVersion, Run
+from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.files import batches, leftovers, write
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
+    META,
     METRICS,
     TRASH,
     Broken,
@@ -43,12 +44,17 @@ class FileStore:
     A folder has no transactions: what is read is as it is in that moment. A run that is deleted meanwhile is skipped.
     """
 
+    keeps_duplicates = True
+
     def __init__(self, path: Path, create: bool) -> None:
         self.path = path.absolute()
         self._root = str(self.path.resolve())
         self._is_closed = False
         self._memory = _Memory()
         self._lock = threading.Lock()
+        self._creates = create
+        self._is_written = False
+        """Nothing is made before something is written, and experiment 0 last of all: the source may have it."""
         self._open(create)
         self.place = Place("file store", str(self.path))
 
@@ -59,6 +65,8 @@ class FileStore:
 
     def close(self) -> None:
         """See `DirectStore`."""
+        if self._creates and self._is_written and not self._is_closed:
+            self._add_default()
         self._is_closed = True
 
     def refresh(self) -> None:
@@ -73,12 +81,16 @@ class FileStore:
         return examine(self.path)
 
     def experiments(self) -> list[Experiment]:
-        """See `DirectStore`. Those that cannot be read are told by `left_behind`."""
+        """See `DirectStore`. Those that cannot be read are told by `batches`, where all are asked for."""
         return list(self._experiments()[0])
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """See `DirectStore`."""
-        return batches.batches(self._root, query, self._memory.recent, self._check_open)
+        known, unreadable = self._experiments()
+        if unreadable and query.run_ids is None and {e.experiment_id for e in known} <= set(query.experiment_ids):
+            told = (Unreadable("", f"{self._root}/{name}", f"experiment: {why}") for name, why in unreadable.items())
+            yield Batch((), {}, tuple(told))
+        yield from batches.batches(self._root, query, self._memory.recent, self._check_open)
 
     def run_counts(self) -> Mapping[str, int]:
         """See `DirectStore`."""
@@ -107,7 +119,7 @@ class FileStore:
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
         """See `DirectStore`."""
-        return leftovers.left_behind(self._root, experiment_ids, self._experiments()[1])
+        return leftovers.left_behind(self._root, experiment_ids)
 
     def check_writable(self) -> None:
         """See `DirectStore`."""
@@ -142,6 +154,7 @@ class FileStore:
 
     def create_experiment(self, experiment: Experiment) -> str:
         """See `DirectStore`."""
+        self._make()
         return write.create_experiment(self._root, experiment)
 
     def update_experiment(self, experiment: Experiment) -> None:
@@ -168,11 +181,16 @@ class FileStore:
 
     def _open(self, create: bool) -> None:
         try:
+            if Path(self._root, META).exists():
+                raise WrongUsage(
+                    f"{self._root} is one experiment or run of a file store, and not the store: name the folder that "
+                    "holds all its experiments (with --experiment to take only one)"
+                )
             if create and not (self.path.is_dir() and any(self.path.iterdir())):
-                self._make()
-            elif not self.path.is_dir():
+                return
+            if not self.path.is_dir():
                 raise WorkspaceUnreachable(f"there is no folder {self._root}")
-            elif not is_file_store(self.path):
+            if not is_file_store(self.path):
                 next(self.path.iterdir(), None)  # raises where it may not be read
                 raise WorkspaceUnreachable(
                     f"{self._root} is no file store of MLflow: it holds no experiment (<id>/meta.yaml)"
@@ -181,8 +199,17 @@ class FileStore:
             raise AccessDenied(f"{self._root} cannot be opened: {why(error)}") from error
 
     def _make(self) -> None:
-        """An empty store with the experiment that MLflow itself makes in one, and needs for runs without another."""
-        Path(self._root, TRASH).mkdir(parents=True)
+        self._is_written = True
+        if self._creates:
+            try:
+                Path(self._root, TRASH).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise AccessDenied(f"{self._root} cannot be made: {why(error)}") from error
+
+    def _add_default(self) -> None:
+        """The experiment that MLflow itself makes in an empty store, and needs for runs without another."""
+        if any(e.experiment_id == "0" or e.name == "Default" for e in read_experiments(self._root)[0]):
+            return
         now = int(time.time() * 1000)
         location = self.default_artifact_root("0")
         write.create_experiment(

@@ -29,6 +29,8 @@ def open_store(url: str) -> "SqlStore":
 class SqlStore:
     """One database, or one MLflow workspace of it."""
 
+    keeps_duplicates = False
+
     def __init__(self, database: Database) -> None:
         self._database = database
         try:

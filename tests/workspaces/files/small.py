@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, Run
 from runsync.workspaces.direct.store import Arrival
@@ -43,6 +44,7 @@ def arrival(run: Run, is_new: bool = True, points: Points = POINTS) -> Arrival:
 def make_store(folder: Path, *run_ids: str) -> FileStore:
     """A new store with these runs, a second apart."""
     store = open_store(folder, create=True)
+    store.create_experiment(Experiment("0", "Default", "active", store.default_artifact_root("0"), START, START))
     runs = [run_of(run_id, start_time=START + 1000 * i) for i, run_id in enumerate(run_ids)]
     assert store.write_runs([arrival(run) for run in runs]) == {}
     return store

@@ -9,6 +9,7 @@ import pytest
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.workspaces.direct.store import Query
 from runsync.workspaces.files import open_store
 from workspaces.files.small import START, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
@@ -120,7 +121,8 @@ def test_folders_of_all_runs_behind_links_are_named(tmp_path: Path, outside: Pat
     (root / "0/models").symlink_to(outside)
     store.refresh()
     left = {(entry.what, entry.names): (entry.count, entry.why) for entry in store.left_behind(["0"])}
-    assert left["experiments that cannot be read", (".trash",)] == (1, "it is a link, and links are not followed")
+    (bad,) = [bad for batch in store.batches(Query(("0",))) for bad in batch.unreadable]
+    assert (bad.place, bad.reason) == (f"{root}/.trash", "experiment: it is a link, and links are not followed")
     assert left["registered models", ()][0] is None
     assert left["logged models", ()][0] is None
     assert store.model_versions("run") == ()

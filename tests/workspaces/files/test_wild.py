@@ -146,7 +146,7 @@ def test_an_old_meta_yaml_is_read(tmp_path: Path) -> None:
     assert store.experiments()[0].creation_time is None
 
 
-def test_experiments_that_cannot_be_read_are_named_as_left_behind(tmp_path: Path) -> None:
+def test_experiments_that_cannot_be_read_are_named_where_all_are_asked_for(tmp_path: Path) -> None:
     root = tmp_path / "mlruns"
     make_store(root, "run")
     (root / "11").mkdir()
@@ -160,7 +160,9 @@ def test_experiments_that_cannot_be_read_are_named_as_left_behind(tmp_path: Path
     (root / "not an id").mkdir()
     store = open_store(root, create=False)
     assert [e.experiment_id for e in store.experiments()] == ["0"]
-    told = {entry.names[0]: entry.why for entry in store.left_behind(["0"])}
+    bad = [bad for batch in store.batches(Query(("0",))) for bad in batch.unreadable]
+    assert {one.run_id for one in bad} == {""}
+    told = {one.place.removeprefix(f"{root}/"): one.reason.removeprefix("experiment: ") for one in bad}
     assert told["11"] == "it has no meta.yaml"
     assert "it is no YAML" in told["12"]
     assert told["13"] == "its meta.yaml is that of experiment '0'"
@@ -239,8 +241,8 @@ def test_reading_needs_read_rights_only_and_names_what_it_may_not_read(tmp_path:
     with with_fewer_rights(root):
         store = open_store(root, create=False)
         assert [run.run_id for run in all_runs(store)] == ["open"]
-        assert unreadable(store) == {"closed": "permission denied", "half": "permission denied"}
-        assert [(left.names, left.why) for left in store.left_behind(["0"])] == [(("7",), "permission denied")]
+        told = {"closed": "permission denied", "half": "permission denied", "": "experiment: permission denied"}
+        assert unreadable(store) == told
         with pytest.raises(AccessDenied, match="may not be written to"):
             store.check_writable()
         with pytest.raises(AccessDenied, match="cannot be written: permission denied"):

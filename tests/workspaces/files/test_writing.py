@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runsync.errors import RequestRefused
+from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink
 from runsync.workspaces.direct.store import Arrival, Query
-from runsync.workspaces.files import open_store
+from runsync.workspaces.files import is_file_store, open_store
 from workspaces.files.small import START, Points, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
 
 
 def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    store = open_store(tmp_path / "mlruns", create=True)
+    store = make_store(tmp_path / "mlruns")
     run = run_of(
         "0123456789abcdef0123456789abcdef",
         name="a: #name 'x'",
@@ -373,3 +373,28 @@ def test_the_artifacts_of_a_moved_or_deleted_store_are_found_in_it(tmp_path: Pat
     assert store.artifact_folder(dataclasses.replace(run, artifact_uri=home.as_uri())) == (
         tmp_path / "mlruns/.trash/0/run/artifacts"
     )
+
+
+def test_a_new_store_gets_its_experiment_0_last_unless_it_came(tmp_path: Path) -> None:
+    first = open_store(tmp_path / "first", create=True)
+    assert first.experiments() == []
+    first.close()
+    assert not (tmp_path / "first").exists(), "nothing was written"
+    came = Experiment("0", "Default", "active", "file:///there/0", creation_time=11, last_update_time=12)
+    second = open_store(tmp_path / "second", create=True)
+    second.create_experiment(came)
+    second.close()
+    assert open_store(tmp_path / "second", create=False).experiments() == [came]
+    third = open_store(tmp_path / "third", create=True)
+    third.create_experiment(Experiment("7", "seven"))
+    third.close()
+    there = {e.experiment_id: e.name for e in open_store(tmp_path / "third", create=False).experiments()}
+    assert there == {"0": "Default", "7": "seven"}
+
+
+def test_an_experiment_is_not_taken_for_a_store(tmp_path: Path) -> None:
+    make_store(tmp_path / "mlruns", "run")
+    assert not is_file_store(tmp_path / "mlruns/0")
+    for create in (True, False):
+        with pytest.raises(WrongUsage, match="name the folder that holds all"):
+            open_store(tmp_path / "mlruns/0", create=create)
