@@ -27,7 +27,7 @@ def database(tmp_path: Path) -> str:
 
 
 def test_a_folder_that_is_not_there_is_refused(database: str, tmp_path: Path) -> None:
-    with pytest.raises(WrongUsage, match="there is no folder .*nowhere"):
+    with pytest.raises(WrongUsage, match=r"there is no folder .*nowhere"):
         runsync.export(database, tmp_path / "bundle", access=Access(artifacts=str(tmp_path / "nowhere")))
 
 
