@@ -1,0 +1,70 @@
+"""The promise of a backup: a server that is started on a restored database is the one that was lost, id by id."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Pair, Runner, executable
+from support.databases import Databases, run_script
+from support.oracle import Reader, assert_same
+from support.rich import rich_workspace
+from support.seed import Seeder
+from support.servers import MlflowServer
+
+from runsync.model.experiment import Experiment
+from runsync.model.selection import Selection
+from runsync.transfer.places import open_workspace
+from transfer.commands import NEWEST, export, verify
+
+
+@NEWEST
+def test_a_server_on_a_restored_database_shows_every_run_under_its_own_id(
+    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner, databases: Databases, tmp_path: Path
+) -> None:
+    facts = rich_workspace(seeder, prefix)
+    export(runsync, pair.source.url, bundle, facts.pattern)
+    folder = tmp_path / "server"
+    folder.mkdir()
+    empty = databases.fresh("sqlite").path
+    assert empty is not None
+    shutil.copy(empty, folder / "mlflow.db")
+    done = runsync("import", bundle, f"sqlite:///{folder}/mlflow.db", "--artifacts", folder / "artifacts")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with MlflowServer(executable("3"), folder=folder) as server:
+        assert_same(pair.source.url, server.url, [facts.pattern])
+        verified = verify(runsync, bundle, server.url, facts.pattern, "--verify-artifacts")
+        assert verified["artifacts"] == facts.artifacts
+        before, after = (Reader(url).read([facts.pattern]) for url in (pair.source.url, server.url))
+        assert after.runs.keys() == before.runs.keys() == set(facts.runs.values())
+        told = run_script(executable("3"), "read", server.url)
+        assert told["runs"].keys() == set(facts.runs.values())
+        ids = {e["name"]: id for id, e in told["experiments"].items()}
+        assert {name: ids[name] for name in facts.experiments} == facts.experiments
+        for one, other in zip(*(experiments(url, facts.pattern) for url in (pair.source.url, server.url)), strict=True):
+            assert (other.creation_time, other.last_update_time) == (one.creation_time, one.last_update_time)
+
+
+def experiments(url: str, pattern: str) -> list[Experiment]:
+    workspace = open_workspace(url)
+    try:
+        return sorted(workspace.experiments(Selection((pattern,))), key=lambda e: e.experiment_id)
+    finally:
+        workspace.close()
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+def test_what_a_server_had_is_the_same_in_every_kind_of_database(
+    kind: str, runsync: Runner, databases: Databases
+) -> None:
+    bundle = ROOT / "examples" / "bundle"
+    told = []
+    for one in ("sqlite", kind):
+        database = databases.fresh(one)
+        done = runsync("import", bundle, database.url, "--no-artifacts")
+        assert done.returncode == 0, done.stdout + done.stderr
+        told.append(database.script("read"))
+    for found in told:
+        for run in found["runs"].values():
+            del run["artifact_uri"], run["tags"]["runsync.from"]
+    assert told[0]["runs"] == told[1]["runs"]
+    assert len(told[0]["runs"]) == 4
