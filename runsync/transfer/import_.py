@@ -47,7 +47,7 @@ def import_(
     access = access or Access()
     options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
     with open_held(bundle, "import", access, retry_lock) as snapshot:
-        workspace = open_with(target, access, workers, "target", init)
+        workspace = open_with(target, access, workers, "target", init and not dry_run)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:

@@ -59,7 +59,7 @@ def sync(
     with ExitStack() as opened:
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
-        other = open_with(target, access, workers, "target", init)
+        other = open_with(target, access, workers, "target", init and not dry_run)
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:
             _refuse_onto_itself(one, selection, naming)

@@ -6,13 +6,13 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any
 
-from runsync.errors import Interrupted, RunsyncError
+from runsync.errors import Interrupted, RunsyncError, WrongUsage
 from runsync.workspaces.sql import aside, connect, faults
 from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
 from runsync.workspaces.sql.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
 
 class Database:
@@ -127,11 +127,19 @@ class Database:
         return snapshot
 
     def _connected(self) -> "Connection":
-        connection = self._to_read.connect()
+        connection = self._connect(self._to_read)
         if self.kind == POSTGRESQL:
             connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._settle(connection)
         return connection
+
+    def _connect(self, engine: "Engine") -> "Connection":
+        try:
+            return engine.connect()
+        except (TypeError, ValueError) as error:
+            raise WrongUsage(
+                f"{self.address.printable}: its driver does not take the options behind ? ({error})"
+            ) from None
 
     def _settle(self, connection: "Connection") -> None:
         for statement in connect.session_settings(self.address):
@@ -140,7 +148,7 @@ class Database:
 
     def _writable(self) -> "Connection":
         if self._writer is None:
-            self._writer = self._to_write.connect()
+            self._writer = self._connect(self._to_write)
             self._settle(self._writer)
         return self._writer
 

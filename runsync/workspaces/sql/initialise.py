@@ -8,15 +8,20 @@ from pathlib import Path
 
 from runsync.errors import WorkspaceUnreachable, WrongUsage
 from runsync.workspaces.sql import address
+from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.schema import VERSIONS
 
 TIMEOUT = 900
 """Seconds; all migrations one after the other take MLflow some ten."""
 
 
 def initialise(url: str) -> None:
-    """Runs `mlflow db upgrade` on a database that has no tables yet. Raises WrongUsage where MLflow is not installed,
-    WorkspaceUnreachable where it fails. MLflow takes the URI, with its password, on its command line."""
+    """Runs `mlflow db upgrade` on a database that has no tables yet; one that has some stays as it is. Raises
+    WrongUsage where MLflow is not installed, WorkspaceUnreachable where it fails. MLflow takes the URI, with its
+    password, on its command line."""
     told = address.parse(url)
+    if not _is_empty(told):
+        return
     if told.kind == address.SQLITE:
         Path(told.database).resolve().parent.mkdir(parents=True, exist_ok=True)
     plain = url.partition("?")[0] if told.workspace else url
@@ -31,6 +36,20 @@ def initialise(url: str) -> None:
             f"mlflow db upgrade failed on {told.printable}: {said[:500]} (an empty database takes MLflow 3, and its"
             " driver installed beside it)"
         )
+
+
+def _is_empty(told: address.DatabaseAddress) -> bool:
+    """Whether it has no tables, or is a SQLite file that is not there: mlflow would upgrade those of a server."""
+    from sqlalchemy import inspect
+
+    if told.kind == address.SQLITE and not Path(told.database).exists():
+        return True
+    database = Database(told)
+    try:
+        with database.reading() as connection:
+            return not {*inspect(connection).get_table_names()} - {VERSIONS}
+    finally:
+        database.close()
 
 
 def _mlflow() -> list[str]:

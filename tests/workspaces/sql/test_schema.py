@@ -14,6 +14,7 @@ from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, Run
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import schema
+from runsync.transfer.sync import sync
 from runsync.workspaces.sql.initialise import initialise
 from runsync.workspaces.sql.store import SqlStore, open_store
 
@@ -86,6 +87,30 @@ def test_an_empty_database_is_initialised(databases: Databases, monkeypatch: pyt
     assert store.experiments() == []
 
 
+def test_init_leaves_a_database_that_has_tables_as_it_is(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = databases.fresh("sqlite", "1")
+    assert database.path is not None
+    before = database.path.read_bytes()
+    monkeypatch.setenv("PATH", str(database.mlflow.parent), prepend=":")
+    initialise(database.url)
+    assert database.path.read_bytes() == before
+
+
+def test_a_dry_run_with_init_makes_no_database(tmp_path: Path) -> None:
+    (tmp_path / "mlruns" / "0").mkdir(parents=True)
+    (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n", encoding="utf-8")
+    with pytest.raises(WrongUsage, match="no such file"):
+        sync(str(tmp_path / "mlruns"), f"sqlite:///{tmp_path / 'none.db'}", init=True, dry_run=True)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_options_that_the_driver_does_not_know_are_told() -> None:
+    with pytest.raises(WrongUsage, match="behind"):
+        open_store("mysql://root@127.0.0.1:1/db?bogus=1")
+
+
 def test_a_file_that_is_not_there_is_told_how_to_be_made(tmp_path: Path) -> None:
     with pytest.raises(WrongUsage, match="no such file"):
         open_store(f"sqlite:///{tmp_path / 'none.db'}")
@@ -103,6 +128,7 @@ def test_init_that_fails_says_why_without_the_password(tmp_path: Path, monkeypat
     fake.write_text('#!/bin/sh\necho "Error: cannot reach $3" >&2\nexit 1\n', encoding="utf-8")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("runsync.workspaces.sql.initialise._is_empty", lambda told: True)
     with pytest.raises(WorkspaceUnreachable) as raised:
         initialise("postgresql://ada:s3cret@127.0.0.1:1/db")
     assert "cannot reach" in str(raised.value)
