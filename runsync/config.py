@@ -60,6 +60,11 @@ def workspaces(path: str | None = None) -> Mapping[str, Mapping[str, Any]]:
     return sections
 
 
+def named(where: str, path: str | None = None) -> Mapping[str, Any]:
+    """The section of a workspace's name; empty for what is spelled out. Raises WrongUsage likewise."""
+    return workspaces(path).get(where, {})
+
+
 def bundles(path: str | None = None) -> Mapping[str, dict[str, str]]:
     """The `[bundles.<name>]` sections. Raises WrongUsage likewise."""
     sections = _sections("bundles", BUNDLE_KEYS, path)

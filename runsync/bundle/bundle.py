@@ -1,6 +1,7 @@
 """A bundle: the marker that says so, and the snapshots in it."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,21 @@ class Bundle:
         if _digest(content, manifest.digest) != manifest.digest:
             raise BundleDamaged(f"{self.address}/{name}: its bytes do not have the digest it states")
         return manifest
+
+    def require(self, features: Iterable[str]) -> None:
+        """Has the marker name these features, so that only who knows them opens the bundle. Raises BundleDamaged."""
+        wanted = set(features)
+        if not wanted:
+            return
+        document = check_marker(self.store)
+        needed = sorted(wanted.union(document["required_features"]))
+        if needed != document["required_features"]:
+            incoming = self.store.incoming()
+            try:
+                incoming.write(pretty({**document, "required_features": needed}))
+                incoming.keep(layout.MARKER, replace=True)
+            finally:
+                incoming.discard()
 
     def add(self, manifest: Manifest) -> None:
         """Writes a manifest: from now on the snapshot exists."""
@@ -145,8 +161,8 @@ def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle
         return Bundle(locate(where, access).store)
 
 
-def check_marker(store: Store) -> None:
-    """Raises BundleDamaged when the marker is invalid, of a newer version or asks for an unknown feature."""
+def check_marker(store: Store) -> dict[str, Any]:
+    """The marker. Raises BundleDamaged when it is invalid, of a newer version or asks for an unknown feature."""
     place = f"{store.address}/{layout.MARKER}"
     document = _json(store.read(layout.MARKER), place)
     version = document.get("version") if isinstance(document, dict) else None
@@ -155,9 +171,11 @@ def check_marker(store: Store) -> None:
             f"{place}: the bundle is of version {version}; this runsync reads up to {layout.VERSION}: upgrade runsync"
         )
     schemas.check("runsync", document, place)
-    unknown = sorted(set(document["required_features"]) - layout.FEATURES)  # type: ignore[index]
+    assert isinstance(document, dict)
+    unknown = sorted(set(document["required_features"]) - layout.FEATURES)
     if unknown:
         raise BundleDamaged(f"{place}: the bundle needs the feature “{unknown[0]}”: upgrade runsync")
+    return document
 
 
 def _valid(store: Store, kind: str, name: str, content: bytes) -> dict[str, object]:

@@ -7,11 +7,13 @@ from typing import Any
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
+from runsync.bundle.objects import blobs_of, read_objects
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged
 from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.objects import Object
 from runsync.model.progress import Progress
 
 MISSING = "missing"
@@ -69,8 +71,8 @@ class Line:
 
 class Checker:
     """`check`, then ask for what was found. `lines` holds the run documents of every runs part that can be read;
-    `refs` tells of metrics parts and blobs which part and line (from 1) names them; `books` are the snapshots whose
-    manifest can be read.
+    `refs` tells of metrics parts and blobs which part and line (from 1) names them; `objects` which further objects
+    name a blob, each with its part; `books` are the snapshots whose manifest can be read.
     """
 
     def __init__(self, bundle: Bundle, only: Sequence[str] | None = None) -> None:
@@ -85,6 +87,9 @@ class Checker:
         self.hashed: set[str] = set()
         self.lines: dict[str, list[Line]] = {}
         self.refs: dict[str, list[tuple[str, int]]] = {}
+        self.objects: dict[str, list[tuple[str, Object]]] = {}
+        self._kinds: dict[str, str] = {}
+        self._read_kinds: set[str] = set()
         self._store = bundle.store
         self.books: list[Book] = []
         self._users: dict[str, list[tuple[str, RunsPart]]] = {}
@@ -98,6 +103,8 @@ class Checker:
             self._open(snapshot_id)
         for name in self._users:
             self._check_part(name)
+        for name in self._kinds:
+            self._check_objects(name)
         for book in self.books:
             for file in book.manifest.files():
                 self._check_file(file.path, file.bytes, book.id)
@@ -120,8 +127,8 @@ class Checker:
         """Files of ours that no snapshot needs, as far as that can be told: not where a part cannot be read."""
         if not self.is_whole or len(self.books) < len(self.ids):
             return []
-        blobs = all(name in self.lines for name in self._users)
-        needed = self._needed.keys() | self.refs.keys()
+        blobs = all(name in self.lines for name in self._users) and self._read_kinds == self._kinds.keys()
+        needed = self._needed.keys() | self.refs.keys() | self.objects.keys()
         prefixes = (layout.PARTS, layout.BLOBS) if blobs else layout.PARTS
         return sorted(n for n in self.sizes.keys() - needed if layout.is_ours(n) and n.startswith(prefixes))
 
@@ -142,6 +149,9 @@ class Checker:
             if users:
                 runs[self.lines[part][number - 1].run_id] = None
                 snapshots.update(dict.fromkeys(users))
+        for part, item in self.objects.get(name, ()):
+            snapshots.update(dict.fromkeys(self._needed[part]))
+            runs.update(dict.fromkeys(item.runs))
         return list(snapshots), list(runs)
 
     def _users_of(self, part: str, number: int) -> list[str]:
@@ -167,6 +177,8 @@ class Checker:
             self._users.setdefault(part.runs.path, []).append((snapshot_id, part))
             for file in part.metrics:
                 self._metrics.setdefault(file.path, []).append((snapshot_id, file))
+        for objects in manifest.objects:
+            self._kinds[objects.documents.path] = objects.kind
         self._read_experiments(book)
 
     def _read_experiments(self, book: Book) -> None:
@@ -222,6 +234,29 @@ class Checker:
                     name, f"line {last} is left out of the {len(lines)} that there are", MISMATCH, [snapshot_id]
                 )
 
+    def _check_objects(self, name: str) -> None:
+        """Reads a part of further objects once for all snapshots that share it, and looks for what they name."""
+        if name not in self.sizes:
+            return
+        try:
+            items = list(read_objects(self._store, self._kinds[name], name))
+        except BundleDamaged as error:
+            self._unreadable(name, error)
+            return
+        self._read_kinds.add(name)
+        self.hashed.add(name)
+        for item in items:
+            for blob_name in blobs_of(item):
+                self.objects.setdefault(blob_name, []).append((name, item))
+        for item in items:
+            for blob in item.blobs:
+                self._check_file(layout.blob(blob.sha256), blob.size)
+        for book in self.books:
+            for part in book.manifest.objects:
+                if part.documents.path == name and part.documents.count != len(items):
+                    wrong = f"it holds {len(items)} {part.kind}, not {part.documents.count}"
+                    self._fault(name, wrong, MISMATCH, [book.id])
+
     def _check_book(self, book: Book) -> None:
         """What a snapshot says as a whole: each run once, of its experiments, and as many as it counts."""
         rows: list[tuple[int, ...]] = [astuple(book.counts)]
@@ -275,7 +310,7 @@ class Checker:
             for name, size in self.sizes.items()
             if layout.is_ours(name)
             and name not in self.hashed
-            and (self.is_whole or name in self._needed or name in self.refs)
+            and (self.is_whole or name in self._needed or name in self.refs or name in self.objects)
         }
         chosen = subset.choose(candidates)
         with threads.pool(workers) as pool:

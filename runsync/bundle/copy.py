@@ -12,7 +12,8 @@ from runsync.bundle import layout, locks, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open_store
 from runsync.bundle.locks import Lock
-from runsync.bundle.manifest import Manifest, RunsPart
+from runsync.bundle.manifest import Manifest, ObjectsPart, RunsPart
+from runsync.bundle.objects import blobs_of, read_objects
 from runsync.bundle.store import Store
 from runsync.bundle.stored import read_runs
 from runsync.errors import BundleDamaged
@@ -147,18 +148,21 @@ class _Copy:
             if not all(results):
                 self._fail(snapshot_id, [file for file in wanted if file in self._broken])
                 return
-        self._finish(snapshot_id)
+        self._finish(manifest)
 
     def _stages(self, manifest: Manifest) -> Iterator[Iterable[str]]:
         """Files in the order in which they must come: nothing comes before what it names."""
         runs = [part.runs.path for part in manifest.parts]
+        objects = [part.documents.path for part in manifest.objects]
         broken = [name for name in runs if not self._read(name)]
+        broken += [part.documents.path for part in manifest.objects if not self._read_objects(part)]
         if broken:
             yield broken
         yield [blob for part in manifest.parts for blob in self._blobs_of(part)]
         yield [file.path for part in manifest.parts for file in part.metrics]
         yield runs
-        yield [manifest.experiments.path]
+        yield [blob for name in objects for blobs in self._blobs[name] for blob in blobs]
+        yield [manifest.experiments.path, *objects]
 
     def _read(self, name: str) -> bool:
         """Which blobs each line of a runs part names; False when it cannot be read."""
@@ -168,6 +172,17 @@ class _Copy:
                     tuple(layout.blob(file.sha256 or "") for file in stored.contents.artifacts or ())
                     for stored in read_runs(self._source.store, name)
                 ]
+            except BundleDamaged as error:
+                self._broken[name] = str(error)
+        return name not in self._broken
+
+    def _read_objects(self, part: ObjectsPart) -> bool:
+        """The same of a part of further objects."""
+        name = part.documents.path
+        if name not in self._blobs and name not in self._broken:
+            try:
+                items = read_objects(self._source.store, part.kind, name)
+                self._blobs[name] = [tuple(blobs_of(item)) for item in items]
             except BundleDamaged as error:
                 self._broken[name] = str(error)
         return name not in self._broken
@@ -222,15 +237,16 @@ class _Copy:
         finally:
             incoming.discard()
 
-    def _finish(self, snapshot_id: str) -> None:
+    def _finish(self, manifest: Manifest) -> None:
         """Writes the manifest as it is in the source: from now on the snapshot exists in the target."""
-        name = layout.snapshot(snapshot_id)
+        name = layout.snapshot(manifest.id)
         if not self._report.dry_run:
             if self._lock is not None:
                 self._lock.confirm()
+            self._target.require(part.kind for part in manifest.objects)
             self._target.store.create(name, self._source.store.read(name))
         self._count([name])
-        self._report.copied.append(snapshot_id)
+        self._report.copied.append(manifest.id)
 
     def _count(self, names: Iterable[str]) -> None:
         for name in names:

@@ -26,6 +26,15 @@ class ExperimentSummary:
     artifact_bytes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """What a snapshot holds of a further kind of objects, and the bytes of those that have any."""
+
+    kind: str
+    count: int
+    bytes: int
+
+
 @dataclass(slots=True)
 class InspectReport:
     """`schemas/v1/inspect-report.schema.json`. `bytes` and `files` are of the whole bundle."""
@@ -35,6 +44,7 @@ class InspectReport:
     snapshots: list[str]
     snapshot: Manifest
     experiments: list[ExperimentSummary] = field(default_factory=list)
+    objects: list[ObjectSummary] = field(default_factory=list)
     bytes: int = 0
     files: int = 0
     exit_code: int = 0
@@ -64,6 +74,9 @@ def inspect(bundle: str | Path, access: Access | None = None) -> InspectReport:
             summary.artifacts += len(contents.artifacts or ())
             summary.artifact_bytes += sum(file.size for file in contents.artifacts or ())
     report.experiments = list(summaries.values())
+    for kind in snapshot.objects.kinds:
+        sizes = [sum(blob.size for blob in item.blobs) for item in snapshot.objects.all(kind)]
+        report.objects.append(ObjectSummary(kind, len(sizes), sum(sizes)))
     for size in _sizes(opened.store.list()):
         report.bytes += size
         report.files += 1

@@ -4,10 +4,12 @@ import re
 import secrets
 from datetime import UTC, datetime
 
+from runsync.model.objects import CLASSES
+
 FORMAT = "runsync"
 VERSION = 1
-FEATURES: frozenset[str] = frozenset()
-"""Required features this runsync knows: a bundle that names another is refused."""
+FEATURES: frozenset[str] = frozenset(CLASSES)
+"""Required features this runsync knows: a bundle that names another is refused. Each further kind of object is one."""
 
 MARKER = "runsync.json"
 SNAPSHOTS = "snapshots/"
@@ -19,7 +21,9 @@ QUARANTINE = "quarantine/"
 RUNS = ".runs.jsonl.gz"
 METRICS = ".metrics.parquet"
 EXPERIMENTS = ".experiments.jsonl.gz"
-KINDS = (RUNS, METRICS, EXPERIMENTS)
+OBJECTS = {kind: f".{kind}.jsonl.gz" for kind in CLASSES}
+"""By the kind of object."""
+KINDS = (RUNS, METRICS, EXPERIMENTS, *OBJECTS.values())
 
 
 def blob(sha256: str) -> str:

@@ -25,6 +25,14 @@ class RunsPart:
     superseded: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectsPart:
+    """Documents of one further kind of object (see `model.objects`). All of them are of the snapshot."""
+
+    kind: str
+    documents: PartFile
+
+
 @dataclass(slots=True)
 class Counts:
     """How much of everything."""
@@ -52,7 +60,8 @@ class Counts:
 class Manifest:
     """See `schemas/v1/snapshot.schema.json`. `created_at` and `started_at` are ISO 8601 in UTC.
 
-    `problems` name what is missing of runs that are in; `failed` the items that are not in at all. `digest` is the
+    `problems` name what is missing of runs that are in; `failed` the items that are not in at all. `notebook_formats`
+    are those that were asked for, `objects` is empty in a snapshot without further kinds of objects. `digest` is the
     SHA-256 of the file with the digest itself written as 64 zeros.
     """
 
@@ -69,16 +78,19 @@ class Manifest:
     problems: tuple[Mapping[str, str], ...] = ()
     failed: tuple[Mapping[str, str], ...] = ()
     not_carried: tuple[NotCarried, ...] = ()
+    objects: tuple[ObjectsPart, ...] = ()
+    notebook_formats: tuple[str, ...] = ()
     digest: str = ""
 
     def to_document(self) -> dict[str, Any]:
-        """The JSON document."""
-        return {"format": "runsync-snapshot", "version": 1, **asdict(self)}
+        """The JSON document. What the first bundles did not have is left out where there is none of it."""
+        document = {"format": "runsync-snapshot", "version": 1, **asdict(self)}
+        return {name: value for name, value in document.items() if value or name not in _ADDED_LATER}
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Manifest":
         """The reverse, of a valid document."""
-        values = {place.name: document[place.name] for place in fields(cls)}
+        values = {place.name: document[place.name] for place in fields(cls) if place.name not in _ADDED_LATER}
         values["source"] = Place(**document["source"])
         values["experiments"] = PartFile(**document["experiments"])
         values["counts"] = Counts(**document["counts"])
@@ -93,20 +105,24 @@ class Manifest:
             )
             for part in document["parts"]
         )
+        values["objects"] = tuple(
+            ObjectsPart(part["kind"], PartFile(**part["documents"])) for part in document.get("objects", ())
+        )
+        values["notebook_formats"] = tuple(document.get("notebook_formats", ()))
         return cls(**values)
 
     def files(self) -> list[PartFile]:
         """Every part it names."""
-        return [self.experiments, *(f for part in self.parts for f in (part.runs, *part.metrics))]
+        objects = (part.documents for part in self.objects)
+        return [self.experiments, *(f for part in self.parts for f in (part.runs, *part.metrics)), *objects]
 
     def has_same_contents(self, other: "Manifest") -> bool:
         """Whether both hold the very same, of the same source and selection."""
-        own = (self.source.address, self.selection, self.with_artifacts, self.experiments, set(self.parts), self.failed)
-        return own == (
-            other.source.address,
-            other.selection,
-            other.with_artifacts,
-            other.experiments,
-            set(other.parts),
-            other.failed,
-        )
+        return self._contents() == other._contents()
+
+    def _contents(self) -> tuple[object, ...]:
+        asked = (self.source.address, self.selection, self.with_artifacts, self.notebook_formats)
+        return (*asked, self.experiments, set(self.parts), set(self.objects), self.failed)
+
+
+_ADDED_LATER = ("objects", "notebook_formats")

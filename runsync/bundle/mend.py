@@ -16,6 +16,7 @@ from runsync.bundle.store import Store
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
+from runsync.model.objects import Object
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,6 +108,11 @@ def lost(checker: Checker, names: Iterable[str]) -> list[Lost]:
                 stored[name].append(s)
     found = (_blob(n, runs) if n.startswith(layout.BLOBS) else _metrics(n, runs) for n, runs in sorted(stored.items()))
     return [each for each in found if each is not None]
+
+
+def lost_objects(checker: Checker, names: Iterable[str]) -> dict[str, list[Object]]:
+    """The further objects whose bytes lost blobs hold."""
+    return {name: [item for _, item in checker.objects[name]] for name in names if name in checker.objects}
 
 
 def _blob(name: str, stored: Iterable[StoredRun]) -> Lost:

@@ -1,6 +1,7 @@
 """Parts: files of documents (JSON Lines, gzip) and of metric history (Parquet), each named by its own hash."""
 
 import gzip
+import hashlib
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Set
@@ -86,6 +87,23 @@ def read_lines(
             yield number, document
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BundleDamaged(f"{place}: broken after line {number}: {error}") from None
+
+
+def sound_chunks(store: Store, name: str, what: str) -> Iterator[bytes]:
+    """The bytes of a blob, the last of them only once all are known to be those that were stored.
+
+    So whoever is told the size beforehand never has all of a broken one. `what` names it in the error: BundleDamaged.
+    """
+    running, waiting = hashlib.sha256(), b""
+    for chunk in store.chunks(name):
+        running.update(chunk)
+        if waiting:
+            yield waiting
+        waiting = chunk
+    if running.hexdigest() != layout.hash_in(name):
+        raise BundleDamaged(f"{store.address}/{name}: its bytes are not those that were stored ({what})")
+    if waiting:
+        yield waiting
 
 
 def has_its_hash(store: Store, name: str) -> bool:

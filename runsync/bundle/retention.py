@@ -153,9 +153,9 @@ def _local(moment: datetime, zone: tzinfo | None) -> datetime:
 def group_of(manifest: Manifest) -> Group:
     """Snapshots of one source and selection belong together; `--since 30d` moves on with every night.
 
-    What was exported without artifacts does not stand for what was exported with them.
+    What was exported without artifacts, or notebooks, does not stand for what was exported with them.
     """
     asked = manifest.selection
     bounds = (asked["since"] is not None, asked["until"] is not None)
     names = (tuple(asked["experiments"]), tuple(asked["runs"]), asked["filter"], asked["state"])
-    return (manifest.source.address, *names, *bounds, manifest.with_artifacts)
+    return (manifest.source.address, *names, *bounds, manifest.with_artifacts, manifest.notebook_formats)

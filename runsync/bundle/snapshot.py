@@ -1,6 +1,5 @@
 """A snapshot as a source: reads back what an export wrote, holding one part in memory at a time."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
@@ -15,6 +14,7 @@ from runsync.bundle import layout, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
+from runsync.bundle.objects import SnapshotObjects
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
 from runsync.errors import BundleDamaged, RequestRefused
 from runsync.model.experiment import Experiment
@@ -39,6 +39,7 @@ class Snapshot:
         self.bundle = bundle
         self.manifest = manifest
         self.place = Place("bundle", bundle.address, "1", {"snapshot": manifest.id, "source": manifest.source.address})
+        self.objects = SnapshotObjects(bundle, manifest)
         self.requests = 0
         self._located: dict[str, _Location] = {}
         self._located_all = False
@@ -110,16 +111,8 @@ class Snapshot:
         return contents.artifacts or ()
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
-        """The bytes of one file. Raises BundleDamaged at the end when they are not those that were stored."""
-        name = layout.blob(file.sha256 or "")
-        running = hashlib.sha256()
-        for chunk in self.bundle.store.chunks(name):
-            running.update(chunk)
-            yield chunk
-        if running.hexdigest() != file.sha256:
-            raise BundleDamaged(
-                f"{self.bundle.address}/{name}: its bytes are not those that were stored (artifact “{file.path}”)"
-            )
+        """The bytes of one file. Raises BundleDamaged before the last of them when they are not those stored."""
+        return parts.sound_chunks(self.bundle.store, layout.blob(file.sha256 or ""), f"artifact “{file.path}”")
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where the blob lies, when the bundle is on S3."""

@@ -1,10 +1,11 @@
-"""What the snapshots of a bundle need, found by reading every manifest and every runs part they name, one at a time."""
+"""What the snapshots of a bundle need, found by reading every manifest and every document that they name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import Manifest, RunsPart
+from runsync.bundle.objects import read_objects
 from runsync.bundle.retention import group_of
 from runsync.bundle.snapshots import read_manifests
 from runsync.bundle.stored import read_runs
@@ -39,7 +40,7 @@ class Survey:
 
 
 def survey(bundle: Bundle, snapshot_ids: Sequence[str], progress: Progress) -> Survey:
-    """Of these snapshots. Raises BundleDamaged when one of them, or a runs part it needs, cannot be read."""
+    """Of these snapshots. Raises BundleDamaged when one of them, or a part it needs, cannot be read."""
     manifests, broken = read_manifests(bundle, snapshot_ids)
     if broken:
         raise BundleDamaged(f"{broken[0].error}; what is needed cannot be known: see runsync check")
@@ -54,6 +55,8 @@ def survey(bundle: Bundle, snapshot_ids: Sequence[str], progress: Progress) -> S
     for manifest in newest.values():
         for part in manifest.parts:
             found.uses[part.runs.path].current |= lines_of(part)
+    for kind, name in {(part.kind, part.documents.path) for manifest in manifests for part in manifest.objects}:
+        _read_objects(bundle, kind, name, found.blobs)
     progress.expect(sum(len(use.live) for use in found.uses.values()))
     for use in found.uses.values():
         _read_part(bundle, use, found.blobs)
@@ -64,6 +67,15 @@ def survey(bundle: Bundle, snapshot_ids: Sequence[str], progress: Progress) -> S
 def lines_of(part: RunsPart) -> set[int]:
     """The lines of a runs part that are of the snapshot which names it so."""
     return set(range(1, part.runs.count + 1)).difference(part.superseded)
+
+
+def _read_objects(bundle: Bundle, kind: str, name: str, blobs: set[bytes]) -> None:
+    """Notes which blobs further objects need."""
+    try:
+        for item in read_objects(bundle.store, kind, name):
+            blobs.update(bytes.fromhex(blob.sha256) for blob in item.blobs)
+    except BundleDamaged as error:
+        raise BundleDamaged(f"{error}; what is needed cannot be known: see runsync check") from None
 
 
 def _read_part(bundle: Bundle, use: Use, blobs: set[bytes]) -> None:

@@ -17,6 +17,8 @@ from runsync.bundle.bundle import Bundle
 from runsync.bundle.known import Known, KnownRun, learn
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
+from runsync.bundle.objects import KnownObjects, learn_objects
+from runsync.bundle.objects_writer import ObjectsWriter
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
 from runsync.errors import ITEM_ERRORS
@@ -60,8 +62,10 @@ class SnapshotWriter:
         skip_unchanged: bool = False,
         lock: Lock | None = None,
         workers: int = 8,
+        notebooks: tuple[str, ...] = (),
     ) -> None:
         self.bundle = bundle
+        self._notebooks = notebooks
         self._workers = workers
         self._held = lock
         self._skip_unchanged = skip_unchanged
@@ -72,6 +76,7 @@ class SnapshotWriter:
         self._thorough = thorough
         self._blobs: dict[str, int] = {}
         self._known = Known()
+        self.objects = ObjectsWriter(bundle, KnownObjects(), {})
         self._not_copied: set[str] = set()
         """Buckets that copies were refused from: their files are not read once more for a hash."""
         self._taken: dict[str, tuple[str, int]] = {}
@@ -91,6 +96,8 @@ class SnapshotWriter:
         self._started = datetime.now(UTC)
         self._blobs = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
         self._known = learn(self.bundle, self._blobs, self._thorough)
+        objects = learn_objects(self.bundle, source.place, source.objects.kinds if source.objects else ())
+        self.objects = ObjectsWriter(self.bundle, objects, self._blobs, self._thorough)
         return self.prepare()
 
     def prepare(self) -> list[Outcome]:
@@ -169,6 +176,7 @@ class SnapshotWriter:
             return outcomes
         if self._held is not None:
             self._held.confirm()
+        self.bundle.require(part.kind for part in manifest.objects)
         self.bundle.add(manifest)
         self.snapshot_id = manifest.id
         return outcomes
@@ -195,8 +203,10 @@ class SnapshotWriter:
             parts=tuple(self._final_parts()),
             counts=self._counts,
             problems=tuple(self._problems),
-            failed=tuple(self._failed),
+            failed=(*self._failed, *self.objects.failed),
             not_carried=tuple(not_carried),
+            objects=tuple(self.objects.finish()),
+            notebook_formats=self._notebooks,
         )
 
     def _action(self, run: Run) -> str:

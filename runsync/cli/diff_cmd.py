@@ -65,7 +65,7 @@ def command(
 def _lines(report: "DiffReport") -> Iterator[str]:
     yield f"diff: {_place(report.old)} → {_place(report.new)}"
     rows = [("", "added", "changed", "removed")]
-    for name, counts in (("experiments", report.experiments), ("runs", report.runs)):
+    for name, counts in (("experiments", report.experiments), ("runs", report.runs), *report.objects.items()):
         rows.append((name, f"{counts.added:,}", f"{counts.changed:,}", f"{counts.removed:,}"))
     yield from table(rows)
     for change in report.changes[:MOST_LISTED]:

@@ -16,6 +16,12 @@ from runsync.cli.progress import shown
 @options.artifacts
 @click.option("--thorough", is_flag=True, help="Read also runs that look unchanged since the last snapshot.")
 @click.option("--skip-unchanged", is_flag=True, help="Make no snapshot that would equal the newest one.")
+@click.option(
+    "--notebooks",
+    default="",
+    metavar="FORMATS",
+    help="Keep the notebooks that runs on Databricks name, as SOURCE, JUPYTER, HTML, DBC, or several: SOURCE,HTML.",
+)
 @options.retry_lock
 @options.s3
 @options.workers
@@ -31,6 +37,7 @@ def command(
     no_artifacts: bool,
     thorough: bool,
     skip_unchanged: bool,
+    notebooks: str,
     retry_lock: str,
     workers: int,
     dry_run: bool,
@@ -40,10 +47,12 @@ def command(
     """Export a workspace into a bundle.
 
     Everything, deleted runs and experiments too, unless a selection narrows it. SOURCE is http(s)://host:port, with
-    ?workspace=NAME if need be, or a name from runsync.toml. BUNDLE is a folder or s3://bucket/prefix, made when it is
-    not there; exporting into it again adds a snapshot and reads only what changed. An export that was stopped is taken
-    up again.
+    ?workspace=NAME if need be, a database such as sqlite:///mlflow.db or postgresql://…, the path of a file store such
+    as ./mlruns, databricks://PROFILE, the ARN of an MLflow server of Amazon SageMaker, an azureml:// tracking URI
+    (experimental), or a name from runsync.toml. BUNDLE is a folder or s3://bucket/prefix, made when it is not there;
+    exporting into it again adds a snapshot and reads only what changed. An export that was stopped is taken up again.
     """
+    from runsync.model.objects import parse_formats
     from runsync.transfer.export import export
 
     with shown("export", as_json) as progress:
@@ -54,6 +63,7 @@ def command(
             artifacts=not no_artifacts,
             thorough=thorough,
             skip_unchanged=skip_unchanged,
+            notebooks=parse_formats(notebooks),
             retry_lock=options.seconds(retry_lock),
             workers=workers,
             dry_run=dry_run,

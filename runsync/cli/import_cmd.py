@@ -33,6 +33,8 @@ def command(
     no_artifacts: bool,
     verify_artifacts: bool,
     restore_deleted: bool,
+    permissions: bool,
+    notebook_folder: str,
     init: bool,
     id_map: str | None,
     retry_lock: str,
@@ -46,7 +48,8 @@ def command(
     Everything in the newest snapshot (or another: backup@2026-11-01), each run in the state it had. Running it again
     writes only what is missing, also after it was killed. TARGET is http(s)://host:port, a database such as
     sqlite:///mlflow.db or postgresql://… (where run ids and all times are kept), the path of a file store such as
-    ./mlruns, or a name from runsync.toml.
+    ./mlruns, the ARN of an MLflow server of Amazon SageMaker, an azureml:// tracking URI (experimental), or a name from
+    runsync.toml.
     """
     from runsync.transfer.import_ import import_
 
@@ -60,6 +63,8 @@ def command(
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
             restore_deleted=restore_deleted,
+            permissions=permissions,
+            notebook_folder=notebook_folder,
             init=init,
             workers=workers,
             dry_run=dry_run,

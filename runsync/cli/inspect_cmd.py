@@ -46,6 +46,8 @@ def _lines(report: "InspectReport") -> Iterator[str]:
         f"{counts.params:,} params, {counts.tags:,} tags, {counts.metric_points:,} metric points, "
         f"{counts.dataset_inputs:,} dataset inputs, {counts.artifacts:,} artifacts ({size(counts.artifact_bytes)})"
     )
+    for objects in report.objects:
+        yield f"{objects.count:,} {objects.kind}" + (f" ({size(objects.bytes)})" if objects.bytes else "")
     rows = [("experiment", "state", "runs", "points", "artifacts", "bytes")]
     rows += [
         (

@@ -7,6 +7,7 @@ another thread reads of each signal, by `signal.set_wakeup_fd`, and wakes the ma
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class Interruption:
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._hear)
+        sys.unraisablehook = self._unraisable
         threading.Thread(target=self._watch, args=(read,), name="runsync-signals", daemon=True).start()
 
     def end(self) -> None:
@@ -48,6 +50,13 @@ class Interruption:
         if not self.is_heard:
             self.is_heard = True
             raise KeyboardInterrupt
+
+    def _unraisable(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """Where Python lets no exception out (a callback of a weak reference, say), the signal was not heard."""
+        if unraisable.exc_type is KeyboardInterrupt:
+            self.is_heard = False
+        else:
+            sys.__unraisablehook__(unraisable)
 
     def _watch(self, pipe: int) -> None:
         number = os.read(pipe, 1)[0]

@@ -145,6 +145,15 @@ into_workspace = _all(
     click.option(
         "--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target."
     ),
+    click.option(
+        "--permissions", is_flag=True, help="On Databricks: give principals the rights on experiments that they had."
+    ),
+    click.option(
+        "--notebook-folder",
+        default="",
+        metavar="PATH",
+        help="On Databricks: put notebooks below that folder, such as /Users/me/imported.",
+    ),
     click.option("--init", is_flag=True, help="Have mlflow make the tables of a database that is empty."),
     click.option("--id-map", metavar="FILE", help="Write there which new id every old id got."),
 )

@@ -43,6 +43,8 @@ def command(
     no_artifacts: bool,
     verify_artifacts: bool,
     restore_deleted: bool,
+    permissions: bool,
+    notebook_folder: str,
     init: bool,
     id_map: str | None,
     source_artifacts: str,
@@ -59,7 +61,8 @@ def command(
     Straight through, with no bundle on disk. Running it again reads and writes only what has changed, also after it was
     killed. What was deleted at the source stays in the target, and is reported; --delete deletes it there too, if it
     came from this source. SOURCE and TARGET are http(s)://host:port (with ?workspace=NAME if need be), databases such
-    as sqlite:///mlflow.db or postgresql://…, paths of file stores such as ./mlruns, or names from runsync.toml.
+    as sqlite:///mlflow.db or postgresql://…, paths of file stores such as ./mlruns, ARNs of MLflow
+    servers of Amazon SageMaker, azureml:// tracking URIs (experimental), or names from runsync.toml.
     """
     from runsync.transfer.sync import sync
 
@@ -73,6 +76,8 @@ def command(
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
             restore_deleted=restore_deleted,
+            permissions=permissions,
+            notebook_folder=notebook_folder,
             init=init,
             source_artifacts=source_artifacts,
             thorough=thorough,

@@ -15,6 +15,7 @@ def lines(report: "TransferReport") -> Iterator[str]:
     yield f"{verb}: {report.source.address} → {report.target.address}"
     heads = ("", "new", "updated", "unchanged", "failed")
     rows = [heads, _row("experiments", report.experiments), _row("runs", report.runs)]
+    rows += [_row(kind, tally) for kind, tally in report.objects.items()]
     yield from table(rows)
     if not report.dry_run:
         yield (

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @options.naming
 @options.artifacts
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
+@click.option("--permissions", is_flag=True, help="On Databricks: compare who may do what with the experiments, too.")
 @options.s3
 @options.workers
 @options.unattended
@@ -35,6 +36,7 @@ def command(
     prefix: str,
     no_artifacts: bool,
     verify_artifacts: bool,
+    permissions: bool,
     workers: int,
     as_json: bool,
     **selection: Any,
@@ -55,6 +57,7 @@ def command(
             prefix=prefix,
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
+            permissions=permissions,
             workers=workers,
             access=options.access(ctx),
             progress=progress,
@@ -64,10 +67,11 @@ def command(
 
 def _lines(report: "VerifyReport") -> Iterator[str]:
     how = "by bytes" if report.artifacts_by_hash else "by size"
+    objects = "".join(f", {count:,} {kind}" for kind, count in report.objects.items())
     yield f"verify: {report.source.address} in {report.target.address}"
     yield (
         f"{report.experiments:,} experiments, {report.runs:,} runs, {report.metric_points:,} metric points, "
-        f"{report.artifacts:,} artifacts ({how}) compared in {report.seconds:.1f} s"
+        f"{report.artifacts:,} artifacts ({how}){objects} compared in {report.seconds:.1f} s"
     )
     if report.differences:
         rows = [("what", "field", "source", "target")]

@@ -28,7 +28,8 @@ class Code:
     """Every field is "" (or None) where the tags do not tell.
 
     `kind` is NOTEBOOK, JOB, PROJECT, LOCAL, … as MLflow has it; `name` the script, project or notebook; `folder` that
-    of a project below its repository. `refused` says why a repository that is told of may not be used.
+    of a project below its repository, `path` that of a notebook in it (a Git folder of Databricks). `refused` says why
+    a repository that is told of may not be used.
     """
 
     kind: str = ""
@@ -39,6 +40,7 @@ class Code:
     commit: str = ""
     branch: str = ""
     folder: str = ""
+    path: str = ""
     dirty: bool | None = None
     web: Pages = field(default_factory=Pages)
     notebook: Notebook | None = None
@@ -66,6 +68,7 @@ def code_of(tags: Mapping[str, str]) -> Code:
         commit=commit,
         branch=_first(tags, (_GIT + "branch", "mlflow.gitBranchName", _DATABRICKS + "gitRepoReference")),
         folder=folder,
+        path=tags.get(_DATABRICKS + "gitRepoRelativePath", ""),
         dirty={"true": True, "false": False}.get(tags.get(_GIT + "dirty", "").lower()),
         web=pages(remote, commit, provider) if remote else Pages(),
         notebook=_notebook(tags),

@@ -8,7 +8,11 @@ from runsync.model.naming import Naming
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """`thorough` looks also at runs that a search shows unchanged."""
+    """`thorough` looks also at runs that a search shows unchanged.
+
+    `permissions` gives principals the rights on experiments that they had; `notebook_folder` is the folder of a
+    workspace that notebooks are put into ("": none are).
+    """
 
     naming: Naming = field(default_factory=Naming)
     artifacts: bool = True
@@ -16,3 +20,5 @@ class ImportOptions:
     restore_deleted: bool = False
     thorough: bool = False
     deletions: DeletionPolicy = REPLAY
+    permissions: bool = False
+    notebook_folder: str = ""

@@ -10,6 +10,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
+from runsync.model.objects import Named, Object
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run
 from runsync.model.selection import Selection
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runsync.model.progress import Progress
+    from runsync.model.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,34 @@ class Histories(Protocol):
 
     def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
         """The whole history of one run (see `model.points`)."""
+
+
+class ObjectSource(Protocol):
+    """Yields further kinds of objects, such as notebooks. Methods may be called from several threads."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds it has."""
+
+    @property
+    def are_copies(self) -> bool:
+        """Whether all that was carried here is here as it was, as in a bundle; else it may be changed or left out."""
+
+    @property
+    def notebook_formats(self) -> tuple[str, ...]:
+        """The formats that it keeps notebooks in; none where they are asked for in one or another."""
+
+    def list(self, kind: str, experiments: Sequence[Experiment], named: Named) -> Iterator[Object]:
+        """The objects of a kind that hang off these experiments or are named, each once, told as cheaply as may be."""
+
+    def complete(self, item: Object) -> Object:
+        """With all that is to be told of it but its bytes. Raises RequestRefused."""
+
+    def read(self, item: Object) -> tuple[Object, Iterator[bytes]]:
+        """The bytes of a complete one, and what of it they really are. Raises RequestRefused, BundleDamaged."""
+
+    def left_behind(self, named: Named) -> "Sequence[NotCarried]":
+        """What is named and not listed."""
 
 
 class Source(Protocol):
@@ -128,6 +158,10 @@ class Source(Protocol):
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Kinds of objects that hang off the source and that this version does not carry."""
 
+    @property
+    def objects(self) -> ObjectSource | None:
+        """Further kinds of objects; None where it has none."""
+
 
 CREATE = "create"
 UPDATE = "update"
@@ -147,7 +181,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was done with one run or experiment.
+    """What was done with one run, experiment or further object.
 
     `points`, `artifacts` and `bytes` count what was written. With `action` FAILED nothing can be said to be whole;
     otherwise `problems` tell which pieces did not arrive.
@@ -163,6 +197,19 @@ class Outcome:
     bytes: int = 0
     problems: tuple[Problem, ...] = ()
     error: str = ""
+
+
+class ObjectTarget(Protocol):
+    """Takes further kinds of objects, once all runs are in."""
+
+    def plan(self, items: Sequence[Object], source: ObjectSource, pool: Executor) -> list[Outcome]:
+        """What would be done with these objects of one kind, in no order; reads, but writes nothing."""
+
+    def put(self, items: Sequence[Object], source: ObjectSource, pool: Executor, progress: "Progress") -> list[Outcome]:
+        """Does it. One object's failure is an outcome, as with runs."""
+
+    def left(self) -> list[NotCarried]:
+        """What of them has no place in the target, or is not there any more at the source."""
 
 
 class Target(Protocol):
@@ -197,6 +244,10 @@ class Target(Protocol):
 
     def notes(self) -> list[str]:
         """Sentences for the report: what else is worth knowing of what was planned or put."""
+
+    @property
+    def objects(self) -> ObjectTarget | None:
+        """Takes further kinds of objects; None where there is no place for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +348,10 @@ class Workspace(Source, Protocol):
 
     def editor(self) -> Editor:
         """Changes runs and experiments. Raises WrongUsage where that cannot be done."""
+
+    @property
+    def workbench(self) -> "Workbench | None":
+        """Where its notebooks run; None where it has none."""
 
     def examine(self) -> Iterator[Finding]:
         """Who we are there, and what will and will not work, each as soon as it is known. Nothing is written.

@@ -30,7 +30,7 @@ def delete_runs(
     how, most = how or How(), checked(max_runs)
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         experiment = _experiment(source, experiment_id)
-        if editor.bulk is not None:
+        if editor.bulk is not None and not how.dry_run:
             return editor.bulk.delete_runs(experiment_id, max_timestamp_millis, most)
         selection = Selection(until=max_timestamp_millis, state=ACTIVE)
         runs = [run for batch in source.batches([experiment], selection) for run in batch.runs]
@@ -54,7 +54,7 @@ def restore_runs(
     how, most = how or How(), checked(max_runs)
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         experiment = _experiment(source, experiment_id)
-        if editor.bulk is not None:
+        if editor.bulk is not None and not how.dry_run:
             return editor.bulk.restore_runs(experiment_id, min_timestamp_millis, most)
         selection = Selection(state=DELETED)
         runs = [run for batch in source.batches([experiment], selection) for run in batch.runs]

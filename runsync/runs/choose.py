@@ -7,6 +7,7 @@ from dataclasses import replace
 from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.identity import PARENT
+from runsync.model.naming import plain_path
 from runsync.model.protocol import Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
@@ -39,7 +40,7 @@ def chosen_runs(source: Source, selection: Selection, homes: Sequence[Experiment
 def one_experiment(homes: Iterable[Experiment], text: str) -> Experiment:
     """The experiment of an id or a name. Raises NothingSelected."""
     homes = list(homes)
-    found = [e for e in homes if text in (e.experiment_id, e.name)]
+    found = [e for e in homes if text in (e.experiment_id, e.name) or plain_path(text) == e.name]
     if not found:
         raise NothingSelected(f"there is no experiment “{text}”: give its name or its id")
     if len(found) > 1:

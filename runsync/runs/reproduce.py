@@ -11,18 +11,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runsync.bundle.address import Access
+from runsync.bundle.snapshot import Snapshot
 from runsync.errors import ITEM_ERRORS, WrongUsage
 from runsync.model import protocol
 from runsync.model.code import Code, code_of
 from runsync.model.git_remote import Remote, parse_remote
 from runsync.model.paths import unsafe
-from runsync.model.redact import tags_without_credentials
+from runsync.model.protocol import Workspace
+from runsync.model.redact import tags_without_credentials, without_credentials
 from runsync.model.run import ArtifactFile, Run
+from runsync.model.workbench import Clone, Workbench
 from runsync.runs.checkout import NoCheckout, check_out
 from runsync.runs.environment import FILES, REQUIREMENTS, Environment, environment_of, understood
 from runsync.runs.find import find_run
 from runsync.runs.models import LONGEST_TEXT, models_of
+from runsync.runs.notebook import NotebookText, notebook_of
 from runsync.runs.reproduce_script import PACKAGES, Start, script
+from runsync.runs.workbench import ClusterPlan, reproduce_there
 from runsync.transfer.places import WORKERS, open_source
 
 PARTLY_DONE = 3
@@ -46,12 +51,16 @@ class Plan:
     code: Code
     remote: Remote | None
     environment: Environment
+    notebook: NotebookText | None = None
     missing: tuple[Missing, ...] = ()
 
 
 @dataclass(slots=True)
 class ReproduceReport:
-    """`schemas/v1/reproduce-report.schema.json`. `start` is the command, in `folder`; `notes` what cannot be known."""
+    """`schemas/v1/reproduce-report.schema.json`. `start` is the command, in `folder`; `notes` what cannot be known.
+
+    `notebook` and `cluster` tell what was done in a Databricks workspace; None where nothing was asked for there.
+    """
 
     source: protocol.Place
     run_id: str
@@ -68,6 +77,8 @@ class ReproduceReport:
     files: list[str] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    notebook: Clone | None = None
+    cluster: ClusterPlan | None = None
 
     @property
     def exit_code(self) -> int:
@@ -82,10 +93,13 @@ class ReproduceReport:
 def reproduce(
     where: str,
     run: str,
-    into: str | Path,
+    into: str | Path | None = None,
     *,
     repository: str | None = None,
     model: str | None = None,
+    notebook_folder: str = "",
+    notebook_only: bool = False,
+    libraries: bool = True,
     dry_run: bool = False,
     access: Access | None = None,
     workers: int = WORKERS,
@@ -93,22 +107,59 @@ def reproduce(
     """Writes a folder with the code of a run at its commit, its environment, and a reproduce.sh for both.
 
     `into` is new, empty, or left by a former try for the same run. `repository` (URL or path) goes before what the run
-    says; `model` chooses the model whose environment is taken. Raises NothingSelected, WrongUsage.
+    says; `model` chooses the model whose environment is taken.
+
+    In a Databricks workspace the notebook is cloned into `notebook_folder`, and the run's cluster is started; where it
+    is gone, one of the same configuration is made, with the same libraries if `libraries`. With `notebook_only` no
+    cluster is looked at. One of `into` and `notebook_folder` must be given, or both.
+
+    Raises NothingSelected, WrongUsage.
     """
+    if into is None and not notebook_folder:
+        raise WrongUsage("name a folder of this machine with --into, or one of the workspace with --notebook-folder")
     with open_source(where, "runs reproduce", access=access or Access(), workers=workers) as source:
+        bench = _bench(where, source) if notebook_folder else None
         found = find_run(source, run)
-        folder = Path(into)
-        _refuse_foreign(folder, found)
-        plan = plan_reproduce(source, found, repository, model)
-        report = _planned(source.place, plan, folder, dry_run)
-        if not dry_run:
-            _write_all(plan, folder, report)
+        if into is not None:
+            _refuse_foreign(Path(into), found)
+        plan = plan_reproduce(source, found, repository, model, with_code=into is not None)
+        report = _planned(source.place, plan, into, dry_run)
+        if bench is not None:
+            _do_there(bench, plan, report, notebook_folder, not notebook_only, libraries)
+        if into is not None and not dry_run:
+            _write_all(plan, Path(into), report)
         return report
 
 
-def plan_reproduce(source: protocol.Source, run: Run, repository: str | None, model: str | None) -> Plan:
-    """Reads all that has to be known of a run. Raises WrongUsage for a repository that may not be used."""
-    code, missing = code_of(run.tags), []
+def _bench(where: str, source: Workspace | Snapshot) -> Workbench:
+    bench = None if isinstance(source, Snapshot) else source.workbench
+    if bench is None:
+        raise WrongUsage(
+            f"“{without_credentials(where)}” is no Databricks workspace, and has no notebooks to clone: leave "
+            "--notebook-folder out, and name a folder with --into"
+        )
+    return bench
+
+
+def _do_there(
+    bench: Workbench, plan: Plan, report: ReproduceReport, folder: str, with_cluster: bool, with_libraries: bool
+) -> None:
+    done = reproduce_there(bench, plan.run, plan.notebook, folder, with_cluster, with_libraries, report.dry_run)
+    report.notebook, report.cluster = done.notebook, done.cluster
+    report.missing += [Missing(*each) for each in done.missing if each[0] not in {m.what for m in report.missing}]
+    report.notes += done.notes
+
+
+def plan_reproduce(
+    source: protocol.Source, run: Run, repository: str | None, model: str | None, with_code: bool = True
+) -> Plan:
+    """Reads all that has to be known of a run. Raises WrongUsage for a repository that may not be used.
+
+    Without `with_code` that is its notebook alone.
+    """
+    code, missing, notebook = code_of(run.tags), [], notebook_of(source, run)
+    if not with_code:
+        return Plan(run, code, code.remote, Environment(), notebook)
     files: tuple[ArtifactFile, ...] = ()
     try:
         files = source.artifacts(run)
@@ -122,30 +173,35 @@ def plan_reproduce(source: protocol.Source, run: Run, repository: str | None, mo
     remote = code.remote
     if repository is not None:
         remote = parse_remote(str(Path(repository).resolve()) if Path(repository).exists() else repository)
-    missing += _missing_code(code, remote)
-    return Plan(run, code, remote, environment, tuple(missing))
+    missing += _missing_code(code, remote, notebook)
+    return Plan(run, code, remote, environment, notebook, tuple(missing))
 
 
-def _missing_code(code: Code, remote: Remote | None) -> list[Missing]:
+def _missing_code(code: Code, remote: Remote | None, notebook: NotebookText | None) -> list[Missing]:
     missing = []
-    if code.notebook or code.kind == "NOTEBOOK":
-        missing.append(
-            Missing("notebook", "its source cannot be read from this place: runsync runs source tells where it is")
-        )
+    if notebook is not None and notebook.text is None:
+        missing.append(Missing("notebook", notebook.why))
+    elif notebook is None and (code.notebook or code.kind == "NOTEBOOK") and not code.path:
+        missing.append(Missing("notebook", "the run does not tell its path: runsync runs source tells where it is"))
+    has_notebook = notebook is not None and notebook.text is not None
     if remote is None and code.refused:
         missing.append(Missing("code", code.refused))
-    elif remote is None and not missing:
+    elif remote is None and not missing and not has_notebook:
         missing.append(Missing("code", "the run does not tell its repository: name it with --repository"))
-    if not code.commit and not missing:
+    if not code.commit and not missing and not has_notebook:
         missing.append(Missing("code", "the run does not tell its commit"))
     if code.dirty:
         missing.append(Missing("uncommitted changes", "there were some when the run began; only the commit can be had"))
     return missing
 
 
-def _planned(place: protocol.Place, plan: Plan, folder: Path, dry_run: bool) -> ReproduceReport:
-    report = ReproduceReport(place, plan.run.run_id, plan.run.name, str(folder), dry_run)
+def _planned(place: protocol.Place, plan: Plan, folder: str | Path | None, dry_run: bool) -> ReproduceReport:
+    report = ReproduceReport(place, plan.run.run_id, plan.run.name, "" if folder is None else str(folder), dry_run)
     report.missing += plan.missing
+    if plan.notebook is not None and plan.notebook.text is not None and plan.notebook.doubt:
+        report.notes.append(plan.notebook.doubt)
+    if plan.code.path and plan.remote:
+        report.notes.append(f"the notebook is {plan.code.path} of {plan.remote.address} at {plan.code.commit or '?'}")
     if plan.remote and plan.code.commit:
         report.repository, report.commit = plan.remote.address, plan.code.commit
         if plan.code.dirty is None:
@@ -180,6 +236,7 @@ def _write_all(plan: Plan, folder: Path, report: ReproduceReport) -> None:
         run = replace(plan.run, tags=tags_without_credentials(plan.run.tags))
         _write(report, folder, RUN_FILE, json_text({"format": FORMAT, "version": 1, "run": run.to_document()}))
         _write(report, folder, "params.json", json_text(dict(plan.run.params)))
+        _write_notebook(plan, folder, report)
         _fetch_code(plan, folder, report)
         environment = _environment(plan, folder, report)
         for name, text in environment.texts.items():
@@ -193,6 +250,16 @@ def _write_all(plan: Plan, folder: Path, report: ReproduceReport) -> None:
         _write(report, folder, "reproduce.sh", script(plan.run.run_id, environment, start, pip))
     except OSError as error:
         raise WrongUsage(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def _write_notebook(plan: Plan, folder: Path, report: ReproduceReport) -> None:
+    """As a file of source code, which Databricks takes as a notebook again."""
+    found = plan.notebook
+    if found is None or found.text is None:
+        return
+    name = found.file_name
+    name = "notebook" + name[name.rfind(".") :] if unsafe(name) or "\\" in name else name
+    _write(report, folder, f"notebook/{name}", found.text)
 
 
 def _fetch_code(plan: Plan, folder: Path, report: ReproduceReport) -> None:
@@ -268,7 +335,7 @@ def json_text(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write(report: ReproduceReport, folder: Path, name: str, text: str) -> None:
+def _write(report: ReproduceReport, folder: Path, name: str, text: str | bytes) -> None:
     """One file, whole or not at all."""
     place = folder / name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -276,7 +343,7 @@ def _write(report: ReproduceReport, folder: Path, name: str, text: str) -> None:
         raise WrongUsage(f"{place.parent} leads out of {folder}: name a new folder")
     waiting = place.with_name(f".runsync-{secrets.token_hex(8)}")
     try:
-        waiting.write_text(text, encoding="utf-8")
+        waiting.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
         waiting.chmod(0o755 if name.endswith(".sh") else 0o644)
         waiting.replace(place)
     finally:

@@ -44,6 +44,7 @@ class SourceReport:
             "commit": code.commit,
             "branch": code.branch,
             "folder": code.folder,
+            "path": code.path,
             "uncommitted_changes": code.dirty,
             "repository_url": code.web.repository,
             "commit_url": code.web.commit,

@@ -12,22 +12,26 @@ from runsync.model import threads
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint, origin_of
+from runsync.model.objects import CLASSES, PERMISSIONS, Named
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Contents, Run
 from runsync.model.selection import Selection
+from runsync.transfer.compare_objects import Seen, seen
+from runsync.transfer.compare_objects import changes as changed_object
 from runsync.transfer.places import WORKERS, open_source
 
 ADDED = "added"
 CHANGED = "changed"
 REMOVED = "removed"
+_KINDS = {each.noun: kind for kind, each in CLASSES.items()}
 RUNS_A_LOOK = 200
 """Changed runs that are compared together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run or experiment that is not the same on both sides; `fields` tell how, when it was changed."""
+    """A run, experiment or further object that is not the same on both sides; `fields` tell how it was changed."""
 
     kind: str
     id: str
@@ -54,6 +58,7 @@ class DiffReport:
     new: Place
     experiments: Changes = field(default_factory=Changes)
     runs: Changes = field(default_factory=Changes)
+    objects: dict[str, Changes] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     seconds: float = 0.0
     requests: int = 0
@@ -62,6 +67,8 @@ class DiffReport:
     def add(self, change: Change) -> None:
         """Notes a change."""
         counts = self.runs if change.kind == "run" else self.experiments
+        if change.kind in _KINDS:
+            counts = self.objects.setdefault(_KINDS[change.kind], Changes())
         setattr(counts, change.change, getattr(counts, change.change) + 1)
         self.changes.append(change)
 
@@ -126,11 +133,12 @@ class _Side:
         self.experiments = {key_of(e): e for e in source.experiments(selection)}
         self._keys = {e.experiment_id: key for key, e in self.experiments.items()}
         self._selection = selection
+        self.named = Named(all_runs=True)
 
     def versions(self, other: "_Side") -> dict[_Key, _Version]:
         """The runs that are not surely the same on the other side."""
         experiments = list(self.experiments.values())
-        batches = self.source.unlike(other.source, experiments, self._selection)
+        batches = self._noted(self.source.unlike(other.source, experiments, self._selection))
         return {
             (self._keys[run.experiment_id], origin_of(run)): _Version(
                 run.run_id, run.name, fingerprint(run), _contents(batch.contents.get(run.run_id))
@@ -138,6 +146,22 @@ class _Side:
             for batch in batches
             for run in batch.runs
         }
+
+    def _noted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self.named.note(batch.runs)
+            yield batch
+
+    def objects(self, kind: str, formats: tuple[str, ...], pool: Executor) -> dict[tuple[str, ...], Seen]:
+        """Further objects by what matches them; notebooks in the formats that the other side has them in."""
+        side = self.source.objects
+        if side is None or kind not in side.kinds:
+            return {}
+        self.named.formats = formats
+        found = seen(side, list(side.list(kind, list(self.experiments.values()), self.named)), pool)
+        if kind == PERMISSIONS:
+            return {(self._keys[key[0]],): each for key, each in found.items()}
+        return dict(found)
 
     def again(self, run_ids: Sequence[str]) -> Batch:
         return self.source.batch(run_ids, list(self.experiments.values()))
@@ -170,6 +194,24 @@ class _Comparison:
         for start in range(0, len(changed), RUNS_A_LOOK):
             self._compare_runs([(old[key].run_id, new[key].run_id) for key in changed[start : start + RUNS_A_LOOK]])
             progress.advance(runs=len(changed[start : start + RUNS_A_LOOK]))
+        for kind in CLASSES:
+            if kind == PERMISSIONS or selection == Selection():
+                self._compare_objects(kind)
+
+    def _compare_objects(self, kind: str) -> None:
+        """Where both sides can have such; notebooks only when no runs are left out, which may name them."""
+        sides = [source.objects for source in self._sources]
+        if any(side is None for side in sides):
+            return
+        formats = next((side.notebook_formats for side in sides if side and side.notebook_formats), ())
+        old, new = (side.objects(kind, formats, self._pool) for side in (self._old, self._new))
+        for key in sorted(old.keys() | new.keys()):
+            one, other = old.get(key), new.get(key)
+            told = (other or one).item  # type: ignore[union-attr]
+            fields = tuple(changed_object(one, other)) if one and other else ()
+            change = CHANGED if one and other else ADDED if other else REMOVED
+            if fields or change != CHANGED:
+                self._report.add(Change(told.noun, told.key[0], told.name, change, fields=fields))
 
     def _compare_experiments(self) -> None:
         old, new = self._old.experiments, self._new.experiments

@@ -15,6 +15,7 @@ from runsync.model.protocol import Place
 from runsync.model.redact import without_credentials
 from runsync.transfer.places import WORKERS, is_workspace, open_workspace
 from runsync.workspaces.address import Address, resolve
+from runsync.workspaces.hosted import is_hosted
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.examine import approach
 
@@ -90,6 +91,8 @@ def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Find
 
 def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
     """What can be told before anything is asked, so that it stands beside a refusal."""
+    if is_hosted(where, access.config):
+        return
     address = resolve(where, access.config)
     if address is not None:
         report.workspace = Place("", address.printable)

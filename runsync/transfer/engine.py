@@ -11,6 +11,7 @@ from runsync.model.progress import Progress
 from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
+from runsync.transfer.objects import Objects
 from runsync.transfer.report import TransferReport
 
 LANES = 2
@@ -24,25 +25,32 @@ def transfer(
     selection: Selection,
     workers: int,
     progress: Progress,
+    notebooks: tuple[str, ...] = (),
 ) -> None:
     """Carries the selection over (or, for a dry run, only plans it) and tells in `report` what was done.
+
+    `notebooks` are the formats that those are read in where the source is the workspace that has them.
 
     Raises RunsyncError for what fails before anything is carried. What stops it later is told in the report; what
     was finished by then stays finished.
     """
     begun = time.monotonic()
     experiments = source.experiments(selection)
+    objects = Objects(source, target, experiments, notebooks)
     planned = target.begin(source, selection, experiments)
     try:
         report.not_carried += source.left_behind(experiments)
         if report.dry_run:
             report.add(planned)
             for batch in source.batches(experiments, selection):
+                objects.note(batch)
                 report.add(_unreadable(batch))
                 report.add(_planned(batch, target.plan(batch)))
+            objects.carry(report, workers, progress)
         else:
             report.add(target.prepare())
-            _carry(report, source, target, experiments, selection, workers, progress)
+            _carry(report, source, target, experiments, selection, objects, workers, progress)
+            objects.carry(report, workers, progress)
             report.add(target.finish(report.not_carried))
         report.not_carried += target.cannot_keep()
         report.notes += target.notes()
@@ -69,6 +77,7 @@ def _carry(
     target: Target,
     experiments: Sequence[Experiment],
     selection: Selection,
+    objects: Objects,
     workers: int,
     progress: Progress,
 ) -> None:
@@ -77,6 +86,7 @@ def _carry(
         waiting: set[Future[list[Outcome]]] = set()
         for batch in source.batches(experiments, selection):
             progress.expect(len(batch.runs))
+            objects.note(batch)
             waiting.add(lanes.submit(_one, batch, source, target, pool, progress))
             while len(waiting) > LANES:
                 waiting = _take(report, waiting)

@@ -8,6 +8,7 @@ from runsync.bundle.address import Access
 from runsync.bundle.bundle import create_bundle, existing_or_empty
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import WrongUsage
+from runsync.model.objects import parse_formats
 from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
@@ -24,6 +25,7 @@ def export(
     artifacts: bool = True,
     thorough: bool = False,
     skip_unchanged: bool = False,
+    notebooks: tuple[str, ...] = (),
     workers: int = WORKERS,
     dry_run: bool = False,
     retry_lock: float = 0.0,
@@ -34,21 +36,22 @@ def export(
 
     Runs that the bundle holds with the same fingerprint are not read again (`model.identity.fingerprint` tells what
     that does not see); `thorough` reads them all. With `skip_unchanged` no snapshot is made that would equal the newest
-    one. `retry_lock` is how many seconds to wait for a bundle that is locked. The report's `snapshot` names the new
-    snapshot; there is none when the report says `stopped`, and running it again goes on where it stopped.
+    one. `notebooks` are the formats (`model.objects.FORMATS`) in which to keep the notebooks that runs of a Databricks
+    workspace name. `retry_lock` is how many seconds to wait for a bundle that is locked. The report's `snapshot` names
+    the new snapshot; there is none when the report says `stopped`, and running it again goes on where it stopped.
 
     Raises RunsyncError (see `errors`) for what fails before anything is read.
     """
-    selection, access = selection or Selection(), access or Access()
+    selection, access, notebooks = selection or Selection(), access or Access(), parse_formats(",".join(notebooks))
     _refuse_workspace(str(bundle), access)
     workspace = open_with(source, access, workers)
     try:
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
-            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers)
+            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers, notebooks)
             report = TransferReport("export", workspace.place, writer.place, dry_run)
             try:
-                transfer(report, workspace, writer, selection, workers, progress or Silent())
+                transfer(report, workspace, writer, selection, workers, progress or Silent(), notebooks)
             finally:
                 workspace.close()
                 if not dry_run:

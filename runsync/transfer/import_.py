@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runsync.bundle.address import Access
+from runsync.errors import WrongUsage
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
+from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_held, open_with
+from runsync.transfer.places import WORKERS, is_workspace, open_held, open_with
 from runsync.transfer.report import TransferReport
 
 
@@ -24,6 +26,8 @@ def import_(
     artifacts: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
+    permissions: bool = False,
+    notebook_folder: str = "",
     init: bool = False,
     workers: int = WORKERS,
     dry_run: bool = False,
@@ -37,15 +41,29 @@ def import_(
     Running it again writes only what is missing.
 
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
-    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. With `init` the
-    tables of an empty database are made, by the mlflow that is installed. `id_map`
-    names a file for the map from old to new ids, which is in the report too; `retry_lock` is how many seconds to wait
-    for a bundle that is being pruned.
+    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. On Databricks
+    `permissions` gives principals the rights on experiments that they had, and `notebook_folder` is where notebooks
+    are put, below it at the paths that they had. With `init` the tables of an empty database are made, by the mlflow
+    that is installed. `id_map` names a file for the map from old to new ids, which is in the report too; `retry_lock`
+    is how many seconds to wait for a bundle that is being pruned.
 
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
     access = access or Access()
-    options = ImportOptions(Naming(dict(rename or {}), prefix), artifacts, verify_artifacts, restore_deleted)
+    if is_workspace(str(bundle), access.config):
+        named = without_credentials(str(bundle))
+        raise WrongUsage(
+            f"“{named}” is a workspace, and import takes a bundle: runsync sync brings a workspace over straight, and "
+            "runsync export makes a bundle of it first"
+        )
+    options = ImportOptions(
+        Naming(dict(rename or {}), prefix),
+        artifacts,
+        verify_artifacts,
+        restore_deleted,
+        permissions=permissions,
+        notebook_folder=notebook_folder,
+    )
     with open_held(bundle, "import", access, retry_lock) as snapshot:
         workspace = open_with(target, access, workers, "target", init and not dry_run)
         sink = workspace.target(options)

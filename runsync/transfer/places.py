@@ -15,8 +15,9 @@ from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import StoreAddress, folder_of, resolve
 from runsync.workspaces.direct.opening import Role
+from runsync.workspaces.hosted import is_hosted, open_hosted
 from runsync.workspaces.http import Patience
-from runsync.workspaces.rest.workspace import RestWorkspace
+from runsync.workspaces.rest.workspace import open_server
 
 WORKERS = 8
 
@@ -40,14 +41,16 @@ def open_workspace(
 
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
-    address = resolve(where, config) or _typed_folder(where)
     connections = workers + 4
+    if is_hosted(where, config):
+        return open_hosted(where, config, workers, patience, limits)
+    address = resolve(where, config) or _typed_folder(where)
     if isinstance(address, StoreAddress):
         from runsync.workspaces.direct.opening import open_direct
 
         address = replace(address, artifacts=artifacts) if artifacts else address
         return open_direct(address, connections, limits, role, init)
-    return RestWorkspace(address, workers, patience, limits)
+    return open_server(address, workers, patience, limits)
 
 
 def _typed_folder(where: str) -> StoreAddress:
@@ -57,18 +60,21 @@ def _typed_folder(where: str) -> StoreAddress:
         if folder.is_file():
             raise WrongUsage(f"{folder} is a file: a database is named as sqlite:///{folder}")
         return StoreAddress(folder=folder)
+    if "://" not in where and Path(where).is_file():
+        raise WrongUsage(f"{where} is a file: a database is named as sqlite:///{where}")
     named = without_credentials(where)
     is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
     why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
     raise WrongUsage(
-        f"“{named}” {why}: write http(s)://host:port, sqlite:///FILE, postgresql://…, mysql://…, the path of an "
-        "mlruns folder such as ./mlruns, or a name that stands in runsync.toml"
+        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, azureml://…, the ARN of an "
+        "MLflow server of SageMaker, sqlite:///FILE, postgresql://…, mysql://…, the path of an mlruns folder such as "
+        "./mlruns, or a name that stands in runsync.toml"
     )
 
 
 def is_workspace(where: str, config: str | None) -> bool:
     """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
-    return resolve(where, config) is not None
+    return is_hosted(where, config) or resolve(where, config) is not None
 
 
 def open_with(where: str, access: Access, workers: int, role: Role = "source", init: bool = False) -> Workspace:

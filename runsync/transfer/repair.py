@@ -21,6 +21,7 @@ from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncE
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
+from runsync.model.objects import Object
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Batch, Run
@@ -173,6 +174,8 @@ class _Repair:
         for name in names:
             if name.endswith(layout.EXPERIMENTS):
                 self._mend_experiments(source, checker, name)
+        for name, items in mend.lost_objects(checker, names).items():
+            self._mend_object(source, name, items)
         found = mend.lost(checker, names)
         runs = _find(source, {run_id: origin for each in found for run_id, origin in each.runs.items()})
         with threads.pool(self._workers, "runsync-request") as pool:
@@ -196,11 +199,13 @@ class _Repair:
         """A new snapshot, of what the newest of those that are gone was of. Takes over all that is sound."""
         model = self._model()
         selection = Selection.from_document(model.selection) if model else Selection()
-        with_artifacts = model.with_artifacts if model else True
-        writer = SnapshotWriter(self._bundle, with_artifacts, lock=self._lock, workers=self._workers)
+        with_artifacts, notebooks = (model.with_artifacts, model.notebook_formats) if model else (True, ())
+        writer = SnapshotWriter(
+            self._bundle, with_artifacts, lock=self._lock, workers=self._workers, notebooks=notebooks
+        )
         report = TransferReport("export", source.place, writer.place)
         try:
-            transfer(report, source, writer, selection, self._workers, self._progress)
+            transfer(report, source, writer, selection, self._workers, self._progress, notebooks)
         except RunsyncError as error:
             report.stop(error)
         told = self._report
@@ -260,6 +265,16 @@ class _Repair:
                 mend.mend_metrics(self._store, lost.name, read)
         except ITEM_ERRORS:
             return  # its snapshots are set aside
+
+    def _mend_object(self, source: Source, name: str, items: Sequence[Object]) -> None:
+        for item in items if source.objects is not None else ():
+            assert source.objects is not None
+            try:
+                _, chunks = source.objects.read(source.objects.complete(item))
+                if mend.mend_blob(self._store, name, chunks):
+                    return
+            except ITEM_ERRORS:
+                continue  # another one may have it still
 
     def _mend_experiments(self, source: Source, checker: Checker, name: str) -> None:
         for manifest in [book.manifest for book in checker.books if book.manifest.experiments.path == name]:

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.errors import RunsyncError
+from runsync.model.objects import CLASSES
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place
 
 PARTLY_DONE = 3
+_KINDS = {each.noun: kind for kind, each in CLASSES.items()}
 _TALLIED = {CREATE: "created", UPDATE: "updated", UNCHANGED: "unchanged", FAILED: "failed"}
 
 
@@ -33,7 +35,8 @@ class Tally:
 
 @dataclass(slots=True)
 class TransferReport:
-    """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, for experiments and runs.
+    """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, for experiments and runs;
+    `objects` tells of further kinds of objects.
 
     `stopped` tells why a transfer ended before its end ("" when it did not); `seconds` is wall time; `requests`
     counts HTTP requests to either side.
@@ -46,6 +49,7 @@ class TransferReport:
     snapshot: str = ""
     experiments: Tally = field(default_factory=Tally)
     runs: Tally = field(default_factory=Tally)
+    objects: dict[str, Tally] = field(default_factory=dict)
     metric_points: int = 0
     artifacts: int = 0
     artifact_bytes: int = 0
@@ -69,13 +73,12 @@ class TransferReport:
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Takes in what was done."""
         for outcome in outcomes:
-            kind = f"{outcome.kind}s"
-            (self.runs if outcome.kind == "run" else self.experiments).count(outcome.action)
+            self._tally(outcome.kind).count(outcome.action)
             self.metric_points += outcome.points
             self.artifacts += outcome.artifacts
             self.artifact_bytes += outcome.bytes
-            if outcome.target_id:
-                self.id_map[kind][outcome.source_id] = outcome.target_id
+            if outcome.target_id and outcome.kind not in _KINDS:
+                self.id_map[f"{outcome.kind}s"][outcome.source_id] = outcome.target_id
             if outcome.action == FAILED:
                 self.failed.append(
                     {
@@ -86,6 +89,11 @@ class TransferReport:
                     }
                 )
             self.problems += [{"run_id": outcome.source_id, **asdict(problem)} for problem in outcome.problems]
+
+    def _tally(self, kind: str) -> Tally:
+        if kind in _KINDS:
+            return self.objects.setdefault(_KINDS[kind], Tally())
+        return self.runs if kind == "run" else self.experiments
 
     def stop(self, error: RunsyncError) -> None:
         """Ends the transfer before its end."""

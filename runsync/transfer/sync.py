@@ -10,6 +10,7 @@ from runsync.errors import WrongUsage
 from runsync.model.deletions import Brake, DeletionPolicy
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
+from runsync.model.objects import SOURCE
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Source
 from runsync.model.selection import Selection
@@ -31,6 +32,8 @@ def sync(
     artifacts: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
+    permissions: bool = False,
+    notebook_folder: str = "",
     init: bool = False,
     source_artifacts: str = "",
     thorough: bool = False,
@@ -48,14 +51,17 @@ def sync(
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `init` and `id_map` are as for `import_`.
-    `access.artifacts` is where the target's artifacts really are, `source_artifacts` where the source's are.
+    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`, `init` and
+    `id_map` are as for `import_`. `access.artifacts` is where the target's artifacts really are, `source_artifacts`
+    where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
     """
     selection, access, naming = selection or Selection(), access or Access(), Naming(dict(rename or {}), prefix)
     policy = _deletions(delete, Brake.parse(max_delete), selection)
-    options = ImportOptions(naming, artifacts, verify_artifacts, restore_deleted, thorough, policy)
+    options = ImportOptions(
+        naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, permissions, notebook_folder
+    )
     with ExitStack() as opened:
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
@@ -65,7 +71,8 @@ def sync(
             _refuse_onto_itself(one, selection, naming)
         sink = other.target(options)
         report = TransferReport("sync", one.place, sink.place, dry_run)
-        transfer(report, one, sink, selection, workers, progress or Silent())
+        notebooks = (SOURCE,) if notebook_folder else ()
+        transfer(report, one, sink, selection, workers, progress or Silent(), notebooks)
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     if id_map is not None and not dry_run:

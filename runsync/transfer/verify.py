@@ -14,10 +14,12 @@ from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import COMPLETE, origin_of
 from runsync.model.naming import Naming
+from runsync.model.objects import Named
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
+from runsync.transfer.compare_objects import lacking
 from runsync.transfer.places import WORKERS, open_source
 
 DIFFERENT = 4
@@ -25,7 +27,7 @@ DIFFERENT = 4
 
 @dataclass(slots=True)
 class VerifyReport:
-    """`schemas/v1/verify-report.schema.json`."""
+    """`schemas/v1/verify-report.schema.json`. `objects` counts what was compared of further kinds of objects."""
 
     source: Place
     target: Place
@@ -34,6 +36,7 @@ class VerifyReport:
     metric_points: int = 0
     artifacts: int = 0
     artifacts_by_hash: bool = False
+    objects: dict[str, int] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -58,6 +61,7 @@ def verify(
     prefix: str = "",
     artifacts: bool = True,
     verify_artifacts: bool = False,
+    permissions: bool = False,
     workers: int = WORKERS,
     access: Access | None = None,
     progress: Progress | None = None,
@@ -65,8 +69,9 @@ def verify(
     """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
 
     Runs are matched by the id they were born with. Artifacts are compared by path and size, with `verify_artifacts`
-    by their bytes. `rename` and `prefix` as they were given to the import. Raises RunsyncError when a side cannot
-    be read.
+    by their bytes. Notebooks and permissions are compared with those of a bundle; with `permissions`, those of a
+    Databricks workspace are too. `rename` and `prefix` as they were given to the import. Raises RunsyncError when a
+    side cannot be read.
     """
     begun = time.monotonic()
     access = access or Access()
@@ -76,7 +81,7 @@ def verify(
         threads.pool(workers) as pool,
     ):
         report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)
-        comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts)
+        comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts, permissions)
         comparer.compare(selection or Selection(), Naming(dict(rename or {}), prefix), progress or Silent())
         report.requests = one.requests + other.requests
     report.seconds = round(time.monotonic() - begun, 3)
@@ -94,6 +99,7 @@ class _Comparer:
         pool: Executor,
         artifacts: bool,
         by_hash: bool,
+        permissions: bool,
     ) -> None:
         self._report = report
         self._source = source
@@ -101,6 +107,7 @@ class _Comparer:
         self._pool = pool
         self._artifacts = artifacts
         self._by_hash = by_hash
+        self._permissions = permissions
         self._without_artifacts = 0
         self._links = 0
 
@@ -111,16 +118,25 @@ class _Comparer:
         self._source_index = _Index(self._source.batches(experiments, Selection()))
         self._target_index = _Index(self._target.batches(self._targets, Selection()) if pairs else ())
         self._report.experiments = len(experiments)
+        named = Named(self._target.objects.notebook_formats if self._target.objects else ())
         for batch in self._source.batches(experiments, selection):
             progress.expect(len(batch.runs))
+            named.note(batch.runs)
             self._compare_batch(batch)
             progress.advance(runs=len(batch.runs))
+        self._compare_objects(experiments, named)
         if self._without_artifacts:
             self._report.notes.append(f"artifacts of {self._without_artifacts} runs are not in the source bundle")
         if self._links:
             self._report.notes.append(
                 f"{self._links} links to logged models are not carried to a server yet, and not compared"
             )
+
+    def _compare_objects(self, experiments: Sequence[Experiment], named: Named) -> None:
+        sides = (self._source, self._target, self._pairs, experiments, named, self._permissions, self._pool)
+        self._report.objects, differences, notes = lacking(*sides)
+        self._report.differences += differences
+        self._report.notes += notes
 
     def _pair_experiments(self, experiments: Sequence[Experiment], naming: Naming) -> dict[str, Experiment]:
         there = {e.name: e for e in self._target.experiments(Selection())}

@@ -5,6 +5,7 @@ A server is `http(s)://[user:password@]host[:port][/prefix][?workspace=NAME]`, a
 """
 
 import dataclasses
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,14 @@ class StoreAddress:
 def is_url(where: str) -> bool:
     """Whether it is spelled as the address of a server."""
     return where.startswith(("http://", "https://"))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse(url: str, credentials: Credentials) -> Address:

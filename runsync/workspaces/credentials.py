@@ -1,5 +1,6 @@
 """Who we are to a tracking server: the environment variables of MLflow clients, and `runsync.toml`."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,10 @@ class Credentials:
             of("SERVER_CERT_PATH"),
             of("CLIENT_CERT_PATH"),
         )
+
+    def tls_only(self) -> "Credentials":
+        """For what is not to hear who we are to plain servers."""
+        return dataclasses.replace(self, username="", password="", token="")
 
     @classmethod
     def from_config(

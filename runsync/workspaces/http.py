@@ -41,6 +41,32 @@ BROKEN = (
 )
 
 
+class Identity(Protocol):
+    """Says who we are on each request, where that changes: a token that expires, a signature."""
+
+    kind: str
+    """In what way."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds what lets a request in (see `requests.auth.AuthBase`)."""
+
+    def renew(self, response: requests.Response) -> bool:
+        """After an answer: whether it is a refusal after which another try makes sense. May raise AccessDenied."""
+
+
+class Pace(Protocol):
+    """When requests may go, where that depends on what they ask for."""
+
+    def take(self, method: str, path: str, stopped: threading.Event) -> None:
+        """Waits until this request may be sent, or until `stopped`."""
+
+    def refused(self, method: str, path: str, retry_after: float | None) -> bool:
+        """Told of an answer 429: the next `take` waits longer. Whether patience has reason to go on."""
+
+    def granted(self, method: str, path: str) -> None:
+        """Told of any other answer."""
+
+
 class Readable(Protocol):
     """As much of a file as an upload needs."""
 
@@ -156,6 +182,8 @@ class Client:
         connections: int = 16,
         patience: Patience | None = None,
         limits: Limits = UNLIMITED,
+        identity: Identity | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.url = url
         self.api_url = url
@@ -166,6 +194,9 @@ class Client:
         self.timeout = (10.0, 300.0)
         self.requests = 0
         self._session = _session(url, credentials, connections)
+        self._identity = identity
+        self._session.auth = identity or self._session.auth
+        self._pace = pace
         self._count = threading.Lock()
         self._not_before = 0.0
         self._stopped = threading.Event()
@@ -178,6 +209,16 @@ class Client:
         """Stops all that waits, and drops the connections."""
         self._stopped.set()
         self._session.close()
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether who we are is said by more than the credentials of plain servers."""
+        return self._identity is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._stopped.is_set()
 
     def pause(self, seconds: float) -> None:
         """Waits. Raises Interrupted once closed."""
@@ -212,11 +253,20 @@ class Client:
         """
         failures = 0
         deadline = 0.0
+        renewed = False
         while True:
-            self._wait_turn()
+            self._wait_turn(method, path)
             response, problem = self._try(method, path, parameters, content, headers, stream)
+            if response is not None and self._pace is not None and response.status_code != 429:
+                self._pace.granted(method, path)
             if response is not None and response.status_code not in RETRIED:
+                if self._identity and self._identity.renew(response) and not renewed:
+                    renewed = True
+                    continue
                 return self._checked(response, path)
+            if response is not None and self._is_paced(response, method, path):
+                deadline = 0.0
+                continue
             failures += 1
             deadline = deadline or time.monotonic() + self.patience.seconds
             delay = self._delay(response, failures)
@@ -277,7 +327,7 @@ class Client:
         body = content if isinstance(content, bytes) else content()
         if self.limits.upload and body:
             headers = {**(headers or {}), **({"Content-Length": str(len(body))} if isinstance(body, bytes) else {})}
-            body = _Paced(io.BytesIO(body) if isinstance(body, bytes) else body, self.limits)
+            body = Paced.of(body, self.limits)
         try:
             return (
                 self._session.request(
@@ -300,11 +350,20 @@ class Client:
             if not isinstance(body, bytes):
                 body.close()
 
-    def _wait_turn(self) -> None:
+    def _wait_turn(self, method: str, path: str) -> None:
         while not self._stopped.is_set() and (pause := self._not_before - time.monotonic()) > 0:
             self._stopped.wait(pause)
+        if self._pace is not None:
+            self._pace.take(method, path, self._stopped)
         if self._stopped.is_set():
             raise Interrupted("stopped")
+
+    def _is_paced(self, response: requests.Response, method: str, path: str) -> bool:
+        """Whether the pace has taken up an answer 429, and others get through."""
+        if self._pace is None or response.status_code != 429:
+            return False
+        asked = _retry_after(response.headers.get("Retry-After", ""))
+        return self._pace.refused(method, path, None if asked is None else min(asked, LONGEST_RETRY_AFTER))
 
     def _delay(self, response: requests.Response | None, failures: int) -> float:
         delay = self.patience.delay(failures)
@@ -344,8 +403,13 @@ class Client:
         raise RequestRefused(text, status, code)
 
 
-class _Paced:
+class Paced:
     """A body that is read no faster than it may be sent."""
+
+    @classmethod
+    def of(cls, body: bytes | Readable, limits: Limits) -> "Paced":
+        """Of bytes or of a stream."""
+        return cls(io.BytesIO(body) if isinstance(body, bytes) else body, limits)
 
     def __init__(self, stream: Readable, limits: Limits) -> None:
         self._stream = stream

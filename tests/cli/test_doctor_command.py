@@ -18,7 +18,8 @@ def _at_a_terminal(columns: int, *arguments: object) -> list[str]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command(*arguments), env=clean_environment() | ADA, stdout=theirs, **quiet)
+    told = {name: value for name, value in clean_environment().items() if name != "COLUMNS"}  # xdist sets it
+    process = subprocess.Popen(command(*arguments), env=told | ADA, stdout=theirs, **quiet)
     os.close(theirs)
     shown = b""
     try:

@@ -67,3 +67,24 @@ except KeyboardInterrupt:
     print("tidied up")
 """
     assert _run(script)[:2] == (0, "tidied up")
+
+
+def test_a_signal_where_python_lets_no_exception_out_is_heard_again() -> None:
+    script = """
+import weakref
+class Thing: pass
+def callback(reference):
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(1000): pass
+thing = Thing()
+reference = weakref.ref(thing, callback)
+try:
+    del thing
+    time.sleep(20)
+except KeyboardInterrupt:
+    print("heard")
+    os._exit(0)
+"""
+    code, told, seconds = _run(script)
+    assert (code, told) == (0, "heard")
+    assert seconds < 10

@@ -52,7 +52,7 @@ class Fresh:
 
 def run_script(mlflow: Path, *arguments: str) -> Any:
     """Runs the script by the Python beside an mlflow command; its answer is JSON."""
-    command = [mlflow.with_name("python"), SCRIPT, *arguments]
+    command = [mlflow.with_name("python"), "-P", SCRIPT, *arguments]
     done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     last = done.stdout.strip().splitlines()

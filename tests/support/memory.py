@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
+from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Named, Notebook, Object, Permissions
 from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
@@ -26,6 +27,54 @@ from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
 
 START = 1_700_000_000_000
+
+
+@dataclass
+class MemoryObjects:
+    """`texts` holds what notebooks say by path, revision ("": the last one) and format, `permissions` by experiment id.
+
+    `asked` tells what was read. A text or permissions that are an error are refused with it.
+    """
+
+    texts: dict[tuple[str, str, str], bytes | RequestRefused] = field(default_factory=dict)
+    permissions: dict[str, Permissions | RequestRefused] = field(default_factory=dict)
+    kinds: tuple[str, ...] = (PERMISSIONS, NOTEBOOKS)
+    are_copies: bool = False
+    notebook_formats: tuple[str, ...] = ()
+    modified_at: int | None = START
+    asked: list[str] = field(default_factory=list)
+
+    def list(self, kind: str, experiments: Sequence[Experiment], named: Named) -> Iterator[Object]:
+        if kind == NOTEBOOKS:
+            yield from named.wanted()
+        else:
+            for e in experiments:
+                yield Permissions(e.experiment_id, e.name)
+
+    def complete(self, item: Object) -> Object:
+        if isinstance(item, Permissions):
+            found = self.permissions.get(item.experiment_id, item)
+            if isinstance(found, RequestRefused):
+                raise found
+            return found
+        is_there = (item.path, item.revision, item.format) in self.texts
+        is_last = not item.revision or not is_there
+        return replace(item, language="PYTHON", is_last=is_last, modified_at=self.modified_at if is_last else None)
+
+    def read(self, item: Object) -> tuple[Object, Iterator[bytes]]:
+        assert isinstance(item, Notebook)
+        self.asked.append(item.name)
+        last = self.texts.get((item.path, "", item.format))
+        text = self.texts.get((item.path, item.revision, item.format), last)
+        if text is None:
+            raise RequestRefused(f"Path ({item.path}) doesn't exist.", 404, "RESOURCE_DOES_NOT_EXIST")
+        if isinstance(text, RequestRefused):
+            raise text
+        return item, iter((text,))
+
+    def left_behind(self, named: Named) -> Sequence[NotCarried]:
+        missed = named.notebooks if not named.formats else []
+        return [NotCarried("notebooks", len(missed), "they were not asked for")] if missed else []
 
 
 @dataclass
@@ -43,6 +92,7 @@ class MemorySource:
     asked: list[str] = field(default_factory=list)
     batch_size: int = 1
     requests: int = 0
+    objects: MemoryObjects | None = None
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         return selection.choose(self.all_experiments)
@@ -151,12 +201,14 @@ def export_into(folder: Path, source: MemorySource, *, artifacts: bool = True) -
     return export_to(bundle, source, artifacts=artifacts)
 
 
-def export_to(bundle: Bundle, source: MemorySource, *, artifacts: bool = True) -> TransferReport:
+def export_to(
+    bundle: Bundle, source: MemorySource, *, artifacts: bool = True, notebooks: tuple[str, ...] = ()
+) -> TransferReport:
     """A further snapshot of an open bundle."""
-    writer = SnapshotWriter(bundle, with_artifacts=artifacts)
+    writer = SnapshotWriter(bundle, with_artifacts=artifacts, notebooks=notebooks)
     report = TransferReport("export", source.place, writer.place)
     try:
-        transfer(report, source, writer, Selection(), 4, Silent())
+        transfer(report, source, writer, Selection(), 4, Silent(), notebooks)
     finally:
         writer.close()
     report.snapshot = writer.snapshot_id

@@ -18,7 +18,7 @@ import requests
 ADMIN = ("admin", "correct horse battery")
 """The user that `--app-name basic-auth` makes at first; MLflow 3 refuses the password of its manual."""
 
-FOREIGN = ("MLFLOW_", "RUNSYNC_", "AWS_", "DATABRICKS_")
+FOREIGN = ("MLFLOW_", "RUNSYNC_", "AWS_", "DATABRICKS_", "AZURE_", "SAGEMAKER_")
 """Prefixes of environment variables that must not leak into servers or into runsync."""
 
 _handed_out: set[int] = set()

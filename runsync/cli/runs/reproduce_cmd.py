@@ -1,5 +1,6 @@
 """runsync runs reproduce"""
 
+import json
 import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from runsync.runs.reproduce import ReproduceReport
 
 
-@click.command(epilog="Example: runsync runs reproduce http://localhost:5000 amazing-gull-42 --into again")
+@click.command(
+    epilog="Example: runsync runs reproduce databricks://dev amazing-gull-42 --notebook-folder /Users/me/again"
+)
 @click.argument("where")
 @click.argument("run")
-@click.option("--into", required=True, metavar="DIR", help="A folder that is new, empty, or left by a former try.")
+@click.option("--into", metavar="DIR", help="A folder that is new, empty, or left by a former try.")
 @click.option("--repository", metavar="URL", help="Where its code is, when the run does not tell; a path will do.")
 @click.option("--model", metavar="PATH", help="Take the environment of this model, when the run has several.")
+@click.option(
+    "--notebook-folder", default="", metavar="PATH", help="On Databricks: clone the notebook into that folder there."
+)
+@click.option("--notebook-only", is_flag=True, help="On Databricks: start and make no cluster.")
+@click.option("--no-libraries", is_flag=True, help="On Databricks: install no libraries on a cluster that is made.")
+@click.option("--show-cluster", is_flag=True, help="On Databricks: show cluster and libraries of the run; do nothing.")
 @options.artifact_root
 @options.s3
 @options.workers
@@ -33,9 +42,13 @@ def command(
     /,
     where: str,
     run: str,
-    into: str,
+    into: str | None,
     repository: str | None,
     model: str | None,
+    notebook_folder: str,
+    notebook_only: bool,
+    no_libraries: bool,
+    show_cluster: bool,
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -44,7 +57,9 @@ def command(
 
     RUN is an id, the beginning of one, or a name, in a workspace or bundle. Writes the code at its commit, the
     environment of the model or run, its params, and a reproduce.sh that builds the environment and shows how the run
-    was started; “sh reproduce.sh run” starts it. Exit 3 when a part could not be had: all else is written.
+    was started; “sh reproduce.sh run” starts it. In a Databricks workspace --notebook-folder clones the notebook there,
+    and starts the cluster of the run, or makes one of the same configuration and libraries where it is gone. Exit 3
+    when a part could not be had: all else is written.
     """
     from runsync.runs.reproduce import reproduce
 
@@ -54,16 +69,24 @@ def command(
         into,
         repository=repository,
         model=model,
-        dry_run=dry_run,
+        notebook_folder=notebook_folder,
+        notebook_only=notebook_only,
+        libraries=not no_libraries,
+        dry_run=dry_run or show_cluster,
         access=options.access(ctx),
         workers=workers,
     )
-    return finish(report, as_json, _lines(report))
+    return finish(report, as_json, _lines(report, show_cluster))
 
 
-def _lines(report: "ReproduceReport") -> Iterator[str]:
+def _lines(report: "ReproduceReport", shows_cluster: bool) -> Iterator[str]:
     done = "would go into" if report.dry_run else "is in"
-    yield f"run {report.run_id} “{printable(report.run_name)}” {done} {report.into}"
+    where = f" {done} {report.into}" if report.into else ""
+    yield f"run {report.run_id} “{printable(report.run_name)}”{where}"
+    yield from _there(report)
+    if shows_cluster and report.cluster is not None:
+        told = {"settings": dict(report.cluster.settings), "libraries": list(report.cluster.libraries)}
+        yield from (printable(line) for line in json.dumps(told, indent=2, ensure_ascii=False).splitlines())
     if report.commit:
         yield f"code: {printable(report.repository)} at {report.commit}"
     if report.environment:
@@ -73,5 +96,29 @@ def _lines(report: "ReproduceReport") -> Iterator[str]:
         yield f"start: {printable(shlex.join(report.start))}"
     yield from (f"note: {printable(note)}" for note in report.notes)
     yield from listed("Missing", (printable(f"{m.what}: {m.why}") for m in report.missing))
-    if not report.dry_run:
+    if not report.dry_run and report.into:
         yield f"{many(len(report.files), 'part')} written; next: sh {shlex.quote(report.into + '/reproduce.sh')}"
+
+
+_ACTIONS = {
+    "running": ("is up", "is up"),
+    "start": ("would be started", "is starting"),
+    "create": ("would be made like that of the run", "was made like that of the run, and is starting"),
+    "none": ("cannot be made", "cannot be made"),
+}
+
+
+def _there(report: "ReproduceReport") -> Iterator[str]:
+    """What was (or would be) done in the workspace."""
+    if report.notebook is not None:
+        put = "would be cloned to" if report.dry_run else "was cloned to"
+        done = put if report.notebook.is_new else "is there already:"
+        yield f"notebook: {done} {printable(report.notebook.path)} {report.notebook.page}".rstrip()
+    if report.cluster is not None:
+        cluster = report.cluster
+        told = _ACTIONS[cluster.action][0 if report.dry_run else 1]
+        named = " ".join(part for part in (f"“{printable(cluster.name)}”", cluster.cluster_id) if part != "“”")
+        yield f"cluster: {named} {told} {cluster.page}".rstrip()
+        if cluster.installed:
+            done = "would be installed" if report.dry_run else "are being installed"
+            yield f"libraries: {len(cluster.installed):,} {done}"

@@ -61,6 +61,7 @@ def _lines(report: "SourceReport") -> Iterator[str]:
         ("revision", notebook.get("revision", "")),
         ("repository", told["repository"]),
         ("folder", told["folder"]),
+        ("path", told["path"]),
         ("branch", told["branch"]),
         ("commit", told["commit"]),
         ("changes", CHANGES[told["uncommitted_changes"]]),

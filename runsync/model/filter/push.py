@@ -25,6 +25,7 @@ _SAFE_PATTERN = re.compile(r"[A-Za-z0-9 /:,=@\-]*%?")
 and some databases have signs of their own, or fold the case of more than ASCII."""
 _TEXTS = ("run_id", "run_name", "status", "user_id", "artifact_uri")
 _TIMES = ("start_time", "end_time")
+_USER = (Field(ATTRIBUTES, "user_id"),)
 _OPPOSITE = {tree.IS_NULL: tree.IS_NOT_NULL, tree.IS_NOT_NULL: tree.IS_NULL}
 
 
@@ -36,6 +37,8 @@ class Dialect:
     """MLflow 2.4 and newer."""
     null_checks: bool = False
     """IS NULL and IS NOT NULL, for params and tags: in MLflow 3.17, not in 2.22."""
+    mlflow_tags: bool = True
+    """Whether tags of MLflow's own, and the user, are searched for as they are told."""
 
 
 def pushed(expression: Expression, dialect: Dialect) -> str:
@@ -67,6 +70,8 @@ def _written(part: Expression, dialect: Dialect) -> str:
         bounds = (Comparison(part.field, sign, value) for sign, value in zip((">=", "<="), part.value, strict=True))
         return " AND ".join(filter(None, (_written(bound, dialect) for bound in bounds)))
     field, operator = part.field, part.operator
+    if not dialect.mlflow_tags and (field in _USER or (field.kind == TAGS and field.key.startswith("mlflow."))):
+        return ""
     key = f"{field.kind}.`{field.key}`" if field.kind in (METRICS, PARAMS, TAGS) else f"{field.kind}.{field.key}"
     if operator in _OPPOSITE:
         return f"{key} {operator}" if dialect.null_checks and field.kind in (PARAMS, TAGS) else ""

@@ -95,6 +95,9 @@ class ArtifactCarrier:
         self, copies: Sequence[Copy], files: Files, there: Sizes
     ) -> tuple[Files, set[str], set[tuple[str, str]]]:
         """Gives the files with the hashes that are known now, the ids of runs that got any, and what is missing."""
+        for copy in copies:
+            sizes = there.get(copy.target_id, {})
+            self._writer.expect(copy, [f.path for f in files.get(copy.target_id, ()) if sizes.get(f.path) != f.size])
         tasks = [
             (copy, file, self._pool.submit(self._upload, copy, file, there.get(copy.target_id, {})))
             for copy in copies

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
@@ -33,12 +33,22 @@ class Artifacts(Protocol):
         """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
 
 
+Expect = Callable[[Run, Sequence[str]], None]
+"""Told which files of a run are going to be written."""
+
+
 class FileWriter:
     """Writes files of runs; `before` is called with a copy before anything is written to it."""
 
-    def __init__(self, artifacts: Artifacts, before: Callable[[Copy], None]) -> None:
+    def __init__(self, artifacts: Artifacts, before: Callable[[Copy], None], expect: Expect | None = None) -> None:
         self._artifacts = artifacts
         self._before = before
+        self._expect = expect
+
+    def expect(self, copy: Copy, paths: Sequence[str]) -> None:
+        """These files are going to be written."""
+        if self._expect is not None and paths:
+            self._expect(_as_target(copy), paths)
 
     def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> tuple[int, str | None]:
         """Puts one file there; gives its bytes, and the hash that it has at the source, where that is known now.

@@ -13,7 +13,7 @@ from runsync.model.identity import COMPLETE, LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
 from runsync.model.mark import Mark
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Source, Step
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectTarget, Outcome, Source, Step
 from runsync.model.run import Batch, Contents, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.carry import ArtifactCarrier
@@ -125,8 +125,15 @@ class DirectTarget:
         return lost + self._deletions.left()
 
     def notes(self) -> list[str]:
-        """Deletions that were followed."""
-        return self._deletions.notes()
+        """Deletions that were followed, and points that were told twice."""
+        repeated = self._records.repeated
+        told = [f"{repeated:,} metric points stood there more than once, and are stored once"] if repeated else []
+        return self._deletions.notes() + told
+
+    @property
+    def objects(self) -> ObjectTarget | None:
+        """MLflow itself has no place for them."""
+        return None
 
     def _check_places(self, are_made: bool) -> None:
         """Raises WrongUsage, before anything is written, where nobody knows where artifacts are to go."""

@@ -14,9 +14,10 @@ from runsync.model.filter.push import narrowed, state
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Histories, NotCarried, Place, Source, StoredObject, Target
+from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.model.workbench import Workbench
 from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.store import DirectStore, Query
 
@@ -152,6 +153,16 @@ class DirectWorkspace:
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models, traces and the like."""
         return self.store.left_behind(_ids(experiments))
+
+    @property
+    def objects(self) -> ObjectSource | None:
+        """MLflow itself has none of those kinds."""
+        return None
+
+    @property
+    def workbench(self) -> Workbench | None:
+        """MLflow itself runs no notebooks."""
+        return None
 
     def _read(
         self, experiments: Sequence[Experiment], selection: Selection, newest_first: bool = False

@@ -32,6 +32,8 @@ class RecordWriter:
     def __init__(self, store: DirectStore, links: DirectLinks) -> None:
         self.came_from = ""
         """The address of the workspace that the runs come from."""
+        self.repeated = 0
+        """Points that stood more than once in a history, and are stored once."""
         self._store = store
         self._links = links
 
@@ -110,6 +112,8 @@ class RecordWriter:
                 continue
             copy.is_touched = True
             copy.points = record.count
+            if copy.present is None and copy.mark.points.isdecimal():
+                self.repeated += int(copy.mark.points) - record.count
             self._links.written(copy.run, copy.target_id, record.run.tags)
             progress.advance(points=record.count)
             if COMPLETE in record.run.tags and record.run.tags[COMPLETE] != str(copy.mark):

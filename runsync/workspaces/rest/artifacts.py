@@ -1,13 +1,12 @@
 """Artifact bytes of runs on an MLflow server: where they lie (this machine, S3), else through the server."""
 
-import ipaddress
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from runsync.errors import RequestRefused
@@ -16,6 +15,7 @@ from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
 from runsync.workspaces import local_artifacts
+from runsync.workspaces.address import is_loopback
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.server import AJAX, API, Server
 from runsync.workspaces.rest.signed import SignedAddresses
@@ -33,6 +33,37 @@ Way = Literal["folder", "s3", "proxy", "server"]
 """How artifacts are got at: as files of this machine, on S3 itself, by the server's artifact proxy, or by what else it
 has for runs whose storage it does not proxy."""
 Found = TypeVar("Found")
+
+
+class Artifacts(Protocol):
+    """Where the artifact bytes of all runs of a workspace lie. Each method raises RequestRefused."""
+
+    notes: list[str]
+
+    @property
+    def requests(self) -> int:
+        """Sent to others than the server so far."""
+
+    def close(self) -> None:
+        """Drops the connections."""
+
+    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+        """Some file of a run; without a run (""), of a root where it can be told."""
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files of a run, sorted by path."""
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file, in chunks."""
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where in S3 the bytes of one file lie; None where they lie elsewhere."""
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """These files are going to be written."""
+
+    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+        """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
 
 
 class ArtifactStore:
@@ -105,6 +136,9 @@ class ArtifactStore:
         except RequestRefused:
             return None  # who reads it then will hear why
         return found if found.size == file.size else None
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """A server needs not know."""
 
     def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold.
@@ -202,7 +236,7 @@ def way(url: str, root: str) -> Way:
 def local_folder(url: str, root: str) -> Path | None:
     """An artifact root, where it is a folder of this machine (the server is on loopback and does not proxy)."""
     folder = local_artifacts.folder_of(root)
-    if folder is None or not is_loopback(url):
+    if folder is None or not is_loopback(urlsplit(url).hostname or ""):
         return None
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
@@ -235,12 +269,3 @@ def _check_name(path: str) -> None:
             f"artifact “{path}”: an MLflow server cannot serve a name with “#” or with an escape such as %20; "
             "give access to the artifact root itself, or rename the file"
         )
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a server is on this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -6,7 +6,7 @@ from contextlib import suppress
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, DELETED_RUNS
-from runsync.model.protocol import DeletedBefore
+from runsync.model.protocol import BulkChanges, DeletedBefore
 from runsync.model.run import Run
 from runsync.workspaces import remembered
 from runsync.workspaces.http import Client
@@ -19,7 +19,7 @@ from runsync.workspaces.rest.server import API
 class RestEditor:
     """See `model.protocol.Editor`."""
 
-    bulk = None
+    bulk: BulkChanges | None = None
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -117,10 +117,7 @@ class RestEditor:
     def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. A deleted experiment takes no tags, so they come after."""
         if experiment.lifecycle_stage == DELETED:
-            for run_id in deleted_runs[:1]:
-                self._post("runs/restore", run_id=run_id)
-                self._post("runs/set-tag", run_id=run_id, key=MARK, value="yes")
-                self._marked.add(run_id)
+            self._mark(deleted_runs[:1])
             self._to_stage(experiment, "experiments/restore", ACTIVE)
             if deleted_runs:
                 told = remembered.tags_of(deleted_runs)
@@ -128,6 +125,12 @@ class RestEditor:
                 changed = {key: value for key, value in told.items() if experiment.tags.get(key) != value}
                 tags = {**dict.fromkeys(stale, ""), **changed, DELETED_AT: RESTORING}
                 self.tag_experiment(experiment.experiment_id, tags)
+
+    def _mark(self, deleted_runs: Sequence[str]) -> None:
+        for run_id in deleted_runs:
+            self._post("runs/restore", run_id=run_id)
+            self._post("runs/set-tag", run_id=run_id, key=MARK, value="yes")
+            self._marked.add(run_id)
 
     def put_back(self, run: Run) -> None:
         """See `Editor`."""

@@ -14,11 +14,10 @@ from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
-from runsync.workspaces.address import Address
+from runsync.workspaces.address import Address, is_loopback
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.clock import clock
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest.artifacts import is_loopback
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
@@ -41,7 +40,7 @@ def approach(address: Address) -> Iterator[Finding]:
     """What can be told of the way to a server before it is asked."""
     credentials = address.credentials
     url = urlsplit(address.url)
-    if (credentials.token or credentials.username) and url.scheme == "http" and not is_loopback(address.url):
+    if (credentials.token or credentials.username) and url.scheme == "http" and not is_loopback(url.hostname or ""):
         yield warning(
             "credentials",
             f"{credentials.told}, sent over http://, where everyone on the way can read them",

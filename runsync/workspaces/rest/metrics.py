@@ -8,6 +8,7 @@ halves, and what is long by itself is streamed page by page with `get-history`, 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import RequestRefused
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 BULK_RUNS = 100
 BULK_ROWS = 25_000
-PAGE = 50_000
+HISTORY_PAGE = 50_000
 """Points of one get-history page, which the server does not cap. Longer pages cost memory and gain little.
 
 Always sent: without it MLflow 3.1 to 3.13 give an empty page.
@@ -30,11 +31,12 @@ IN_MEMORY = 2_000_000
 
 
 class MetricReader:
-    """Reads histories from one server; remembers when that has no bulk endpoint."""
+    """Reads histories from one server; remembers when that has no bulk endpoint. `page` is its greatest page."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, page: int = HISTORY_PAGE, has_bulk: bool = True) -> None:
         self._client = client
-        self._bulk = True
+        self._page = page
+        self._bulk = has_bulk
 
     @contextmanager
     def open(self, batch: Batch, pool: Executor) -> Iterator["RestHistories"]:
@@ -47,7 +49,7 @@ class MetricReader:
 
         token = ""
         while True:
-            asked = {"run_id": run_id, "metric_key": key, "max_results": PAGE}
+            asked = {"run_id": run_id, "metric_key": key, "max_results": self._page}
             if token:
                 asked["page_token"] = token
             answer = self._client.get(f"{API}/metrics/get-history", **asked)
@@ -59,9 +61,9 @@ class MetricReader:
                 return
 
     def _gather(self, batch: Batch, pool: Executor) -> "dict[tuple[str, str], pa.RecordBatch]":
-        found: dict[tuple[str, str], pa.RecordBatch] = {}
         if not self._bulk:
-            return found
+            return self._gather_singly(batch, pool)
+        found: dict[tuple[str, str], pa.RecordBatch] = {}
         held = 0
         waiting: set[Future[_Answer]] = {pool.submit(self._ask, request) for request in _requests(batch.runs)}
         while waiting:
@@ -73,6 +75,23 @@ class MetricReader:
                 if held <= IN_MEMORY:
                     found.update(answer.found)
         return found
+
+    def _gather_singly(self, batch: Batch, pool: Executor) -> "dict[tuple[str, str], pa.RecordBatch]":
+        """Of a server without the bulk endpoint: what fits on a page each, side by side."""
+        held, waiting = 0, []
+        for run in batch.runs:
+            for metric in run.latest_metrics:
+                points = _likely_points(metric)
+                if points < self._page and held + points <= IN_MEMORY:
+                    held += points
+                    waiting.append((run.run_id, metric.key, pool.submit(self._first_pages, run.run_id, metric.key)))
+        answers = ((run_id, key, future.result()) for run_id, key, future in waiting)
+        return {(run_id, key): points for run_id, key, points in answers if points is not None}
+
+    def _first_pages(self, run_id: str, key: str) -> "pa.RecordBatch | None":
+        """One key of one run; None when it is more than a page, which is then streamed."""
+        pages = list(islice(self.pages(run_id, key), 2))
+        return pages[0] if len(pages) == 1 else None
 
     def _ask(self, request: "_Request") -> "_Answer":
         if not self._bulk:

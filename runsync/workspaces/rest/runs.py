@@ -30,11 +30,15 @@ BATCH_TAGS = 100
 
 
 class RunWriter:
-    """Writes runs into one server."""
+    """Writes runs into one server. Tags longer than others, up to `longest_tag` characters, are set one by one."""
 
-    def __init__(self, client: Client, session: str) -> None:
+    def __init__(
+        self, client: Client, session: str, most_params: int | None = None, longest_tag: int = LONGEST_TAG
+    ) -> None:
         self._client = client
         self._session = session
+        self._most_params = most_params
+        self._longest_tag = longest_tag
 
     def create(self, run: Run, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
         """Makes the run with all its tags in one request; gives its id and artifact root.
@@ -77,7 +81,9 @@ class RunWriter:
     def log(self, copy: Copy, tags: Mapping[str, str], history: "Iterable[pa.RecordBatch]") -> None:
         """Params, tags and points that are not there yet, in as few requests as the limits allow."""
         params = self._missing_params(copy)
-        tags = {key: value for key, value in tags.items() if not self._too_long(copy, "tag", key, value, LONGEST_TAG)}
+        tags = {k: value for k, value in tags.items() if not self._too_long(copy, "tag", k, value, self._longest_tag)}
+        for key in [key for key, value in tags.items() if len(value) > LONGEST_TAG]:
+            self._tag_alone(copy, key, tags.pop(key))
         for body in _bodies(copy, params, tags, history):
             self.touch(copy)
             self._client.post(f"{API}/runs/log-batch", {"run_id": copy.target_id, **body})
@@ -132,6 +138,12 @@ class RunWriter:
         self.touch(copy)
         self._set_tag(copy.target_id, key, value)
 
+    def _tag_alone(self, copy: Copy, key: str, value: str) -> None:
+        try:
+            self.tag(copy, key, value)
+        except RequestRefused as error:
+            copy.miss("tag", key, error)
+
     def delete(self, run_id: str) -> None:
         """Marks a run as deleted; MLflow keeps it until its administrator purges it."""
         self._client.post(f"{API}/runs/delete", {"run_id": run_id})
@@ -158,12 +170,14 @@ class RunWriter:
 
     def _missing_params(self, copy: Copy) -> dict[str, str]:
         there = copy.present.params if copy.present else {}
-        missing = {}
+        missing: dict[str, str] = {}
         for key, value in copy.run.params.items():
             if self._too_long(copy, "param", key, value, LONGEST_PARAM) or there.get(key) == value:
                 continue
             if key in there:
                 copy.miss("param", key, "it has another value in the target, and MLflow does not let params change")
+            elif self._most_params is not None and len(there) + len(missing) >= self._most_params:
+                copy.miss("param", key, f"the target takes {self._most_params} params a run")
             else:
                 missing[key] = value
         return missing

@@ -38,7 +38,7 @@ class SignedAddresses:
         self._uploads = server.signs_uploads
         self._downloads = server.signs_downloads
         self._notes = notes
-        self._session = _bare_session()
+        self._session = bare_session()
         self._lock = Lock()
         self._free = BoundedSemaphore(UPLOADS)
 
@@ -212,7 +212,7 @@ class _Expired(_Unable):
     """A signed address was refused: it may have been too old."""
 
 
-def _bare_session() -> requests.Session:
+def bare_session() -> requests.Session:
     """Without our credentials and headers: a signed address says all, and goes to another host."""
     session = requests.Session()
     session.trust_env = False  # no .netrc

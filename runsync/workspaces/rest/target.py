@@ -34,6 +34,7 @@ from runsync.model.protocol import (
     UPDATE,
     Histories,
     NotCarried,
+    ObjectTarget,
     Outcome,
     Source,
     Step,
@@ -70,8 +71,9 @@ class RestTarget:
         policy = options.deletions
         writer = RestExperiments(workspace.client)
         self._experiments = ExperimentMap(writer, options.naming, options.restore_deleted, policy)
-        self._writer = RunWriter(workspace.client, self._session)
-        self._files = FileWriter(workspace.artifact_store, self._writer.touch)
+        limits = workspace.params_a_run, workspace.longest_tag
+        self._writer = RunWriter(workspace.client, self._session, *limits)
+        self._files = FileWriter(workspace.artifact_store, self._writer.touch, workspace.artifact_store.expect)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
         self._present = Present(RestRuns(workspace))
@@ -80,7 +82,7 @@ class RestTarget:
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
-        existing = self._workspace.experiments(Selection())
+        existing = self._workspace.existing(self._options.restore_deleted)
         are_all = selection == Selection()
         outcomes = self._experiments.begin(experiments, existing, address_of(source.place), are_all)
         self._source = source.place
@@ -156,6 +158,15 @@ class RestTarget:
     def notes(self) -> list[str]:
         """Deletions that were followed."""
         return self._deletions.notes()
+
+    @property
+    def objects(self) -> ObjectTarget | None:
+        """MLflow itself has no place for them."""
+        return None
+
+    def target_experiment(self, experiment_id: str) -> str:
+        """The target's id of a source experiment; "" before it is made."""
+        return self._experiments.target_id(experiment_id)
 
     def _there(self, run: Run) -> There | None:
         return self._present.get(self._target_experiment(run), origin_of(run))

@@ -1,11 +1,12 @@
 """An MLflow tracking server as a source. Its target half is in `rest.target`."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -21,18 +22,20 @@ from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Histories, NotCarried, Place, Source, StoredObject, Target
+from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
+from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience, json_of
 from runsync.workspaces.rest import models, wire
-from runsync.workspaces.rest.artifacts import ArtifactStore
+from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
 from runsync.workspaces.rest.leftovers import left_behind
-from runsync.workspaces.rest.metrics import MetricReader
+from runsync.workspaces.rest.metrics import HISTORY_PAGE, MetricReader
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
 from runsync.workspaces.rest.registry import ModelVersions
-from runsync.workspaces.rest.server import API, meet
+from runsync.workspaces.rest.runs import LONGEST_TAG
+from runsync.workspaces.rest.server import API, Server, meet
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
 BATCH = 200
@@ -40,7 +43,6 @@ PAGE = 1000
 LONGEST_PAGE = 32 << 20
 """Bytes of a search page above which the next one is asked for with half as many runs."""
 IDS_A_SEARCH = 500
-EXPERIMENTS_A_SEARCH = 200
 T = TypeVar("T")
 
 _THIS_MACHINE = {"127.0.0.1": "localhost", "::1": "localhost"}
@@ -48,24 +50,40 @@ _PORTS = {"http": 80, "https": 443}
 VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
 
 
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What differs between servers that speak MLflow's REST API, and how their answers read."""
+
+    run: Callable[[wire.Json], Run] = wire.run
+    experiment: Callable[[wire.Json], Experiment] = wire.experiment
+    experiments_a_search: int = 200
+    experiment_order: tuple[str, ...] = ("experiment_id ASC",)
+    history_page: int = HISTORY_PAGE
+    has_bulk_history: bool = True
+    params_a_run: int | None = None
+    """The most that a run may have; None for no limit."""
+    longest_tag: int = LONGEST_TAG
+    dialect: Dialect | None = None
+    """None: as the server's version has it."""
+
+
 class RestWorkspace:
-    """One MLflow tracking server, or one workspace of it."""
+    """One MLflow tracking server, or one workspace of it: see `open_server`."""
 
     def __init__(
-        self, address: Address, workers: int, patience: Patience | None = None, limits: Limits = UNLIMITED
+        self, client: Client, server: Server, artifacts: Artifacts, place: Place, habits: Habits | None = None
     ) -> None:
-        connections = workers + 4
-        self.client = Client(address.url, address.credentials, connections, patience, limits)
-        self.server = meet(self.client, address)
-        s3 = S3Artifacts(options_for(address), connections, limits)
-        self.artifact_store = ArtifactStore(self.client, self.server, s3)
-        self._metrics = MetricReader(self.client)
-        self._versions = ModelVersions(self.client)
+        self.client = client
+        self.server = server
+        self.artifact_store = artifacts
+        self.place = place
+        self._habits = habits or Habits()
+        self.params_a_run = self._habits.params_a_run
+        self.longest_tag = self._habits.longest_tag
+        self._metrics = MetricReader(client, self._habits.history_page, self._habits.has_bulk_history)
+        self._versions = ModelVersions(client)
         self._logged_models: bool | None = None
         self._page = PAGE
-        if self.server.workspace and not address.workspace:
-            address = dataclasses.replace(address, workspace=self.server.workspace)
-        self.place = Place("MLflow server", address.printable, self.server.version)
 
     @property
     def requests(self) -> int:
@@ -114,6 +132,10 @@ class RestWorkspace:
             chosen = selection.having_runs(chosen, self._runs_of_all(chosen, selection))
         return sorted(chosen, key=lambda e: (e.creation_time or 0, e.experiment_id))
 
+    def existing(self, restore_deleted: bool) -> list[Experiment]:
+        """The experiments that stand in the way of new ones of their names."""
+        return self.experiments(Selection())
+
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
         waiting: list[Run] = []
@@ -139,7 +161,7 @@ class RestWorkspace:
             yield from islice(ordered(self._runs_of_all(experiments, selection), order, experiments), limit)
             return
         most = PAGE if limit is None else max(1, min(PAGE, limit))
-        chunks = _chunks(experiments, EXPERIMENTS_A_SEARCH)
+        chunks = _chunks(experiments, self._habits.experiments_a_search)
         yield from islice(merged([self._runs_of_all(c, selection, by, most) for c in chunks], order), limit)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
@@ -197,6 +219,16 @@ class RestWorkspace:
         """Registered models, logged models and traces."""
         return left_behind(self.client, [e.experiment_id for e in experiments])
 
+    @property
+    def objects(self) -> ObjectSource | None:
+        """MLflow itself has none of those kinds."""
+        return None
+
+    @property
+    def workbench(self) -> Workbench | None:
+        """MLflow itself runs no notebooks."""
+        return None
+
     def search(
         self,
         experiment_ids: Sequence[str],
@@ -221,7 +253,7 @@ class RestWorkspace:
         if len(response.content) > LONGEST_PAGE:
             self._page = max(1, self._page // 2)
         answer = json_of(response)
-        return wire.each(answer, "runs", wire.run), answer.get("next_page_token", "")
+        return wire.each(answer, "runs", self._habits.run), answer.get("next_page_token", "")
 
     def search_every(
         self,
@@ -259,7 +291,7 @@ class RestWorkspace:
 
     def search_everywhere(self, filter_string: str) -> Iterator[Run]:
         """`search_every` over all experiments of the workspace."""
-        for chunk in _chunks([e.experiment_id for e in self._all_experiments()], EXPERIMENTS_A_SEARCH):
+        for chunk in _chunks([e.experiment_id for e in self._all_experiments()], self._habits.experiments_a_search):
             yield from self.search_every(chunk, filter_string)
 
     def runs_of(
@@ -287,11 +319,13 @@ class RestWorkspace:
     def _all_experiments(self) -> Iterator[Experiment]:
         token = ""
         while True:
-            body = {"view_type": "ALL", "max_results": 1000, "order_by": ["experiment_id ASC"]}
+            body: dict[str, Any] = {"view_type": "ALL", "max_results": 1000}
+            if self._habits.experiment_order:
+                body["order_by"] = list(self._habits.experiment_order)
             if token:
                 body["page_token"] = token
             answer = self.client.post(f"{API}/experiments/search", body)
-            yield from wire.each(answer, "experiments", wire.experiment)
+            yield from wire.each(answer, "experiments", self._habits.experiment)
             token = answer.get("next_page_token", "")
             if not token:
                 return
@@ -307,15 +341,17 @@ class RestWorkspace:
         if selection.filter:
             expression = parse(selection.filter)
             experiments = narrowed(expression, experiments)
-            selection = _for_server(selection, expression, self.server.dialect)
-        for chunk in _chunks([e.experiment_id for e in experiments], EXPERIMENTS_A_SEARCH):
+            selection = _for_server(selection, expression, self._habits.dialect or self.server.dialect)
+        for chunk in _chunks([e.experiment_id for e in experiments], self._habits.experiments_a_search):
             yield from (run for run in self.runs_of(chunk, selection, by, most) if is_meant(run, ()))
 
     def _has_logged_models(self) -> bool:
         """Whether there are any in the whole workspace: a run's input may lie in another experiment."""
         if self._logged_models is None:
             ids = [e.experiment_id for e in self._all_experiments()]
-            self._logged_models = any(self._any_logged_model(chunk) for chunk in _chunks(ids, EXPERIMENTS_A_SEARCH))
+            self._logged_models = any(
+                self._any_logged_model(chunk) for chunk in _chunks(ids, self._habits.experiments_a_search)
+            )
         return self._logged_models
 
     def _any_logged_model(self, experiment_ids: Sequence[str]) -> bool:
@@ -327,6 +363,19 @@ class RestWorkspace:
 
     def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...]:
         return wire.run(self.client.get(f"{API}/runs/get", run_id=run_id)["run"]).model_inputs
+
+
+def open_server(
+    address: Address, workers: int, patience: Patience | None = None, limits: Limits = UNLIMITED
+) -> RestWorkspace:
+    """The open-source server at an address. Raises WorkspaceUnreachable, AccessDenied, WorkspaceError."""
+    connections = workers + 4
+    client = Client(address.url, address.credentials, connections, patience, limits)
+    server = meet(client, address)
+    artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address), connections, limits))
+    if server.workspace and not address.workspace:
+        address = dataclasses.replace(address, workspace=server.workspace)
+    return RestWorkspace(client, server, artifacts, Place("MLflow server", address.printable, server.version))
 
 
 def _for_server(selection: Selection, expression: Expression, dialect: Dialect) -> Selection:

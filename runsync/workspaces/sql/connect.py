@@ -125,4 +125,5 @@ def _require(path: Path, address: DatabaseAddress) -> None:
     if path.is_dir():
         raise WrongUsage(f"{address.printable} is a folder, not a SQLite file")
     if not path.exists():
-        raise WrongUsage(f"{address.printable}: there is no such file")
+        how = f"to make it, say --init (import and sync), or with MLflow 3: mlflow db upgrade {address.for_mlflow}"
+        raise WrongUsage(f"{address.printable}: there is no such file; {how}")

@@ -80,7 +80,8 @@ def _driver_error(error: BaseException) -> Any:
 def missing_driver(address: DatabaseAddress, error: ImportError) -> WrongUsage:
     """SQLAlchemy or a driver is not installed."""
     driver = {SQLITE: "SQLAlchemy", POSTGRESQL: "SQLAlchemy and psycopg", MYSQL: "SQLAlchemy and PyMySQL"}[address.kind]
-    return WrongUsage(f"{address.printable} needs {driver}: pip install 'runsync[sql]' ({error.name or error})")
+    how = "install runsync with its extra sql, pip install '.[sql]' in its checkout"
+    return WrongUsage(f"{address.printable} needs {driver}: {how} ({error.name or error})")
 
 
 def is_of_a_database(error: BaseException) -> bool:

@@ -31,6 +31,7 @@ def test_what_we_write_is_read_by_mlflow_as_it_was_in_the_store_it_came_from(
     assert theirs == in_time_order(by_client(release, "client_tell.py", source))
 
 
+@pytest.mark.older
 def test_what_came_from_mlflow_1_is_read_by_mlflow_3_and_1_from_our_copy(
     mlruns: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import executable
 from support.servers import clean_environment
 
@@ -15,7 +16,7 @@ from runsync.workspaces.files import open_store
 from runsync.workspaces.files.store import FileStore
 
 HERE = Path(__file__).parent
-RELEASES = ("3", "2", "1")
+RELEASES = ("3", "2", pytest.param("1", marks=pytest.mark.older))
 
 
 def by_client(release: str, script: str, folder: Path) -> Any:

@@ -62,4 +62,4 @@ def test_a_driver_that_is_not_installed(url: str, module: str, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, module, None)
     error = error_of(url)
     assert type(error) is WrongUsage
-    assert "pip install 'runsync[sql]'" in str(error)
+    assert "pip install '.[sql]'" in str(error)

@@ -12,6 +12,7 @@ from runsync.errors import AccessDenied, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, Run
+from runsync.transfer.sync import sync
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import schema
 from runsync.transfer.sync import sync
@@ -68,6 +69,7 @@ def test_a_column_that_is_not_known_and_must_be_given_keeps_a_database_from_bein
         opened(database.url).check_writable()
 
 
+@pytest.mark.older
 def test_an_older_database_gets_told_how_to_upgrade(databases: Databases, opened: Open) -> None:
     database = databases.fresh("sqlite", "1")
     with pytest.raises(WrongUsage, match="mlflow db upgrade sqlite:///"):
@@ -90,7 +92,7 @@ def test_an_empty_database_is_initialised(databases: Databases, monkeypatch: pyt
 def test_init_leaves_a_database_that_has_tables_as_it_is(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = databases.fresh("sqlite", "1")
+    database = databases.fresh("sqlite", "2")
     assert database.path is not None
     before = database.path.read_bytes()
     monkeypatch.setenv("PATH", str(database.mlflow.parent), prepend=":")

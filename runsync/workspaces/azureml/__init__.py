@@ -1,0 +1,1 @@
+"""MLflow as Azure Machine Learning speaks it: experimental, since nothing but documents and an emulator tell of it."""

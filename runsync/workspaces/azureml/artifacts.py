@@ -1,0 +1,120 @@
+"""Artifacts of Azure ML: its run history lists them and signs addresses of the blobs that hold them.
+
+As its client in azureml-mlflow 1.62 does (`/history/v1.0/…/artifacts`): sizes are asked of the blobs, one by one.
+"""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import quote, urlsplit
+
+from runsync.errors import RequestRefused
+from runsync.model.paths import unsafe
+from runsync.model.protocol import StoredObject
+from runsync.model.run import ArtifactFile, Run
+from runsync.workspaces.clouds.credential import AZURE, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
+from runsync.workspaces.clouds.uploads import Uploads
+from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.rest.artifacts import Locate
+
+
+class AzureArtifacts:
+    """See `rest.artifacts.Artifacts`. `client` speaks to the root of the workspace's host."""
+
+    def __init__(self, client: Client, scope: str) -> None:
+        self.notes: list[str] = []
+        self._client = client
+        self._scope = scope
+        self._storage = Storage(client)
+        self._uploads = Uploads(client, self._storage)
+
+    @property
+    def requests(self) -> int:
+        """Sent to the run history and to the blobs so far."""
+        return self._client.requests + self._storage.requests
+
+    def close(self) -> None:
+        """Drops the connections."""
+        self._client.close()
+        self._storage.close()
+
+    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+        """See `Artifacts`."""
+        run = Run(run_id, "", artifact_uri=root)
+        path = next(iter(self._paths(run)), None) if run_id else None
+        return None if path is None else ArtifactFile(path, self._size(run, path))
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """See `Artifacts`."""
+        files = (ArtifactFile(path, self._size(run, path)) for path in self._paths(run))
+        return tuple(sorted(files, key=lambda file: file.path))
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Artifacts`."""
+        received = 0
+        for chunk in self._storage.download(self._readable(run, file.path)):
+            received += len(chunk)
+            yield chunk
+        if received != file.size:
+            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """See `Artifacts`."""
+        return None
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """Each file is asked for by itself."""
+
+    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+        """See `Artifacts`."""
+        if reason := unsafe(path):
+            raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
+
+        def ask() -> Credential:
+            answer = self._client.post(f"{self._place(run)}/batch/metadata", {"paths": [{"path": path}]})
+            refused = (answer.get("errors") or {}).get(path)
+            if refused:
+                error = refused.get("error") or {}
+                raise RequestRefused(f"artifact “{path}”: {error.get('code', '')} {error.get('message', '')}"[:300])
+            return _signed((answer.get("artifactContentInformation") or {}).get(path), path)
+
+        self._uploads.send(Pass(ask(), ask), run.run_id, path, size, opener)
+
+    def _paths(self, run: Run) -> Iterator[str]:
+        link = self._place(run)
+        while link:
+            parts = urlsplit(link)
+            if parts.netloc and parts.netloc != urlsplit(self._client.url).netloc:
+                raise RequestRefused(f"the list of artifacts goes on at another host, {parts.netloc}")
+            answer = self._client.get(parts.path + (f"?{parts.query}" if parts.query else ""))
+            for entry in answer.get("value", ()):
+                path = str(entry.get("path", ""))
+                if reason := unsafe(path):
+                    raise RequestRefused(f"the server lists an artifact path “{path}” that is refused: {reason}")
+                yield path
+            link = str(answer.get("nextLink") or "")
+
+    def _size(self, run: Run, path: str) -> int:
+        response = self._storage.send(self._readable(run, path), "HEAD", headers=_plain)
+        return int(response.headers["Content-Length"])
+
+    def _readable(self, run: Run, path: str) -> Pass:
+        def ask() -> Credential:
+            return _signed(self._client.get(f"{self._place(run)}/contentinfo", path=path), path)
+
+        return Pass(ask(), ask)
+
+    def _place(self, run: Run) -> str:
+        experiment, run_id = quote(run.experiment_id, safe=""), quote(run.run_id, safe="")
+        return f"/history/v1.0{self._scope}/experimentids/{experiment}/runs/{run_id}/artifacts"
+
+
+def _signed(told: object, path: str) -> Credential:
+    address = told.get("contentUri") if isinstance(told, dict) else None
+    if not address:
+        raise RequestRefused(f"artifact “{path}”: the run history tells no address of it")
+    return Credential(AZURE, str(address))
+
+
+def _plain(told: object) -> dict[str, str]:
+    """Whole and as it is stored: a length of what was squeezed would be another one."""
+    return {"Accept-Encoding": "identity"}

@@ -1,0 +1,1 @@
+"""What hosted workspaces have in common: tokens that expire, and cloud storage behind signed addresses."""

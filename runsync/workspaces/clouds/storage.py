@@ -1,0 +1,157 @@
+"""Requests to the storage of a cloud at signed addresses: without our own credentials, renewed when they expire."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from http import HTTPStatus
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from runsync.errors import Interrupted, RequestRefused
+from runsync.workspaces.clouds.credential import Credential, Pass
+from runsync.workspaces.http import BROKEN, CHUNK, RETRIED, Body, Client, Paced
+from runsync.workspaces.rest.signed import bare_session
+
+RENEWALS = 3
+"""Of one request: a fresh address that is refused was not refused for its age."""
+CONNECTIONS = 128
+"""Kept alive with one host: those beyond are opened anew for each request."""
+_AGED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+class Storage:
+    """Sends to and fetches from the clouds behind one workspace. Counts `requests`. Safe for many threads."""
+
+    def __init__(self, client: Client) -> None:
+        self.requests = 0
+        self._client = client
+        self._session = bare_session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+        self._count = threading.Lock()
+
+    def close(self) -> None:
+        """Drops the connections."""
+        self._session.close()
+
+    def send(
+        self,
+        given: Pass,
+        method: str,
+        content: Body = b"",
+        size: int = 0,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Callable[[Mapping[str, str]], dict[str, str]] = dict,
+        stream: bool = False,
+    ) -> requests.Response:
+        """A response that is a success.
+
+        `query` is added to the address; `headers` makes those to be sent of those that came with it. A body that is no
+        bytes has `size` bytes. Raises RequestRefused, and what the body's source raises.
+        """
+        failures = renewals = 0
+        while True:
+            credential = given.credential
+            place = urlsplit(credential.url).hostname
+            try:
+                response = self._once(credential, method, content, size, query, headers, stream)
+                if response.ok:
+                    return response
+                with response:
+                    problem, status = f"answered {response.status_code}{_code(response)}", response.status_code
+            except BROKEN as error:
+                problem, status = type(error).__name__, 0
+            except requests.RequestException as error:  # its text has the whole address
+                raise RequestRefused(f"{place}: no address to ask ({type(error).__name__})") from None
+            if status in _AGED and renewals < RENEWALS:
+                renewals += 1
+                given.renew(credential)
+                continue
+            failures += 1
+            if (status and status not in RETRIED) or failures >= self._client.patience.tries:
+                raise RequestRefused(f"{place}: {problem} ({method} of an artifact)", status)
+            self._client.pause(self._client.patience.delay(failures))
+
+    def download(self, given: Pass) -> Iterator[bytes]:
+        """The bytes of a file; a connection that breaks is taken up where it broke, with a fresh address if need be."""
+        received = failures = 0
+        tag = ""
+        while True:
+            rest = {"Accept-Encoding": "identity"}
+            if received:
+                rest |= {"Range": f"bytes={received}-", **({"If-Match": tag} if tag else {})}
+            response = self.send(given, "GET", headers=partial(_with, rest), stream=True)
+            tag = response.headers.get("ETag", "")
+            if received and response.status_code != HTTPStatus.PARTIAL_CONTENT:
+                response.close()
+                raise RequestRefused(f"the connection broke after {received} bytes, and the rest is not to be had")
+            try:
+                while chunk := response.raw.read1(CHUNK, decode_content=False):
+                    self._client.limits.received(len(chunk))
+                    received += len(chunk)
+                    failures = 0
+                    yield chunk
+                return
+            except BROKEN as error:
+                failures += 1
+                if failures >= self._client.patience.tries:
+                    raise RequestRefused(
+                        f"the connection breaks after {received} bytes ({type(error).__name__})"
+                    ) from None
+            finally:
+                response.close()
+            self._client.pause(self._client.patience.delay(failures))
+
+    def _once(
+        self,
+        credential: Credential,
+        method: str,
+        content: Body,
+        size: int,
+        query: Mapping[str, str] | None,
+        headers: Callable[[Mapping[str, str]], dict[str, str]],
+        stream: bool,
+    ) -> requests.Response:
+        self._client.limits.request()
+        if self._client.is_closed:
+            raise Interrupted("stopped")
+        with self._count:
+            self.requests += 1
+        sent = headers(credential.headers)
+        body = content if isinstance(content, bytes) else content()
+        if body and not isinstance(body, bytes):
+            sent["Content-Length"] = str(size)
+        if body and self._client.limits.upload:
+            sent["Content-Length"] = str(len(body) if isinstance(body, bytes) else size)
+            body = Paced.of(body, self._client.limits)
+        url = credential.url
+        if query:
+            url += ("&" if "?" in url else "?") + urlencode(query)
+        try:
+            return self._session.request(
+                method,
+                url,
+                data=body,
+                headers=sent,
+                timeout=self._client.timeout,
+                proxies=requests.utils.get_environ_proxies(url),
+                allow_redirects=False,
+                stream=stream,
+            )
+        finally:
+            if not isinstance(body, bytes):
+                body.close()
+
+
+def _with(further: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    return {**told, **further}
+
+
+def _code(response: requests.Response) -> str:
+    """The error code in the XML that clouds answer with."""
+    text = response.text[:2000]
+    _, sign, rest = text.partition("<Code>")
+    return f" {rest.partition('</Code>')[0]}" if sign else ""

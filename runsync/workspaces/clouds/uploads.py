@@ -1,0 +1,167 @@
+"""Uploads at signed addresses, in the four ways that the clouds want them. Memory holds a few parts at most."""
+
+import base64
+from collections.abc import Callable, Mapping
+from contextlib import closing, nullcontext, suppress
+from threading import BoundedSemaphore
+from typing import Any
+
+from runsync.errors import Interrupted, RequestRefused, WorkspaceError
+from runsync.multipart import cut, part_size, send_parts
+from runsync.workspaces.clouds.credential import ADLS, AWS, AZURE, GCP, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
+from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.rest.server import API
+
+LARGE = 64 << 20
+"""Bytes from which on a file goes to S3 in parts."""
+UPLOADS = 2
+"""Large files on their way at a time: each holds some parts in memory."""
+S3_AT_ONCE = 5 << 30
+"""Bytes that S3 takes in one request."""
+
+_BLOCK = frozenset(
+    {
+        *("authorization", "x-ms-date", "x-ms-version", "content-md5", "x-ms-content-crc64"),
+        *("x-ms-encryption-scope", "x-ms-lease-id", "x-ms-client-request-id", "x-ms-encryption-key"),
+        *("x-ms-encryption-key-sha256", "x-ms-encryption-algorithm"),
+    }
+)
+"""Headers of Azure's Put Block, of those that come with an address (learn.microsoft.com/rest/api/storageservices)."""
+_BLOCK_LIST = frozenset(
+    {
+        *("date", "x-ms-date", "x-ms-version", "x-ms-blob-cache-control", "x-ms-blob-content-type"),
+        *("x-ms-blob-content-encoding", "x-ms-blob-content-language", "x-ms-encryption-scope", "x-ms-tags"),
+        *("x-ms-lease-id", "x-ms-client-request-id", "x-ms-blob-content-disposition", "x-ms-access-tier"),
+        *("if-modified-since", "if-unmodified-since", "if-match", "if-none-match"),
+    }
+)
+_PATH_CREATE = frozenset(
+    {
+        *("cache-control", "content-language", "content-disposition", "x-ms-cache-control"),
+        *("x-ms-content-type", "x-ms-content-encoding", "x-ms-content-language", "x-ms-content-disposition"),
+        *("x-ms-lease-id", "x-ms-properties", "x-ms-permissions", "x-ms-umask", "x-ms-owner", "x-ms-group"),
+        *("x-ms-acl", "x-ms-proposed-lease-id", "x-ms-expiry-option", "x-ms-expiry-time", "if-match"),
+        *("if-none-match", "if-modified-since", "if-unmodified-since", "x-ms-encryption-key"),
+        *("x-ms-encryption-key-sha256", "x-ms-encryption-algorithm", "x-ms-encryption-context"),
+        *("x-ms-client-request-id", "x-ms-date", "x-ms-version"),
+    }
+)
+_PATH_UPDATE = frozenset(
+    {
+        *("x-ms-lease-id", "x-ms-encryption-key", "x-ms-encryption-key-sha256", "x-ms-encryption-algorithm"),
+        *("x-ms-encryption-context", "x-ms-client-request-id", "x-ms-date", "x-ms-version"),
+    }
+)
+
+Headers = Callable[[Mapping[str, str]], dict[str, str]]
+
+
+class Uploads:
+    """Uploads of one workspace."""
+
+    def __init__(self, client: Client, storage: Storage) -> None:
+        self._client = client
+        self._storage = storage
+        self._multipart = True
+        self._free = BoundedSemaphore(UPLOADS)
+
+    def send(self, given: Pass, run_id: str, path: str, size: int, opener: Opener) -> None:
+        """Puts one file there. Raises RequestRefused, and what the source raises."""
+        with self._free if size >= LARGE else nullcontext():
+            self._send(given, run_id, path, size, opener)
+
+    def _send(self, given: Pass, run_id: str, path: str, size: int, opener: Opener) -> None:
+        kind = given.credential.kind
+        if kind == AZURE:
+            self._as_blocks(given, size, opener)
+        elif kind == ADLS:
+            self._as_appends(given, size, opener)
+        elif kind not in (AWS, GCP):
+            raise RequestRefused(f"artifact “{path}”: the workspace wants it stored in a way of {kind or 'no name'}")
+        elif kind != AWS or size < LARGE or not self._in_parts(run_id, path, size, opener):
+            self._storage.send(given, "PUT", opener if size else b"", size)
+
+    def _in_parts(self, run_id: str, path: str, size: int, opener: Opener) -> bool:
+        """S3's multipart upload; False where the workspace does not offer it."""
+        if not self._multipart:
+            return False
+        part = part_size(size)
+        upload_parts = -(-size // part)
+        upload = {"run_id": run_id, "path": path}
+        try:
+            made = self._client.post(f"{API}/artifacts/create-multipart-upload", {**upload, "num_parts": upload_parts})
+        except RequestRefused as error:
+            if error.status not in (404, 501) or size > S3_AT_ONCE:
+                raise
+            self._multipart = False
+            return False
+        upload["upload_id"] = str(made["upload_id"])
+        passes = [
+            self._part_pass(info, upload, number) for number, info in enumerate(made["upload_credential_infos"], 1)
+        ]
+
+        def send(number: int, content: bytes) -> dict[str, Any]:
+            response = self._storage.send(passes[number - 1], "PUT", content)
+            return {"part_number": number, "etag": response.headers.get("ETag", "")}
+
+        try:
+            if len(passes) != upload_parts:
+                raise RequestRefused(f"artifact “{path}”: {len(passes)} addresses for {upload_parts} parts")
+            with closing(opener()) as stream:
+                tags = send_parts(cut(stream.read, size, part), send)
+            self._client.post(f"{API}/artifacts/complete-multipart-upload", {**upload, "part_etags": tags})
+        except BaseException:
+            with suppress(WorkspaceError, Interrupted, KeyError):
+                abort = Credential.of(made["abort_credential_info"])
+                self._storage.send(Pass(abort, lambda: abort), "DELETE")
+            raise
+        return True
+
+    def _part_pass(self, info: Mapping[str, Any], upload: Mapping[str, str], number: int) -> Pass:
+        def ask() -> Credential:
+            place = f"{API}/artifacts/get-presigned-upload-part-url"
+            return Credential.of(self._client.get(place, **upload, part_number=number)["upload_credential_info"])
+
+        return Pass(Credential.of(info), ask)
+
+    def _as_blocks(self, given: Pass, size: int, opener: Opener) -> None:
+        """Azure blobs: blocks, then the list of them."""
+
+        def send(number: int, content: bytes) -> str:
+            block = base64.b64encode(f"runsync-{number:06}".encode()).decode()
+            self._storage.send(
+                given,
+                "PUT",
+                content,
+                query={"comp": "block", "blockid": block},
+                headers=lambda told: {**_only(_BLOCK)(told), "x-ms-blob-type": "BlockBlob"},
+            )
+            return block
+
+        with closing(opener()) as stream:
+            blocks = send_parts(cut(stream.read, size, part_size(size)), send)
+        listed = "".join(f"<Uncommitted>{block}</Uncommitted>" for block in blocks)
+        document = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
+        self._storage.send(given, "PUT", document, query={"comp": "blocklist"}, headers=_only(_BLOCK_LIST))
+
+    def _as_appends(self, given: Pass, size: int, opener: Opener) -> None:
+        """ADLS Gen2: an empty file, bytes at their positions, then what makes them count."""
+        self._storage.send(given, "PUT", query={"resource": "file"}, headers=_only(_PATH_CREATE))
+        part = part_size(size)
+
+        def send(number: int, content: bytes) -> None:
+            position = str((number - 1) * part)
+            query = {"action": "append", "position": position}
+            self._storage.send(given, "PATCH", content, query=query, headers=_only(_PATH_UPDATE))
+
+        with closing(opener()) as stream:
+            send_parts(cut(stream.read, size, part), send)
+        if size:
+            query = {"action": "flush", "position": str(size)}
+            self._storage.send(given, "PATCH", query=query, headers=_only(_PATH_UPDATE))
+
+
+def _only(names: frozenset[str]) -> Headers:
+    """Azure refuses headers that an operation does not know."""
+    return lambda told: {name: value for name, value in told.items() if name.lower() in names}

@@ -1,0 +1,178 @@
+"""Artifact bytes of runs in a Databricks workspace, by where their root lies.
+
+Databricks' own (`dbfs:/databricks/mlflow-…`) go to the cloud's storage at signed addresses; Unity Catalog volumes,
+plain DBFS and S3 have ways of their own.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from runsync.errors import RequestRefused
+from runsync.model.paths import unsafe
+from runsync.model.protocol import StoredObject
+from runsync.model.run import ArtifactFile, Run
+from runsync.workspaces.clouds.credential import Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
+from runsync.workspaces.clouds.uploads import Uploads
+from runsync.workspaces.databricks.credentials import Credentials
+from runsync.workspaces.databricks.dbfs import Dbfs
+from runsync.workspaces.databricks.volumes import Volumes
+from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.rest.artifacts import Locate
+from runsync.workspaces.rest.server import API
+from runsync.workspaces.s3_artifacts import S3Artifacts
+
+MANAGED = "/databricks/mlflow-"
+VOLUMES = "/Volumes/"
+
+
+class DatabricksArtifacts:
+    """See `rest.artifacts.Artifacts`."""
+
+    def __init__(self, client: Client, s3: S3Artifacts) -> None:
+        self.notes: list[str] = []
+        self._client = client
+        self._s3 = s3
+        self._storage = Storage(client)
+        self._credentials = Credentials(client)
+        self._uploads = Uploads(client, self._storage)
+        self._volumes = Volumes(client)
+        self._dbfs = Dbfs(client)
+
+    @property
+    def requests(self) -> int:
+        """Sent to the clouds so far."""
+        return self._storage.requests + self._s3.requests
+
+    def close(self) -> None:
+        """Drops the connections."""
+        self._storage.close()
+
+    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+        """See `Artifacts`. The root of an experiment cannot be looked at."""
+        return next(iter(self.list(Run(run_id, "", artifact_uri=root))), None) if run_id else None
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """See `Artifacts`. What was listed will be read, most likely."""
+        root, folder = run.artifact_uri, _folder(run.artifact_uri)
+        if folder.startswith(MANAGED):
+            found = list(self._listed(run.run_id))
+        elif folder.startswith(VOLUMES):
+            found = list(self._volumes.list(folder))
+        elif folder:
+            found = list(self._dbfs.list(folder))
+        elif root.startswith("s3://"):
+            found = list(self._s3.list(root))
+        else:
+            raise _unknown(root)
+        found.sort(key=lambda file: file.path)
+        for file in found:
+            if reason := unsafe(file.path):
+                raise RequestRefused(f"the workspace lists an artifact path “{file.path}” that is refused: {reason}")
+        if folder.startswith(MANAGED):
+            self._credentials.expect(run.run_id, "read", [file.path for file in found])
+        return tuple(found)
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Artifacts`."""
+        received = 0
+        for chunk in self._read(run, file.path):
+            received += len(chunk)
+            yield chunk
+        if received != file.size:
+            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """See `Artifacts`: where Databricks' own files lie, it does not tell."""
+        if not run.artifact_uri.startswith("s3://"):
+            return None
+        try:
+            return self._s3.locate(run.artifact_uri, file.path)
+        except RequestRefused:
+            return None  # who reads it then will hear why
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """Their credentials will be asked for together."""
+        if _folder(run.artifact_uri).startswith(MANAGED):
+            self._credentials.expect(run.run_id, "write", paths)
+
+    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+        """See `Artifacts`."""
+        root, folder = run.artifact_uri, _folder(run.artifact_uri)
+        if folder.startswith(MANAGED):
+            self._uploads.send(self._credentials.of(run.run_id, "write", path), run.run_id, path, size, opener)
+        elif folder.startswith(VOLUMES):
+            self._volumes.write(folder, path, size, opener)
+        elif folder:
+            self._dbfs.write(folder, path, size, opener)
+        elif root.startswith("s3://"):
+            source = locate() if locate is not None else None
+            if source is None or not self._s3.copy(root, path, source):
+                self._s3.write(root, path, size, opener)
+        else:
+            raise _unknown(root)
+
+    def read_model(self, model_id: str, path: str) -> Iterator[bytes]:
+        """The bytes of one file of a logged model."""
+        place = f"{API}/logged-models/{model_id}/artifacts/credentials-for-download"
+
+        def ask() -> Credential:
+            told = self._client.post(place, {"paths": [path]}).get("credentials", [])
+            if not told:
+                raise RequestRefused(f"the workspace gives no credential to read “{path}” of model {model_id}")
+            return Credential.of(told[0]["credential_info"])
+
+        return self._storage.download(Pass(ask(), ask))
+
+    def _read(self, run: Run, path: str) -> Iterator[bytes]:
+        root, folder = run.artifact_uri, _folder(run.artifact_uri)
+        if folder.startswith(MANAGED):
+            return self._storage.download(self._credentials.of(run.run_id, "read", path))
+        if folder.startswith(VOLUMES):
+            return self._volumes.read(folder, path)
+        if folder:
+            return self._dbfs.read(folder, path)
+        if root.startswith("s3://"):
+            return self._s3.read(root, path)
+        raise _unknown(root)
+
+    def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            for entry in self._entries(run_id, folder):
+                path = str(entry["path"])
+                if path.rpartition("/")[0] != folder:
+                    raise RequestRefused(f"the workspace lists “{path}” in the artifact folder “{folder}”")
+                if entry.get("is_dir"):
+                    folders.append(path)
+                else:
+                    yield ArtifactFile(path, int(entry.get("file_size", 0)))  # type: ignore[call-overload]
+
+    def _entries(self, run_id: str, folder: str) -> Iterator[dict[str, object]]:
+        token = ""
+        while True:
+            asked = {"run_id": run_id, "path": folder, "page_token": token}
+            answer = self._client.get(
+                f"{API}/artifacts/list", **{name: value for name, value in asked.items() if value}
+            )
+            yield from answer.get("files", [])
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
+
+def _folder(root: str) -> str:
+    """The path of a root in DBFS or a volume; "" for one that lies elsewhere. `dbfs://profile@databricks/…` is one."""
+    scheme, sign, rest = root.partition(":")
+    if scheme != "dbfs" or not sign:
+        return ""
+    if rest.startswith("//"):
+        rest = "/" + rest[2:].partition("/")[2]
+    return rest.rstrip("/")
+
+
+def _unknown(root: str) -> RequestRefused:
+    scheme = root.partition(":")[0]
+    return RequestRefused(
+        f"artifacts lie in {scheme}: storage of your own, where this version reads only S3 and what Databricks manages"
+    )

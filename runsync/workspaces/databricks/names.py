@@ -1,0 +1,36 @@
+"""What experiments are called in a Databricks workspace: by absolute paths in its tree of folders."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from runsync.errors import WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.naming import Naming, plain_path
+from runsync.model.selection import Selection
+
+
+def plain_selection(selection: Selection) -> Selection:
+    """The same experiments, named as the workspace names them."""
+    return dataclasses.replace(selection, experiments=tuple(plain_path(name) for name in selection.experiments))
+
+
+def check(experiments: Sequence[Experiment], naming: Naming, home: str) -> None:
+    """Raises WrongUsage for a name that is no path, and tells the way out; `home` is the caller's folder."""
+    for experiment in experiments:
+        name = naming.of(experiment.name)
+        if not name.startswith("/"):
+            raise WrongUsage(
+                f"“{name}” is no name for an experiment in Databricks, where names are paths: put all into a folder "
+                f"with --prefix {home}/imported, or say --rename '{experiment.name}={home}/{experiment.name}'"
+            )
+        parts = name.split("/")[1:]
+        if not all(parts) or {".", ".."} & set(parts):
+            raise WrongUsage(
+                f"“{name}” is no path in Databricks (it has an empty part, “.” or “..”): say --rename "
+                f"'{experiment.name}={home}/NAME'"
+            )
+
+
+def active_last(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """With deleted ones before an active one of the same name: there a path is free once its experiment is deleted."""
+    return sorted(experiments, key=lambda experiment: experiment.lifecycle_stage == "active")

@@ -1,0 +1,138 @@
+"""Who may do what with an experiment: read from a workspace, and given in another.
+
+`/api/2.0/permissions/experiments/{id}` answers with nothing for the experiment of a notebook (samples of
+mlflow-export-import): its permissions are those of the notebook, whose id is that of the experiment.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from runsync.errors import ITEM_ERRORS, RequestRefused
+from runsync.model.objects import GROUP, LEVELS, SERVICE_PRINCIPAL, USER, Grant, Permissions
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
+from runsync.workspaces.http import Client, json_of
+
+API = "/api/2.0/permissions"
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
+NAMED = 20
+_PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}
+_NO_PRINCIPAL = "principals that the target does not have"
+_NO_LEVEL = "levels that experiments do not have"
+_NO_EXPERIMENT = "experiments that are deleted in the target"
+
+
+def read_permissions(client: Client, item: Permissions) -> Permissions:
+    """With its grants. Raises RequestRefused."""
+    answer = client.get(f"{API}/experiments/{item.experiment_id}")
+    if "access_control_list" in answer:
+        return replace(item, grants=_grants(answer))
+    if not item.experiment_id.isdigit():
+        return item  # a notebook in a Git folder: where its permissions are is not known
+    answer = client.get(f"{API}/notebooks/{item.experiment_id}")
+    return replace(item, object_type="notebook", grants=_grants(answer))
+
+
+def _grants(answer: Mapping[str, Any]) -> tuple[Grant, ...]:
+    found = []
+    for entry in answer.get("access_control_list", ()):
+        kind = next((kind for kind, name in _PRINCIPALS.items() if name in entry), "")
+        for told in entry.get("all_permissions", ()) if kind else ():
+            inherited, above = bool(told.get("inherited")), tuple(told.get("inherited_from_object", ()))
+            found.append(Grant(kind, entry[_PRINCIPALS[kind]], told["permission_level"], inherited, above))
+    return tuple(sorted(found, key=lambda g: (g.inherited, g.principal_type, g.principal, g.level, g.inherited_from)))
+
+
+class PermissionsTarget:
+    """Gives them. Nobody loses a right that they have in the target, and what is inherited is not given again."""
+
+    def __init__(self, client: Client, target_id: Callable[[str], str], is_asked: bool) -> None:
+        self._client = client
+        self._target_id = target_id
+        self._is_asked = is_asked
+        self._left: dict[str, list[str]] = {}
+        self._lock = threading.Lock()
+
+    def plan(self, items: Sequence[Permissions], source: ObjectSource, pool: Executor) -> list[Outcome]:
+        """See `ObjectTarget`."""
+        return self._each(items, source, pool, writes=False)
+
+    def put(self, items: Sequence[Permissions], source: ObjectSource, pool: Executor) -> list[Outcome]:
+        """See `ObjectTarget`."""
+        return self._each(items, source, pool, writes=True)
+
+    def left(self) -> list[NotCarried]:
+        """What was not given, for want of its principal or its level, and what was not asked for."""
+        return [
+            NotCarried("permissions", len(names), why, tuple(sorted(set(names))[:NAMED]))
+            for why, names in self._left.items()
+        ]
+
+    def _each(self, items: Sequence[Permissions], source: ObjectSource, pool: Executor, writes: bool) -> list[Outcome]:
+        if self._is_asked:
+            return list(pool.map(lambda item: self._one(item, source, writes), items))
+        self._leave("they are in the source, and given with --permissions", [item.name for item in items])
+        return []
+
+    def _one(self, item: Permissions, source: ObjectSource, writes: bool) -> Outcome:
+        try:
+            wanted = source.complete(item)
+            assert isinstance(wanted, Permissions)
+            action = self._give(wanted, writes) if wanted.direct else UNCHANGED
+        except ITEM_ERRORS as error:
+            return Outcome(item.noun, item.experiment_id, item.name, FAILED, error=str(error))
+        return Outcome(item.noun, item.experiment_id, item.name, action)
+
+    def _give(self, item: Permissions, writes: bool) -> str:
+        target_id = self._target_id(item.experiment_id)
+        if not target_id:
+            if not writes:
+                return CREATE
+            raise RequestRefused("its experiment is not in the target")
+        try:
+            there = read_permissions(self._client, Permissions(target_id)).direct
+        except RequestRefused as error:
+            if error.code != ABSENT:
+                raise
+            self._leave(_NO_EXPERIMENT, [item.name])
+            return UNCHANGED
+        missing = [grant for grant in item.direct if not any(has.is_enough_for(grant) for has in there)]
+        unknown = [grant for grant in missing if grant.level not in LEVELS]
+        self._leave(_NO_LEVEL, [f"{grant.principal} {grant.level} on {item.name}" for grant in unknown])
+        missing = [grant for grant in missing if grant.level in LEVELS]
+        given = self._write(item, target_id, missing) if writes and missing else len(missing)
+        return (UPDATE if there else CREATE) if given else UNCHANGED
+
+    def _write(self, item: Permissions, target_id: str, grants: Sequence[Grant]) -> int:
+        """How many were given. One principal that is not there has the workspace refuse all of a request."""
+        try:
+            self._patch(target_id, grants)
+            return len(grants)
+        except RequestRefused as error:
+            if error.code != ABSENT:
+                raise
+        given = 0
+        for grant in grants:
+            try:
+                self._patch(target_id, [grant])
+                given += 1
+            except RequestRefused as error:
+                if error.code != ABSENT:
+                    raise
+                self._leave(_NO_PRINCIPAL, [f"{grant.principal} ({grant.level} on {item.name})"])
+        return given
+
+    def _patch(self, target_id: str, grants: Sequence[Grant]) -> None:
+        entries = [{_PRINCIPALS[g.principal_type]: g.principal, "permission_level": g.level} for g in grants]
+        content = orjson.dumps({"access_control_list": entries})
+        headers = {"Content-Type": "application/json"}
+        json_of(self._client.send("PATCH", f"{API}/experiments/{target_id}", content=content, headers=headers))
+
+    def _leave(self, why: str, names: Sequence[str]) -> None:
+        with self._lock:
+            if names:
+                self._left.setdefault(why, []).extend(names)

@@ -1,0 +1,117 @@
+"""One import or sync into a Databricks workspace: that of open-source servers, between checks of our own."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from runsync.model import threads
+from runsync.model.experiment import Experiment
+from runsync.model.import_options import ImportOptions
+from runsync.model.progress import Progress
+from runsync.model.protocol import NotCarried, Outcome, Source, Step
+from runsync.model.run import Batch
+from runsync.model.selection import Selection
+from runsync.workspaces.databricks import names
+from runsync.workspaces.databricks.estimate import Estimate
+from runsync.workspaces.databricks.objects import DatabricksObjectTarget
+from runsync.workspaces.databricks.quotas import Quotas
+from runsync.workspaces.databricks.tags import KEPT
+from runsync.workspaces.databricks.workspace import DatabricksWorkspace
+from runsync.workspaces.rest.target import RestTarget
+
+NAMED = 20
+PORTION = 17
+"""Runs: a twelfth of a batch."""
+THREADS = 4
+
+
+class DatabricksTarget:
+    """See `model.protocol.Target`."""
+
+    def __init__(self, workspace: DatabricksWorkspace, options: ImportOptions) -> None:
+        self.place = workspace.place
+        self._naming = options.naming
+        self._target = RestTarget(workspace, options)
+        self._home = workspace.home
+        self._tags = workspace.client.tags
+        self._quotas = Quotas()
+        self.objects = DatabricksObjectTarget(workspace.client, self._target.target_experiment, options)
+        self._kept: Counter[str] = Counter()
+        self._estimate = Estimate(PORTION)
+        self._carries_artifacts = options.artifacts
+        self._is_planned_only = True
+
+    def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
+        """Raises WrongUsage when a name is no path there."""
+        names.check(experiments, self._naming, self._home)
+        self._quotas.experiments(experiments)
+        self._kept.update(key for e in experiments for key in e.tags if self._tags.is_of_experiments(key))
+        return self._target.begin(source, selection, experiments)
+
+    def prepare(self) -> list[Outcome]:
+        """See `Target`."""
+        self._is_planned_only = False
+        return self._target.prepare()
+
+    def plan(self, batch: Batch) -> list[Step]:
+        """See `Target`."""
+        self._quotas.runs(batch)
+        self._kept.update(key for run in batch.runs for key in run.tags if self._tags.is_of_runs(key))
+        steps = self._target.plan(batch)
+        self._estimate.add(batch, steps, self._carries_artifacts)
+        return steps
+
+    def put(
+        self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        """In portions side by side, each with threads of its own.
+
+        A run takes requests of several classes, each with a rate of its own. Threads that wait for one class must not
+        keep others from being asked, and while one portion waits for one of them another one uses the next.
+        """
+        portions = list(_portions(batch, steps))
+        with threads.pool(len(portions) or 1, "runsync-portion") as lanes:
+            futures = [lanes.submit(self._put, portion, some, source, progress) for portion, some in portions]
+            return [outcome for future in futures for outcome in future.result()]
+
+    def _put(self, batch: Batch, steps: Sequence[Step], source: Source, progress: Progress) -> list[Outcome]:
+        with threads.pool(THREADS, "runsync-request") as pool:
+            return self._target.put(batch, steps, source, pool, progress)
+
+    def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
+        """See `Target`."""
+        return self._target.finish(not_carried)
+
+    def cannot_keep(self) -> list[NotCarried]:
+        """With the tags that the workspace sets itself, and what is beyond a quota."""
+        lost = self._target.cannot_keep()
+        keys = {*self._kept, *self._tags.learnt}
+        if keys:
+            why = f"Databricks sets or refuses them: their values are kept in {KEPT}* tags, which runsync reads back"
+            count = self._kept.total() if not self._tags.learnt else None
+            lost.append(NotCarried("tags under their own names", count, why, tuple(sorted(keys)[:NAMED])))
+        return lost
+
+    def notes(self) -> list[str]:
+        """With what exceeds a quota of the workspace and, of a dry run, how long it would take."""
+        notes = self._target.notes() + self._quotas.notes()
+        seconds = self._estimate.seconds
+        if self._is_planned_only and seconds >= 1:
+            requests = self._estimate.requests
+            notes.append(
+                f"it would take about {_told(seconds)}, artifact bytes apart: {requests} requests at the rates that "
+                "Databricks permits"
+            )
+        return notes
+
+
+def _told(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _portions(batch: Batch, steps: Sequence[Step]) -> Iterator[tuple[Batch, Sequence[Step]]]:
+    for start in range(0, len(steps), PORTION):
+        some = steps[start : start + PORTION]
+        ids = {step.run_id for step in some}
+        yield replace(batch, runs=tuple(run for run in batch.runs if run.run_id in ids), unreadable=()), some

@@ -1,0 +1,59 @@
+"""Artifacts in Unity Catalog volumes, by the Files API."""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from runsync.errors import RequestRefused
+from runsync.model.run import ArtifactFile
+from runsync.workspaces.http import Client, Opener
+
+FILES = "/api/2.0/fs/files"
+FOLDERS = "/api/2.0/fs/directories"
+
+
+class Volumes:
+    """Files below a folder `/Volumes/CATALOG/SCHEMA/VOLUME/…`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, root: str) -> Iterator[ArtifactFile]:
+        """All files below; none where there is no such folder."""
+        folders = [root]
+        while folders:
+            folder = folders.pop()
+            for entry in self._entries(folder, folder == root):
+                path = str(entry["path"])
+                if path.rpartition("/")[0] != folder:
+                    raise RequestRefused(f"the Files API lists “{path}” in {folder}")
+                if entry.get("is_directory"):
+                    folders.append(path)
+                else:
+                    yield ArtifactFile(path.removeprefix(root + "/"), int(entry.get("file_size", 0)))  # type: ignore[call-overload]
+
+    def read(self, root: str, path: str) -> Iterator[bytes]:
+        """The bytes of a file."""
+        return self._client.download(FILES + quote(f"{root}/{path}"))
+
+    def write(self, root: str, path: str, size: int, opener: Opener) -> None:
+        """Puts a file there; the folders above it are made."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        place = FILES + quote(f"{root}/{path}")
+        self._client.send(
+            "PUT", place, parameters={"overwrite": "true"}, content=opener if size else b"", headers=headers
+        )
+
+    def _entries(self, folder: str, may_lack: bool) -> Iterator[dict[str, object]]:
+        token = ""
+        while True:
+            asked = {"page_token": token} if token else {}
+            try:
+                answer = self._client.get(FOLDERS + quote(folder), **asked)
+            except RequestRefused as error:
+                if error.status == 404 and may_lack:
+                    return
+                raise
+            yield from answer.get("contents", [])
+            token = answer.get("next_page_token", "")
+            if not token:
+                return

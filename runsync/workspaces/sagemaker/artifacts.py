@@ -1,0 +1,89 @@
+"""Uploads at addresses that the server signs, where `SAGEMAKER_PRESIGNED_URL_UPLOAD_ENABLED` asks for them.
+
+For who has no right to write to the bucket: as with Amazon's plugin all else, listing and reading, goes straight to S3,
+and an upload that fails does not fall back on it. MLflow 3.17 has the endpoint too.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from runsync.errors import RequestRefused
+from runsync.model.paths import unsafe
+from runsync.model.protocol import StoredObject
+from runsync.model.run import ArtifactFile, Run
+from runsync.workspaces.clouds.credential import AWS, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
+from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.rest.artifacts import Artifacts, Locate
+from runsync.workspaces.rest.server import API
+
+OPT_IN = "SAGEMAKER_PRESIGNED_URL_UPLOAD_ENABLED"
+LASTS = 900
+"""Seconds, as Amazon's plugin asks for."""
+MOST = 5 << 30
+"""Bytes that S3 takes in one request."""
+
+
+def uploads_are_signed(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the server is to be asked for addresses."""
+    return environ.get(OPT_IN, "").lower() == "true"
+
+
+class SignedUploads:
+    """See `rest.artifacts.Artifacts`; all but uploads is done by the `store`."""
+
+    def __init__(self, client: Client, store: Artifacts) -> None:
+        self.notes = store.notes
+        self._client = client
+        self._store = store
+        self._storage = Storage(client)
+
+    @property
+    def requests(self) -> int:
+        """Sent straight to S3 so far."""
+        return self._store.requests + self._storage.requests
+
+    def close(self) -> None:
+        """Drops the connections."""
+        self._store.close()
+        self._storage.close()
+
+    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+        """See `Artifacts`."""
+        return self._store.first(root, run_id)
+
+    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """See `Artifacts`."""
+        return self._store.list(run)
+
+    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Artifacts`."""
+        return self._store.read(run, file)
+
+    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """See `Artifacts`."""
+        return self._store.locate(run, file)
+
+    def expect(self, run: Run, paths: Sequence[str]) -> None:
+        """See `Artifacts`."""
+        self._store.expect(run, paths)
+
+    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+        """See `Artifacts`."""
+        if not run.artifact_uri.startswith("s3://"):
+            self._store.write(run, path, size, opener, locate)
+            return
+        if reason := unsafe(path):
+            raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
+        if size > MOST:
+            raise RequestRefused(
+                f"artifact “{path}” has {size} bytes: at a signed address S3 takes 5 GiB; unset {OPT_IN}"
+            )
+
+        def ask() -> Credential:
+            asked = {"run_id": run.run_id, "path": path, "expiration": LASTS}
+            told = self._client.post(f"{API}/artifacts/presigned-upload-url", asked)
+            headers = {str(name): str(value) for name, value in (told.get("headers") or {}).items()}
+            return Credential(AWS, str(told["presigned_url"]), headers)
+
+        self._storage.send(Pass(ask(), ask), "PUT", opener if size else b"", size)

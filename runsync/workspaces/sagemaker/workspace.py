@@ -1,0 +1,33 @@
+"""An MLflow server of Amazon SageMaker: all but the way to it is as on other servers."""
+
+import dataclasses
+
+from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.protocol import Place
+from runsync.workspaces.address import Address
+from runsync.workspaces.http import Client, Patience
+from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
+from runsync.workspaces.rest.server import meet
+from runsync.workspaces.rest.workspace import RestWorkspace
+from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
+from runsync.workspaces.sagemaker.address import SageMakerAddress
+from runsync.workspaces.sagemaker.artifacts import SignedUploads, uploads_are_signed
+from runsync.workspaces.sagemaker.signature import Signature
+
+KIND = "Amazon SageMaker"
+
+
+def open_sagemaker(
+    address: SageMakerAddress, workers: int, patience: Patience | None = None, limits: Limits = UNLIMITED
+) -> RestWorkspace:
+    """The workspace of an ARN. Raises WorkspaceUnreachable, AccessDenied, WorkspaceError, WrongUsage."""
+    connections = workers + 4
+    identity = Signature(address.arn, address.s3.s3_profile, address.role)
+    client = Client(address.url, address.tls, connections, patience, limits, identity=identity)
+    client.set_header(address.arn.header, str(address.arn))
+    server = meet(client, Address(address.url, address.workspace, address.tls))
+    artifacts: Artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address.s3), connections, limits))
+    if uploads_are_signed():
+        artifacts = SignedUploads(client, artifacts)
+    printable = dataclasses.replace(address, workspace=server.workspace).printable
+    return RestWorkspace(client, server, artifacts, Place(KIND, printable, server.version))

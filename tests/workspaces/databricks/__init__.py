@@ -1,0 +1,1 @@
+"""Databricks workspaces, against the strict emulator."""

@@ -1,0 +1,106 @@
+"""Logging in to Databricks: tokens are fetched, renewed in time and when refused, and never seen."""
+
+import sys
+
+import pytest
+import requests
+from emulators.databricks import Databricks
+
+from runsync.errors import AccessDenied, WrongUsage
+from runsync.model.selection import Selection
+from runsync.workspaces.address import Address
+from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.databricks.address import DatabricksAddress
+from runsync.workspaces.databricks.auth import authority, by_sdk
+from runsync.workspaces.databricks.profile import Profile
+from runsync.workspaces.databricks.workspace import DatabricksWorkspace, open_databricks
+from runsync.workspaces.http import Patience
+from workspaces.databricks.conftest import Start
+
+NOBODY = Credentials()
+SHORT = Patience(seconds=1, tries=2, first_delay=0.01)
+
+
+def opened(workspace: Databricks, values: dict[str, str], login: str = "") -> DatabricksWorkspace:
+    profile = Profile(workspace.url, "profile “test”", "", values)
+    address = DatabricksAddress(profile, NOBODY, Address(workspace.url, "", NOBODY))
+    identity = authority(profile, NOBODY, SHORT, login=login, clock=workspace.clock.now)
+    return open_databricks(address, 4, SHORT, identity=identity)
+
+
+def ways(workspace: Databricks) -> dict[str, dict[str, str]]:
+    machine = {"client_id": workspace.client_id, "client_secret": workspace.client_secret}
+    entra = {f"azure_{name}": value for name, value in machine.items()} | {"azure_tenant_id": workspace.tenant}
+    return {
+        "pat": {"token": workspace.token},
+        "oauth-m2m": machine,
+        "azure-client-secret": entra,
+        "azure-client-secret with a resource": entra | {"azure_workspace_resource_id": workspace.azure_resource_id},
+    }
+
+
+@pytest.mark.parametrize("way", ["pat", "oauth-m2m", "azure-client-secret", "azure-client-secret with a resource"])
+def test_each_way_to_log_in_leads_in(start: Start, way: str) -> None:
+    lake = start("lake")
+    workspace = opened(lake, ways(lake)[way], lake.login_url)
+    assert workspace.experiments(Selection()) == []
+    name = lake.owner.name if way == "pat" else lake.principal.name
+    kind = way.partition(" ")[0]
+    assert workspace.place.details == {"user": name, "workspace_id": lake.workspace_id, "auth": kind}
+    workspace.close()
+
+
+@pytest.mark.parametrize("way", ["oauth-m2m", "azure-client-secret with a resource"])
+def test_a_token_is_renewed_before_it_expires_and_when_it_is_refused(start: Start, way: str) -> None:
+    lake = start("lake")
+    workspace = opened(lake, ways(lake)[way], lake.login_url)
+    before = set(lake.directory.tokens)
+    workspace.experiments(Selection())
+    assert set(lake.directory.tokens) == before
+    lake.clock.advance(3600 - 60)
+    workspace.experiments(Selection())
+    assert set(lake.directory.tokens) > before
+    lake.directory.tokens.clear()  # as if they had been revoked
+    workspace.experiments(Selection())
+    assert all(seen.status == 200 for seen in lake.requests if seen.at < lake.clock.now() - 60)
+    workspace.close()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"token": "dapi-wrong"},
+        {"client_id": "app", "client_secret": "dose-wrong"},
+        {"azure_client_id": "app", "azure_client_secret": "wrong-secret", "azure_tenant_id": "tenant"},
+    ],
+)
+def test_a_wrong_secret_is_told_of_and_not_shown(
+    start: Start, values: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = start("lake")
+    with pytest.raises(AccessDenied) as caught:
+        opened(lake, values, lake.login_url)
+    assert "profile “test”" in str(caught.value)
+    assert "wrong" not in str(caught.value) + caplog.text
+    lake.violations.clear()
+
+
+def test_the_sdk_logs_in_as_the_profile_says_whatever_the_environment_says(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, other = start("lake"), start("other")
+    monkeypatch.setenv("DATABRICKS_HOST", other.url)
+    monkeypatch.setenv("DATABRICKS_TOKEN", other.token)
+    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "other")
+    profile = Profile(lake.url, "profile “lake”", "", ways(lake)["oauth-m2m"] | {"auth_type": "oauth-m2m"})
+    kind, fetch = by_sdk(profile, lake.clock.now)
+    assert kind == "oauth-m2m"
+    answer = requests.get(f"{lake.url}/api/2.0/preview/scim/v2/Me", headers=dict(fetch().headers), timeout=30)
+    assert answer.json()["userName"] == lake.principal.name
+    assert not other.requests
+
+
+def test_without_the_sdk_other_ways_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "databricks.sdk.core", None)
+    with pytest.raises(WrongUsage, match=r"pip install 'runsync\[databricks\]'"):
+        authority(Profile("https://x", "profile “p”", "", {"auth_type": "azure-cli"}), NOBODY, SHORT)
