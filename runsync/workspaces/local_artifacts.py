@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -42,11 +43,18 @@ def read(folder: Path, path: str) -> Iterator[bytes]:
     """The bytes of one file, in chunks. Raises RequestRefused."""
     place = inside(folder, path)
     try:
-        with place.open("rb") as stream:
+        with open(place, "rb", opener=_without_waiting) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise RequestRefused(f"artifact {place} is no plain file")
             while chunk := stream.read(CHUNK):
                 yield chunk
     except OSError as error:
         raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe would have its reader wait for somebody who writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def write(folder: Path, path: str, opener: Opener) -> None:

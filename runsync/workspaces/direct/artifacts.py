@@ -145,6 +145,8 @@ class DirectArtifacts:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
         if not folder.exists():
             folder = self._roots.moved(run) or folder
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
         return str(folder)
 
 

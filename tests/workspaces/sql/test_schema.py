@@ -15,7 +15,6 @@ from runsync.model.run import DatasetInput, Run
 from runsync.transfer.sync import sync
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import schema
-from runsync.transfer.sync import sync
 from runsync.workspaces.sql.initialise import initialise
 from runsync.workspaces.sql.store import SqlStore, open_store
 
