@@ -1,22 +1,25 @@
 """Artifact files in a folder of this machine: nothing outside of it is read or written, not by a link either."""
 
+import errno
 import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from runsync.errors import RequestRefused
+from runsync.errors import AccessDenied, RequestRefused, RunsyncError
 from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile
 from runsync.workspaces.http import CHUNK, Opener
 
 _HALF = ".runsync-"
 """How files begin that are being written: they are no artifacts."""
+_OF_NAMES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 
 def folder_of(root: str) -> Path | None:
@@ -42,16 +45,41 @@ def read(folder: Path, path: str) -> Iterator[bytes]:
     """The bytes of one file, in chunks. Raises RequestRefused."""
     place = inside(folder, path)
     try:
-        with place.open("rb") as stream:
+        with open(place, "rb", opener=_without_waiting) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise RequestRefused(f"artifact {place} is no plain file")
             while chunk := stream.read(CHUNK):
                 yield chunk
     except OSError as error:
         raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """A pipe would have its reader wait for somebody who writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def write(folder: Path, path: str, opener: Opener) -> None:
-    """Puts one file there, replacing it, whole or not at all. Raises RequestRefused."""
+    """Puts one file there, replacing it, whole or not at all. Raises RequestRefused, and RunsyncError for a disk that
+    takes no more."""
     place = inside(folder, path)
+    try:
+        _write(place, opener)
+    except PermissionError as error:
+        raise AccessDenied(f"artifact {place} cannot be written: {error.strerror}") from None
+    except OSError as error:
+        if error.errno in _OF_NAMES:
+            raise RequestRefused(
+                f"artifact {place} cannot be written: {error.strerror} (a file where a folder is to be, or the"
+                " other way round, or a name that the disk does not take)"
+            ) from None
+        raise RunsyncError(
+            f"{folder} cannot be written: {error.strerror or error}; make room or choose another place, then run it"
+            " again"
+        ) from error
+
+
+def _write(place: Path, opener: Opener) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     # The same name each time: what a kill left is written over.
     half = place.with_name(_HALF + hashlib.sha256(place.name.encode()).hexdigest()[:16])

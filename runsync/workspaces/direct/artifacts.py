@@ -161,6 +161,8 @@ class DirectArtifacts:
         self._is_root = self._is_root or folder.parents[1].is_dir()
         if not folder.exists():
             folder = self._roots.moved(run) or folder
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
         return str(folder)
 
 

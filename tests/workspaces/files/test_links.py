@@ -1,5 +1,7 @@
 """Links: the store's own folder may be one; inside of it none is followed, neither in reading nor in writing."""
 
+import io
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +11,9 @@ import pytest
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.transfer.places import open_workspace
 from runsync.workspaces.direct.store import Query
+from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.files import open_store
 from workspaces.files.small import START, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
@@ -141,3 +145,36 @@ def test_a_store_that_is_reached_by_a_link_is_read_and_written(tmp_path: Path) -
     assert store.default_artifact_root("5") == f"file://{tmp_path}/link/5"
     assert store.whereabouts == open_store(tmp_path / "real", create=False).whereabouts
     assert store.place.address == str(tmp_path / "link")
+
+
+@pytest.mark.parametrize("what", ["artifacts", "run"])
+def test_artifacts_behind_a_link_are_neither_read_nor_written(what: str, tmp_path: Path, outside: Path) -> None:
+    make_store(tmp_path / "mlruns", "run")
+    artifacts = tmp_path / "mlruns/0/run/artifacts"
+    if what == "artifacts":
+        replaced(artifacts, outside)
+    else:
+        (outside / "run/artifacts").mkdir(parents=True)
+        (outside / "run/artifacts/x").write_bytes(SECRET)
+        replaced(artifacts.parent, outside / "run")
+    before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
+    place = open_workspace(str(tmp_path / "mlruns"), role="target")
+    assert isinstance(place, DirectWorkspace)
+    run = run_of("run", artifact_uri=artifacts.as_uri())
+    with pytest.raises(RequestRefused, match="is a link, and links are not followed"):
+        place.artifacts(run)
+    with pytest.raises(RequestRefused, match="is a link, and links are not followed"):
+        place.artifact_store.write(run, "x", 1, lambda: io.BytesIO(b"?"))
+    assert {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()} == before
+
+
+def test_a_pipe_among_artifacts_is_refused_and_holds_nobody_up(tmp_path: Path) -> None:
+    make_store(tmp_path / "mlruns", "run")
+    artifacts = tmp_path / "mlruns/0/run/artifacts"
+    artifacts.mkdir(exist_ok=True)
+    os.mkfifo(artifacts / "pipe")
+    place = open_workspace(str(tmp_path / "mlruns"))
+    run = run_of("run", artifact_uri=artifacts.as_uri())
+    (file,) = place.artifacts(run)
+    with pytest.raises(RequestRefused, match="pipe is no plain file"):
+        list(place.read_artifact(run, file))

@@ -1,0 +1,39 @@
+"""Artifacts into a folder of this machine that does not take them."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runsync.errors import RequestRefused
+from runsync.workspaces.local_artifacts import write
+
+FULL = """
+import io, resource, sys
+from pathlib import Path
+from runsync.errors import RequestRefused, RunsyncError
+from runsync.workspaces.local_artifacts import write
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write(Path(sys.argv[1]), "big", lambda: io.BytesIO(b"x" * 2000))
+except RunsyncError as error:
+    print(isinstance(error, RequestRefused), error)
+"""
+
+
+@pytest.mark.parametrize("path", ["file/x", "file/x/y", "folder", "n" * 300])
+def test_a_name_that_is_in_the_way_fails_one_artifact_and_not_the_whole(path: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/old").write_bytes(b"old")
+    with pytest.raises(RequestRefused, match="cannot be written"):
+        write(tmp_path, path, lambda: io.BytesIO(b"new"))
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")) == ["file", "folder", "folder/old"]
+
+
+def test_a_disk_that_takes_no_more_stops_all_and_is_named(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"False {tmp_path} cannot be written: File too large; make room")
+    assert list(tmp_path.iterdir()) == []
