@@ -12,7 +12,7 @@ RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
 RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
 export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 
-.PHONY: help setup test stress test-older lint docs bench bench-backup demo demo-servers clean
+.PHONY: help setup test stress test-older lint docs bench bench-direct bench-backup demo demo-servers clean
 
 help:
 	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make docs        docs/commands.md, from the help of the commands"
 	@echo "make bench       measures export and import over REST"
+	@echo "make bench-direct  measures databases and file stores, and ten million points"
 	@echo "make bench-backup  measures 50 nightly snapshots, and bundles to S3 and back beside the AWS command line"
 	@echo "make demo        brings an old mlruns folder into a database, step by step; needs no server"
 	@echo "make demo-servers  moves a small workspace from one server to another, step by step"
@@ -48,6 +49,10 @@ docs: .venv/made
 
 bench: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py
+
+bench-direct: setup
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/direct.py
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/direct.py --huge
 
 bench-backup: .venv/made .venvs/s3/made
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/nightly.py
