@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from runsync.errors import RequestRefused
 from runsync.model.points import POINTS
 
 _NUMBERS = {"step": pa.int64(), "timestamp": pa.int64(), "value": pa.float64()}
@@ -16,8 +17,12 @@ _MARK = {"is_nan": pa.int8()}
 
 
 def from_rows(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    """Columns of rows (step, timestamp, value), None for NaN."""
-    columns = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), _NUMBERS.values(), strict=True)]
+    """Columns of rows (step, timestamp, value), None for NaN. Raises RequestRefused for values that are no numbers."""
+    by_name = zip(zip(*rows, strict=True), _NUMBERS.items(), strict=True)
+    try:
+        columns = [pa.array(column, kind) for column, (_, kind) in by_name]
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise RequestRefused(f"its metrics hold what is no number ({error})") from None  # SQLite takes anything
     if columns[2].null_count:
         columns[2] = columns[2].fill_null(math.nan)
     return pa.table(columns, names=list(_NUMBERS))

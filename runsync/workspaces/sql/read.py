@@ -83,7 +83,7 @@ class Reader:
                 return Batch(self._runs(connection, run_ids))
         except AccessDenied:
             raise
-        except RequestRefused as error:
+        except (RequestRefused, ValueError, TypeError) as error:
             if len(run_ids) == 1:
                 return Batch((), {}, (Unreadable(run_ids[0], self._database.address.printable, str(error)),))
         each = [self._batch([run_id]) for run_id in run_ids]
@@ -151,10 +151,10 @@ class Reader:
                 row[2] or tags.get(run_id, {}).get("mlflow.runName", ""),
                 row[3] or "",
                 row[4] or RUNNING,
-                row[5],
-                row[6],
+                _whole(row[5]),
+                _whole(row[6]),
                 row[7] or ACTIVE,
-                row[8],
+                _whole(row[8]),
                 row[9] or "",
                 params.get(run_id, {}),
                 tags.get(run_id, {}),
@@ -184,7 +184,8 @@ class Reader:
         asked = select(t.c.run_uuid, t.c.key, t.c.value, t.c.timestamp, t.c.step, t.c.is_nan)
         found: dict[str, list[LatestMetric]] = defaultdict(list)
         for run_id, key, value, timestamp, step, is_nan in connection.execute(asked.where(t.c.run_uuid.in_(run_ids))):
-            found[run_id].append(LatestMetric(key, math.nan if is_nan else float(value), timestamp or 0, step))
+            number = math.nan if is_nan else float(value)
+            found[run_id].append(LatestMetric(key, number, _whole(timestamp) or 0, _whole(step) or 0))
         return found
 
     def _datasets(self, connection: "Connection", run_ids: Sequence[str]) -> Mapping[str, list[DatasetInput]]:
@@ -241,6 +242,13 @@ class Reader:
         for run_id, model_id, at in connection.execute(asked):
             found[run_id].append(ModelLink(model_id, at))
         return found
+
+
+def _whole(number: Any) -> int | None:
+    """A column of whole numbers. Raises ValueError for what else SQLite lets stand there."""
+    if number is None or type(number) is int:
+        return number
+    raise ValueError(f"{ascii(number)[:40]} stands in the database where a whole number is to be")
 
 
 def _edges(inputs: "Table", source: str, destination: str) -> "tuple[ColumnElement[bool], ...]":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.databases import Databases
 
-from runsync.errors import WrongUsage
+from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import Run
@@ -142,6 +142,38 @@ def test_a_run_with_text_that_is_no_utf_8_is_named_and_the_others_are_read(fille
     (unreadable,) = batch.unreadable
     assert unreadable.run_id == f"{1:032x}"
     assert "no UTF-8" in unreadable.reason
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runs SET start_time = 'noon' WHERE run_uuid = ?",
+        "UPDATE runs SET end_time = 12.5 WHERE run_uuid = ?",
+        "UPDATE latest_metrics SET value = 'abc' WHERE run_uuid = ?",
+        "UPDATE latest_metrics SET step = 'abc' WHERE run_uuid = ?",
+    ],
+)
+def test_a_run_with_text_where_a_number_is_to_be_is_named_and_the_others_are_read(
+    filled: Path, opened: Open, statement: str
+) -> None:
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute(statement, (f"{1:032x}",))
+    batches = list(opened(f"sqlite:///{filled}").batches(Query(("7",))))
+    assert {run.run_id for batch in batches for run in batch.runs} == {f"{0:032x}", f"{2:032x}"}
+    assert [unreadable.run_id for batch in batches for unreadable in batch.unreadable] == [f"{1:032x}"]
+
+
+@pytest.mark.parametrize("column", ["value", "step", "timestamp"])
+def test_points_that_are_no_numbers_are_refused(filled: Path, opened: Open, column: str) -> None:
+    with closing(sqlite3.connect(filled)) as connection, connection:
+        connection.execute(f"UPDATE metrics SET {column} = 'abc' WHERE run_uuid = ? AND step = 5", (f"{1:032x}",))
+    ids = [f"{number:032x}" for number in range(3)]
+    with opened(f"sqlite:///{filled}").histories(ids) as told:
+        assert sum(batch.num_rows for batch in told.of(ids[0])) == 1_000
+        with pytest.raises(RequestRefused, match="no number"):
+            list(told.of(ids[1]))
+        assert sum(batch.num_rows for batch in told.of(ids[2])) == 1_000
 
 
 def test_a_file_that_went_away_is_told(filled: Path, opened: Open) -> None:
