@@ -51,9 +51,10 @@ class DirectArtifacts:
     def __init__(self, roots: Roots, s3: S3Artifacts) -> None:
         self._roots = roots
         self._s3 = s3
-        self._looked: set[str] = set()
-        self._is_root = False
-        """Whether a folder of any experiment was found below the root that was named."""
+        self._looked: dict[Path, set[str]] = {}
+        """Below which roots which runs were looked for."""
+        self._found: set[Path] = set()
+        """Roots below which a folder of any experiment was found."""
 
     @property
     def requests(self) -> int:
@@ -62,13 +63,12 @@ class DirectArtifacts:
 
     @property
     def notes(self) -> list[str]:
-        """Where it seems that the folder that was named is not what it should be."""
-        root = self._roots.given or self._roots.served
-        if not root or not self._looked or self._is_root:
-            return []
+        """Where it seems that the folder that was named, or recorded, is not what it should be."""
         return [
-            f"none of the {len(self._looked):,} runs looked at, and none of their experiments, has a folder below "
-            f"{root}: if they have artifacts, that is not their root"
+            f"none of the {len(runs):,} runs looked at, and none of their experiments, has a folder below {root}: if "
+            f"they have artifacts, that is not their root{'' if root.exists() else ' (it does not exist)'}"
+            for root, runs in self._looked.items()
+            if root not in self._found
         ]
 
     def new_location(self, experiment_id: str = EXPERIMENT) -> str:
@@ -77,7 +77,9 @@ class DirectArtifacts:
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
-        return self.list_root(self._root(run))
+        root = self._root(run)
+        _require_here(run, root)
+        return self.list_root(root)
 
     def list_root(self, root: str) -> tuple[ArtifactFile, ...]:
         """All files below a folder or an `s3://` address. Raises RequestRefused."""
@@ -157,10 +159,11 @@ class DirectArtifacts:
             )
         if folder.name != "artifacts" or folder.parent.name != run.run_id:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
-        self._looked.add(run.run_id)
-        self._is_root = self._is_root or folder.parents[1].is_dir()
-        if not folder.exists():
-            folder = self._roots.moved(run) or folder
+        root, moved = folder.parents[1].parent, None if folder.exists() else self._roots.moved(run)
+        self._looked.setdefault(root, set()).add(run.run_id)
+        if folder.parents[1].is_dir() or (moved is not None and not self._roots.given):
+            self._found.add(root)
+        folder = moved or folder
         if folder.is_symlink() or folder.parent.is_symlink():
             raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
         return str(folder)
@@ -168,6 +171,18 @@ class DirectArtifacts:
 
 def _folder(root: str) -> Path | None:
     return None if root.startswith("s3://") else local_artifacts.folder_of(root)
+
+
+def _require_here(run: Run, root: str) -> None:
+    """Raises RequestRefused where a run has nothing in the root that was given, but where it records its artifacts."""
+    folder, recorded = _folder(root), local_artifacts.folder_of(run.artifact_uri)
+    if folder is None or recorded is None or folder.is_dir() or not recorded.is_dir():
+        return
+    if any(recorded.iterdir()):
+        raise RequestRefused(
+            f"its artifacts are at {recorded}, as recorded, and not at {folder}, where --artifacts has them: correct "
+            "--artifacts, or leave it out"
+        )
 
 
 def _walked(folder: Path) -> Iterator[ArtifactFile]:
