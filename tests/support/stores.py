@@ -25,6 +25,9 @@ TABLES = Path(__file__).resolve().parent.parent.parent / "examples/demo/empty-ml
 START = 1_600_000_000_000
 """Epoch milliseconds of the first run's start."""
 
+DEFAULT = Experiment("0", "Default", creation_time=1, last_update_time=2)
+"""Made long ago, unlike one that a store makes for itself."""
+
 Points = Mapping[str, list[tuple[int, int, float]]]
 """Timestamp, step, value, by key."""
 
@@ -62,6 +65,11 @@ class Filler:
         self._locations[made] = location.replace("{experiment_id}", made)
         return made
 
+    def default(self) -> None:
+        """Experiment 0, where it is not there yet."""
+        if all(e.experiment_id != DEFAULT.experiment_id for e in self._workspace.store.experiments()):
+            self.experiment(DEFAULT)
+
     def run(self, run: Run, points: Points | None = None, files: Mapping[str, bytes] | None = None) -> Run:
         """Makes it, in an experiment that was made here; gives it as it is in the store."""
         run = replace(run, artifact_uri=f"{self._locations[run.experiment_id]}/{run.run_id}/artifacts")
@@ -95,6 +103,7 @@ def run_id(label: str) -> str:
 
 def fill(filler: Filler) -> dict[str, Run]:
     """One of everything that only stores tell, or that tends to get lost; the runs by label."""
+    filler.default()
     alpha = filler.experiment(Experiment("101", "alpha", creation_time=11, last_update_time=12, tags={"owner": "ann"}))
     gone = filler.experiment(Experiment("103", "gone", DELETED, creation_time=21, last_update_time=START + 900))
     filler.experiment(Experiment("102", "empty", creation_time=31, last_update_time=32))
@@ -144,9 +153,7 @@ def contents(address: str, artifacts: str = "") -> dict[str, Any]:
                     runs[run.run_id]["artifacts"] = {
                         file.path: sha256_of(workspace.read_artifact(run, file)) for file in workspace.artifacts(run)
                     }
-        plain = (
-            _plain(e.to_document() | {"tags": own_tags_removed(e.tags)}) for e in experiments if e.name != "Default"
-        )
+        plain = (_plain(e.to_document() | {"tags": own_tags_removed(e.tags)}) for e in experiments)
         return {"experiments": {e["experiment_id"]: e for e in plain}, "runs": runs}
 
 

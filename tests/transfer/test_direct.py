@@ -15,7 +15,18 @@ import pytest
 from support.databases import Databases
 from support.seed import Seeder
 from support.servers import MlflowServer
-from support.stores import START, Filler, assert_holds, assert_same, contents, empty_sqlite, fill, opened, run_id
+from support.stores import (
+    DEFAULT,
+    START,
+    Filler,
+    assert_holds,
+    assert_same,
+    contents,
+    empty_sqlite,
+    fill,
+    opened,
+    run_id,
+)
 
 import runsync
 from runsync.errors import WrongUsage
@@ -39,7 +50,7 @@ def make(tmp_path: Path, databases: Databases) -> Make:
             url = databases.fresh(kind).url
             with opened(url) as workspace:  # as of a server that was started with an artifact root of its own
                 root = f"file://{place}/" + "{experiment_id}"
-                workspace.store.create_experiment(Experiment("0", "Default", artifact_location=root))
+                workspace.store.create_experiment(replace(DEFAULT, artifact_location=root))
             return url
         return empty_sqlite(place / "mlflow.db") if kind == "sqlite" else str(place)
 
@@ -101,6 +112,20 @@ def test_a_bundle_restored_into_an_empty_store_has_the_same_ids(
         assert done.exit_code == 0, done.to_document()
     assert done.to_document()["runs"]["unchanged"] == 7
     assert_same(filled, target)
+
+
+def test_lines_that_stand_twice_come_back_out_of_a_bundle_and_again_changes_nothing(make: Make, tmp_path: Path) -> None:
+    source, target = make("files"), make("files")
+    with opened(source) as workspace:
+        runs = fill(Filler(workspace))
+    with (Path(source) / "101" / runs["failed"].run_id / "metrics/loss").open("a") as file:
+        file.write(f"{START + 9} 0.5 9\n" * 2)
+    assert runsync.export(source, tmp_path / "bundle").exit_code == 0
+    for unchanged in (0, 7):
+        done = runsync.import_(tmp_path / "bundle", target).to_document()
+        assert (done["exit_code"], done["runs"]["unchanged"]) == (0, unchanged)
+        assert_same(source, target)
+    assert done["metric_points"] == 0
 
 
 @KINDS
@@ -196,7 +221,7 @@ def test_what_was_deleted_before_a_killed_import_is_no_obstacle(make: Make, kind
     with opened(source) as workspace:
         filler = Filler(workspace)
         fill(filler)
-        runsync.sync(source, target, selection=Selection(experiments=("gone",)))
+        runsync.sync(source, target, selection=Selection(experiments=("Default", "gone")))
         filler.run(
             Run(
                 run_id("late"),
@@ -274,7 +299,7 @@ def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
     source, target = make("files"), make(kind)
     with opened(source) as workspace:
         fill(Filler(workspace))
-    runsync.sync(source, target, selection=Selection(experiments=("empty",)))
+    runsync.sync(source, target, selection=Selection(experiments=("Default", "empty")))
     codes: list[int] = []
     threads = [Thread(target=lambda: codes.append(runsync.sync(source, target).exit_code)) for _ in range(2)]
     for thread in threads:

@@ -36,7 +36,7 @@ from runsync.workspaces.files.layout import (
     is_run_id,
 )
 from runsync.workspaces.files.meta import dump, read_meta
-from runsync.workspaces.files.read import STATUSES, read_experiments, why
+from runsync.workspaces.files.read import RUN_NAME, STATUSES, read_experiments, why
 from runsync.workspaces.files.write_points import add_points
 
 _TOGETHER = 100
@@ -156,7 +156,7 @@ def _prepared(root: str, arrival: Arrival) -> Draft:
     try:
         for key, value in run.params.items():
             draft.put(key_path(PARAMS, key), _encoded(value, f"param {key}"))
-        _put_tags(draft, run.tags)
+        _put_tags(draft, run)
         _put_inputs(draft, folder.path, run)
         add_points(draft, arrival.points)
         draft.put(META, dump(_run_meta(run)))
@@ -167,7 +167,11 @@ def _prepared(root: str, arrival: Arrival) -> Draft:
     return draft
 
 
-def _put_tags(draft: Draft, tags: Mapping[str, str]) -> None:
+def _put_tags(draft: Draft, run: Run) -> None:
+    """The tags that the run names; the one that repeats its name follows a new name, as in MLflow."""
+    tags = dict(run.tags)
+    if run.name and draft.present(key_path(TAGS, RUN_NAME)):
+        tags.setdefault(RUN_NAME, run.name)
     for key, value in tags.items():
         draft.put(key_path(TAGS, key), _encoded(value, f"tag {key}"))
 
@@ -242,7 +246,7 @@ def _changed(root: str, run: Run) -> Draft:
         draft = Draft(folder, is_new=False)
         try:
             meta = read_meta(f"{folder}/{META}") | _changing(run)
-            _put_tags(draft, run.tags)
+            _put_tags(draft, run)
             draft.put(META, dump(_without_null(meta)))
         except BaseException:
             draft.drop()

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import pytest
 from support.databases import Databases
 
 from runsync.workspaces.direct.store import DirectStore
+from runsync.workspaces.files import open_store as open_files
 from runsync.workspaces.sql.store import open_store
 
 
@@ -20,17 +23,20 @@ class Opener:
     """Whether it keeps ±Inf as the greatest finite number, no negative zero, and no point twice."""
 
 
-@pytest.fixture(params=["sqlite", "sqlite-2", "postgres", "mysql"])
-def opener(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Opener]:
+@pytest.fixture(params=["files", "sqlite", "sqlite-2", "postgres", "mysql"])
+def opener(request: pytest.FixtureRequest, databases: Databases, tmp_path: Path) -> Iterator[Opener]:
     """An empty store of each kind."""
     kind, _, release = request.param.partition("-")
-    database = databases.fresh(kind, release or "3")
     with ExitStack() as stack:
+        if kind == "files":
+            open_it: Callable[[], DirectStore] = partial(open_files, tmp_path / "mlruns", create=True)
+        else:
+            open_it = partial(open_store, databases.fresh(kind, release or "3").url)
 
         def open_again() -> DirectStore:
-            return stack.enter_context(closing(open_store(database.url)))
+            return stack.enter_context(closing(open_it()))
 
-        yield Opener(open_again, clamps_infinity=True)
+        yield Opener(open_again, clamps_infinity=kind != "files")
 
 
 @pytest.fixture

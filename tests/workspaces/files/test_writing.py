@@ -226,7 +226,7 @@ def test_editors_change_runs_and_take_tags_away(tmp_path: Path) -> None:
     store.update_runs([dataclasses.replace(run, name="new", tags={"a": "now a file"})])
     (told,) = all_runs(store)
     assert (told.name, told.lifecycle_stage, told.deleted_time) == ("new", "active", None)
-    assert told.tags == {"mlflow.runName": "name of run", "a": "now a file"}
+    assert told.tags == {"mlflow.runName": "new", "a": "now a file"}
     assert told.params == run.params
     for change in (lambda: store.update_runs([run_of("gone")]), lambda: store.untag_runs({"gone": ["x"]})):
         with pytest.raises(RequestRefused, match="run gone is no longer there"):
