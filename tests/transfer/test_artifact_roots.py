@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from support.s3 import Bucket
+from support.stores import Filler, contents, empty_sqlite, opened, run_id
 
 import runsync
 from runsync.bundle.address import Access
 from runsync.errors import WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.run import Run
+from runsync.workspaces.direct.store import Arrival
 
 STORE = ROOT / "examples" / "mlruns"
 
@@ -37,6 +42,69 @@ def test_a_folder_that_is_not_their_root_is_told(database: str, tmp_path: Path) 
     assert [note for note in wrong.notes if "that is not their root" in note]
     right = runsync.export(database, tmp_path / "right", access=Access(artifacts=str(tmp_path / "art")))
     assert (right.artifacts, right.notes) == (15, [])
+
+
+def test_doctor_doubts_a_folder_that_is_not_their_root(database: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    assert [state for state, told in _artifacts(database, tmp_path / "other") if "not their root" in told] == [
+        "warning"
+    ]
+    assert {state for state, _ in _artifacts(database, tmp_path / "art")} == {"ok"}
+
+
+def test_doctor_does_not_doubt_a_root_for_new_runs_that_have_no_artifacts(database: str, tmp_path: Path) -> None:
+    with opened(database, str(tmp_path / "art")) as workspace:
+        filler = Filler(workspace)
+        home = filler.experiment(Experiment("", "bare"))
+        for label in "abcde":
+            filler.run(Run(run_id(label), home, label, status="FINISHED", start_time=2**42, end_time=2**42))
+    assert {state for state, _ in _artifacts(database, tmp_path / "art")} == {"ok"}
+
+
+def test_doctor_doubts_one_root_beside_another_that_is_right(database: str, tmp_path: Path) -> None:
+    with opened(database, str(tmp_path / "art")) as workspace:
+        lost = Experiment("", "lost", artifact_location=f"file://{tmp_path}/gone/lost")
+        home = workspace.store.create_experiment(lost)
+        uri = f"{lost.artifact_location}/{run_id('lost')}/artifacts"
+        run = Run(run_id("lost"), home, "lost", status="FINISHED", start_time=2**42, end_time=2**42, artifact_uri=uri)
+        assert workspace.store.write_runs([Arrival(run, True)]) == {}
+    (doubt,) = (told for state, told in _artifacts(database, tmp_path / "art") if state == "warning")
+    assert f"below {tmp_path}/gone:" in doubt
+
+
+def _artifacts(database: str, root: Path) -> list[tuple[str, str]]:
+    findings = runsync.doctor(database, access=Access(artifacts=str(root))).findings
+    return [(one.state, one.told) for one in findings if one.topic == "artifacts"]
+
+
+def test_verify_doubts_the_root_of_either_side(database: str, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    right, wrong = str(tmp_path / "art"), str(tmp_path / "other")
+    for one, other in ((right, wrong), (wrong, right)):
+        report = runsync.verify(database, database, source_artifacts=one, access=Access(artifacts=other))
+        (note,) = report.notes
+        assert wrong in note
+
+
+def test_artifacts_of_databases_go_to_s3_and_come_from_there(
+    database: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    there, back = empty_sqlite(tmp_path / "there/mlflow.db"), empty_sqlite(tmp_path / "back/mlflow.db")
+    on_s3, here = f"{bucket.url}/art", str(tmp_path / "back/art")
+    up = runsync.sync(
+        database, there, source_artifacts=str(tmp_path / "art"), access=Access(artifacts=on_s3), verify_artifacts=True
+    )
+    assert (up.exit_code, up.artifacts, up.notes) == (0, 15, [])
+    assert len(bucket.files("art/")) == 15
+    down = runsync.sync(there, back, source_artifacts=on_s3, access=Access(artifacts=here))
+    assert (down.exit_code, down.artifacts, down.notes) == (0, 15, [])
+    wanted = contents(database, str(tmp_path / "art"))["runs"]
+    assert contents(there, on_s3)["runs"] == contents(back, here)["runs"] == wanted
+    same = runsync.verify(
+        database, there, source_artifacts=str(tmp_path / "art"), access=Access(artifacts=on_s3), verify_artifacts=True
+    )
+    assert (same.exit_code, same.artifacts) == (0, 15)
 
 
 def test_each_side_of_a_comparison_has_a_root_of_its_own(database: str, tmp_path: Path) -> None:

@@ -338,8 +338,9 @@ def test_an_import_killed_again_and_again_leaves_whole_runs_and_then_ends(
     assert_same(source, target)
 
 
-def test_experiment_ids_that_do_not_fit_or_are_taken_are_told(make: Make, tmp_path: Path) -> None:
-    source, target = make("files"), make("sqlite")
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_experiment_ids_that_do_not_fit_or_are_taken_are_told(make: Make, kind: str, tmp_path: Path) -> None:
+    source, target = make("files"), make(kind)
     with opened(source) as workspace:
         filler = Filler(workspace)
         for number in OLD:
@@ -352,6 +353,8 @@ def test_experiment_ids_that_do_not_fit_or_are_taken_are_told(make: Make, tmp_pa
     new = json.loads((tmp_path / "ids.json").read_text())["experiments"]
     assert set(new) >= set(OLD)
     assert new["5"] != "5"
+    fits = kind == "sqlite"  # PostgreSQL has 32 bits for it, and a file store gives out 18 digits
+    assert (new[OLD[0]] == OLD[0]) is fits
     lost = {one["what"]: one["count"] for one in done["not_carried"]}
     assert lost["experiment ids"] == sum(new[old] != old for old in OLD)
     found = contents(target)["runs"]

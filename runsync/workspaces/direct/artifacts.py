@@ -5,7 +5,7 @@ place on another machine: then `--artifacts URI` says where the store's artifact
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -70,6 +70,13 @@ class DirectArtifacts:
             for root, runs in self._looked.items()
             if root not in self._found
         ]
+
+    def recognise(self, location: str) -> None:
+        """Takes the folder of an experiment, where it is there, for a sign that its root is the right one."""
+        with suppress(RequestRefused, WrongUsage):
+            folder = _folder(self.place_of(location))
+            if folder is not None and folder.is_dir():
+                self._found.add(folder.parent)
 
     def new_location(self, experiment_id: str = EXPERIMENT) -> str:
         """The artifact location of a new experiment."""

@@ -50,6 +50,9 @@ def _artifacts(workspace: "DirectWorkspace", experiments: Sequence[Experiment]) 
         places.setdefault(_place(workspace.artifact_store, experiment.artifact_location), []).append(experiment)
     for place, members in places.items():
         yield _finding(workspace, f"{place} ({len(members):,} experiments)", members)
+    for experiment in experiments:  # the newest runs may have no artifacts, in a root that is the right one
+        workspace.artifact_store.recognise(experiment.artifact_location)
+    yield from (warning(TOPIC, note, SAY_WHERE) for note in workspace.notes)
 
 
 def _finding(workspace: "DirectWorkspace", place: str, experiments: Sequence[Experiment]) -> Finding:
