@@ -1,7 +1,9 @@
 """The promise of a backup: a server that is started on a restored database is the one that was lost, id by id."""
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, Pair, Runner, executable
@@ -12,9 +14,10 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 
 from runsync.model.experiment import Experiment
+from runsync.model.identity import own_tags_removed
 from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
-from transfer.commands import NEWEST, export, verify
+from transfer.commands import NEWEST, export, import_, verify
 
 
 @NEWEST
@@ -68,3 +71,52 @@ def test_what_a_server_had_is_the_same_in_every_kind_of_database(
             del run["artifact_uri"], run["tags"]["runsync.from"]
     assert told[0]["runs"] == told[1]["runs"]
     assert len(told[0]["runs"]) == 4
+
+
+@NEWEST
+@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+def test_what_a_server_has_goes_through_bundles_into_a_database_and_on_to_a_server(
+    pair: Pair, seeder: Seeder, prefix: str, kind: str, runsync: Runner, databases: Databases, tmp_path: Path
+) -> None:
+    facts = rich_workspace(seeder, prefix)
+    database, place = databases.fresh(kind), ("--artifacts", tmp_path / "art")
+    (tmp_path / "art").mkdir()
+    export(runsync, pair.source.url, tmp_path / "first", facts.pattern)
+    import_(runsync, tmp_path / "first", database.url, *place)
+    at_source = run_script(executable("3"), "read", pair.source.url)
+    wanted, found = (_told(told, prefix) for told in (at_source, database.script("read")))
+    assert wanted.keys() == set(facts.runs.values())
+    assert found == wanted
+    again = export(runsync, database.url, tmp_path / "second", facts.pattern, *place)
+    assert (again["metric_points"], again["artifacts"]) == (facts.points, facts.artifacts)
+    import_(runsync, tmp_path / "second", pair.target.url)
+    assert_same(pair.source.url, pair.target.url, [facts.pattern])
+
+
+def _told(read: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """The runs of these experiments, with the name of the experiment instead of its id and without places."""
+    names = {id: experiment["name"] for id, experiment in read["experiments"].items()}
+    told = {}
+    for run_id, run in read["runs"].items():
+        name = names[run.pop("experiment_id")]
+        del run["artifact_uri"]
+        run["tags"] = own_tags_removed(run["tags"])
+        if name.startswith(prefix):
+            told[run_id] = run | {"experiment": name}
+    return told
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_init_makes_the_tables_of_an_empty_database_from_the_command_line(
+    kind: str, runsync: Runner, databases: Databases, tmp_path: Path
+) -> None:
+    mlflow = executable("3")
+    path = f"{mlflow.parent}{os.pathsep}{os.environ['PATH']}"
+    empty = databases.fresh(kind, empty=True)
+    bundle = ROOT / "examples" / "bundle"
+    options = ("--init", "--artifacts", tmp_path / "art", "--json")
+    done = runsync("import", bundle, empty.url, *options, env={"PATH": path})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(empty.script("read")["runs"]) == 4
+    verified = runsync("verify", bundle, empty.url, "--artifacts", tmp_path / "art", "--verify-artifacts")
+    assert verified.returncode == 0, verified.stdout + verified.stderr

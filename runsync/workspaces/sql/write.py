@@ -250,8 +250,8 @@ class RunWriter:
                 "digest": d.digest,
                 "dataset_source_type": d.source_type,
                 "dataset_source": d.source,
-                "dataset_schema": d.schema,
-                "dataset_profile": d.profile,
+                "dataset_schema": d.schema or None,  # MLflow has NULL for one that there is not
+                "dataset_profile": d.profile or None,
             }
             for run in runs
             for d in run.dataset_inputs
