@@ -17,7 +17,7 @@ from runsync.model.run import DatasetInput, LatestMetric, ModelLink, Run
 from runsync.workspaces.direct.store import Arrival, DirectStore, Query
 from workspaces.direct.conftest import Opener
 
-LOCATION = "s3://bucket/root/{experiment_id}"
+LOCATION = "s3://bucket/place/{experiment_id}"
 
 
 def run_id(number: int) -> str:
@@ -53,7 +53,7 @@ def test_an_experiment_is_read_back_as_it_was_made(store: DirectStore) -> None:
     made = Experiment("41", "näme 😀", DELETED, LOCATION, 1_600_000_000_001, 1_600_000_000_002, tags)
     assert store.create_experiment(made) == "41"
     store.refresh()
-    expected = dataclasses.replace(made, artifact_location="s3://bucket/root/41")
+    expected = dataclasses.replace(made, artifact_location="s3://bucket/place/41")
     assert [e for e in store.experiments() if e.experiment_id == "41"] == [expected]
 
 
@@ -65,7 +65,7 @@ def test_an_id_that_is_taken_gives_another(store: DirectStore) -> None:
     assert len({first, second, third}) == 3
     store.refresh()
     locations = {e.experiment_id: e.artifact_location for e in store.experiments()}
-    assert locations[second] == f"s3://bucket/root/{second}"
+    assert locations[second] == f"s3://bucket/place/{second}"
 
 
 def test_a_name_that_is_taken_is_refused_also_by_a_deleted_experiment(store: DirectStore) -> None:

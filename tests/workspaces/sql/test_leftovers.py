@@ -68,6 +68,6 @@ def test_the_artifact_root_is_beside_the_experiments_that_are_there(database: Fr
     store = opened(database.url)
     assert store.default_artifact_root("{experiment_id}") == "mlflow-artifacts:/{experiment_id}"
     store.create_experiment(Experiment("3", "custom", artifact_location="s3://elsewhere/custom"))
-    store.create_experiment(Experiment("4", "plain", artifact_location="s3://bucket/root/4"))
+    store.create_experiment(Experiment("4", "plain", artifact_location="s3://bucket/place/4"))
     store.refresh()
-    assert store.default_artifact_root("9") == "s3://bucket/root/9"
+    assert store.default_artifact_root("9") == "s3://bucket/place/9"
