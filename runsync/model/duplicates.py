@@ -211,6 +211,11 @@ def lacking(wanted: pa.Table, present: pa.Table) -> list[pa.RecordBatch]:
     return wanted.take(rows).to_batches() if len(rows) else []
 
 
+def repeated(points: pa.Table) -> int:
+    """How many points stand there already before them."""
+    return len(points) - len(_with_keys(points).group_by(["key", *_PLACE], use_threads=False).aggregate([]))
+
+
 def _with_keys(points: pa.Table) -> pa.Table:
     plain = points.select(["key", "timestamp", "step"]).set_column(0, "key", points["key"].cast(pa.string()))
     value = points["value"].combine_chunks()

@@ -1,5 +1,6 @@
 """Where the artifacts of a store are said to be: a slip is no silent loss."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -126,6 +127,18 @@ def test_what_a_file_store_holds_twice_comes_twice_through_a_bundle(tmp_path: Pa
     (file,) = STORE.glob("*/0aba8daddd544914a4afeee76cbb0474/metrics/train/loss")
     (copy,) = (tmp_path / "again").glob("*/0aba8daddd544914a4afeee76cbb0474/metrics/train/loss")
     assert sorted(copy.read_text().splitlines()) == sorted(file.read_text().splitlines())
+
+
+def test_a_point_that_is_repeated_later_is_told_where_it_is_not_brought(tmp_path: Path) -> None:
+    shutil.copytree(STORE, tmp_path / "mlruns")
+    one, other = str(tmp_path / "mlruns"), str(tmp_path / "other")
+    assert runsync.sync(one, other).notes == []
+    (file,) = (tmp_path / "mlruns").glob("*/b1954ccdbcd14b1f8b5081fe1ef9b417/metrics/train/loss")
+    line = file.read_text().splitlines(keepends=True)[5]
+    with file.open("a") as stream:
+        stream.write(line)
+    again = runsync.sync(one, other, thorough=True)
+    assert again.notes == ["1 metric points stood there more than once, and are stored once"]
 
 
 def test_a_dry_run_into_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:

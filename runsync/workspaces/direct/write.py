@@ -73,12 +73,14 @@ class RecordWriter:
         return self._arriving(copy, held, points, is_through)
 
     def _lacking(self, there: Run, history: "Iterator[pa.RecordBatch]") -> "list[pa.RecordBatch]":
-        from runsync.model.duplicates import lacking
+        from runsync.model.duplicates import lacking, repeated
         from runsync.model.points import as_table
 
         wanted = as_table(history)
-        with self._store.histories([there.run_id]) as present:
-            return lacking(wanted, as_table(present.of(there.run_id)))
+        with self._store.histories([there.run_id]) as histories:
+            present = as_table(histories.of(there.run_id))
+        self.repeated += max(0, repeated(wanted) - repeated(present))
+        return lacking(wanted, present)
 
     def _arriving(
         self, copy: Copy, held: "list[pa.RecordBatch]", rest: "Iterator[pa.RecordBatch]", is_through: bool
