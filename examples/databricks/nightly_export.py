@@ -11,6 +11,12 @@
 
 # COMMAND ----------
 
+# MAGIC %md
+# MAGIC Until runsync is on a package index: `pip wheel --no-deps .` in its checkout, put the wheel into a volume, and write
+# MAGIC its path here, as `"runsync[databricks] @ file:///Volumes/catalog/schema/volume/runsync-0.1.0-py3-none-any.whl"`.
+
+# COMMAND ----------
+
 # MAGIC %pip install "runsync[databricks]"
 
 # COMMAND ----------
@@ -44,6 +50,7 @@ secret_scope = parameter("secret_scope", "")
 if dbutils is not None:
     context = dbutils.notebook.entry_point.getDbutils().notebook().getContext()
     os.environ["DATABRICKS_HOST"] = context.apiUrl().get()
+    os.environ["DATABRICKS_AUTH_TYPE"] = "oauth-m2m" if secret_scope else "pat"
     if secret_scope:
         os.environ["DATABRICKS_CLIENT_ID"] = dbutils.secrets.get(secret_scope, "client-id")
         os.environ["DATABRICKS_CLIENT_SECRET"] = dbutils.secrets.get(secret_scope, "client-secret")
