@@ -53,6 +53,7 @@ class Benchmark:
             bundle = folder / "bundle"
             took = self._command("export", f"sqlite:///{home}/mlflow.db", bundle, *artifacts)
             self._add("export from SQLite", took, theirs)
+            self._without_files("SQLite", f"sqlite:///{home}/mlflow.db", folder)
             imported = self._peer_import(folder)
             lite = databases.fresh("sqlite").url
             self._add("import into SQLite", self._command("import", bundle, lite), imported)
@@ -62,7 +63,13 @@ class Benchmark:
                 self._add("import into PostgreSQL", self._command("import", bundle, database, *roots), imported)
                 took = self._command("export", database, folder / "from-postgres", *roots)
                 self._add("export from PostgreSQL", took, theirs)
+                self._without_files("PostgreSQL", database, folder)
             self._files(folder, bundle, databases)
+
+    def _without_files(self, name: str, database: str, folder: Path) -> None:
+        """How fast params, tags and points are read."""
+        took = self._command("export", database, folder / f"points-{name}", "--no-artifacts", whole=False)
+        self._add(f"export from {name}, no files", took, whole=False)
 
     def _files(self, folder: Path, bundle: Path, databases: Databases) -> None:
         """A file store into SQLite, without artifacts: `mlflow migrate-filestore` leaves them where they are."""
@@ -74,7 +81,7 @@ class Benchmark:
         (folder / "theirs").mkdir()
         bare, _ = run([*migrate, "--target", f"sqlite:///{folder}/theirs/mlflow.db"], env=quiet)
         ours = self._command("sync", store, databases.fresh("sqlite").url, "--no-artifacts", whole=False)
-        self._add("file store to SQLite", ours, bare)
+        self._add("file store to SQLite", ours, bare, whole=False)
         self.lines.append(Line("file store to SQLite", "migrate-filestore", bare, self._workload.all_points))
 
     def huge(self) -> None:
@@ -116,10 +123,13 @@ class Benchmark:
         assert got == (self._workload.all_points, self._workload.all_bytes if whole else 0), f"not all: {got}"
         return measured
 
-    def _add(self, step: str, took: Measured, theirs: Measured | None = None, note: str = "") -> None:
+    def _add(
+        self, step: str, took: Measured, theirs: Measured | None = None, note: str = "", *, whole: bool = True
+    ) -> None:
         if theirs is not None:
             note = f"{theirs.seconds / took.seconds:.1f} times as fast as the other ({theirs.seconds:.1f} s)"
-        self.lines.append(Line(step, "runsync", took, self._workload.all_points, self._workload.all_bytes, None, note))
+        carried = self._workload.all_bytes if whole else 0
+        self.lines.append(Line(step, "runsync", took, self._workload.all_points, carried, None, note))
         print(table(self.lines[-1:]), file=sys.stderr)
 
 
