@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from support.databases import Databases
 from support.s3 import KEYS, Bucket, S3Server
+from support.secrets import SEARCH, look_at_runsync
 from support.seed import Seeder
 from support.servers import FOREIGN, MlflowServer, clean_environment
 
@@ -69,8 +70,8 @@ class Fleet:
     """The servers that tests share; all that a session needs start side by side at the first request."""
 
     def __init__(self, needed: set[str], folder: Path) -> None:
+        self.folder = folder
         self._needed = needed
-        self._folder = folder
         self._servers: dict[str, MlflowServer] = {}
         self._answering: set[str] = set()
 
@@ -79,7 +80,7 @@ class Fleet:
         for each in sorted(self._needed | {name}):
             if each not in self._servers:
                 mlflow = executable(SHARED[each])
-                self._servers[each] = MlflowServer(mlflow, folder=self._folder / each).start()
+                self._servers[each] = MlflowServer(mlflow, folder=self.folder / each).start()
         server = self._servers[name]
         if not server.running and name in self._answering:
             server.restart()
@@ -103,6 +104,24 @@ def executable(release: str) -> Path:
     return mlflow
 
 
+look_at_runsync()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that wrote a secret fails, whatever else it proved."""
+    report = yield
+    if report.when == "teardown" and (found := SEARCH.end(report.sections)):
+        report.outcome = "failed"
+        report.longrepr = "\n".join([*filter(None, [report.longreprtext]), *found])
+    return report
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_is_secret_yet(tmp_path_factory: pytest.TempPathFactory) -> None:
+    SEARCH.begin(tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
@@ -119,6 +138,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if callspec and callspec.params.get("pair") in PAIRS:
             needed.update(PAIRS[callspec.params["pair"]])
     servers = Fleet(needed, tmp_path_factory.mktemp("servers"))
+    SEARCH.watch(servers.folder)
     try:
         yield servers
     finally:
@@ -225,6 +245,7 @@ def runsync(tmp_path: Path) -> Runner:
             cwd=cwd or tmp_path,
             check=False,
         )
+        look_at_output(done.stdout, done.stderr)
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
@@ -244,7 +265,13 @@ def start_runsync(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[st
     yield start
     for process in processes:
         process.kill()
-        process.communicate()
+        look_at_output(*process.communicate())
+
+
+def look_at_output(stdout: str, stderr: str) -> None:
+    """Looks for secrets in what a command printed."""
+    SEARCH.look("stdout of a command", stdout)
+    SEARCH.look("stderr of a command", stderr)
 
 
 def command(*arguments: object) -> list[str]:

@@ -15,6 +15,7 @@ from support import proxy as faults
 from support.oracle import Reader, RunState, Workspace, assert_same, compare
 from support.proxy import FaultProxy, Rule
 from support.rich import big_content, rich_workspace
+from support.secrets import MARK
 from support.seed import Seeder, points
 from support.servers import MlflowServer
 
@@ -129,11 +130,11 @@ def test_the_proxy_delays_and_kills(echo: str) -> None:
 
 
 def test_the_proxy_asks_for_credentials(echo: str) -> None:
-    with FaultProxy(echo, token="secret") as proxy:
+    with FaultProxy(echo, token=f"secret{MARK}") as proxy:
         assert requests.get(f"{proxy.url}/x", timeout=5).status_code == 401
-        assert requests.get(f"{proxy.url}/x", headers={"Authorization": "Bearer secret"}, timeout=5).ok
-    with FaultProxy(echo, basic=("u", "p")) as proxy:
-        assert requests.get(f"{proxy.url}/x", auth=("u", "p"), timeout=5).ok
+        assert requests.get(f"{proxy.url}/x", headers={"Authorization": f"Bearer secret{MARK}"}, timeout=5).ok
+    with FaultProxy(echo, basic=("u", MARK)) as proxy:
+        assert requests.get(f"{proxy.url}/x", auth=("u", MARK), timeout=5).ok
         assert requests.get(f"{proxy.url}/x", auth=("u", "q"), timeout=5).status_code == 401
 
 

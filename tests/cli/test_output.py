@@ -23,6 +23,7 @@ from conftest import ROOT, Runner, command
 from support.damage import flip, one_of
 from support.memory import export_into, small_source
 from support.proxy import FaultProxy
+from support.secrets import MARK
 from support.seed import Seeder, points
 from support.servers import MlflowServer, clean_environment
 
@@ -218,8 +219,8 @@ def test_debug_shows_a_traceback_and_the_one_line_after_it(tmp_path: Path, runsy
 
 # Secrets.
 
-USER, PASSWORD = "ada-lovelace", "hunter2-sécret"
-TOKEN = "dapi-0123456789"
+USER, PASSWORD = "ada-lovelace", f"hunter2-sécret{MARK}"
+TOKEN = f"dapi-{MARK}"
 
 
 def _written(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -15,6 +15,7 @@ from support import proxy as faults
 from support.damage import flip, one_of
 from support.memory import export_into, small_source
 from support.proxy import FaultProxy, Rule
+from support.secrets import MARK
 from support.seed import Seeder, points
 from support.servers import MlflowServer
 
@@ -141,8 +142,8 @@ def test_neither_log_nor_metrics_hold_a_secret(
 ) -> None:
     log, prom = tmp_path / "log", tmp_path / "x.prom"
     options = ("--log-file", log, "--metrics-file", prom)
-    with FaultProxy(mlflow3_a.url, Rule(faults.respond(500), count=2), basic=("ada", "hunter2")) as proxy:
-        secret = proxy.url.replace("http://", "http://ada:hunter2@")
+    with FaultProxy(mlflow3_a.url, Rule(faults.respond(500), count=2), basic=("ada", f"hunter2{MARK}")) as proxy:
+        secret = proxy.url.replace("http://", f"http://ada:hunter2{MARK}@")
         wrong = secret.replace("hunter2", "hunter3")
         assert runsync("--debug", "export", secret, "b", "--experiment", experiment, *options).returncode == 0
         assert runsync("--debug", "export", wrong, "c", *options).returncode == 13

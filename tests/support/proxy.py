@@ -15,6 +15,8 @@ from io import BufferedIOBase
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from support.secrets import SEARCH
+
 CHUNK = 64 * 1024
 _HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "expect"}
 
@@ -132,6 +134,10 @@ class FaultProxy:
         self.requests: list[Request] = []
         self.errors: list[BaseException] = []
         self.wanted = _authorization(basic, token)
+        if basic:
+            SEARCH.keep(basic[1], "the password that the proxy asks for")
+        if token:
+            SEARCH.keep(token, "the token that the proxy asks for")
         self.closing = threading.Event()
         self._chance = random.Random(seed)
         self._lock = threading.Lock()

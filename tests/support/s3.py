@@ -11,12 +11,13 @@ from typing import Any, Self
 import requests
 
 from runsync.s3 import S3, S3Options
+from support.secrets import MARK, SEARCH
 from support.servers import clean_environment, free_port
 
 START_SECONDS = 120
 KEYS = {
     "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "a secret of the tests",
+    "AWS_SECRET_ACCESS_KEY": f"a secret of the tests {MARK}",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
@@ -54,6 +55,7 @@ class S3Server:
 
     def bucket(self, name: str = "") -> "Bucket":
         """A new bucket. The environment must hold KEYS."""
+        SEARCH.keep(KEYS["AWS_SECRET_ACCESS_KEY"], "the secret key of S3")
         name = name or f"test-{uuid.uuid4().hex[:12]}"
         s3 = S3(S3Options(endpoint=self.endpoint))
         s3.client.create_bucket(Bucket=name)

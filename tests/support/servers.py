@@ -15,7 +15,9 @@ from typing import IO, Self
 
 import requests
 
-ADMIN = ("admin", "correct horse battery")
+from support.secrets import MARK, SEARCH
+
+ADMIN = ("admin", f"correct horse battery {MARK}")
 """The user that `--app-name basic-auth` makes at first; MLflow 3 refuses the password of its manual."""
 
 FOREIGN = ("MLFLOW_", "RUNSYNC_", "AWS_", "DATABRICKS_", "AZURE_", "SAGEMAKER_")
@@ -183,7 +185,8 @@ class MlflowServer:
         # Without these a job runner with several processes starts beside the server, and it calls home.
         variables |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         if basic_auth:
-            settings = self.folder / "auth.ini"
+            SEARCH.keep(ADMIN[1], "the administrator's password")
+            settings = SEARCH.holds_secrets(self.folder / "auth.ini")
             settings.write_text(
                 "[mlflow]\ndefault_permission = READ\n"
                 f"database_uri = sqlite:///{self.folder}/auth.db\n"

@@ -11,6 +11,7 @@ import support.proxy as faults
 from conftest import Runner, executable
 from support.proxy import FaultProxy, Rule
 from support.s3 import KEYS, Bucket, S3Server
+from support.secrets import MARK
 from support.seed import Seeder
 from support.servers import ADMIN, MlflowServer, free_port
 
@@ -23,7 +24,7 @@ from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.rest.examine import approach
 from transfer.commands import Report, export, report, writes
 
-ADA = ("ada", "a long pass phrase")
+ADA = ("ada", f"a long pass phrase {MARK}")
 StartServer = Callable[..., MlflowServer]
 
 

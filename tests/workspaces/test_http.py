@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support import proxy as faults
 from support.proxy import FaultProxy, Rule
+from support.secrets import MARK
 from support.servers import free_port
 
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
@@ -368,13 +369,13 @@ def test_a_closed_client_stops_what_waits_and_sends_nothing_more(proxy: FaultPro
 
 
 def test_basic_and_bearer_credentials_are_sent(server: Any, connect: Connect) -> None:
-    with FaultProxy(server.url, basic=("zoë", "pä:ss")) as basic:
+    with FaultProxy(server.url, basic=("zoë", f"pä:ss{MARK}")) as basic:
         # Credentials go out as UTF-8.
         with pytest.raises(AccessDenied):
             connect(basic.url).get("/json")
-        connect(basic.url, credentials=Credentials("zoë", "pä:ss")).get("/json")
-    with FaultProxy(server.url, token="secret") as bearer:
-        connect(bearer.url, credentials=Credentials("u", "p", token="secret")).get("/json")
+        connect(basic.url, credentials=Credentials("zoë", f"pä:ss{MARK}")).get("/json")
+    with FaultProxy(server.url, token=MARK) as bearer:
+        connect(bearer.url, credentials=Credentials("u", "p", token=MARK)).get("/json")
 
 
 def test_the_header_of_a_workspace_is_sent_with_every_request(proxy: FaultProxy, connect: Connect) -> None:

@@ -16,6 +16,7 @@ from emulators.server import Reply, Request, Server
 from support.oracle import assert_same
 from support.rich import rich_workspace
 from support.s3 import KEYS, Bucket
+from support.secrets import MARK, SEARCH
 from support.seed import Seeder
 from support.servers import MlflowServer
 
@@ -28,9 +29,8 @@ StartServer = Callable[..., MlflowServer]
 
 OLD = "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/old"
 NEW = "arn:aws:sagemaker:us-east-1:123456789012:mlflow-app/app-NEW"
-KEY = Key("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-PASSING = Key("passing/secret+of=tests", "IQoJb3JpZ2luX2VjEJ/token+of/tests==", datetime.now(UTC) + timedelta(hours=1))
-SECRETS = (KEY.secret, PASSING.secret, PASSING.token, "Signature=", "AWS4-HMAC")
+KEY = Key(f"wJalrXUtnFEMI/K7MDENG+{MARK}")
+PASSING = Key(f"passing/secret+of={MARK}", f"IQoJb3JpZ2lu/{MARK}+of/tests==", datetime.now(UTC) + timedelta(hours=1))
 
 ASSUMED = f"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>ASIAPASSING</AccessKeyId><SecretAccessKey>{PASSING.secret}</SecretAccessKey>
@@ -78,13 +78,6 @@ def env(gate: Gate, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def assert_no_secret(folder: Path, *texts: str) -> None:
-    """In texts and in every file below a folder."""
-    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("aws-")]
-    for content in (*(text.encode() for text in texts), *(file.read_bytes() for file in files)):
-        assert not [secret for secret in SECRETS if secret.encode() in content]
-
-
 def test_a_workspace_goes_from_one_arn_to_another_whole_with_every_request_signed(
     gate: Gate, env: dict[str, str], prefix: str, runsync: Runner, tmp_path: Path
 ) -> None:
@@ -103,8 +96,6 @@ def test_a_workspace_goes_from_one_arn_to_another_whole_with_every_request_signe
     assert_same(source, target, [facts.pattern])
     assert gate.seen
     assert not [seen for seen in gate.seen if seen.refusal]
-    told = [text for done in (exported, imported, verified) for text in (done.stdout, done.stderr)]
-    assert_no_secret(tmp_path, *told)
 
 
 def test_artifacts_in_s3_are_reached_there_with_the_credentials_of_this_machine(
@@ -114,7 +105,7 @@ def test_artifacts_in_s3_are_reached_there_with_the_credentials_of_this_machine(
     options = {"serve_artifacts": False, "extra": ["--default-artifact-root", f"{bucket.url}/root"]}
     server = start_server("3", environment=bucket.environment, **options).wait()
     gate.servers[OLD] = server.url
-    gate.keys[KEYS["AWS_ACCESS_KEY_ID"]] = Key(KEYS["AWS_SECRET_ACCESS_KEY"])
+    gate.admit(KEYS["AWS_ACCESS_KEY_ID"], Key(KEYS["AWS_SECRET_ACCESS_KEY"]))
     with Seeder(server.url) as seeder:
         run_id = seeder.create_run(seeder.create_experiment("in s3"), "run")
         root = seeder.get_run(run_id)["info"]["artifact_uri"].removeprefix(f"{bucket.url}/")
@@ -140,7 +131,7 @@ def test_who_may_not_write_to_the_bucket_has_the_server_sign_uploads(
     options = {"serve_artifacts": False, "extra": ["--default-artifact-root", f"{bucket.url}/root"]}
     server = start_server("3", environment=bucket.environment, **options).wait()
     gate.servers[OLD] = server.url
-    gate.keys[KEYS["AWS_ACCESS_KEY_ID"]] = Key(KEYS["AWS_SECRET_ACCESS_KEY"])
+    gate.admit(KEYS["AWS_ACCESS_KEY_ID"], Key(KEYS["AWS_SECRET_ACCESS_KEY"]))
     with Seeder(gate.servers[NEW]) as seeder:
         run_id = seeder.create_run(seeder.create_experiment(name := f"signed {tmp_path.name}"), "run")
         seeder.put_artifact(run_id, "model/weights.bin", b"weights" * 1000)
@@ -151,7 +142,6 @@ def test_who_may_not_write_to_the_bucket_has_the_server_sign_uploads(
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(bucket.files().values()) == sorted([b"text", b"weights" * 1000])
     assert len(gate.asked("artifacts/presigned-upload-url")) == 2
-    assert "X-Amz-Signature" not in done.stdout + done.stderr + (tmp_path / "log").read_text()
 
 
 def test_a_large_file_is_hashed_before_it_is_sent_through_the_server(
@@ -180,7 +170,6 @@ def test_a_server_that_is_overloaded_is_asked_again_and_each_try_is_signed_anew(
     assert [seen.status for seen in tries] == [503, 503, 200]
     dates = {seen.request.headers["x-amz-date"] for seen in tries}
     assert len(dates) == len({seen.request.headers["authorization"] for seen in tries}) == 3
-    assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
 
 
 def test_credentials_that_end_within_the_hour_are_asked_for_anew_in_time(
@@ -190,7 +179,7 @@ def test_credentials_that_end_within_the_hour_are_asked_for_anew_in_time(
     soon = datetime.now(UTC) + timedelta(minutes=5)
     told = {"Version": 1, "AccessKeyId": "ASIAPASSING", "SecretAccessKey": PASSING.secret}
     told |= {"SessionToken": PASSING.token, "Expiration": soon.isoformat()}
-    (tmp_path / "aws-told").write_text(json.dumps(told))
+    SEARCH.holds_secrets(tmp_path / "aws-told").write_text(json.dumps(told))
     program = f"sh -c 'echo asked >> {tmp_path}/aws-count; cat {tmp_path}/aws-told'"
     (tmp_path / "aws-config").write_text(f"[profile passing]\ncredential_process = {program}\n[profile other]\n")
     (tmp_path / "runsync.toml").write_text(f'[workspaces.sage]\nuri = "{OLD}"\ns3_profile = "passing"\n')
@@ -199,20 +188,19 @@ def test_credentials_that_end_within_the_hour_are_asked_for_anew_in_time(
     assert done.returncode == 0, done.stderr
     assert {seen.request.headers["x-amz-security-token"] for seen in gate.seen} == {PASSING.token}
     assert len((tmp_path / "aws-count").read_text().splitlines()) > 1
-    assert_no_secret(tmp_path, done.stdout, done.stderr)
 
 
 def test_who_logs_in_again_while_a_command_runs_lets_it_go_on(gate: Gate, signing: Signing, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         signing.environment.delenv(name)
-    file = tmp_path / "aws-credentials"
+    file = SEARCH.holds_secrets(tmp_path / "aws-credentials")
     file.write_text(profile("AKIDEXAMPLE", KEY.secret))
     workspace = open_workspace(OLD)
-    gate.keys["AKIDEXAMPLE"] = dataclasses.replace(KEY, until=datetime.now(UTC))
+    gate.admit("AKIDEXAMPLE", dataclasses.replace(KEY, until=datetime.now(UTC)))
     with pytest.raises(AccessDenied, match="have expired: log in again"):
         workspace.experiments(Selection())
-    gate.keys["AKIDNEW"] = Key("another secret key")
-    file.write_text(profile("AKIDNEW", "another secret key"))
+    gate.admit("AKIDNEW", another := Key(f"another secret key {MARK}"))
+    file.write_text(profile("AKIDNEW", another.secret))
     gate.forget()
     assert workspace.experiments(Selection())
     assert [seen.refusal for seen in gate.seen][:2] == ["ExpiredTokenException", ""]
@@ -245,7 +233,7 @@ def test_a_role_is_assumed_where_the_variable_of_amazons_plugin_names_one(gate: 
     [
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "there are no AWS credentials: name a profile"),
         ({"AWS_ACCESS_KEY_ID": "AKIDNOBODY"}, "AWS does not know these credentials"),
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "the secret key is not that of the access key"),
+        ({"AWS_SECRET_ACCESS_KEY": f"wrong {MARK}"}, "the secret key is not that of the access key"),
         (
             {"AWS_ACCESS_KEY_ID": "ASIAPASSING", "AWS_SESSION_TOKEN": PASSING.token},
             "the secret key is not that of the access key",
@@ -268,8 +256,8 @@ def test_a_role_is_assumed_where_the_variable_of_amazons_plugin_names_one(gate: 
 def test_what_amazon_refuses_is_told_with_what_to_do_and_without_a_secret(
     gate: Gate, signing: Signing, variables: dict[str, str], told: str
 ) -> None:
-    gate.keys["ASIAOVER"] = dataclasses.replace(PASSING, until=datetime.now(UTC))
-    gate.keys["AKIDLITTLE"] = dataclasses.replace(KEY, may="server-info")
+    gate.admit("ASIAOVER", dataclasses.replace(PASSING, until=datetime.now(UTC)))
+    gate.admit("AKIDLITTLE", dataclasses.replace(KEY, may="server-info"))
     for name, value in variables.items():
         if value:
             signing.environment.setenv(name, value)
@@ -279,7 +267,6 @@ def test_what_amazon_refuses_is_told_with_what_to_do_and_without_a_secret(
         open_workspace(OLD)
     assert re.search(told, str(caught.value)), str(caught.value)
     assert OLD in str(caught.value)
-    assert not [secret for secret in SECRETS if secret in str(caught.value)]
     assert caught.value.exit_code == 13
 
 

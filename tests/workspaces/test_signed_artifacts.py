@@ -9,6 +9,7 @@ import pytest
 from conftest import executable
 from support.proxy import FaultProxy, Request, Rule, drop, respond, truncate
 from support.s3 import KEYS, Bucket, S3Server
+from support.secrets import MARK
 from support.seed import Seeder
 from support.servers import MlflowServer
 
@@ -18,6 +19,7 @@ from runsync.transfer.report import TransferReport
 SIZE = 20 << 20
 CONTENT = bytes(range(251)) * (SIZE // 251) + b"end"
 NAME = "model/the weights.bin.gz"
+TOKEN = f"t0ken{MARK}"
 SIGNED = "[?&](Signature|X-Amz-Signature)="
 
 
@@ -67,7 +69,7 @@ def home(running: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 @pytest.fixture
 def server(home: Home) -> Iterator[FaultProxy]:
     """The way to the server that runsync takes, behind a login."""
-    with FaultProxy(home.server.url, token="t0ken") as proxy:
+    with FaultProxy(home.server.url, token=TOKEN) as proxy:
         yield proxy
 
 
@@ -90,7 +92,7 @@ def export(url: str, bundle: Path, prefix: str) -> TransferReport:
 
 
 def import_(server: FaultProxy, bundle: Path, prefix: str, monkeypatch: pytest.MonkeyPatch) -> TransferReport:
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
     return runsync.import_(bundle, server.url, rename={prefix + "run": prefix + "copy"})
 
 
@@ -114,7 +116,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_back_without_passing_through_th
     assert parts == [8 << 20, 8 << 20, len(CONTENT) - (16 << 20)], "side by side, in whatever order they arrive"
     assert uploads(home) == []
 
-    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", TOKEN)
     back = runsync.export(server.url, tmp_path / "back", selection=runsync.Selection(experiments=(prefix + "copy",)))
     assert (back.problems, back.notes, back.artifacts, back.artifact_bytes) == ([], [], 1, len(CONTENT))
     assert not server.count("mlflow-artifacts/artifacts/")

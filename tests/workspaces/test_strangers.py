@@ -11,9 +11,12 @@ from conftest import Result, Runner
 from support import proxy as faults
 from support.memory import export_into, small_source
 from support.proxy import FaultProxy, Rule
+from support.secrets import MARK
 from support.servers import MlflowServer, free_port
 
 from workspaces.failing import BRIEF, Seeded, export, one_line
+
+PASSWORD = f"hunter2{MARK}"
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -135,22 +138,22 @@ def test_a_redirect_to_a_login_page_is_told(ask: Ask, serve: Serve, status: int)
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_wrong_password_is_told_with_what_to_set(ask: Ask, serve: Serve, verb: str, status: int) -> None:
     url = serve(_page(status, {}, b"Go away"))
-    error = one_line(ask(verb, url, MLFLOW_TRACKING_USERNAME="ada", MLFLOW_TRACKING_PASSWORD="hunter2"), 13)
+    error = one_line(ask(verb, url, MLFLOW_TRACKING_USERNAME="ada", MLFLOW_TRACKING_PASSWORD=PASSWORD), 13)
     assert f"{url} refuses us (HTTP {status})" in error
     assert "MLFLOW_TRACKING_USERNAME" in error
-    assert "hunter2" not in error
+    assert PASSWORD not in error
 
 
 def test_a_password_that_is_right_lets_us_in_and_a_wrong_one_does_not(
     seeded: Seeded, runsync: Runner, tmp_path: Path
 ) -> None:
     server, facts = seeded
-    with FaultProxy(server.url, basic=("ada", "hunter2")) as proxy:
+    with FaultProxy(server.url, basic=("ada", PASSWORD)) as proxy:
         one = ("--experiment", facts.prefix + "empty")
         one_line(runsync("export", proxy.url, tmp_path / "b", *one), 13)
-        wrong = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "hunter3"}
+        wrong = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": f"wrong{MARK}"}
         one_line(runsync("export", proxy.url, tmp_path / "b", *one, env=wrong), 13)
-        right = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "hunter2"}
+        right = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": PASSWORD}
         assert runsync("export", proxy.url, tmp_path / "b", *one, env=right).returncode == 0
 
 

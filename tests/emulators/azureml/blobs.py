@@ -7,6 +7,8 @@ import re
 import time
 from urllib.parse import parse_qs, quote, unquote
 
+from support.secrets import MARK, SEARCH
+
 from emulators.server import Reply, Request
 
 PLACE = "/blobs/"
@@ -28,7 +30,8 @@ class Blobs:
         end = f"{time.time() + lasts:.3f}"
         number = next(self._numbers)
         query = f"sv=2019-07-07&sp={rights}&n={number}&se={end}"
-        return f"{self.url}{PLACE}{quote(name)}?{query}&sig=SAS{self._signature(name, query)}"
+        signature = SEARCH.keep(self._signature(name, query), "the signature of an address")
+        return f"{self.url}{PLACE}{quote(name)}?{query}&sig=SAS{signature}"
 
     def answer(self, request: Request) -> Reply:
         """A request to a blob."""
@@ -69,7 +72,7 @@ class Blobs:
         return Reply(206 if start else 200, content[start:], {"ETag": f'"{len(content)}"'})
 
     def _signature(self, name: str, query: str) -> str:
-        return hashlib.sha256(f"{base64.b64encode(name.encode())!r}{query}".encode()).hexdigest()
+        return MARK + hashlib.sha256(f"{base64.b64encode(name.encode())!r}{query}".encode()).hexdigest()
 
 
 def _refused(status: int, code: str) -> Reply:

@@ -1,6 +1,5 @@
 """In front of a real MLflow server: tokens, deviations that Microsoft documents, artifacts of the run history."""
 
-import itertools
 import json
 import re
 import time
@@ -11,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, unquote
 
 import requests
+from support.secrets import MARK, SEARCH, new_secret
 
 from emulators.azureml.blobs import PLACE, Blobs
 from emulators.sagemaker.gate import forward
@@ -23,7 +23,7 @@ SCOPE = (
 MLFLOW = f"/mlflow/v2.0{SCOPE}"
 HISTORY = f"/history/v1.0{SCOPE}/experimentids/"
 FOR = "https://management.azure.com/.default"
-TENANT, CLIENT, SECRET = "contoso-tenant", "client-of-tests", "cs~secret.of+azure/tests"
+TENANT, CLIENT, SECRET = "contoso-tenant", "client-of-tests", f"cs~secret.of+azure/tests{MARK}"
 A_PAGE = 2
 _KEY = r"[A-Za-z_][A-Za-z0-9_]*"
 _CONDITION = re.compile(
@@ -58,7 +58,7 @@ class Gate:
     seen: list[tuple[Request, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._numbers = itertools.count(1)
+        SEARCH.keep(SECRET, "a client secret")
         self._server = Server(self._answer)
         self.blobs.url = self.url = self._server.url
         self.address = f"{self.url}/mlflow/v1.0{SCOPE}"
@@ -72,7 +72,7 @@ class Gate:
 
     def token(self) -> str:
         """A new one."""
-        text = f"eyJ0eXAi.token-{next(self._numbers)}.of-azure-tests"
+        text = new_secret("a bearer token", "eyJ0eXAi.")
         self.tokens[text] = Token(time.time() + self.lasts)
         return text
 

@@ -8,12 +8,13 @@ import base64
 import binascii
 import hashlib
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 from xml.etree import ElementTree
+
+from support.secrets import new_secret
 
 from emulators.databricks.errors import CloudRefusal
 from emulators.databricks.signing import SIGNERS, TYPES
@@ -132,7 +133,7 @@ class Storage:
 
     def signed(self, method: str, key: str, upload: str = "", part: int = 0) -> dict[str, Any]:
         """A new URL for an object, as a credential tells it: `signed_uri`, `headers`, `type`."""
-        workspace, signature = self._workspace, secrets.token_hex(32)
+        workspace, signature = self._workspace, new_secret("the signature of an address", digits=64)
         lifetime = workspace.limits.url_lifetime
         expires = workspace.clock.now() + lifetime
         writes = method == "PUT" and not upload

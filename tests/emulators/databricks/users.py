@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
+from support.secrets import new_secret
+
 from emulators.databricks.errors import Refusal
 from emulators.databricks.fields import message, text
 from emulators.databricks.routing import Call, Route, query_of
@@ -52,19 +54,19 @@ class Directory:
 
     def personal_token(self, user: User) -> str:
         """A personal access token, which does not expire."""
-        token = "dapi" + secrets.token_hex(16)
+        token = new_secret("a personal access token", "dapi")
         self.tokens[token] = (user, float("inf"))
         return token
 
     def client_secret(self, principal: User) -> str:
         """An OAuth secret of a service principal; its client id is its name."""
-        secret = "dose" + secrets.token_hex(16)
+        secret = new_secret("an OAuth secret", "dose")
         self.clients[principal.name] = (secret, principal)
         return secret
 
     def issue(self, user: User, until: float) -> str:
         """An OAuth access token."""
-        token = f"eyJ{secrets.token_hex(12)}.{secrets.token_hex(24)}.{secrets.token_hex(12)}"
+        token = new_secret("an OAuth access token", f"eyJ{secrets.token_hex(12)}.{secrets.token_hex(24)}.")
         self.tokens[token] = (user, until)
         return token
 
@@ -173,7 +175,7 @@ def entra(workspace: "Databricks", request: Request) -> dict[str, Any]:
     if form.get("resource") == AZURE_DATABRICKS:
         token = workspace.directory.issue(user, until)
     elif form.get("resource") == AZURE_MANAGEMENT:
-        token = "eyJ" + secrets.token_hex(32)
+        token = new_secret("a token for Azure management", "eyJ", 64)
         workspace.directory.management[token] = until
     else:
         raise Refusal("INVALID_PARAMETER_VALUE", "AADSTS500011: unknown resource", violation=True)

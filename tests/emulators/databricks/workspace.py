@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from support.secrets import SEARCH
+
 from emulators.databricks import (
     artifacts,
     bulk,
@@ -278,6 +280,7 @@ class Databricks:
             raise Refusal("ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {path}'")
         route, said = self._routes.find(request.method, path)
         self.rates.take(route.rate)
+        SEARCH.look(f"what {request.method} {path} sends", request.body)
         call = Call(request, path, query, read(route, request, query, said), user)
         rights.check(self, route, call)
         if fault and fault.kind == "partial":
@@ -298,6 +301,7 @@ class Databricks:
 
     def _serve_cloud(self, request: Request, fault: Fault | None) -> Reply:
         path, code = query_of(request.target)[0], None
+        SEARCH.look(f"what {request.method} {path} stores", request.body)
         try:
             if fault and fault.kind == "status":
                 raise CloudRefusal(fault.status, fault.code, fault.message)

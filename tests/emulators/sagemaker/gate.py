@@ -13,6 +13,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import requests
+from support.secrets import SEARCH
 
 from emulators.sagemaker import signature
 from emulators.sagemaker.signature import Claim
@@ -67,7 +68,9 @@ class Gate:
 
     def __init__(self, servers: Mapping[str, str], keys: Mapping[str, Key]) -> None:
         self.servers = dict(servers)
-        self.keys = dict(keys)
+        self.keys: dict[str, Key] = {}
+        for name, key in keys.items():
+            self.admit(name, key)
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
@@ -82,6 +85,13 @@ class Gate:
     def __exit__(self, *_: object) -> None:
         self._server.stop()
 
+    def admit(self, name: str, key: Key) -> None:
+        """From now on `name` may sign with that key."""
+        self.keys[name] = key
+        SEARCH.keep(key.secret, "a secret access key")
+        if key.token:
+            SEARCH.keep(key.token, "a session token")
+
     def forget(self) -> None:
         """All that was seen and the faults."""
         self.seen.clear()
@@ -94,7 +104,7 @@ class Gate:
     def _answer(self, request: Request) -> Reply:
         refusal = ""
         try:
-            arn = self._admit(request)
+            arn = self._check(request)
             reply = self._fault(request) or forward(self.servers[arn], request)
         except _Refused as error:
             refusal = error.code
@@ -113,7 +123,7 @@ class Gate:
                     return Reply(fault.status, b'{"message":"Service Unavailable"}', dict(fault.headers))
         return None
 
-    def _admit(self, request: Request) -> str:
+    def _check(self, request: Request) -> str:
         """The ARN that a request may speak to."""
         headers = request.headers
         claim = Claim.read(headers.get("authorization", ""))
@@ -193,6 +203,8 @@ def _check_signature(request: Request, claim: Claim, key: Key) -> None:
 def forward(server: str, request: Request) -> Reply:
     """What the server behind the gate answers to a request, as it came but for what the gate is for."""
     assert urlsplit(server).hostname == "127.0.0.1"
+    SEARCH.look(f"{request.method} {request.target}", request.target)
+    SEARCH.look(f"what {request.method} {request.target} sends", request.body)
     kept = {
         name: value
         for name, value in request.headers.items()

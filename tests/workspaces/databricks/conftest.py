@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from emulators.databricks import Databricks
 from support.databricks import profile_file
+from support.secrets import SEARCH
 
 Start = Callable[..., Databricks]
 
@@ -18,7 +19,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
     At the end, nothing may have been sent to any of them that no careful client sends.
     """
-    place = tmp_path / "databrickscfg"
+    place = SEARCH.holds_secrets(tmp_path / "databrickscfg")
     monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(place))
     started: dict[str, Databricks] = {}
     with ExitStack() as stack:

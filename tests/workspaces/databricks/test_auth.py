@@ -5,6 +5,7 @@ import sys
 import pytest
 import requests
 from emulators.databricks import Databricks
+from support.secrets import MARK
 
 from runsync.errors import AccessDenied, WrongUsage
 from runsync.model.selection import Selection
@@ -69,9 +70,9 @@ def test_a_token_is_renewed_before_it_expires_and_when_it_is_refused(start: Star
 @pytest.mark.parametrize(
     "values",
     [
-        {"token": "dapi-wrong"},
-        {"client_id": "app", "client_secret": "dose-wrong"},
-        {"azure_client_id": "app", "azure_client_secret": "wrong-secret", "azure_tenant_id": "tenant"},
+        {"token": f"dapi-wrong{MARK}"},
+        {"client_id": "app", "client_secret": f"dose-wrong{MARK}"},
+        {"azure_client_id": "app", "azure_client_secret": f"wrong-secret{MARK}", "azure_tenant_id": "tenant"},
     ],
 )
 def test_a_wrong_secret_is_told_of_and_not_shown(
