@@ -212,11 +212,14 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     """A bucket of the test's own; this process may reach it, commands need `env=bucket.environment`."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    return s3_server.bucket()
+    bucket = s3_server.bucket()
+    yield bucket
+    for key, content in bucket.files().items():
+        SEARCH.look(f"{bucket.url}/{key}", content)
 
 
 @pytest.fixture
