@@ -22,13 +22,13 @@ from runsync.workspaces.databricks.client import DatabricksClient
 from runsync.workspaces.databricks.clusters import DatabricksWorkbench
 from runsync.workspaces.databricks.objects import DatabricksObjects
 from runsync.workspaces.databricks.rates import Rates
+from runsync.workspaces.databricks.rights import ME
 from runsync.workspaces.http import Identity, Pace, Patience, json_of
 from runsync.workspaces.rest.server import Server
 from runsync.workspaces.rest.workspace import Habits, RestWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
 KIND = "Databricks"
-ME = "/api/2.0/preview/scim/v2/Me"
 HISTORY_PAGE = 25_000
 """Points (databricks-sdk)."""
 LONGEST_TAG = 16_000

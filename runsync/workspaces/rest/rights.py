@@ -13,8 +13,8 @@ from runsync.workspaces.rest.server import API, API3
 LOOKED_AT = 50
 """Experiments of which the right to write is asked, the newest."""
 MAY_WRITE = ("EDIT", "MANAGE")
-_UNSEEN = "experiments that it may not read are not shown to it, and would be missing from an export without a word"
-_SEE_ALL = "to carry a whole workspace, use an administrator's account"
+UNSEEN = "experiments that it may not read are not shown to it, and would be missing from an export without a word"
+SEE_ALL = "to carry a whole workspace, use an administrator's account"
 _LET_WRITE = (
     "for an import or a change, have an administrator give it EDIT there; with --prefix an import makes experiments of "
     "its own, which it may manage"
@@ -33,7 +33,7 @@ def rights(client: Client, experiments: Sequence[Experiment]) -> Iterator[Findin
         yield ok("rights", "all")
         return
     yield ok("identity", f"{name}, no administrator")
-    yield warning("rights", f"{name} is no administrator: {_UNSEEN}", _SEE_ALL)
+    yield warning("rights", f"{name} is no administrator: {UNSEEN}", SEE_ALL)
     yield from _writing(client, user, experiments)
 
 
