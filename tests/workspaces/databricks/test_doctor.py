@@ -102,7 +102,6 @@ def test_what_may_be_done_with_the_experiment_of_a_notebook_is_told_by_its_noteb
         seeder.create_run(str(node.object_id), "run")
     _, token = lake.add_user(BOB)
     lake.permissions["notebooks", str(node.object_id)] = {("user_name", BOB): "CAN_EDIT"}
-    lake.permissions["experiments", str(node.object_id)] = {("user_name", BOB): "CAN_EDIT"}
     as_user(tmp_path / "databrickscfg", lake, token)
     assert "it may write to 1 of 1 experiments, and manage 0" in of(examined(), "rights")[2][1]
 
