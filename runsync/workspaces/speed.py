@@ -4,6 +4,8 @@ import statistics
 import time
 from collections.abc import Callable
 
+from runsync.model.finding import Finding, ok, warning
+
 TRIES = 5
 MOST = 0.5
 """Tries of one request, and the seconds after which no further one is made."""
@@ -20,3 +22,10 @@ def round_trip(ask: Callable[[], object]) -> float:
         ask()
         seconds.append(time.monotonic() - begun)
     return statistics.median(seconds)
+
+
+def speed(ask: Callable[[], object]) -> Finding:
+    """The finding on a workspace of which no more is known than how long a request takes."""
+    seconds = round_trip(ask)
+    told = f"{seconds * 1000:.0f} ms a small request"
+    return ok("speed", told) if seconds < SLOW else warning("speed", told, NEARER)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.finding import Finding, failure, ok, warning
+from runsync.model.finding import Finding, failure, ok
 from runsync.model.selection import Selection
 from runsync.workspaces.clock import clock_of
 from runsync.workspaces.databricks.auth import OWN
@@ -22,7 +22,8 @@ from runsync.workspaces.databricks.quotas import (
 from runsync.workspaces.databricks.rates import RATES
 from runsync.workspaces.databricks.rights import ME, rights
 from runsync.workspaces.http import Client
-from runsync.workspaces.speed import NEARER, SLOW, round_trip
+from runsync.workspaces.rest.examine import not_carried
+from runsync.workspaces.speed import speed
 
 if TYPE_CHECKING:
     from runsync.workspaces.databricks.workspace import DatabricksWorkspace
@@ -39,7 +40,7 @@ def examine(workspace: "DatabricksWorkspace") -> Iterator[Finding]:
     yield ok("server", f"Databricks workspace {details['workspace_id']} at {workspace.place.address}")
     yield ok("identity", f"{details['user']}, by {details['auth']}{_sdk(details['auth'])}")
     yield ok("versions", f"it does not tell which MLflow it runs: the API is 2.0{_runtime(client)}")
-    yield _speed(client)
+    yield speed(lambda: client.get(ME))
     yield from clock_of(lambda: client.send("GET", ME))
     experiments = workspace.experiments(Selection())
     active = [e for e in experiments if e.lifecycle_stage == ACTIVE]
@@ -48,8 +49,7 @@ def examine(workspace: "DatabricksWorkspace") -> Iterator[Finding]:
     yield from endpoints(client, workspace.home, active)
     yield from _limits()
     yield _artifacts(workspace, active)
-    for left in workspace.left_behind(experiments):
-        yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
+    yield from not_carried(workspace, experiments)
 
 
 def _sdk(auth: str) -> str:
@@ -70,12 +70,6 @@ def _runtime(client: Client) -> str:
         return ""
     plain = [(int(found[1]), int(found[2])) for each in told if (found := _RUNTIME.match(str(each.get("key", ""))))]
     return f"; its newest Databricks Runtime is {'.'.join(map(str, max(plain)))}" if plain else ""
-
-
-def _speed(client: Client) -> Finding:
-    seconds = round_trip(lambda: client.get(ME))
-    told = f"{seconds * 1000:.0f} ms a small request"
-    return ok("speed", told) if seconds < SLOW else warning("speed", told, NEARER)
 
 
 def _limits() -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from runsync.errors import RequestRefused
+from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.model.redact import without_credentials
@@ -70,6 +70,11 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
         f"params up to {LONGEST_PARAM:,} characters, tags up to {LONGEST_TAG:,}; what is longer is not sent but named. "
         f"A request takes {BATCH_TOTAL:,} entries, of them {BATCH_PARAMS} params and {BATCH_TAGS} tags",
     )
+    yield from not_carried(workspace, experiments)
+
+
+def not_carried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
+    """What would be left behind."""
     for left in workspace.left_behind(experiments):
         yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
 
@@ -150,9 +155,11 @@ def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) ->
 
 
 def _has(ask: Callable[[], object]) -> bool:
-    """Whether the server knows an endpoint: what MLflow itself refuses comes with a code of its own."""
+    """Whether the server has an endpoint, and for us: what MLflow itself refuses comes with a code of its own."""
     try:
         ask()
+    except AccessDenied:
+        return False
     except RequestRefused as error:
-        return bool(error.code)
+        return error.code == "RESOURCE_DOES_NOT_EXIST" if error.status == 404 else bool(error.code)
     return True

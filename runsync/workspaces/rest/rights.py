@@ -6,7 +6,6 @@ from typing import Any
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, ok, warning
-from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest.server import API, API3
 
@@ -25,7 +24,7 @@ def rights(client: Client, experiments: Sequence[Experiment]) -> Iterator[Findin
     """Of these experiments, which are all that are shown to us."""
     user = _user(client)
     if user is None:
-        yield ok("identity", _untold(client.credentials))
+        yield ok("identity", _untold(client))
         return
     name = f"user “{user.get('username')}”"
     if user.get("is_admin"):
@@ -73,8 +72,10 @@ def _permissions(client: Client, user: Mapping[str, Any], experiments: Sequence[
     return found
 
 
-def _untold(credentials: Credentials) -> str:
-    if credentials.token or credentials.username:
+def _untold(client: Client) -> str:
+    if client.identity is not None:
+        return f"{client.identity.told}; the server lets us in, and does not tell whom it takes us for"
+    if client.credentials.token or client.credentials.username:
         return "the server lets us in, and does not tell whom it takes us for"
     return "nobody: the server asks for no login"
 
