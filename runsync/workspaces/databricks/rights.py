@@ -81,7 +81,8 @@ def _on_experiments(client: Client, caller: Caller, experiments: Sequence[Experi
     manages = sum(MANAGE in found for found in levels if found is not None)
     edits = sum(bool({MANAGE, EDIT} & found) for found in levels if found is not None)
     untold = levels.count(None)
-    told = f"it may write to {edits:,} of {len(newest):,} experiments, and manage {manages:,}"
+    told = "by its own name or those groups it may write to "
+    told += f"{edits:,} of {len(newest):,} experiments, and manage {manages:,}"
     told += "; they are the newest" if len(experiments) > len(newest) else ""
     told += f"; of {untold:,} it may not see the permissions" if untold else ""
     yield ok("rights", told) if manages == len(newest) else warning("rights", told, _LET_WRITE)

@@ -90,7 +90,10 @@ def test_who_is_no_administrator_hears_what_stays_unseen_and_what_may_be_written
     assert "it may write to 1 of 2 experiments, and manage 0 → " in writing[1]
     assert "--prefix" in writing[1]
     lake.permissions["experiments", old] = lake.permissions["experiments", new] = {("user_name", BOB): "CAN_MANAGE"}
-    assert of(examined(), "rights")[2] == ("ok", "it may write to 2 of 2 experiments, and manage 2 → ")
+    assert of(examined(), "rights")[2] == (
+        "ok",
+        "by its own name or those groups it may write to 2 of 2 experiments, and manage 2 → ",
+    )
 
 
 def test_what_may_be_done_with_the_experiment_of_a_notebook_is_told_by_its_notebook(
