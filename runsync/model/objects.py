@@ -89,8 +89,8 @@ class Notebook:
 
 
 USER, GROUP, SERVICE_PRINCIPAL = "user", "group", "service_principal"
-LEVELS = ("CAN_READ", "CAN_EDIT", "CAN_MANAGE")
-"""That an experiment can have on Databricks, each more than the one before; its notebook can have CAN_RUN too."""
+LEVELS = ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
+"""Of Databricks, each more than the one before. CAN_RUN is one of notebooks, not of experiments."""
 
 
 @dataclass(frozen=True, slots=True)

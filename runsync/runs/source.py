@@ -22,9 +22,12 @@ class SourceReport:
 
     @property
     def url(self) -> str:
-        """The page to look at: the notebook's revision, else the commit, else the repository; "" for none."""
-        notebook = self.code.notebook.url if self.code.notebook else ""
-        return notebook or self.code.web.commit or self.code.web.repository
+        """The page to look at: the notebook's revision, else the commit (a notebook in a Git folder need not have
+        revisions), else the notebook as it is now, else the repository; "" for none."""
+        notebook, web = self.code.notebook, self.code.web
+        page = notebook.url if notebook else ""
+        at_its_revision = page if notebook and notebook.revision else ""
+        return at_its_revision or web.commit or page or web.repository
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""

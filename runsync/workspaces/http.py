@@ -47,6 +47,10 @@ class Identity(Protocol):
     kind: str
     """In what way."""
 
+    @property
+    def told(self) -> str:
+        """In what way, and with what, for people: without a secret."""
+
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Adds what lets a request in (see `requests.auth.AuthBase`)."""
 
@@ -194,7 +198,8 @@ class Client:
         self.timeout = (10.0, 300.0)
         self.requests = 0
         self._session = _session(url, credentials, connections)
-        self._identity = identity
+        self.identity = identity
+        """Who we are, where that is said by more than the credentials of plain servers."""
         self._session.auth = identity or self._session.auth
         self._pace = pace
         self._count = threading.Lock()
@@ -209,11 +214,6 @@ class Client:
         """Stops all that waits, and drops the connections."""
         self._stopped.set()
         self._session.close()
-
-    @property
-    def has_identity(self) -> bool:
-        """Whether who we are is said by more than the credentials of plain servers."""
-        return self._identity is not None
 
     @property
     def is_closed(self) -> bool:
@@ -260,7 +260,7 @@ class Client:
             if response is not None and self._pace is not None and response.status_code != 429:
                 self._pace.granted(method, path)
             if response is not None and response.status_code not in RETRIED:
-                if self._identity and self._identity.renew(response) and not renewed:
+                if self.identity and self.identity.renew(response) and not renewed:
                     renewed = True
                     continue
                 return self._checked(response, path)

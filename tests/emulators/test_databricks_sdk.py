@@ -149,6 +149,9 @@ def test_it_starts_clusters_and_puts_libraries_on_them(workspace: Databricks, sd
     assert sdk.clusters.get(made.cluster_id).state is State.PENDING
     assert sdk.clusters.get(made.cluster_id).state is State.RUNNING
     assert [each.cluster_name for each in sdk.clusters.list()] == ["c"]
+    assert "15.4.x-scala2.12" in {each.key for each in sdk.clusters.spark_versions().versions or ()}
+    workspace.add_policy("Personal Compute")
+    assert [each.name for each in sdk.cluster_policies.list()] == ["Personal Compute"]
     with pytest.raises(ResourceDoesNotExist):
         sdk.clusters.get("0000-000000-nowhere")
     ended = workspace.add_cluster(spark_version="15.4.x-scala2.12", node_type_id="i3.xlarge", num_workers=1)

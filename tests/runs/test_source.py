@@ -15,7 +15,7 @@ from runsync.cli.journal import Journal
 from runsync.errors import NothingSelected
 from runsync.model.experiment import Experiment
 
-SCRIPT, NOTEBOOK, HOSTILE = "a" * 32, "b" * 32, "c" * 32
+SCRIPT, NOTEBOOK, HOSTILE, IN_GIT = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 SHA = "0123abc" * 5 + "01234"
 PAGE = f"https://gitlab.com/acme/churn/-/commit/{SHA}"
 TAGS = {
@@ -32,6 +32,16 @@ TAGS = {
         "mlflow.databricks.notebookID": "77",
         "mlflow.databricks.notebookRevisionID": "1700000000000",
         "mlflow.databricks.workspaceURL": "adb-1.azuredatabricks.net",
+    },
+    IN_GIT: {
+        "mlflow.source.type": "NOTEBOOK",
+        "mlflow.databricks.notebookPath": "/Repos/ada/churn/train",
+        "mlflow.databricks.notebookID": "78",
+        "mlflow.databricks.workspaceURL": "adb-1.azuredatabricks.net",
+        "mlflow.databricks.gitRepoUrl": "https://gitlab.com/acme/churn",
+        "mlflow.databricks.gitRepoCommit": SHA,
+        "mlflow.databricks.gitRepoProvider": "gitLab",
+        "mlflow.databricks.gitRepoRelativePath": "train",
     },
     HOSTILE: {"mlflow.source.name": "x\x1b[31m\nred", "mlflow.databricks.webappURL": "javascript:alert(1)"},
 }
@@ -67,6 +77,13 @@ def test_a_notebook_is_told_with_the_page_of_its_revision(bundle: str) -> None:
     schema = json.loads((ROOT / "schemas/v1/source-report.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(document)
     assert document["url"] == "https://adb-1.azuredatabricks.net/#notebook/77/revision/1700000000000"
+
+
+def test_a_notebook_in_a_git_folder_is_told_with_the_commit_that_ran_not_with_what_it_is_now(bundle: str) -> None:
+    document = json.loads(_told(bundle, IN_GIT, "--json"))
+    assert document["url"] == PAGE
+    assert document["notebook"]["url"] == "https://adb-1.azuredatabricks.net/#notebook/78"
+    assert document["path"] == "train"
 
 
 def test_the_browser_opens_web_pages_only(bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:

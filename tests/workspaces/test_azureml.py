@@ -99,6 +99,49 @@ def test_filters_and_orders_that_azure_lacks_are_held_here(
     assert [run["name"] for run in json.loads(best.stdout)["runs"]] == ["beta", "alps"]
 
 
+def examined(runsync: Runner, where: str, env: dict[str, str], code: int = 0) -> dict[str, list[str]]:
+    """What doctor finds, by topic: state, words, and what to do."""
+    done = runsync("doctor", where, "--json", env=env | {"RUNSYNC_PATIENCE": "1"})
+    assert done.returncode == code, done.stdout + done.stderr
+    assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
+    told: dict[str, list[str]] = {}
+    for found in json.loads(done.stdout)["findings"]:
+        told.setdefault(found["topic"], []).append(f"{found['state']}: {found['told']} → {found['remedy']}")
+    return told
+
+
+def test_doctor_tells_who_logs_in_what_azure_does_not_tell_and_its_limits(
+    mlflow3_b: MlflowServer, gate: Gate, env: dict[str, str], prefix: str, runsync: Runner
+) -> None:
+    with Seeder(mlflow3_b.url) as seeder:
+        run_id = seeder.create_run(seeder.create_experiment(prefix + "home"), "run", start_time=4_000_000_000_000)
+    gate.blobs.files[f"{run_id}/file.txt"] = b"content"
+    told = examined(runsync, gate.address, env)
+    assert "warning: it tells no version. Azure ML is experimental here" in told["server"][0]
+    assert told["identity"][0].startswith("ok: logged in by client secret; the server lets us in")
+    assert "AzureML Data Scientist" in told["rights"][0]
+    assert told["limits"][0].startswith("ok: 200 params a run")
+    assert f"one of run {run_id} was read" in told["artifacts"][0]
+    assert not [text for texts in told.values() for text in texts if text.startswith("failure")]
+    asked = [request for request, _ in gate.seen if "/oauth2/" not in request.target and request.method == "POST"]
+    assert not [request.target for request in asked if "/search" not in request.target]
+
+
+def test_doctor_tells_what_azure_refuses_as_a_finding(
+    gate: Gate, env: dict[str, str], runsync: Runner, tmp_path: Path
+) -> None:
+    wrong = examined(runsync, gate.address, env | {"AZURE_CLIENT_SECRET": "not/the secret"}, code=13)
+    assert "failure: http" in wrong["access"][0]
+    assert "check AZURE_CLIENT_SECRET, which may have expired" in wrong["access"][0]
+    gate.tokens[(ended := gate.token())].until = 0.0
+    (tmp_path / "runsync.toml").write_text(f'[workspaces.ml]\nuri = "{gate.address}"\ntoken = "{ended}"\n')
+    over = examined(runsync, "ml", {}, code=13)
+    assert "refuses us (HTTP 401, by token): it needs a role such as AzureML Data Scientist" in over["access"][0]
+    other = examined(runsync, gate.address.replace("workspaces/ws", "workspaces/gone"), env, code=13)
+    assert len(other) == 1
+    assert next(iter(other.values()))[0].startswith("failure")
+
+
 def test_a_token_that_is_refused_is_asked_for_anew(gate: Gate, signed_in: pytest.MonkeyPatch) -> None:
     workspace = open_workspace(gate.address)
     gate.tokens.clear()

@@ -18,7 +18,7 @@ from support.rich import rich_workspace
 from support.s3 import KEYS, Bucket
 from support.secrets import MARK, SEARCH
 from support.seed import Seeder
-from support.servers import MlflowServer
+from support.servers import MlflowServer, free_port
 
 from runsync.errors import AccessDenied, WrongUsage
 from runsync.model.selection import Selection
@@ -283,6 +283,72 @@ def test_an_arn_of_another_region_account_or_name_is_told(gate: Gate, signing: S
     del gate.servers[NEW]
     with pytest.raises(AccessDenied, match="must allow sagemaker:CallMlflowAppApi"):
         open_workspace(NEW)
+
+
+def examined(runsync: Runner, arn: str, env: dict[str, str], code: int = 0) -> dict[str, list[str]]:
+    """What doctor finds, by topic: state, words, and what to do."""
+    done = runsync("doctor", arn, "--json", env=env | {"RUNSYNC_PATIENCE": "1"})
+    assert done.returncode == code, done.stdout + done.stderr
+    assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
+    told: dict[str, list[str]] = {}
+    for found in json.loads(done.stdout)["findings"]:
+        told.setdefault(found["topic"], []).append(f"{found['state']}: {found['told']} → {found['remedy']}")
+    return told
+
+
+def test_doctor_tells_with_which_key_requests_are_signed_and_what_iam_must_allow(
+    gate: Gate, env: dict[str, str], prefix: str, runsync: Runner
+) -> None:
+    with Seeder(gate.servers[OLD]) as seeder:
+        run_id = seeder.create_run(seeder.create_experiment(prefix + "home"), "run", start_time=4_000_000_000_000)
+        seeder.put_artifact(run_id, "file.txt", b"content")
+    told = examined(runsync, OLD, env)
+    assert "MLflow 3." in told["server"][0]
+    assert told["identity"][0].startswith("ok: AWS signature with the key …MPLE (env); the server lets us in")
+    assert "an import or a change takes sagemaker-mlflow:* on the ARN" in told["rights"][0]
+    assert f"one of run {run_id} was read" in told["artifacts"][0]
+    assert not [text for texts in told.values() for text in texts if text.startswith("failure")]
+    assert {seen.request.method for seen in gate.seen} == {"GET", "POST"}
+    assert not [seen for seen in gate.seen if seen.request.method == "POST" and "/search" not in seen.request.target]
+
+
+def test_doctor_takes_an_identity_that_may_only_read_some_of_it_and_tells_what_it_is_not_shown(
+    gate: Gate, env: dict[str, str], runsync: Runner
+) -> None:
+    gate.keys["AKIDREADS"] = dataclasses.replace(
+        KEY, may="server-info|version|health|(experiments|runs)/search|artifacts"
+    )
+    told = examined(runsync, OLD, env | {"AWS_ACCESS_KEY_ID": "AKIDREADS"})
+    assert told["features"] == ["ok: beside runs it has: nothing; it has not: model registry, logged models, traces → "]
+    assert told["metrics"][0].startswith("warning")
+    assert told["rights"][0].startswith("ok: reading was let in; IAM does not tell what may be written")
+
+
+@pytest.mark.parametrize(
+    ("arn", "variables", "advice"),
+    [
+        (OLD, {"AWS_SECRET_ACCESS_KEY": "wrong"}, "the secret key is not that of the access key"),
+        (OLD, {"AWS_ACCESS_KEY_ID": "AKIDNOBODY"}, "AWS does not know these credentials"),
+        (OLD, {"AWS_ACCESS_KEY_ID": "AKIDOVER"}, "the AWS credentials have expired: log in again"),
+        (OLD, {"AWS_ACCESS_KEY_ID": "AKIDNOTHING"}, "the IAM policy must allow sagemaker-mlflow"),
+        (OLD.replace("/old", "/gone"), {}, "check the ARN too: its account, region and name"),
+    ],
+    ids=["wrong signature", "unknown key", "expired", "no rights", "unknown server"],
+)
+def test_doctor_tells_what_amazon_refuses_as_a_finding(
+    gate: Gate, env: dict[str, str], runsync: Runner, arn: str, variables: dict[str, str], advice: str
+) -> None:
+    gate.keys["AKIDOVER"] = dataclasses.replace(KEY, until=datetime.now(UTC))
+    gate.keys["AKIDNOTHING"] = dataclasses.replace(KEY, may="nothing")
+    told = examined(runsync, arn, env | variables, code=13)
+    assert list(told) == ["access"]
+    assert told["access"][0].startswith("failure: ")
+    assert advice in told["access"][0]
+
+
+def test_doctor_tells_that_nobody_answers_at_the_endpoint(env: dict[str, str], runsync: Runner) -> None:
+    shut = {"SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
+    assert "does not answer (connection refused)" in examined(runsync, OLD, env | shut, code=13)["connection"][0]
 
 
 def test_the_gate_refuses_what_is_unsigned_altered_or_signed_for_another_service(gate: Gate, signing: Signing) -> None:

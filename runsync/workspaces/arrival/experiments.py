@@ -195,7 +195,7 @@ class ExperimentMap:
     def _make(self, place: "_Place") -> None:
         keeps_state = self._writer.keeps_state
         if place.found is None:
-            tags = {**place.wanted_tags(), ORIGIN_EXPERIMENT: place.origin, FROM: place.came_from}
+            tags = {ORIGIN_EXPERIMENT: place.origin, FROM: place.came_from, **place.wanted_tags()}
             if place.source.lifecycle_stage == DELETED and not keeps_state:
                 tags[ARRIVES] = DELETED
             wanted = replace(place.source, name=place.name, artifact_location="", tags=tags)

@@ -37,11 +37,10 @@ class AzureArtifacts:
         self._client.close()
         self._storage.close()
 
-    def first(self, root: str, run_id: str) -> ArtifactFile | None:
-        """See `Artifacts`."""
-        run = Run(run_id, "", artifact_uri=root)
-        path = next(iter(self._paths(run)), None) if run_id else None
-        return None if path is None else ArtifactFile(path, self._size(run, path))
+    def first(self, root: str, run: Run | None) -> ArtifactFile | None:
+        """See `Artifacts`. The root of an experiment cannot be looked at."""
+        path = next(iter(self._paths(run)), None) if run is not None else None
+        return None if run is None or path is None else ArtifactFile(path, self._size(run, path))
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `Artifacts`."""

@@ -9,6 +9,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, matches
 from runsync.model.filter.parse import parse
+from runsync.model.finding import Finding
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Editor, Place
@@ -51,6 +52,12 @@ class AzureWorkspace(RestWorkspace):
     def notes(self) -> list[str]:
         """That it is experimental, first of all."""
         return [EXPERIMENTAL, *super().notes]
+
+    def examine(self) -> Iterator[Finding]:
+        """See `azureml.examine`."""
+        from runsync.workspaces.azureml.examine import examine
+
+        return examine(self)
 
     def editor(self) -> Editor:
         """See `AzureEditor`."""

@@ -40,6 +40,11 @@ class Authority(AuthBase):
         request.headers.update(self._current().headers)
         return request
 
+    @property
+    def told(self) -> str:
+        """See `http.Identity`."""
+        return f"logged in by {self.kind}"
+
     def renew(self, response: requests.Response) -> bool:
         """After a refusal: whether another try makes sense, with headers that are newer than those refused."""
         if response.status_code not in (401, 403) or not _is_about_the_token(response):

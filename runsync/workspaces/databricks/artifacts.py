@@ -47,9 +47,9 @@ class DatabricksArtifacts:
         """Drops the connections."""
         self._storage.close()
 
-    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+    def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`. The root of an experiment cannot be looked at."""
-        return next(iter(self.list(Run(run_id, "", artifact_uri=root))), None) if run_id else None
+        return next(iter(self.list(run)), None) if run is not None else None
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `Artifacts`. What was listed will be read, most likely."""

@@ -1,7 +1,7 @@
 """Who we are to a Databricks workspace: headers for each request, renewed before they expire and when refused.
 
 Personal access tokens, OAuth of service principals and Microsoft Entra service principals are spoken here; every other
-way is databricks-sdk's (the extra `databricks`), of which only the headers are used.
+way is databricks-sdk's (see `sdk`).
 """
 
 import base64
@@ -15,10 +15,12 @@ from runsync.errors import AccessDenied, RequestRefused, WrongUsage
 from runsync.workspaces.clouds.authority import Authority, Grant, renewal
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.profile import Profile
+from runsync.workspaces.databricks.sdk import by_sdk
 from runsync.workspaces.http import Client, Patience
 
 PAT, M2M, ENTRA = "pat", "oauth-m2m", "azure-client-secret"
-"""Kinds of authentication, by databricks-sdk's names."""
+OWN = frozenset({PAT, M2M, ENTRA})
+"""Kinds of authentication that are spoken here, by databricks-sdk's names."""
 
 DATABRICKS_RESOURCE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 """Azure Databricks in Entra (databricks-sdk)."""
@@ -36,10 +38,6 @@ MANAGEMENT = {
 }
 UNTOLD = 600.0
 """Seconds that a token is taken to live where that is not told."""
-SDK_KEPT = 60.0
-"""Seconds for which headers of databricks-sdk are used again: it keeps and renews tokens itself."""
-SDK_TIMEOUT = 30
-"""Seconds: without it databricks-sdk waits five minutes for a host that does not answer."""
 
 
 def authority(
@@ -140,57 +138,6 @@ def _principal(asking: _Asking, login: str) -> Grant:
         headers["X-Databricks-Azure-Workspace-Resource-Id"] = resource
         renew_at = min(renew_at, sooner)
     return Grant(headers, renew_at)
-
-
-SDK_FIELDS = (
-    *("account_id", "token", "username", "password", "client_id", "client_secret", "auth_type"),
-    *("azure_client_id", "azure_client_secret", "azure_tenant_id", "azure_environment"),
-    *("azure_workspace_resource_id", "azure_use_msi", "google_service_account", "google_credentials"),
-    *("databricks_cli_path", "metadata_service_url", "token_audience", "oidc_token_env"),
-    *("oidc_token_filepath",),
-)
-
-
-def by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[[], Grant]]:
-    """The kind of authentication that databricks-sdk finds in a profile, and what fetches its headers.
-
-    Raises WrongUsage where databricks-sdk is not installed, AccessDenied.
-    """
-    try:
-        from databricks.sdk.core import Config
-    except ImportError:
-        raise WrongUsage(
-            f"{profile.origin} has neither a token nor an id and secret of a service principal: "
-            "for every other way to log in, pip install 'runsync[databricks]'"
-        ) from None
-    from runsync.workspaces.databricks.sdk import without_environment
-
-    given: dict[str, Any] = {name: profile.values[name] for name in SDK_FIELDS if profile.values.get(name)}
-    try:
-        with without_environment(profile):
-            config = Config(
-                host=profile.host, http_timeout_seconds=SDK_TIMEOUT, retry_timeout_seconds=SDK_TIMEOUT, **given
-            )
-    except (ValueError, OSError) as error:
-        raise AccessDenied(f"databricks-sdk cannot log in as {profile.origin} says: {_plain(error, profile)}") from None
-
-    def fetch() -> Grant:
-        try:
-            headers = config.authenticate()
-        except Exception as error:  # databricks-sdk raises of many kinds
-            raise AccessDenied(f"databricks-sdk could not log in: {_plain(error, profile)}") from None
-        return Grant(headers, clock() + SDK_KEPT)
-
-    return str(config.auth_type or "databricks-sdk"), fetch
-
-
-def _plain(error: Exception, profile: Profile) -> str:
-    """The first line of an error of databricks-sdk without any value of the profile that may be secret."""
-    text = str(error).partition("\n")[0]
-    for name, value in profile.values.items():
-        if value and any(word in name for word in ("token", "secret", "password", "credentials")):
-            text = text.replace(value, "***")
-    return text[:300]
 
 
 def _kind(profile: Profile) -> str:

@@ -68,6 +68,8 @@ class DatabricksClient(Client):
         try:
             made = self._post(CREATE, first, retry)
         except RequestRefused as error:
+            if "already exists" in str(error):
+                raise _is_taken(error) from None
             if "Parent directory" not in str(error):
                 raise
             self._make_folder(posixpath.dirname(str(body["name"])))
@@ -85,3 +87,12 @@ class DatabricksClient(Client):
                 error.status,
                 error.code,
             ) from None
+
+
+def _is_taken(error: RequestRefused) -> RequestRefused:
+    return RequestRefused(
+        f"{error}: something else is at that path, as a notebook or a folder; give the experiment another one with "
+        "--rename or --prefix",
+        error.status,
+        error.code,
+    )

@@ -1,45 +1,86 @@
 """What doctor tells of a Databricks workspace. Nothing is written: what only a write would show is not known."""
 
+import re
 from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.finding import Finding, failure, ok, warning
+from runsync.model.finding import Finding, failure, ok
 from runsync.model.selection import Selection
+from runsync.workspaces.clock import clock_of
+from runsync.workspaces.databricks.auth import OWN
+from runsync.workspaces.databricks.endpoints import RUNTIMES, endpoints
+from runsync.workspaces.databricks.quotas import (
+    PARAMS_A_RUN,
+    RUNS_AN_EXPERIMENT,
+    STEPS_A_RUN,
+    TAGS_A_RUN,
+    TAGS_AN_EXPERIMENT,
+)
 from runsync.workspaces.databricks.rates import RATES
+from runsync.workspaces.databricks.rights import ME, rights
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest.examine import not_carried
+from runsync.workspaces.speed import speed
 
 if TYPE_CHECKING:
     from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 
-STATUS = "/api/2.0/workspace/get-status"
 NEWEST_RUNS = 5
 EXPERIMENTS = 100
+_RUNTIME = re.compile(r"(\d+)\.(\d+)\.x-scala")
+"""The keys of plain runtimes, as `15.4.x-scala2.12`; those for GPUs and machine learning have more in them."""
 
 
 def examine(workspace: "DatabricksWorkspace") -> Iterator[Finding]:
     """See `Workspace.examine`."""
-    details = workspace.place.details
+    client, details = workspace.client, workspace.place.details
     yield ok("server", f"Databricks workspace {details['workspace_id']} at {workspace.place.address}")
-    yield ok("identity", f"{details['user']}, by {details['auth']}")
-    yield _home(workspace)
+    yield ok("identity", f"{details['user']}, by {details['auth']}{_sdk(details['auth'])}")
+    yield ok("versions", f"it does not tell which MLflow it runs: the API is 2.0{_runtime(client)}")
+    yield speed(lambda: client.get(ME))
+    yield from clock_of(lambda: client.send("GET", ME))
     experiments = workspace.experiments(Selection())
     active = [e for e in experiments if e.lifecycle_stage == ACTIVE]
+    yield from rights(client, workspace.home, active)
     yield ok("experiments", f"{len(active):,} active, {len(experiments) - len(active):,} deleted (kept for 30 days)")
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items() if rate < 50)
-    yield ok("limits", f"requests a second that are kept to: {rates}; 1,600 params and tags and 1,000,000 points a run")
+    yield from endpoints(client, workspace.home, active)
+    yield from _limits()
     yield _artifacts(workspace, active)
-    for left in workspace.left_behind(experiments):
-        yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
+    yield from not_carried(workspace, experiments)
 
 
-def _home(workspace: "DatabricksWorkspace") -> Finding:
+def _sdk(auth: str) -> str:
+    """Which databricks-sdk logs us in; "" where we do it ourselves."""
+    if auth in OWN:
+        return ""
     try:
-        workspace.client.get(STATUS, path=workspace.home)
-    except RequestRefused as error:
-        told = f"there is no folder {workspace.home} that we may see ({error.code or error.status})"
-        return warning("folder", told, "name a folder of yours with --prefix when importing")
-    return ok("folder", f"{workspace.home}; imports of names that are no paths need --prefix {workspace.home}/imported")
+        return f" of databricks-sdk {version('databricks-sdk')}"
+    except PackageNotFoundError:
+        return " of databricks-sdk"
+
+
+def _runtime(client: Client) -> str:
+    """The newest runtime that clusters may have: the one version that a workspace tells."""
+    try:
+        told = client.get(RUNTIMES).get("versions", ())
+    except RequestRefused:
+        return ""
+    plain = [(int(found[1]), int(found[2])) for each in told if (found := _RUNTIME.match(str(each.get("key", ""))))]
+    return f"; its newest Databricks Runtime is {'.'.join(map(str, max(plain)))}" if plain else ""
+
+
+def _limits() -> Iterator[Finding]:
+    rates = ", ".join(f"{name} {rate:g}" for name, rate in RATES.items() if rate < 50)
+    yield ok("limits", f"requests a second that are kept to: {rates}")
+    yield ok(
+        "quotas",
+        f"{PARAMS_A_RUN:,} params, {TAGS_A_RUN:,} tags and {STEPS_A_RUN:,} points a run, {RUNS_AN_EXPERIMENT:,} runs "
+        f"and {TAGS_AN_EXPERIMENT:,} tags an experiment, unless Databricks has raised them; import --dry-run tells "
+        "what exceeds them",
+    )
 
 
 def _artifacts(workspace: "DatabricksWorkspace", experiments: Sequence[Experiment]) -> Finding:

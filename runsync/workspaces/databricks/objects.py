@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 
 from runsync.model.experiment import Experiment
+from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Named, Notebook, Object, Permissions
 from runsync.model.progress import Progress
@@ -13,6 +14,7 @@ from runsync.workspaces.databricks.permissions import PermissionsTarget, read_pe
 from runsync.workspaces.http import Client
 
 NAMED = 20
+SOURCE_ID = "mlflow.experiment.sourceId"
 
 
 class DatabricksObjects:
@@ -25,19 +27,24 @@ class DatabricksObjects:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._notebooks = Notebooks(client)
+        self._in_git_folders: dict[str, str] = {}
+        """Ids of notebooks, by those of their experiments."""
 
     def list(self, kind: str, experiments: Sequence[Experiment], named: Named) -> Iterator[Object]:
         """Permissions of every experiment; the notebooks that runs name, in the formats asked for."""
         if kind == NOTEBOOKS:
             yield from named.wanted()
         else:
+            natives = [e for e in experiments if ORIGIN_EXPERIMENT not in e.tags]
+            self._in_git_folders = {e.experiment_id: e.tags[SOURCE_ID] for e in natives if SOURCE_ID in e.tags}
             yield from (Permissions(e.experiment_id, e.name) for e in experiments)
 
     def complete(self, item: Object) -> Object:
         """See `ObjectSource`."""
         if isinstance(item, Notebook):
             return self._notebooks.complete(item)
-        return read_permissions(self._client, item)
+        assert isinstance(item, Permissions)
+        return read_permissions(self._client, item, self._in_git_folders.get(item.experiment_id, ""))
 
     def read(self, item: Object) -> tuple[Object, Iterator[bytes]]:
         """See `ObjectSource`."""

@@ -1,7 +1,8 @@
 """Who may do what with an experiment: read from a workspace, and given in another.
 
 `/api/2.0/permissions/experiments/{id}` answers with nothing for the experiment of a notebook (samples of
-mlflow-export-import): its permissions are those of the notebook, whose id is that of the experiment.
+mlflow-export-import): its permissions are those of the notebook, it seems, whose id is that of the experiment, or that
+its tag `mlflow.experiment.sourceId` tells where the notebook is in a Git folder.
 """
 
 import threading
@@ -20,21 +21,27 @@ from runsync.workspaces.http import Client, json_of
 API = "/api/2.0/permissions"
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 NAMED = 20
+EXPERIMENT, NOTEBOOK = "experiment", "notebook"
+_LEVELS = {EXPERIMENT: frozenset(LEVELS) - {"CAN_RUN"}, NOTEBOOK: frozenset(LEVELS)}
 _PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}
 _NO_PRINCIPAL = "principals that the target does not have"
-_NO_LEVEL = "levels that experiments do not have"
+_NO_LEVEL = "levels that experiments do not have, only notebooks"
 _NO_EXPERIMENT = "experiments that are deleted in the target"
 
 
-def read_permissions(client: Client, item: Permissions) -> Permissions:
-    """With its grants. Raises RequestRefused."""
-    answer = client.get(f"{API}/experiments/{item.experiment_id}")
-    if "access_control_list" in answer:
+def read_permissions(client: Client, item: Permissions, notebook_id: str = "") -> Permissions:
+    """With its grants; `notebook_id` is that of its notebook where it is another one. Raises RequestRefused."""
+    notebook_id = notebook_id or (item.experiment_id if item.experiment_id.isdigit() else "")
+    try:
+        answer = client.get(f"{API}/experiments/{item.experiment_id}")
+    except RequestRefused as error:
+        if error.code != ABSENT or not notebook_id:
+            raise
+        answer = {}
+    if "access_control_list" in answer or not notebook_id:
         return replace(item, grants=_grants(answer))
-    if not item.experiment_id.isdigit():
-        return item  # a notebook in a Git folder: where its permissions are is not known
-    answer = client.get(f"{API}/notebooks/{item.experiment_id}")
-    return replace(item, object_type="notebook", grants=_grants(answer))
+    answer = client.get(f"{API}/notebooks/{notebook_id}")
+    return replace(item, object_type=NOTEBOOK, grants=_grants(answer))
 
 
 def _grants(answer: Mapping[str, Any]) -> tuple[Grant, ...]:
@@ -94,23 +101,24 @@ class PermissionsTarget:
                 return CREATE
             raise RequestRefused("its experiment is not in the target")
         try:
-            there = read_permissions(self._client, Permissions(target_id)).direct
+            there = read_permissions(self._client, Permissions(target_id))
         except RequestRefused as error:
             if error.code != ABSENT:
                 raise
             self._leave(_NO_EXPERIMENT, [item.name])
             return UNCHANGED
-        missing = [grant for grant in item.direct if not any(has.is_enough_for(grant) for has in there)]
-        unknown = [grant for grant in missing if grant.level not in LEVELS]
+        missing = [grant for grant in item.direct if not any(has.is_enough_for(grant) for has in there.direct)]
+        levels = _LEVELS[there.object_type]
+        unknown = [grant for grant in missing if grant.level not in levels]
         self._leave(_NO_LEVEL, [f"{grant.principal} {grant.level} on {item.name}" for grant in unknown])
-        missing = [grant for grant in missing if grant.level in LEVELS]
-        given = self._write(item, target_id, missing) if writes and missing else len(missing)
-        return (UPDATE if there else CREATE) if given else UNCHANGED
+        missing = [grant for grant in missing if grant.level in levels]
+        given = self._write(item, there, missing) if writes and missing else len(missing)
+        return (UPDATE if there.direct else CREATE) if given else UNCHANGED
 
-    def _write(self, item: Permissions, target_id: str, grants: Sequence[Grant]) -> int:
+    def _write(self, item: Permissions, there: Permissions, grants: Sequence[Grant]) -> int:
         """How many were given. One principal that is not there has the workspace refuse all of a request."""
         try:
-            self._patch(target_id, grants)
+            self._patch(there, grants)
             return len(grants)
         except RequestRefused as error:
             if error.code != ABSENT:
@@ -118,7 +126,7 @@ class PermissionsTarget:
         given = 0
         for grant in grants:
             try:
-                self._patch(target_id, [grant])
+                self._patch(there, [grant])
                 given += 1
             except RequestRefused as error:
                 if error.code != ABSENT:
@@ -126,11 +134,13 @@ class PermissionsTarget:
                 self._leave(_NO_PRINCIPAL, [f"{grant.principal} ({grant.level} on {item.name})"])
         return given
 
-    def _patch(self, target_id: str, grants: Sequence[Grant]) -> None:
+    def _patch(self, there: Permissions, grants: Sequence[Grant]) -> None:
+        """Where the target has them: with the experiment, or with the notebook whose id it has."""
         entries = [{_PRINCIPALS[g.principal_type]: g.principal, "permission_level": g.level} for g in grants]
         content = orjson.dumps({"access_control_list": entries})
         headers = {"Content-Type": "application/json"}
-        json_of(self._client.send("PATCH", f"{API}/experiments/{target_id}", content=content, headers=headers))
+        place = f"{API}/{there.object_type}s/{there.experiment_id}"
+        json_of(self._client.send("PATCH", place, content=content, headers=headers))
 
     def _leave(self, why: str, names: Sequence[str]) -> None:
         with self._lock:

@@ -18,6 +18,7 @@ from runsync.workspaces.address import is_loopback
 BARE = "databricks"
 PREFIX = "databricks://"
 ENVIRONMENT = "the environment"
+CONFIG_FILE = "DATABRICKS_CONFIG_FILE"
 
 VARIABLES = {
     "host": "DATABRICKS_HOST",
@@ -94,7 +95,7 @@ def _name_in(where: str) -> str:
 
 
 def _named(name: str, environ: Mapping[str, str]) -> Profile:
-    place = Path(environ.get("DATABRICKS_CONFIG_FILE") or "~/.databrickscfg").expanduser()
+    place = Path(environ.get(CONFIG_FILE) or "~/.databrickscfg").expanduser()
     sections = _sections(place)
     if name not in sections:
         known = ", ".join(sections) or "none"

@@ -1,31 +1,100 @@
-"""databricks-sdk, kept from the environment.
+"""Ways to log in that are databricks-sdk's (the extra `databricks`), of which only the headers are used.
 
 It lets variables such as DATABRICKS_TOKEN win over a profile that is named, and some of its ways to log in read
-variables of their own. What a profile says must be all that counts, so they are not there while it reads its settings.
+variables of their own, or start programs that do. What a profile says must be all that counts, so they are not there
+while it reads its settings, and whenever it logs in.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any
 
-from runsync.workspaces.databricks.profile import ENVIRONMENT, Profile
+from runsync.errors import AccessDenied, WrongUsage
+from runsync.workspaces.clouds.authority import Grant
+from runsync.workspaces.databricks.profile import CONFIG_FILE, ENVIRONMENT, Profile
 
-FOREIGN = ("DATABRICKS_", "ARM_")
+KEPT = 60.0
+"""Seconds for which headers are used again: the SDK keeps and renews tokens itself."""
+TIMEOUT = 30
+"""Seconds: without it the SDK waits five minutes for a host that does not answer."""
+FIELDS = (
+    *("account_id", "token", "username", "password", "client_id", "client_secret", "auth_type"),
+    *("azure_client_id", "azure_client_secret", "azure_tenant_id", "azure_environment"),
+    *("azure_workspace_resource_id", "azure_use_msi", "google_service_account", "google_credentials"),
+    *("databricks_cli_path", "metadata_service_url", "token_audience", "oidc_token_env"),
+    *("oidc_token_filepath",),
+)
+"""Of a profile, that are the SDK's business."""
+FOREIGN = ("DATABRICKS_", "ARM_", "GOOGLE_CREDENTIALS", "IS_IN_DB", "IS_IN_DATABRICKS", "DB_MODEL_SERVING_")
+"""How variables begin that say who we are, and where (databricks-sdk: `config.py`, `credentials_provider.py`)."""
+ENV_OIDC = "DATABRICKS_OIDC_TOKEN"
+"""Where the way `env-oidc` finds its token, unless the profile names another variable."""
 _one = Lock()
 
 
+def by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[[], Grant]]:
+    """The kind of authentication that databricks-sdk finds in a profile, and what fetches its headers.
+
+    Raises WrongUsage where databricks-sdk is not installed, AccessDenied.
+    """
+    try:
+        from databricks.sdk.core import Config
+    except ImportError:
+        raise WrongUsage(
+            f"{profile.origin} has neither a token nor an id and secret of a service principal: "
+            "for every other way to log in, pip install 'runsync[databricks]'"
+        ) from None
+    given: dict[str, Any] = {name: profile.values[name] for name in FIELDS if profile.values.get(name)}
+    given |= {"http_timeout_seconds": TIMEOUT, "retry_timeout_seconds": TIMEOUT}
+    # A thread of its own would renew tokens in the whole environment.
+    given["disable_async_token_refresh"] = True
+    try:
+        with _environment(profile):
+            config = Config(host=profile.host, **given)
+    except (ValueError, OSError) as error:
+        raise AccessDenied(f"databricks-sdk cannot log in as {profile.origin} says: {_plain(error, profile)}") from None
+
+    def fetch() -> Grant:
+        try:
+            with _environment(profile):
+                headers = config.authenticate()
+        except Exception as error:  # databricks-sdk raises of many kinds
+            raise AccessDenied(f"databricks-sdk could not log in: {_plain(error, profile)}") from None
+        return Grant(headers, clock() + KEPT)
+
+    return str(config.auth_type or "databricks-sdk"), fetch
+
+
 @contextmanager
-def without_environment(profile: Profile) -> Iterator[None]:
-    """Hides the variables that say who we are, unless it is them that the profile was made of."""
-    if profile.origin == ENVIRONMENT:
-        yield
-        return
+def _environment(profile: Profile) -> Iterator[None]:
+    """The one that a profile wants: without the variables that say who we are, unless it was made of them.
+
+    One profile at a time: the environment is that of all threads.
+    """
     with _one:
-        hidden = {name: value for name, value in os.environ.items() if name.startswith(FOREIGN)}
+        hidden = {} if profile.origin == ENVIRONMENT else _foreign(profile)
         for name in hidden:
             del os.environ[name]
         try:
             yield
         finally:
             os.environ.update(hidden)
+
+
+def _foreign(profile: Profile) -> dict[str, str]:
+    """All but the file of profiles, which programs ask too, and the variable that the profile means by itself."""
+    meant = {CONFIG_FILE, profile.get("oidc_token_env")}
+    if profile.get("auth_type") == "env-oidc":
+        meant.add(ENV_OIDC)
+    return {name: value for name, value in os.environ.items() if name.startswith(FOREIGN) and name not in meant}
+
+
+def _plain(error: Exception, profile: Profile) -> str:
+    """The first line of an error of databricks-sdk without any value of the profile that may be secret."""
+    text = str(error).partition("\n")[0]
+    for name, value in profile.values.items():
+        if value and any(word in name for word in ("token", "secret", "password", "credentials")):
+            text = text.replace(value, "***")
+    return text[:300]

@@ -9,6 +9,8 @@ from runsync.workspaces.http import Client, Opener
 
 FILES = "/api/2.0/fs/files"
 FOLDERS = "/api/2.0/fs/directories"
+PARTS = 5
+"""Of the path of a volume between slashes: `/Volumes/CATALOG/SCHEMA/VOLUME`."""
 
 
 class Volumes:
@@ -16,9 +18,10 @@ class Volumes:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._seen: set[str] = set()
 
     def list(self, root: str) -> Iterator[ArtifactFile]:
-        """All files below; none where there is no such folder."""
+        """All files below; none where there is no such folder in a volume that we may see. Raises RequestRefused."""
         folders = [root]
         while folders:
             folder = folders.pop()
@@ -51,9 +54,26 @@ class Volumes:
                 answer = self._client.get(FOLDERS + quote(folder), **asked)
             except RequestRefused as error:
                 if error.status == 404 and may_lack:
+                    self._need(folder)
                     return
                 raise
             yield from answer.get("contents", [])
             token = answer.get("next_page_token", "")
             if not token:
                 return
+
+    def _need(self, folder: str) -> None:
+        """Raises RequestRefused where the volume of a folder is not to be seen: the folder is not told from it."""
+        volume = "/".join(folder.split("/")[:PARTS])
+        if volume in self._seen:
+            return
+        try:
+            self._client.send("HEAD", FOLDERS + quote(volume))
+        except RequestRefused as error:
+            raise RequestRefused(
+                f"the volume {volume} is not there, or may not be seen (HTTP {error.status}): artifacts in it take USE "
+                "CATALOG, USE SCHEMA and READ VOLUME (WRITE VOLUME for an import) in Unity Catalog",
+                error.status,
+                error.code,
+            ) from None
+        self._seen.add(volume)

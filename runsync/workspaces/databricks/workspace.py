@@ -1,7 +1,9 @@
 """A Databricks workspace: source, target and editor. What it has in common with open-source servers is theirs."""
 
 from collections.abc import Iterator
+from threading import Lock
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from runsync.errors import AccessDenied
 from runsync.model.experiment import ACTIVE, Experiment
@@ -22,13 +24,13 @@ from runsync.workspaces.databricks.client import DatabricksClient
 from runsync.workspaces.databricks.clusters import DatabricksWorkbench
 from runsync.workspaces.databricks.objects import DatabricksObjects
 from runsync.workspaces.databricks.rates import Rates
+from runsync.workspaces.databricks.rights import ME
 from runsync.workspaces.http import Identity, Pace, Patience, json_of
 from runsync.workspaces.rest.server import Server
 from runsync.workspaces.rest.workspace import Habits, RestWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
 KIND = "Databricks"
-ME = "/api/2.0/preview/scim/v2/Me"
 HISTORY_PAGE = 25_000
 """Points (databricks-sdk)."""
 LONGEST_TAG = 16_000
@@ -108,6 +110,14 @@ class DatabricksWorkspace(RestWorkspace):
 
 
 SERVER = Server("", "", False)
+_shared: WeakValueDictionary[str, Rates] = WeakValueDictionary()
+_sharing = Lock()
+
+
+def _rates(host: str) -> Rates:
+    """One for all that this process has open there: the workspace counts the requests of source and target together."""
+    with _sharing:
+        return _shared.setdefault(host, Rates())
 
 
 def open_databricks(
@@ -124,7 +134,8 @@ def open_databricks(
     patience = patience or Patience.from_environment()
     connections = workers + CONNECTIONS
     own = authority(profile, tls, patience) if identity is None else identity
-    client = DatabricksClient(profile.host, tls, connections, patience, limits, identity=own, pace=pace or Rates())
+    pace = pace or _rates(profile.host)
+    client = DatabricksClient(profile.host, tls, connections, patience, limits, identity=own, pace=pace)
     if profile.workspace_id:
         client.set_header("X-Databricks-Workspace-Id", profile.workspace_id)
     try:

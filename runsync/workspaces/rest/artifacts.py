@@ -47,8 +47,8 @@ class Artifacts(Protocol):
     def close(self) -> None:
         """Drops the connections."""
 
-    def first(self, root: str, run_id: str) -> ArtifactFile | None:
-        """Some file of a run; without a run (""), of a root where it can be told."""
+    def first(self, root: str, run: Run | None) -> ArtifactFile | None:
+        """Some file of a run; without a run, of a root where it can be told."""
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path."""
@@ -87,8 +87,8 @@ class ArtifactStore:
         """Drops the connections."""
         self._signed.close()
 
-    def first(self, root: str, run_id: str) -> ArtifactFile | None:
-        """Some file of a run; without a run (""), of a root where it can be told. Raises RequestRefused."""
+    def first(self, root: str, run: Run | None) -> ArtifactFile | None:
+        """Some file of a run; without a run, of a root where it can be told. Raises RequestRefused."""
         folder = local_folder(self._client.url, root)
         if folder is not None:
             return next(local_artifacts.walk(folder), None)
@@ -96,7 +96,7 @@ class ArtifactStore:
             root,
             "list",
             lambda: next(self._s3.list(root), None),
-            lambda: next(self._listed(run_id), None) if run_id else None,
+            lambda: next(self._listed(run.run_id), None) if run is not None else None,
         )
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:

@@ -1,36 +1,29 @@
 """What doctor tells of an MLflow tracking server. Nothing is written: what only a write would show is not known."""
 
-import email.utils
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
 
-from runsync.errors import RequestRefused
+from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address, is_loopback
 from runsync.workspaces.arrival.present import LONGEST_PARAM
-from runsync.workspaces.clock import clock
+from runsync.workspaces.clock import clock_of
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
 from runsync.workspaces.rest.server import AJAX, API, API3
+from runsync.workspaces.speed import NEARER, SLOW, round_trip
 
 if TYPE_CHECKING:
     from runsync.workspaces.rest.workspace import RestWorkspace
 
-TRIES = 5
-MOST = 0.5
-"""Tries of one request, and the seconds after which no further one is made."""
-SLOW = 0.15
-"""Seconds of a round trip from which on many small requests take long."""
 KNOWN = ("1", "2", "3")
 """Major versions of MLflow that runsync is tested with."""
 _STORES = {"SqlStore": "a database", "FileStore": "a file store"}
@@ -64,7 +57,8 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
     """See `Workspace.examine`."""
     yield from _server(workspace)
     yield from _speed(workspace.client)
-    yield from _clock(workspace.client)
+    path, least = f"{API}/experiments/search", {"max_results": 1}
+    yield from clock_of(lambda: workspace.client.send("GET", path, parameters=least))
     experiments = workspace.experiments(Selection())
     active = [e for e in experiments if e.lifecycle_stage == ACTIVE]
     yield from rights(workspace.client, active)
@@ -76,6 +70,11 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
         f"params up to {LONGEST_PARAM:,} characters, tags up to {LONGEST_TAG:,}; what is longer is not sent but named. "
         f"A request takes {BATCH_TOTAL:,} entries, of them {BATCH_PARAMS} params and {BATCH_TAGS} tags",
     )
+    yield from not_carried(workspace, experiments)
+
+
+def not_carried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
+    """What would be left behind."""
     for left in workspace.left_behind(experiments):
         yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
 
@@ -116,37 +115,19 @@ def _workspaces(workspace: "RestWorkspace") -> Iterator[Finding]:
 
 def _speed(client: Client) -> Iterator[Finding]:
     """How long a small request takes, and how much of that is the way there and back."""
-    seconds = _median(lambda: client.get(f"{API}/experiments/search", max_results=1))
+    seconds = round_trip(lambda: client.get(f"{API}/experiments/search", max_results=1))
     try:
-        way = _median(lambda: client.send("GET", "/health"))
+        way = round_trip(lambda: client.send("GET", "/health"))
     except RequestRefused:
         way = seconds
     told = f"{seconds * 1000:.0f} ms a small request, {min(way, seconds) * 1000:.0f} ms of them the way there and back"
     if seconds < SLOW:
         yield ok("speed", told)
     elif way > seconds / 2:
-        yield warning("speed", told, "run it nearer to the server, or with more --workers")
+        yield warning("speed", told, NEARER)
     else:
         remedy = "the server is busy or slow: basic auth, for one, works out the hash of the password at each request"
         yield warning("speed", told, remedy)
-
-
-def _median(ask: Callable[[], object]) -> float:
-    seconds: list[float] = []
-    while len(seconds) < TRIES and sum(seconds) < MOST:
-        begun = time.monotonic()
-        ask()
-        seconds.append(time.monotonic() - begun)
-    return statistics.median(seconds)
-
-
-def _clock(client: Client) -> Iterator[Finding]:
-    begun = time.time()
-    there = _date(client.send("GET", f"{API}/experiments/search", parameters={"max_results": 1}).headers.get("Date"))
-    if there is None:
-        return
-    # The header is cut to whole seconds, and of some moment between request and answer.
-    yield clock(there + 0.5 - (begun + time.time()) / 2)
 
 
 def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
@@ -174,17 +155,11 @@ def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) ->
 
 
 def _has(ask: Callable[[], object]) -> bool:
-    """Whether the server knows an endpoint: what MLflow itself refuses comes with a code of its own."""
+    """Whether the server has an endpoint, and for us: what MLflow itself refuses comes with a code of its own."""
     try:
         ask()
+    except AccessDenied:
+        return False
     except RequestRefused as error:
-        return bool(error.code)
+        return error.code == "RESOURCE_DOES_NOT_EXIST" if error.status == 404 else bool(error.code)
     return True
-
-
-def _date(header: str | None) -> float | None:
-    """Epoch seconds of a Date header."""
-    try:
-        return email.utils.parsedate_to_datetime(header or "").timestamp()
-    except ValueError:
-        return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.model.identity import ORIGIN_EXPERIMENT, own_tags_removed
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.create import create_once
@@ -24,7 +25,7 @@ class RestExperiments:
         return create_once(
             self._client,
             lambda: str(self._client.post(f"{API}/experiments/create", body, retry=False)["experiment_id"]),
-            lambda: self._find(experiment.name),
+            lambda: self._found(experiment),
         )
 
     def restore(self, experiment: Experiment) -> None:
@@ -46,9 +47,17 @@ class RestExperiments:
         body = {"experiment_ids": [experiment_id], "run_view_type": "ACTIVE_ONLY", "max_results": 1}
         return bool(self._client.post(f"{API}/runs/search", body).get("runs"))
 
-    def _find(self, name: str) -> str | None:
+    def _found(self, experiment: Experiment) -> str | None:
+        """What is there by that name, with all tags.
+
+        Where the answer was lost, others made it first, or it is the experiment of a notebook of Databricks, which
+        nobody makes, tags may be missing; one that is not ours does not become so by them.
+        """
         try:
-            found = self._client.get(f"{API}/experiments/get-by-name", experiment_name=name)["experiment"]
+            found = self._client.get(f"{API}/experiments/get-by-name", experiment_name=experiment.name)["experiment"]
         except RequestRefused:
             return None
-        return str(found["experiment_id"])
+        there = wire.experiment(found)
+        wanted = experiment.tags if ORIGIN_EXPERIMENT in there.tags else own_tags_removed(experiment.tags)
+        self.change(there, {key: value for key, value in wanted.items() if there.tags.get(key) != value})
+        return there.experiment_id

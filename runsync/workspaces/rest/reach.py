@@ -61,12 +61,12 @@ def _tried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> str
     store = workspace.artifact_store
     runs = list(workspace.in_order(experiments[-EXPERIMENTS:], Selection(), limit=NEWEST_RUNS))
     if not runs:
-        store.first(experiments[-1].artifact_location, "")
+        store.first(experiments[-1].artifact_location, None)
         return "no runs yet"
     refused: RequestRefused | None = None
     for run in runs:
         try:
-            file = store.first(run.artifact_uri, run.run_id)
+            file = store.first(run.artifact_uri, run)
             if file is not None:
                 next(store.read(run, file), b"")
                 return f"one of run {run.run_id} was read"

@@ -6,15 +6,14 @@ from typing import Any
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, ok, warning
-from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest.server import API, API3
 
 LOOKED_AT = 50
 """Experiments of which the right to write is asked, the newest."""
 MAY_WRITE = ("EDIT", "MANAGE")
-_UNSEEN = "experiments that it may not read are not shown to it, and would be missing from an export without a word"
-_SEE_ALL = "to carry a whole workspace, use an administrator's account"
+UNSEEN = "experiments that it may not read are not shown to it, and would be missing from an export without a word"
+SEE_ALL = "to carry a whole workspace, use an administrator's account"
 _LET_WRITE = (
     "for an import or a change, have an administrator give it EDIT there; with --prefix an import makes experiments of "
     "its own, which it may manage"
@@ -25,7 +24,7 @@ def rights(client: Client, experiments: Sequence[Experiment]) -> Iterator[Findin
     """Of these experiments, which are all that are shown to us."""
     user = _user(client)
     if user is None:
-        yield ok("identity", _untold(client.credentials))
+        yield ok("identity", _untold(client))
         return
     name = f"user “{user.get('username')}”"
     if user.get("is_admin"):
@@ -33,7 +32,7 @@ def rights(client: Client, experiments: Sequence[Experiment]) -> Iterator[Findin
         yield ok("rights", "all")
         return
     yield ok("identity", f"{name}, no administrator")
-    yield warning("rights", f"{name} is no administrator: {_UNSEEN}", _SEE_ALL)
+    yield warning("rights", f"{name} is no administrator: {UNSEEN}", SEE_ALL)
     yield from _writing(client, user, experiments)
 
 
@@ -73,8 +72,10 @@ def _permissions(client: Client, user: Mapping[str, Any], experiments: Sequence[
     return found
 
 
-def _untold(credentials: Credentials) -> str:
-    if credentials.token or credentials.username:
+def _untold(client: Client) -> str:
+    if client.identity is not None:
+        return f"{client.identity.told}; the server lets us in, and does not tell whom it takes us for"
+    if client.credentials.token or client.credentials.username:
         return "the server lets us in, and does not tell whom it takes us for"
     return "nobody: the server asks for no login"
 

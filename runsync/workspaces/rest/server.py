@@ -61,7 +61,7 @@ def meet(client: Client, address: Address) -> Server:
     try:
         answer = client.post(f"{API}/experiments/search", {"max_results": 1})
     except AccessDenied as error:
-        if client.has_identity:
+        if client.identity is not None:
             raise
         raise AccessDenied(
             f"{address.printable} refuses us (HTTP {error.status}): {_way_in(error)}",

@@ -48,9 +48,9 @@ class SignedUploads:
         self._store.close()
         self._storage.close()
 
-    def first(self, root: str, run_id: str) -> ArtifactFile | None:
+    def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`."""
-        return self._store.first(root, run_id)
+        return self._store.first(root, run)
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `Artifacts`."""

@@ -53,6 +53,13 @@ class Signature(AuthBase):
                 request.headers[name] = to_sign.headers[name]
         return request
 
+    @property
+    def told(self) -> str:
+        """See `http.Identity`: which key that was found, and where, by the end of its id."""
+        key, found = self._frozen().access_key or "", self._source
+        role = f", for the role {self._role}" if self._role else ""
+        return f"AWS signature with the key …{key[-4:]} ({found.method if found else 'none'}{role})"
+
     def renew(self, response: requests.Response) -> bool:
         """Whether there are other credentials by now than those that had expired.
 

@@ -10,6 +10,12 @@ from emulators.databricks.routing import Call, Route
 if TYPE_CHECKING:
     from emulators.databricks.workspace import Databricks
 
+RUNTIMES = {
+    "9.1.x-scala2.12": "9.1 LTS (includes Apache Spark 3.1.2, Scala 2.12)",
+    "15.4.x-gpu-ml-scala2.12": "15.4 LTS ML (includes Apache Spark 3.5.0, GPU, Scala 2.12)",
+    "15.4.x-scala2.12": "15.4 LTS (includes Apache Spark 3.5.0, Scala 2.12)",
+    "custom:release__16.x": "custom",
+}
 BOOTS = 2
 """How often a starting cluster says PENDING before it says RUNNING."""
 
@@ -44,6 +50,8 @@ class Clusters:
 
     def __init__(self) -> None:
         self.by_id: dict[str, Cluster] = {}
+        self.policies: dict[str, frozenset[str]] = {}
+        """Who may use them, by name; admins may use all."""
 
     def add(self, settings: dict[str, Any], creator: str, state: str = "PENDING") -> Cluster:
         """A new cluster."""
@@ -79,6 +87,19 @@ def get(workspace: "Databricks", call: Call) -> dict[str, Any]:
         if cluster.asked >= BOOTS:
             cluster.state, cluster.asked = "RUNNING", 0
     return cluster.describe()
+
+
+def spark_versions(workspace: "Databricks", call: Call) -> dict[str, Any]:
+    """The runtimes that clusters may have."""
+    return {"versions": [{"key": key, "name": name} for key, name in RUNTIMES.items()]}
+
+
+def list_policies(workspace: "Databricks", call: Call) -> dict[str, Any]:
+    """The policies that the caller may use."""
+    user = call.user
+    may = [name for name, users in workspace.clusters.policies.items() if user.name in users or "admins" in user.groups]
+    told = [{"policy_id": name.encode().hex().upper(), "name": name, "definition": "{}"} for name in may]
+    return {"policies": told, "total_count": len(told)}
 
 
 def start(workspace: "Databricks", call: Call) -> None:
@@ -193,6 +214,7 @@ LIBRARY = message(
 )
 ONE = message("cluster_id", cluster_id=text)
 LIST = message(page_size=integer, page_token=text, filter_by=anything, sort_by=anything)
+POLICIES = message(sort_column=choice("POLICY_CREATION_TIME", "POLICY_NAME"), sort_order=choice("ASC", "DESC"))
 INSTALL = message("cluster_id libraries", cluster_id=text, libraries=many(LIBRARY))
 ROUTES = (
     Route("POST", "/api/2.1/clusters/create", create, CREATE, rate="clusters"),
@@ -200,6 +222,8 @@ ROUTES = (
     Route("POST", "/api/2.1/clusters/start", start, ONE, rate="clusters"),
     Route("POST", "/api/2.1/clusters/delete", delete, ONE, rate="clusters"),
     Route("GET", "/api/2.1/clusters/list", list_clusters, LIST, rate="clusters"),
+    Route("GET", "/api/2.1/clusters/spark-versions", spark_versions, rate="clusters"),
+    Route("GET", "/api/2.0/policies/clusters/list", list_policies, POLICIES, rate="clusters"),
     Route("POST", "/api/2.0/libraries/install", install, INSTALL, rate="clusters"),
     Route("GET", "/api/2.0/libraries/cluster-status", cluster_status, ONE, rate="clusters"),
 )

@@ -154,8 +154,10 @@ def _told(workspace: "Databricks", kind: str, object_id: str, path: str) -> dict
 
 
 def granted_levels(workspace: "Databricks", user: "User", experiment: "Experiment") -> list[str]:
-    """The levels that a user has on an experiment, as such, by a group, or by a folder."""
-    direct = workspace.permissions.get(("experiments", experiment.experiment_id), {}).items()
+    """The levels that a user has on an experiment, as such, by its notebook, by a group, or by a folder."""
+    notebook = experiment.tags.get("mlflow.experiment.sourceId", experiment.experiment_id)
+    objects = (("experiments", experiment.experiment_id), ("notebooks", notebook))
+    direct = [grant for each in objects for grant in workspace.permissions.get(each, {}).items()]
     who = _entries(user)
     return [level for entry, level in direct if entry in who] + levels_on(workspace, user, experiment.name)
 

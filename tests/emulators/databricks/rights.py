@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from emulators.databricks.users import User
     from emulators.databricks.workspace import Databricks
 
-ORDER = ("CAN_READ", "CAN_EDIT", "CAN_MANAGE")
+ORDER = ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
 READS = ("/search", "credentials-for-read", "credentials-for-download")
 MANAGES = ("experiments/delete", "experiments/restore", "delete-runs", "restore-runs")
 

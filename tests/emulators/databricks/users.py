@@ -28,6 +28,8 @@ class User:
     user_id: str
     name: str
     groups: tuple[str, ...] = ("users",)
+    entitlements: tuple[str, ...] = ()
+    """Its own: those of its groups are not told."""
 
 
 @dataclass
@@ -43,9 +45,16 @@ class Directory:
     refused: list[str] = field(default_factory=list)
     """Credentials that were sent and not known."""
 
-    def add(self, name: str, *, groups: tuple[str, ...] = ("users",), principal: bool = False) -> User:
+    def add(
+        self,
+        name: str,
+        *,
+        groups: tuple[str, ...] = ("users",),
+        principal: bool = False,
+        entitlements: tuple[str, ...] = (),
+    ) -> User:
         """A new user, or a service principal, whose name is then its application id."""
-        user = User(str(10**15 + secrets.randbelow(10**15)), name, groups)
+        user = User(str(10**15 + secrets.randbelow(10**15)), name, groups, entitlements)
         self.users[name] = user
         self.groups.update(groups)
         if principal:
@@ -110,7 +119,7 @@ def _check_workspace(workspace: "Databricks", request: Request) -> None:
 def me(workspace: "Databricks", call: Call) -> dict[str, Any]:
     """SCIM: who the caller is."""
     user = call.user
-    return {
+    told = {
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
         "id": user.user_id,
         "userName": user.name,
@@ -119,6 +128,7 @@ def me(workspace: "Databricks", call: Call) -> dict[str, Any]:
         "emails": [{"type": "work", "value": user.name, "primary": True}] if "@" in user.name else [],
         "groups": [{"display": group, "type": "direct", "value": str(abs(hash(group)))} for group in user.groups],
     }
+    return told | ({"entitlements": [{"value": each} for each in user.entitlements]} if user.entitlements else {})
 
 
 def open_answer(workspace: "Databricks", request: Request) -> "dict[str, Any] | Reply | None":

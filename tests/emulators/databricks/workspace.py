@@ -1,6 +1,7 @@
 """A Databricks workspace on loopback: its servers, its state, and what was asked of it."""
 
 import contextlib
+import email.utils
 import itertools
 import posixpath
 import random
@@ -195,9 +196,9 @@ class Databricks:
         """Tokens, client secrets and signatures: none of them may be seen in what a client writes."""
         return frozenset(self.directory.secrets() | self.storage.signatures())
 
-    def add_user(self, name: str, *groups: str) -> tuple[User, str]:
+    def add_user(self, name: str, *groups: str, entitlements: tuple[str, ...] = ()) -> tuple[User, str]:
         """Another user with a home folder, and a token of theirs."""
-        user = self.directory.add(name, groups=("users", *groups))
+        user = self.directory.add(name, groups=("users", *groups), entitlements=entitlements)
         self.tree.add(f"/Users/{name}", "DIRECTORY")
         return user, self.directory.personal_token(user)
 
@@ -225,6 +226,10 @@ class Databricks:
     def add_cluster(self, *, state: str = "TERMINATED", **settings: Any) -> str:
         """A cluster; returns its id."""
         return self.clusters.add(settings, self.owner.name, state).cluster_id
+
+    def add_policy(self, name: str, *users: str) -> None:
+        """A policy for clusters, which these users (and admins) may use."""
+        self.clusters.policies[name] = frozenset(users)
 
     def milliseconds(self) -> int:
         """Now, as Databricks tells times."""
@@ -267,6 +272,7 @@ class Databricks:
             self.violated(f"{endpoint}: the emulator itself failed:\n{traceback.format_exc()}")
             reply, code = self._refused(Refusal("INTERNAL_ERROR", "The emulator failed"), endpoint)
         reply.headers.setdefault("X-Databricks-Org-Id", self.workspace_id)
+        reply.headers.setdefault("Date", email.utils.formatdate(self.clock.now(), usegmt=True))
         seen = Seen(
             self.clock.now(), endpoint, request.target, reply.status, code, user, len(request.body), len(reply.body)
         )

@@ -3,6 +3,7 @@
 import io
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from emulators.databricks import Databricks, Fault, Limits, too_many
 from support.databricks import DatabricksSeeder
 from support.rich import ARTIFACTS, big_content
 
+import runsync
 from runsync.errors import RequestRefused
 from runsync.model.limits import Limits as Pace
 from runsync.model.run import ArtifactFile, Run
@@ -239,6 +241,35 @@ def test_an_address_that_is_none_is_refused_and_not_shown(opened: Callable[..., 
     with pytest.raises(RequestRefused, match="bucket: no address") as caught:
         Storage(workspace.client).send(Pass(bad, lambda: bad), "GET")
     assert "dose-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_volume_that_may_not_be_seen_is_told_with_the_rights_it_takes_and_is_no_run_without_files(
+    opened: Callable[..., Any], tmp_path: Path, status: int
+) -> None:
+    lake, workspace = opened()
+    lake.volumes.add("/Volumes/main/ml/runs")
+    run = run_in(lake, "dbfs:/Volumes/main/ml/runs/of-mine")
+    put(workspace, run, "file.txt", b"content")
+    code = {403: "PERMISSION_DENIED", 404: "NOT_FOUND"}[status]
+    lake.faults.add(Fault("status", "* /api/2.0/fs/directories/Volumes/main/ml/runs*", status, code, times=None))
+    report = runsync.export("databricks://lake", tmp_path / "bundle")
+    (problem,) = report.problems
+    assert report.exit_code == 3
+    assert (problem["run_id"], str(status) in problem["reason"]) == (run.run_id, True)
+    found = {each.topic: each for each in runsync.doctor("databricks://lake").findings}["artifacts"]
+    assert found.state == "failure"
+    if status == 404:
+        assert "the volume /Volumes/main/ml/runs is not there, or may not be seen" in problem["reason"]
+        assert "READ VOLUME" in found.told
+
+
+def test_a_volume_that_is_there_is_looked_for_once(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    lake.volumes.add("/Volumes/main/ml/runs")
+    run = run_in(lake, "dbfs:/Volumes/main/ml/runs/of-mine")
+    assert [workspace.artifacts(run) for _ in range(3)] == [()] * 3
+    assert [seen.endpoint.partition(" ")[0] for seen in lake.requests if "/fs/" in seen.endpoint].count("HEAD") == 1
 
 
 def test_a_folder_of_a_volume_that_cannot_be_listed_is_no_empty_one(opened: Callable[..., Any]) -> None:

@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-import requests
 from emulators.databricks import Databricks
 from support.secrets import MARK
 
@@ -12,7 +11,7 @@ from runsync.model.selection import Selection
 from runsync.workspaces.address import Address
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.address import DatabricksAddress
-from runsync.workspaces.databricks.auth import authority, by_sdk
+from runsync.workspaces.databricks.auth import authority
 from runsync.workspaces.databricks.profile import Profile
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace, open_databricks
 from runsync.workspaces.http import Patience
@@ -84,21 +83,6 @@ def test_a_wrong_secret_is_told_of_and_not_shown(
     assert "profile “test”" in str(caught.value)
     assert "wrong" not in str(caught.value) + caplog.text
     lake.violations.clear()
-
-
-def test_the_sdk_logs_in_as_the_profile_says_whatever_the_environment_says(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lake, other = start("lake"), start("other")
-    monkeypatch.setenv("DATABRICKS_HOST", other.url)
-    monkeypatch.setenv("DATABRICKS_TOKEN", other.token)
-    monkeypatch.setenv("DATABRICKS_CONFIG_PROFILE", "other")
-    profile = Profile(lake.url, "profile “lake”", "", ways(lake)["oauth-m2m"] | {"auth_type": "oauth-m2m"})
-    kind, fetch = by_sdk(profile, lake.clock.now)
-    assert kind == "oauth-m2m"
-    answer = requests.get(f"{lake.url}/api/2.0/preview/scim/v2/Me", headers=dict(fetch().headers), timeout=30)
-    assert answer.json()["userName"] == lake.principal.name
-    assert not other.requests
 
 
 def test_without_the_sdk_other_ways_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

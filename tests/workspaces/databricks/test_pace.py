@@ -1,6 +1,7 @@
 """A large import into Databricks uses the rates that are permitted, and takes as long as it was said to."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from emulators.databricks import Databricks, SimulatedClock
@@ -69,6 +70,19 @@ def test_ten_thousand_runs_use_nine_tenths_of_the_rate_and_take_as_long_as_was_s
         assert number is not None
         seconds = int(number[1]) * (60 if number[2] == "min" else 1)
         assert seconds == pytest.approx(took, rel=0.2)
+
+
+def test_source_and_target_in_one_workspace_keep_to_its_rates_together() -> None:
+    with Databricks() as lake:
+        profile = Profile(lake.url, "profile", "", {"token": lake.token})
+        address = DatabricksAddress(profile, NOBODY, Address(lake.url, "", NOBODY))
+        workspaces = [open_databricks(address, WORKERS) for _ in range(3)]
+        with ThreadPoolExecutor(len(workspaces)) as pool:
+            list(pool.map(lambda workspace: [workspace.experiments(Selection()) for _ in range(6)], workspaces))
+        usage = lake.rates.usage("experiments")
+        assert (usage.granted, usage.refused) == (18, 0)
+        for workspace in workspaces:
+            workspace.close()
 
 
 def test_a_dry_run_says_how_long_it_would_take_and_writes_nothing() -> None:

@@ -96,6 +96,28 @@ def test_more_tags_than_an_experiment_may_have_at_first_are_set_all_the_same(sta
     assert lake.tracking.experiments.popitem()[1].tags["runsync.kept.mlflow.ownerEmail"] == "bo@example.com"
 
 
+@pytest.mark.parametrize("kind", ["lose", "cut"])
+def test_an_experiment_whose_answer_was_lost_has_all_its_tags(start: Start, tmp_path: Path, kind: str) -> None:
+    lake = start("lake")
+    tags = {f"tag {number}": str(number) for number in range(60)}
+    bundle = bundle_of(tmp_path, [f"{HOME}/x"], [], tags=tags)
+    lost = lake.faults.add(Fault(kind, "POST */experiments/create"))
+    done(runsync.import_(bundle, "databricks://lake"))
+    assert (lost.met, len(lake.tracking.experiments)) == (1, 1)
+    assert not runsync.verify(str(bundle), "databricks://lake").differences
+    assert runsync.import_(bundle, "databricks://lake").experiments.unchanged == 1
+
+
+def test_a_path_that_something_else_has_is_told_with_the_way_out(start: Start, tmp_path: Path) -> None:
+    lake = start("lake")
+    lake.tree.add(f"{HOME}/x", "DIRECTORY")
+    report = runsync.import_(bundle_of(tmp_path, [f"{HOME}/x", f"{HOME}/y"], [run(1)]), "databricks://lake")
+    failed = {one["kind"]: one["error"] for one in report.failed}
+    assert "something else is at that path" in failed["experiment"]
+    assert "--rename" in failed["experiment"]
+    assert report.experiments.created == 1
+
+
 def test_a_tag_that_turns_out_to_be_refused_is_kept_under_another_name_and_told(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,19 +250,3 @@ def test_no_secret_is_written_anywhere(start: Start, tmp_path: Path, caplog: pyt
     for folder, _, files in os.walk(tmp_path / "out"):
         written += [(Path(folder) / name).read_bytes().decode("latin-1") for name in files]
     assert not [secret for secret in lake.secrets for text in written if secret in text]
-
-
-def test_doctor_tells_who_we_are_and_what_is_there(start: Start, tmp_path: Path) -> None:
-    lake = start("lake")
-    done(runsync.import_(bundle_of(tmp_path, [f"{HOME}/x"], [run(1)]), "databricks://lake"))
-    report = runsync.doctor("databricks://lake")
-    told = {finding.topic: finding.told for finding in report.findings}
-    assert report.exit_code == 0
-    assert lake.workspace_id in told["server"]
-    assert told["identity"] == "ana@example.com, by pat"
-    assert told["experiments"].startswith("1 active")
-    assert "was read" in told["artifacts"]
-    lake.directory.tokens.clear()
-    refused = runsync.doctor("databricks://lake")
-    assert refused.exit_code == 13
-    assert "profile “lake”" in refused.findings[-1].told
