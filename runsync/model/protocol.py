@@ -259,7 +259,13 @@ class DeletedBefore:
 
 
 class BulkChanges(Protocol):
-    """Deletes and restores by time within the workspace itself, as Databricks does. Each gives how many runs it was."""
+    """Deletes and restores by time within the workspace itself, as Databricks does. Each gives how many runs it was.
+
+    A request whose answer is lost may have been done all the same; it raises RequestRefused or WorkspaceUnreachable.
+    """
+
+    keeps_days: int
+    """How long a deleted run is kept."""
 
     def delete_runs(self, experiment_id: str, max_timestamp_millis: int, max_runs: int) -> int:
         """Those created at or before a time."""
