@@ -31,6 +31,10 @@ class Place:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+NAMED = 20
+"""Names that are told of things of one sort; the others are counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotCarried:
     """Something that stays behind: what it is, how many (None: not counted), why, and some names."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, RequestRefused
 from runsync.model.naming import plain_path
 from runsync.model.run import Run
 from runsync.workspaces.databricks.client import DatabricksClient
@@ -40,7 +40,7 @@ class DatabricksEditor(RestEditor):
         try:
             super().restore_run(run)
         except RequestRefused as error:
-            if error.code != "RESOURCE_DOES_NOT_EXIST":
+            if error.code != ABSENT:
                 raise
             raise RequestRefused(f"{error}: {RETENTION}, then they are gone", error.status, error.code) from None
 

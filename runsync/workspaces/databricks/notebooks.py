@@ -16,23 +16,21 @@ from typing import Any
 
 import orjson
 
-from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage
 from runsync.model.hashing import sha256_of
 from runsync.model.naming import plain_path
 from runsync.model.objects import DBC, HTML, JUPYTER, SOURCE, Notebook
 from runsync.model.paths import unsafe
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.databricks.notebook_code import code_of, is_same
 from runsync.workspaces.http import Client
 
 API = "/api/2.0/workspace"
-ABSENT = "RESOURCE_DOES_NOT_EXIST"
 TAKEN = ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 JSON = {"Content-Type": "application/json"}
 PREFERRED = (SOURCE, JUPYTER, HTML, DBC)
 """In which format a notebook is put into a workspace, when a bundle has several."""
-NAMED = 20
 
 
 class Notebooks:

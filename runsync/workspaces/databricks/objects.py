@@ -7,12 +7,10 @@ from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Named, Notebook, Object, Permissions
 from runsync.model.progress import Progress
-from runsync.model.protocol import NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import NAMED, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.databricks.notebooks import Notebooks, NotebookTarget
 from runsync.workspaces.databricks.permissions import PermissionsTarget, read_permissions
 from runsync.workspaces.http import Client
-
-NAMED = 20
 
 
 class DatabricksObjects:

@@ -12,14 +12,12 @@ from typing import Any
 
 import orjson
 
-from runsync.errors import ITEM_ERRORS, RequestRefused
+from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused
 from runsync.model.objects import GROUP, LEVELS, SERVICE_PRINCIPAL, USER, Grant, Permissions
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.http import Client, json_of
 
 API = "/api/2.0/permissions"
-ABSENT = "RESOURCE_DOES_NOT_EXIST"
-NAMED = 20
 _PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}
 _NO_PRINCIPAL = "principals that the target does not have"
 _NO_LEVEL = "levels that experiments do not have"
