@@ -57,12 +57,12 @@ def delete(plan: Plan, since: int, until: int, listed_at: int) -> list[Item]:
     if until < since:
         return []
     before = plan.deleted()
-    after, _ = _ask(
+    after = _ask(
         plan,
         lambda most: plan.bulk.delete_runs(plan.experiment.experiment_id, until, most),
         lambda deleted: plan.items.keys() - deleted,
         before,
-    )
+    ).deleted
     return plan.told((run for id, run in after.items() if id in plan.items or id not in before), "deleted")
 
 
@@ -76,17 +76,17 @@ def restore(plan: Plan, since: int, known: Collection[str]) -> tuple[list[Item],
     if not before.keys() <= set(known):
         plan.report.notes.append(f"“{plan.experiment.name}”: runs were deleted meanwhile: it was done one by one")
         return [], False
-    after, count = _ask(
+    answer = _ask(
         plan,
         lambda most: plan.bulk.restore_runs(plan.experiment.experiment_id, since, most),
         lambda deleted: plan.items.keys() & deleted,
         before,
     )
-    back = {id: run for id, run in before.items() if id not in after}
-    if count != len(back):  # some may have been purged
+    back = {id: run for id, run in before.items() if id not in answer.deleted}
+    if answer.count != len(back):  # some may have been purged
         found = plan.source.batch(list(back), [plan.experiment]).runs
         back = {run.run_id: run for run in found if run.lifecycle_stage == ACTIVE}
-    return plan.told(back.values(), "restored"), count is not None
+    return plan.told(back.values(), "restored"), answer.is_all
 
 
 def _before_others(plan: Plan, until: int, listed_at: int) -> int:
@@ -98,28 +98,37 @@ def _before_others(plan: Plan, until: int, listed_at: int) -> int:
     return safe if first is None else min(safe, (first.start_time or 0) - SLIP)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The runs that are deleted after it, by id, and how many the workspace says it changed.
+
+    `is_all` says that it would have changed more of them, had there been any that it takes.
+    """
+
+    deleted: Mapping[str, Run]
+    count: int = 0
+    is_all: bool = False
+
+
 def _ask(
     plan: Plan,
     ask: Callable[[int], int],
     left_of: Callable[[Set[str]], Set[str]],
     deleted: Mapping[str, Run],
-) -> tuple[Mapping[str, Run], int | None]:
-    """The runs that are deleted once the workspace has answered, or nothing is left; and how many it says it changed.
-
-    None where it failed as often as it was tried: then the report says why.
-    """
+) -> _Answer:
+    """Until the workspace has answered, or nothing is left; where it fails as often as it is tried, a note says why."""
     refusal = None
     for _ in range(TRIES):
         left = left_of(deleted.keys())
         if not left:
-            return deleted, 0
+            break
         try:
             count = ask(len(left))
-            return plan.deleted(), count
+            return _Answer(plan.deleted(), count, count < len(left))
         except RequestRefused as error:
             refusal, deleted = error, plan.deleted()
     left = left_of(deleted.keys())
     if left:
         why = f"the change of many runs at once failed ({refusal}): {len(left):,} were left to be done one by one"
         plan.report.notes.append(f"“{plan.experiment.name}”: {why}")
-    return deleted, None if left else 0
+    return _Answer(deleted)

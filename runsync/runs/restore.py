@@ -1,5 +1,6 @@
 """Restoring deleted runs, and, from a bundle, those that the server has purged."""
 
+from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -130,8 +131,11 @@ class _ByTime:
         sure: list[Run] = []
         together: list[Together] = []
         count = 0
+        by_home: dict[str, list[Run]] = defaultdict(list)
+        for run in runs:
+            by_home[run.experiment_id].append(run)
         for experiment in experiments:
-            theirs = [run for run in runs if run.experiment_id == experiment.experiment_id]
+            theirs = by_home[experiment.experiment_id]
             if experiment.lifecycle_stage == DELETED:
                 sure += decided(self.report, self.editor, theirs, self.since, experiments)
                 continue

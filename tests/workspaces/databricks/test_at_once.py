@@ -255,6 +255,16 @@ def test_what_somebody_deletes_meanwhile_is_not_brought_back(lab: Lab) -> None:
     assert any("were deleted meanwhile" in note for note in done.notes)
 
 
+def test_a_run_that_others_deleted_again_is_named_when_it_comes_along(lab: Lab) -> None:
+    again = lab.run(20, deleted=1, runsync_deleted_at=str(lab.at(15)))
+    unknown = lab.run(20, deleted=2)
+    done = lab.restore(since=3)
+    told = {item.id: item for item in done.items}
+    assert again not in lab.deleted()
+    assert "restored without being planned" in told[again].error
+    assert (told[unknown].action, unknown in lab.deleted()) == ("undecidable", True)
+
+
 def test_where_a_restoration_is_refused_each_time_nothing_is_guessed(lab: Lab) -> None:
     unknown = lab.runs(3, started=20, deleted=2)
     lab.run(20, deleted=2, runsync_deleted_at=str(lab.at(2)))
