@@ -1,10 +1,11 @@
 """Posts that are not to be done twice: before each further try it is looked whether an earlier one was done."""
 
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from runsync.errors import RequestRefused
+from runsync.errors import RequestRefused, WorkspaceUnreachable
 from runsync.workspaces.http.client import Client
 from runsync.workspaces.http.patience import RETRIED
 
@@ -22,17 +23,22 @@ def post_once(
 ) -> Mapping[str, Any]:
     """The JSON object that a POST answers with, or what `found` tells of it after a refusal, where it was done.
 
-    It is sent again only after a status that is in `again`. Raises RequestRefused.
+    It is sent again only after a status that is in `again`, and without an answer as long as patience lasts. Raises
+    RequestRefused, WorkspaceUnreachable.
     """
     failures = 0
+    deadline = 0.0
     while True:
         try:
             return client.post(path, body, retry=False)
-        except RequestRefused as error:
+        except (RequestRefused, WorkspaceUnreachable) as error:
+            refusal = error if isinstance(error, RequestRefused) else RequestRefused(str(error))
             failures += 1
-            done = found(error)
+            deadline = deadline or time.monotonic() + client.patience.seconds
+            done = found(refusal)
             if done is not None:
                 return done
-            if error.status not in again or failures >= client.patience.tries:
+            is_over = time.monotonic() > deadline if refusal is not error else failures >= client.patience.tries
+            if is_over or refusal.status not in again:
                 raise
         client.pause(client.patience.delay(failures))
