@@ -2,6 +2,8 @@
 
 import io
 import re
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,8 +223,10 @@ def test_an_upload_that_is_interrupted_leaves_no_parts_behind(home: Home, prefix
 
     class Stream(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            if self.tell():
-                workspace.close()
+            if self.tell() and not workspace.client.is_closed:
+                threading.Thread(target=workspace.close).start()
+                while not workspace.client.is_closed:
+                    time.sleep(0.01)
             return super().read(size)
 
     run = Run(info["run_id"], info["experiment_id"], artifact_uri=info["artifact_uri"])

@@ -56,7 +56,10 @@ class Dbfs:
 
     def write(self, root: str, path: str, size: int, opener: Opener) -> None:
         """Puts a file there; what cannot be finished is taken away."""
-        place = f"{root}/{path}"
+        with self._client.half_made():
+            self._write(f"{root}/{path}", size, opener)
+
+    def _write(self, place: str, size: int, opener: Opener) -> None:
         handle = self._client.post(f"{DBFS}/create", {"path": place, "overwrite": True})["handle"]
         try:
             with closing(opener()) as stream:

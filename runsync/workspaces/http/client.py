@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
@@ -22,6 +22,8 @@ from runsync.workspaces.http.trouble import BROKEN, cause, tls_trouble, without_
 
 LOG = logging.getLogger("runsync")
 AT_ROOT = ("/api/", "/version", "/health")
+TIDYING = 5.0
+"""Seconds that the end waits for what is half made to be taken away."""
 LAST_WORDS = (2.0, 3.0)
 """Seconds to connect and to be answered in when everything is to end."""
 
@@ -57,14 +59,18 @@ class Client:
         self._count = threading.Lock()
         self._not_before = 0.0
         self._stopped = threading.Event()
+        self._half_made = 0
+        self._tidied = threading.Condition()
 
     def set_header(self, name: str, value: str) -> None:
         """A header for every further request."""
         self._session.headers[name] = value
 
     def close(self) -> None:
-        """Stops all that waits, and drops the connections."""
+        """Stops all that waits, lets what is half made be taken away, and drops the connections."""
         self._stopped.set()
+        with self._tidied:
+            self._tidied.wait_for(lambda: not self._half_made, TIDYING)
         self._session.close()
 
     @property
@@ -91,6 +97,18 @@ class Client:
         content = orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
         return json_of(self.send("POST", path, content=content, headers=headers, retry=retry))
+
+    @contextmanager
+    def half_made(self) -> Iterator[None]:
+        """Around what is not to be left half made: `close`, in another thread, waits some seconds for its end."""
+        with self._tidied:
+            self._half_made += 1
+        try:
+            yield
+        finally:
+            with self._tidied:
+                self._half_made -= 1
+                self._tidied.notify_all()
 
     def clean_up(self, path: str, body: Mapping[str, Any]) -> None:
         """Posts what takes away something half made, once more also when closed; failures are passed over."""

@@ -59,7 +59,7 @@ class SignedAddresses:
         if not self._uploads or size < LARGE:
             return False
         try:
-            with self._free:
+            with self._free, self._client.half_made():
                 try:
                     self._send(path, size, opener)
                 except _Expired:

@@ -2,7 +2,11 @@
 
 import io
 import itertools
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +73,13 @@ def opener(content: bytes, before_each: Callable[[], None] = lambda: None) -> Ca
 
 def put(workspace: DatabricksWorkspace, run: Run, path: str, content: bytes) -> None:
     workspace.artifact_store.write(run, path, len(content), opener(content))
+
+
+def close_elsewhere(workspace: DatabricksWorkspace) -> None:
+    """As who was told to stop does it, while others are at work."""
+    threading.Thread(target=workspace.close).start()
+    while not workspace.client.is_closed:
+        time.sleep(0.01)
 
 
 def got(workspace: DatabricksWorkspace, run: Run) -> dict[str, bytes]:
@@ -173,11 +184,27 @@ def test_an_upload_that_is_interrupted_leaves_no_parts_behind(opened: Callable[.
 
     def stop() -> None:
         if next(reads) == 1:
-            workspace.close()
+            close_elsewhere(workspace)
 
     with pytest.raises(Interrupted):
         workspace.artifact_store.write(run, "large.bin", len(content), opener(content, stop))
     assert lake.storage.uploads == {}
+
+
+def test_ctrl_c_leaves_no_parts_behind(start: Start, start_runsync: Callable[..., Any], tmp_path: Path) -> None:
+    dev, prod = start("dev"), start("prod")
+    run = run_in(dev)
+    dev.storage.objects[f"{run.artifact_uri.removeprefix('dbfs:')}/large.bin"] = big_content(64 << 20)
+    slow = prod.faults.add(Fault("slow", "PUT /container-*", seconds=1, skip=2, times=None))
+    environment = {"DATABRICKS_CONFIG_FILE": str(tmp_path / "databrickscfg")}
+    process = start_runsync("sync", "databricks://dev", "databricks://prod", env=environment)
+    while not slow.met:
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert prod.storage.uploads
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert prod.storage.uploads == {}
 
 
 def test_an_upload_whose_end_is_not_heard_of_is_whole(opened: Callable[..., Any]) -> None:
@@ -263,7 +290,7 @@ def test_a_write_to_dbfs_that_is_interrupted_leaves_neither_a_handle_nor_half_a_
     run = run_in(lake, "dbfs:/mnt/ours")
     content = big_content((2 << 20) + 5)
     reads = itertools.count()
-    stop = opener(content, lambda: workspace.close() if next(reads) == 1 else None)
+    stop = opener(content, lambda: close_elsewhere(workspace) if next(reads) == 1 else None)
     with pytest.raises(Interrupted):
         workspace.artifact_store.write(run, "file.bin", len(content), stop)
     assert lake.dbfs.open == {}
