@@ -85,10 +85,14 @@ class WorkspaceUnreachable(WorkspaceError):
     """The address does not answer, stopped answering, or is not an MLflow server."""
 
 
+ABSENT = "RESOURCE_DOES_NOT_EXIST"
+"""MLflow's error code for what is not there."""
+
+
 class RequestRefused(WorkspaceError):
     """The server answered one request with an error.
 
-    `status` is the HTTP status, `code` MLflow's error code ("RESOURCE_DOES_NOT_EXIST", …; "" when it sent none).
+    `status` is the HTTP status, `code` MLflow's error code (such as ABSENT; "" when it sent none).
     """
 
     def __init__(self, message: str, status: int = 0, code: str = "") -> None:

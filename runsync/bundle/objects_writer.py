@@ -8,14 +8,12 @@ from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import ObjectsPart, PartFile
 from runsync.bundle.objects import SCHEMAS, KnownObjects
-from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model.objects import Blob, Key, Object
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 
 DOCUMENTS_A_PART = 1000
-GONE = "RESOURCE_DOES_NOT_EXIST"
-NAMED = 20
 _WHY_LEFT = {True: "they are not there any more", False: "they may not be read by who exports"}
 
 
@@ -111,7 +109,7 @@ class ObjectsWriter:
         if known is not None:
             with self._lock:
                 self._kept[item.kind, item.key] = known
-        is_gone = isinstance(error, RequestRefused) and error.code == GONE
+        is_gone = isinstance(error, RequestRefused) and error.code == ABSENT
         is_denied = isinstance(error, AccessDenied) and not item.is_asked_for
         if known is not None and is_gone:
             return _outcome(item, UNCHANGED)

@@ -31,6 +31,10 @@ class Place:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
+NAMED = 20
+"""Names that are told of things of one sort; the others are counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class NotCarried:
     """Something that stays behind: what it is, how many (None: not counted), why, and some names."""
@@ -259,7 +263,13 @@ class DeletedBefore:
 
 
 class BulkChanges(Protocol):
-    """Deletes and restores by time within the workspace itself, as Databricks does. Each gives how many runs it was."""
+    """Deletes and restores by time within the workspace itself, as Databricks does. Each gives how many runs it was.
+
+    A request whose answer is lost may have been done all the same; it raises RequestRefused or WorkspaceUnreachable.
+    """
+
+    keeps_days: int
+    """How long a deleted run is kept."""
 
     def delete_runs(self, experiment_id: str, max_timestamp_millis: int, max_runs: int) -> int:
         """Those created at or before a time."""

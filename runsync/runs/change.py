@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -145,6 +145,19 @@ class Change:
     act: Callable[[], str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Changes to runs that a workspace makes itself, many in a request, before what is left is made one by one.
+
+    `ids` are the runs that it may change, `items` those of them that have no change of their own, as only the workspace
+    can tell whether they are meant. `act` gives what became of runs; of which it is silent they are as they were.
+    """
+
+    ids: frozenset[str]
+    act: Callable[[], Sequence[Item]]
+    items: Sequence[Item] = ()
+
+
 def item_of(thing: Run | Experiment, action: str, home: str = "", is_child: bool = False, error: str = "") -> Item:
     """Of a run in the experiment of a name, or of an experiment."""
     if isinstance(thing, Experiment):
@@ -157,14 +170,16 @@ def carry_out(
     waves: Sequence[Sequence[Change]],
     how: How,
     before: Callable[[], None] | None = None,
+    together: Sequence[Together] = (),
 ) -> None:
-    """Does the changes of one wave side by side, then those of the next, and tells of each in the report.
+    """Does what goes together, then the changes of one wave side by side, then those of the next; tells in the report.
 
     One item's failure never stops the others; what stops all is told in the report. `before` is called once it is sure
     that something is to be done. Raises TooManyChanges, and whatever `how.confirm` raises.
     """
     begun = time.monotonic()
     planned = [change.item for wave in waves for change in wave]
+    planned += [item for each in together for item in each.items]
     if how.most is not None and len(planned) > how.most:
         raise TooManyChanges(
             f"{report.verb}: {len(planned)} would be changed, more than --max {how.most} allows: nothing was changed; "
@@ -176,26 +191,48 @@ def carry_out(
         if how.confirm is not None:
             how.confirm(replace(report, items=[*report.items, *planned]))
             begun = time.monotonic()
-        _guarded(report, waves, how, before)
+        _guarded(report, waves, how, before, together)
     report.seconds = round(time.monotonic() - begun, 3)
 
 
 def _guarded(
-    report: ChangeReport, waves: Sequence[Sequence[Change]], how: How, before: Callable[[], None] | None
+    report: ChangeReport,
+    waves: Sequence[Sequence[Change]],
+    how: How,
+    before: Callable[[], None] | None,
+    together: Sequence[Together],
 ) -> None:
     done: dict[int, Item] = {}
+    told: dict[str, Item] = {}
     changes = [change for wave in waves for change in wave]
+    others = [item for each in together for item in each.items]
+    planned = {item.id: item for item in (*(change.item for change in changes), *others)}
     try:
         if before is not None:
             before()
-        how.progress.expect(len(changes))
+        how.progress.expect(len(changes) + len(others))
+        for each in together:
+            _at_once(each, planned, how, told)
         for wave in waves:
-            _side_by_side(wave, how, done)
+            _side_by_side([change for change in wave if change.item.id not in told], how, done)
     except KeyboardInterrupt:
         report.stop(Interrupted("stopped from outside; run it again to go on"))
     except RunsyncError as error:
         report.stop(error)
-    report.items += [done.get(id(change), replace(change.item, action=NOT_REACHED)) for change in changes]
+    known = [(change.item, done.get(id(change))) for change in changes] + [(item, None) for item in others]
+    report.items += [one or told.get(item.id) or replace(item, action=NOT_REACHED) for item, one in known]
+    report.items += [item for run_id, item in told.items() if run_id not in planned]
+
+
+def _at_once(group: Together, planned: Mapping[str, Item], how: How, told: dict[str, Item]) -> None:
+    """Until it tells more, all of its runs are under way."""
+    told.update((run_id, replace(planned[run_id], action=FAILED, error=UNDER_WAY)) for run_id in group.ids)
+    with threads.pool(1, "runsync-change") as pool:
+        items = pool.submit(group.act).result()
+    for run_id in group.ids:
+        del told[run_id]
+    told.update((item.id, item) for item in items)
+    how.progress.advance(runs=len(items))
 
 
 def _side_by_side(wave: Sequence[Change], how: How, done: dict[int, Item]) -> None:

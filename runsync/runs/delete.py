@@ -1,16 +1,19 @@
 """Deleting runs, with what hangs below them."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from runsync.errors import RunsyncError, WrongUsage
-from runsync.model.experiment import ACTIVE, DELETED
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
-from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, carry_out, item_of
+from runsync.runs import at_once
+from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, Item, Together, carry_out, item_of
 from runsync.runs.choose import children_first, chosen_runs, nested_in, refuse_everything, with_runs
 from runsync.transfer.export import export
 from runsync.transfer.places import open_editor
@@ -31,7 +34,8 @@ def delete_selected_runs(
 
     With `children` all that is nested in them goes too, at any depth. `max_runs` takes the oldest ones only. `backup`
     names a bundle: what will go is exported there first, and nothing is deleted unless that export is whole. Running it
-    again finishes what was stopped.
+    again finishes what was stopped. What a selection says by nothing but experiments and `until` is left to the
+    workspace where that deletes by time (Databricks), many runs in a request.
 
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
@@ -43,6 +47,7 @@ def delete_selected_runs(
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         homes = source.experiments(Selection())
         selection = with_runs(source, selection, runs, homes)
+        listed_at = now()
         asked = {
             "selection": selection.to_document(),
             "children": children,
@@ -55,34 +60,65 @@ def delete_selected_runs(
         if max_runs is not None:
             chosen = [run for run in chosen if run.lifecycle_stage == ACTIVE][:max_runs]
         nested = nested_in(source, chosen, homes) if children else []
-        _delete(report, editor, chosen, nested, {e.experiment_id: e.name for e in homes}, where, backup, how)
+        going, changes = _changes(report, editor, chosen, nested, homes)
+        together: list[Together] = []
+        if editor.bulk is not None and max_runs is None and _is_by_time(selection):
+            plan = partial(at_once.Plan, source, editor.bulk, report)
+            together = _together(plan, changes, going, selection, homes, listed_at)
+            if together:
+                report.notes.append(f"the workspace keeps deleted runs for {editor.bulk.keeps_days} days")
+        wanted = Selection(runs=tuple(changes))
+        waves = [[changes[run.run_id] for run in wave] for wave in children_first(going)]
+        carry_out(report, waves, how, backup_first(report, where, backup, wanted, how), together)
         report.requests = editor.requests
     return report
 
 
-def _delete(
-    report: ChangeReport,
-    editor: Editor,
-    chosen: Sequence[Run],
-    nested: Sequence[Run],
-    homes: dict[str, str],
-    where: str,
-    backup: str | Path | None,
-    how: How,
-) -> None:
+def _changes(
+    report: ChangeReport, editor: Editor, chosen: Sequence[Run], nested: Sequence[Run], homes: Sequence[Experiment]
+) -> tuple[list[Run], dict[str, Change]]:
+    """The runs that are to go, and what deletes each, by id; the report tells which are gone already."""
+    names = {e.experiment_id: e.name for e in homes}
     children = {run.run_id for run in nested}
+    going: list[Run] = []
+    changes: dict[str, Change] = {}
+    for run in (*chosen, *nested):
+        item = item_of(run, DELETE, names.get(run.experiment_id, ""), run.run_id in children)
+        if run.lifecycle_stage == DELETED:
+            report.items.append(replace(item, action=UNCHANGED))
+        else:
+            going.append(run)
+            changes[run.run_id] = Change(item, deletion(editor, run))
+    return going, changes
 
-    def change(run: Run) -> Change:
-        item = item_of(run, DELETE, homes.get(run.experiment_id, ""), run.run_id in children)
-        return Change(item, deletion(editor, run))
 
-    everything = (*chosen, *nested)
-    gone = [change(run).item for run in everything if run.lifecycle_stage == DELETED]
-    report.items += [replace(item, action=UNCHANGED) for item in gone]
-    going = [run for run in everything if run.lifecycle_stage != DELETED]
-    wanted = Selection(runs=tuple(run.run_id for run in going))
-    waves = [[change(run) for run in wave] for wave in children_first(going)]
-    carry_out(report, waves, how, backup_first(report, where, backup, wanted, how))
+def _is_by_time(selection: Selection) -> bool:
+    """Whether it is about all runs of some experiments up to a time."""
+    return replace(selection, experiments=(), until=None) == Selection()
+
+
+def _together(
+    plan: Callable[[Experiment, Mapping[str, Item]], at_once.Plan],
+    changes: Mapping[str, Change],
+    going: Sequence[Run],
+    selection: Selection,
+    homes: Sequence[Experiment],
+    listed_at: int,
+) -> list[Together]:
+    """What the workspace deletes itself. Of other experiments only children are planned: there it is not asked."""
+    until = listed_at if selection.until is None else selection.until
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for run in going:
+        runs[run.experiment_id].append(run)
+    found = []
+    for experiment in selection.choose(homes):
+        theirs = runs[experiment.experiment_id]
+        if theirs and experiment.lifecycle_stage == ACTIVE:
+            items = {run.run_id: changes[run.run_id].item for run in theirs}
+            since = min(run.start_time or 0 for run in theirs)
+            act = partial(at_once.delete, plan(experiment, items), since, until, listed_at)
+            found.append(Together(frozenset(items), act))
+    return found
 
 
 def backup_first(

@@ -1,15 +1,18 @@
 """Restoring deleted runs, and, from a bundle, those that the server has purged."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from runsync.errors import WrongUsage
-from runsync.model.experiment import DELETED, Experiment
-from runsync.model.protocol import Editor
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.protocol import BulkChanges, Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.model.times import iso, now
+from runsync.runs import at_once
 from runsync.runs.change import (
     FAILED,
     RESTORE,
@@ -18,6 +21,8 @@ from runsync.runs.change import (
     Change,
     ChangeReport,
     How,
+    Item,
+    Together,
     carry_out,
     item_of,
 )
@@ -25,6 +30,8 @@ from runsync.runs.choose import chosen_runs, nested_in, refuse_everything, with_
 from runsync.runs.purged import Purged
 from runsync.transfer.places import open_editor
 
+DAY = 24 * 60 * 60 * 1000
+"""Milliseconds."""
 NOT_TOLD = "the server does not tell when it was deleted, and runsync did not delete it: restore it by its id"
 
 
@@ -69,13 +76,18 @@ def restore_selected_runs(
             purged = Purged(where, from_bundle, editor, how)
             selection, chosen, nested = purged.look(source, homes, selection, runs, children)
         report.asked["selection"] = selection.to_document()
-        if deleted_since is not None:
+        together: list[Together] = []
+        restored: set[str] = set()
+        if deleted_since is not None and editor.bulk is not None and max_runs is None and _is_by_time(selection):
+            by_time = _ByTime(report, source, editor, editor.bulk, deleted_since, restored)
+            chosen, together = by_time.planned(chosen, selection.choose(homes))
+        elif deleted_since is not None:
             chosen = decided(report, editor, chosen, deleted_since, homes)
         if max_runs is not None:
             chosen = [run for run in chosen if run.lifecycle_stage == DELETED][:max_runs]
-        changes = restorations(report, editor, chosen, nested, homes)
+        changes = restorations(report, editor, chosen, nested, homes, restored)
         changes += purged.changes(report, homes) if purged else []
-        carry_out(report, [changes], how, (lambda: purged.bring(report)) if purged else None)
+        carry_out(report, [changes], how, (lambda: purged.bring(report)) if purged else None, together)
         report.requests = editor.requests
     return report
 
@@ -86,12 +98,83 @@ def decided(
     """Of deleted runs those that were deleted at that time or later, by that time; the report tells the others of
     which that is not known."""
     names = {e.experiment_id: e.name for e in homes}
+    later, unknown = _parted(editor, runs, since)
+    report.items += [item_of(run, UNDECIDABLE, names.get(run.experiment_id, ""), error=NOT_TOLD) for run in unknown]
+    return later
+
+
+def _parted(editor: Editor, runs: Sequence[Run], since: int) -> tuple[list[Run], list[Run]]:
+    """Of deleted runs those that were deleted at that time or later, by that time, and those of an unknown time."""
     deleted = [(editor.deleted_at(run), run) for run in runs if run.lifecycle_stage == DELETED]
-    report.items += [
-        item_of(run, UNDECIDABLE, names.get(run.experiment_id, ""), error=NOT_TOLD) for at, run in deleted if at is None
-    ]
     later = [(at, run.run_id, run) for at, run in deleted if at is not None and at >= since]
-    return [run for _, _, run in sorted(later, key=lambda one: one[:2])]
+    return [run for _, _, run in sorted(later, key=lambda one: one[:2])], [run for at, run in deleted if at is None]
+
+
+def _is_by_time(selection: Selection) -> bool:
+    """Whether it is about all runs of some experiments."""
+    return replace(selection, experiments=()) == Selection()
+
+
+@dataclass(frozen=True, slots=True)
+class _ByTime:
+    """Restoration by a workspace that knows when runs were deleted; in `restored` are those that it brought back."""
+
+    report: ChangeReport
+    source: Source
+    editor: Editor
+    bulk: BulkChanges
+    since: int
+    restored: set[str]
+
+    def planned(self, runs: Sequence[Run], experiments: Sequence[Experiment]) -> tuple[list[Run], list[Together]]:
+        """Those that are surely meant; and what the workspace does, also with those of which it alone knows."""
+        sure: list[Run] = []
+        together: list[Together] = []
+        count = 0
+        by_home: dict[str, list[Run]] = defaultdict(list)
+        for run in runs:
+            by_home[run.experiment_id].append(run)
+        for experiment in experiments:
+            theirs = by_home[experiment.experiment_id]
+            if experiment.lifecycle_stage == DELETED:
+                sure += decided(self.report, self.editor, theirs, self.since, experiments)
+                continue
+            later, unknown = _parted(self.editor, theirs, self.since)
+            sure += later
+            count += len(unknown)
+            if later or unknown:
+                together.append(self._together(experiment, theirs, later, unknown))
+        self._note(count)
+        return sure, together
+
+    def _together(
+        self, experiment: Experiment, runs: Sequence[Run], later: Sequence[Run], unknown: Sequence[Run]
+    ) -> Together:
+        items = {run.run_id: item_of(run, RESTORE, experiment.name) for run in (*later, *unknown)}
+        plan = at_once.Plan(self.source, self.bulk, self.report, experiment, items)
+        known = frozenset(run.run_id for run in runs if run.lifecycle_stage == DELETED)
+        alone = {run.run_id: items[run.run_id] for run in unknown}
+        return Together(frozenset(items), partial(self._act, plan, known, alone), tuple(alone.values()))
+
+    def _act(self, plan: at_once.Plan, known: frozenset[str], alone: Mapping[str, Item]) -> list[Item]:
+        """Of the others something remains to be done: what is remembered of their deletion is taken away."""
+        items, is_sure = at_once.restore(plan, self.since, known)
+        self.restored.update(item.id for item in items)
+        left = [item for id, item in alone.items() if id not in self.restored]
+        told = [item for item in items if item.id in alone or item.id not in plan.items]
+        action, error = (UNCHANGED, "") if is_sure else (UNDECIDABLE, NOT_TOLD)
+        return told + [replace(item, action=action, error=error) for item in left]
+
+    def _note(self, unknown: int) -> None:
+        if unknown:
+            self.report.notes.append(
+                f"of {unknown:,} of these runs only the workspace knows when they were deleted: those deleted before "
+                "the time that was named stay so"
+            )
+        kept_since = now() - self.bulk.keeps_days * DAY
+        if self.since < kept_since:
+            told = f"the workspace keeps deleted runs for {self.bulk.keeps_days} days"
+            self.report.notes.append(f"{told}: what was deleted before {iso(kept_since)} is gone")
 
 
 def restorations(
@@ -100,8 +183,12 @@ def restorations(
     chosen: Sequence[Run],
     nested: Sequence[Run],
     homes: Sequence[Experiment],
+    restored: Container[str] = (),
 ) -> list[Change]:
-    """What makes the runs active again; the report tells which are so already, and which cannot be."""
+    """What makes the runs active again; the report tells which are so already, and which cannot be.
+
+    Those that are in `restored` by then are active, and only what is remembered of their deletion is to be taken away.
+    """
     places = {e.experiment_id: e for e in homes}
     children = {run.run_id for run in nested}
     changes = []
@@ -114,8 +201,12 @@ def restorations(
             why = f"its experiment “{home.name}” is deleted: restore that with runsync experiments restore"
             report.items.append(replace(item, action=FAILED, error=why))
         else:
-            changes.append(Change(item, partial(editor.restore_run, run)))
+            changes.append(Change(item, partial(_restore, editor, run, restored)))
     return changes
+
+
+def _restore(editor: Editor, run: Run, restored: Container[str]) -> None:
+    editor.restore_run(replace(run, lifecycle_stage=ACTIVE) if run.run_id in restored else run)
 
 
 def _check(

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model.comparison import Difference, FieldChange
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Grant, Key, Named, Object, Permissions
 from runsync.model.protocol import ObjectSource, Source
 
-GONE = "RESOURCE_DOES_NOT_EXIST"
 DIGITS = 12
 """Of a hash that is shown."""
 
@@ -39,7 +38,7 @@ def _look(side: ObjectSource, item: Object) -> Seen | None:
         read, chunks = side.read(whole)
         return Seen(read, sha256_of(chunks))
     except ITEM_ERRORS as error:
-        is_gone = isinstance(error, RequestRefused) and error.code == GONE
+        is_gone = isinstance(error, RequestRefused) and error.code == ABSENT
         is_denied = isinstance(error, AccessDenied) and not item.is_asked_for
         return None if is_gone or is_denied else Seen(item, error=str(error))
 

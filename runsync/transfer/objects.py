@@ -6,11 +6,9 @@ from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.objects import Named, Object
 from runsync.model.progress import Progress
-from runsync.model.protocol import NotCarried, Source, Target
+from runsync.model.protocol import NAMED, NotCarried, Source, Target
 from runsync.model.run import Batch
 from runsync.transfer.report import TransferReport
-
-NAMED = 20
 
 
 class Objects:

@@ -1,6 +1,9 @@
 """Large proxied artifacts, by addresses that a real server signs for the S3 behind it."""
 
+import io
 import re
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,11 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 
 import runsync
+from runsync.errors import Interrupted
+from runsync.model.run import Run
+from runsync.transfer.places import open_workspace
 from runsync.transfer.report import TransferReport
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 SIZE = 20 << 20
 CONTENT = bytes(range(251)) * (SIZE // 251) + b"end"
@@ -208,3 +215,24 @@ def test_a_source_that_breaks_ends_the_upload(
     assert home.files() == []
     assert uploads(home) == []
     assert server.count("mpu/abort") == 1
+
+
+def test_an_upload_that_is_interrupted_leaves_no_parts_behind(home: Home, prefix: str) -> None:
+    with Seeder(home.server.url) as seeder:
+        info = seeder.get_run(seeder.create_run(seeder.create_experiment(prefix + "run"), "run"))["info"]
+    workspace = open_workspace(home.server.url)
+    assert isinstance(workspace, RestWorkspace)
+
+    class Stream(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() and not workspace.client.is_closed:
+                threading.Thread(target=workspace.close).start()
+                while not workspace.client.is_closed:
+                    time.sleep(0.01)
+            return super().read(size)
+
+    run = Run(info["run_id"], info["experiment_id"], artifact_uri=info["artifact_uri"])
+    with pytest.raises(Interrupted):
+        workspace.artifact_store.write(run, NAME, len(CONTENT), lambda: Stream(CONTENT))
+    assert uploads(home) == []
+    assert home.files() == []

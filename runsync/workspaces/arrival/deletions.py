@@ -16,14 +16,12 @@ from runsync.errors import ITEM_ERRORS, TooManyDeletions
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
-from runsync.model.protocol import FAILED, Editor, NotCarried, Outcome, Source
+from runsync.model.protocol import FAILED, NAMED, Editor, NotCarried, Outcome, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.present import Present, There, Where
-
-NAMED = 20
 
 
 class Deletions:

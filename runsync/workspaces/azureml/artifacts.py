@@ -25,7 +25,7 @@ class AzureArtifacts:
         self._client = client
         self._scope = scope
         self._storage = Storage(client)
-        self._uploads = Uploads(client, self._storage)
+        self._uploads = Uploads(self._storage)
 
     @property
     def requests(self) -> int:
@@ -76,7 +76,7 @@ class AzureArtifacts:
                 raise RequestRefused(f"artifact “{path}”: {error.get('code', '')} {error.get('message', '')}"[:300])
             return _signed((answer.get("artifactContentInformation") or {}).get(path), path)
 
-        self._uploads.send(Pass(ask(), ask), run.run_id, path, size, opener)
+        self._uploads.send(Pass(ask(), ask), path, size, opener)
 
     def _paths(self, run: Run) -> Iterator[str]:
         link = self._place(run)

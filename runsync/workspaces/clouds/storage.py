@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
@@ -11,8 +12,8 @@ from requests.adapters import HTTPAdapter
 
 from runsync.errors import Interrupted, RequestRefused
 from runsync.workspaces.clouds.credential import Credential, Pass
-from runsync.workspaces.http import BROKEN, CHUNK, RETRIED, Body, Client, Paced
-from runsync.workspaces.rest.signed import bare_session
+from runsync.workspaces.clouds.signed import bare_session, chunks
+from runsync.workspaces.http import BROKEN, LAST_WORDS, RETRIED, Body, Client, Paced
 
 RENEWALS = 3
 """Of one request: a fresh address that is refused was not refused for its age."""
@@ -77,33 +78,30 @@ class Storage:
 
     def download(self, given: Pass) -> Iterator[bytes]:
         """The bytes of a file; a connection that breaks is taken up where it broke, with a fresh address if need be."""
-        received = failures = 0
-        tag = ""
-        while True:
-            rest = {"Accept-Encoding": "identity"}
-            if received:
-                rest |= {"Range": f"bytes={received}-", **({"If-Match": tag} if tag else {})}
-            response = self.send(given, "GET", headers=partial(_with, rest), stream=True)
-            tag = response.headers.get("ETag", "")
-            if received and response.status_code != HTTPStatus.PARTIAL_CONTENT:
-                response.close()
-                raise RequestRefused(f"the connection broke after {received} bytes, and the rest is not to be had")
+
+        def ask(rest: Mapping[str, str]) -> requests.Response:
+            return self.send(given, "GET", headers=partial(_with, {"Accept-Encoding": "identity", **rest}), stream=True)
+
+        yield from chunks(self._client, ask({}), ask)
+
+    def abandon(self, credential: Credential) -> None:
+        """Deletes at an address what is not to be finished, also when all else is stopped; failures are passed over."""
+        given = Pass(credential, lambda: credential)
+        with suppress(RequestRefused):
             try:
-                while chunk := response.raw.read1(CHUNK, decode_content=False):
-                    self._client.limits.received(len(chunk))
-                    received += len(chunk)
-                    failures = 0
-                    yield chunk
-                return
-            except BROKEN as error:
-                failures += 1
-                if failures >= self._client.patience.tries:
-                    raise RequestRefused(
-                        f"the connection breaks after {received} bytes ({type(error).__name__})"
-                    ) from None
-            finally:
-                response.close()
-            self._client.pause(self._client.patience.delay(failures))
+                self.send(given, "DELETE")
+            except Interrupted:
+                self._last(credential)
+
+    def _last(self, credential: Credential) -> None:
+        with suppress(requests.RequestException, *BROKEN):
+            self._session.delete(
+                credential.url,
+                headers=dict(credential.headers),
+                timeout=LAST_WORDS,
+                proxies=requests.utils.get_environ_proxies(credential.url),
+                allow_redirects=False,
+            )
 
     def _once(
         self,

@@ -2,23 +2,19 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext, suppress
+from contextlib import closing, nullcontext
 from threading import BoundedSemaphore
-from typing import Any
 
-from runsync.errors import Interrupted, RequestRefused, WorkspaceError
+from runsync.errors import RequestRefused
 from runsync.multipart import cut, part_size, send_parts
-from runsync.workspaces.clouds.credential import ADLS, AWS, AZURE, GCP, Credential, Pass
+from runsync.workspaces.clouds.credential import ADLS, AWS, AZURE, GCP, Pass
 from runsync.workspaces.clouds.storage import Storage
-from runsync.workspaces.http import Client, Opener
-from runsync.workspaces.rest.server import API
+from runsync.workspaces.http import Opener
 
 LARGE = 64 << 20
 """Bytes from which on a file goes to S3 in parts."""
 UPLOADS = 2
 """Large files on their way at a time: each holds some parts in memory."""
-S3_AT_ONCE = 5 << 30
-"""Bytes that S3 takes in one request."""
 
 _BLOCK = frozenset(
     {
@@ -55,23 +51,25 @@ _PATH_UPDATE = frozenset(
 )
 
 Headers = Callable[[Mapping[str, str]], dict[str, str]]
+InParts = Callable[[], bool]
 
 
 class Uploads:
     """Uploads of one workspace."""
 
-    def __init__(self, client: Client, storage: Storage) -> None:
-        self._client = client
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._multipart = True
         self._free = BoundedSemaphore(UPLOADS)
 
-    def send(self, given: Pass, run_id: str, path: str, size: int, opener: Opener) -> None:
-        """Puts one file there. Raises RequestRefused, and what the source raises."""
-        with self._free if size >= LARGE else nullcontext():
-            self._send(given, run_id, path, size, opener)
+    def send(self, given: Pass, path: str, size: int, opener: Opener, in_parts: InParts = lambda: False) -> None:
+        """Puts one file there. Raises RequestRefused, and what the source raises.
 
-    def _send(self, given: Pass, run_id: str, path: str, size: int, opener: Opener) -> None:
+        `in_parts` is how a large one goes to S3; it gives False where that is not to be had.
+        """
+        with self._free if size >= LARGE else nullcontext():
+            self._send(given, path, size, opener, in_parts)
+
+    def _send(self, given: Pass, path: str, size: int, opener: Opener, in_parts: InParts) -> None:
         kind = given.credential.kind
         if kind == AZURE:
             self._as_blocks(given, size, opener)
@@ -79,51 +77,8 @@ class Uploads:
             self._as_appends(given, size, opener)
         elif kind not in (AWS, GCP):
             raise RequestRefused(f"artifact “{path}”: the workspace wants it stored in a way of {kind or 'no name'}")
-        elif kind != AWS or size < LARGE or not self._in_parts(run_id, path, size, opener):
+        elif kind != AWS or size < LARGE or not in_parts():
             self._storage.send(given, "PUT", opener if size else b"", size)
-
-    def _in_parts(self, run_id: str, path: str, size: int, opener: Opener) -> bool:
-        """S3's multipart upload; False where the workspace does not offer it."""
-        if not self._multipart:
-            return False
-        part = part_size(size)
-        upload_parts = -(-size // part)
-        upload = {"run_id": run_id, "path": path}
-        try:
-            made = self._client.post(f"{API}/artifacts/create-multipart-upload", {**upload, "num_parts": upload_parts})
-        except RequestRefused as error:
-            if error.status not in (404, 501) or size > S3_AT_ONCE:
-                raise
-            self._multipart = False
-            return False
-        upload["upload_id"] = str(made["upload_id"])
-        passes = [
-            self._part_pass(info, upload, number) for number, info in enumerate(made["upload_credential_infos"], 1)
-        ]
-
-        def send(number: int, content: bytes) -> dict[str, Any]:
-            response = self._storage.send(passes[number - 1], "PUT", content)
-            return {"part_number": number, "etag": response.headers.get("ETag", "")}
-
-        try:
-            if len(passes) != upload_parts:
-                raise RequestRefused(f"artifact “{path}”: {len(passes)} addresses for {upload_parts} parts")
-            with closing(opener()) as stream:
-                tags = send_parts(cut(stream.read, size, part), send)
-            self._client.post(f"{API}/artifacts/complete-multipart-upload", {**upload, "part_etags": tags})
-        except BaseException:
-            with suppress(WorkspaceError, Interrupted, KeyError):
-                abort = Credential.of(made["abort_credential_info"])
-                self._storage.send(Pass(abort, lambda: abort), "DELETE")
-            raise
-        return True
-
-    def _part_pass(self, info: Mapping[str, Any], upload: Mapping[str, str], number: int) -> Pass:
-        def ask() -> Credential:
-            place = f"{API}/artifacts/get-presigned-upload-part-url"
-            return Credential.of(self._client.get(place, **upload, part_number=number)["upload_credential_info"])
-
-        return Pass(Credential.of(info), ask)
 
     def _as_blocks(self, given: Pass, size: int, opener: Opener) -> None:
         """Azure blobs: blocks, then the list of them."""

@@ -5,6 +5,7 @@ plain DBFS and S3 have ways of their own.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
@@ -15,6 +16,7 @@ from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.clouds.uploads import Uploads
 from runsync.workspaces.databricks.credentials import Credentials
 from runsync.workspaces.databricks.dbfs import Dbfs
+from runsync.workspaces.databricks.multipart import Multipart
 from runsync.workspaces.databricks.volumes import Volumes
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.artifacts import Locate
@@ -34,7 +36,8 @@ class DatabricksArtifacts:
         self._s3 = s3
         self._storage = Storage(client)
         self._credentials = Credentials(client)
-        self._uploads = Uploads(client, self._storage)
+        self._uploads = Uploads(self._storage)
+        self._multipart = Multipart(client, self._storage)
         self._volumes = Volumes(client)
         self._dbfs = Dbfs(client)
 
@@ -99,7 +102,8 @@ class DatabricksArtifacts:
         """See `Artifacts`."""
         root, folder = run.artifact_uri, _folder(run.artifact_uri)
         if folder.startswith(MANAGED):
-            self._uploads.send(self._credentials.of(run.run_id, "write", path), run.run_id, path, size, opener)
+            in_parts = partial(self._multipart.send, run.run_id, path, size, opener)
+            self._uploads.send(self._credentials.of(run.run_id, "write", path), path, size, opener, in_parts)
         elif folder.startswith(VOLUMES):
             self._volumes.write(folder, path, size, opener)
         elif folder:

@@ -13,7 +13,7 @@ from runsync.errors import RequestRefused
 from runsync.model.objects import Notebook
 from runsync.model.workbench import Clone, Cluster, ClusterOfRun, Library
 from runsync.workspaces.databricks.notebooks import Notebooks, checked_folder
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import NOT_DONE, Client, post_once
 
 API = "/api/2.1/clusters"
 INSTALL = "/api/2.0/libraries/install"
@@ -74,14 +74,27 @@ class DatabricksWorkbench:
         return settings
 
     def start(self, cluster: Cluster) -> None:
-        """See `Workbench`."""
-        self._client.post(f"{API}/start", {"cluster_id": cluster.cluster_id})
+        """See `Workbench`. Where an answer was lost, it is refused the next time: then it is starting."""
+
+        def found(error: RequestRefused) -> Mapping[str, Any] | None:
+            there = self.cluster(cluster.cluster_id)
+            return {} if there is not None and there.is_up else None
+
+        post_once(self._client, f"{API}/start", {"cluster_id": cluster.cluster_id}, found)
 
     def create(self, cluster: ClusterOfRun) -> Cluster:
-        """See `Workbench`. It is asked for once: a second request would make a second one."""
+        """See `Workbench`. Unless it is sure that none was made, it is asked for once: the next one would be a second.
+
+        One whose answer was lost is found by its tag.
+        """
         settings = self.settings(cluster)
         tags = {STAND_IN: cluster.cluster_id} if cluster.cluster_id else {}
-        made = self._client.post(f"{API}/create", {**settings, "custom_tags": tags}, retry=False)
+
+        def found(error: RequestRefused) -> Mapping[str, Any] | None:
+            there = self.stand_in(cluster.cluster_id) if tags else None
+            return {"cluster_id": there.cluster_id} if there is not None else None
+
+        made = post_once(self._client, f"{API}/create", {**settings, "custom_tags": tags}, found, NOT_DONE)
         return self._told({**settings, **made, "state": "PENDING"})
 
     def install(self, cluster_id: str, libraries: Sequence[Library]) -> None:

@@ -4,10 +4,10 @@ import base64
 from collections.abc import Iterator
 from contextlib import closing
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, RequestRefused, WorkspaceUnreachable
 from runsync.model.run import ArtifactFile
 from runsync.multipart import cut
-from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.http import Client, Opener, post_once
 
 DBFS = "/api/2.0/dbfs"
 BLOCK = 1 << 20
@@ -28,7 +28,7 @@ class Dbfs:
             try:
                 entries = self._client.get(f"{DBFS}/list", path=folder).get("files", [])
             except RequestRefused as error:
-                if error.code == "RESOURCE_DOES_NOT_EXIST" and folder == root:
+                if error.code == ABSENT and folder == root:
                     return
                 raise
             for entry in entries:
@@ -55,11 +55,30 @@ class Dbfs:
                 return
 
     def write(self, root: str, path: str, size: int, opener: Opener) -> None:
-        """Puts a file there."""
-        made = self._client.post(f"{DBFS}/create", {"path": f"{root}/{path}", "overwrite": True})
-        with closing(opener()) as stream:
-            for block in cut(stream.read, size, BLOCK):
-                # Once only: a block whose answer is lost may be there, and would be twice.
-                body = {"handle": made["handle"], "data": base64.b64encode(block).decode()}
-                self._client.post(f"{DBFS}/add-block", body, retry=False)
-        self._client.post(f"{DBFS}/close", {"handle": made["handle"]})
+        """Puts a file there; what cannot be finished is taken away."""
+        with self._client.half_made():
+            self._write(f"{root}/{path}", size, opener)
+
+    def _write(self, place: str, size: int, opener: Opener) -> None:
+        handle = self._client.post(f"{DBFS}/create", {"path": place, "overwrite": True})["handle"]
+        try:
+            with closing(opener()) as stream:
+                for block in cut(stream.read, size, BLOCK):
+                    # Once only: a block whose answer is lost may be there, and would be twice.
+                    body = {"handle": handle, "data": base64.b64encode(block).decode()}
+                    self._client.post(f"{DBFS}/add-block", body, retry=False)
+            post_once(self._client, f"{DBFS}/close", {"handle": handle}, lambda error: self._whole(place, size))
+        except WorkspaceUnreachable:
+            raise
+        except BaseException:
+            self._client.clean_up(f"{DBFS}/close", {"handle": handle})
+            self._client.clean_up(f"{DBFS}/delete", {"path": place})
+            raise
+
+    def _whole(self, place: str, size: int) -> dict[str, object] | None:
+        """What is told of a file, if it is there with that size."""
+        try:
+            told = self._client.get(f"{DBFS}/get-status", path=place)
+        except RequestRefused:
+            return None
+        return told if int(told.get("file_size", -1)) == size else None

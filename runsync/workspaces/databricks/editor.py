@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, RequestRefused
 from runsync.model.naming import plain_path
 from runsync.model.run import Run
 from runsync.workspaces.databricks.client import DatabricksClient
@@ -11,7 +11,9 @@ from runsync.workspaces.rest.server import API
 
 MOST = 10_000
 """Runs of one request."""
-RETENTION = "Databricks keeps deleted runs for 30 days"
+KEEPS_DAYS = 30
+"""Deleted runs (Databricks' documentation)."""
+RETENTION = f"Databricks keeps deleted runs for {KEEPS_DAYS} days"
 BULK = f"{API}/databricks/runs"
 
 
@@ -38,7 +40,7 @@ class DatabricksEditor(RestEditor):
         try:
             super().restore_run(run)
         except RequestRefused as error:
-            if error.code != "RESOURCE_DOES_NOT_EXIST":
+            if error.code != ABSENT:
                 raise
             raise RequestRefused(f"{error}: {RETENTION}, then they are gone", error.status, error.code) from None
 
@@ -67,6 +69,8 @@ class DatabricksEditor(RestEditor):
 class DatabricksBulk:
     """See `BulkChanges`. One request does 10000 runs at most, and is asked again until there are fewer."""
 
+    keeps_days = KEEPS_DAYS
+
     def __init__(self, client: DatabricksClient) -> None:
         self._client = client
 
@@ -76,7 +80,7 @@ class DatabricksBulk:
         return self._repeat("delete-runs", body, max_runs, "runs_deleted")
 
     def restore_runs(self, experiment_id: str, min_timestamp_millis: int, max_runs: int) -> int:
-        """See `BulkChanges`; of the runs deleted in the last 30 days."""
+        """See `BulkChanges`; of the runs that are still kept."""
         body = {"experiment_id": experiment_id, "min_timestamp_millis": min_timestamp_millis}
         return self._repeat("restore-runs", body, max_runs, "runs_restored")
 

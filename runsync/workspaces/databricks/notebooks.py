@@ -2,11 +2,10 @@
 
 That `workspace/export` takes a `revision` is not documented (mlflow-export-import uses it). Of a workspace that refuses
 it, or passes over it, the last revision is taken, and that is said: a revision counts as exact when it is the last one
-by its time, or when its text is another than the last one's.
+by its time, or when its code is another than the last one's.
 """
 
 import base64
-import json
 import posixpath
 import threading
 from collections import defaultdict
@@ -17,22 +16,21 @@ from typing import Any
 
 import orjson
 
-from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage
 from runsync.model.hashing import sha256_of
 from runsync.model.naming import plain_path
 from runsync.model.objects import DBC, HTML, JUPYTER, SOURCE, Notebook
 from runsync.model.paths import unsafe
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, NotCarried, ObjectSource, Outcome
+from runsync.workspaces.databricks.notebook_code import code_of, is_same
 from runsync.workspaces.http import Client
 
 API = "/api/2.0/workspace"
-ABSENT = "RESOURCE_DOES_NOT_EXIST"
 TAKEN = ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 JSON = {"Content-Type": "application/json"}
 PREFERRED = (SOURCE, JUPYTER, HTML, DBC)
 """In which format a notebook is put into a workspace, when a bundle has several."""
-NAMED = 20
 
 
 class Notebooks:
@@ -75,7 +73,7 @@ class Notebooks:
             raise
         except RequestRefused:
             return replace(item, is_last=True), self.export(item.path, item.format)
-        if sha256_of((text,)) == self._hash_of_last(item.path, item.format):
+        if _hash(text, item.format) == self._hash_of_last(item.path, item.format):
             return replace(item, is_last=True), text
         return replace(item, is_last=False, modified_at=None), text
 
@@ -105,10 +103,14 @@ class Notebooks:
         raise RequestRefused(f"something else lies at {places[-1]} already: name another folder")
 
     def _is_same(self, place: str, format: str, text: bytes) -> bool:
-        """Whether the notebook there has that code. Of HTML and DBC nobody can tell: it counts as the same."""
-        if format in (HTML, DBC):
-            return True
-        return _code(self.export(place, format), format) == _code(text, format)
+        """Whether the notebook there has that code. Raises RequestRefused where that cannot be told."""
+        same = is_same(self.export(place, format), text, format)
+        if same is None:
+            raise RequestRefused(
+                f"a notebook lies at {place} already, and whether it is the same cannot be told from {format}: name "
+                "another folder, or export it as SOURCE too"
+            )
+        return same
 
     def _write(self, place: str, item: Notebook, text: bytes) -> None:
         self._client.post(f"{API}/mkdirs", {"path": posixpath.dirname(place)})
@@ -125,7 +127,7 @@ class Notebooks:
     def _hash_of_last(self, path: str, format: str) -> str:
         with self._locks[path]:
             if (path, format) not in self._last:
-                self._last[path, format] = sha256_of((self.export(path, format),))
+                self._last[path, format] = _hash(self.export(path, format), format)
             return self._last[path, format]
 
 
@@ -214,15 +216,10 @@ def _age(item: Notebook) -> tuple[bool, int, str]:
     return not item.revision, number, item.revision
 
 
-def _code(text: bytes, format: str) -> object:
-    """What of a notebook was typed: the cells of a Jupyter notebook have other ids and counts each time."""
-    if format == JUPYTER:
-        try:
-            cells = json.loads(text)["cells"]
-            return [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
-        except (ValueError, KeyError, TypeError):
-            return text
-    return text.replace(b"\r\n", b"\n").strip()
+def _hash(text: bytes, format: str) -> str:
+    """Of what was typed, where that can be made out; else of all."""
+    code = code_of(text, format)
+    return sha256_of((text if code is None else "\0".join(code).encode(),))
 
 
 def _language(text: bytes) -> str:

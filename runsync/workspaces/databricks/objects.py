@@ -8,12 +8,11 @@ from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Named, Notebook, Object, Permissions
 from runsync.model.progress import Progress
-from runsync.model.protocol import NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import NAMED, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.databricks.notebooks import Notebooks, NotebookTarget
 from runsync.workspaces.databricks.permissions import PermissionsTarget, read_permissions
 from runsync.workspaces.http import Client
 
-NAMED = 20
 SOURCE_ID = "mlflow.experiment.sourceId"
 
 

@@ -13,14 +13,12 @@ from typing import Any
 
 import orjson
 
-from runsync.errors import ITEM_ERRORS, RequestRefused
+from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused
 from runsync.model.objects import GROUP, LEVELS, SERVICE_PRINCIPAL, USER, Grant, Permissions
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.http import Client, json_of
 
 API = "/api/2.0/permissions"
-ABSENT = "RESOURCE_DOES_NOT_EXIST"
-NAMED = 20
 EXPERIMENT, NOTEBOOK = "experiment", "notebook"
 _LEVELS = {EXPERIMENT: frozenset(LEVELS) - {"CAN_RUN"}, NOTEBOOK: frozenset(LEVELS)}
 _PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}

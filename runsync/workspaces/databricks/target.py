@@ -9,7 +9,7 @@ from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
 from runsync.model.progress import Progress
-from runsync.model.protocol import NotCarried, Outcome, Source, Step
+from runsync.model.protocol import NAMED, NotCarried, Outcome, Source, Step
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
@@ -20,7 +20,6 @@ from runsync.workspaces.databricks.tags import KEPT
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from runsync.workspaces.rest.target import RestTarget
 
-NAMED = 20
 PORTION = 17
 """Runs: a twelfth of a batch."""
 THREADS = 4

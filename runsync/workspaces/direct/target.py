@@ -13,7 +13,18 @@ from runsync.model.identity import COMPLETE, LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
 from runsync.model.mark import Mark
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, ObjectTarget, Outcome, Source, Step
+from runsync.model.protocol import (
+    CREATE,
+    FAILED,
+    NAMED,
+    UNCHANGED,
+    UPDATE,
+    NotCarried,
+    ObjectTarget,
+    Outcome,
+    Source,
+    Step,
+)
 from runsync.model.run import Batch, Contents, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.carry import ArtifactCarrier
@@ -30,8 +41,6 @@ from runsync.workspaces.direct.links import DirectLinks
 from runsync.workspaces.direct.present import DirectRuns
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.direct.write import RecordWriter
-
-NAMED = 20
 
 
 class DirectTarget:

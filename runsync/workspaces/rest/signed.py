@@ -4,9 +4,8 @@ MLflow 3 does so where that storage can, and tells so in server-info (seen with 
 left to the server's proxy, which can carry all.
 """
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from http import HTTPStatus
 from threading import BoundedSemaphore, Lock
 from typing import Any
@@ -14,12 +13,11 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from runsync.errors import Interrupted, RequestRefused, WorkspaceError
+from runsync.errors import RequestRefused
 from runsync.multipart import cut, part_size, send_parts
-from runsync.version import VERSION
-from runsync.workspaces.http import BROKEN, CHUNK, RETRIED, Client, Opener
+from runsync.workspaces.clouds.signed import bare_session, chunks
+from runsync.workspaces.http import BROKEN, RETRIED, Client, Opener
 from runsync.workspaces.rest.server import Server
-from runsync.workspaces.s3_artifacts import ignores_tls
 
 MULTIPART = "/api/2.0/mlflow-artifacts/mpu"
 PRESIGNED = "/api/2.0/mlflow-artifacts/presigned/"
@@ -54,14 +52,14 @@ class SignedAddresses:
         if not self._downloads or size < LARGE:
             return None
         response = self._open(path, {})
-        return None if response is None else self._chunks(path, response)
+        return None if response is None else chunks(self._client, response, lambda rest: self._open(path, rest))
 
     def upload(self, path: str, size: int, opener: Opener) -> bool:
         """Sends a file; False where the server must carry it. Raises what the source raises."""
         if not self._uploads or size < LARGE:
             return False
         try:
-            with self._free:
+            with self._free, self._client.half_made():
                 try:
                     self._send(path, size, opener)
                 except _Expired:
@@ -95,8 +93,7 @@ class SignedAddresses:
                 parts = send_parts(cut(stream.read, size, part), send)
             self._complete(folder, {**upload, "parts": parts})
         except BaseException:
-            with suppress(WorkspaceError, Interrupted):
-                self._client.post(f"{MULTIPART}/abort/{quote(folder)}", upload)
+            self._client.clean_up(f"{MULTIPART}/abort/{quote(folder)}", upload)
             raise
 
     def _complete(self, folder: str, body: Mapping[str, Any]) -> None:
@@ -148,32 +145,6 @@ class SignedAddresses:
         response.close()
         return None
 
-    def _chunks(self, path: str, response: requests.Response) -> Iterator[bytes]:
-        received = failures = 0
-        tag = response.headers.get("ETag", "")
-        while True:
-            try:
-                # Not decoded: MLflow stores x.csv.gz with the header “Content-Encoding: gzip”.
-                while chunk := response.raw.read1(CHUNK, decode_content=False):
-                    self._client.limits.received(len(chunk))
-                    received += len(chunk)
-                    failures = 0
-                    yield chunk
-                return
-            except BROKEN as error:
-                failures += 1
-                problem = (
-                    f"{_host(response.url)}: the connection breaks after {received} bytes ({type(error).__name__})"
-                )
-            finally:
-                response.close()
-            self._client.pause(self._client.patience.delay(failures))
-            rest = {"Range": f"bytes={received}-", "If-Match": tag} if received else {}
-            again = self._open(path, rest) if failures < self._client.patience.tries else None
-            if again is None or (received and again.status_code != HTTPStatus.PARTIAL_CONTENT):
-                raise RequestRefused(problem)
-            response = again
-
     def _request(
         self, method: str, address: Mapping[str, Any], headers: Mapping[str, str] | None = None, **options: Any
     ) -> requests.Response:
@@ -210,16 +181,6 @@ class _Unable(Exception):
 
 class _Expired(_Unable):
     """A signed address was refused: it may have been too old."""
-
-
-def bare_session() -> requests.Session:
-    """Without our credentials and headers: a signed address says all, and goes to another host."""
-    session = requests.Session()
-    session.trust_env = False  # no .netrc
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.verify = False if ignores_tls() else bundle
-    session.headers["User-Agent"] = f"runsync/{VERSION}"
-    return session
 
 
 def _host(url: str) -> str:

@@ -9,8 +9,10 @@ import io
 import json
 import posixpath
 import re
+import secrets
 import zipfile
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
 
 from emulators.databricks.errors import Refusal, absent, invalid
 from emulators.databricks.fields import choice, flag, malformed, message, parse, text
@@ -85,7 +87,7 @@ def rendered(node: Node, source: bytes, form: str) -> tuple[bytes, str]:
     if form == "JUPYTER":
         return json.dumps(_jupyter(node, source)).encode(), "ipynb"
     if form == "HTML":
-        hidden = base64.b64encode(json.dumps([language, source.decode()]).encode())
+        hidden = base64.b64encode(quote(json.dumps(_model(node, source))).encode())
         shown = html.escape(source.decode()).encode()
         return b"<html><script>__DATABRICKS_NOTEBOOK_MODEL = '%s'</script><pre>%s</pre></html>" % (
             hidden,
@@ -116,8 +118,29 @@ def _archive(node: Node, source: bytes) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         entry = zipfile.ZipInfo(f"{posixpath.basename(node.path)}.{node.language.lower()}", (2025, 1, 1, 0, 0, 0))
-        archive.writestr(entry, json.dumps({"version": "NotebookV1", "source": source.decode()}))
+        archive.writestr(entry, json.dumps(_model(node, source)))
     return made.getvalue()
+
+
+def _model(node: Node, source: bytes) -> dict[str, Any]:
+    """What HTML and DBC hold: other ids each time."""
+    commands = [
+        {"version": "CommandV1", "guid": secrets.token_hex(8), "position": float(position), "command": cell}
+        for position, cell in enumerate(_cells(node.language, source.decode()), 1)
+    ]
+    about = {"version": "NotebookV1", "name": posixpath.basename(node.path), "language": node.language.lower()}
+    return {**about, "guid": secrets.token_hex(8), "commands": commands}
+
+
+def _from_model(model: dict[str, Any]) -> tuple[str, str, bytes]:
+    language = model["language"].upper()
+    return "NOTEBOOK", language, _joined(language, [command["command"] for command in model["commands"]])
+
+
+def _joined(language: str, cells: list[str]) -> bytes:
+    mark = MARKS.get(language, "#")
+    joined = f"\n\n{mark} {CELL}\n\n".join(cells)
+    return f"{mark} {HEADER}\n{joined}".encode()
 
 
 def import_(workspace: "Databricks", call: Call) -> None:
@@ -159,8 +182,7 @@ def _understood(given: dict[str, Any], content: bytes) -> tuple[str, str, bytes]
         found = HIDDEN.search(content)
         if found is None:
             raise invalid("The HTML is no exported notebook")
-        language, source = json.loads(base64.b64decode(found[1]))
-        return "NOTEBOOK", language, source.encode()
+        return _from_model(json.loads(unquote(base64.b64decode(found[1]).decode())))
     if form == "DBC":
         return _from_archive(content)
     if form == "AUTO":
@@ -176,19 +198,16 @@ def _from_jupyter(content: bytes) -> tuple[str, str, bytes]:
         raise invalid("The content is no Jupyter notebook") from None
     metadata = document.get("metadata", {})
     language = metadata.get("language_info", {}).get("name", "python").upper()
-    mark = MARKS.get(language, "#")
-    joined = f"\n\n{mark} {CELL}\n\n".join(cells)
-    return "NOTEBOOK", language, f"{mark} {HEADER}\n{joined}".encode()
+    return "NOTEBOOK", language, _joined(language, cells)
 
 
 def _from_archive(content: bytes) -> tuple[str, str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             (name,) = archive.namelist()
-            source = json.loads(archive.read(name))["source"]
+            return _from_model(json.loads(archive.read(name)))
     except (zipfile.BadZipFile, ValueError, KeyError):
         raise invalid("The content is no DBC archive of one notebook") from None
-    return "NOTEBOOK", name.rpartition(".")[2].upper(), source.encode()
 
 
 def _guessed(path: str, content: bytes) -> tuple[str, str, bytes]:

@@ -2,6 +2,9 @@
 
 import io
 import itertools
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from support.databricks import DatabricksSeeder
 from support.rich import ARTIFACTS, big_content
 
 import runsync
-from runsync.errors import RequestRefused
+from runsync.errors import Interrupted, RequestRefused
 from runsync.model.limits import Limits as Pace
 from runsync.model.run import ArtifactFile, Run
 from runsync.transfer.places import open_workspace
@@ -71,6 +74,13 @@ def opener(content: bytes, before_each: Callable[[], None] = lambda: None) -> Ca
 
 def put(workspace: DatabricksWorkspace, run: Run, path: str, content: bytes) -> None:
     workspace.artifact_store.write(run, path, len(content), opener(content))
+
+
+def close_elsewhere(workspace: DatabricksWorkspace) -> None:
+    """As who was told to stop does it, while others are at work."""
+    threading.Thread(target=workspace.close).start()
+    while not workspace.client.is_closed:
+        time.sleep(0.01)
 
 
 def got(workspace: DatabricksWorkspace, run: Run) -> dict[str, bytes]:
@@ -167,6 +177,59 @@ def test_an_upload_that_cannot_end_leaves_no_parts_behind(opened: Callable[..., 
     assert workspace.artifacts(run) == ()
 
 
+def test_an_upload_that_is_interrupted_leaves_no_parts_behind(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    run = run_in(lake)
+    content = big_content(LARGE)
+    reads = itertools.count()
+
+    def stop() -> None:
+        if next(reads) == 1:
+            close_elsewhere(workspace)
+
+    with pytest.raises(Interrupted):
+        workspace.artifact_store.write(run, "large.bin", len(content), opener(content, stop))
+    assert lake.storage.uploads == {}
+
+
+def test_ctrl_c_leaves_no_parts_behind(start: Start, start_runsync: Callable[..., Any], tmp_path: Path) -> None:
+    dev, prod = start("dev"), start("prod")
+    run = run_in(dev)
+    dev.storage.objects[f"{run.artifact_uri.removeprefix('dbfs:')}/large.bin"] = big_content(64 << 20)
+    slow = prod.faults.add(Fault("slow", "PUT /container-*", seconds=1, skip=2, times=None))
+    environment = {"DATABRICKS_CONFIG_FILE": str(tmp_path / "databrickscfg")}
+    process = start_runsync("sync", "databricks://dev", "databricks://prod", env=environment)
+    while not slow.met:
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert prod.storage.uploads
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert prod.storage.uploads == {}
+
+
+def test_an_upload_whose_end_is_not_heard_of_is_whole(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    run = run_in(lake)
+    content = big_content(LARGE)
+    lake.faults.add(Fault("lose", "*/complete-multipart-upload"))
+    put(workspace, run, "large.bin", content)
+    assert got(workspace, run)["large.bin"] == content
+    assert lake.storage.uploads == {}
+
+
+def test_an_upload_that_is_refused_at_its_end_is_not_taken_for_whole(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    run = run_in(lake)
+    content = big_content(LARGE)
+    put(workspace, run, "large.bin", content)
+    lake.faults.add(Fault("status", "*/complete-multipart-upload", 500, times=None))
+    with pytest.raises(RequestRefused, match="500"):
+        put(workspace, run, "large.bin", bytes(LARGE))
+    assert lake.storage.uploads == {}
+    assert got(workspace, run)["large.bin"] == content
+
+
 def test_where_parts_are_not_offered_a_large_file_goes_at_once(opened: Callable[..., Any]) -> None:
     lake, workspace = opened()
     run = run_in(lake)
@@ -204,6 +267,44 @@ def test_artifacts_in_plain_dbfs_go_a_megabyte_at_a_time(opened: Callable[..., A
     for path, content in wanted.items():
         put(workspace, run, path, content)
     assert got(workspace, run) == wanted
+
+
+@pytest.mark.parametrize("where", ["add-block", "close"])
+def test_a_write_to_dbfs_that_fails_leaves_neither_a_handle_nor_half_a_file(
+    opened: Callable[..., Any], where: str
+) -> None:
+    lake, workspace = opened()
+    run = run_in(lake, "dbfs:/mnt/ours")
+    content = big_content((2 << 20) + 5)
+    times = 1 if where == "add-block" else SHORT.tries
+    lake.faults.add(Fault("status", f"POST /api/2.0/dbfs/{where}", 500, skip=where == "add-block", times=times))
+    with pytest.raises(RequestRefused, match="500"):
+        put(workspace, run, "file.bin", content)
+    assert lake.dbfs.open == {}
+    assert workspace.artifacts(run) == ()
+
+
+def test_a_write_to_dbfs_that_is_interrupted_leaves_neither_a_handle_nor_half_a_file(
+    opened: Callable[..., Any],
+) -> None:
+    lake, workspace = opened()
+    run = run_in(lake, "dbfs:/mnt/ours")
+    content = big_content((2 << 20) + 5)
+    reads = itertools.count()
+    stop = opener(content, lambda: close_elsewhere(workspace) if next(reads) == 1 else None)
+    with pytest.raises(Interrupted):
+        workspace.artifact_store.write(run, "file.bin", len(content), stop)
+    assert lake.dbfs.open == {}
+    assert not [path for path in lake.storage.objects if path.endswith("file.bin")]
+
+
+def test_a_file_in_dbfs_whose_closing_is_not_heard_of_is_whole(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    run = run_in(lake, "dbfs:/mnt/ours")
+    lake.faults.add(Fault("lose", "POST /api/2.0/dbfs/close"))
+    put(workspace, run, "file.bin", b"content")
+    assert got(workspace, run) == {"file.bin": b"content"}
+    assert lake.count("/api/2.0/dbfs/close") == 1
 
 
 def test_artifacts_in_storage_of_ones_own_that_cannot_be_reached_are_told_of(opened: Callable[..., Any]) -> None:

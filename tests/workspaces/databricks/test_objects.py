@@ -13,9 +13,12 @@ from support.servers import MlflowServer
 import runsync
 from runsync.bundle.check import check
 from runsync.bundle.snapshot import open_snapshot
-from runsync.errors import WrongUsage
+from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Notebook, Object, Permissions
+from runsync.transfer.places import open_workspace
 from runsync.transfer.report import TransferReport
+from runsync.workspaces.databricks.notebooks import Notebooks
+from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from workspaces.databricks.conftest import Start
 
 HOME = "/Users/ana@example.com"
@@ -214,10 +217,13 @@ def test_notebooks_are_put_below_the_folder_at_the_paths_that_they_had(start: St
     assert prod.tree.get(NOTEBOOK) is None, "nothing is put outside of the folder"
 
 
-def test_importing_notebooks_again_changes_nothing_and_writes_over_nothing(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["SOURCE", "JUPYTER", "HTML", "DBC"])
+def test_importing_notebooks_again_changes_nothing_and_writes_over_nothing(
+    start: Start, tmp_path: Path, form: str
+) -> None:
     dev, prod = start("dev"), start("prod")
     seed(dev)
-    whole(runsync.export("databricks://dev", tmp_path / "b", notebooks=("JUPYTER",)))
+    whole(runsync.export("databricks://dev", tmp_path / "b", notebooks=(form,)))
     whole(runsync.import_(tmp_path / "b", "databricks://prod", notebook_folder=FOLDER))
     again = runsync.import_(tmp_path / "b", "databricks://prod", notebook_folder=FOLDER + "/")
     assert counts(again, NOTEBOOKS) == {"unchanged": 3}
@@ -228,6 +234,20 @@ def test_importing_notebooks_again_changes_nothing_and_writes_over_nothing(start
     assert source_at(prod, FOLDER + NOTEBOOK).endswith("mine")
     others = {source_at(prod, name) for name in names if name.startswith(f"{FOLDER}{NOTEBOOK}@")}
     assert others == {OLD, NEW}, "what was not edited is there beside it"
+
+
+@pytest.mark.parametrize("form", ["HTML", "DBC"])
+def test_a_notebook_of_which_nobody_can_tell_whether_it_is_the_same_is_left_and_named(start: Start, form: str) -> None:
+    prod = start("prod")
+    node = prod.add_notebook(NOTEBOOK, NEW)
+    workspace = open_workspace("databricks://prod")
+    assert isinstance(workspace, DatabricksWorkspace)
+    item = Notebook(NOTEBOOK, "", form)
+    with pytest.raises(RequestRefused, match=f"cannot be told from {form}: name another folder"):
+        Notebooks(workspace.client).put((NOTEBOOK, f"{NOTEBOOK}@1"), item, b"in a format of other times", writes=True)
+    workspace.close()
+    assert len(node.revisions) == 1
+    assert prod.tree.get(f"{NOTEBOOK}@1") is None
 
 
 def test_answers_that_are_lost_make_no_second_notebook_and_no_failure(start: Start, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
-from emulators.databricks import Databricks, Fault
+from emulators.databricks import Databricks, Fault, too_many
 from support.databricks import DatabricksSeeder
 
 import runsync
@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "autotermination_minutes": 120,
     "num_workers": 2,
 }
+CREATE = "/api/2.1/clusters/create"
 XGBOOST = {"pypi": {"package": "xgboost==2.0"}}
 
 
@@ -126,10 +127,30 @@ def test_an_answer_that_is_lost_makes_no_second_cluster(start: Start) -> None:
     run = seed(dev, "1009-000000-gone")
     dev.faults.add(Fault("lose", "POST /api/2.1/clusters/create"))
     report = valid(runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER))
-    assert [m.what for m in report.missing] == ["cluster"]
-    again = runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER)
     (made,) = dev.clusters.by_id.values()
-    assert (again.missing, made.libraries) == ([], [XGBOOST])
+    assert (report.missing, made.libraries, dev.count(CREATE)) == ([], [XGBOOST], 1)
+
+
+def test_where_nobody_knows_whether_a_cluster_was_made_no_other_is(start: Start) -> None:
+    dev = start("dev")
+    run = seed(dev, "1009-000000-gone")
+    dev.faults.add(Fault("status", "POST /api/2.1/clusters/create", 500))
+    report = valid(runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER))
+    assert [m.what for m in report.missing] == ["cluster"]
+    assert (dev.clusters.by_id, dev.count(CREATE)) == ({}, 1)
+    busy = dev.faults.add(too_many("POST /api/2.1/clusters/create", retry_after=0))
+    again = runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER)
+    assert (again.missing, len(dev.clusters.by_id), busy.met) == ([], 1, 1)
+
+
+def test_an_answer_that_is_lost_is_no_cluster_that_does_not_start(start: Start) -> None:
+    dev = start("dev")
+    cluster = dev.clusters.add(SETTINGS, dev.owner.name, "TERMINATED")
+    run = seed(dev, cluster.cluster_id)
+    dev.faults.add(Fault("lose", "POST /api/2.1/clusters/start"))
+    report = valid(runsync.reproduce("databricks://dev", run, notebook_folder=FOLDER))
+    assert (report.missing, cluster.state) == ([], "PENDING")
+    assert dev.count("/api/2.1/clusters/start") == 1
 
 
 def test_libraries_and_the_cluster_can_be_left_out(start: Start) -> None:

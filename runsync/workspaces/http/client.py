@@ -1,176 +1,31 @@
 """One HTTP client for one server: kept-alive connections, retries, a pause for all when the server asks for one."""
 
-import email.utils
-import io
 import json
 import logging
-import math
-import os
-import random
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import orjson
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from requests.auth import HTTPBasicAuth
 
-from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
+from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceError, WorkspaceUnreachable
 from runsync.model.limits import UNLIMITED, Limits
-from runsync.version import VERSION
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.http.body import CHUNK, Body, Paced
+from runsync.workspaces.http.identity import Identity
+from runsync.workspaces.http.patience import ASKS_FOR_PAUSE, LONGEST_RETRY_AFTER, RETRIED, Pace, Patience, retry_after
+from runsync.workspaces.http.session import session_for
+from runsync.workspaces.http.trouble import BROKEN, cause, tls_trouble, without_query
 
 LOG = logging.getLogger("runsync")
-RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-ASKS_FOR_PAUSE = frozenset({429, 503})
-CHUNK = 1 << 20
 AT_ROOT = ("/api/", "/version", "/health")
-LONGEST_RETRY_AFTER = 300.0
-
-BROKEN = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-    urllib3.exceptions.HTTPError,
-)
-
-
-class Identity(Protocol):
-    """Says who we are on each request, where that changes: a token that expires, a signature."""
-
-    kind: str
-    """In what way."""
-
-    @property
-    def told(self) -> str:
-        """In what way, and with what, for people: without a secret."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Adds what lets a request in (see `requests.auth.AuthBase`)."""
-
-    def renew(self, response: requests.Response) -> bool:
-        """After an answer: whether it is a refusal after which another try makes sense. May raise AccessDenied."""
-
-
-class Pace(Protocol):
-    """When requests may go, where that depends on what they ask for."""
-
-    def take(self, method: str, path: str, stopped: threading.Event) -> None:
-        """Waits until this request may be sent, or until `stopped`."""
-
-    def refused(self, method: str, path: str, retry_after: float | None) -> bool:
-        """Told of an answer 429: the next `take` waits longer. Whether patience has reason to go on."""
-
-    def granted(self, method: str, path: str) -> None:
-        """Told of any other answer."""
-
-
-class Readable(Protocol):
-    """As much of a file as an upload needs."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes; b"" at the end."""
-
-    def close(self) -> None:
-        """Ends the reading."""
-
-
-Opener = Callable[[], Readable]
-Body = bytes | Opener
-"""A request's body: bytes, or what opens it afresh for each try."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to go on when a server fails. `seconds` bounds a request with all its tries after the first
-    failure; `tries` bounds failures that waiting seldom mends (HTTP 500, a connection that breaks while the
-    server is otherwise well)."""
-
-    seconds: float = 60.0
-    tries: int = 5
-    first_delay: float = 0.2
-    longest_delay: float = 10.0
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Patience":
-        """`RUNSYNC_PATIENCE` in seconds, where it is set. Raises WrongUsage when it is no number."""
-        text = environ.get("RUNSYNC_PATIENCE", "")
-        if not text:
-            return cls()
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = -1.0
-        if not 0 <= seconds < math.inf:
-            raise WrongUsage(f"RUNSYNC_PATIENCE is a number of seconds, not “{text}”")
-        return cls(seconds)
-
-    def delay(self, failures: int) -> float:
-        """Seconds before the next try: exponential, half of it random."""
-        return min(self.longest_delay, self.first_delay * 2.0 ** min(failures - 1, 30)) * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-class _QuickAck:
-    """Re-arms TCP_QUICKACK before each response.
-
-    MLflow's default server (uvicorn with several workers) sends head and body of a response apart, without
-    TCP_NODELAY: the kernel's delayed ACK would cost 40 ms a request.
-    """
-
-    sock: socket.socket | None
-
-    def getresponse(self) -> Any:
-        if self.sock is not None and hasattr(socket, "TCP_QUICKACK"):
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return super().getresponse()  # type: ignore[misc]
-
-
-class _HTTPConnection(_QuickAck, urllib3.connection.HTTPConnection):
-    pass
-
-
-class _HTTPSConnection(_QuickAck, urllib3.connection.HTTPSConnection):
-    pass
-
-
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTPConnection
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPSConnection
-
-
-class _Adapter(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, blocksize=CHUNK)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-
-
-def _session(url: str, credentials: Credentials, connections: int) -> requests.Session:
-    session = requests.Session()
-    adapter = _Adapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    # The environment is read once: requests would look for proxies and a .netrc at every request.
-    session.proxies = requests.utils.get_environ_proxies(url)
-    session.trust_env = False
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.verify = not credentials.insecure_tls and (credentials.server_cert_path or bundle)
-    session.cert = credentials.client_cert_path or None
-    if credentials.token:
-        session.headers["Authorization"] = f"Bearer {credentials.token}"
-    elif credentials.username:
-        session.auth = HTTPBasicAuth(credentials.username.encode(), credentials.password.encode())
-    session.headers["User-Agent"] = f"runsync/{VERSION}"
-    session.headers["Accept-Encoding"] = "gzip"
-    return session
+TIDYING = 5.0
+"""Seconds that the end waits for what is half made to be taken away."""
+LAST_WORDS = (2.0, 3.0)
+"""Seconds to connect and to be answered in when everything is to end."""
 
 
 class Client:
@@ -197,7 +52,7 @@ class Client:
         self.limits = limits
         self.timeout = (10.0, 300.0)
         self.requests = 0
-        self._session = _session(url, credentials, connections)
+        self._session = session_for(url, credentials, connections)
         self.identity = identity
         """Who we are, where that is said by more than the credentials of plain servers."""
         self._session.auth = identity or self._session.auth
@@ -205,14 +60,18 @@ class Client:
         self._count = threading.Lock()
         self._not_before = 0.0
         self._stopped = threading.Event()
+        self._half_made = 0
+        self._tidied = threading.Condition()
 
     def set_header(self, name: str, value: str) -> None:
         """A header for every further request."""
         self._session.headers[name] = value
 
     def close(self) -> None:
-        """Stops all that waits, and drops the connections."""
+        """Stops all that waits, lets what is half made be taken away, and drops the connections."""
         self._stopped.set()
+        with self._tidied:
+            self._tidied.wait_for(lambda: not self._half_made, TIDYING)
         self._session.close()
 
     @property
@@ -234,6 +93,34 @@ class Client:
         content = orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
         return json_of(self.send("POST", path, content=content, headers=headers, retry=retry))
+
+    @contextmanager
+    def half_made(self) -> Iterator[None]:
+        """Around what is not to be left half made: `close`, in another thread, waits some seconds for its end."""
+        with self._tidied:
+            self._half_made += 1
+        try:
+            yield
+        finally:
+            with self._tidied:
+                self._half_made -= 1
+                self._tidied.notify_all()
+
+    def clean_up(self, path: str, body: Mapping[str, Any]) -> None:
+        """Posts what takes away something half made, once more also when closed; failures are passed over."""
+        with suppress(WorkspaceError):
+            try:
+                self.post(path, body)
+            except Interrupted:
+                self._last(path, body)
+
+    def _last(self, path: str, body: Mapping[str, Any]) -> None:
+        with suppress(requests.RequestException, *BROKEN):
+            headers = {"Content-Type": "application/json"}
+            place = (self.api_url if path.startswith(AT_ROOT) else self.url) + path
+            self._session.post(
+                place, data=orjson.dumps(body), headers=headers, timeout=LAST_WORDS, allow_redirects=False
+            )
 
     def send(
         self,
@@ -275,7 +162,7 @@ class Client:
                 return self._checked(response, path)
             if response is None and (over or failures >= self.patience.tries) and (self._is_alive() or over):
                 self._give_up(problem, path)
-            told = response.status_code if response is not None else _cause(problem)
+            told = response.status_code if response is not None else cause(problem)
             LOG.warning("%s %s%s: %s; again in %.1f s", method, self.url, path.partition("?")[0], told, delay)
             self._stopped.wait(delay)
 
@@ -305,9 +192,9 @@ class Client:
                 failures += 1
                 if failures >= self.patience.tries:
                     raise RequestRefused(
-                        f"{path}: the connection breaks after {received} bytes ({_cause(error)})"
+                        f"{path}: the connection breaks after {received} bytes ({cause(error)})"
                     ) from None
-                LOG.warning("%s%s: broke after %d bytes: %s", self.url, path.partition("?")[0], received, _cause(error))
+                LOG.warning("%s%s: broke after %d bytes: %s", self.url, path.partition("?")[0], received, cause(error))
                 self._stopped.wait(self.patience.delay(failures))
             finally:
                 response.close()
@@ -343,7 +230,7 @@ class Client:
                 None,
             )
         except requests.exceptions.SSLError as error:
-            raise WorkspaceUnreachable(f"{self.url}: {_tls_trouble(error)}") from None
+            raise WorkspaceUnreachable(f"{self.url}: {tls_trouble(error)}") from None
         except BROKEN as error:
             return None, error
         finally:
@@ -362,13 +249,13 @@ class Client:
         """Whether the pace has taken up an answer 429, and others get through."""
         if self._pace is None or response.status_code != 429:
             return False
-        asked = _retry_after(response.headers.get("Retry-After", ""))
+        asked = retry_after(response.headers.get("Retry-After", ""))
         return self._pace.refused(method, path, None if asked is None else min(asked, LONGEST_RETRY_AFTER))
 
     def _delay(self, response: requests.Response | None, failures: int) -> float:
         delay = self.patience.delay(failures)
         if response is not None and response.status_code in ASKS_FOR_PAUSE:
-            asked = _retry_after(response.headers.get("Retry-After", ""))
+            asked = retry_after(response.headers.get("Retry-After", ""))
             if asked is not None:
                 delay = min(asked, LONGEST_RETRY_AFTER)
             self._not_before = max(self._not_before, time.monotonic() + delay)
@@ -382,10 +269,10 @@ class Client:
             return False
 
     def _give_up(self, problem: Exception | None, path: str) -> None:
-        cause = _cause(problem)
+        why = cause(problem)
         if self._is_alive():
-            raise RequestRefused(f"{path}: the server broke the connection each time ({cause})")
-        raise WorkspaceUnreachable(f"{self.url} does not answer ({cause}); check the address and that the server runs")
+            raise RequestRefused(f"{path}: the server broke the connection each time ({why})")
+        raise WorkspaceUnreachable(f"{self.url} does not answer ({why}); check the address and that the server runs")
 
     def _checked(self, response: requests.Response, path: str) -> requests.Response:
         status = response.status_code
@@ -393,7 +280,7 @@ class Client:
             return response
         if status < 400:
             raise WorkspaceUnreachable(
-                f"{self.url} redirects to {_without_query(response.headers.get('Location', ''))}; "
+                f"{self.url} redirects to {without_query(response.headers.get('Location', ''))}; "
                 "use the server's own address, behind any login page"
             )
         code, message = _complaint(response)
@@ -401,30 +288,6 @@ class Client:
         if status in (401, 403):
             raise AccessDenied(text, status, code)
         raise RequestRefused(text, status, code)
-
-
-class Paced:
-    """A body that is read no faster than it may be sent."""
-
-    @classmethod
-    def of(cls, body: bytes | Readable, limits: Limits) -> "Paced":
-        """Of bytes or of a stream."""
-        return cls(io.BytesIO(body) if isinstance(body, bytes) else body, limits)
-
-    def __init__(self, stream: Readable, limits: Limits) -> None:
-        self._stream = stream
-        self._limits = limits
-        self._most = max(16 * 1024, int(limits.upload / 10))
-
-    def read(self, size: int = -1, /) -> bytes:
-        """See `Readable`."""
-        piece = self._stream.read(self._most if size < 0 else min(size, self._most))
-        self._limits.sent(len(piece))
-        return piece
-
-    def close(self) -> None:
-        """See `Readable`."""
-        self._stream.close()
 
 
 def json_of(response: requests.Response) -> dict[str, Any]:
@@ -448,43 +311,3 @@ def _complaint(response: requests.Response) -> tuple[str, str]:
     except (ValueError, AttributeError):
         is_plain = response.headers.get("Content-Type", "").startswith("text/plain")
         return "", " ".join(response.text.split()) if is_plain and len(response.content) < 200 else ""
-
-
-def _retry_after(text: str) -> float | None:
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _without_query(url: str) -> str:
-    return url.split("?")[0].split("@")[-1] or "another page"
-
-
-def _tls_trouble(error: Exception) -> str:
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return (
-            "the TLS certificate was not accepted; name its authority with MLFLOW_TRACKING_SERVER_CERT_PATH "
-            "or server_cert_path"
-        )
-    return "no TLS connection could be made; is it a server for http:// ?"
-
-
-def _cause(error: BaseException | None) -> str:
-    """The innermost plain cause of a chain of wrapped network errors."""
-    text = str(error)
-    for sign, plain in (
-        ("NameResolutionError", "no such host"),
-        ("Connection refused", "connection refused"),
-        ("Connection reset", "connection reset"),
-        ("RemoteDisconnected", "it closed the connection without an answer"),
-        ("IncompleteRead", "it closed the connection amid the answer"),
-        ("timed out", "timed out"),
-    ):
-        if sign in text:
-            return plain
-    return type(error).__name__

@@ -1,0 +1,115 @@
+"""Posts that are not to be done twice."""
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from support.servers import free_port
+
+from runsync.errors import RequestRefused, WorkspaceUnreachable
+from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.http import NOT_DONE, Client, Patience, post_once
+
+SHORT = Patience(seconds=3, tries=3, first_delay=0.01, longest_delay=0.05)
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Answers with `statuses`, one after the other, then with 200; 0 hangs up once the post is done."""
+
+    statuses: list[int]
+    done: list[str]
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        self._answer(200)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status = self.statuses.pop(0) if self.statuses else 200
+        if status in (0, 200):
+            self.done.append(self.path)
+        if status:
+            self._answer(status)
+        else:
+            self.connection.close()
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+
+def serve(port: int = 0) -> tuple[Any, ThreadingHTTPServer]:
+    handler = type("Handler", (_Server,), {"statuses": [], "done": []})
+    listening = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    return handler, listening
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    handler, listening = serve()
+    handler.url = f"http://127.0.0.1:{listening.server_address[1]}"
+    yield handler
+    listening.shutdown()
+    listening.server_close()
+
+
+@pytest.fixture
+def client(server: Any) -> Iterator[Client]:
+    made = Client(server.url, Credentials(), patience=SHORT)
+    yield made
+    made.close()
+
+
+def test_what_was_done_though_nobody_heard_is_not_done_again(server: Any, client: Client) -> None:
+    server.statuses += [0]
+    told = post_once(client, "/start", {}, lambda error: {"is": "running"} if server.done else None)
+    assert (told, server.done) == ({"is": "running"}, ["/start"])
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_was_not_done_is_sent_again(server: Any, client: Client, status: int) -> None:
+    server.statuses += [status]
+    assert post_once(client, "/start", {}, lambda error: {} if server.done else None) == {}
+    assert server.done == ["/start"]
+
+
+def test_what_is_refused_for_good_is_not_sent_again(server: Any, client: Client) -> None:
+    server.statuses += [400, 400]
+    with pytest.raises(RequestRefused, match="400"):
+        post_once(client, "/start", {}, lambda error: None)
+    assert server.statuses == [400]
+
+
+@pytest.mark.parametrize("status", [0, 500])
+def test_where_only_a_refusal_is_safe_nothing_else_is_sent_again(server: Any, client: Client, status: int) -> None:
+    server.statuses += [429, status, 200]
+    with pytest.raises(RequestRefused):
+        post_once(client, "/create", {}, lambda error: None, NOT_DONE)
+    assert server.statuses == [200]
+
+
+def test_a_server_that_comes_back_in_time_is_not_given_up_and_one_that_does_not_is() -> None:
+    port = free_port()
+    client = Client(f"http://127.0.0.1:{port}", Credentials(), patience=SHORT)
+    begun = time.monotonic()
+    with pytest.raises(WorkspaceUnreachable):
+        post_once(client, "/close", {}, lambda error: None)
+    assert time.monotonic() - begun >= SHORT.seconds
+    started: list[Any] = []
+    timer = threading.Timer(1, lambda: started.append(serve(port)))
+    timer.start()
+    assert post_once(client, "/close", {}, lambda error: None) == {}
+    timer.join()
+    ((handler, listening),) = started
+    assert handler.done == ["/close"]
+    client.close()
+    listening.shutdown()
+    listening.server_close()
