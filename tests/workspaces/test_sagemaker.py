@@ -289,7 +289,6 @@ def examined(runsync: Runner, arn: str, env: dict[str, str], code: int = 0) -> d
     """What doctor finds, by topic: state, words, and what to do."""
     done = runsync("doctor", arn, "--json", env=env | {"RUNSYNC_PATIENCE": "1"})
     assert done.returncode == code, done.stdout + done.stderr
-    assert not [secret for secret in SECRETS if secret in done.stdout + done.stderr]
     told: dict[str, list[str]] = {}
     for found in json.loads(done.stdout)["findings"]:
         told.setdefault(found["topic"], []).append(f"{found['state']}: {found['told']} → {found['remedy']}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from emulators.databricks import Databricks, Fault
 from support.databricks import DatabricksSeeder
+from support.secrets import SEARCH, new_secret
 
 import runsync
 from runsync.bundle import schemas
@@ -180,17 +181,18 @@ def test_artifacts_out_of_reach_are_a_failure(start: Start) -> None:
 
 def test_a_token_that_is_refused_is_told_with_where_it_came_from(start: Start, tmp_path: Path) -> None:
     lake = start("lake")
-    as_user(tmp_path / "databrickscfg", lake, "dapi-revoked")
+    revoked = new_secret("a token", "dapi")
+    as_user(tmp_path / "databrickscfg", lake, revoked)
     ((state, text),) = of(examined(code=13), "access")
     assert state == "failure"
     assert f"{lake.url} refuses us (HTTP 403): check profile “lake”" in text
-    assert "dapi-revoked" not in text
+    assert revoked not in text
 
 
 def test_another_way_to_log_in_is_told_with_the_version_of_the_sdk(start: Start, tmp_path: Path) -> None:
     lake = start("lake")
     told = {"access_token": lake.token, "token_type": "Bearer", "expiry": "2099-01-01T00:00:00Z"}
-    program = tmp_path / "databricks-cli"
+    program = SEARCH.holds_secrets(tmp_path / "databricks-cli")
     program.write_text(f"#!/bin/sh\necho '{json.dumps(told)}'\n")
     program.chmod(0o700)
     (tmp_path / "databrickscfg").write_text(
