@@ -59,6 +59,10 @@ def test_csv_and_compare_name_it_too(store: Path, runsync: Runner) -> None:
     assert {(p.kind, p.name) for p in compared.problems} == {("run", BROKEN), ("experiment", "471")}
     assert compared.exit_code == 3
     assert api.compare_runs(str(store), [WHOLE[:8]]).problems == []
+    for form in ("table", "csv"):
+        told = runsync("runs", "compare", store, "--format", form)
+        assert told.returncode == 3
+        assert BROKEN in (told.stderr if form == "csv" else told.stdout)
 
 
 def test_a_transfer_names_an_experiment_that_cannot_be_read_as_such(store: Path, tmp_path: Path) -> None:
