@@ -285,7 +285,9 @@ def command(*arguments: object) -> list[str]:
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     """Fresh databases of each kind and release; dropped at the end."""
-    made = Databases(executable, tmp_path_factory.mktemp("databases"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = Databases(executable, tmp_path_factory.mktemp("databases"), shared)
     try:
         yield made
     finally:

@@ -21,7 +21,15 @@ from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject
+from runsync.model.protocol import (
+    Histories,
+    NotCarried,
+    Place,
+    Source,
+    StoredObject,
+    Unread,
+    pass_over,
+)
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run
 from runsync.model.selection import Selection
 
@@ -42,6 +50,7 @@ class Snapshot:
         self.objects = SnapshotObjects(bundle, manifest)
         self.requests = 0
         self.notes: list[str] = []
+        self.doubts: list[str] = []
         self._located: dict[str, _Location] = {}
         self._located_all = False
 
@@ -71,6 +80,7 @@ class Snapshot:
         selection: Selection,
         order: Sequence[Order] = NEWEST_FIRST,
         limit: int | None = None,
+        unread: Unread = pass_over,
     ) -> Iterator[Run]:
         """See `Source`."""
         found = (run for batch in self.batches(experiments, selection) for run in batch.runs)

@@ -124,7 +124,7 @@ class SnapshotWriter:
         The few of a batch that have changed wait for those of other batches, so that they make one part together.
         """
         for unreadable in batch.unreadable:
-            self._note_failed(unreadable.run_id, unreadable.place, unreadable.reason)
+            self._note_failed(unreadable.kind, unreadable.id, unreadable.place, unreadable.reason)
         unchanged = {step.run_id for step in steps if step.action == UNCHANGED}
         wanted = [run for run in batch.runs if run.run_id not in unchanged]
         outcomes = [self._take_over(run) for run in batch.runs if run.run_id in unchanged]
@@ -352,16 +352,16 @@ class SnapshotWriter:
                 self._problems += [{"run_id": s.run.run_id, **asdict(p)} for p in s.contents.problems]
 
     def _fail(self, run: Run, error: str) -> Outcome:
-        self._note_failed(run.run_id, run.name, error)
+        self._note_failed("run", run.run_id, run.name, error)
         return Outcome("run", run.run_id, run.name, FAILED, error=error)
 
-    def _note_failed(self, run_id: str, name: str, error: str) -> None:
-        """A run that could not be read: its older version stays, where there is one."""
-        older = self._known.older(run_id)
+    def _note_failed(self, kind: str, id: str, name: str, error: str) -> None:
+        """What could not be read. Of a run the older version stays, where there is one."""
+        older = self._known.older(id) if kind == "run" else None
         if older is not None:
-            self._keep_known(run_id, older)
+            self._keep_known(id, older)
         with self._lock:
-            self._failed.append({"kind": "run", "id": run_id, "name": name, "error": error})
+            self._failed.append({"kind": kind, "id": id, "name": name, "error": error})
 
     def _final_parts(self) -> Iterator[RunsPart]:
         """The parts that hold a run of this snapshot, each with the lines of it that are not."""

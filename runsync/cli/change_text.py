@@ -71,7 +71,8 @@ def lines(report: "ChangeReport") -> Iterator[str]:
     if report.backup is not None:
         yield f"Backup: {printable(report.backup.target.address)}, snapshot {report.backup.snapshot or 'none'}"
     yield from (f"Note: {printable(note)}" for note in report.notes)
-    yield f"{_summary(report)} in {report.seconds:.1f} s, {many(report.requests, 'request')}"
+    requests = f", {many(report.requests, 'request')}" if report.requests else ""
+    yield f"{_summary(report)} in {report.seconds:.1f} s{requests}"
     yield _ending(report)
 
 

@@ -144,10 +144,10 @@ def _repair_lines(report: "RepairReport") -> Iterator[str]:
 def _lines(report: "CheckReport") -> Iterator[str]:
     how = "hashes left out" if report.quick else f"{size(report.bytes)} hashed"
     snapshots = many(report.snapshots, "snapshot")
-    yield f"{report.bundle}: {snapshots}, {report.files:,} files, {how}, {report.seconds:.1f} s"
+    yield f"{report.bundle}: {snapshots}, {many(report.files, 'file')}, {how}, {report.seconds:.1f} s"
     yield from listed("Faults", map(fault_line, report.faults))
     if report.unused:
-        yield f"{len(report.unused):,} files that no snapshot needs (the next export takes up what it can use)"
+        yield f"{many(len(report.unused), 'file')} that no snapshot needs (the next export takes up what it can use)"
     yield from listed("Foreign files", report.foreign)
     yield "Damaged." if report.faults else "Sound."
 

@@ -51,7 +51,8 @@ def _lines(report: "CopyReport") -> Iterator[str]:
     done = "would be copied" if report.dry_run else "copied"
     yield (
         f"{report.source} to {report.target}: {many(len(report.copied), 'snapshot')} {done} "
-        f"({report.files:,} files, {size(report.bytes)}), {report.already_there} there already, {report.seconds:.1f} s"
+        f"({many(report.files, 'file')}, {size(report.bytes)}), {report.already_there} there already, "
+        f"{report.seconds:.1f} s"
     )
     yield from listed("Snapshots", report.copied)
     yield from listed("Not copied", (f"snapshot {f.snapshot}: {f.file}: {f.error}" for f in report.failed))

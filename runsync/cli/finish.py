@@ -1,14 +1,15 @@
 """How a command ends: data on stdout, what went wrong on stderr, the journal, and the exit code."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from runsync.cli.text import json_text
+from runsync.cli.text import json_text, listed
 from runsync.cli.transfer_text import lines
 
 if TYPE_CHECKING:
+    from runsync.model.run import Unreadable
     from runsync.transfer.report import TransferReport
 
 
@@ -38,6 +39,12 @@ def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
     if document.get("stopped"):
         click.echo(f"runsync: {document['stopped']}", err=True)
     return report.exit_code
+
+
+def tell_unread(unreadable: "Sequence[Unreadable]") -> None:
+    """Says on stderr what a list lacks because it could not be read."""
+    for line in listed("Not read", (f"{one.kind} {one.id} ({one.place}): {one.reason}" for one in unreadable)):
+        click.echo(line, err=True)
 
 
 def finish_transfer(report: "TransferReport", as_json: bool) -> int:

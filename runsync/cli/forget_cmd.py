@@ -9,7 +9,7 @@ from runsync.cli import consent, options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.prune_text import lines as prune_lines
-from runsync.cli.text import listed, selection, table
+from runsync.cli.text import listed, many, selection, table
 
 if TYPE_CHECKING:
     from runsync.bundle.forget import ForgetReport
@@ -92,7 +92,7 @@ def _policy(within: str | None, timezone: str | None, **counts: int) -> "Policy"
 def _question(report: "ForgetReport") -> str:
     gone = report.to_remove
     named = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
-    pruned = f", then delete {report.prune.removed_files:,} files" if report.prune else ""
+    pruned = f", then delete {many(report.prune.removed_files, 'file')}" if report.prune else ""
     return f"{report.bundle}: forget {len(gone):,} of {len(report.snapshots):,} snapshots ({named}){pruned}"
 
 

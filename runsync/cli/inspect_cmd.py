@@ -7,7 +7,7 @@ import click
 
 from runsync.cli import options
 from runsync.cli.finish import finish
-from runsync.cli.text import listed, selection, size, table
+from runsync.cli.text import listed, many, selection, size, table
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport
@@ -33,18 +33,19 @@ def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
 def _lines(report: "InspectReport") -> Iterator[str]:
     snapshot, counts = report.snapshot, report.snapshot.counts
     source = snapshot.source
-    yield f"{report.bundle}: bundle format {report.format_version}, {report.files:,} files, {size(report.bytes)}"
+    yield f"{report.bundle}: bundle format {report.format_version}, {many(report.files, 'file')}, {size(report.bytes)}"
     which = "the newest" if snapshot.id == report.snapshots[-1] else "this one"
     yield f"Snapshots: {len(report.snapshots)}; {which} is {snapshot.id}, finished {snapshot.created_at}"
     yield f"Source: {source.address} ({source.kind} {source.version})".replace(" )", ")")
     yield f"Selection: {selection(snapshot.selection, snapshot.with_artifacts)}"
     yield (
-        f"{counts.experiments:,} experiments ({counts.experiments_deleted:,} deleted), "
-        f"{counts.runs:,} runs ({counts.runs_deleted:,} deleted)"
+        f"{many(counts.experiments, 'experiment')} ({counts.experiments_deleted:,} deleted), "
+        f"{many(counts.runs, 'run')} ({counts.runs_deleted:,} deleted)"
     )
     yield (
-        f"{counts.params:,} params, {counts.tags:,} tags, {counts.metric_points:,} metric points, "
-        f"{counts.dataset_inputs:,} dataset inputs, {counts.artifacts:,} artifacts ({size(counts.artifact_bytes)})"
+        f"{many(counts.params, 'param')}, {many(counts.tags, 'tag')}, {many(counts.metric_points, 'metric point')}, "
+        f"{many(counts.dataset_inputs, 'dataset input')}, "
+        f"{many(counts.artifacts, 'artifact')} ({size(counts.artifact_bytes)})"
     )
     for objects in report.objects:
         yield f"{objects.count:,} {objects.kind}" + (f" ({size(objects.bytes)})" if objects.bytes else "")

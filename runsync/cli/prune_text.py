@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from runsync.cli.text import size
+from runsync.cli.text import many, size
 
 if TYPE_CHECKING:
     from runsync.bundle.prune import PruneReport
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 def plan(report: "PruneReport") -> str:
     """What a dry run found, in a line."""
-    repacked = f", repack {report.repacked_parts:,} parts" if report.repacked_parts else ""
-    return f"{report.bundle}: delete {report.removed_files:,} files ({size(report.removed_bytes)}){repacked}"
+    repacked = f", repack {many(report.repacked_parts, 'part')}" if report.repacked_parts else ""
+    return f"{report.bundle}: delete {many(report.removed_files, 'file')} ({size(report.removed_bytes)}){repacked}"
 
 
 def lines(report: "PruneReport") -> Iterator[str]:
@@ -20,10 +20,10 @@ def lines(report: "PruneReport") -> Iterator[str]:
     if report.dry_run:
         yield f"{plan(report)} (dry run: nothing was written)"
         return
-    yield f"{report.bundle}: {report.removed_files:,} files deleted ({size(report.removed_bytes)})"
+    yield f"{report.bundle}: {many(report.removed_files, 'file')} deleted ({size(report.removed_bytes)})"
     if report.repacked_parts:
         yield (
-            f"{report.repacked_parts:,} parts repacked: {report.written_files:,} files written "
+            f"{many(report.repacked_parts, 'part')} repacked: {many(report.written_files, 'file')} written "
             f"({size(report.written_bytes)}), {report.rewritten_snapshots:,} of {report.snapshots:,} manifests changed"
         )
     freed = report.removed_bytes - report.written_bytes

@@ -5,6 +5,7 @@ from typing import Any
 
 from runsync.cli.tables import table as table
 from runsync.model.times import iso
+from runsync.model.wording import many as many
 
 MOST_LISTED = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -17,11 +18,6 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     raise AssertionError
-
-
-def many(count: int, noun: str) -> str:
-    """A count with its noun: 1 difference, 2 differences."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def listed(title: str, lines: Iterable[str]) -> Iterator[str]:

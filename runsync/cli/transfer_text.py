@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from runsync.cli.text import listed, size, table
+from runsync.cli.text import listed, many, size, table
 
 if TYPE_CHECKING:
     from runsync.transfer.report import Tally, TransferReport
@@ -18,9 +18,10 @@ def lines(report: "TransferReport") -> Iterator[str]:
     rows += [_row(kind, tally) for kind, tally in report.objects.items()]
     yield from table(rows)
     if not report.dry_run:
+        requests = f", {many(report.requests, 'request')}" if report.requests else ""
         yield (
-            f"{report.metric_points:,} metric points, {report.artifacts:,} artifacts ({size(report.artifact_bytes)}) "
-            f"in {report.seconds:.1f} s, {report.requests:,} requests"
+            f"{many(report.metric_points, 'metric point')}, {many(report.artifacts, 'artifact')} "
+            f"({size(report.artifact_bytes)}) in {report.seconds:.1f} s{requests}"
         )
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
     missing = (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in report.problems)

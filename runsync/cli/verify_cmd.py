@@ -73,8 +73,9 @@ def _lines(report: "VerifyReport") -> Iterator[str]:
     objects = "".join(f", {count:,} {kind}" for kind, count in report.objects.items())
     yield f"verify: {report.source.address} in {report.target.address}"
     yield (
-        f"{report.experiments:,} experiments, {report.runs:,} runs, {report.metric_points:,} metric points, "
-        f"{report.artifacts:,} artifacts ({how}){objects} compared in {report.seconds:.1f} s"
+        f"{many(report.experiments, 'experiment')}, {many(report.runs, 'run')}, "
+        f"{many(report.metric_points, 'metric point')}, "
+        f"{many(report.artifacts, 'artifact')} ({how}){objects} compared in {report.seconds:.1f} s"
     )
     if report.differences:
         rows = [("what", "field", "source", "target")]

@@ -9,7 +9,7 @@ from typing import Any
 
 from runsync.model import numbers
 from runsync.model.experiment import Experiment
-from runsync.model.identity import LINK_TAGS, SOURCE, at_home, own_tags_removed
+from runsync.model.identity import LINK_TAGS, RUN_NAME, SOURCE, at_home, own_tags_removed
 from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, ModelLink, Run
 
 LONGEST_SHOWN = 120
@@ -54,7 +54,10 @@ def compare_runs(
     for field in PLAIN_FIELDS:
         yield from found.differ(field, getattr(one, field), getattr(other, field))
     yield from found.lacks("params", one.params, other.params)
-    yield from found.lacks("tags", _without_outside_links(one, target, has_origin), other.tags)
+    tags = _without_outside_links(one, target, has_origin)
+    if one.name and RUN_NAME in tags:
+        tags[RUN_NAME] = one.name
+    yield from found.lacks("tags", tags, other.tags)
     yield from found.lacks("latest_metrics", _latest(one), _latest(other))
     yield from found.lacks("dataset_inputs", _datasets(one), _datasets(other))
     if source.run_id == target.run_id:

@@ -34,6 +34,8 @@ PARENT = "mlflow.parentRunId"
 ROOT = "mlflow.rootRunId"
 LINK_TAGS = (PARENT, ROOT)
 MODEL_HISTORY = "mlflow.log-model.history"
+RUN_NAME = "mlflow.runName"
+"""Repeats the name of a run, which goes before it."""
 
 
 def origin_of(run: Run) -> str:

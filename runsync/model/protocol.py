@@ -1,6 +1,6 @@
 """What a source and a target must do. A workspace is both, a bundle is both, and the engine knows no more of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.objects import Named, Object
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -68,6 +68,14 @@ class Histories(Protocol):
         """The whole history of one run (see `model.points`)."""
 
 
+Unread = Callable[[Unreadable], object]
+"""Told what was met and cannot be read."""
+
+
+def pass_over(unreadable: Unreadable) -> None:
+    """Nothing is made of what cannot be read."""
+
+
 class ObjectSource(Protocol):
     """Yields further kinds of objects, such as notebooks. Methods may be called from several threads."""
 
@@ -111,6 +119,11 @@ class Source(Protocol):
     def requests(self) -> int:
         """HTTP requests sent so far."""
 
+    @property
+    def doubts(self) -> list[str]:
+        """Artifact roots in which there is nothing of any run that was looked at: what was taken for no artifacts may
+        be out of reach."""
+
     def experiments(self, selection: Selection) -> list[Experiment]:
         """The experiments that a selection means, with tags. Raises NothingSelected."""
 
@@ -123,8 +136,10 @@ class Source(Protocol):
         selection: Selection,
         order: Sequence[Order] = NEWEST_FIRST,
         limit: int | None = None,
+        unread: Unread = pass_over,
     ) -> Iterator[Run]:
-        """The first so many runs that a selection means, each once, in the order of `model.ordering`."""
+        """The first so many runs that a selection means, each once, in the order of `model.ordering`; what is met and
+        cannot be read is given to `unread`."""
 
     def unlike(self, other: "Source", experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Like `batches`, where it is cheaply known without the runs that are surely the same in the other source."""

@@ -173,8 +173,8 @@ class Contents:
 class Batch:
     """Runs that are carried together: plain data, so that any executor can take it.
 
-    `contents` is told by sources that know it beforehand (a snapshot), by run id. `unreadable` are runs that the source
-    met and cannot read: there is nothing of them to carry but their names.
+    `contents` is told by sources that know it beforehand (a snapshot), by run id. `unreadable` are runs and
+    experiments that the source met and cannot read: there is nothing of them to carry but their names.
     """
 
     runs: tuple[Run, ...]
@@ -184,8 +184,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A run that cannot be read: its id, as far as the source tells it, where it lies, and why not."""
+    """A run or an experiment that cannot be read: its id, as far as the source tells it, where it lies, and why not."""
 
-    run_id: str
+    id: str
     place: str
     reason: str
+    kind: str = "run"

@@ -14,8 +14,8 @@ from runsync.model.comparison import FieldChange, changed_artifacts
 from runsync.model.curves import Curve, CurvePair, compare_curves, thinned
 from runsync.model.fields import METRICS
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Place, Source
-from runsync.model.run import ArtifactFile, Batch, Problem
+from runsync.model.protocol import Place, Source, Unread
+from runsync.model.run import ArtifactFile, Batch, Problem, Unreadable
 from runsync.model.run_table import Row, Subject, direction_of, rows_of
 from runsync.model.selection import Selection
 from runsync.runs.find import find_run, with_ids
@@ -116,10 +116,12 @@ def compare_runs(
             place: stack.enter_context(open_source(place, "compare", access=access or Access(), workers=workers))
             for place in dict.fromkeys(each.where for each in wanted)
         }
-        found = _gather(wanted, places)
+        unreadable: list[Unreadable] = []
+        found = _gather(wanted, places, unreadable.append)
         subjects = tuple(each.subject for each in found)
         rows = rows_of(subjects, lower_is_better, higher_is_better)
         report = CompareReport(subjects, rows)
+        report.problems += [Problem(one.kind, one.id, f"{one.reason} ({one.place})") for one in unreadable]
         if len(found) == 2:
             report.pair = _pair(found, report, artifacts, pool)
         if curves:
@@ -144,17 +146,17 @@ class _Found(NamedTuple):
     source: Source
 
 
-def _gather(wanted: Sequence[_Wanted], places: dict[str, Any]) -> list[_Found]:
+def _gather(wanted: Sequence[_Wanted], places: dict[str, Any], unread: Unread) -> list[_Found]:
     found: dict[tuple[str, str], _Found] = {}
     for each in wanted:
-        for one in _look_up(each, places[each.where]):
+        for one in _look_up(each, places[each.where], unread):
             found.setdefault((one.subject.place, one.subject.run.run_id), one)
     if not found:
         raise NothingSelected("no run is meant: name some, or widen the selection")
     return list(found.values())
 
 
-def _look_up(wanted: _Wanted, source: Source) -> list[_Found]:
+def _look_up(wanted: _Wanted, source: Source, unread: Unread) -> list[_Found]:
     everything = source.experiments(Selection())
     homes = {e.experiment_id: e.name for e in everything}
     runs = [find_run(source, text, everything) for text in wanted.named]
@@ -162,7 +164,7 @@ def _look_up(wanted: _Wanted, source: Source) -> list[_Found]:
         selection = wanted.selection or Selection()
         within = selection.choose(everything)
         selection = with_ids(source, selection, within)
-        selected = list(source.in_order(within, selection))
+        selected = list(source.in_order(within, selection, unread=unread))
         selection.having_runs(within, selected)
         runs += selected
     place = _place(source.place)

@@ -9,21 +9,28 @@ from typing import IO
 
 from runsync.bundle.address import Access
 from runsync.model import numbers
-from runsync.model.run import Run
+from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.formats import csv_line
 from runsync.runs.listing import open_runs
 from runsync.transfer.places import WORKERS
+from runsync.transfer.report import PARTLY_DONE
 
 HEAD = ("Run ID", "Name", "Source Type", "Source Name", "User", "Status")
 
 
 @dataclass(frozen=True, slots=True)
 class CsvReport:
-    """How many runs and columns were written."""
+    """How many runs and columns were written, and what could not be read."""
 
     runs: int
     columns: int
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """3 when something could not be read."""
+        return PARTLY_DONE if self.unreadable else 0
 
 
 def write_runs_csv(
@@ -55,7 +62,7 @@ def write_runs_csv(
         for line in waiting:
             first, given, measured = orjson.loads(line)
             file.write(csv_line((*first, *(given.get(n, "") for n in names), *(measured.get(k, "") for k in keys))))
-    return CsvReport(count, len(HEAD) + len(names) + len(keys))
+    return CsvReport(count, len(HEAD) + len(names) + len(keys), tuple(listing.unreadable))
 
 
 def _first(run: Run) -> tuple[str, ...]:

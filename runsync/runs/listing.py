@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runsync.bundle.address import Access
@@ -11,10 +11,11 @@ from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order, parse_order, value_of
 from runsync.model.protocol import Place, Source
-from runsync.model.run import Run
+from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.find import with_ids
 from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.report import PARTLY_DONE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,11 +24,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An open list: `runs` are read as they are asked for. `experiments` by id."""
+    """An open list: `runs` are read as they are asked for. `experiments` by id; `unreadable` is what was met on the way
+    and cannot be read."""
 
     source: Source
     experiments: Mapping[str, Experiment]
     runs: Iterator[Run]
+    unreadable: list[Unreadable]
+
+    @property
+    def exit_code(self) -> int:
+        """3 when something could not be read."""
+        return PARTLY_DONE if self.unreadable else 0
 
     def experiment_of(self, run: Run) -> Experiment | None:
         """Where a run is."""
@@ -36,14 +44,20 @@ class Listing:
 
 @dataclass(slots=True)
 class RunsReport:
-    """`schemas/v1/runs-list-report.schema.json`. `experiments` by id; `seconds` is wall time."""
+    """`schemas/v1/runs-list-report.schema.json`. `experiments` by id; `unreadable` is what was met and cannot be read;
+    `seconds` is wall time."""
 
     place: Place
     experiments: Mapping[str, Experiment]
     runs: list[Run]
+    unreadable: list[Unreadable] = field(default_factory=list)
     seconds: float = 0.0
     requests: int = 0
-    exit_code: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """3 when something could not be read."""
+        return PARTLY_DONE if self.unreadable else 0
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
@@ -52,6 +66,7 @@ class RunsReport:
             "version": 1,
             "place": asdict(self.place),
             "runs": [document_of(run, self.experiments.get(run.experiment_id)) for run in self.runs],
+            "unreadable": [asdict(one) for one in self.unreadable],
             "seconds": self.seconds,
             "requests": self.requests,
             "exit_code": self.exit_code,
@@ -85,7 +100,7 @@ def list_runs(
     with open_runs(
         where, selection=selection, order_by=order_by, limit=limit, workers=workers, access=access
     ) as listing:
-        report = RunsReport(listing.source.place, listing.experiments, list(listing.runs))
+        report = RunsReport(listing.source.place, listing.experiments, list(listing.runs), listing.unreadable)
         report.requests = listing.source.requests
     report.seconds = round(time.monotonic() - begun, 3)
     return report
@@ -109,8 +124,9 @@ def open_runs(
     with open_source(where, "runs list", access=access or Access(), workers=workers) as source:
         homes = source.experiments(Selection(selection.experiments, state=selection.state))
         selection = with_ids(source, selection, homes)
-        runs = source.in_order(homes, selection, order, limit)
-        yield Listing(source, {e.experiment_id: e for e in homes}, _all_there(runs, selection, limit))
+        unreadable: list[Unreadable] = []
+        runs = source.in_order(homes, selection, order, limit, unreadable.append)
+        yield Listing(source, {e.experiment_id: e for e in homes}, _all_there(runs, selection, limit), unreadable)
 
 
 def orders(texts: Sequence[str]) -> tuple[Order, ...]:

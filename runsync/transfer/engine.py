@@ -62,8 +62,8 @@ def transfer(
 
 
 def _unreadable(batch: Batch) -> list[Outcome]:
-    """What is to be told of the runs that a source cannot read."""
-    return [Outcome("run", u.run_id, u.place, FAILED, error=u.reason) for u in batch.unreadable]
+    """What is to be told of what a source cannot read."""
+    return [Outcome(u.kind, u.id, u.place, FAILED, error=u.reason) for u in batch.unreadable]
 
 
 def _planned(batch: Batch, steps: Sequence[Step]) -> Iterator[Outcome]:

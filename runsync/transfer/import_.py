@@ -10,9 +10,10 @@ from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, is_workspace, open_held, open_with
+from runsync.transfer.places import WORKERS, is_workspace, open_held, open_target
 from runsync.transfer.report import TransferReport
 
 
@@ -65,13 +66,18 @@ def import_(
         notebook_folder=notebook_folder,
     )
     with open_held(bundle, "import", access, retry_lock) as snapshot:
-        workspace = open_with(target, access, workers, "target", init and not dry_run)
+        workspace = open_target(target, access, workers, init and not dry_run, artifacts)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:
             transfer(report, snapshot, sink, selection or Selection(), workers, progress or Silent())
         finally:
             workspace.close()
+    if failed := snapshot.manifest.failed:
+        report.notes.append(
+            f"{many(len(failed), 'item')} could not be read when this snapshot was made, and so cannot be brought: "
+            "runsync inspect names what is missing"
+        )
     report.notes += workspace.notes
     report.requests = workspace.requests
     if id_map is not None and not dry_run:

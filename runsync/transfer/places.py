@@ -32,12 +32,13 @@ def open_workspace(
     artifacts: str = "",
     role: Role = "source",
     init: bool = False,
+    with_artifacts: bool = True,
 ) -> Workspace:
     """The workspace at an address (of a server, a database, a file store) or of a name in `runsync.toml`.
 
     `artifacts` is where the artifact root of a database or file store really is, when it cannot be reached as it is
     recorded. As a target a file store is made where there is none; with `init`, mlflow makes the tables of an empty
-    database.
+    database, once it is known where artifacts are to go; without `with_artifacts`, none are.
 
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
@@ -49,7 +50,7 @@ def open_workspace(
         from runsync.workspaces.direct.opening import open_direct
 
         address = replace(address, artifacts=artifacts) if artifacts else address
-        return open_direct(address, connections, limits, role, init)
+        return open_direct(address, connections, limits, role, init, with_artifacts)
     return open_server(address, workers, patience, limits)
 
 
@@ -77,16 +78,24 @@ def is_workspace(where: str, config: str | None) -> bool:
     return is_hosted(where, config) or resolve(where, config) is not None
 
 
-def open_with(where: str, access: Access, workers: int, role: Role = "source", init: bool = False) -> Workspace:
+def open_with(where: str, access: Access, workers: int) -> Workspace:
     """`open_workspace` with what goes with every verb."""
+    return open_workspace(
+        where, config=access.config, workers=workers, limits=access.limits, artifacts=access.artifacts
+    )
+
+
+def open_target(where: str, access: Access, workers: int, init: bool, with_artifacts: bool) -> Workspace:
+    """Likewise, to be written to."""
     return open_workspace(
         where,
         config=access.config,
         workers=workers,
         limits=access.limits,
         artifacts=access.artifacts,
-        role=role,
+        role="target",
         init=init,
+        with_artifacts=with_artifacts,
     )
 
 

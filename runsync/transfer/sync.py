@@ -16,7 +16,7 @@ from runsync.model.protocol import Source
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_with
+from runsync.transfer.places import WORKERS, open_target, open_with
 from runsync.transfer.report import TransferReport
 
 MAX_DELETE = "10%"
@@ -65,7 +65,7 @@ def sync(
     with ExitStack() as opened:
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
-        other = open_with(target, access, workers, "target", init and not dry_run)
+        other = open_target(target, access, workers, init and not dry_run, artifacts)
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:
             _refuse_onto_itself(one, selection, naming)

@@ -19,6 +19,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.transfer.compare_objects import lacking
 from runsync.transfer.places import WORKERS, open_source
 
@@ -114,6 +115,8 @@ class _Comparer:
         self._permissions = permissions
         self._without_artifacts = 0
         self._links = 0
+        self._only_there = 0
+        """Files in the target of runs that have none in the source."""
 
     def compare(self, selection: Selection, naming: Naming, progress: Progress) -> None:
         experiments = self._source.experiments(selection)
@@ -128,13 +131,21 @@ class _Comparer:
             named.note(batch.runs)
             self._compare_batch(batch)
             progress.advance(runs=len(batch.runs))
+        self._doubt()
         self._compare_objects(experiments, named)
         if self._without_artifacts:
-            self._report.notes.append(f"artifacts of {self._without_artifacts} runs are not in the source bundle")
+            count = many(self._without_artifacts, "run")
+            self._report.notes.append(f"artifacts of {count} are not in the source bundle")
         if self._links:
             self._report.notes.append(
-                f"{self._links} links to logged models are not carried to a server yet, and not compared"
+                f"{many(self._links, 'link')} to logged models: not carried to a server yet, and not compared"
             )
+
+    def _doubt(self) -> None:
+        """More in the target is no fault, but that the source's artifacts are looked for in a wrong place is."""
+        if self._only_there and self._source.doubts:
+            told = ("artifacts", "", self._source.place.address, "", "none found: see the notes")
+            self._report.differences.append(Difference(*told, many(self._only_there, "file")))
 
     def _compare_objects(self, experiments: Sequence[Experiment], named: Named) -> None:
         sides = (self._source, self._target, self._pairs, experiments, named, self._permissions, self._pool)
@@ -166,7 +177,7 @@ class _Comparer:
 
     def _compare_batch(self, batch: Batch) -> None:
         for unreadable in batch.unreadable:
-            told = ("run", unreadable.run_id, unreadable.place, "", f"cannot be read: {unreadable.reason}", "")
+            told = (unreadable.kind, unreadable.id, unreadable.place, "", f"cannot be read: {unreadable.reason}", "")
             self._report.differences.append(Difference(*told))
         ids = {run.run_id: self._counterpart(run) for run in batch.runs}
         there = self._target.batch([run_id for run_id in ids.values() if run_id], self._targets)
@@ -214,7 +225,7 @@ class _Comparer:
         lost = points.missing(points.distinct(one), points.distinct(two))
         for key, count in points.counted_by_key(lost):
             self._report.differences.append(
-                Difference("run", run.run_id, run.name, f"metrics.{key}", f"{count} points", "missing")
+                Difference("run", run.run_id, run.name, f"metrics.{key}", many(count, "point"), "missing")
             )
 
     def _artifact_differences(self, run: Run, other: Run, batch: Batch, there: Batch) -> list[tuple[str, str, str]]:
@@ -227,6 +238,7 @@ class _Comparer:
         except ITEM_ERRORS as error:
             return [("artifacts", "", str(error))]
         self._report.artifacts += len(files)
+        self._only_there += 0 if files else len(found)
         return [d for file in files for d in self._file_differences(run, other, file, found.get(file.path))]
 
     def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
@@ -238,9 +250,9 @@ class _Comparer:
     ) -> Iterator[tuple[str, str, str]]:
         place = f"artifacts.{file.path}"
         if found is None:
-            yield place, f"{file.size} bytes", "missing"
+            yield place, many(file.size, "byte"), "missing"
         elif found.size != file.size and len(run.run_id) == len(other.run_id):
-            yield place, f"{file.size} bytes", f"{found.size} bytes"
+            yield place, many(file.size, "byte"), many(found.size, "byte")
         elif self._by_hash:
             try:
                 one, two = self._hash(self._source, run, file), self._hash(self._target, other, found)

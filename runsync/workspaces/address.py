@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit, urlunsplit
 from runsync import config
 from runsync.errors import WrongUsage
 from runsync.workspaces.credentials import Credentials
-from runsync.workspaces.files.layout import is_file_store
+from runsync.workspaces.files.layout import is_file_store, is_part_of_store
 from runsync.workspaces.sql import address as database
 
 
@@ -94,7 +94,8 @@ def parse(url: str, credentials: Credentials) -> Address:
 def resolve(where: str, config_path: str | None = None) -> Address | StoreAddress | None:
     """What an address, a name of `runsync.toml` or a folder means; None when that is no workspace.
 
-    A folder is one when it looks like a file store. Raises WrongUsage.
+    A folder is one when it looks like a file store, or a part of one (which is refused when it is opened). Raises
+    WrongUsage.
     """
     section = config.workspaces(config_path).get(where)
     if section is not None:
@@ -120,7 +121,8 @@ def _store(where: str) -> StoreAddress | None:
     if where.startswith("file:"):
         return StoreAddress(folder=folder_of(where))
     folder = Path(where).expanduser()
-    return StoreAddress(folder=folder) if "://" not in where and is_file_store(folder) else None
+    is_meant = "://" not in where and (is_file_store(folder) or is_part_of_store(folder))
+    return StoreAddress(folder=folder) if is_meant else None
 
 
 def _of_section(section: Mapping[str, Any], name: str) -> Address | StoreAddress:

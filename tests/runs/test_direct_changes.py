@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from support.stores import START, Filler, contents, empty_sqlite, fill, opened, 
 import runsync
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED
-from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.workspaces.direct.store import Change
 
 HOUR = 3_600_000
 
@@ -105,8 +104,8 @@ def test_times_tell_what_others_deleted_before_their_experiment(store: str) -> N
 def test_one_time_for_all_runs_tells_nothing_and_that_is_said(store: str) -> None:
     """As MLflow leaves a database in which it has deleted an experiment."""
     with opened(store) as workspace:
-        gone = Run(run_id("gone before"), "103", "gone before", "ann", "FINISHED", START + 7, START + 57)
-        workspace.store.update_runs([replace(gone, lifecycle_stage=DELETED, deleted_time=START + 901)])
+        change = Change(run_id("gone before"), lifecycle_stage=DELETED, deleted_time=START + 901)
+        workspace.store.change_runs([change])
     back = valid(runsync.restore_experiments(store, ["gone"]))
     assert stages(store, "gone too", "gone before") == [ACTIVE, ACTIVE]
     assert "is not known" in back.notes[0]
@@ -134,8 +133,8 @@ def test_a_deletion_that_was_cut_short_is_finished_and_forgets_nothing(
 
     def stop(store: Any, experiment_id: str, at: int) -> None:
         with opened(address) as workspace:
-            failed = Run(run_id("failed"), "101", "failed", "ann", "FAILED", START + 3, START + 53)
-            workspace.store.update_runs([replace(failed, lifecycle_stage=DELETED, deleted_time=at)])
+            change = Change(run_id("failed"), lifecycle_stage=DELETED, deleted_time=at)
+            workspace.store.change_runs([change])
         raise Stopped
 
     with monkeypatch.context() as patch:

@@ -1,5 +1,6 @@
 """Fresh databases with MLflow's tables, of SQLite always, of PostgreSQL and MySQL where such a server is told."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -83,11 +84,13 @@ def connect(kind: str, url: str) -> Any:
 
 
 class Databases:
-    """Makes databases of a release's schema; all of them are dropped at the end."""
+    """Makes databases of a release's schema; all of them are dropped at the end. `shared` is a folder that all workers
+    of a session have in common."""
 
-    def __init__(self, executable: Callable[[str], Path], folder: Path) -> None:
+    def __init__(self, executable: Callable[[str], Path], folder: Path, shared: Path | None = None) -> None:
         self._executable = executable
         self._folder = folder
+        self._shared = shared or folder
         self._made: list[tuple[str, str]] = []
         self._templates: dict[tuple[str, str], Any] = {}
 
@@ -120,12 +123,27 @@ class Databases:
                 path = self._folder / f"template-{release}.db"
                 run_script(mlflow, "initialise", f"sqlite:///{path}")
                 self._templates[key] = path
+            elif kind == "postgres":
+                self._templates[key] = self._initialised(kind, mlflow)[0]
             else:
-                name = self._create(kind, None)
-                made = self._named(kind, name, mlflow)
-                made.script("initialise")
-                self._templates[key] = name if kind == "postgres" else _statements(made)
+                self._templates[key] = self._statements(release, mlflow)
         return self._templates[key]
+
+    def _initialised(self, kind: str, mlflow: Path) -> tuple[str, Fresh]:
+        name = self._create(kind, None)
+        made = self._named(kind, name, mlflow)
+        made.script("initialise")
+        return name, made
+
+    def _statements(self, release: str, mlflow: Path) -> list[str]:
+        """What makes the tables of MySQL, asked of MLflow by one worker for all."""
+        place = self._shared / f"mysql-{release}.json"
+        with place.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not place.exists():
+                place.write_text(json.dumps(_statements(self._initialised("mysql", mlflow)[1])), encoding="utf-8")
+        statements: list[str] = json.loads(place.read_text(encoding="utf-8"))
+        return statements
 
     def _create(self, kind: str, template: str | None) -> str:
         if not SERVERS[kind]:

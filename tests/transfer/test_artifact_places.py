@@ -40,5 +40,5 @@ def test_a_recorded_root_that_is_gone_is_told(tmp_path: Path) -> None:
     report = exported(tmp_path)
     assert report.artifacts == 0
     (note,) = report.notes
-    assert note.startswith("none of the 1 runs looked at")
+    assert note.startswith("no run of the 1 looked at")
     assert note.endswith(f"below {root}: if they have artifacts, that is not their root (it does not exist)")

@@ -85,6 +85,7 @@ def test_verify_doubts_the_root_of_either_side(database: str, tmp_path: Path) ->
         report = runsync.verify(database, database, source_artifacts=one, access=Access(artifacts=other))
         (note,) = report.notes
         assert wrong in note
+        assert report.exit_code == 4
 
 
 def test_artifacts_of_databases_go_to_s3_and_come_from_there(
@@ -138,7 +139,55 @@ def test_a_point_that_is_repeated_later_is_told_where_it_is_not_brought(tmp_path
     with file.open("a") as stream:
         stream.write(line)
     again = runsync.sync(one, other, thorough=True)
-    assert again.notes == ["1 metric points stood there more than once, and are stored once"]
+    assert again.notes == ["1 metric point stood there more than once: stored once"]
+
+
+def test_the_folder_that_artifacts_of_an_import_are_to_go_to_is_there_though_no_run_has_any(tmp_path: Path) -> None:
+    store, address = str(tmp_path / "mlruns"), empty_sqlite(tmp_path / "mlflow.db")
+    with opened(store) as workspace:
+        filler = Filler(workspace)
+        filler.default()
+        filler.run(Run(run_id("bare"), "0", "bare", status="FINISHED", start_time=2**40, end_time=2**40))
+    given = Access(artifacts=str(tmp_path / "new" / "art"))
+    assert runsync.sync(store, address, access=given, dry_run=True).exit_code == 0
+    assert not (tmp_path / "new").exists()
+    assert runsync.sync(store, address, access=given).exit_code == 0
+    assert runsync.verify(store, address, access=given).exit_code == 0
+    assert runsync.sync(store, address, access=given).runs.unchanged == 1
+    beside = empty_sqlite(tmp_path / "beside/mlflow.db")
+    assert runsync.sync(store, beside).exit_code == 0
+    assert runsync.verify(store, beside).exit_code == 0
+    (tmp_path / "file").touch()
+    done = runsync.sync(store, address, access=Access(artifacts=str(tmp_path / "file" / "art")))
+    assert (done.exit_code, "cannot be made: Not a directory" in done.stopped) == (2, True)
+
+
+def test_a_root_that_is_empty_is_a_problem_of_runs_that_tell_of_artifacts(tmp_path: Path) -> None:
+    """As a disk that is not mounted. Of other runs nobody knows whether they had any: those are no problem."""
+    store = str(tmp_path / "mlruns")
+    history = {"mlflow.log-model.history": '[{"artifact_path": "model"}]'}
+    with opened(store) as workspace:
+        filler = Filler(workspace)
+        filler.default()
+        for label, tags in (("told", history), ("bare", {}), ("lost", history)):
+            files = {} if label == "bare" else {"model/MLmodel": b"x: 1"}
+            filler.run(
+                Run(run_id(label), "0", label, status="FINISHED", start_time=2**40, end_time=2**40, tags=tags),
+                files=files,
+            )
+    address, given = empty_sqlite(tmp_path / "mlflow.db"), Access(artifacts=str(tmp_path / "art"))
+    assert runsync.sync(store, address, access=given).exit_code == 0
+    shutil.rmtree(tmp_path / "art/0" / run_id("lost"))
+    assert runsync.export(address, tmp_path / "one", access=given).problems == [], "somebody took them away"
+    (tmp_path / "art").rename(tmp_path / "unmounted")
+    (tmp_path / "art").mkdir()
+    done = runsync.export(address, tmp_path / "other", access=given)
+    assert done.exit_code == 3
+    assert {one["run_id"] for one in done.problems} == {run_id("told"), run_id("lost")}
+    assert all("as its tags tell" in one["reason"] for one in done.problems)
+    bare = empty_sqlite(tmp_path / "bare/mlflow.db")
+    assert runsync.sync(store, bare, artifacts=False).exit_code == 0
+    assert runsync.export(bare, tmp_path / "third", access=given).exit_code == 0, "they were left out on purpose"
 
 
 def test_a_dry_run_into_a_store_that_is_not_there_makes_none(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -34,6 +36,7 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import own_tags_removed
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.workspaces.direct.store import Change
 
 OLD = ("485373793042573834", "5")
 Make = Callable[[str], str]
@@ -139,7 +142,7 @@ def test_what_has_changed_at_the_source_is_brought_and_nothing_else(make: Make, 
         running = replace(runs["running"], status="FINISHED", end_time=START + 999, params={"late": "1"})
         filler.add(running, more, {"late.txt": b"late\n"})
         filler.put_files(runs["parent"], {"plots/a b.txt": b"other\n"})
-        workspace.store.update_runs([replace(runs["failed"], name="renamed", tags={"mlflow.runName": "renamed"})])
+        workspace.store.change_runs([Change(run_id("failed"), "renamed", tags={"mlflow.runName": "renamed"})])
     done = runsync.sync(source, target).to_document()
     assert (done["runs"]["updated"], done["runs"]["unchanged"], done["metric_points"]) == (2, 5, 2)
     thorough = runsync.sync(source, target, thorough=True).to_document()
@@ -173,6 +176,39 @@ def test_an_id_that_another_run_has_is_refused_and_named(make: Make, kind: str) 
     assert [one["names"] for one in told["not_carried"] if one["what"] == "links to parents"] == [(run_id("child"),)]
     assert len(after) == len(runs)
     assert taken.run_id in after
+
+
+def test_a_name_that_differs_from_the_tag_that_repeats_it_is_no_lasting_difference(make: Make) -> None:
+    source, target = make("files"), make("sqlite")
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        filler.default()
+        tags = {"mlflow.runName": "before"}
+        filler.run(Run(run_id("one"), "0", "after", status="FINISHED", start_time=START, end_time=START, tags=tags))
+    assert runsync.sync(source, target).exit_code == 0
+    assert runsync.verify(source, target).differences == []
+    found = contents(target)["runs"][run_id("one")]
+    assert (found["name"], found["tags"]["mlflow.runName"]) == ("after", "after")
+
+
+def test_files_of_a_run_that_is_refused_are_named_and_taken_over_by_another_try(make: Make) -> None:
+    source, target = make("files"), make("sqlite")
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+    with closing(sqlite3.connect(target.removeprefix("sqlite:///"))) as database, database:
+        database.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON params WHEN NEW.key = 'long'"
+            " BEGIN SELECT RAISE(ABORT, 'no such text here'); END"
+        )
+    done = runsync.sync(source, target)
+    (failed,) = done.failed
+    assert failed["id"] == run_id("parent")
+    assert f"no such text here (its 3 artifacts lie in {Path(target[10:]).parent}/mlartifacts/101/" in failed["error"]
+    with closing(sqlite3.connect(target.removeprefix("sqlite:///"))) as database, database:
+        database.execute("DROP TRIGGER no")
+    again = runsync.sync(source, target)
+    assert (again.exit_code, again.runs.created, again.artifacts) == (0, 1, 0)
+    assert_same(source, target)
 
 
 @KINDS
@@ -258,10 +294,10 @@ def test_deletions_are_told_and_followed_when_asked_to(make: Make, kind: str) ->
     source, target = make("files"), make(kind)
     with opened(source) as workspace:
         filler = Filler(workspace)
-        runs = fill(filler)
+        fill(filler)
         runsync.sync(source, target)
-        deleted = replace(runs["failed"], lifecycle_stage=DELETED, deleted_time=START + 777, tags={})
-        workspace.store.update_runs([deleted])
+        change = Change(run_id("failed"), lifecycle_stage=DELETED, deleted_time=START + 777)
+        workspace.store.change_runs([change])
     left = runsync.sync(source, target).to_document()
     assert [one["what"] for one in left["not_carried"]] == ["deletions of runs"]
     assert contents(target)["runs"][run_id("failed")]["lifecycle_stage"] == ACTIVE

@@ -9,6 +9,7 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.output import format_of, opened
 from runsync.cli.progress import shown
+from runsync.cli.runs.compare_text import not_read
 from runsync.cli.text import many, size
 from runsync.errors import WrongUsage
 
@@ -78,6 +79,8 @@ def command(
     report = _compare(ctx, where, run, curves=form == "html", artifacts=not no_artifacts, **asked)
     if form == "json" and output is None:
         return finish(report, True, ())
+    if form == "csv" and output is None:
+        click.echo("".join(f"{line}\n" for line in not_read(report)), nl=False, err=True)
     text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
     return finish(report, False, _written(output, text, report) if output else text)
 
@@ -133,4 +136,4 @@ def _written(output: str, text: Iterable[str], report: "CompareReport") -> list[
     with opened(output) as file:
         file.write(content)
     told = [f"{many(len(report.subjects), 'run')} compared: {output} ({size(len(content))})"]
-    return told + [f"Not read: {p.kind} of {p.name}: {p.reason}" for p in report.problems]
+    return told + list(not_read(report))

@@ -55,6 +55,11 @@ def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False)
     yield from _end(report, diff_only)
 
 
+def not_read(report: "CompareReport") -> Iterator[str]:
+    """What could not be read."""
+    return (f"Not read: {printable(f'{p.kind} of {p.name}: {p.reason}')}" for p in report.problems)
+
+
 def _blocks(first: int, widths: Sequence[int], width: int | None) -> Iterator[list[int]]:
     """As many runs as fit beside each other, one at least."""
     block: list[int] = []
@@ -118,7 +123,7 @@ def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:
         yield f"{BEST} best: the greatest."
     if report.pair:
         yield from _pair(report.pair)
-    yield from (f"Not read: {printable(f'{p.kind} of {p.name}: {p.reason}')}" for p in report.problems)
+    yield from not_read(report)
 
 
 def _pair(pair: "Pair") -> Iterator[str]:

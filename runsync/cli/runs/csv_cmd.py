@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from runsync.cli import options
+from runsync.cli.finish import tell_unread
 from runsync.cli.output import opened, output
 
 
@@ -19,12 +20,14 @@ def command(ctx: click.Context, /, where: str, output: str | None, workers: int,
     """Runs as the runs page downloads them.
 
     Columns: Run ID, Name, Source Type, Source Name, User, Status, then all params and then all metrics by name (the
-    last value of each). A param and a metric of one name have a column each. Newest run first.
+    last value of each). A param and a metric of one name have a column each. Newest run first. What cannot be read is
+    named on stderr; the exit code is 3 then.
     """
     from runsync.runs.csv_page import write_runs_csv
 
     with opened(output) as file:
-        write_runs_csv(
+        report = write_runs_csv(
             file, where, selection=options.selected(**selection), workers=workers, access=options.access(ctx)
         )
-    return 0
+    tell_unread(report.unreadable)
+    return report.exit_code

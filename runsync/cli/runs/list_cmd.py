@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import options
-from runsync.cli.finish import finish
+from runsync.cli.finish import finish, tell_unread
 from runsync.cli.output import format_of, opened, output
 from runsync.cli.tables import GAP, NARROWEST, columns_of, table, terminal_width
 from runsync.cli.text import many
@@ -62,6 +62,8 @@ def command(
     jsonl is one run document a line, csv what --columns says: both are read and written run by run where the server
     can sort (by start time, always). parquet has params, tags and metrics as maps (in DuckDB: params['lr']), or a
     column for each field of --columns.
+
+    Runs and experiments that cannot be read, as in a file store, are named on stderr; the exit code is 3 then.
     """
     from runsync.runs.columns import parse_columns
 
@@ -79,14 +81,17 @@ def command(
 
         report = list_runs(where, **asked)
         if output is None:
-            return finish(report, format_ == "json", _lines(report, chosen))
-        _save(report, output, format_, chosen)
+            finish(report, format_ == "json", _lines(report, chosen))
+        else:
+            _save(report, output, format_, chosen)
+        tell_unread(report.unreadable)
         return report.exit_code
     from runsync.runs.listing import open_runs
 
     with opened(output, binary=format_ == "parquet") as file, open_runs(where, **asked) as listing:
         _write(file, listing, format_, chosen)
-    return 0
+    tell_unread(listing.unreadable)
+    return listing.exit_code
 
 
 def _write(file: Any, listing: "Listing", format_: str, chosen: "Sequence[Field]") -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from runsync.errors import ITEM_ERRORS
-from runsync.model.identity import COMPLETE, ORIGIN, renamed
+from runsync.model.identity import COMPLETE, ORIGIN, RUN_NAME, renamed
 from runsync.model.mark import NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Step
 from runsync.model.run import Problem, Run
@@ -80,7 +80,7 @@ def target_tags(run: Run, target_id: str, resolve: Callable[[str], str | None]) 
     """The tags that a copy is to have, runsync's own apart; `resolve` gives other runs' ids in the target."""
     tags = renamed(run, target_id, resolve)
     if run.name:
-        tags["mlflow.runName"] = run.name
+        tags[RUN_NAME] = run.name
     return tags
 
 

@@ -12,7 +12,12 @@ from runsync.model.filter.parse import parse
 from runsync.model.finding import Finding
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Place
+from runsync.model.protocol import (
+    Editor,
+    Place,
+    Unread,
+    pass_over,
+)
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.azureml.address import AzureAddress
@@ -69,11 +74,12 @@ class AzureWorkspace(RestWorkspace):
         selection: Selection,
         order: Sequence[Order] = NEWEST_FIRST,
         limit: int | None = None,
+        unread: Unread = pass_over,
     ) -> Iterator[Run]:
         """See `Source`. Only start time is an order of the server's."""
         order = tuple(order) or NEWEST_FIRST
         if is_by_time(order_by(order) or ()):
-            yield from super().in_order(experiments, selection, order, limit)
+            yield from super().in_order(experiments, selection, order, limit, unread)
         else:
             yield from islice(ordered(self._runs_of_all(experiments, selection), order, experiments), limit)
 

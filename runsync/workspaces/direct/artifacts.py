@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runsync.errors import RequestRefused, WrongUsage
+from runsync.model.identity import COMPLETE, MODEL_HISTORY
+from runsync.model.mark import NOT_CARRIED, Mark
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
@@ -22,6 +24,9 @@ SERVED = "mlflow-artifacts:"
 EXPERIMENT = "{experiment_id}"
 """Stands in an artifact location for an id that is not known yet."""
 SAY_WHERE = "say with --artifacts where that is (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
+
+_TELLING = (MODEL_HISTORY, "mlflow.loggedArtifacts")
+"""Tags that `log_model` and `log_table` leave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +67,11 @@ class DirectArtifacts:
         return self._s3.requests
 
     @property
-    def notes(self) -> list[str]:
+    def doubts(self) -> list[str]:
         """Where it seems that the folder that was named, or recorded, is not what it should be."""
         return [
-            f"none of the {len(runs):,} runs looked at, and none of their experiments, has a folder below {root}: if "
-            f"they have artifacts, that is not their root{'' if root.exists() else ' (it does not exist)'}"
+            f"no run of the {len(runs):,} looked at, and none of their experiments, has a folder below {root}: "
+            f"if they have artifacts, that is not their root{'' if root.exists() else ' (it does not exist)'}"
             for root, runs in self._looked.items()
             if root not in self._found
         ]
@@ -78,6 +83,17 @@ class DirectArtifacts:
             if folder is not None and folder.is_dir():
                 self._found.add(folder.parent)
 
+    def make_root(self) -> None:
+        """The folder where artifacts go is there from now on, also when no run has any: so that nobody doubts it later.
+        Raises WrongUsage."""
+        served = self._roots.served if self._roots.location.startswith(SERVED) else ""
+        folder = _folder(self._roots.given or served) if self._roots.given or served else None
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise WrongUsage(f"{folder}, where artifacts are to go, cannot be made: {error.strerror}") from None
+
     def new_location(self, experiment_id: str = EXPERIMENT) -> str:
         """The artifact location of a new experiment."""
         return self._roots.location.replace(EXPERIMENT, experiment_id)
@@ -86,6 +102,7 @@ class DirectArtifacts:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
         root = self._root(run)
         _require_here(run, root)
+        _require_told(run, root)
         return self.list_root(root)
 
     def list_root(self, root: str) -> tuple[ArtifactFile, ...]:
@@ -190,6 +207,25 @@ def _require_here(run: Run, root: str) -> None:
             f"its artifacts are at {recorded}, as recorded, and not at {folder}, where --artifacts has them: correct "
             "--artifacts, or leave it out"
         )
+
+
+def _require_told(run: Run, root: str) -> None:
+    """Raises RequestRefused where a run tells of artifacts, and not even its experiment has a folder: as on a disk that
+    is not mounted. MLflow records no list of files."""
+    folder = _folder(root)
+    if folder is None or folder.is_dir() or folder.parents[1].is_dir() or not _tells_of_artifacts(run):
+        return
+    raise RequestRefused(
+        f"it has logged models or files, as its tags tell, and neither it nor its experiment has a folder below "
+        f"{folder.parents[2]}: {SAY_WHERE}"
+    )
+
+
+def _tells_of_artifacts(run: Run) -> bool:
+    """Whether it ever had some, and they were not left out when it was brought here."""
+    mark = Mark.parse(run.tags.get(COMPLETE, ""))
+    is_left_out = mark is not None and mark.artifacts == NOT_CARRIED
+    return not is_left_out and any(run.tags.get(tag, "[]") != "[]" for tag in _TELLING)
 
 
 def _walked(folder: Path) -> Iterator[ArtifactFile]:

@@ -4,18 +4,18 @@ A store keeps the time of every deletion, so what was deleted before its experim
 of what MLflow deleted in a file store. On a database MLflow gives all runs of a deleted experiment a new time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.identity import DELETED_AT
+from runsync.model.identity import DELETED_AT, RUN_NAME
 from runsync.model.protocol import DeletedBefore
 from runsync.model.run import Run
 from runsync.model.times import now
 from runsync.workspaces import remembered
 from runsync.workspaces.direct.lifecycle import delete_runs, restore_runs
-from runsync.workspaces.direct.store import DirectStore, Query
+from runsync.workspaces.direct.store import Change, DirectStore, Query
 from runsync.workspaces.remembered import MARK
 
 
@@ -43,16 +43,18 @@ class DirectEditor:
 
     def rename_run(self, run_id: str, name: str) -> None:
         """See `Editor`."""
-        self._change(run_id, lambda run: replace(run, name=name, tags={"mlflow.runName": name}))
+        self._require_active(run_id)
+        self._store.change_runs([Change(run_id, name=name, tags={RUN_NAME: name})])
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """See `Editor`."""
-        self._change(run_id, lambda run: replace(run, tags=dict(tags)))
+        self._require_active(run_id)
+        self._store.change_runs([Change(run_id, tags=tags)])
 
     def untag_run(self, run_id: str, keys: Sequence[str]) -> None:
         """See `Editor`."""
-        self._active(run_id)
-        self._store.untag_runs({run_id: keys})
+        self._require_active(run_id)
+        self._store.change_runs([Change(run_id, untagged=keys)])
 
     def delete_run(self, run_id: str, at: int | None) -> None:
         """See `Editor`. The time is in a tag as well: over REST nothing else tells it."""
@@ -60,15 +62,16 @@ class DirectEditor:
         if run.lifecycle_stage == ACTIVE:
             tags = {} if at is None else {DELETED_AT: str(at)}
             at = now() if at is None else at
-            self._store.update_runs([replace(run, lifecycle_stage=DELETED, deleted_time=at, tags=tags)])
+            self._store.change_runs([Change(run_id, lifecycle_stage=DELETED, deleted_time=at, tags=tags)])
 
     def restore_run(self, run: Run) -> None:
         """See `Editor`."""
         there = self._run(run.run_id)
         if there.lifecycle_stage == DELETED:
-            self._store.update_runs([replace(there, lifecycle_stage=ACTIVE, deleted_time=None, tags={})])
-        if DELETED_AT in there.tags:
-            self._store.untag_runs({run.run_id: (DELETED_AT,)})
+            change = Change(run.run_id, lifecycle_stage=ACTIVE, untagged=(DELETED_AT,))
+            self._store.change_runs([change])
+        elif DELETED_AT in there.tags:
+            self._store.change_runs([Change(run.run_id, untagged=(DELETED_AT,))])
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `Editor`."""
@@ -111,9 +114,10 @@ class DirectEditor:
         there = self._run(run.run_id)
         if there.lifecycle_stage == ACTIVE:
             at = remembered.time_of(there.tags) or now()
-            self._store.update_runs([replace(there, lifecycle_stage=DELETED, deleted_time=at, tags={})])
-        if MARK in there.tags:
-            self._store.untag_runs({run.run_id: (MARK,)})
+            change = Change(run.run_id, lifecycle_stage=DELETED, deleted_time=at, untagged=(MARK,))
+            self._store.change_runs([change])
+        elif MARK in there.tags:
+            self._store.change_runs([Change(run.run_id, untagged=(MARK,))])
 
     def forget_deletion(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`."""
@@ -133,14 +137,9 @@ class DirectEditor:
         tagged = tuple(run.run_id for run in runs if remembered.time_of(run.tags) is not None)
         return DeletedBefore(tagged, is_all=not runs)
 
-    def _change(self, run_id: str, changed: Callable[[Run], Run]) -> None:
-        self._store.update_runs([changed(self._active(run_id))])
-
-    def _active(self, run_id: str) -> Run:
-        run = self._run(run_id)
-        if run.lifecycle_stage == DELETED:
+    def _require_active(self, run_id: str) -> None:
+        if self._run(run_id).lifecycle_stage == DELETED:
             raise RequestRefused(f"run {run_id} is deleted, and takes no changes: restore it first")
-        return run
 
     def _run(self, run_id: str) -> Run:
         """The run as it is now."""

@@ -10,6 +10,7 @@ from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, failure, ok, warning
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.workspaces.direct.artifacts import SAY_WHERE, DirectArtifacts
 from runsync.workspaces.local_artifacts import folder_of
 from runsync.workspaces.s3_artifacts import REMEDY, bucket_of
@@ -29,7 +30,7 @@ def examine(workspace: "DirectWorkspace") -> Iterator[Finding]:
     experiments = workspace.experiments(Selection())
     runs = sum(workspace.known_counts(experiments).values())
     active = sum(e.lifecycle_stage == ACTIVE for e in experiments)
-    yield ok("experiments", f"{active:,} active, {len(experiments) - active:,} deleted; {runs:,} runs")
+    yield ok("experiments", f"{active:,} active, {len(experiments) - active:,} deleted; {many(runs, 'run')}")
     yield from _artifacts(workspace, experiments)
     for left in workspace.left_behind(experiments):
         yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
@@ -49,7 +50,7 @@ def _artifacts(workspace: "DirectWorkspace", experiments: Sequence[Experiment]) 
     for experiment in experiments:
         places.setdefault(_place(workspace.artifact_store, experiment.artifact_location), []).append(experiment)
     for place, members in places.items():
-        yield _finding(workspace, f"{place} ({len(members):,} experiments)", members)
+        yield _finding(workspace, f"{place} ({many(len(members), 'experiment')})", members)
     for experiment in experiments:  # the newest runs may have no artifacts, in a root that is the right one
         workspace.artifact_store.recognise(experiment.artifact_location)
     yield from (warning(TOPIC, note, SAY_WHERE) for note in workspace.notes)

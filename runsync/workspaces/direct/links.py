@@ -1,14 +1,15 @@
 """Links between runs (parents and roots) that arrive in a store: ids are kept, and so are most links."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 
 from runsync.model.identity import LINK_TAGS, SOURCE
 from runsync.model.run import Run
 from runsync.workspaces.arrival.copy import target_tags
 from runsync.workspaces.direct.present import DirectRuns
-from runsync.workspaces.direct.store import DirectStore
+from runsync.workspaces.direct.store import Change, DirectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +67,19 @@ class DirectLinks:
         unknown = [one for one in self._open if one.linked not in self._ids]
         if unknown:
             self._runs.look_elsewhere(looked_at)
-        changed: dict[str, dict[str, str]] = {}
-        refused: dict[str, list[str]] = {}
+        changed: dict[str, dict[str, str]] = defaultdict(dict)
+        refused: dict[str, list[str]] = defaultdict(list)
         for one in self._open:
             id = self._ids[one.linked] if one.linked in self._ids else self._runs.copy_of(one.origin) or one.written
             if id is None:
-                refused.setdefault(one.target_id, []).append(one.tag)
+                refused[one.target_id].append(one.tag)
                 self.dropped.append(one.target_id)
             elif id != one.written:
-                changed.setdefault(one.target_id, {})[one.tag] = id
-        if changed:
+                changed[one.target_id][one.tag] = id
+        if changed or refused:
             self._store.refresh()
-            found = list(self._runs.everywhere(changed))
-            self._store.update_runs([replace(run, tags=changed[run.run_id]) for run in found])
-        if refused:
-            self._store.untag_runs(refused)
+            there = [run.run_id for run in self._runs.everywhere({*changed, *refused})]
+            self._store.change_runs([Change(id, tags=changed[id], untagged=refused[id]) for id in there])
 
     def _found(self, run: Run, tag: str, there: Mapping[str, str]) -> str | None:
         linked = run.tags[tag]

@@ -12,7 +12,7 @@ from runsync.workspaces.direct.artifacts import EXPERIMENT, SERVED, DirectArtifa
 from runsync.workspaces.direct.store import DirectStore
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
-from runsync.workspaces.sql.address import SQLITE, parse
+from runsync.workspaces.sql.address import SQLITE, DatabaseAddress, parse
 
 Role = Literal["source", "target"]
 DESTINATION = "mlartifacts"
@@ -20,9 +20,15 @@ DESTINATION = "mlartifacts"
 
 
 def open_direct(
-    address: StoreAddress, connections: int, limits: Limits, role: Role, init: bool = False
+    address: StoreAddress,
+    connections: int,
+    limits: Limits,
+    role: Role,
+    init: bool = False,
+    with_artifacts: bool = True,
 ) -> DirectWorkspace:
-    """A file store or database; with `init` mlflow makes the tables of an empty one.
+    """A file store or database; with `init` mlflow makes the tables of an empty one, once it is known where artifacts
+    are to go (if there are to be any).
 
     Raises WrongUsage, WorkspaceUnreachable, AccessDenied.
     """
@@ -36,18 +42,27 @@ def open_direct(
         return DirectWorkspace(files, DirectArtifacts(roots, s3))
     from runsync.workspaces.sql.store import open_store as open_database
 
+    parsed = parse(address.url)
     if init:
-        from runsync.workspaces.sql.initialise import initialise
-
-        initialise(address.url)
+        _initialise(address.url, parsed, has_root=bool(given) or not with_artifacts)
     database = open_database(address.url)
     roots = Roots(_location(database), given)
-    parsed = parse(address.url)
     if parsed.kind == SQLITE:
         destination = Path(parsed.database).absolute().parent / DESTINATION
         if role == "target" or destination.is_dir():
             roots = replace(roots, served=str(destination))
     return DirectWorkspace(database, DirectArtifacts(roots, s3))
+
+
+def _initialise(url: str, parsed: DatabaseAddress, has_root: bool) -> None:
+    from runsync.workspaces.sql.initialise import initialise, is_empty
+
+    if not has_root and parsed.kind != SQLITE and is_empty(parsed):
+        raise WrongUsage(
+            f"{parsed.printable} is empty, and does not tell where artifacts are to go: say with --artifacts where its "
+            "server will keep them (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
+        )
+    initialise(url)
 
 
 def _location(store: DirectStore) -> str:

@@ -6,13 +6,13 @@ artifact bytes lie, and what an import or a deletion means, is not its concern.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
-from runsync.model.run import Batch, ModelVersion, Run
+from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,6 +46,22 @@ class Arrival:
     points: Iterable["pa.RecordBatch"] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to be changed of a run that is there; all else of it stays as it is in that moment, whoever wrote it.
+
+    `name` and `lifecycle_stage` None: they stay. `deleted_time` goes with a lifecycle stage. `tags` are set, those of
+    the keys in `untagged` are taken away (one that is not there is no fault).
+    """
+
+    run_id: str
+    name: str | None = None
+    lifecycle_stage: str | None = None
+    deleted_time: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    untagged: Sequence[str] = ()
+
+
 class DirectStore(Protocol):
     """A file store or a database.
 
@@ -77,7 +93,10 @@ class DirectStore(Protocol):
         """What this kind of store alone can tell: which it is, who we are there, how quickly it answers."""
 
     def experiments(self) -> list[Experiment]:
-        """All of them, deleted ones too, with tags and times, oldest first."""
+        """All of them that can be read, deleted ones too, with tags and times, oldest first."""
+
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """The others."""
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """The runs asked for, each once, with all that `Run` tells (model inputs and deletion times too), some
@@ -123,9 +142,6 @@ class DirectStore(Protocol):
         """Writes runs, each whole or not at all (also when killed); many in one transaction. Gives by run id why a run
         was refused; the others are in."""
 
-    def update_runs(self, runs: Sequence[Run]) -> None:
-        """Name, status, times, lifecycle stage and deletion time as given; tags that they name are set, others stay.
-        For the changes of an editor: params, points and inputs are left alone."""
-
-    def untag_runs(self, keys_by_run: Mapping[str, Sequence[str]]) -> None:
-        """Takes tags away; one that is not there is no fault."""
+    def change_runs(self, changes: Sequence[Change]) -> None:
+        """Changes runs, in one transaction as far as the store has such a thing. A new name goes into the tag that
+        repeats it, too."""

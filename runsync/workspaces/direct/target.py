@@ -27,6 +27,7 @@ from runsync.model.protocol import (
 )
 from runsync.model.run import Batch, Contents, Run
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.workspaces.arrival.carry import ArtifactCarrier
 from runsync.workspaces.arrival.copy import Copy, address_of, settled
 from runsync.workspaces.arrival.deletions import Deletions
@@ -80,6 +81,8 @@ class DirectTarget:
 
     def prepare(self) -> list[Outcome]:
         """Makes the experiments. Those that had to be restored are looked through again: so were their runs."""
+        if self._options.artifacts:
+            self._artifacts.make_root()
         outcomes = self._experiments.prepare()
         self._look_at_experiments()
         self._present.look(self._experiments.restored)
@@ -109,6 +112,8 @@ class DirectTarget:
             steps = [Step(copy.run.run_id, UPDATE, copy.target_id) for copy in again]
             moved = self._put([copy.run for copy in again], steps, batch, source, pool, progress)
             copies = [copy for copy in copies if copy not in again] + moved
+        for copy in refused:
+            self._tell_of_files(copy)
         progress.advance(runs=len(todo))
         return outcomes + [copy.outcome() for copy in copies]
 
@@ -136,7 +141,7 @@ class DirectTarget:
     def notes(self) -> list[str]:
         """Deletions that were followed, and points that were told twice."""
         repeated = self._records.repeated
-        told = [f"{repeated:,} metric points stood there more than once, and are stored once"] if repeated else []
+        told = [f"{many(repeated, 'metric point')} stood there more than once: stored once"] if repeated else []
         return self._deletions.notes() + told
 
     @property
@@ -222,6 +227,12 @@ class DirectTarget:
             carrier.carry(copies, batch.contents)
         self._records.write([copy for copy in copies if not copy.error], batch, source, pool, progress)
         return copies
+
+    def _tell_of_files(self, copy: Copy) -> None:
+        """Files go first: those of a run that is refused then are there for another try."""
+        if copy.artifacts:
+            place = self._artifacts.place_of(copy.artifact_uri)
+            copy.error += f" (its {many(copy.artifacts, 'artifact')} lie in {place}: another try takes them over)"
 
     def _now_there(self, refused: Sequence[Copy]) -> list[Copy]:
         """Those of the refused new runs that are there by now: another import has brought the same ones."""

@@ -14,8 +14,19 @@ from runsync.model.filter.push import narrowed, state
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run
+from runsync.model.protocol import (
+    Editor,
+    Histories,
+    NotCarried,
+    ObjectSource,
+    Place,
+    Source,
+    StoredObject,
+    Target,
+    Unread,
+    pass_over,
+)
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.direct.artifacts import DirectArtifacts
@@ -47,7 +58,12 @@ class DirectWorkspace:
     @property
     def notes(self) -> list[str]:
         """What seems wrong with the artifact root."""
-        return self.artifact_store.notes
+        return self.artifact_store.doubts
+
+    @property
+    def doubts(self) -> list[str]:
+        """See `Source`."""
+        return self.artifact_store.doubts
 
     def target(self, options: ImportOptions) -> Target:
         """See `direct.target`."""
@@ -92,11 +108,12 @@ class DirectWorkspace:
         selection: Selection,
         order: Sequence[Order] = NEWEST_FIRST,
         limit: int | None = None,
+        unread: Unread = pass_over,
     ) -> Iterator[Run]:
         """See `Source`. By start time they are streamed."""
         order = tuple(order) or NEWEST_FIRST
         by_time = order == NEWEST_FIRST and not selection.runs
-        runs = (run for batch in self._read(experiments, selection, by_time) for run in batch.runs)
+        runs = _runs(self._read(experiments, selection, by_time), unread)
         yield from islice(_ties_by_id(runs) if by_time else ordered(runs, order, experiments), limit)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
@@ -173,13 +190,28 @@ class DirectWorkspace:
             view = state(expression) if view == "all" else view
         run_ids = selection.runs or None
         query = Query(_ids(experiments), run_ids, view, selection.since, selection.until, newest_first)
+        if run_ids is None:
+            yield Batch((), unreadable=self._unreadable_experiments(query.experiment_ids))
         for batch in self.store.batches(query):
             meant = tuple(run for run in batch.runs if is_meant(run, ()))
-            unreadable = tuple(u for u in batch.unreadable if run_ids is None or u.run_id in run_ids)
+            unreadable = tuple(u for u in batch.unreadable if run_ids is None or u.id in run_ids)
             yield dataclasses.replace(batch, runs=meant, unreadable=unreadable)
+
+    def _unreadable_experiments(self, asked: Sequence[str]) -> tuple[Unreadable, ...]:
+        """Those that cannot be read, where all are asked for."""
+        unreadable = tuple(self.store.unreadable_experiments())
+        known = {e.experiment_id for e in self.store.experiments()} if unreadable else set()
+        return unreadable if known <= set(asked) else ()
 
     def _has_version(self, run_id: str) -> bool:
         return bool(self.store.model_versions(run_id))
+
+
+def _runs(batches: Iterable[Batch], unread: Unread) -> Iterator[Run]:
+    for batch in batches:
+        for unreadable in batch.unreadable:
+            unread(unreadable)
+        yield from batch.runs
 
 
 def _ties_by_id(runs: Iterable[Run]) -> Iterator[Run]:

@@ -15,7 +15,7 @@ from runsync.model.run import Batch, Run
 from runsync.model.times import now
 from runsync.workspaces.arrival.copy import Copy, counted
 from runsync.workspaces.direct.links import DirectLinks
-from runsync.workspaces.direct.store import Arrival, DirectStore
+from runsync.workspaces.direct.store import Arrival, Change, DirectStore
 from runsync.workspaces.remembered import time_of
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class RecordWriter:
             self._links.written(copy.run, copy.target_id, record.run.tags)
             progress.advance(points=record.count)
             if COMPLETE in record.run.tags and record.run.tags[COMPLETE] != str(copy.mark):
-                self._store.update_runs([replace(record.run, tags={COMPLETE: str(copy.mark)})])
+                self._store.change_runs([Change(copy.target_id, tags={COMPLETE: str(copy.mark)})])
 
     def _written(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
         """Why runs were refused, by id. What spoils a whole transaction is looked for run by run."""

@@ -46,7 +46,7 @@ def batches(root: str, query: Query, recent: Recent, is_open: Callable[[], None]
         try:
             places += _listed(folder.path, experiment_id, query, unreadable, is_open)
         except OSError as error:
-            unreadable.append(Unreadable("", folder.path, f"the runs of this experiment: {why(error)}"))
+            unreadable.append(Unreadable(experiment_id, folder.path, f"its runs: {why(error)}", "experiment"))
     places.sort(reverse=query.newest_first)
     if unreadable:
         yield Batch((), unreadable=tuple(unreadable))

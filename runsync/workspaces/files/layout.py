@@ -69,6 +69,11 @@ def is_file_store(path: Path) -> bool:
         return False
 
 
+def is_part_of_store(path: Path) -> bool:
+    """Whether a folder looks like one experiment or one run of a file store."""
+    return (path / META).is_file() and not (path / "runsync.json").exists()
+
+
 def is_experiment_id(name: str) -> bool:
     """Whether MLflow takes it for the id of an experiment."""
     return _EXPERIMENT_ID.fullmatch(name) is not None

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
 from runsync.workspaces.files.inputs import Datasets, dataset_and_model_inputs, model_outputs
 from runsync.workspaces.files.layout import (
@@ -30,7 +31,6 @@ from runsync.workspaces.files.read_points import MetricFile
 
 STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 """RunStatus in MLflow's service.proto."""
-RUN_NAME = "mlflow.runName"
 
 
 def read_experiments(root: str) -> tuple[list[Experiment], dict[str, str]]:

@@ -20,9 +20,9 @@ from runsync.model.points import POINTS
 from runsync.model.run import LatestMetric
 from runsync.workspaces.files.layout import Broken, open_file
 
-BLOCK = 16 * 2**20
-"""Bytes parsed at once: memory grows with it. A longer file is put in order block by block: a point that stands more
-than a block away from its place in time stays behind, as FileStore tells it."""
+BLOCK = 2 * 2**20
+"""Bytes parsed at once: memory grows with it, some fifty times. A longer file is put in order block by block: a point
+that stands more than a block away from its place in time stays behind, as FileStore tells it."""
 
 _FIRST = 2**16
 _PLAIN = b"0123456789.+-e \nainf"

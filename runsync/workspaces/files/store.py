@@ -13,7 +13,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
-from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.direct.store import Arrival, Change, Query
 from runsync.workspaces.files import batches, leftovers, write
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
@@ -81,16 +81,16 @@ class FileStore:
         return examine(self.path)
 
     def experiments(self) -> list[Experiment]:
-        """See `DirectStore`. Those that cannot be read are told by `batches`, where all are asked for."""
+        """See `DirectStore`."""
         return list(self._experiments()[0])
+
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """See `DirectStore`."""
+        return [_unread(Path(self._root, name), reason) for name, reason in self._experiments()[1].items()]
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """See `DirectStore`."""
-        known, unreadable = self._experiments()
-        if unreadable and query.run_ids is None and {e.experiment_id for e in known} <= set(query.experiment_ids):
-            told = (Unreadable("", f"{self._root}/{name}", f"experiment: {why}") for name, why in unreadable.items())
-            yield Batch((), {}, tuple(told))
-        yield from batches.batches(self._root, query, self._memory.recent, self._check_open)
+        return batches.batches(self._root, query, self._memory.recent, self._check_open)
 
     def run_counts(self) -> Mapping[str, int]:
         """See `DirectStore`."""
@@ -171,21 +171,14 @@ class FileStore:
         self._memory.recent.forget([arrival.run.run_id for arrival in arrivals])
         return write.write_runs(self._root, arrivals)
 
-    def update_runs(self, runs: Sequence[Run]) -> None:
+    def change_runs(self, changes: Sequence[Change]) -> None:
         """See `DirectStore`."""
-        write.update_runs(self._root, runs)
-
-    def untag_runs(self, keys_by_run: Mapping[str, Sequence[str]]) -> None:
-        """See `DirectStore`."""
-        write.untag_runs(self._root, keys_by_run)
+        write.change_runs(self._root, changes)
 
     def _open(self, create: bool) -> None:
         try:
             if Path(self._root, META).exists():
-                raise WrongUsage(
-                    f"{self._root} is one experiment or run of a file store, and not the store: name the folder that "
-                    "holds all its experiments (with --experiment to take only one)"
-                )
+                raise WrongUsage(_too_deep(Path(self._root)))
             if create and not (self.path.is_dir() and any(self.path.iterdir())):
                 return
             if not self.path.is_dir():
@@ -262,6 +255,20 @@ class _Histories:
         except (Broken, OSError) as error:
             raise RequestRefused(f"metrics of run {run_id} cannot be read: {why(error)}") from error
         yield from read_pieces(files, _refuse)
+
+
+def _too_deep(folder: Path) -> str:
+    """What to give in place of the folder of one experiment or one run."""
+    if Path(folder.parent, META).exists():
+        what, store, only = "run", folder.parents[1], f"--experiment {folder.parent.name} --run {folder.name}"
+    else:
+        what, store, only = "experiment", folder.parent, f"--experiment {folder.name}"
+    store = store.parent if store.name == TRASH else store
+    return f"{folder} is one {what} of a file store, and not the store: give {store}, with {only} to take only this one"
+
+
+def _unread(folder: Path, reason: str) -> Unreadable:
+    return Unreadable(folder.name, str(folder), reason, "experiment")
 
 
 def _refuse(file: MetricFile, error: Exception) -> None:

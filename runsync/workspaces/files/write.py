@@ -15,8 +15,9 @@ from typing import Any
 
 from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused, RunsyncError
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
-from runsync.workspaces.direct.store import Arrival
+from runsync.workspaces.direct.store import Arrival, Change
 from runsync.workspaces.files.draft import Draft, key_path, replace_file, settle
 from runsync.workspaces.files.inputs import file_of_dataset, files_of_inputs, id_of_dataset
 from runsync.workspaces.files.layout import (
@@ -36,7 +37,7 @@ from runsync.workspaces.files.layout import (
     is_run_id,
 )
 from runsync.workspaces.files.meta import dump, read_meta
-from runsync.workspaces.files.read import RUN_NAME, STATUSES, read_experiments, why
+from runsync.workspaces.files.read import STATUSES, read_experiments, why
 from runsync.workspaces.files.write_points import add_points
 
 _TOGETHER = 100
@@ -88,21 +89,16 @@ def _shown_together(root: str) -> Iterator[list[Draft]]:
     settle(root)
 
 
-def update_runs(root: str, runs: Sequence[Run]) -> None:
-    """See `DirectStore.update_runs`."""
-    for start in range(0, len(runs), _TOGETHER):
+def change_runs(root: str, changes: Sequence[Change]) -> None:
+    """See `DirectStore.change_runs`."""
+    for start in range(0, len(changes), _TOGETHER):
+        some = changes[start : start + _TOGETHER]
         with _told(root), _shown_together(root) as drafts:
-            for run in runs[start : start + _TOGETHER]:
-                drafts.append(_changed(root, run))
-
-
-def untag_runs(root: str, keys_by_run: Mapping[str, Sequence[str]]) -> None:
-    """See `DirectStore.untag_runs`."""
-    for run_id, keys in keys_by_run.items():
-        folder = find_run(root, run_id)
-        if folder is None:
-            raise RequestRefused(f"run {run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
-        _remove_tags(folder, keys)
+            for change in some:
+                drafts.append(_changed(root, change))
+        for change in some:
+            if change.untagged:
+                _remove_tags(_folder_of(root, change.run_id), change.untagged)
 
 
 def create_experiment(root: str, experiment: Experiment) -> str:
@@ -156,7 +152,7 @@ def _prepared(root: str, arrival: Arrival) -> Draft:
     try:
         for key, value in run.params.items():
             draft.put(key_path(PARAMS, key), _encoded(value, f"param {key}"))
-        _put_tags(draft, run)
+        _put_tags(draft, run.tags, run.name)
         _put_inputs(draft, folder.path, run)
         add_points(draft, arrival.points)
         draft.put(META, dump(_run_meta(run)))
@@ -167,11 +163,11 @@ def _prepared(root: str, arrival: Arrival) -> Draft:
     return draft
 
 
-def _put_tags(draft: Draft, run: Run) -> None:
-    """The tags that the run names; the one that repeats its name follows a new name, as in MLflow."""
-    tags = dict(run.tags)
-    if run.name and draft.present(key_path(TAGS, RUN_NAME)):
-        tags.setdefault(RUN_NAME, run.name)
+def _put_tags(draft: Draft, given: Mapping[str, str], name: str) -> None:
+    """The tags that are given; the one that repeats the run's name follows a new name, as in MLflow."""
+    tags = dict(given)
+    if name and draft.present(key_path(TAGS, RUN_NAME)):
+        tags.setdefault(RUN_NAME, name)
     for key, value in tags.items():
         draft.put(key_path(TAGS, key), _encoded(value, f"tag {key}"))
 
@@ -215,20 +211,9 @@ def _run_meta(run: Run) -> dict[str, Any]:
         "tags": [],
         "user_id": run.user_id,
     }
-    return _without_null(meta | _changing(run))
-
-
-def _without_null(meta: dict[str, Any]) -> dict[str, Any]:
-    """Without the deletion time of a deleted run that is not known: `mlflow gc` takes a null for a number."""
-    if meta["lifecycle_stage"] == DELETED and meta["deleted_time"] is None:
-        del meta["deleted_time"]
-    return meta
-
-
-def _changing(run: Run) -> dict[str, Any]:
     if run.status not in _NUMBERS:
         raise Broken(f"status {run.status!a} is none that MLflow knows")
-    return {
+    changing = {
         "deleted_time": run.deleted_time,
         "end_time": run.end_time,
         "lifecycle_stage": run.lifecycle_stage,
@@ -236,25 +221,46 @@ def _changing(run: Run) -> dict[str, Any]:
         "start_time": run.start_time,
         "status": _NUMBERS[run.status],
     }
+    return _without_null(meta | changing)
 
 
-def _changed(root: str, run: Run) -> Draft:
-    folder = find_run(root, run.run_id)
-    if folder is None:
-        raise RequestRefused(f"run {run.run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
+def _without_null(meta: dict[str, Any]) -> dict[str, Any]:
+    """Without the deletion time of a deleted run that is not known: `mlflow gc` takes a null for a number."""
+    if meta.get("lifecycle_stage") == DELETED and meta.get("deleted_time") is None:
+        meta.pop("deleted_time", None)
+    return meta
+
+
+def _changed(root: str, change: Change) -> Draft:
+    folder = _folder_of(root, change.run_id)
     try:
         draft = Draft(folder, is_new=False)
         try:
-            meta = read_meta(f"{folder}/{META}") | _changing(run)
-            _put_tags(draft, run)
-            draft.put(META, dump(_without_null(meta)))
+            _put_tags(draft, change.tags, change.name or "")
+            if new := _new_meta(change):
+                draft.put(META, dump(_without_null(read_meta(f"{folder}/{META}") | new)))
         except BaseException:
             draft.drop()
             draft.close()
             raise
     except Broken as error:
-        raise RequestRefused(f"run {run.run_id} cannot be changed: {error}") from error
+        raise RequestRefused(f"run {change.run_id} cannot be changed: {error}") from error
     return draft
+
+
+def _new_meta(change: Change) -> dict[str, Any]:
+    """What becomes other in meta.yaml."""
+    name = {} if change.name is None else {"run_name": change.name}
+    if change.lifecycle_stage is None:
+        return name
+    return name | {"lifecycle_stage": change.lifecycle_stage, "deleted_time": change.deleted_time}
+
+
+def _folder_of(root: str, run_id: str) -> str:
+    folder = find_run(root, run_id)
+    if folder is None:
+        raise RequestRefused(f"run {run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
+    return folder
 
 
 def _experiment_meta(experiment: Experiment) -> dict[str, Any]:

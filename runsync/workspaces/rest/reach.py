@@ -8,6 +8,7 @@ from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, failure, ok, warning
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.workspaces.rest.artifacts import PROXIED, SMALL_UPLOAD, Way, way
 from runsync.workspaces.s3_artifacts import REMEDY, bucket_of
 
@@ -31,7 +32,7 @@ def artifacts(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> 
         by = way(workspace.client.url, root)
         places.setdefault((by, _place(by, root)), []).append(experiment)
     for (by, place), members in places.items():
-        yield _finding(workspace, by, f"{place} ({len(members):,} experiments)", members)
+        yield _finding(workspace, by, f"{place} ({many(len(members), 'experiment')})", members)
 
 
 def _finding(workspace: "RestWorkspace", by: Way, place: str, experiments: Sequence[Experiment]) -> Finding:

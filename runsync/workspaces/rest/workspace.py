@@ -22,7 +22,18 @@ from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Histories, NotCarried, ObjectSource, Place, Source, StoredObject, Target
+from runsync.model.protocol import (
+    Editor,
+    Histories,
+    NotCarried,
+    ObjectSource,
+    Place,
+    Source,
+    StoredObject,
+    Target,
+    Unread,
+    pass_over,
+)
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
@@ -91,6 +102,11 @@ class RestWorkspace:
         return self.client.requests + self.artifact_store.requests
 
     @property
+    def doubts(self) -> list[str]:
+        """See `Source`: a server tells what it cannot reach."""
+        return []
+
+    @property
     def notes(self) -> list[str]:
         """What its user should hear of how it was reached."""
         return self.artifact_store.notes
@@ -153,6 +169,7 @@ class RestWorkspace:
         selection: Selection,
         order: Sequence[Order] = NEWEST_FIRST,
         limit: int | None = None,
+        unread: Unread = pass_over,
     ) -> Iterator[Run]:
         """See `Source`. By start time they are streamed; the first few of another order the server picks if it can."""
         order = tuple(order) or NEWEST_FIRST

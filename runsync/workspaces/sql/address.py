@@ -16,6 +16,7 @@ DEFAULT_WORKSPACE = "default"
 
 _KINDS = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "postgres": POSTGRESQL, "mysql": MYSQL, "mariadb": MYSQL}
 _KNOWN_TO_MLFLOW = {*_KINDS, "mssql"}
+_FOR_SQLALCHEMY = {"mysql": "mysql+pymysql", "mariadb": "mysql+pymysql", "postgres": "postgresql"}
 _PORTS = {POSTGRESQL: 5432, MYSQL: 3306}
 _SHAPE = re.compile(
     # A password may hold a bare @ or /, as SQLAlchemy lets it: the last @ is the one before the host.
@@ -23,6 +24,9 @@ _SHAPE = re.compile(
     r"(?P<host>\[[^\]]*\]|[^:/?@]*)(?::(?P<port>\d+))?(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
+
+_CUT = re.compile(r"(?!sqlite)[^:/]+://[^?@]*\?[^=@]*@")
+"""A password that a bare ? cuts off: behind it options would stand, which have a = first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class DatabaseAddress:
     @property
     def for_mlflow(self) -> str:
         """How a user would name it to an `mlflow` command, without the password."""
-        return self.printable.partition("?")[0]
+        return with_driver(self.printable.partition("?")[0])
 
 
 def is_database(where: str) -> bool:
@@ -71,9 +75,21 @@ def is_database(where: str) -> bool:
     return bool(sign) and scheme.partition("+")[0].lower() in _KNOWN_TO_MLFLOW
 
 
+def with_driver(url: str) -> str:
+    """A URI as MLflow's SQLAlchemy takes it: `mysql://` alone means a driver there that hardly anybody has installed,
+    and `postgres://` nothing."""
+    scheme, sign, rest = url.partition("://")
+    return _FOR_SQLALCHEMY.get(scheme, scheme) + sign + rest
+
+
 def parse(where: str) -> DatabaseAddress:
     """Splits a URI. Raises WrongUsage."""
     found = _SHAPE.fullmatch(where)
+    if _CUT.match(where) and not (found and found["user"]):
+        raise WrongUsage(
+            "that address has a ? before its @: in a user or password it is written %3F (and / as %2F, # as %23, "
+            "% as %25)"
+        )
     if not found:
         raise WrongUsage(
             "that address is no database URI: write sqlite:///FILE, postgresql://USER@HOST/NAME or mysql://…"

@@ -15,6 +15,10 @@ _NO_DATABASE = re.compile(r"database \"[^\"]*\" does not exist|unknown database"
 _LOCKED = re.compile(r"database (table )?is locked|lock wait timeout|lock timeout|deadlock", re.IGNORECASE)
 _TABLE_MISSING = re.compile(r"no such (table|column)|relation .* does not exist|doesn't exist", re.IGNORECASE)
 
+_NO_ROOM = re.compile(r"database or disk is full|no space left on device", re.IGNORECASE)
+_FULL = ((1021,), (1114,))
+"""MySQL and MariaDB: disk full, table full."""
+
 
 class Busy(WorkspaceUnreachable):
     """Another program holds what is asked for; it may be asked again."""
@@ -36,6 +40,8 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
         return AccessDenied(f"{where} denied it: {text}")
     if "Could not decode to UTF-8" in text:
         return RequestRefused(f"{where} holds text that is no UTF-8 ({text})")
+    if _is_full(error, text):
+        return RunsyncError(f"{where} has no room left ({text}): make room where it lies, then run it again")
     if _LOCKED.search(text):
         return Busy(f"{where} is held by another program ({text}): run it again, or when that has ended")
     if _TABLE_MISSING.search(text):
@@ -43,6 +49,11 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     if is_refusal(error):
         return RequestRefused(f"{where} refused it: {text}")
     return WorkspaceUnreachable(f"{where} gives no answer: {text}")
+
+
+def _is_full(error: BaseException, text: str) -> bool:
+    inner = _driver_error(error)
+    return getattr(inner, "sqlstate", "") == "53100" or inner.args[:1] in _FULL or bool(_NO_ROOM.search(text))
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -20,11 +20,11 @@ def initialise(url: str) -> None:
     WrongUsage where MLflow is not installed, WorkspaceUnreachable where it fails. MLflow takes the URI, with its
     password, on its command line."""
     told = address.parse(url)
-    if not _is_empty(told):
+    if not is_empty(told):
         return
     if told.kind == address.SQLITE:
         Path(told.database).resolve().parent.mkdir(parents=True, exist_ok=True)
-    plain = url.partition("?")[0] if told.workspace else url
+    plain = address.with_driver(url.partition("?")[0] if told.workspace else url)
     command = [*_mlflow(), "db", "upgrade", plain]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)  # noqa: S603
     if done.returncode:
@@ -33,12 +33,12 @@ def initialise(url: str) -> None:
         for secret in {url, plain, told.password} - {""}:
             said = said.replace(secret, told.printable if secret != told.password else "***")
         raise WorkspaceUnreachable(
-            f"mlflow db upgrade failed on {told.printable}: {said[:500]} (an empty database takes MLflow 3, and its"
-            " driver installed beside it)"
+            f"mlflow db upgrade failed on {told.printable}: {said[:500]} (an empty database takes MLflow 3, and the "
+            "driver installed beside it that the address names, as mysql+pymysql://, or that goes without saying)"
         )
 
 
-def _is_empty(told: address.DatabaseAddress) -> bool:
+def is_empty(told: address.DatabaseAddress) -> bool:
     """Whether it has no tables, or is a SQLite file that is not there: mlflow would upgrade those of a server."""
     from sqlalchemy import inspect
 

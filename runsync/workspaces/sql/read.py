@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
+from runsync.model.identity import RUN_NAME
 from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Run, Unreadable
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
@@ -32,7 +33,14 @@ class Reader:
         self._workspace = database.address.workspace or DEFAULT_WORKSPACE
 
     def experiments(self) -> list[Experiment]:
-        """All of this workspace, oldest first."""
+        """All of this workspace that can be read, oldest first."""
+        return [one for one in self._experiments() if isinstance(one, Experiment)]
+
+    def unreadable_experiments(self) -> list[Unreadable]:
+        """The others."""
+        return [one for one in self._experiments() if isinstance(one, Unreadable)]
+
+    def _experiments(self) -> list[Experiment | Unreadable]:
         from sqlalchemy import func, select
 
         experiments, tags = self._schema.tables["experiments"], self._schema.tables["experiment_tags"]
@@ -44,10 +52,15 @@ class Reader:
             tags_of: dict[int, dict[str, str]] = defaultdict(dict)
             for experiment_id, key, value in connection.execute(select(tags.c.experiment_id, tags.c.key, tags.c.value)):
                 tags_of[experiment_id][key] = value or ""
-        return [
-            Experiment(str(number), name, stage or ACTIVE, location or "", made, updated, tags_of.get(number, {}))
-            for number, name, stage, location, made, updated in rows
-        ]
+        return [self._experiment(row, tags_of.get(row[0], {})) for row in rows]
+
+    def _experiment(self, row: Sequence[Any], tags: Mapping[str, str]) -> Experiment | Unreadable:
+        number, name, stage, location, made, updated = row
+        try:
+            times = _whole(made), _whole(updated)
+        except ValueError as error:
+            return Unreadable(str(number), self._database.address.printable, str(error), "experiment")
+        return Experiment(str(number), name, stage or ACTIVE, location or "", *times, tags)
 
     def is_here(self) -> "list[ColumnElement[bool]]":
         """What restricts the table of experiments to this workspace."""
@@ -148,7 +161,7 @@ class Reader:
             Run(
                 run_id,
                 str(row[1]),
-                row[2] or tags.get(run_id, {}).get("mlflow.runName", ""),
+                row[2] or tags.get(run_id, {}).get(RUN_NAME, ""),
                 row[3] or "",
                 row[4] or RUNNING,
                 _whole(row[5]),

@@ -7,9 +7,10 @@ from functools import cached_property
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
-from runsync.model.run import Batch, ModelVersion, Run
-from runsync.workspaces.direct.store import Arrival, Query
+from runsync.model.run import Batch, ModelVersion, Unreadable
+from runsync.workspaces.direct.store import Arrival, Change, Query
 from runsync.workspaces.sql import address, read_points, registry, schema
+from runsync.workspaces.sql.change import change_runs
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.leftovers import left_behind
 from runsync.workspaces.sql.read import Reader
@@ -66,8 +67,12 @@ class SqlStore:
         return examine(self._database, self._schema)
 
     def experiments(self) -> list[Experiment]:
-        """All of them, deleted ones too, with tags and times, oldest first."""
+        """All of them that can be read, deleted ones too, with tags and times, oldest first."""
         return self._reader.experiments()
+
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """The others."""
+        return self._reader.unreadable_experiments()
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """The runs asked for, each once."""
@@ -130,10 +135,6 @@ class SqlStore:
         """Writes runs, each whole or not at all. Gives by run id why a run was refused."""
         return self._runs.write(arrivals)
 
-    def update_runs(self, runs: Sequence[Run]) -> None:
-        """Name, status, times, lifecycle stage and deletion time as given; tags that they name are set."""
-        self._runs.update_states(runs)
-
-    def untag_runs(self, keys_by_run: Mapping[str, Sequence[str]]) -> None:
-        """Takes tags away."""
-        self._runs.untag(keys_by_run)
+    def change_runs(self, changes: Sequence[Change]) -> None:
+        """Changes what is named of runs, and nothing else."""
+        change_runs(self._database, self._schema, changes)

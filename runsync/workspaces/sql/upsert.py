@@ -1,12 +1,12 @@
 """Inserts that meet a row which is there already; each dialect spells them in its own way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runsync.workspaces.sql.address import MYSQL, SQLITE
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import Connection, Table
 
 
 def upsert(kind: str, table: "Table", updated: Sequence[str] = ()) -> Any:
@@ -30,3 +30,14 @@ def upsert(kind: str, table: "Table", updated: Sequence[str] = ()) -> Any:
     if not updated:
         return insert.on_conflict_do_nothing(index_elements=key)
     return insert.on_conflict_do_update(index_elements=key, set_={name: insert.excluded[name] for name in updated})
+
+
+def set_texts(connection: "Connection", kind: str, table: "Table", texts: Mapping[str, Mapping[str, str]]) -> None:
+    """Params or tags by run id: those that are there get the new value."""
+    rows = [
+        {"run_uuid": run_id, "key": key, "value": value}
+        for run_id, pairs in texts.items()
+        for key, value in pairs.items()
+    ]
+    if rows:
+        connection.execute(upsert(kind, table, ("value",)), rows)

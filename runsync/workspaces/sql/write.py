@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
+from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
 from runsync.workspaces.sql import latest, write_points
@@ -17,18 +18,17 @@ from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.read import Reader, parts
 from runsync.workspaces.sql.schema import Schema
-from runsync.workspaces.sql.upsert import upsert
+from runsync.workspaces.sql.upsert import set_texts, upsert
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
 
 RUNS = 400
-POINTS = 1_000_000
+POINTS = 250_000
 """What a transaction holds at most, but for a run that has more points by itself."""
 TRIES = 3
 """How often a transaction is begun that another one got in the way of."""
-RUN_NAME = "mlflow.runName"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class RunWriter:
             connection.execute(tables["runs"].insert(), [self._new_row(run) for run in new])
         self._update(connection, [one.run for one in group if not one.is_new])
         runs = [one.run for one in group]
-        self._set_texts(connection, "params", {run.run_id: run.params for run in runs})
-        self._set_texts(connection, "tags", {run.run_id: _tags(run) for run in runs})
+        set_texts(connection, kind, tables["params"], {run.run_id: run.params for run in runs})
+        set_texts(connection, kind, tables["tags"], {run.run_id: _tags(run) for run in runs})
         self._set_inputs(connection, runs)
         known = self._known_latest(connection, [one.run.run_id for one in group if not one.is_new])
         newest = {one.run.run_id: known.get(one.run.run_id, {}) for one in group}
@@ -185,40 +185,6 @@ class RunWriter:
         names = [name for name in rows[0] if name != "asked"]
         statement = table.update().where(table.c.run_uuid == bindparam("asked"))
         connection.execute(statement.values({name: bindparam(name) for name in names}), rows)
-
-    def update_states(self, runs: Sequence[Run]) -> None:
-        """Name, status, times, lifecycle stage and deletion time as given; tags that they name are set."""
-        from sqlalchemy import bindparam
-
-        if not runs:
-            return
-        table = self._schema.tables["runs"]
-        rows = [{"asked": run.run_id, "start_time": run.start_time, **_state(run)} for run in runs]
-        names = [name for name in rows[0] if name != "asked"]
-        statement = table.update().where(table.c.run_uuid == bindparam("asked"))
-        with self._database.writing() as connection:
-            connection.execute(statement.values({name: bindparam(name) for name in names}), rows)
-            self._set_texts(connection, "tags", {run.run_id: _tags(run) for run in runs})
-
-    def untag(self, keys_by_run: Mapping[str, Sequence[str]]) -> None:
-        """Takes tags away."""
-        from sqlalchemy import bindparam
-
-        tags = self._schema.tables["tags"]
-        rows = [{"run": run_id, "tag": key} for run_id, keys in keys_by_run.items() for key in keys]
-        if rows:
-            here = (tags.c.run_uuid == bindparam("run"), tags.c.key == bindparam("tag"))
-            with self._database.writing() as connection:
-                connection.execute(tags.delete().where(*here), rows)
-
-    def _set_texts(self, connection: "Connection", name: str, texts: Mapping[str, Mapping[str, str]]) -> None:
-        rows = [
-            {"run_uuid": run_id, "key": key, "value": value}
-            for run_id, pairs in texts.items()
-            for key, value in pairs.items()
-        ]
-        if rows:
-            connection.execute(upsert(self._database.kind, self._schema.tables[name], ("value",)), rows)
 
     def _known_latest(self, connection: "Connection", run_ids: Sequence[str]) -> dict[str, dict[str, Stored]]:
         from sqlalchemy import select

@@ -1,6 +1,7 @@
 """Metric points into the database, from Arrow, a batch of columns at a time."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from runsync.model.numbers import LARGEST
@@ -20,8 +21,8 @@ _FROM_STAGE = (
 )
 
 
-AT_ONCE = 100_000
-"""Points that are made ready at once: a batch may be as small as one key."""
+AT_ONCE = 50_000
+"""Points that are made ready at once: a batch may be as small as one key, or as large as some megabytes of a file."""
 
 
 def stored(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Table]":
@@ -30,7 +31,7 @@ def stored(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Table]":
 
     waiting: list[pa.RecordBatch] = []
     count = 0
-    for batch in batches:
+    for batch in chain.from_iterable(map(_slices, batches)):
         waiting.append(batch)
         count += batch.num_rows
         if count >= AT_ONCE:
@@ -38,6 +39,10 @@ def stored(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Table]":
             waiting, count = [], 0
     if count:
         yield _stored(pa.Table.from_batches(waiting).unify_dictionaries().combine_chunks())
+
+
+def _slices(batch: "pa.RecordBatch") -> "Iterator[pa.RecordBatch]":
+    return (batch.slice(start, AT_ONCE) for start in range(0, batch.num_rows, AT_ONCE))
 
 
 def _stored(points: "pa.Table") -> "pa.Table":

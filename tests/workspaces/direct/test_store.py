@@ -14,7 +14,8 @@ from runsync.model.experiment import DELETED, Experiment
 from runsync.model.numbers import stored
 from runsync.model.points import as_table, distinct, missing, points_of_key
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink, Run
-from runsync.workspaces.direct.store import Arrival, DirectStore, Query
+from runsync.workspaces.direct.editor import DirectEditor
+from runsync.workspaces.direct.store import Arrival, Change, DirectStore, Query
 from workspaces.direct.conftest import Opener
 
 LOCATION = "s3://bucket/place/{experiment_id}"
@@ -281,16 +282,38 @@ def test_an_editor_changes_names_states_and_tags_only(store: DirectStore) -> Non
     experiment_id = make_experiment(store)
     first = make_run(1, experiment_id, params={"a": "1"}, tags={"keep": "1", "drop": "2", "mlflow.runName": "run 1"})
     store.write_runs([Arrival(first, True, [points_of_key("x", [1], [1], [1.0])])])
-    changed = dataclasses.replace(
-        first, name="new name", lifecycle_stage=DELETED, deleted_time=77, params={}, tags={"more": "3"}
-    )
-    store.update_runs([changed])
-    store.untag_runs({run_id(1): ["drop", "never there"]})
+    changed = dataclasses.replace(first, name="new name", lifecycle_stage=DELETED, deleted_time=77)
+    gone = ["drop", "never there"]
+    store.change_runs([Change(run_id(1), "new name", DELETED, 77, tags={"more": "3"}, untagged=gone)])
     (found,) = read(store, Query((experiment_id,)))
     tags = {"keep": "1", "more": "3", "mlflow.runName": "new name"}
-    assert found == dataclasses.replace(
-        changed, params={"a": "1"}, tags=tags, latest_metrics=(LatestMetric("x", 1.0, 1, 1),)
-    )
+    assert found == dataclasses.replace(changed, tags=tags, latest_metrics=(LatestMetric("x", 1.0, 1, 1),))
+
+
+def test_what_a_server_writes_just_before_a_run_is_tagged_renamed_or_deleted_is_not_undone(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, server = opener.open(), opener.open()
+    running = make_run(1, make_experiment(store), status="RUNNING", tags={"mlflow.runName": "run 1"})
+    write(store, [running])
+    change, times = store.change_runs, iter((91, 92, 93))
+
+    def late(changes: Sequence[Change]) -> None:
+        ended = dataclasses.replace(running, status="FINISHED", end_time=next(times), tags={})
+        assert server.write_runs([Arrival(ended, is_new=False)]) == {}
+        change(changes)
+
+    monkeypatch.setattr(store, "change_runs", late)
+    editor, query = DirectEditor(store), Query((running.experiment_id,))
+    editor.tag_run(running.run_id, {"a": "1"})
+    (tagged,) = read(store, query)
+    assert (tagged.status, tagged.end_time, tagged.tags["a"]) == ("FINISHED", 91, "1")
+    editor.rename_run(running.run_id, "other")
+    (renamed,) = read(store, query)
+    assert (renamed.status, renamed.end_time, renamed.name) == ("FINISHED", 92, "other")
+    editor.delete_run(running.run_id, 7)
+    (deleted,) = read(store, query)
+    assert (deleted.status, deleted.end_time, deleted.lifecycle_stage) == ("FINISHED", 93, DELETED)
 
 
 def test_a_run_whose_points_cannot_be_read_is_refused_and_the_others_are_in(store: DirectStore) -> None:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.stores import empty_sqlite
 
 from workspaces.files.small import START, make_store
 
@@ -34,6 +35,18 @@ with store.histories(["long"]) as histories:
         rows += points.num_rows
 print(count, grown, rows, peak() - before, round(count / runs), round(rows / max(time.monotonic() - began, 0.001)))
 """
+TRANSFER = """
+import resource, sys
+import pyarrow.compute, pyarrow.csv, pyarrow.parquet, sqlalchemy
+import runsync
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+before = peak()
+done = getattr(runsync, sys.argv[1])(sys.argv[2], sys.argv[3], artifacts=False)
+print(done.exit_code, done.metric_points, peak() - before)
+"""
 
 
 def many(root: Path, count: int) -> None:
@@ -49,11 +62,17 @@ def many(root: Path, count: int) -> None:
         (folder / "meta.yaml").write_text(text.format(id=run_id, start=START + number // 3))
 
 
-def read(root: Path) -> list[int]:
-    """Runs, megabytes for them, points, megabytes in all, runs a second, points a second."""
-    done = subprocess.run([sys.executable, "-c", READ, str(root)], env={"PYTHONPATH": str(ROOT)}, capture_output=True)
+def numbers(script: str, *arguments: object) -> list[int]:
+    """What a script prints, in a process of its own."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     return [int(word) for word in done.stdout.split()]
+
+
+def read(root: Path) -> list[int]:
+    """Runs, megabytes for them, points, megabytes in all, runs a second, points a second."""
+    return numbers(READ, root)
 
 
 def long_history(root: Path, count: int) -> None:
@@ -62,7 +81,9 @@ def long_history(root: Path, count: int) -> None:
     with (folder / "metrics/loss").open("w") as file:
         for start in range(0, count, 100_000):
             file.writelines(f"{START + i} {i / 7!r} {i}\n" for i in range(start, start + 100_000))
-    (folder / "meta.yaml").write_text(f"experiment_id: '0'\nrun_id: long\nstart_time: {START * 2}\nstatus: 3\n")
+    (folder / "meta.yaml").write_text(
+        f"experiment_id: '0'\nrun_id: long\nstart_time: {START * 2}\nstatus: 3\nuser_id: me\n"
+    )
 
 
 def test_20_000_runs_and_a_million_points_are_streamed_in_order(tmp_path: Path) -> None:
@@ -72,6 +93,18 @@ def test_20_000_runs_and_a_million_points_are_streamed_in_order(tmp_path: Path) 
     assert (runs, rows) == (20_001, 1_000_000)
     assert for_runs < 130
     assert in_all < 180
+
+
+def test_memory_does_not_grow_with_the_points_of_a_run(tmp_path: Path) -> None:
+    make_store(tmp_path / "mlruns")
+    long_history(tmp_path / "mlruns", 1_500_000)
+    database = empty_sqlite(tmp_path / "mlflow.db")
+    code, points, megabytes = numbers(TRANSFER, "export", tmp_path / "mlruns", tmp_path / "bundle")
+    assert (code, points) == (0, 1_500_000)
+    assert megabytes < 120
+    code, points, megabytes = numbers(TRANSFER, "sync", tmp_path / "mlruns", database)
+    assert (code, points) == (0, 1_500_000)
+    assert megabytes < 220  # 64 of them are for SQLite's pages
 
 
 @pytest.mark.slow

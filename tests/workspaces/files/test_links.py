@@ -12,7 +12,7 @@ import pytest
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.transfer.places import open_workspace
-from runsync.workspaces.direct.store import Query
+from runsync.workspaces.direct.store import Change
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.files import open_store
 from workspaces.files.small import START, arrival, make_store, run_of
@@ -80,8 +80,8 @@ def test_a_run_with_a_link_is_refused_and_named_and_what_it_leads_to_is_neither_
     store.write_runs([arrival(changed, is_new=True, points={"loss": [(5, START, 1.0)]})])
     if name != "meta":
         with suppress(RequestRefused):
-            store.untag_runs({"bad": ["x", "deep/x"]})
-            store.update_runs([changed])
+            store.change_runs([Change("bad", untagged=["x", "deep/x"])])
+            store.change_runs([Change("bad", "other", tags={"deep/x": "1"})])
     assert {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()} == before
 
 
@@ -125,8 +125,8 @@ def test_folders_of_all_runs_behind_links_are_named(tmp_path: Path, outside: Pat
     (root / "0/models").symlink_to(outside)
     store.refresh()
     left = {(entry.what, entry.names): (entry.count, entry.why) for entry in store.left_behind(["0"])}
-    (bad,) = [bad for batch in store.batches(Query(("0",))) for bad in batch.unreadable]
-    assert (bad.place, bad.reason) == (f"{root}/.trash", "experiment: it is a link, and links are not followed")
+    (bad,) = store.unreadable_experiments()
+    assert (bad.place, bad.reason) == (f"{root}/.trash", "it is a link, and links are not followed")
     assert left["registered models", ()][0] is None
     assert left["logged models", ()][0] is None
     assert store.model_versions("run") == ()

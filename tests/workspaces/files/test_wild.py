@@ -160,9 +160,9 @@ def test_experiments_that_cannot_be_read_are_named_where_all_are_asked_for(tmp_p
     (root / "not an id").mkdir()
     store = open_store(root, create=False)
     assert [e.experiment_id for e in store.experiments()] == ["0"]
-    bad = [bad for batch in store.batches(Query(("0",))) for bad in batch.unreadable]
-    assert {one.run_id for one in bad} == {""}
-    told = {one.place.removeprefix(f"{root}/"): one.reason.removeprefix("experiment: ") for one in bad}
+    bad = store.unreadable_experiments()
+    assert {(one.kind, one.id) for one in bad} == {("experiment", id) for id in ("0", "11", "12", "13", "14", "15")}
+    told = {one.place.removeprefix(f"{root}/"): one.reason for one in bad}
     assert told["11"] == "it has no meta.yaml"
     assert "it is no YAML" in told["12"]
     assert told["13"] == "its meta.yaml is that of experiment '0'"
@@ -241,7 +241,7 @@ def test_reading_needs_read_rights_only_and_names_what_it_may_not_read(tmp_path:
     with with_fewer_rights(root):
         store = open_store(root, create=False)
         assert [run.run_id for run in all_runs(store)] == ["open"]
-        told = {"closed": "permission denied", "half": "permission denied", "": "experiment: permission denied"}
+        told = {"closed": "permission denied", "half": "permission denied", experiment: "permission denied"}
         assert unreadable(store) == told
         with pytest.raises(AccessDenied, match="may not be written to"):
             store.check_writable()

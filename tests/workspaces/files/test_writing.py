@@ -12,7 +12,7 @@ from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink
-from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.direct.store import Arrival, Change, Query
 from runsync.workspaces.files import is_file_store, open_store
 from workspaces.files.small import START, Points, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
@@ -215,29 +215,28 @@ def test_a_source_that_fails_in_the_middle_of_a_run_leaves_nothing_of_it(tmp_pat
 def test_editors_change_runs_and_take_tags_away(tmp_path: Path) -> None:
     store = make_store(tmp_path / "mlruns", "run")
     run = all_runs(store)[0]
-    deleted = dataclasses.replace(run, lifecycle_stage="deleted", deleted_time=START + 7, tags={"x": "1"}, params={})
-    store.update_runs([dataclasses.replace(deleted, artifact_uri="ignored", user_id="ignored")])
+    store.change_runs([Change("run", lifecycle_stage="deleted", deleted_time=START + 7, tags={"x": "1"})])
     (told,) = all_runs(store, state="deleted")
     assert told == dataclasses.replace(
         run, lifecycle_stage="deleted", deleted_time=START + 7, tags={**run.tags, "x": "1"}
     )
     assert all_runs(store, state="active") == []
-    store.untag_runs({"run": ["x", "a/b", "not there", "../../params/lr"]})
-    store.update_runs([dataclasses.replace(run, name="new", tags={"a": "now a file"})])
+    store.change_runs([Change("run", untagged=["x", "a/b", "not there", "../../params/lr"])])
+    store.change_runs([Change("run", "new", "active", tags={"a": "now a file"})])
     (told,) = all_runs(store)
     assert (told.name, told.lifecycle_stage, told.deleted_time) == ("new", "active", None)
     assert told.tags == {"mlflow.runName": "new", "a": "now a file"}
     assert told.params == run.params
-    for change in (lambda: store.update_runs([run_of("gone")]), lambda: store.untag_runs({"gone": ["x"]})):
+    for change in (Change("gone", "new"), Change("gone", untagged=["x"])):
         with pytest.raises(RequestRefused, match="run gone is no longer there"):
-            change()
+            store.change_runs([change])
 
 
 def test_a_deleted_run_without_a_time_has_no_null_for_mlflow_gc_to_stumble_over(tmp_path: Path) -> None:
     store = make_store(tmp_path / "mlruns")
     store.write_runs([arrival(run_of("run", lifecycle_stage="deleted"))])
     assert "deleted_time" not in yaml.safe_load((tmp_path / "mlruns/0/run/meta.yaml").read_text())
-    store.update_runs([run_of("run")])
+    store.change_runs([Change("run", lifecycle_stage="active")])
     assert yaml.safe_load((tmp_path / "mlruns/0/run/meta.yaml").read_text())["deleted_time"] is None
 
 
@@ -286,7 +285,7 @@ def test_experiments_are_renamed_deleted_and_restored_with_their_runs(tmp_path: 
     assert not (root / "7").exists()
     assert [run.run_id for run in all_runs(store)] == ["run"]
     assert store.write_runs([arrival(run_of("late", experiment_id="7"))]) == {}
-    store.update_runs([run_of("late", experiment_id="7", name="changed")])
+    store.change_runs([Change("late", "changed")])
     assert points(store, "late")["loss"] == points(store, "run")["loss"]
     store.untag_experiment("7", ["a", "e", "not there"])
     store.update_experiment(dataclasses.replace(gone, lifecycle_stage="active", tags={}, creation_time=None))
@@ -396,5 +395,5 @@ def test_an_experiment_is_not_taken_for_a_store(tmp_path: Path) -> None:
     make_store(tmp_path / "mlruns", "run")
     assert not is_file_store(tmp_path / "mlruns/0")
     for create in (True, False):
-        with pytest.raises(WrongUsage, match="name the folder that holds all"):
+        with pytest.raises(WrongUsage, match="is one experiment of a file store"):
             open_store(tmp_path / "mlruns/0", create=create)

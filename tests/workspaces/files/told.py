@@ -36,9 +36,10 @@ def all_runs(store: FileStore, **query: Any) -> list[Run]:
 
 
 def unreadable(store: FileStore) -> dict[str, str]:
-    """By run id why it cannot be read."""
+    """By id of run or experiment why it cannot be read."""
     ids = tuple(e.experiment_id for e in store.experiments())
-    return {bad.run_id: bad.reason for batch in store.batches(Query(ids)) for bad in batch.unreadable}
+    bad = [bad for batch in store.batches(Query(ids)) for bad in batch.unreadable]
+    return {one.id: one.reason for one in (*bad, *store.unreadable_experiments())}
 
 
 def points(store: FileStore, run_id: str) -> dict[str, list[list[Any]]]:

@@ -33,6 +33,8 @@ def test_an_address_is_printed_without_its_password(given: str, printed: str) ->
 
 def test_a_password_may_hold_any_character() -> None:
     assert parse("postgresql://ada:s%2F%403cret@db/mlflow").password == "s/@3cret"
+    assert parse("postgresql://ada:s%3F3cret@db/mlflow").password == "s?3cret"
+    assert parse("postgresql://db/mlflow?password=a@b").options == {"password": "a@b"}
 
 
 @pytest.mark.parametrize("where", ["http://host/x", "s3://bucket/x", "./mlruns", "file:///data/mlruns", "databricks"])
@@ -47,6 +49,9 @@ def test_other_places_are_no_databases(where: str) -> None:
         ("sqlite:///:memory:", "sqlite:///FILE"),
         ("sqlite://data/mlflow.db", "four slashes"),
         ("postgresql://ada:s3cret@db", "names no database"),
+        ("postgresql://ada:s3?cret@db/mlflow", "%3F"),
+        ("postgresql://ada:3?s3cret@db/mlflow", "%3F"),
+        ("mysql://ada:33/3?s3cret@db/mlflow?ssl_ca=x", "%3F"),
         ("mssql+pyodbc://ada:s3cret@db/mlflow", "SQLite, PostgreSQL, MySQL and MariaDB"),
     ],
 )

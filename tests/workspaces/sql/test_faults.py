@@ -1,12 +1,19 @@
 """What is said when a database cannot be reached: where, what, and what to do; never a password."""
 
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.databases import SERVERS, Databases
 
 from runsync.errors import AccessDenied, RunsyncError, WorkspaceUnreachable, WrongUsage
+from runsync.model.experiment import Experiment
+from runsync.model.run import Run
+from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.sql import connect
+from runsync.workspaces.sql.address import DatabaseAddress
 from runsync.workspaces.sql.store import open_store
 
 
@@ -48,6 +55,42 @@ def test_a_database_without_tables(databases: Databases, kind: str) -> None:
     error = error_of(databases.fresh(kind, empty=True).url)
     assert type(error) is WrongUsage
     assert "mlflow db upgrade" in str(error)
+
+
+FULL = {
+    "postgres": (
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE ''could not extend file'' USING ERRCODE = ''53100''; END'",
+        "CREATE TRIGGER no_room BEFORE INSERT ON tags FOR EACH ROW EXECUTE FUNCTION no_room()",
+    ),
+    "mysql": (
+        "CREATE TRIGGER no_room BEFORE INSERT ON tags FOR EACH ROW SIGNAL SQLSTATE 'HY000'"
+        " SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres", "mysql"])
+def test_a_disk_that_is_full(databases: Databases, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = databases.fresh(kind)
+    for statement in FULL.get(kind, ()):
+        database.execute(statement)
+    if kind == "sqlite":  # as if no page more would go on the disk
+        opened = connect._open_to_write
+
+        def small(path: Path, address: DatabaseAddress) -> sqlite3.Connection:
+            connection = opened(path, address)
+            connection.execute("PRAGMA max_page_count = 1")
+            return connection
+
+        monkeypatch.setattr(connect, "_open_to_write", small)
+    with closing(open_store(database.url)) as store:
+        home = store.create_experiment(Experiment("", "vision"))
+        run = Run("a" * 32, home, "one", start_time=1, tags={f"t{i}": "x" * 4000 for i in range(20)})
+        with pytest.raises(RunsyncError, match=r"has no room left .*: make room where it lies, then run it") as raised:
+            store.write_runs([Arrival(run, True)])
+        assert raised.value.exit_code == 1
+        assert [batch for batch in store.batches(Query((home,))) if batch.runs] == []
 
 
 def test_a_folder(tmp_path: Path) -> None:

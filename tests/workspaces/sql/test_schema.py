@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import executable
+from conftest import ROOT, executable
 from support.databases import Databases, Fresh, run_script
 
+from runsync.bundle.address import Access
 from runsync.errors import AccessDenied, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
@@ -15,6 +16,7 @@ from runsync.model.run import DatasetInput, Run
 from runsync.transfer.sync import sync
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import schema
+from runsync.workspaces.sql.address import parse
 from runsync.workspaces.sql.initialise import initialise
 from runsync.workspaces.sql.store import SqlStore, open_store
 
@@ -99,6 +101,39 @@ def test_init_leaves_a_database_that_has_tables_as_it_is(
     assert database.path.read_bytes() == before
 
 
+@pytest.fixture
+def fake_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A command that writes the URI it is given into a file; gives the file."""
+    told, fake = tmp_path / "told", tmp_path / "bin" / "mlflow"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$3" > {told}\n', encoding="utf-8")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=":")
+    return told
+
+
+def test_init_asks_where_artifacts_go_before_it_makes_anything(databases: Databases, fake_mlflow: Path) -> None:
+    empty, source = databases.fresh("postgres", empty=True), str(ROOT / "examples" / "mlruns")
+    with pytest.raises(WrongUsage, match="say with --artifacts where its server will keep them"):
+        sync(source, empty.url, init=True)
+    assert not fake_mlflow.exists()
+    for how in ({"artifacts": False}, {"access": Access(artifacts="s3://bucket/art")}):
+        with pytest.raises(WrongUsage, match="is empty"):  # for the fake makes no tables
+            sync(source, empty.url, init=True, **how)  # type: ignore[arg-type]
+        assert fake_mlflow.read_text().startswith("postgresql://")
+        fake_mlflow.unlink()
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql", "mariadb"])
+def test_init_names_a_driver_of_mysql_that_is_there(
+    scheme: str, fake_mlflow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runsync.workspaces.sql.initialise.is_empty", lambda told: True)
+    initialise(f"{scheme}://ada:s3cret@127.0.0.1:1/db")
+    assert fake_mlflow.read_text() == "mysql+pymysql://ada:s3cret@127.0.0.1:1/db\n"
+    assert schema.how_to_initialise(parse("mysql://ada:s3cret@h/db")).endswith("mysql+pymysql://ada@h/db")
+
+
 def test_a_dry_run_with_init_makes_no_database(tmp_path: Path) -> None:
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n", encoding="utf-8")
@@ -129,7 +164,7 @@ def test_init_that_fails_says_why_without_the_password(tmp_path: Path, monkeypat
     fake.write_text('#!/bin/sh\necho "Error: cannot reach $3" >&2\nexit 1\n', encoding="utf-8")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr("runsync.workspaces.sql.initialise._is_empty", lambda told: True)
+    monkeypatch.setattr("runsync.workspaces.sql.initialise.is_empty", lambda told: True)
     with pytest.raises(WorkspaceUnreachable) as raised:
         initialise("postgresql://ada:s3cret@127.0.0.1:1/db")
     assert "cannot reach" in str(raised.value)

@@ -140,7 +140,7 @@ def test_a_run_with_text_that_is_no_utf_8_is_named_and_the_others_are_read(fille
     (batch,) = store.batches(Query(("7",)))
     assert [run.run_id for run in batch.runs] == [f"{0:032x}", f"{2:032x}"]
     (unreadable,) = batch.unreadable
-    assert unreadable.run_id == f"{1:032x}"
+    assert unreadable.id == f"{1:032x}"
     assert "no UTF-8" in unreadable.reason
 
 
@@ -161,7 +161,7 @@ def test_a_run_with_text_where_a_number_is_to_be_is_named_and_the_others_are_rea
         connection.execute(statement, (f"{1:032x}",))
     batches = list(opened(f"sqlite:///{filled}").batches(Query(("7",))))
     assert {run.run_id for batch in batches for run in batch.runs} == {f"{0:032x}", f"{2:032x}"}
-    assert [unreadable.run_id for batch in batches for unreadable in batch.unreadable] == [f"{1:032x}"]
+    assert [unreadable.id for batch in batches for unreadable in batch.unreadable] == [f"{1:032x}"]
 
 
 @pytest.mark.parametrize("column", ["value", "step", "timestamp"])

@@ -1,0 +1,52 @@
+"""Changes of runs that are there: only the columns and rows in question are written, all in one transaction.
+
+A server may change the same run in the same moment: what it wrote is not undone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runsync.model.identity import RUN_NAME
+from runsync.workspaces.direct.store import Change
+from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.schema import Schema
+from runsync.workspaces.sql.upsert import set_texts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
+
+
+def change_runs(database: Database, schema: Schema, changes: Sequence[Change]) -> None:
+    """See `DirectStore.change_runs`."""
+    runs, tags = schema.tables["runs"], schema.tables["tags"]
+    names = [{"asked": c.run_id, "name": c.name} for c in changes if c.name is not None]
+    stages = [
+        {"asked": c.run_id, "lifecycle_stage": c.lifecycle_stage, "deleted_time": c.deleted_time}
+        for c in changes
+        if c.lifecycle_stage is not None
+    ]
+    with database.writing() as connection:
+        _update(connection, runs, names)
+        _update(connection, runs, stages)
+        set_texts(connection, database.kind, tags, {c.run_id: _tags(c) for c in changes})
+        _untag(connection, tags, [{"run": c.run_id, "tag": key} for c in changes for key in c.untagged])
+
+
+def _update(connection: "Connection", runs: "Table", rows: Sequence[Mapping[str, Any]]) -> None:
+    from sqlalchemy import bindparam
+
+    if rows:
+        values: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "asked"}
+        connection.execute(runs.update().where(runs.c.run_uuid == bindparam("asked")).values(values), list(rows))
+
+
+def _untag(connection: "Connection", tags: "Table", rows: Sequence[Mapping[str, Any]]) -> None:
+    from sqlalchemy import bindparam
+
+    if rows:
+        here = (tags.c.run_uuid == bindparam("run"), tags.c.key == bindparam("tag"))
+        connection.execute(tags.delete().where(*here), list(rows))
+
+
+def _tags(change: Change) -> Mapping[str, str]:
+    return change.tags if change.name is None else {**change.tags, RUN_NAME: change.name}

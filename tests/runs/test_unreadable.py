@@ -1,0 +1,106 @@
+"""Lists of a store in which something is broken: all that can be read, what cannot by name, and exit code 3."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Runner
+from support.stores import Filler, empty_sqlite, fill, opened, run_id
+
+import runsync as api
+from runsync.bundle import schemas
+from runsync.errors import WrongUsage
+from runsync.model.selection import Selection
+
+BROKEN = "0aba8daddd544914a4afeee76cbb0474"
+WHOLE = "b1954ccdbcd14b1f8b5081fe1ef9b417"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """The example's runs; one of them is broken, and so is an experiment beside them."""
+    root = tmp_path / "mlruns"
+    shutil.copytree(ROOT / "examples" / "mlruns", root)
+    (home,) = root.glob(f"*/{BROKEN}")
+    (home / "meta.yaml").write_text("run_id: [")
+    (root / "471").mkdir()
+    (root / "471/meta.yaml").write_text("[")
+    return root
+
+
+@pytest.mark.parametrize("format_", ["table", "csv", "json", "jsonl", "parquet"])
+def test_runs_list_names_on_stderr_what_it_lacks(store: Path, runsync: Runner, tmp_path: Path, format_: str) -> None:
+    done = runsync("runs", "list", store, "--format", format_, "--output", tmp_path / "runs")
+    assert done.returncode == 3
+    assert "Not read (2):" in done.stderr
+    assert f"  run {BROKEN} ({store}/" in done.stderr
+    assert f"  experiment 471 ({store}/471): it is no YAML" in done.stderr
+    content = (tmp_path / "runs").read_bytes()
+    assert content.startswith(b"PAR1") or WHOLE.encode() in content
+
+
+def test_the_json_of_a_list_has_what_could_not_be_read(store: Path, runsync: Runner) -> None:
+    document = json.loads(runsync("runs", "list", store, "--json").stdout)
+    schemas.check("runs-list-report", document, "the report")
+    assert document["unreadable"] == api.list_runs(str(store)).to_document()["unreadable"]
+    assert {(one["kind"], one["id"]) for one in document["unreadable"]} == {("run", BROKEN), ("experiment", "471")}
+    assert (document["exit_code"], len(document["runs"])) == (3, 8)
+    assert api.list_runs(str(store), selection=Selection(runs=(WHOLE,))).unreadable == []
+
+
+def test_csv_and_compare_name_it_too(store: Path, runsync: Runner) -> None:
+    done = runsync("runs", "csv", store)
+    assert (done.returncode, len(done.stdout.splitlines())) == (3, 9)
+    assert f"run {BROKEN}" in done.stderr
+    compared = api.compare_runs(str(store))
+    assert {(p.kind, p.name) for p in compared.problems} == {("run", BROKEN), ("experiment", "471")}
+    assert compared.exit_code == 3
+    assert api.compare_runs(str(store), [WHOLE[:8]]).problems == []
+    for form in ("table", "csv"):
+        told = runsync("runs", "compare", store, "--format", form)
+        assert told.returncode == 3
+        assert BROKEN in (told.stderr if form == "csv" else told.stdout)
+
+
+def test_a_transfer_names_an_experiment_that_cannot_be_read_as_such(store: Path, tmp_path: Path) -> None:
+    done = api.export(str(store), tmp_path / "bundle")
+    assert {(one["kind"], one["id"]) for one in done.failed} == {("run", BROKEN), ("experiment", "471")}
+    assert (done.exit_code, done.experiments.failed, done.runs.failed) == (3, 1, 1)
+    seen = api.verify(str(store), str(tmp_path / "bundle"))
+    assert {(one.kind, one.id) for one in seen.differences} == {("run", BROKEN), ("experiment", "471")}
+
+
+def test_an_import_tells_what_its_snapshot_lacks(store: Path, tmp_path: Path, runsync: Runner) -> None:
+    api.export(str(store), tmp_path / "bundle")
+    done = api.import_(tmp_path / "bundle", str(tmp_path / "again"))
+    (note,) = done.notes
+    assert note.startswith("2 items could not be read when this snapshot was made")
+    assert done.exit_code == 0
+    assert BROKEN in runsync("inspect", tmp_path / "bundle").stdout
+
+
+def test_an_experiment_with_text_for_a_time_is_named_and_the_others_are_exported(tmp_path: Path) -> None:
+    address = empty_sqlite(tmp_path / "mlflow.db")
+    with opened(address) as workspace:
+        fill(Filler(workspace))
+    whole = {run.run_id for run in api.list_runs(address).runs}
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute("UPDATE experiments SET creation_time = 'last May' WHERE experiment_id = 103")
+    done = api.export(address, tmp_path / "bundle")
+    (failed,) = done.failed
+    assert (failed["kind"], failed["id"], done.exit_code) == ("experiment", "103", 3)
+    assert "'last May' stands in the database where a whole number is to be" in failed["error"]
+    assert done.runs.created == len(whole) - 2
+    left = {run.run_id for run in api.list_runs(address).runs}
+    assert left == whole - {run_id("gone too"), run_id("gone before")}
+
+
+def test_who_names_a_folder_too_deep_is_told_what_to_give(store: Path) -> None:
+    (run,) = store.glob(f"*/{WHOLE}")
+    with pytest.raises(WrongUsage, match=f"one experiment .* give {store}, with --experiment {run.parent.name} to"):
+        api.list_runs(str(run.parent))
+    with pytest.raises(WrongUsage, match=f"one run .* give {store}, with --experiment {run.parent.name} --run {WHOLE}"):
+        api.list_runs(str(run))
