@@ -9,7 +9,6 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.output import format_of, opened
 from runsync.cli.progress import shown
-from runsync.cli.runs.compare_text import not_read
 from runsync.cli.text import many, size
 from runsync.errors import WrongUsage
 
@@ -80,6 +79,8 @@ def command(
     if form == "json" and output is None:
         return finish(report, True, ())
     if form == "csv" and output is None:
+        from runsync.cli.runs.compare_text import not_read
+
         click.echo("".join(f"{line}\n" for line in not_read(report)), nl=False, err=True)
     text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
     return finish(report, False, _written(output, text, report) if output else text)
@@ -133,6 +134,8 @@ def _text(
 def _written(output: str, text: Iterable[str], report: "CompareReport") -> list[str]:
     """Writes the file; gives what is told instead."""
     content = ("\n".join(text) + "\n").encode()
+    from runsync.cli.runs.compare_text import not_read
+
     with opened(output) as file:
         file.write(content)
     told = [f"{many(len(report.subjects), 'run')} compared: {output} ({size(len(content))})"]
