@@ -133,9 +133,9 @@ def _text(
 
 def _written(output: str, text: Iterable[str], report: "CompareReport") -> list[str]:
     """Writes the file; gives what is told instead."""
-    content = ("\n".join(text) + "\n").encode()
     from runsync.cli.runs.compare_text import not_read
 
+    content = ("\n".join(text) + "\n").encode()
     with opened(output) as file:
         file.write(content)
     told = [f"{many(len(report.subjects), 'run')} compared: {output} ({size(len(content))})"]
