@@ -266,7 +266,7 @@ def test_artifacts_that_this_machine_gets_at_itself_are_told(
     on_s3, in_folders = of(told, "artifacts")
     assert on_s3[0] == in_folders[0] == "ok"
     assert f"{bucket.url} (2 experiments): on S3 itself (one of run" in on_s3[1]
-    assert "folders of this machine (1 experiments): as files of this machine (one of run" in in_folders[1]
+    assert "folders of this machine (1 experiment): as files of this machine (one of run" in in_folders[1]
 
 
 def test_artifacts_on_s3_that_only_the_server_gets_at_are_a_warning_with_what_to_set(
