@@ -150,7 +150,7 @@ def test_a_terminal_gets_a_progress_bar_and_stdout_stays_clean(
     watcher.start()
     with subprocess.Popen(
         command("export", mlflow3_a.url, tmp_path / "b", "--experiment", experiment),
-        env=clean_environment() | {"TERM": "xterm"},
+        env=clean_environment() | {"TERM": "xterm", "TQDM_MININTERVAL": "0", "TQDM_MINITERS": "1"},
         stdout=subprocess.PIPE,
         stderr=follower,
         encoding="utf-8",
