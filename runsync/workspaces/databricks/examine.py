@@ -9,6 +9,7 @@ from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, failure, ok
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.workspaces.clock import clock_of
 from runsync.workspaces.databricks.auth import OWN
 from runsync.workspaces.databricks.endpoints import RUNTIMES, endpoints
@@ -99,4 +100,4 @@ def _artifacts(workspace: "DatabricksWorkspace", experiments: Sequence[Experimen
     if refused is not None:
         remedy = "see to it that this machine may reach the workspace's storage; --no-artifacts leaves artifacts out"
         return failure("artifacts", str(refused), remedy)
-    return ok("artifacts", f"the {tried} newest runs have none")
+    return ok("artifacts", f"no file in the newest {many(tried, 'run')}" if tried else "no runs yet")

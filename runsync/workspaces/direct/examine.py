@@ -81,7 +81,11 @@ def _read(workspace: "DirectWorkspace", runs: Sequence[Run]) -> str:
             refused = refused or error
     if refused is not None:
         raise refused
-    return f"can be looked into; the {len(runs)} newest runs have none"
+    return (
+        f"can be looked into; no file in the newest {many(len(runs), 'run')}"
+        if runs
+        else "can be looked into; no runs yet"
+    )
 
 
 def _empty(workspace: "DirectWorkspace", place: str, location: str) -> Finding:

@@ -75,7 +75,7 @@ def _tried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> str
             refused = refused or error
     if refused is not None:
         raise refused
-    return f"the {len(runs)} newest runs have none"
+    return f"no file in the newest {many(len(runs), 'run')}"
 
 
 def _place(by: Way, root: str) -> str:
