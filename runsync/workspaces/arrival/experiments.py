@@ -195,9 +195,11 @@ class ExperimentMap:
     def _make(self, place: "_Place") -> None:
         keeps_state = self._writer.keeps_state
         if place.found is None:
-            tags = {ORIGIN_EXPERIMENT: place.origin, FROM: place.came_from, **place.wanted_tags()}
+            # Our own first: where only some are given with it, those are what another try goes by.
+            tags = {ORIGIN_EXPERIMENT: place.origin, FROM: place.came_from}
             if place.source.lifecycle_stage == DELETED and not keeps_state:
                 tags[ARRIVES] = DELETED
+            tags |= place.wanted_tags()
             wanted = replace(place.source, name=place.name, artifact_location="", tags=tags)
             place.target_id = self._writer.create(wanted)
             place.state = place.source.lifecycle_stage if keeps_state else ACTIVE

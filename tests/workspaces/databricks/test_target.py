@@ -108,6 +108,21 @@ def test_an_experiment_whose_answer_was_lost_has_all_its_tags(start: Start, tmp_
     assert runsync.import_(bundle, "databricks://lake").experiments.unchanged == 1
 
 
+def test_an_experiment_that_was_not_deleted_for_want_of_a_tag_is_deleted_by_the_next_sync(start: Start) -> None:
+    dev, prod = start("dev"), start("prod")
+    with DatabricksSeeder(dev) as seeder:
+        experiment_id = seeder.create_experiment(f"{HOME}/x")
+        dev.tracking.experiments[experiment_id].tags.update({f"tag {number}": "x" for number in range(60)})
+        seeder.call("POST", "experiments/delete", {"experiment_id": experiment_id})
+    prod.faults.add(Fault("status", "POST */experiments/set-experiment-tag", 403, "PERMISSION_DENIED", times=None))
+    assert runsync.sync("databricks://dev", "databricks://prod").failed
+    prod.faults.clear()
+    done(runsync.sync("databricks://dev", "databricks://prod"))
+    (there,) = prod.tracking.experiments.values()
+    assert there.lifecycle_stage == "deleted"
+    assert not runsync.verify("databricks://dev", "databricks://prod").differences
+
+
 def test_a_path_that_something_else_has_is_told_with_the_way_out(start: Start, tmp_path: Path) -> None:
     lake = start("lake")
     lake.tree.add(f"{HOME}/x", "DIRECTORY")
