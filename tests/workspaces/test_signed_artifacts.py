@@ -217,7 +217,10 @@ def test_a_source_that_breaks_ends_the_upload(
     assert server.count("mpu/abort") == 1
 
 
-def test_an_upload_that_is_interrupted_leaves_no_parts_behind(home: Home, prefix: str) -> None:
+def test_an_upload_that_is_interrupted_ends_at_once_and_leaves_no_parts_behind(
+    home: Home, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runsync.multipart.PART", 1 << 20)
     with Seeder(home.server.url) as seeder:
         info = seeder.get_run(seeder.create_run(seeder.create_experiment(prefix + "run"), "run"))["info"]
     workspace = open_workspace(home.server.url)
@@ -232,7 +235,9 @@ def test_an_upload_that_is_interrupted_leaves_no_parts_behind(home: Home, prefix
             return super().read(size)
 
     run = Run(info["run_id"], info["experiment_id"], artifact_uri=info["artifact_uri"])
+    home.s3.clear()
     with pytest.raises(Interrupted):
         workspace.artifact_store.write(run, NAME, len(CONTENT), lambda: Stream(CONTENT))
+    assert len(signed(home, "PUT")) <= 1, "of 21 parts"
     assert uploads(home) == []
     assert home.files() == []

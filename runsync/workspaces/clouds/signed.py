@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from runsync.errors import RequestRefused
+from runsync.errors import Interrupted, RequestRefused
 from runsync.version import VERSION
 from runsync.workspaces.http import BROKEN, CHUNK, Client
 from runsync.workspaces.s3_artifacts import ignores_tls
@@ -29,7 +29,7 @@ def chunks(
     """The body of a response. A connection that breaks is taken up where it broke.
 
     `ask` gives the response to the same request with these headers, None where there is none to be had. It keeps to the
-    limits and the patience of `client`. Raises RequestRefused.
+    limits and the patience of `client`. Raises RequestRefused, and Interrupted once that is closed.
     """
     received = failures = 0
     tag = response.headers.get("ETag", "")
@@ -37,6 +37,8 @@ def chunks(
         try:
             # Not decoded: MLflow stores x.csv.gz with the header “Content-Encoding: gzip”.
             while chunk := response.raw.read1(CHUNK, decode_content=False):
+                if client.is_closed:
+                    raise Interrupted("stopped")
                 client.limits.received(len(chunk))
                 received += len(chunk)
                 failures = 0

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from runsync.errors import RequestRefused
+from runsync.errors import Interrupted, RequestRefused
 from runsync.multipart import cut, part_size, send_parts
 from runsync.workspaces.clouds.signed import bare_session, chunks
 from runsync.workspaces.http import BROKEN, RETRIED, Client, Opener
@@ -149,6 +149,8 @@ class SignedAddresses:
         self, method: str, address: Mapping[str, Any], headers: Mapping[str, str] | None = None, **options: Any
     ) -> requests.Response:
         self._client.limits.request()
+        if self._client.is_closed:
+            raise Interrupted("stopped")
         url = address["url"]
         return self._session.request(
             method,

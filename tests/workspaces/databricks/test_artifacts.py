@@ -157,6 +157,18 @@ def test_a_download_that_breaks_is_taken_up_where_it_broke(opened: Callable[...,
     assert got(workspace, run)["file.bin"] == content
 
 
+def test_a_download_ends_when_it_is_stopped(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    run = run_in(lake)
+    put(workspace, run, "file.bin", big_content(6 << 20))
+    (file,) = workspace.artifacts(run)
+    chunks = workspace.read_artifact(run, file)
+    next(chunks)
+    close_elsewhere(workspace)
+    with pytest.raises(Interrupted):
+        list(chunks)
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_storage_that_is_busy_is_waited_for(opened: Callable[..., Any], cloud: str) -> None:
     lake, workspace = opened(cloud=cloud)
