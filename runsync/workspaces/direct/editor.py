@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.identity import DELETED_AT, RUN_NAME
+from runsync.model.identity import DELETED_AT
 from runsync.model.protocol import DeletedBefore
 from runsync.model.run import Run
 from runsync.model.times import now
@@ -44,7 +44,7 @@ class DirectEditor:
     def rename_run(self, run_id: str, name: str) -> None:
         """See `Editor`."""
         self._require_active(run_id)
-        self._store.change_runs([Change(run_id, name=name, tags={RUN_NAME: name})])
+        self._store.change_runs([Change(run_id, name=name)])
 
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """See `Editor`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
+from runsync.model.identity import RUN_NAME
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 
@@ -60,6 +61,11 @@ class Change:
     deleted_time: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     untagged: Sequence[str] = ()
+
+    @property
+    def all_tags(self) -> Mapping[str, str]:
+        """With the one that repeats a new name."""
+        return self.tags if self.name is None else {**self.tags, RUN_NAME: self.name}
 
 
 class DirectStore(Protocol):

@@ -152,7 +152,7 @@ def _prepared(root: str, arrival: Arrival) -> Draft:
     try:
         for key, value in run.params.items():
             draft.put(key_path(PARAMS, key), _encoded(value, f"param {key}"))
-        _put_tags(draft, run.tags, run.name)
+        _put_tags(draft, _tags(draft, run))
         _put_inputs(draft, folder.path, run)
         add_points(draft, arrival.points)
         draft.put(META, dump(_run_meta(run)))
@@ -163,11 +163,14 @@ def _prepared(root: str, arrival: Arrival) -> Draft:
     return draft
 
 
-def _put_tags(draft: Draft, given: Mapping[str, str], name: str) -> None:
-    """The tags that are given; the one that repeats the run's name follows a new name, as in MLflow."""
-    tags = dict(given)
-    if name and draft.present(key_path(TAGS, RUN_NAME)):
-        tags.setdefault(RUN_NAME, name)
+def _tags(draft: Draft, run: Run) -> Mapping[str, str]:
+    """Those of a run; the one that repeats its name follows a new name, as in MLflow."""
+    if run.name and draft.present(key_path(TAGS, RUN_NAME)):
+        return {RUN_NAME: run.name, **run.tags}
+    return run.tags
+
+
+def _put_tags(draft: Draft, tags: Mapping[str, str]) -> None:
     for key, value in tags.items():
         draft.put(key_path(TAGS, key), _encoded(value, f"tag {key}"))
 
@@ -236,7 +239,7 @@ def _changed(root: str, change: Change) -> Draft:
     try:
         draft = Draft(folder, is_new=False)
         try:
-            _put_tags(draft, change.tags, change.name or "")
+            _put_tags(draft, change.all_tags)
             if new := _new_meta(change):
                 draft.put(META, dump(_without_null(read_meta(f"{folder}/{META}") | new)))
         except BaseException:

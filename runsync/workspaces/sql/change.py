@@ -6,7 +6,6 @@ A server may change the same run in the same moment: what it wrote is not undone
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runsync.model.identity import RUN_NAME
 from runsync.workspaces.direct.store import Change
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.schema import Schema
@@ -28,7 +27,7 @@ def change_runs(database: Database, schema: Schema, changes: Sequence[Change]) -
     with database.writing() as connection:
         _update(connection, runs, names)
         _update(connection, runs, stages)
-        set_texts(connection, database.kind, tags, {c.run_id: _tags(c) for c in changes})
+        set_texts(connection, database.kind, tags, {c.run_id: c.all_tags for c in changes})
         _untag(connection, tags, [{"run": c.run_id, "tag": key} for c in changes for key in c.untagged])
 
 
@@ -46,7 +45,3 @@ def _untag(connection: "Connection", tags: "Table", rows: Sequence[Mapping[str, 
     if rows:
         here = (tags.c.run_uuid == bindparam("run"), tags.c.key == bindparam("tag"))
         connection.execute(tags.delete().where(*here), list(rows))
-
-
-def _tags(change: Change) -> Mapping[str, str]:
-    return change.tags if change.name is None else {**change.tags, RUN_NAME: change.name}

@@ -290,6 +290,14 @@ def test_an_editor_changes_names_states_and_tags_only(store: DirectStore) -> Non
     assert found == dataclasses.replace(changed, tags=tags, latest_metrics=(LatestMetric("x", 1.0, 1, 1),))
 
 
+def test_a_new_name_stands_in_the_tag_that_repeats_it_also_when_there_was_none(store: DirectStore) -> None:
+    first = make_run(1, make_experiment(store), tags={})
+    store.write_runs([Arrival(first, True)])
+    store.change_runs([Change(run_id(1), "new name")])
+    (found,) = read(store, Query((first.experiment_id,)))
+    assert (found.name, found.tags["mlflow.runName"]) == ("new name", "new name")
+
+
 def test_what_a_server_writes_just_before_a_run_is_tagged_renamed_or_deleted_is_not_undone(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
