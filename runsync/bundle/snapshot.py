@@ -21,15 +21,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
-from runsync.model.protocol import (
-    Histories,
-    NotCarried,
-    Place,
-    Source,
-    StoredObject,
-    Unread,
-    pass_over,
-)
+from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject, Unread, pass_over
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run
 from runsync.model.selection import Selection
 

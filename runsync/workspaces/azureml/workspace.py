@@ -12,12 +12,7 @@ from runsync.model.filter.parse import parse
 from runsync.model.finding import Finding
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.ordering import ordered
-from runsync.model.protocol import (
-    Editor,
-    Place,
-    Unread,
-    pass_over,
-)
+from runsync.model.protocol import Editor, Place, Unread, pass_over
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.azureml.address import AzureAddress

@@ -75,9 +75,9 @@ def _environment(profile: Profile) -> Iterator[None]:
     """
     with _one:
         hidden = {} if profile.origin == ENVIRONMENT else _foreign(profile)
-        for name in hidden:
-            del os.environ[name]
         try:
+            for name in hidden:
+                del os.environ[name]
             yield
         finally:
             os.environ.update(hidden)

@@ -190,8 +190,8 @@ class DirectWorkspace:
             view = state(expression) if view == "all" else view
         run_ids = selection.runs or None
         query = Query(_ids(experiments), run_ids, view, selection.since, selection.until, newest_first)
-        if run_ids is None:
-            yield Batch((), unreadable=self._unreadable_experiments(query.experiment_ids))
+        if run_ids is None and (unreadable := self._unreadable_experiments(query.experiment_ids)):
+            yield Batch((), unreadable=unreadable)
         for batch in self.store.batches(query):
             meant = tuple(run for run in batch.runs if is_meant(run, ()))
             unreadable = tuple(u for u in batch.unreadable if run_ids is None or u.id in run_ids)
