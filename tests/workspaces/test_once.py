@@ -7,11 +7,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from support.servers import free_port
+from support.servers import MlflowServer, free_port
 
-from runsync.errors import RequestRefused, WorkspaceUnreachable
+from runsync.errors import Interrupted, RequestRefused, WorkspaceUnreachable
+from runsync.model.experiment import Experiment
+from runsync.model.identity import FROM, ORIGIN_EXPERIMENT
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import NOT_DONE, Client, Patience, post_once
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.experiments import RestExperiments
+from runsync.workspaces.rest.server import API
 
 SHORT = Patience(seconds=3, tries=3, first_delay=0.01, longest_delay=0.05)
 
@@ -94,6 +100,36 @@ def test_where_only_a_refusal_is_safe_nothing_else_is_sent_again(server: Any, cl
     with pytest.raises(RequestRefused):
         post_once(client, "/create", {}, lambda error: None, NOT_DONE)
     assert server.statuses == [200]
+
+
+def test_who_waits_to_make_a_thing_again_stops_when_told(server: Any) -> None:
+    client = Client(server.url, Credentials(), patience=Patience(first_delay=60, longest_delay=60))
+    threading.Timer(0.2, client.close).start()
+
+    def create() -> str:
+        raise RequestRefused("no answer")
+
+    begun = time.monotonic()
+    with pytest.raises(Interrupted):
+        create_once(client, create, lambda: None)
+    assert time.monotonic() - begun < 20
+
+
+def test_an_experiment_that_another_import_made_in_the_same_moment_stays_that_ones(
+    mlflow3_a: MlflowServer, prefix: str
+) -> None:
+    client = Client(mlflow3_a.url, Credentials(), patience=SHORT)
+    writer = RestExperiments(client)
+
+    def copy_from(origin: str) -> Experiment:
+        tags = {ORIGIN_EXPERIMENT: origin, FROM: f"http://{origin}", f"tag of {origin}": "x"}
+        return Experiment("", f"{prefix}x", tags=tags)
+
+    experiment_id = writer.create(copy_from("one"))
+    assert writer.create(copy_from("two")) == experiment_id
+    told = client.get(f"{API}/experiments/get", experiment_id=experiment_id)["experiment"]
+    assert wire.experiment(told).tags == {**copy_from("one").tags, "tag of two": "x"}
+    client.close()
 
 
 def test_a_server_that_comes_back_in_time_is_not_given_up_and_one_that_does_not_is() -> None:

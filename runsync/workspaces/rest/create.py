@@ -1,6 +1,5 @@
 """Making a thing exactly once, over a wire that may lose the answer."""
 
-import time
 from collections.abc import Callable
 
 from runsync.errors import RequestRefused, WorkspaceUnreachable
@@ -10,7 +9,7 @@ from runsync.workspaces.http import RETRIED, Client
 def create_once(client: Client, create: Callable[[], str], find: Callable[[], str | None]) -> str:
     """The id that `create` answers with. When no answer comes, `find` looks whether it was made, before another try.
 
-    `create` must not retry by itself. Raises what `create` raises when the server refuses for good.
+    `create` must not retry by itself. Raises what `create` raises when the server refuses for good, and Interrupted.
     """
     failures = 0
     while True:
@@ -18,7 +17,7 @@ def create_once(client: Client, create: Callable[[], str], find: Callable[[], st
             return create()
         except (RequestRefused, WorkspaceUnreachable) as error:
             failures += 1
-            time.sleep(client.patience.delay(failures))
+            client.pause(client.patience.delay(failures))
             found = find()  # raises when the server is gone for good
             if found is not None:
                 return found

@@ -51,13 +51,15 @@ class RestExperiments:
         """What is there by that name, with all tags.
 
         Where the answer was lost, others made it first, or it is the experiment of a notebook of Databricks, which
-        nobody makes, tags may be missing; one that is not ours does not become so by them.
+        nobody makes, tags may be missing; one that is not ours, or another's copy, stays so.
         """
         try:
             found = self._client.get(f"{API}/experiments/get-by-name", experiment_name=experiment.name)["experiment"]
         except RequestRefused:
             return None
         there = wire.experiment(found)
-        wanted = experiment.tags if ORIGIN_EXPERIMENT in there.tags else own_tags_removed(experiment.tags)
+        origin = there.tags.get(ORIGIN_EXPERIMENT)
+        is_same = origin is not None and origin == experiment.tags.get(ORIGIN_EXPERIMENT)
+        wanted = experiment.tags if is_same else own_tags_removed(experiment.tags)
         self.change(there, {key: value for key, value in wanted.items() if there.tags.get(key) != value})
         return there.experiment_id

@@ -1,6 +1,5 @@
 """Writing one run into a target server: record, history, and at last the mark that it is whole."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +105,7 @@ class RunWriter:
             except RequestRefused as error:
                 if "UNIQUE constraint" not in str(error) and "IntegrityError" not in str(error):
                     raise
-                time.sleep(self._client.patience.delay(failures))
+                self._client.pause(self._client.patience.delay(failures))
         self._client.post(f"{API}/runs/log-inputs", body)
 
     def finish(self, copy: Copy) -> None:
