@@ -2,12 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from runsync.errors import RunsyncError, WrongUsage
+from runsync.errors import RequestRefused, RunsyncError, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.identity import DELETED_AT
 from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
@@ -64,7 +66,7 @@ def delete_selected_runs(
         together: list[Together] = []
         if editor.bulk is not None and max_runs is None and _is_by_time(selection):
             plan = partial(at_once.Plan, source, editor.bulk, report)
-            together = _together(plan, changes, going, selection, homes, listed_at)
+            together = _together(plan, editor, changes, going, selection, homes, listed_at)
             if together:
                 report.notes.append(f"the workspace keeps deleted runs for {editor.bulk.keeps_days} days")
         wanted = Selection(runs=tuple(changes))
@@ -99,6 +101,7 @@ def _is_by_time(selection: Selection) -> bool:
 
 def _together(
     plan: Callable[[Experiment, Mapping[str, Item]], at_once.Plan],
+    editor: Editor,
     changes: Mapping[str, Change],
     going: Sequence[Run],
     selection: Selection,
@@ -117,8 +120,17 @@ def _together(
             items = {run.run_id: changes[run.run_id].item for run in theirs}
             since = min(run.start_time or 0 for run in theirs)
             act = partial(at_once.delete, plan(experiment, items), since, until, listed_at)
-            found.append(Together(frozenset(items), act))
+            noted = [run.run_id for run in theirs if editor.is_unfinished(run)]
+            found.append(Together(frozenset(items), partial(_act, editor, noted, act)))
     return found
+
+
+def _act(editor: Editor, noted: Sequence[str], act: Callable[[], list[Item]]) -> list[Item]:
+    """The workspace alone will know when they were deleted: the time of an earlier deletion is taken away before."""
+    for run_id in noted:
+        with suppress(RequestRefused):
+            editor.untag_run(run_id, [DELETED_AT])
+    return act()
 
 
 def backup_first(

@@ -265,6 +265,14 @@ def test_a_run_that_others_deleted_again_is_named_when_it_comes_along(lab: Lab) 
     assert (told[unknown].action, unknown in lab.deleted()) == ("undecidable", True)
 
 
+def test_a_run_that_was_deleted_and_restored_before_comes_back_by_its_last_deletion(lab: Lab) -> None:
+    again = lab.run(20, runsync_deleted_at=str(lab.at(15)))
+    assert changed(lab.delete()) == {again}
+    assert (lab.lake.count(BULK_DELETE), lab.lake.count(DELETE)) == (1, 0)
+    back = lab.restore(since=0.5)
+    assert (back.exit_code, changed(back), lab.deleted()) == (0, {again}, set())
+
+
 def test_where_a_restoration_is_refused_each_time_nothing_is_guessed(lab: Lab) -> None:
     unknown = lab.runs(3, started=20, deleted=2)
     lab.run(20, deleted=2, runsync_deleted_at=str(lab.at(2)))
