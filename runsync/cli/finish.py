@@ -7,6 +7,7 @@ import click
 
 from runsync.cli.text import json_text, listed
 from runsync.cli.transfer_text import lines
+from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.model.run import Unreadable
@@ -44,7 +45,7 @@ def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
 def tell_unread(unreadable: "Sequence[Unreadable]") -> None:
     """Says on stderr what a list lacks because it could not be read."""
     for line in listed("Not read", (f"{one.kind} {one.id} ({one.place}): {one.reason}" for one in unreadable)):
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
 
 
 def finish_transfer(report: "TransferReport", as_json: bool) -> int:

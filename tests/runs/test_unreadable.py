@@ -51,6 +51,14 @@ def test_the_json_of_a_list_has_what_could_not_be_read(store: Path, runsync: Run
     assert api.list_runs(str(store), selection=Selection(runs=(WHOLE,))).unreadable == []
 
 
+def test_what_is_named_on_stderr_carries_no_control_characters(store: Path, runsync: Runner) -> None:
+    renamed = store.rename(store.with_name("ml\x07runs"))
+    done = runsync("runs", "list", renamed)
+    assert done.returncode == 3
+    assert "experiment 471" in done.stderr
+    assert "\x07" not in done.stderr
+
+
 def test_csv_and_compare_name_it_too(store: Path, runsync: Runner) -> None:
     done = runsync("runs", "csv", store)
     assert (done.returncode, len(done.stdout.splitlines())) == (3, 9)

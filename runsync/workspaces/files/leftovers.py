@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, RequestRefused
 from runsync.model.protocol import NotCarried
 from runsync.model.run import ModelVersion
 from runsync.workspaces.files.layout import (
@@ -69,7 +69,7 @@ def model_folder(root: str, model_id: str) -> tuple[str, str]:
             return text(meta, "name"), _where(text(meta, "artifact_location"), Path(path, ARTIFACTS))
         except (Broken, OSError) as error:
             raise RequestRefused(f"logged model {model_id} cannot be read: {why(error)}") from error
-    raise RequestRefused(f"there is no logged model {model_id}", 404, "RESOURCE_DOES_NOT_EXIST")
+    raise RequestRefused(f"there is no logged model {model_id}", 404, ABSENT)
 
 
 def _all_of(root: str, model_id: str) -> Iterator[Folder]:

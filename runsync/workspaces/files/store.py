@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
+from runsync.errors import ABSENT, AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
@@ -248,7 +248,7 @@ class _Histories:
     def _read(self, run_id: str) -> Iterator[Piece]:
         folder = find_run(self._root, run_id, self._last)
         if folder is None:
-            raise RequestRefused(f"run {run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
+            raise RequestRefused(f"run {run_id} is no longer there", 404, ABSENT)
         self._last = folder.rpartition("/")[0]
         try:
             files = [MetricFile(run_id, key, path) for key, path in files_below(f"{folder}/{METRICS}")]

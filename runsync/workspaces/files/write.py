@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused, RunsyncError
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, RunsyncError
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
@@ -262,7 +262,7 @@ def _new_meta(change: Change) -> dict[str, Any]:
 def _folder_of(root: str, run_id: str) -> str:
     folder = find_run(root, run_id)
     if folder is None:
-        raise RequestRefused(f"run {run_id} is no longer there", 404, "RESOURCE_DOES_NOT_EXIST")
+        raise RequestRefused(f"run {run_id} is no longer there", 404, ABSENT)
     return folder
 
 
@@ -356,7 +356,7 @@ def _remove_tags(folder: str, keys: Sequence[str]) -> None:
 
 
 def _no_experiment(experiment_id: str) -> RequestRefused:
-    return RequestRefused(f"experiment {experiment_id} is not there", 404, "RESOURCE_DOES_NOT_EXIST")
+    return RequestRefused(f"experiment {experiment_id} is not there", 404, ABSENT)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from runsync.errors import AccessDenied, RequestRefused
+from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.model.redact import without_credentials
@@ -161,5 +161,5 @@ def _has(ask: Callable[[], object]) -> bool:
     except AccessDenied:
         return False
     except RequestRefused as error:
-        return error.code == "RESOURCE_DOES_NOT_EXIST" if error.status == 404 else bool(error.code)
+        return error.code == ABSENT if error.status == 404 else bool(error.code)
     return True

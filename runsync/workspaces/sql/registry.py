@@ -1,6 +1,6 @@
 """What the model registry and logged models tell of a run."""
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, RequestRefused
 from runsync.model.run import ModelVersion
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -38,5 +38,5 @@ def model_folder(database: Database, schema: Schema, model_id: str) -> tuple[str
             here = (table.c.model_id == model_id, table.c.lifecycle_stage != "deleted")
             row = connection.execute(select(table.c.name, table.c.artifact_location).where(*here)).first()
     if row is None:
-        raise RequestRefused(f"there is no logged model {model_id}", 404, "RESOURCE_DOES_NOT_EXIST")
+        raise RequestRefused(f"there is no logged model {model_id}", 404, ABSENT)
     return row[0], row[1]
