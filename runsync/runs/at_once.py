@@ -40,6 +40,10 @@ class Plan:
         batches = self.source.batches([self.experiment], Selection(state=DELETED))
         return {run.run_id: run for batch in batches for run in batch.runs}
 
+    def one_by_one(self, why: str) -> None:
+        """Notes that the workspace was not asked."""
+        self.report.notes.append(f"“{self.experiment.name}”: {why}: it was done one by one")
+
     def told(self, runs: Iterable[Run], what: str) -> list[Item]:
         """Of runs that were met, planned or not."""
         why = f"{what} without being planned: by the workspace along with the others, or by somebody else meanwhile"
@@ -53,10 +57,14 @@ def delete(plan: Plan, since: int, until: int, listed_at: int) -> list[Item]:
     `since` is the first start time among them; up to `until` all runs that there were at `listed_at` are planned (epoch
     milliseconds).
     """
-    until = _before_others(plan, until, listed_at)
-    if until < since:
+    try:
+        until = _before_others(plan, until, listed_at)
+        before = plan.deleted() if until >= since else None
+    except RequestRefused as error:
+        plan.one_by_one(str(error))
         return []
-    before = plan.deleted()
+    if before is None:
+        return []
     after = _ask(
         plan,
         lambda most: plan.bulk.delete_runs(plan.experiment.experiment_id, until, most),
@@ -72,9 +80,13 @@ def restore(plan: Plan, since: int, known: Collection[str]) -> tuple[list[Item],
     Gives what became of which, and whether those that it does not tell of were surely deleted before. Nothing is done
     where runs were deleted since the plan was made; `known` are all that it looked at.
     """
-    before = plan.deleted()
+    try:
+        before = plan.deleted()
+    except RequestRefused as error:
+        plan.one_by_one(str(error))
+        return [], False
     if not before.keys() <= set(known):
-        plan.report.notes.append(f"“{plan.experiment.name}”: runs were deleted meanwhile: it was done one by one")
+        plan.one_by_one("runs were deleted meanwhile")
         return [], False
     answer = _ask(
         plan,

@@ -225,10 +225,14 @@ def _guarded(
 
 
 def _at_once(group: Together, planned: Mapping[str, Item], how: How, told: dict[str, Item]) -> None:
-    """Until it tells more, all of its runs are under way."""
+    """Until it tells more, all of its runs are under way; so they stay where it cannot be told what became of them."""
     told.update((run_id, replace(planned[run_id], action=FAILED, error=UNDER_WAY)) for run_id in group.ids)
-    with threads.pool(1, "runsync-change") as pool:
-        items = pool.submit(group.act).result()
+    try:
+        with threads.pool(1, "runsync-change") as pool:
+            items = pool.submit(group.act).result()
+    except ITEM_ERRORS as error:
+        told.update((run_id, replace(told[run_id], error=f"{error}; {UNDER_WAY}")) for run_id in group.ids)
+        return
     for run_id in group.ids:
         del told[run_id]
     told.update((item.id, item) for item in items)

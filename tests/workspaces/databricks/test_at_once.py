@@ -23,6 +23,7 @@ WHERE = "databricks://lake"
 BULK_DELETE = "/api/2.0/mlflow/databricks/runs/delete-runs"
 BULK_RESTORE = "/api/2.0/mlflow/databricks/runs/restore-runs"
 DELETE = "/api/2.0/mlflow/runs/delete"
+SEARCH = "/api/2.0/mlflow/runs/search"
 RESTORE = "/api/2.0/mlflow/runs/restore"
 HOUR = 60 * 60 * 1000
 DAY = 24 * HOUR
@@ -227,6 +228,40 @@ def test_where_it_is_refused_each_time_the_runs_are_deleted_one_by_one(lab: Lab)
     assert (done.exit_code, lab.deleted(), changed(done)) == (0, runs, runs)
     assert any("20 were left to be done one by one" in note for note in done.notes)
     assert lab.lake.count(DELETE) == 20
+
+
+def refuse_searches_once_planned(lab: Lab) -> None:
+    """A dry run tells how many searches a plan takes."""
+    before = lab.lake.count(SEARCH)
+    lab.delete(how=How(dry_run=True))
+    planning = lab.lake.count(SEARCH) - before
+    lab.lake.faults.add(Fault("status", f"POST {SEARCH}", 403, "PERMISSION_DENIED", skip=planning))
+
+
+def test_where_the_look_before_is_refused_the_runs_are_deleted_one_by_one(lab: Lab) -> None:
+    runs = set(lab.runs(5, started=20))
+    refuse_searches_once_planned(lab)
+    done = lab.delete()
+    assert (done.exit_code, lab.deleted(), changed(done)) == (0, runs, runs)
+    assert (lab.lake.count(BULK_DELETE), lab.lake.count(DELETE)) == (0, 5)
+    assert any("it was done one by one" in note for note in done.notes)
+
+
+def test_where_the_look_afterwards_is_refused_its_runs_count_as_failed_and_the_others_go_on(start: Start) -> None:
+    lab = Lab(start("lake"))
+    other = Lab(lab.lake, "y")
+    runs, others = set(lab.runs(5, started=20)), set(other.runs(5, started=20))
+    everything = Selection(experiments=(lab.id, other.id), until=lab.at(10))
+    before = lab.lake.count(SEARCH)
+    delete_selected_runs(WHERE, everything, how=How(dry_run=True))
+    planning = lab.lake.count(SEARCH) - before
+    lab.lake.faults.add(Fault("status", f"POST {SEARCH}", 403, "PERMISSION_DENIED", skip=planning + 2, times=2))
+    done = valid(delete_selected_runs(WHERE, everything))
+    assert (done.exit_code, done.stopped) == (3, "")
+    assert {item.id for item in done.of("failed")} in (runs, others)
+    assert lab.deleted() == runs | others
+    again = valid(delete_selected_runs(WHERE, everything))
+    assert (again.exit_code, again.of("failed")) == (0, [])
 
 
 def test_only_runs_deleted_at_the_time_or_later_come_back_by_databricks_own_clock(lab: Lab) -> None:
