@@ -5,7 +5,6 @@ of what MLflow deleted in a file store. On a database MLflow gives all runs of a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
@@ -15,7 +14,7 @@ from runsync.model.run import Run
 from runsync.model.times import now
 from runsync.workspaces import remembered
 from runsync.workspaces.direct.lifecycle import delete_runs, restore_runs
-from runsync.workspaces.direct.store import Change, DirectStore, Query
+from runsync.workspaces.direct.store import Change, DirectStore, ExperimentChange, Query
 from runsync.workspaces.remembered import MARK
 
 
@@ -75,18 +74,19 @@ class DirectEditor:
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `Editor`."""
-        there = self._experiment(experiment_id)
+        self._experiment(experiment_id)
         if any(e.name == name and e.experiment_id != experiment_id for e in self._store.experiments()):
             raise RequestRefused(f"there is an experiment “{name}” already: take another name")
-        self._store.update_experiment(replace(there, name=name, last_update_time=now(), tags={}))
+        self._store.change_experiment(ExperimentChange(experiment_id, name, last_update_time=now()))
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """See `Editor`. As on a server, that is no update of the experiment itself."""
-        self._store.update_experiment(replace(self._experiment(experiment_id), tags=dict(tags)))
+        self._experiment(experiment_id)
+        self._store.change_experiment(ExperimentChange(experiment_id, tags=tags))
 
     def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
         """See `Editor`."""
-        self._store.untag_experiment(experiment_id, keys)
+        self._store.change_experiment(ExperimentChange(experiment_id, untagged=keys))
 
     def delete_experiment(self, experiment: Experiment, at: int, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. What an earlier try deleted, before it was stopped, is known by its time in the tag."""
@@ -96,18 +96,18 @@ class DirectEditor:
         before = [run_id for run_id in deleted_runs if run_id not in gone_with_it]
         tags = {**remembered.tags_of(before), DELETED_AT: str(at)}
         stale = [key for key in remembered.keys_in(there.tags) if key not in tags]
-        if stale:
-            self._store.untag_experiment(there.experiment_id, stale)
-        self._store.update_experiment(replace(there, tags=tags))
-        delete_runs(self._store, there.experiment_id, at)
-        self._store.update_experiment(replace(there, lifecycle_stage=DELETED, last_update_time=at, tags={}))
+        id = there.experiment_id
+        self._store.change_experiment(ExperimentChange(id, tags=tags, untagged=stale))
+        delete_runs(self._store, id, at)
+        self._store.change_experiment(ExperimentChange(id, lifecycle_stage=DELETED, last_update_time=at))
 
     def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. Runs that stay deleted are left alone; the experiment itself comes last."""
         there = self._experiment(experiment.experiment_id)
         if there.lifecycle_stage == DELETED:
             restore_runs(self._store, there.experiment_id, set(deleted_runs))
-            self._store.update_experiment(replace(there, lifecycle_stage=ACTIVE, last_update_time=now(), tags={}))
+            change = ExperimentChange(there.experiment_id, lifecycle_stage=ACTIVE, last_update_time=now())
+            self._store.change_experiment(change)
 
     def put_back(self, run: Run) -> None:
         """See `Editor`. There is something to do only where a restoration over REST was cut short."""
@@ -123,7 +123,7 @@ class DirectEditor:
         """See `Editor`."""
         keys = list(remembered.keys_in(self._experiment(experiment.experiment_id).tags))
         if keys:
-            self._store.untag_experiment(experiment.experiment_id, keys)
+            self._store.change_experiment(ExperimentChange(experiment.experiment_id, untagged=keys))
 
     def deleted_before(self, experiment: Experiment, runs: Sequence[Run]) -> DeletedBefore:
         """See `Editor`."""

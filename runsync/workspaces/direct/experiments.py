@@ -10,7 +10,7 @@ from runsync.model.times import now
 from runsync.workspaces.direct.artifacts import EXPERIMENT, DirectArtifacts
 from runsync.workspaces.direct.editor import DirectEditor
 from runsync.workspaces.direct.lifecycle import delete_runs, runs_in
-from runsync.workspaces.direct.store import DirectStore, Query
+from runsync.workspaces.direct.store import DirectStore, ExperimentChange, Query
 
 
 class DirectExperiments:
@@ -51,14 +51,16 @@ class DirectExperiments:
 
     def change(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
         """See `ExperimentWriter`."""
-        self._store.update_experiment(replace(experiment, tags=tags))
+        times = (experiment.creation_time, experiment.last_update_time)
+        self._store.change_experiment(ExperimentChange(experiment.experiment_id, None, None, *times, tags))
 
     def delete(self, experiment: Experiment) -> None:
         """See `ExperimentWriter`."""
         at = experiment.last_update_time or now()
         self._store.refresh()
         delete_runs(self._store, experiment.experiment_id, at)
-        self._store.update_experiment(replace(experiment, lifecycle_stage=DELETED, last_update_time=at, tags={}))
+        change = ExperimentChange(experiment.experiment_id, lifecycle_stage=DELETED, last_update_time=at)
+        self._store.change_experiment(change)
 
     def has_active_runs(self, experiment_id: str) -> bool:
         """See `ExperimentWriter`."""

@@ -68,6 +68,19 @@ class Change:
         return self.tags if self.name is None else {**self.tags, RUN_NAME: self.name}
 
 
+@dataclass(frozen=True, slots=True)
+class ExperimentChange:
+    """The same of an experiment: None stays as it is. Times are epoch milliseconds."""
+
+    experiment_id: str
+    name: str | None = None
+    lifecycle_stage: str | None = None
+    creation_time: int | None = None
+    last_update_time: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    untagged: Sequence[str] = ()
+
+
 class DirectStore(Protocol):
     """A file store or a database.
 
@@ -138,11 +151,9 @@ class DirectStore(Protocol):
         any), else a new one. `artifact_location` may hold `{experiment_id}`, which the id is put in for. Raises
         RequestRefused where the name is taken, also by a deleted one."""
 
-    def update_experiment(self, experiment: Experiment) -> None:
-        """Name, lifecycle stage and times as given; tags that it names are set, others stay."""
-
-    def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
-        """Takes tags away; one that is not there is no fault."""
+    def change_experiment(self, change: ExperimentChange) -> None:
+        """Changes what is named of an experiment, and nothing else. Raises RequestRefused where its new name is taken,
+        also by a deleted one."""
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
         """Writes runs, each whole or not at all (also when killed); many in one transaction. Gives by run id why a run

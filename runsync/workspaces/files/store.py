@@ -13,7 +13,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
-from runsync.workspaces.direct.store import Arrival, Change, Query
+from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.files import batches, leftovers, write
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
@@ -157,13 +157,9 @@ class FileStore:
         self._make()
         return write.create_experiment(self._root, experiment)
 
-    def update_experiment(self, experiment: Experiment) -> None:
+    def change_experiment(self, change: ExperimentChange) -> None:
         """See `DirectStore`."""
-        write.update_experiment(self._root, experiment)
-
-    def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
-        """See `DirectStore`."""
-        write.untag_experiment(self._root, experiment_id, keys)
+        write.change_experiment(self._root, change)
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
         """See `DirectStore`."""

@@ -17,7 +17,7 @@ from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, Ru
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
-from runsync.workspaces.direct.store import Arrival, Change
+from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange
 from runsync.workspaces.files.draft import Draft, key_path, replace_file, settle
 from runsync.workspaces.files.inputs import file_of_dataset, files_of_inputs, id_of_dataset
 from runsync.workspaces.files.layout import (
@@ -105,7 +105,7 @@ def create_experiment(root: str, experiment: Experiment) -> str:
     """See `DirectStore.create_experiment`."""
     with _told(root), _locked(root):
         _check_name(root, experiment.name)
-        tags = _files_of_tags(experiment)
+        tags = _files_of_tags(repr(experiment.name), experiment.tags)
         folder = _new_folder(root, experiment)
         location = experiment.artifact_location.replace("{experiment_id}", folder.name)
         meta = {"artifact_location": location, "experiment_id": folder.name} | _experiment_meta(experiment)
@@ -114,31 +114,26 @@ def create_experiment(root: str, experiment: Experiment) -> str:
     return folder.name
 
 
-def update_experiment(root: str, experiment: Experiment) -> None:
-    """See `DirectStore.update_experiment`."""
+def change_experiment(root: str, change: ExperimentChange) -> None:
+    """See `DirectStore.change_experiment`."""
     with _told(root), _locked(root):
-        folder = find_experiment(root, experiment.experiment_id)
+        folder = find_experiment(root, change.experiment_id)
         if folder is None:
-            raise _no_experiment(experiment.experiment_id)
-        _check_name(root, experiment.name, experiment.experiment_id)
-        tags = _files_of_tags(experiment)
-        try:
-            meta = read_meta(f"{folder.path}/{META}")
-        except Broken as error:
-            raise RequestRefused(f"experiment {experiment.experiment_id} cannot be changed: {error}") from error
-        new = {name: value for name, value in _experiment_meta(experiment).items() if value is not None}
-        _put_files(Path(folder.path), tags | {META: _dumped(meta | new)})
-        if folder.is_deleted != (experiment.lifecycle_stage == DELETED):
-            Path(folder.path).rename(_parent(root, experiment) / folder.experiment_id)
+            raise _no_experiment(change.experiment_id)
+        if change.name is not None:
+            _check_name(root, change.name, change.experiment_id)
+        files = _files_of_tags(change.experiment_id, change.tags)
+        if new := {name: value for name, value in _experiment_meta(change).items() if value is not None}:
+            try:
+                files[META] = _dumped(read_meta(f"{folder.path}/{META}") | new)
+            except Broken as error:
+                raise RequestRefused(f"experiment {change.experiment_id} cannot be changed: {error}") from error
+        _put_files(Path(folder.path), files)
+        _remove_tags(folder.path, change.untagged)
+        stage = change.lifecycle_stage
+        if stage is not None and folder.is_deleted != (stage == DELETED):
+            Path(folder.path).rename(_parent(root, stage) / folder.experiment_id)
         settle(root)
-
-
-def untag_experiment(root: str, experiment_id: str, keys: Sequence[str]) -> None:
-    """See `DirectStore.untag_experiment`."""
-    folder = find_experiment(root, experiment_id)
-    if folder is None:
-        raise _no_experiment(experiment_id)
-    _remove_tags(folder.path, keys)
 
 
 def _prepared(root: str, arrival: Arrival) -> Draft:
@@ -266,12 +261,12 @@ def _folder_of(root: str, run_id: str) -> str:
     return folder
 
 
-def _experiment_meta(experiment: Experiment) -> dict[str, Any]:
+def _experiment_meta(told: Experiment | ExperimentChange) -> dict[str, Any]:
     return {
-        "creation_time": experiment.creation_time,
-        "last_update_time": experiment.last_update_time,
-        "lifecycle_stage": experiment.lifecycle_stage,
-        "name": experiment.name,
+        "creation_time": told.creation_time,
+        "last_update_time": told.last_update_time,
+        "lifecycle_stage": told.lifecycle_stage,
+        "name": told.name,
     }
 
 
@@ -286,9 +281,9 @@ def _check_name(root: str, name: str, its_own: str = "") -> None:
             )
 
 
-def _parent(root: str, experiment: Experiment) -> Path:
-    """The folder that its folder lies in."""
-    if experiment.lifecycle_stage != DELETED:
+def _parent(root: str, stage: str) -> Path:
+    """The folder that the folders of experiments of a lifecycle stage lie in."""
+    if stage != DELETED:
         return Path(root)
     trash = Path(root, TRASH)
     trash.mkdir(exist_ok=True)
@@ -298,7 +293,7 @@ def _parent(root: str, experiment: Experiment) -> Path:
 
 
 def _new_folder(root: str, experiment: Experiment) -> Path:
-    parent = _parent(root, experiment)
+    parent = _parent(root, experiment.lifecycle_stage)
     name = experiment.experiment_id
     while not is_experiment_id(name) or name == MODELS or not _is_free(root, name):
         # As FileStore makes them: 18 digits, the first of which is no zero.
@@ -318,11 +313,11 @@ def _is_free(root: str, experiment_id: str) -> bool:
     return True
 
 
-def _files_of_tags(experiment: Experiment) -> dict[str, bytes]:
+def _files_of_tags(experiment: str, tags: Mapping[str, str]) -> dict[str, bytes]:
     try:
-        return {key_path(TAGS, key): _encoded(value, f"tag {key}") for key, value in experiment.tags.items()}
+        return {key_path(TAGS, key): _encoded(value, f"tag {key}") for key, value in tags.items()}
     except Broken as error:
-        raise RequestRefused(f"experiment {experiment.name!r} cannot be kept: {error}") from error
+        raise RequestRefused(f"experiment {experiment} cannot be kept: {error}") from error
 
 
 def _dumped(meta: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Unreadable
-from runsync.workspaces.direct.store import Arrival, Change, Query
+from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.sql import address, read_points, registry, schema
 from runsync.workspaces.sql.change import change_runs
 from runsync.workspaces.sql.database import Database
@@ -123,13 +123,9 @@ class SqlStore:
         """Makes an experiment as it is given and gives its id."""
         return self._experiments.create(experiment)
 
-    def update_experiment(self, experiment: Experiment) -> None:
-        """Name, lifecycle stage and times as given; tags that it names are set, others stay."""
-        self._experiments.update(experiment)
-
-    def untag_experiment(self, experiment_id: str, keys: Sequence[str]) -> None:
-        """Takes tags away."""
-        self._experiments.untag(experiment_id, keys)
+    def change_experiment(self, change: ExperimentChange) -> None:
+        """Changes what is named of an experiment, and nothing else."""
+        self._experiments.change(change)
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
         """Writes runs, each whole or not at all. Gives by run id why a run was refused."""

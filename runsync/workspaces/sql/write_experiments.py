@@ -1,11 +1,12 @@
 """Experiments into the database."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.workspaces.direct.store import ExperimentChange
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, POSTGRESQL, SQLITE
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.schema import Schema
@@ -32,7 +33,7 @@ class ExperimentWriter:
     def create(self, experiment: Experiment) -> str:
         """Gives its id. Raises RequestRefused where the name is taken."""
         with self._database.writing() as connection:
-            self._require_name(connection, experiment)
+            self._require_name(connection, experiment.name)
             now = int(time.time() * 1000)
             times = {"creation_time": now, "last_update_time": now}  # unless the source tells them
             row = times | self._row(experiment) | {"artifact_location": experiment.artifact_location}
@@ -48,42 +49,45 @@ class ExperimentWriter:
                 location = experiment.artifact_location.replace(PLACE_FOR_ID, str(made))
                 here = self._table.c.experiment_id == made
                 connection.execute(self._table.update().where(here), {"artifact_location": location})
-            self._set_tags(connection, made, experiment)
+            self._set_tags(connection, made, experiment.tags)
             if number is not None and self._database.kind == POSTGRESQL:
                 self._advance(connection)
         return str(made)
 
-    def update(self, experiment: Experiment) -> None:
-        """Name, lifecycle stage and times as given; tags that it names are set."""
-        number = int(experiment.experiment_id)
+    def change(self, change: ExperimentChange) -> None:
+        """See `DirectStore.change_experiment`."""
+        number, tags = int(change.experiment_id), self._tags
         with self._database.writing() as connection:
-            self._require_name(connection, experiment, number)
-            connection.execute(self._table.update().where(self._table.c.experiment_id == number), self._row(experiment))
-            self._set_tags(connection, number, experiment)
+            if change.name is not None:
+                self._require_name(connection, change.name, number)
+            if row := self._row(change):
+                connection.execute(self._table.update().where(self._table.c.experiment_id == number), row)
+            self._set_tags(connection, number, change.tags)
+            if change.untagged:
+                here = (tags.c.experiment_id == number, tags.c.key.in_(list(change.untagged)))
+                connection.execute(tags.delete().where(*here))
 
-    def untag(self, experiment_id: str, keys: Sequence[str]) -> None:
-        """Takes tags away."""
-        tags = self._tags
-        with self._database.writing() as connection:
-            here = (tags.c.experiment_id == int(experiment_id), tags.c.key.in_(list(keys)))
-            connection.execute(tags.delete().where(*here))
+    def _row(self, told: Experiment | ExperimentChange) -> dict[str, Any]:
+        """The columns that it names."""
+        row = {
+            "name": told.name,
+            "lifecycle_stage": told.lifecycle_stage,
+            "creation_time": told.creation_time,
+            "last_update_time": told.last_update_time,
+        }
+        return {name: value for name, value in row.items() if value is not None}
 
-    def _row(self, experiment: Experiment) -> dict[str, Any]:
-        times = {"creation_time": experiment.creation_time, "last_update_time": experiment.last_update_time}
-        told = {name: at for name, at in times.items() if at is not None}
-        return {"name": experiment.name, "lifecycle_stage": experiment.lifecycle_stage, **told}
-
-    def _require_name(self, connection: "Connection", experiment: Experiment, own: int | None = None) -> None:
+    def _require_name(self, connection: "Connection", name: str, own: int | None = None) -> None:
         from sqlalchemy import select
 
-        here = [self._table.c.name == experiment.name]
+        here = [self._table.c.name == name]
         if "workspace" in self._table.c:
             here.append(self._table.c.workspace == self._workspace)
         columns = select(self._table.c.experiment_id, self._table.c.lifecycle_stage)
         for number, stage in connection.execute(columns.where(*here)):
             if number != own:
                 raise RequestRefused(
-                    f"experiment “{experiment.name}”: the name is taken by experiment {number} ({stage})",
+                    f"experiment “{name}”: the name is taken by experiment {number} ({stage})",
                     400,
                     "RESOURCE_ALREADY_EXISTS",
                 )
@@ -112,8 +116,8 @@ class ExperimentWriter:
         column = self._table.c.experiment_id
         return None if connection.execute(select(column).where(column == number)).first() else number
 
-    def _set_tags(self, connection: "Connection", number: int, experiment: Experiment) -> None:
-        rows = [{"experiment_id": number, "key": key, "value": value} for key, value in experiment.tags.items()]
+    def _set_tags(self, connection: "Connection", number: int, tags: Mapping[str, str]) -> None:
+        rows = [{"experiment_id": number, "key": key, "value": value} for key, value in tags.items()]
         if rows:
             connection.execute(upsert(self._database.kind, self._tags, ("value",)), rows)
 

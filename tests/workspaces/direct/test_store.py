@@ -15,7 +15,7 @@ from runsync.model.numbers import stored
 from runsync.model.points import as_table, distinct, missing, points_of_key
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink, Run
 from runsync.workspaces.direct.editor import DirectEditor
-from runsync.workspaces.direct.store import Arrival, Change, DirectStore, Query
+from runsync.workspaces.direct.store import Arrival, Change, DirectStore, ExperimentChange, Query
 from workspaces.direct.conftest import Opener
 
 LOCATION = "s3://bucket/place/{experiment_id}"
@@ -77,11 +77,31 @@ def test_a_name_that_is_taken_is_refused_also_by_a_deleted_experiment(store: Dir
 
 def test_an_experiment_is_changed_and_untagged(store: DirectStore) -> None:
     made = store.create_experiment(Experiment("5", "old", "active", "s3://b/5", 11, 12, {"keep": "1", "drop": "2"}))
-    store.update_experiment(Experiment(made, "new", DELETED, "", 11, 99, {"more": "3"}))
-    store.untag_experiment(made, ["drop", "never there"])
+    store.change_experiment(ExperimentChange(made, "new", DELETED, None, 99, {"more": "3"}, ["drop", "never there"]))
     store.refresh()
     (found,) = [e for e in store.experiments() if e.experiment_id == made]
     assert found == Experiment(made, "new", DELETED, "s3://b/5", 11, 99, {"keep": "1", "more": "3"})
+
+
+def test_what_somebody_else_changes_of_an_experiment_is_not_undone(store: DirectStore) -> None:
+    """What was read before is not written again."""
+    made = store.create_experiment(Experiment("5", "old", "active", "s3://b/5", 11, 12, {"keep": "1"}))
+    store.experiments()
+    for change in (
+        ExperimentChange(made, "new"),
+        ExperimentChange(made, last_update_time=98),
+        ExperimentChange(made, tags={"theirs": "2"}),
+        ExperimentChange(made, lifecycle_stage=DELETED, last_update_time=99),
+        ExperimentChange(made, untagged=["keep"]),
+        ExperimentChange(made, creation_time=10),
+    ):
+        store.change_experiment(change)
+    store.refresh()
+    (found,) = [e for e in store.experiments() if e.experiment_id == made]
+    assert found == Experiment(made, "new", DELETED, "s3://b/5", 10, 99, {"theirs": "2"})
+    store.create_experiment(Experiment("6", "taken"))
+    with pytest.raises(RequestRefused, match="taken"):
+        store.change_experiment(ExperimentChange(made, "taken"))
 
 
 def test_a_run_is_read_back_with_all_that_it_was(store: DirectStore) -> None:

@@ -12,7 +12,7 @@ import pytest
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.transfer.places import open_workspace
-from runsync.workspaces.direct.store import Change
+from runsync.workspaces.direct.store import Change, ExperimentChange
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.files import open_store
 from workspaces.files.small import START, arrival, make_store, run_of
@@ -100,8 +100,8 @@ def test_an_experiment_behind_a_link_takes_no_run_and_its_tags_no_value(tmp_path
     store.create_experiment(Experiment("7", "one"))
     (root / "7/tags").symlink_to(outside)
     with pytest.raises(RequestRefused, match="link"):
-        store.update_experiment(Experiment("7", "one", tags={"x": "1"}))
-    store.untag_experiment("7", ["x"])
+        store.change_experiment(ExperimentChange("7", tags={"x": "1"}))
+    store.change_experiment(ExperimentChange("7", untagged=["x"]))
     (root / "8").symlink_to(outside)
     assert store.write_runs([arrival(run_of("run", experiment_id="8"))]) == {"run": "experiment 8 is not there"}
     assert store.create_experiment(Experiment("8", "eight")) != "8"

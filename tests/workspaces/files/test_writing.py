@@ -12,7 +12,7 @@ from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink
-from runsync.workspaces.direct.store import Arrival, Change, Query
+from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.files import is_file_store, open_store
 from workspaces.files.small import START, Points, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
@@ -277,7 +277,7 @@ def test_experiments_are_renamed_deleted_and_restored_with_their_runs(tmp_path: 
     store.write_runs([arrival(run_of("run", experiment_id="7"))])
     gone = Experiment("7", "two", "deleted", "ignored", 5, 9, {"e": "f"})
     for _ in range(2):
-        store.update_experiment(gone)
+        store.change_experiment(ExperimentChange("7", "two", "deleted", last_update_time=9, tags={"e": "f"}))
         store.refresh()
         assert store.experiments()[0] == dataclasses.replace(
             gone, artifact_location="file:///x/7", tags={"a": "b", "c": "d", "e": "f"}
@@ -287,20 +287,16 @@ def test_experiments_are_renamed_deleted_and_restored_with_their_runs(tmp_path: 
     assert store.write_runs([arrival(run_of("late", experiment_id="7"))]) == {}
     store.change_runs([Change("late", "changed")])
     assert points(store, "late")["loss"] == points(store, "run")["loss"]
-    store.untag_experiment("7", ["a", "e", "not there"])
-    store.update_experiment(dataclasses.replace(gone, lifecycle_stage="active", tags={}, creation_time=None))
+    store.change_experiment(ExperimentChange("7", lifecycle_stage="active", untagged=["a", "e", "not there"]))
     store.refresh()
     assert store.experiments()[0].creation_time == 5
     assert store.experiments()[0].tags == {"c": "d"}
     assert (root / "7/late/meta.yaml").exists()
     with pytest.raises(RequestRefused, match="there is an experiment 'Default' already"):
-        store.update_experiment(dataclasses.replace(gone, name="Default"))
-    for change in (
-        lambda: store.update_experiment(Experiment("8", "x")),
-        lambda: store.untag_experiment("8", ["x"]),
-    ):
+        store.change_experiment(ExperimentChange("7", "Default"))
+    for change in (ExperimentChange("8", "x"), ExperimentChange("8", untagged=["x"])):
         with pytest.raises(RequestRefused, match="experiment 8 is not there"):
-            change()
+            store.change_experiment(change)
 
 
 def test_many_imports_at_once_make_an_experiment_of_one_name_once(tmp_path: Path) -> None:
@@ -368,7 +364,7 @@ def test_the_artifacts_of_a_moved_or_deleted_store_are_found_in_it(tmp_path: Pat
         assert store.artifact_folder(dataclasses.replace(run, artifact_uri=uri)) == told, uri
     assert store.artifact_folder(dataclasses.replace(run, run_id="../run")) is None
     assert store.artifact_folder(dataclasses.replace(run, experiment_id="5")) is None
-    store.update_experiment(Experiment("0", "Default", "deleted"))
+    store.change_experiment(ExperimentChange("0", lifecycle_stage="deleted"))
     assert store.artifact_folder(dataclasses.replace(run, artifact_uri=home.as_uri())) == (
         tmp_path / "mlruns/.trash/0/run/artifacts"
     )
