@@ -22,7 +22,7 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject, Unread, pass_over
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
@@ -123,6 +123,10 @@ class Snapshot:
 
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         """None: bundles of this version hold no registry."""
+        return ()
+
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """None: what an export could not read is in the manifest."""
         return ()
 
     def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int]:

@@ -108,10 +108,9 @@ def _counted(items: "list[Item]") -> str:
 
 
 def _told(item: "Item") -> str:
-    if item.kind == "experiment":
-        text = f"experiment {item.id} “{item.name}”"
-    else:
-        text = f"run {item.id} “{item.name}” in “{item.experiment}”"
+    text = f"{item.kind} {item.id}" + (f" “{item.name}”" if item.name else "")
+    if item.kind == "run" and item.experiment:
+        text += f" in “{item.experiment}”"
     new = f", now {item.new_id}" if item.new_id else ""
     return printable(text + new + (" (nested)" if item.is_child else ""))
 

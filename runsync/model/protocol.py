@@ -165,6 +165,9 @@ class Source(Protocol):
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         """The versions of registered models that were made of a run, where the source has them."""
 
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """Those that are there and cannot be read: `experiments` does not give them."""
+
     def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int] | None:
         """How many runs each experiment (by id) has, where that costs little; else None."""
 

@@ -9,8 +9,10 @@ import warnings
 from runsync.errors import NothingSelected, RunsyncError, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.protocol import Source
+from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.change import DELETE, FAILED, UNDECIDABLE, Change, ChangeReport, How, carry_out, item_of
+from runsync.runs.choose import runs_of
 from runsync.runs.delete import deletion
 from runsync.runs.restore import decided, restorations
 from runsync.transfer.places import open_editor
@@ -33,9 +35,8 @@ def delete_runs(
         if editor.bulk is not None and not how.dry_run:
             return editor.bulk.delete_runs(experiment_id, max_timestamp_millis, most)
         selection = Selection(until=max_timestamp_millis, state=ACTIVE)
-        runs = [run for batch in source.batches([experiment], selection) for run in batch.runs]
-        runs.sort(key=lambda run: (run.start_time or 0, run.run_id))
         report = ChangeReport("runs delete", source.place, how.dry_run)
+        runs = _runs(report, source, selection, experiment)
         changes = [Change(item_of(run, DELETE, experiment.name), deletion(editor, run)) for run in runs[:most]]
         carry_out(report, [changes], how)
     return _count(report)
@@ -57,8 +58,8 @@ def restore_runs(
         if editor.bulk is not None and not how.dry_run:
             return editor.bulk.restore_runs(experiment_id, min_timestamp_millis, most)
         selection = Selection(state=DELETED)
-        runs = [run for batch in source.batches([experiment], selection) for run in batch.runs]
         report = ChangeReport("runs restore", source.place, how.dry_run)
+        runs = _runs(report, source, selection, experiment)
         chosen = decided(report, editor, runs, min_timestamp_millis, [experiment])
         carry_out(report, [restorations(report, editor, chosen[:most], [], [experiment])], how)
     if unknown := len(report.of(UNDECIDABLE)):
@@ -81,6 +82,16 @@ def _experiment(source: Source, experiment_id: str) -> Experiment:
         if experiment.experiment_id == str(experiment_id):
             return experiment
     raise NothingSelected(f"there is no experiment of the id {experiment_id}")
+
+
+def _runs(report: ChangeReport, source: Source, selection: Selection, experiment: Experiment) -> list[Run]:
+    """Oldest first; the report tells of those that cannot be read."""
+    unread: list[Unreadable] = []
+    runs = runs_of(source, selection, [experiment], unread.append)
+    for one in unread:
+        if one.kind == "run" or one.id == experiment.experiment_id:
+            report.note_unread(one)
+    return runs
 
 
 def _count(report: ChangeReport) -> int:

@@ -13,7 +13,7 @@ from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Place
-from runsync.model.run import Run
+from runsync.model.run import Run, Unreadable
 from runsync.transfer.places import WORKERS
 from runsync.transfer.report import PARTLY_DONE, TransferReport
 
@@ -82,6 +82,12 @@ class ChangeReport:
         """Ends it before its end."""
         self.stopped = str(error)
         self.stop_code = error.exit_code
+
+    def note_unread(self, one: Unreadable) -> None:
+        """Something that may have been meant, and cannot be read: nothing is done with it."""
+        self.items.append(
+            Item(one.kind, one.id, "", "", FAILED, error=f"it cannot be read: {one.reason} ({one.place})")
+        )
 
     def of(self, *actions: str) -> list[Item]:
         """The items of some actions."""

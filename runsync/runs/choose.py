@@ -8,8 +8,8 @@ from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.identity import PARENT
 from runsync.model.naming import plain_path
-from runsync.model.protocol import Source
-from runsync.model.run import Run
+from runsync.model.protocol import Source, Unread, pass_over
+from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.find import with_ids
 
@@ -28,12 +28,29 @@ def with_runs(source: Source, selection: Selection, runs: Sequence[str], homes: 
     return with_ids(source, replace(selection, runs=(*selection.runs, *runs)), selection.choose(homes))
 
 
-def chosen_runs(source: Source, selection: Selection, homes: Sequence[Experiment]) -> list[Run]:
-    """The runs that are meant, oldest first. Raises NothingSelected for a run or an experiment that is not there."""
+def chosen_runs(
+    source: Source, selection: Selection, homes: Sequence[Experiment], unread: Unread = pass_over
+) -> list[Run]:
+    """The runs that are meant, oldest first; what is met and cannot be read is given to `unread`. Raises
+    NothingSelected for a run or an experiment that is not there."""
     experiments = selection.choose(homes)
     selection = with_ids(source, selection, experiments)
-    runs = [run for batch in source.batches(experiments, selection) for run in batch.runs]
-    selection.having_runs(experiments, runs)
+    unreadable: list[Unreadable] = []
+    runs = runs_of(source, selection, experiments, unreadable.append)
+    met = {one.id for one in unreadable}
+    replace(selection, runs=tuple(run_id for run_id in selection.runs if run_id not in met)).having_runs(homes, runs)
+    for one in unreadable:
+        unread(one)
+    return runs
+
+
+def runs_of(source: Source, selection: Selection, experiments: Sequence[Experiment], unread: Unread) -> list[Run]:
+    """The runs of some experiments that are meant, oldest first."""
+    runs: list[Run] = []
+    for batch in source.batches(experiments, selection):
+        runs += batch.runs
+        for one in batch.unreadable:
+            unread(one)
     return sorted(runs, key=lambda run: (run.start_time or 0, run.run_id))
 
 

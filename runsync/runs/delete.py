@@ -58,7 +58,7 @@ def delete_selected_runs(
             "backup": None if backup is None else str(backup),
         }
         report = ChangeReport("runs delete", source.place, how.dry_run, asked)
-        chosen = chosen_runs(source, selection, homes)
+        chosen = chosen_runs(source, selection, homes, report.note_unread)
         if max_runs is not None:
             chosen = [run for run in chosen if run.lifecycle_stage == ACTIVE][:max_runs]
         nested = nested_in(source, chosen, homes) if children else []

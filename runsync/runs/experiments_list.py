@@ -6,22 +6,30 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import NothingSelected
+from runsync.errors import NothingSelected, RunsyncError
 from runsync.model.experiment import Experiment
 from runsync.model.protocol import Place
+from runsync.model.run import Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.report import PARTLY_DONE
 
 
 @dataclass(slots=True)
 class ExperimentsReport:
-    """`schemas/v1/experiments-list-report.schema.json`. `runs` counts by experiment id; None: not counted."""
+    """`schemas/v1/experiments-list-report.schema.json`. `runs` counts by experiment id; None: not counted. `unreadable`
+    is what was met and cannot be read."""
 
     place: Place
     experiments: list[Experiment]
     runs: dict[str, int] | None = None
+    unreadable: list[Unreadable] = field(default_factory=list)
     requests: int = 0
-    exit_code: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """3 when something could not be read."""
+        return PARTLY_DONE if self.unreadable else 0
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
@@ -34,6 +42,7 @@ class ExperimentsReport:
                 {**e.to_document(), "runs": None if counts is None else counts.get(e.experiment_id, 0)}
                 for e in self.experiments
             ],
+            "unreadable": [asdict(one) for one in self.unreadable],
             "requests": self.requests,
             "exit_code": self.exit_code,
         }
@@ -41,15 +50,21 @@ class ExperimentsReport:
 
 @dataclass(slots=True)
 class ExperimentReport:
-    """`schemas/v1/experiment-report.schema.json`. `statuses` counts active runs; `newest` is epoch milliseconds."""
+    """`schemas/v1/experiment-report.schema.json`. `statuses` counts active runs; `newest` is epoch milliseconds;
+    `unreadable` are runs that cannot be read, and are not counted."""
 
     place: Place
     experiment: Experiment
     statuses: dict[str, int] = field(default_factory=dict)
     deleted: int = 0
     newest: int | None = None
+    unreadable: list[Unreadable] = field(default_factory=list)
     requests: int = 0
-    exit_code: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """3 when something could not be read."""
+        return PARTLY_DONE if self.unreadable else 0
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
@@ -59,6 +74,7 @@ class ExperimentReport:
             "place": asdict(self.place),
             "experiment": self.experiment.to_document(),
             "run_counts": {"active": self.statuses, "deleted": self.deleted, "newest": self.newest},
+            "unreadable": [asdict(one) for one in self.unreadable],
             "requests": self.requests,
             "exit_code": self.exit_code,
         }
@@ -76,7 +92,8 @@ def list_experiments(
     """The experiments of these names, ids or globs (default: all), oldest first.
 
     Their runs are counted where that costs little (a bundle), or with `counts`, which reads all runs of a server.
-    `state` is active, deleted or all. Raises NothingSelected for a name that matches none.
+    `state` is active, deleted or all. Where all are asked for, those that cannot be read are told, too. Raises
+    NothingSelected for a name that matches none.
     """
     with open_source(where, "experiments list", access=access or Access(), workers=workers) as source:
         chosen = source.experiments(Selection(tuple(experiments)))
@@ -86,26 +103,33 @@ def list_experiments(
             batches = source.batches(chosen, Selection())
             known = Counter(run.experiment_id for batch in batches for run in batch.runs)
         found = None if known is None else dict(known)
-        return ExperimentsReport(source.place, chosen, found, source.requests)
+        unreadable = [] if experiments else list(source.unreadable_experiments())
+        return ExperimentsReport(source.place, chosen, found, unreadable, source.requests)
 
 
 def show_experiment(
     where: str, experiment: str, *, workers: int = WORKERS, access: Access | None = None
 ) -> ExperimentReport:
-    """One experiment by name or id, and how many runs it has by status. Raises NothingSelected."""
+    """One experiment by name or id, and how many runs it has by status. Raises NothingSelected, and RunsyncError where
+    it is there and cannot be read."""
     with open_source(where, "experiments show", access=access or Access(), workers=workers) as source:
+        for one in source.unreadable_experiments():
+            if one.id == experiment:
+                raise RunsyncError(f"experiment {one.id} ({one.place}) cannot be read: {one.reason}")
         chosen = source.experiments(Selection((experiment,)))
         if len(chosen) > 1:
             names = ", ".join(f"“{e.name}” (id {e.experiment_id})" for e in chosen[:5])
             raise NothingSelected(f"“{experiment}” means {len(chosen)} experiments: name one ({names}, …)")
         report = ExperimentReport(source.place, chosen[0])
         statuses: Counter[str] = Counter()
-        for run in source.in_order(chosen, Selection()):
+        unread: list[Unreadable] = []
+        for run in source.in_order(chosen, Selection(), unread=unread.append):
             report.newest = run.start_time if report.newest is None else report.newest
             if run.lifecycle_stage == "deleted":
                 report.deleted += 1
             else:
                 statuses[run.status] += 1
+        report.unreadable = [one for one in unread if one.kind == "run" or one.id == report.experiment.experiment_id]
         report.statuses = dict(sorted(statuses.items()))
         report.requests = source.requests
     return report

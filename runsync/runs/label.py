@@ -113,7 +113,8 @@ def _each_run(
         asked = {**asked, "selection": selection.to_document()}
         report = ChangeReport(f"runs {action}", source.place, how.dry_run, asked)
         homes = source.experiments(Selection())
-        planned = [(run, *plan(editor, run)) for run in chosen_runs(source, selection, homes)]
+        chosen = chosen_runs(source, selection, homes, report.note_unread)
+        planned = [(run, *plan(editor, run)) for run in chosen]
         _label(report, planned, action, {e.experiment_id: e.name for e in homes}, how)
         report.requests = editor.requests
     return report

@@ -70,7 +70,7 @@ def restore_selected_runs(
         purged = None
         if from_bundle is None:
             selection = with_runs(source, selection, runs, homes)
-            chosen = chosen_runs(source, selection, homes)
+            chosen = chosen_runs(source, selection, homes, report.note_unread)
             nested = nested_in(source, chosen, homes) if children and deleted_since is None else []
         else:
             purged = Purged(where, from_bundle, editor, how)

@@ -148,6 +148,9 @@ class MemorySource:
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         return ()
 
+    def unreadable_experiments(self) -> tuple[()]:
+        return ()
+
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         return None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runsync.cli import options
-from runsync.cli.finish import finish
+from runsync.cli.finish import finish, tell_unread
 from runsync.cli.tables import table, terminal_width
 from runsync.cli.text import many
 from runsync.model.times import iso
@@ -42,14 +42,17 @@ def command(
 ) -> int:
     """List experiments.
 
-    Of a workspace or bundle, oldest first.
+    Of a workspace or bundle, oldest first. What cannot be read, as in a file store, is named on stderr; the exit code
+    is 3 then.
     """
     from runsync.runs.experiments_list import list_experiments
 
     report = list_experiments(
         where, experiments=experiments, state=state, counts=counts, workers=workers, access=options.access(ctx)
     )
-    return finish(report, as_json, _lines(report))
+    code = finish(report, as_json, _lines(report))
+    tell_unread(report.unreadable)
+    return code
 
 
 def _lines(report: "ExperimentsReport") -> Iterator[str]:

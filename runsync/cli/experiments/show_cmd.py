@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runsync.cli import options
-from runsync.cli.finish import finish
+from runsync.cli.finish import finish, tell_unread
 from runsync.cli.pairs import pairs, section
 from runsync.cli.tables import bold, folded, terminal_width
 from runsync.model.printable import printable
@@ -34,7 +34,9 @@ def command(ctx: click.Context, /, where: str, experiment: str, workers: int, as
     from runsync.runs.experiments_list import show_experiment
 
     report = show_experiment(where, experiment, workers=workers, access=options.access(ctx))
-    return finish(report, as_json, _lines(report))
+    code = finish(report, as_json, _lines(report))
+    tell_unread(report.unreadable)
+    return code
 
 
 def _lines(report: "ExperimentReport") -> Iterator[str]:

@@ -150,6 +150,10 @@ class DirectWorkspace:
         """See `Source`."""
         return self.store.model_versions(run.run_id)
 
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """See `Source`."""
+        return self.store.unreadable_experiments()
+
     def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int]:
         """See `Source`."""
         counts = self.store.run_counts()
@@ -190,16 +194,16 @@ class DirectWorkspace:
             view = state(expression) if view == "all" else view
         run_ids = selection.runs or None
         query = Query(_ids(experiments), run_ids, view, selection.since, selection.until, newest_first)
-        if run_ids is None and (unreadable := self._unreadable_experiments(query.experiment_ids)):
+        if run_ids is None and (unreadable := self._unreadable_among(query.experiment_ids)):
             yield Batch((), unreadable=unreadable)
         for batch in self.store.batches(query):
             meant = tuple(run for run in batch.runs if is_meant(run, ()))
             unreadable = tuple(u for u in batch.unreadable if run_ids is None or u.id in run_ids)
             yield dataclasses.replace(batch, runs=meant, unreadable=unreadable)
 
-    def _unreadable_experiments(self, asked: Sequence[str]) -> tuple[Unreadable, ...]:
+    def _unreadable_among(self, asked: Sequence[str]) -> tuple[Unreadable, ...]:
         """Those that cannot be read, where all are asked for."""
-        unreadable = tuple(self.store.unreadable_experiments())
+        unreadable = tuple(self.unreadable_experiments())
         known = {e.experiment_id for e in self.store.experiments()} if unreadable else set()
         return unreadable if known <= set(asked) else ()
 

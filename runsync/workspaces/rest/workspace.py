@@ -34,7 +34,7 @@ from runsync.model.protocol import (
     Unread,
     pass_over,
 )
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
@@ -220,6 +220,10 @@ class RestWorkspace:
         except RequestRefused:
             return ()
         return tuple(wire.each(answer, "model_versions", wire.model_version))
+
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """See `Source`: a server tells of none."""
+        return ()
 
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         """See `Source`: a server must be asked for all runs to count them."""
