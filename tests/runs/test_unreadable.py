@@ -12,7 +12,7 @@ from support.stores import Filler, empty_sqlite, fill, opened, run_id
 
 import runsync as api
 from runsync.bundle import schemas
-from runsync.errors import WrongUsage
+from runsync.errors import RunsyncError, WrongUsage
 from runsync.model.selection import Selection
 
 BROKEN = "0aba8daddd544914a4afeee76cbb0474"
@@ -57,6 +57,46 @@ def test_what_is_named_on_stderr_carries_no_control_characters(store: Path, runs
     assert done.returncode == 3
     assert "experiment 471" in done.stderr
     assert "\x07" not in done.stderr
+def test_experiments_list_names_those_that_it_lacks(store: Path, runsync: Runner) -> None:
+    told = runsync("experiments", "list", store)
+    assert told.returncode == 3
+    assert f"  experiment 471 ({store}/471): it is no YAML" in told.stderr
+    document = json.loads(runsync("experiments", "list", store, "--json").stdout)
+    schemas.check("experiments-list-report", document, "the report")
+    assert [one["id"] for one in document["unreadable"]] == ["471"]
+    assert (document["exit_code"], len(document["experiments"])) == (3, 3)
+    names = [e["name"] for e in document["experiments"]]
+    assert runsync("experiments", "list", store, "--experiment", names[0]).returncode == 0
+
+
+def test_experiments_show_names_the_runs_that_it_does_not_count(store: Path, runsync: Runner) -> None:
+    (home,) = store.glob(f"*/{BROKEN}")
+    told = runsync("experiments", "show", store, home.parent.name)
+    assert told.returncode == 3
+    assert f"run {BROKEN} ({store}/" in told.stderr
+    document = json.loads(runsync("experiments", "show", store, home.parent.name, "--json").stdout)
+    schemas.check("experiment-report", document, "the report")
+    assert [one["id"] for one in document["unreadable"]] == [BROKEN]
+    lost = runsync("experiments", "show", store, "471")
+    assert lost.returncode == 1
+    assert "experiment 471" in lost.stderr
+    assert "cannot be read: it is no YAML" in lost.stderr
+
+
+def test_changes_name_the_runs_that_they_cannot_read_as_failed(store: Path, runsync: Runner) -> None:
+    (home,) = store.glob(f"*/{BROKEN}")
+    chosen = ("--experiment", home.parent.name)
+    for verb in (("tag", store, "a=b"), ("untag", store, "a"), ("delete", store, "--yes"), ("restore", store, "--yes")):
+        told = runsync("runs", *verb, *chosen)
+        assert told.returncode == 3, told.stderr
+        assert "Failed (1):" in told.stdout
+        assert f"  run {BROKEN}: it cannot be read: it is no YAML" in told.stdout
+    document = json.loads(runsync("runs", "tag", store, "a=b", "--run", BROKEN, "--json").stdout)
+    schemas.check("change-report", document, "the report")
+    assert [(one["kind"], one["id"]) for one in document["failed"]] == [("run", BROKEN)]
+    assert runsync("runs", "tag", store, "a=b", "--run", WHOLE).returncode == 0
+    with pytest.raises(RunsyncError, match=f"1 failed, such as {BROKEN}: it cannot be read"):
+        api.delete_runs(str(store), home.parent.name, 2**42)
 
 
 def test_csv_and_compare_name_it_too(store: Path, runsync: Runner) -> None:
@@ -104,6 +144,35 @@ def test_an_experiment_with_text_for_a_time_is_named_and_the_others_are_exported
     assert done.runs.created == len(whole) - 2
     left = {run.run_id for run in api.list_runs(address).runs}
     assert left == whole - {run_id("gone too"), run_id("gone before")}
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE experiments SET name = {} WHERE experiment_id = 103", {("experiment", "103")}),
+        ("UPDATE experiments SET artifact_location = {} WHERE experiment_id = 103", {("experiment", "103")}),
+        ("INSERT INTO experiment_tags VALUES ('note', {}, 103)", {("experiment", "103")}),
+        ("UPDATE runs SET start_time = {} WHERE name = 'gone too'", {("run", run_id("gone too"))}),
+        ("UPDATE runs SET name = {} WHERE name = 'gone too'", {("run", run_id("gone too"))}),
+        ("UPDATE metrics SET key = {} WHERE rowid = 1", {("run", None)}),
+        ("INSERT INTO registered_models (name, workspace) VALUES ({}, 'default')", set()),
+    ],
+)
+def test_text_that_is_no_utf_8_is_named_and_all_else_is_exported(
+    tmp_path: Path, statement: str, what: set[tuple[str, str | None]]
+) -> None:
+    address = empty_sqlite(tmp_path / "mlflow.db")
+    with opened(address) as workspace:
+        fill(Filler(workspace))
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        (of_metric,) = database.execute("SELECT run_uuid FROM metrics WHERE rowid = 1").fetchone()
+        database.execute(statement.format("CAST(X'636166e9' AS TEXT)"))
+    done = api.export(address, tmp_path / "bundle")
+    assert done.stopped == ""
+    assert {(one["kind"], one["id"]) for one in done.failed} == {(kind, id or of_metric) for kind, id in what}
+    assert all("text that is no UTF-8" in one["error"] for one in done.failed)
+    assert (done.exit_code, done.runs.created > 0) == (3 if what else 0, True)
+    assert {e.experiment_id for e in api.list_experiments(address).experiments} >= {"0"}
 
 
 def test_who_names_a_folder_too_deep_is_told_what_to_give(store: Path) -> None:

@@ -41,26 +41,63 @@ class Reader:
         return [one for one in self._experiments() if isinstance(one, Unreadable)]
 
     def _experiments(self) -> list[Experiment | Unreadable]:
-        from sqlalchemy import func, select
+        """Together, or one by one where one of them keeps the others from being read."""
+        try:
+            return self._experiments_of(None)
+        except AccessDenied:
+            raise
+        except RequestRefused:
+            return [one for number in self._experiment_ids() for one in self._alone(number)]
+
+    def _alone(self, number: int) -> list[Experiment | Unreadable]:
+        try:
+            return self._experiments_of(number)
+        except AccessDenied:
+            raise
+        except RequestRefused as error:
+            return [self._unreadable(number, error)]
+
+    def _experiment_ids(self) -> list[int]:
+        from sqlalchemy import select
+
+        asked = select(self._schema.tables["experiments"].c.experiment_id).where(*self.is_here())
+        with self._database.reading() as connection:
+            return list(connection.execute(asked.order_by(*self._age())).scalars())
+
+    def _experiments_of(self, number: int | None) -> list[Experiment | Unreadable]:
+        """The one of an id, or all."""
+        from sqlalchemy import select
 
         experiments, tags = self._schema.tables["experiments"], self._schema.tables["experiment_tags"]
         names = ("experiment_id", "name", "lifecycle_stage", "artifact_location", "creation_time", "last_update_time")
-        age = (func.coalesce(experiments.c.creation_time, 0), experiments.c.experiment_id)
-        asked = select(*(experiments.c[name] for name in names)).where(*self.is_here()).order_by(*age)
+        asked = select(*(experiments.c[name] for name in names)).where(*self.is_here()).order_by(*self._age())
+        asked_tags = select(tags.c.experiment_id, tags.c.key, tags.c.value)
+        if number is not None:
+            asked = asked.where(experiments.c.experiment_id == number)
+            asked_tags = asked_tags.where(tags.c.experiment_id == number)
         with self._database.reading() as connection:
             rows = connection.execute(asked).all()
             tags_of: dict[int, dict[str, str]] = defaultdict(dict)
-            for experiment_id, key, value in connection.execute(select(tags.c.experiment_id, tags.c.key, tags.c.value)):
+            for experiment_id, key, value in connection.execute(asked_tags):
                 tags_of[experiment_id][key] = value or ""
         return [self._experiment(row, tags_of.get(row[0], {})) for row in rows]
+
+    def _age(self) -> "tuple[ColumnElement[Any], ...]":
+        from sqlalchemy import func
+
+        experiments = self._schema.tables["experiments"]
+        return func.coalesce(experiments.c.creation_time, 0), experiments.c.experiment_id
 
     def _experiment(self, row: Sequence[Any], tags: Mapping[str, str]) -> Experiment | Unreadable:
         number, name, stage, location, made, updated = row
         try:
             times = _whole(made), _whole(updated)
         except ValueError as error:
-            return Unreadable(str(number), self._database.address.printable, str(error), "experiment")
+            return self._unreadable(number, error)
         return Experiment(str(number), name, stage or ACTIVE, location or "", *times, tags)
+
+    def _unreadable(self, number: int, error: Exception) -> Unreadable:
+        return Unreadable(str(number), self._database.address.printable, str(error), "experiment")
 
     def is_here(self) -> "list[ColumnElement[bool]]":
         """What restricts the table of experiments to this workspace."""
@@ -123,10 +160,10 @@ class Reader:
             return [(start, run_id) for start, run_id in connection.execute(self._asked(query, run_ids))]
 
     def _asked(self, query: Query, run_ids: Sequence[str] | None) -> "Select[Any]":
-        from sqlalchemy import bindparam, func, select
+        from sqlalchemy import BigInteger, bindparam, cast, func, select
 
         runs, experiments = self._schema.tables["runs"], self._schema.tables["experiments"]
-        start = func.coalesce(runs.c.start_time, 0)
+        start = cast(func.coalesce(runs.c.start_time, 0), BigInteger)  # SQLite lets text stand there
         joined = runs.join(experiments, runs.c.experiment_id == experiments.c.experiment_id)
         # Numbers that stand in the statement itself: there may be more of them than parameters are allowed.
         ids: BindParameter[Any] = bindparam("ids", numbers(query.experiment_ids), expanding=True, literal_execute=True)
