@@ -86,6 +86,11 @@ class S3Artifacts:
                     raise RequestRefused(f"s3://{bucket}/{found.key} is refused as an artifact path: {reason}")
                 yield ArtifactFile(path, found.size)
 
+    def is_used(self, root: str) -> bool:
+        """Whether there is any object below it."""
+        with _told():
+            return next(iter(self._s3.list(*_place(root, ""))), None) is not None
+
     def read(self, root: str, path: str) -> Iterator[bytes]:
         """The bytes of one file, in chunks."""
         with _told():

@@ -17,6 +17,7 @@ from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
 
 STORE = ROOT / "examples" / "mlruns"
+HISTORY = {"mlflow.log-model.history": '[{"artifact_path": "model"}]'}
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_doctor_doubts_one_root_beside_another_that_is_right(database: str, tmp_
     assert f"below {tmp_path}/gone:" in doubt
 
 
-def _artifacts(database: str, root: Path) -> list[tuple[str, str]]:
+def _artifacts(database: str, root: Path | str) -> list[tuple[str, str]]:
     findings = runsync.doctor(database, access=Access(artifacts=str(root))).findings
     return [(one.state, one.told) for one in findings if one.topic == "artifacts"]
 
@@ -107,6 +108,48 @@ def test_artifacts_of_databases_go_to_s3_and_come_from_there(
         database, there, source_artifacts=str(tmp_path / "art"), access=Access(artifacts=on_s3), verify_artifacts=True
     )
     assert (same.exit_code, same.artifacts) == (0, 15)
+
+
+def test_an_s3_address_that_is_not_their_root_is_no_silent_loss(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    address, bare = empty_sqlite(tmp_path / "mlflow.db"), run_id("bare")
+    right, slip = f"{bucket.url}/art", f"{bucket.url}/arts"
+    with opened(address, right) as workspace:
+        filler = Filler(workspace)
+        filler.default()
+        for label, tags in (("told", HISTORY), ("lost", HISTORY), ("bare", {})):
+            files = {"model/MLmodel": b"x: 1"} if label == "told" else {}
+            run = Run(run_id(label), "0", label, status="FINISHED", start_time=2**40, end_time=2**40, tags=tags)
+            filler.run(run, files=files)
+    whole = runsync.export(address, tmp_path / "right", access=Access(artifacts=right))
+    assert (whole.exit_code, whole.artifacts, whole.notes) == (0, 1, []), "somebody took those of one away"
+    lost = runsync.export(address, tmp_path / "slip", access=Access(artifacts=slip))
+    assert lost.exit_code == 3
+    assert {one["run_id"] for one in lost.problems} == {run_id("told"), run_id("lost")}
+    assert all(f"has a file below {slip}: say with --artifacts" in one["reason"] for one in lost.problems)
+    assert [note for note in lost.notes if f"below {slip}: if they have artifacts, that is not their root" in note]
+    seen = runsync.verify(address, address, source_artifacts=slip, access=Access(artifacts=right))
+    assert (seen.exit_code, bare in {one.id for one in seen.differences}) == (4, False)
+    doubts = [told for state, told in _artifacts(address, slip) if state == "warning"]
+    assert any("that is not their root" in told for told in doubts)
+    assert {state for state, _ in _artifacts(address, right)} == {"ok"}
+
+
+def test_verify_doubts_an_s3_address_where_no_run_tells_of_its_files(
+    database: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    with sqlite3.connect(tmp_path / "mlflow.db") as made:
+        made.execute("DELETE FROM tags WHERE key IN ('mlflow.log-model.history', 'mlflow.loggedArtifacts')")
+    made.close()
+    right = str(tmp_path / "art")
+    seen = runsync.verify(database, database, source_artifacts=f"{bucket.url}/x", access=Access(artifacts=right))
+    assert [(one.kind, one.source, one.target) for one in seen.differences] == [
+        ("artifacts", "none found: see the notes", "15 files")
+    ]
+    assert seen.exit_code == 4
 
 
 def test_each_side_of_a_comparison_has_a_root_of_its_own(database: str, tmp_path: Path) -> None:
@@ -165,11 +208,10 @@ def test_the_folder_that_artifacts_of_an_import_are_to_go_to_is_there_though_no_
 def test_a_root_that_is_empty_is_a_problem_of_runs_that_tell_of_artifacts(tmp_path: Path) -> None:
     """As a disk that is not mounted. Of other runs nobody knows whether they had any: those are no problem."""
     store = str(tmp_path / "mlruns")
-    history = {"mlflow.log-model.history": '[{"artifact_path": "model"}]'}
     with opened(store) as workspace:
         filler = Filler(workspace)
         filler.default()
-        for label, tags in (("told", history), ("bare", {}), ("lost", history)):
+        for label, tags in (("told", HISTORY), ("bare", {}), ("lost", HISTORY)):
             files = {} if label == "bare" else {"model/MLmodel": b"x: 1"}
             filler.run(
                 Run(run_id(label), "0", label, status="FINISHED", start_time=2**40, end_time=2**40, tags=tags),

@@ -17,8 +17,9 @@ from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces import local_artifacts
+from runsync.workspaces.direct.sightings import Sightings
 from runsync.workspaces.http import Opener
-from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts
+from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
 
 SERVED = "mlflow-artifacts:"
 EXPERIMENT = "{experiment_id}"
@@ -56,10 +57,9 @@ class DirectArtifacts:
     def __init__(self, roots: Roots, s3: S3Artifacts) -> None:
         self._roots = roots
         self._s3 = s3
-        self._looked: dict[Path, set[str]] = {}
-        """Below which roots which runs were looked for."""
-        self._found: set[Path] = set()
-        """Roots below which a folder of any experiment was found."""
+        self._sightings = Sightings()
+        self._used: dict[str, bool] = {}
+        """Whether experiments, by their address on S3, have files there."""
 
     @property
     def requests(self) -> int:
@@ -68,20 +68,18 @@ class DirectArtifacts:
 
     @property
     def doubts(self) -> list[str]:
-        """Where it seems that the folder that was named, or recorded, is not what it should be."""
-        return [
-            f"no run of the {len(runs):,} looked at, and none of their experiments, has a folder below {root}: "
-            f"if they have artifacts, that is not their root{'' if root.exists() else ' (it does not exist)'}"
-            for root, runs in self._looked.items()
-            if root not in self._found
-        ]
+        """See `Sightings`."""
+        return self._sightings.doubts
 
     def recognise(self, location: str) -> None:
-        """Takes the folder of an experiment, where it is there, for a sign that its root is the right one."""
+        """Takes what there is of an experiment for a sign that its root is the right one."""
         with suppress(RequestRefused, WrongUsage):
-            folder = _folder(self.place_of(location))
-            if folder is not None and folder.is_dir():
-                self._found.add(folder.parent)
+            place = self.place_of(location)
+            folder = _folder(place)
+            if folder is None:
+                self._is_used(place.rstrip("/"))
+            elif folder.is_dir():
+                self._sightings.find(str(folder.parent))
 
     def make_root(self) -> None:
         """The folder where artifacts go is there from now on, also when no run has any: so that nobody doubts it later.
@@ -101,9 +99,35 @@ class DirectArtifacts:
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
         root = self._root(run)
+        if _folder(root) is None:
+            return self._list_on_s3(run, root)
         _require_here(run, root)
         _require_told(run, root)
         return self.list_root(root)
+
+    def _list_on_s3(self, run: Run, root: str) -> tuple[ArtifactFile, ...]:
+        """A run without files tells nothing by itself: then its experiment is looked at."""
+        files, experiment = self.list_root(root), _experiment_of(run, root)
+        if files and experiment:
+            self._use(experiment)
+        elif experiment and (self._roots.given or _tells_of_artifacts(run)):
+            with _told():
+                is_used = self._is_used(experiment)
+            if not is_used and _tells_of_artifacts(run):
+                raise _out_of_reach("file", _root_of(experiment))
+        return files
+
+    def _is_used(self, experiment: str) -> bool:
+        if experiment not in self._used:
+            if self._s3.is_used(experiment):
+                self._use(experiment)
+            else:
+                self._used.setdefault(experiment, False)  # a file may have been written meanwhile
+        return self._used[experiment]
+
+    def _use(self, experiment: str) -> None:
+        self._used[experiment] = True
+        self._sightings.find(_root_of(experiment))
 
     def list_root(self, root: str) -> tuple[ArtifactFile, ...]:
         """All files below a folder or an `s3://` address. Raises RequestRefused."""
@@ -149,6 +173,8 @@ class DirectArtifacts:
         if folder is not None:
             local_artifacts.write(folder, path, opener)
             return
+        if experiment := _experiment_of(run, root):
+            self._use(experiment)
         with _told():
             source = locate() if locate is not None else None
             if source is None or not self._s3.copy(root, path, source):
@@ -174,6 +200,8 @@ class DirectArtifacts:
     def _root(self, run: Run) -> str:
         place = self.place_of(run.artifact_uri)
         if place.startswith("s3://"):
+            if self._roots.given and (experiment := _experiment_of(run, place)):
+                self._sightings.look(_root_of(experiment), run.run_id)
             return place
         folder = local_artifacts.folder_of(place)
         if folder is None:
@@ -184,9 +212,9 @@ class DirectArtifacts:
         if folder.name != "artifacts" or folder.parent.name != run.run_id:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
         root, moved = folder.parents[1].parent, None if folder.exists() else self._roots.moved(run)
-        self._looked.setdefault(root, set()).add(run.run_id)
+        self._sightings.look(str(root), run.run_id)
         if folder.parents[1].is_dir() or (moved is not None and not self._roots.given):
-            self._found.add(root)
+            self._sightings.find(str(root))
         folder = moved or folder
         if folder.is_symlink() or folder.parent.is_symlink():
             raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
@@ -195,6 +223,17 @@ class DirectArtifacts:
 
 def _folder(root: str) -> Path | None:
     return None if root.startswith("s3://") else local_artifacts.folder_of(root)
+
+
+def _experiment_of(run: Run, root: str) -> str:
+    """The address on S3 that the artifact root of a run says its experiment has; "" where it says none."""
+    above, _, last = root.rstrip("/").removesuffix("/artifacts").rpartition("/")
+    return above if last == run.run_id and bucket_of(above) else ""
+
+
+def _root_of(experiment: str) -> str:
+    """Where on S3 an experiment lies beside others."""
+    return experiment.rpartition("/")[0] if urlsplit(experiment).path else experiment
 
 
 def _require_here(run: Run, root: str) -> None:
@@ -215,9 +254,13 @@ def _require_told(run: Run, root: str) -> None:
     folder = _folder(root)
     if folder is None or folder.is_dir() or folder.parents[1].is_dir() or not _tells_of_artifacts(run):
         return
-    raise RequestRefused(
-        f"it has logged models or files, as its tags tell, and neither it nor its experiment has a folder below "
-        f"{folder.parents[2]}: {SAY_WHERE}"
+    raise _out_of_reach("folder", str(folder.parents[2]))
+
+
+def _out_of_reach(holder: str, root: str) -> RequestRefused:
+    return RequestRefused(
+        f"it has logged models or files, as its tags tell, and neither it nor its experiment has a {holder} below "
+        f"{root}: {SAY_WHERE}"
     )
 
 
