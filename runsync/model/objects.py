@@ -90,7 +90,8 @@ class Notebook:
 
 USER, GROUP, SERVICE_PRINCIPAL = "user", "group", "service_principal"
 LEVELS = ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
-"""Of Databricks, each more than the one before. CAN_RUN is one of notebooks, not of experiments."""
+"""Of Databricks, each more than the one before."""
+_OF_OBJECTS = {"experiment": frozenset(LEVELS) - {"CAN_RUN"}, "notebook": frozenset(LEVELS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,10 @@ class Permissions:
     def direct(self) -> tuple[Grant, ...]:
         """Those that were given to the experiment itself."""
         return tuple(grant for grant in self.grants if not grant.inherited)
+
+    def has_level(self, level: str) -> bool:
+        """Whether there is such a level for what they are of: experiments do not have all that notebooks have."""
+        return level in _OF_OBJECTS[self.object_type]
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document of `schemas/v1/permissions.schema.json`."""

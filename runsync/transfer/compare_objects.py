@@ -10,6 +10,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Grant, Key, Named, Object, Permissions
 from runsync.model.protocol import ObjectSource, Source
+from runsync.model.wording import many
 
 DIGITS = 12
 """Of a hash that is shown."""
@@ -92,8 +93,12 @@ def lacking(
             continue
         counts[kind] = len(items)
         there = _counterparts(other, kind, items, pairs, named, pool)
-        for key, each in seen(one, items, pool).items():
+        here = seen(one, items, pool)
+        for key, each in here.items():
             found += _lacks(each, there.get(key), other.are_copies)
+        impossible = 0 if other.are_copies else sum(len(_impossible(here[key], there.get(key))) for key in here)
+        if impossible:
+            notes.append(f"{many(impossible, 'permission')} of levels that experiments do not have: not compared")
     return counts, found, notes
 
 
@@ -125,11 +130,24 @@ def _lacks(one: Seen, other: Seen | None, exactly: bool) -> Iterator[Difference]
         for change in changes(one, other):
             yield Difference(noun, key, name, change.field, change.old, change.new)
     elif isinstance(one.item, Permissions) and isinstance(other.item, Permissions):
+        impossible = _impossible(one, other)
         for grant in one.item.direct:
-            if not any(has.is_enough_for(grant) for has in other.item.grants):
+            if grant not in impossible and not any(has.is_enough_for(grant) for has in other.item.grants):
                 yield Difference(
                     noun, key, name, f"permissions.{grant.principal}", grant.level, _has(other.item, grant)
                 )
+
+
+def _impossible(one: Seen, other: Seen | None) -> list[Grant]:
+    """What was given to the one at levels that there are not for the other, and that it has not as much as."""
+    if other is None or not isinstance(one.item, Permissions) or not isinstance(other.item, Permissions):
+        return []
+    there = other.item
+    return [
+        grant
+        for grant in one.item.direct
+        if not there.has_level(grant.level) and not any(has.is_enough_for(grant) for has in there.grants)
+    ]
 
 
 def _has(item: Permissions, wanted: Grant) -> str:

@@ -14,13 +14,11 @@ from typing import Any
 import orjson
 
 from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused
-from runsync.model.objects import GROUP, LEVELS, SERVICE_PRINCIPAL, USER, Grant, Permissions
+from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.http import Client, json_of
 
 API = "/api/2.0/permissions"
-EXPERIMENT, NOTEBOOK = "experiment", "notebook"
-_LEVELS = {EXPERIMENT: frozenset(LEVELS) - {"CAN_RUN"}, NOTEBOOK: frozenset(LEVELS)}
 _PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}
 _NO_PRINCIPAL = "principals that the target does not have"
 _NO_LEVEL = "levels that experiments do not have, only notebooks"
@@ -39,7 +37,7 @@ def read_permissions(client: Client, item: Permissions, notebook_id: str = "") -
     if "access_control_list" in answer or not notebook_id:
         return replace(item, grants=_grants(answer))
     answer = client.get(f"{API}/notebooks/{notebook_id}")
-    return replace(item, object_type=NOTEBOOK, grants=_grants(answer))
+    return replace(item, object_type="notebook", grants=_grants(answer))
 
 
 def _grants(answer: Mapping[str, Any]) -> tuple[Grant, ...]:
@@ -106,10 +104,9 @@ class PermissionsTarget:
             self._leave(_NO_EXPERIMENT, [item.name])
             return UNCHANGED
         missing = [grant for grant in item.direct if not any(has.is_enough_for(grant) for has in there.direct)]
-        levels = _LEVELS[there.object_type]
-        unknown = [grant for grant in missing if grant.level not in levels]
+        unknown = [grant for grant in missing if not there.has_level(grant.level)]
         self._leave(_NO_LEVEL, [f"{grant.principal} {grant.level} on {item.name}" for grant in unknown])
-        missing = [grant for grant in missing if grant.level in levels]
+        missing = [grant for grant in missing if there.has_level(grant.level)]
         given = self._write(item, there, missing) if writes and missing else len(missing)
         return (UPDATE if there.direct else CREATE) if given else UNCHANGED
 
