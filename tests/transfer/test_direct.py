@@ -1,6 +1,7 @@
 """File stores and databases: runs keep their ids, times and states, whichever of them they come from and go to."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from support.databases import Databases
+from support.databases import Databases, connect
 from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import (
@@ -203,12 +204,41 @@ def test_files_of_a_run_that_is_refused_are_named_and_taken_over_by_another_try(
     done = runsync.sync(source, target)
     (failed,) = done.failed
     assert failed["id"] == run_id("parent")
-    assert f"no such text here (its 3 artifacts lie in {Path(target[10:]).parent}/mlartifacts/101/" in failed["error"]
+    assert (
+        f"no such text here (its artifacts, 3 files, lie in {Path(target[10:]).parent}/mlartifacts/101/"
+        in failed["error"]
+    )
     with closing(sqlite3.connect(target.removeprefix("sqlite:///"))) as database, database:
         database.execute("DROP TRIGGER no")
     again = runsync.sync(source, target)
     assert (again.exit_code, again.runs.created, again.artifacts) == (0, 1, 0)
     assert_same(source, target)
+
+
+def test_files_of_a_run_that_the_characters_of_an_old_mysql_refuse_are_named(make: Make) -> None:
+    source, target = make("files"), make("mysql")
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        filler.default()
+        for label, note in (("plain", "é"), ("smiling", "😀")):
+            told = Run(run_id(label), "0", label, status="FINISHED", start_time=START, end_time=START)
+            filler.run(replace(told, tags={"note": note}), files={"model/weights": b"12"})
+    _set_characters_of_tags(target, "utf8mb3")
+    done = runsync.sync(source, target)
+    (failed,) = done.failed
+    assert (failed["id"], done.exit_code, done.runs.created) == (run_id("smiling"), 3, 1)
+    assert "Incorrect string value" in failed["error"]
+    (place,) = re.findall(r"\(its artifacts, 1 file, lie in (\S+): another try takes them over\)", failed["error"])
+    assert Path(place.removeprefix("file://"), "model/weights").read_bytes() == b"12"
+    _set_characters_of_tags(target, "utf8mb4")
+    again = runsync.sync(source, target)
+    assert (again.exit_code, again.runs.created, again.artifacts) == (0, 1, 0)
+    assert runsync.verify(source, target).differences == []
+
+
+def _set_characters_of_tags(url: str, charset: str) -> None:
+    with closing(connect("mysql", url)) as database, database.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE tags MODIFY value VARCHAR(8000) CHARACTER SET {charset}")
 
 
 @KINDS

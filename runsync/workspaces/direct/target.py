@@ -232,7 +232,9 @@ class DirectTarget:
         """Files go first: those of a run that is refused then are there for another try."""
         if copy.artifacts:
             place = self._artifacts.place_of(copy.artifact_uri)
-            copy.error += f" (its {many(copy.artifacts, 'artifact')} lie in {place}: another try takes them over)"
+            copy.error += (
+                f" (its artifacts, {many(copy.artifacts, 'file')}, lie in {place}: another try takes them over)"
+            )
 
     def _now_there(self, refused: Sequence[Copy]) -> list[Copy]:
         """Those of the refused new runs that are there by now: another import has brought the same ones."""
