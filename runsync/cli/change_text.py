@@ -65,8 +65,8 @@ def lines(report: "ChangeReport") -> Iterator[str]:
     for action in dict.fromkeys(item.action for item in report.changed()):
         title = f"To {action}" if report.dry_run else _DONE[action].capitalize()
         yield from listed(title + _again(report, action), map(_told, report.of(action)))
-    yield from listed("Failed", (f"{_told(item)}: {item.error}" for item in report.of("failed")))
-    yield from listed("Not decidable", (f"{_told(item)}: {item.error}" for item in report.of("undecidable")))
+    yield from listed("Failed", (f"{_told(item)}: {printable(item.error)}" for item in report.of("failed")))
+    yield from listed("Not decidable", (f"{_told(item)}: {printable(item.error)}" for item in report.of("undecidable")))
     yield from listed("Not reached", map(_told, report.of("not reached")))
     if report.backup is not None:
         yield f"Backup: {printable(report.backup.target.address)}, snapshot {report.backup.snapshot or 'none'}"

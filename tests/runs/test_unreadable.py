@@ -57,6 +57,8 @@ def test_what_is_named_on_stderr_carries_no_control_characters(store: Path, runs
     assert done.returncode == 3
     assert "experiment 471" in done.stderr
     assert "\x07" not in done.stderr
+
+
 def test_experiments_list_names_those_that_it_lacks(store: Path, runsync: Runner) -> None:
     told = runsync("experiments", "list", store)
     assert told.returncode == 3
