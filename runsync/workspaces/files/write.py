@@ -96,8 +96,8 @@ def change_runs(root: str, changes: Sequence[Change]) -> None:
         with _told(root), _shown_together(root) as drafts:
             for change in some:
                 drafts.append(_changed(root, change))
-        for change in some:
-            if change.untagged:
+        with _told(root):
+            for change in some:
                 _remove_tags(_folder_of(root, change.run_id), change.untagged)
 
 
