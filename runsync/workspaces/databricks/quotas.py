@@ -7,6 +7,7 @@ from threading import Lock
 
 from runsync.model.experiment import Experiment
 from runsync.model.run import Batch, Run
+from runsync.model.wording import many
 
 PARAMS_A_RUN = 1600
 TAGS_A_RUN = 1600
@@ -14,13 +15,14 @@ STEPS_A_RUN = 1_000_000
 RUNS_AN_EXPERIMENT = 500_000
 TAGS_AN_EXPERIMENT = 1000
 NAMED = 10
+RUN, EXPERIMENT = "run", "experiment"
 
 
 class Quotas:
     """What of one import exceeds a quota. Safe for many threads."""
 
     def __init__(self) -> None:
-        self._over: dict[str, list[str]] = {}
+        self._over: dict[tuple[str, str], list[str]] = {}
         self._runs: Counter[str] = Counter()
         self._names: Mapping[str, str] = {}
         self._lock = Lock()
@@ -30,7 +32,7 @@ class Quotas:
         self._names = {e.experiment_id: e.name for e in experiments}
         for experiment in experiments:
             if len(experiment.tags) > TAGS_AN_EXPERIMENT:
-                self._note(f"experiments have more than {TAGS_AN_EXPERIMENT} tags", experiment.name)
+                self._note(EXPERIMENT, f"{TAGS_AN_EXPERIMENT:,} tags", experiment.name)
 
     def runs(self, batch: Batch) -> None:
         """Looks at runs."""
@@ -45,21 +47,22 @@ class Quotas:
                 (points, STEPS_A_RUN, "metric points"),
             ):
                 if count > most:
-                    self._note(f"runs have more than {most} {what}", f"{run.name} ({run.run_id})")
+                    self._note(RUN, f"{most:,} {what}", f"{run.name} ({run.run_id})")
 
     def notes(self) -> list[str]:
         """A sentence for each quota that is exceeded."""
         for experiment_id, count in self._runs.items():
             if count > RUNS_AN_EXPERIMENT:
                 name = self._names.get(experiment_id, experiment_id)
-                self._note(f"experiments have more than {RUNS_AN_EXPERIMENT} runs", name)
+                self._note(EXPERIMENT, f"{RUNS_AN_EXPERIMENT:,} runs", name)
         return [
-            f"{len(found)} {what}, which Databricks refuses: {_listed(found)}" for what, found in self._over.items()
+            f"{many(len(found), kind)} with more than {most}, which Databricks refuses: {_listed(found)}"
+            for (kind, most), found in self._over.items()
         ]
 
-    def _note(self, what: str, name: str) -> None:
+    def _note(self, kind: str, most: str, name: str) -> None:
         with self._lock:
-            found = self._over.setdefault(what, [])
+            found = self._over.setdefault((kind, most), [])
             if name not in found:
                 found.append(name)
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from emulators.databricks import Databricks, Fault, Limits, too_many
@@ -15,17 +17,21 @@ from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.transfer.report import TransferReport
+from runsync.workspaces.databricks import quotas
 from workspaces.databricks.conftest import Start
 
+Histories = Mapping[str, Mapping[str, Sequence[tuple[int, int, float]]]]
 HOME = "/Users/ana@example.com"
 WRITE = "/api/2.0/mlflow/artifacts/credentials-for-write"
 
 
-def bundle_of(folder: Path, names: list[str], runs: list[Run], **experiment: object) -> Path:
-    """A bundle of experiments with ids 1, 2, … and these runs, each with three files."""
+def bundle_of(
+    folder: Path, names: list[str], runs: list[Run], points: Histories | None = None, **experiment: object
+) -> Path:
+    """A bundle of experiments with ids 1, 2, … and these runs, each with three files; `points` by run id."""
     experiments = [Experiment(str(number), name, **experiment) for number, name in enumerate(names, 1)]
     files = {run.run_id: {f"{n}.txt": b"%d" % n for n in range(3)} for run in runs}
-    export_into(folder / "bundle", MemorySource(experiments, runs, {}, files))
+    export_into(folder / "bundle", MemorySource(experiments, runs, points or {}, files))
     return folder / "bundle"
 
 
@@ -167,12 +173,35 @@ def test_a_path_that_is_free_again_is_used_again(start: Start, tmp_path: Path) -
     assert not runsync.verify(str(bundle), "databricks://lake").differences
 
 
-def test_what_exceeds_a_quota_is_told_by_name_before_it_is_tried(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("most", "fields", "of_experiment", "told"),
+    [
+        (None, {"params": {f"p{n}": "1" for n in range(1601)}}, {}, "1 run with more than 1,600 params"),
+        (None, {"tags": {f"t{n}": "1" for n in range(1601)}}, {}, "1 run with more than 1,600 tags"),
+        (("STEPS_A_RUN", 10), {}, {}, "1 run with more than 10 metric points"),
+        (None, {}, {"tags": {f"t{n}": "1" for n in range(1001)}}, "1 experiment with more than 1,000 tags"),
+        (("RUNS_AN_EXPERIMENT", 1), {}, {}, "1 experiment with more than 1 runs"),
+    ],
+    ids=["params", "run tags", "points", "experiment tags", "runs"],
+)
+def test_what_exceeds_a_quota_is_told_by_name_before_it_is_tried(
+    start: Start,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most: tuple[str, int] | None,
+    fields: dict[str, Any],
+    of_experiment: dict[str, Any],
+    told: str,
+) -> None:
     start("lake")
-    bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(1, params={f"p{n}": "1" for n in range(1601)}), run(2)])
+    if most is not None:
+        monkeypatch.setattr(quotas, *most)
+    runs = [run(1, **fields), run(2)]
+    points = {runs[0].run_id: {"loss": [(step, START + step, 0.5) for step in range(11)]}}
+    bundle = bundle_of(tmp_path, [f"{HOME}/x"], runs, points, **of_experiment)
     report = runsync.import_(bundle, "databricks://lake", dry_run=True)
-    told = f"1 runs have more than 1600 params, which Databricks refuses: run 1 ({1:032x})"
-    assert told in report.notes
+    name = f"{HOME}/x" if "experiment" in told else f"run 1 ({1:032x})"
+    assert f"{told}, which Databricks refuses: {name}" in report.notes
 
 
 def test_credentials_for_writing_are_asked_for_once_a_run(start: Start, tmp_path: Path) -> None:
