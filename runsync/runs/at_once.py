@@ -9,7 +9,7 @@ refused, or whose answer is lost, is sent again only after a look at what is lef
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.fields import NEWEST_FIRST
 from runsync.model.protocol import BulkChanges, Source
@@ -139,6 +139,8 @@ def _ask(
             return _Answer(plan.deleted(), count, count < len(left))
         except RequestRefused as error:
             refusal, deleted = error, plan.deleted()
+            if isinstance(error, AccessDenied) or error.code == ABSENT:
+                break
     left = left_of(deleted.keys())
     if left:
         why = f"the change of many runs at once failed ({refusal}): {len(left):,} were left to be done one by one"

@@ -221,10 +221,12 @@ def test_a_refused_request_is_sent_again_for_what_is_left(lab: Lab, fault: Fault
     assert (lab.lake.count(BULK_DELETE), lab.lake.count(DELETE)) == (2, 0)
 
 
-def test_where_it_is_refused_each_time_the_runs_are_deleted_one_by_one(lab: Lab) -> None:
+@pytest.mark.parametrize(("status", "code", "tries"), [(500, "INTERNAL_ERROR", 3), (403, "PERMISSION_DENIED", 1)])
+def test_where_it_is_refused_the_runs_are_deleted_one_by_one(lab: Lab, status: int, code: str, tries: int) -> None:
     runs = set(lab.runs(20, started=20))
-    lab.lake.faults.add(Fault("status", f"POST {BULK_DELETE}", 500, times=None))
+    lab.lake.faults.add(Fault("status", f"POST {BULK_DELETE}", status, code, times=None))
     done = lab.delete()
+    assert lab.lake.count(BULK_DELETE) == tries
     assert (done.exit_code, lab.deleted(), changed(done)) == (0, runs, runs)
     assert any("20 were left to be done one by one" in note for note in done.notes)
     assert lab.lake.count(DELETE) == 20
