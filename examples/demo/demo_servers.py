@@ -52,7 +52,7 @@ def show(folder: Path, stack: ExitStack) -> str:
 
 def next_day(folder: Path, old: str, new: str) -> None:
     """A backup that goes on: a second snapshot, what has changed, and the new server brought up to date."""
-    run_id = min(json.loads((folder / "ids.json").read_text(encoding="utf-8"))["runs"])
+    run_id = runs_in(old, "ACTIVE_ONLY")[0]["info"]["run_id"]
     ask(old, "runs/set-tag", {"run_id": run_id, "key": "reviewed", "value": "yes"})
     say("The next day somebody has reviewed a run of the old server. Exporting again adds a snapshot of what changed:")
     runsync(folder, "export", old, "backup")
@@ -91,11 +91,19 @@ def parents(folder: Path, old: str, new: str) -> None:
 
 def tell(name: str, url: str) -> None:
     """What a server holds, asked without runsync."""
-    experiments = ask(url, "experiments/search", {"max_results": 100, "view_type": "ALL"})["experiments"]
-    ids = [experiment["experiment_id"] for experiment in experiments]
-    runs = ask(url, "runs/search", {"experiment_ids": ids, "max_results": 1000, "run_view_type": "ALL"})["runs"]
+    runs = runs_in(url, "ALL")
     deleted = sum(run["info"]["lifecycle_stage"] == "deleted" for run in runs)
-    print(f"The {name} server holds {len(experiments)} experiments and {len(runs)} runs ({deleted} deleted).")
+    print(f"The {name} server holds {len(experiments_in(url))} experiments and {len(runs)} runs ({deleted} deleted).")
+
+
+def experiments_in(url: str) -> list[str]:
+    found = ask(url, "experiments/search", {"max_results": 100, "view_type": "ALL"})["experiments"]
+    return [experiment["experiment_id"] for experiment in found]
+
+
+def runs_in(url: str, view: str) -> list[dict]:
+    wanted = {"experiment_ids": experiments_in(url), "max_results": 1000, "run_view_type": view}
+    return ask(url, "runs/search", wanted)["runs"]
 
 
 def tags(url: str, run_id: str) -> dict[str, str]:

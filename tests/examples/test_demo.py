@@ -1,0 +1,24 @@
+"""What a newcomer types first works: `make demo` and `make demo-servers`, without the set-up."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, executable
+
+
+@pytest.mark.parametrize("demo", ["demo.py", "demo_servers.py"])
+def test_a_demo_goes_to_its_end(demo: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "demo" / demo)],
+        env=os.environ | {"RUNSYNC_TEST_MLFLOW_3": str(executable("3"))},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "Everything is there." in done.stdout
+    assert "# Everything is removed now." in done.stdout
