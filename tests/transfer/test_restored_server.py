@@ -17,7 +17,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.identity import own_tags_removed
 from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
-from transfer.commands import NEWEST, export, import_, verify
+from transfer.commands import NEWEST, export, import_, sync, verify
 
 
 @NEWEST
@@ -90,6 +90,22 @@ def test_what_a_server_has_goes_through_bundles_into_a_database_and_on_to_a_serv
     again = export(runsync, database.url, tmp_path / "second", facts.pattern, *place)
     assert (again["metric_points"], again["artifacts"]) == (facts.points, facts.artifacts)
     import_(runsync, tmp_path / "second", pair.target.url)
+    assert_same(pair.source.url, pair.target.url, [facts.pattern])
+
+
+@NEWEST
+@pytest.mark.parametrize("kind", ["files", "sqlite"])
+def test_what_a_server_has_goes_straight_into_a_store_and_from_there_into_a_server(
+    pair: Pair, seeder: Seeder, prefix: str, kind: str, runsync: Runner, databases: Databases, tmp_path: Path
+) -> None:
+    facts = rich_workspace(seeder, prefix)
+    store = str(tmp_path / "mlruns") if kind == "files" else databases.fresh("sqlite").url
+    place = tmp_path / "art"
+    for source, target, option in [
+        (pair.source.url, store, "--artifacts"),
+        (store, pair.target.url, "--source-artifacts"),
+    ]:
+        sync(runsync, source, target, facts.pattern, option, place, "--verify-artifacts")
     assert_same(pair.source.url, pair.target.url, [facts.pattern])
 
 
