@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from runsync.cli import cli
 from runsync.cli.commands import paths
+from runsync.cli.root import cli
 
 PAGE = Path(__file__).with_name("commands.md")
 WIDTH = 100

@@ -9,11 +9,11 @@ Everything the command line does is a call here; each is imported when it is fir
     assert runsync.verify("backup", "http://localhost:5001").exit_code == 0
 """
 
-import logging
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # typing's is the same to type checkers; importing it, or logging, costs the start of a command
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from runsync.bundle.address import Access
     from runsync.bundle.bundle import open_bundle
     from runsync.bundle.check import CheckReport, check
@@ -58,8 +58,6 @@ if TYPE_CHECKING:
     from runsync.transfer.report import TransferReport
     from runsync.transfer.sync import sync
     from runsync.transfer.verify import VerifyReport, verify
-
-logging.getLogger("runsync").addHandler(logging.NullHandler())
 
 __all__ = [
     "Access",
@@ -210,7 +208,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+
     if name not in _HOMES:
         raise AttributeError(f"module “runsync” has no attribute “{name}”")
     return getattr(import_module(_HOMES[name]), name)

@@ -5,7 +5,6 @@ of the machine).
 """
 
 import hashlib
-import logging
 import os
 import re
 import time
@@ -18,6 +17,7 @@ from threading import BoundedSemaphore, Lock
 from typing import IO, TYPE_CHECKING, Any
 
 from runsync.errors import RunsyncError, WrongUsage
+from runsync.log import LOG
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import StoredObject
 from runsync.multipart import send_parts
@@ -25,7 +25,6 @@ from runsync.multipart import send_parts
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
 
-LOG = logging.getLogger("runsync")
 CHUNK = 1 << 20
 MULTIPART = 64 << 20
 """Bytes above which a file goes up in parts, side by side."""

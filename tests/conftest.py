@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import uuid
@@ -20,6 +21,10 @@ from support.servers import FOREIGN, MlflowServer, clean_environment
 # A busy machine is no fault of an example.
 hypothesis.settings.register_profile("runsync", deadline=None)
 hypothesis.settings.load_profile("runsync")
+
+# A script's background job ignores SIGINT, and so would every command that it starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 

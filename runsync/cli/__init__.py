@@ -1,49 +1,41 @@
-"""The command line: parse, call one verb, print. A file a command; each is imported when it is asked for."""
+"""The command line: parse, call one verb, print. A file a command; each is imported when it is asked for.
+
+This file imports nothing heavy: an interrupt must find its handler in place, however early it comes.
+"""
 
 import os
 import sys
 
-import click
-
-from runsync.cli.commands import Commands
-
-
-def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked and not ctx.resilient_parsing:
-        from runsync.version import VERSION
-
-        click.echo(f"runsync {VERSION}")
-        ctx.exit()
-
-
-@click.command(
-    cls=Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done, 4 differences, 10 no bundle there, "
-    "11 bundle locked, 12 bundle damaged, 13 workspace unreachable or refused us, 130 interrupted.",
-)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
-@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
-@click.option("--config", metavar="FILE", help="Read this instead of ./runsync.toml (also: RUNSYNC_CONFIG).")
-@click.pass_context
-def cli(ctx: click.Context, debug: bool, config: str | None) -> None:
-    """Move and back up MLflow workspaces, and prove that nothing was lost.
-
-    \b
-    runsync export http://localhost:5000 backup      everything into a bundle
-    runsync import backup http://localhost:5001      and from there into another server
-    runsync verify backup http://localhost:5001      is it all there?
-    """
-    ctx.ensure_object(dict).update(debug=debug, config=config)
+INTERRUPTED = 130
 
 
 def main() -> None:
     """The console script: runs a command, and turns errors into one line and an exit code."""
-    from runsync.cli.run import INTERRUPTED, run
+    _leave_when_told()
+    from runsync.cli import streams
+
+    streams.prepare()
+    from runsync.cli.root import cli
+    from runsync.cli.run import run
 
     code = run(cli, sys.argv[1:])
     if code == INTERRUPTED:
+        from runsync.cli.interruption import end_children
+
+        end_children()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)  # requests under way are not waited for
     sys.exit(code)
+
+
+def _leave_when_told() -> None:
+    """Until a command begins there is nothing to tidy up, and imports cope badly with exceptions out of nowhere."""
+    try:
+        import signal
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a job in the background of a script
+                signal.signal(number, lambda *_: os._exit(INTERRUPTED))
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from runsync.cli import streams
 from runsync.cli.text import json_text, listed
 from runsync.cli.transfer_text import lines
+from runsync.log import LOG
 from runsync.model.printable import printable
 
 if TYPE_CHECKING:
@@ -31,15 +33,26 @@ def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
     document = report.to_document()
     kept["journal"].take(document)
     if as_json:
-        click.echo(json_text(document))
+        _print(json_text(document))
     if kept.get("quiet"):
         if report.exit_code:
             click.echo("\n".join(told), err=True)
     elif not as_json:
-        click.echo("\n".join(told))
+        _print("\n".join(told))
     if document.get("stopped"):
         click.echo(f"runsync: {document['stopped']}", err=True)
     return report.exit_code
+
+
+def _print(report: str) -> None:
+    """What was done is done: a disk too full for the report changes nothing about it."""
+    try:
+        click.echo(report)
+    except OSError as error:
+        if error is not streams.trouble():
+            raise
+        LOG.error("the report cannot be written to stdout: %s", error.strerror)
+        click.echo(f"runsync: the report cannot be written to stdout: {error.strerror}", err=True)
 
 
 def tell_unread(unreadable: "Sequence[Unreadable]") -> None:

@@ -1,4 +1,6 @@
-"""SIGINT and SIGTERM: the command tidies up and ends, whatever it is waiting for; and it ends in any case.
+"""SIGINT, SIGTERM and SIGHUP: the command tidies up and ends, whatever it waits for; and it ends in any case.
+
+A signal that was ignored when the command began stays so: nohup, and jobs in the background of a script.
 
 Python runs signal handlers in the main thread, between two of its steps. A main thread that is just about to wait for
 a lock does not hear of a signal until it has the lock: it slept through one in 40 exports that were told to stop. So
@@ -11,12 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
+
+from runsync.cli import streams
 
 GRACE = 10.0
 """Seconds to tidy up in after the first signal."""
 _KNOCK = 0.1
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
@@ -36,7 +42,8 @@ class Interruption:
         os.set_blocking(write, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         for number in _SIGNALS:
-            signal.signal(number, self._hear)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._hear)
         sys.unraisablehook = self._unraisable
         threading.Thread(target=self._watch, args=(read,), name="runsync-signals", daemon=True).start()
 
@@ -47,7 +54,9 @@ class Interruption:
             signal.signal(number, signal.SIG_IGN)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if not self.is_heard:
+        if self.is_heard or self._has_ended.is_set():
+            return
+        if not streams.is_writing(frame):  # else `_watch` knocks again
             self.is_heard = True
             raise KeyboardInterrupt
 
@@ -67,3 +76,12 @@ class Interruption:
                 return
             if not self.is_heard:
                 signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
+def end_children() -> None:
+    """Asks the programs that we have started (git, what logs in) to end with us: they hold our stderr open, for which
+    whoever reads it would wait. Linux only; a terminal tells them of Ctrl-C itself."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):
+            for number in children.read_text().split():
+                os.kill(int(number), signal.SIGTERM)

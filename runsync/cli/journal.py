@@ -14,9 +14,8 @@ import click
 
 from runsync.cli import metrics
 from runsync.errors import WrongUsage
+from runsync.log import LOG
 from runsync.model.redact import without_credentials
-
-LOG = logging.getLogger("runsync")
 
 _TOLD = {
     "failed": (logging.ERROR, "failed"),

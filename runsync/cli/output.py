@@ -10,6 +10,7 @@ from typing import IO, Any, cast
 
 import click
 
+from runsync.cli import streams
 from runsync.errors import RunsyncError, WrongUsage
 from runsync.model.printable import printable
 
@@ -24,15 +25,32 @@ def format_of(name: str | None, formats: Sequence[str]) -> str:
     return ending if ending in formats else formats[0]
 
 
-class _Terminal(io.RawIOBase):
-    """Text on its way to a terminal: its control characters, ends of lines apart, do no harm."""
+class ReaderGone(Exception):
+    """Nobody reads stdout any more: what a command would still print need not be made."""
+
+
+class _Stdout(io.RawIOBase):
+    """Data on its way to stdout. Raises ReaderGone once nobody reads it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
 
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._stream.write(data)
+        if streams.is_unread():
+            raise ReaderGone
+        return memoryview(data).nbytes
+
+
+class _Terminal(_Stdout):
+    """Text on its way to a terminal: its control characters, ends of lines apart, do no harm."""
+
     def write(self, data: Any) -> int:
         lines = bytes(data).decode(errors="replace").replace("\r\n", "\n").split("\n")
-        self._stream.write("\n".join(printable(line) for line in lines).encode())
+        super().write("\n".join(printable(line) for line in lines).encode())
         return len(data)
 
 
@@ -43,7 +61,7 @@ def opened(name: str | None, binary: bool = False) -> Iterator[IO[bytes]]:
         if binary and sys.stdout.isatty():
             raise WrongUsage("that is no text for a terminal: write it into a file with --output")
         stream = sys.stdout.buffer
-        yield cast(IO[bytes], _Terminal(stream)) if sys.stdout.isatty() else stream
+        yield cast(IO[bytes], _Terminal(stream) if sys.stdout.isatty() else _Stdout(stream))
         stream.flush()
         return
     place = Path(name).resolve()  # a link stays one

@@ -1,32 +1,36 @@
 """Runs the command line: one line for an error, its exit code, no traceback unless asked for."""
 
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 
 import click
 
-from runsync.cli.interruption import Interruption
+from runsync.cli import INTERRUPTED, streams
+from runsync.cli.interruption import Interruption, end_children
 from runsync.cli.journal import Journal
+from runsync.cli.output import ReaderGone
 from runsync.errors import RunsyncError
-
-INTERRUPTED = 130
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
     """The exit code."""
     journal = Journal(arguments)
     interruption = Interruption(lambda: _give_up(journal))
-    interruption.begin()
-    code = _attempt(command, arguments, journal, interruption)
-    interruption.end()
+    try:
+        interruption.begin()
+        code = _attempt(command, arguments, journal, interruption)
+        interruption.end()
+    except KeyboardInterrupt:  # between two of the steps above
+        interruption.end()
+        code = _fail(journal, "stopped", INTERRUPTED, debug=False)
     return journal.end(code)
 
 
 def _give_up(journal: Journal) -> None:
     """Ends the process from another thread than that which does not end."""
     _fail(journal, "stopped, without tidying up", INTERRUPTED, debug=False)
+    end_children()
     os._exit(journal.end(INTERRUPTED))
 
 
@@ -44,11 +48,11 @@ def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal,
         return _fail(journal, str(error), error.exit_code, debug)
     except (KeyboardInterrupt, click.Abort):
         return _fail(journal, "stopped", INTERRUPTED, debug)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
+    except ReaderGone:
+        return 0
     except OSError as error:
-        return _fail(journal, f"cannot write {error.filename or 'what there is to tell'}: {error.strerror}", 1, debug)
+        place = "to stdout" if error is streams.trouble() else error.filename or "what there is to tell"
+        return _fail(journal, f"cannot write {place}: {error.strerror}", 1, debug)
     except SystemExit:
         raise  # a shell was told how a word goes on
     except BaseException as error:

@@ -50,7 +50,7 @@ def test_the_help_of_every_command_shows_an_example_that_begins_with_it(
 def test_every_option_of_every_command_says_what_it_does(name: str) -> None:
     import click
 
-    from runsync.cli import cli
+    from runsync.cli.root import cli
 
     found: click.Command | None = cli
     for step in name.split():

@@ -1,11 +1,24 @@
 """A signal ends a command whatever its main thread is doing."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from conftest import ROOT, command
+from support.memory import export_into, small_source
+from support.servers import clean_environment
+
+from runsync.bundle import locks
+from runsync.bundle.store import LocalStore
+
+Start = Callable[..., "subprocess.Popen[str]"]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 SETUP = """
 import os, signal, sys, threading, time
@@ -29,7 +42,7 @@ def _run(script: str) -> tuple[int, str, float]:
     return done.returncode, done.stdout.strip(), time.monotonic() - begun
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_main_thread_that_slept_through_a_signal_is_woken(number: signal.Signals) -> None:
     # The kernel may give a signal to any thread: the one it gets here does not wake the main thread.
     script = f"""
@@ -88,3 +101,126 @@ except KeyboardInterrupt:
     code, told, seconds = _run(script)
     assert (code, told) == (0, "heard")
     assert seconds < 10
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+moment, number = sys.argv[1], int(sys.argv[2])
+del sys.argv[1:3]
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == moment:
+            os.kill(os.getpid(), number)
+sys.meta_path.insert(0, Finder())
+from runsync.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        *("runsync.cli.streams", "click", "runsync.cli.root", "runsync.cli.run", "runsync.cli.interruption", "shlex"),
+        *("runsync.cli.check_cmd", "runsync.bundle.check", "pyarrow", "orjson"),
+    ],
+)
+def test_an_interrupt_amid_an_import_prints_no_traceback(moment: str) -> None:
+    for number in SIGNALS[:2]:
+        done = subprocess.run(
+            [sys.executable, "-c", INTERRUPTED_IMPORT, moment, str(number.value), "check", ROOT / "examples/bundle"],
+            env=clean_environment(),
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (130, ""), done.stderr
+        assert done.stderr.strip() in ("", "runsync: stopped")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_waits_for_a_lock_gives_up_when_told(
+    number: signal.Signals, tmp_path: Path, start_runsync: Start
+) -> None:
+    export_into(tmp_path / "b", small_source())
+    store = LocalStore(tmp_path / "b")
+    with locks.shared(store, "export"):
+        before = {*locks.holders(store)}
+        log = tmp_path / "log"
+        process = start_runsync("prune", "b", "--yes", "--retry-lock", "1h", "--log-file", log)
+        wait_for(lambda: log.exists() and log.stat().st_size > 0, process)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+        assert (process.returncode, stdout, stderr.strip()) == (130, "", "runsync: stopped")
+        assert {*locks.holders(store)} == before
+
+
+def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Until something is so, while the process runs."""
+    while not condition():
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_was_ignored_at_the_start_stays_so(number: signal.Signals) -> None:
+    script = f"""
+signal.signal({number.value}, signal.SIG_IGN)
+other = interruption.Interruption(give_up)
+other.begin()
+os.kill(os.getpid(), {number.value})
+time.sleep(0.3)
+print("went on")
+"""
+    assert _run(script)[:2] == (0, "went on")
+
+
+class Terminal:
+    """A command at a terminal of its own, which leads its session, as under a shell's login."""
+
+    def __init__(self, *arguments: object, cwd: Path) -> None:
+        self.pid, self._master = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execve(sys.executable, command(*arguments), clean_environment())
+        self.shown = ""
+
+    def read_until(self, text: str) -> None:
+        """Reads what it shows."""
+        while text not in self.shown:
+            self.shown += os.read(self._master, 1000).decode()
+
+    def type(self, keys: bytes) -> None:
+        """As on a keyboard."""
+        os.write(self._master, keys)
+
+    def hang_up(self) -> None:
+        """Closes the window."""
+        os.close(self._master)
+
+    def end(self) -> int:
+        """Its exit code."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_ctrl_c_at_a_question_ends_the_command(tmp_path: Path) -> None:
+    export_into(tmp_path / "b", small_source())
+    terminal = Terminal("prune", "b", cwd=tmp_path)
+    terminal.read_until("[y/N]: ")
+    terminal.type(b"\x03")
+    terminal.read_until("runsync: stopped\r\n")
+    assert terminal.shown.count("[y/N]") == 1
+    assert "without tidying up" not in terminal.shown
+    assert terminal.end() == 130
+    assert not [*tmp_path.glob("b/locks/*")]
+
+
+def test_a_terminal_that_is_closed_ends_the_command(tmp_path: Path) -> None:
+    export_into(tmp_path / "b", small_source())
+    log = tmp_path / "log"
+    terminal = Terminal("forget", "b", "--keep-last", "1", "--log-file", log, cwd=tmp_path)
+    terminal.read_until("[y/N]: ")
+    terminal.hang_up()
+    assert terminal.end() == 130
+    assert "end: exit code 130" in log.read_text()
+    assert not [*tmp_path.glob("b/locks/*")]

@@ -65,8 +65,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _run(*arguments: object) -> Result:
     """In this process."""
-    from runsync.cli import cli
     from runsync.cli.journal import Journal
+    from runsync.cli.root import cli
 
     words = [str(a) for a in arguments]
     done = CliRunner().invoke(cli, words, obj={"journal": Journal(words)}, standalone_mode=False)

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from conftest import ROOT
 from support.memory import MemorySource, export_into, run_with_metrics
 
-from runsync.cli import cli
 from runsync.cli.journal import Journal
+from runsync.cli.root import cli
 from runsync.errors import NothingSelected
 from runsync.model.experiment import Experiment
 

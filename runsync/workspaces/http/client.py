@@ -1,7 +1,6 @@
 """One HTTP client for one server: kept-alive connections, retries, a pause for all when the server asks for one."""
 
 import json
-import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ import orjson
 import requests
 
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceError, WorkspaceUnreachable
+from runsync.log import LOG
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http.body import CHUNK, Body, Paced
@@ -20,7 +20,6 @@ from runsync.workspaces.http.patience import ASKS_FOR_PAUSE, LONGEST_RETRY_AFTER
 from runsync.workspaces.http.session import session_for
 from runsync.workspaces.http.trouble import BROKEN, cause, tls_trouble, without_query
 
-LOG = logging.getLogger("runsync")
 AT_ROOT = ("/api/", "/version", "/health")
 TIDYING = 5.0
 """Seconds that the end waits for what is half made to be taken away."""

@@ -12,8 +12,8 @@ from emulators.databricks import Databricks, Fault, too_many
 from support.databricks import DatabricksSeeder
 
 import runsync
-from runsync.cli import cli
 from runsync.cli.journal import Journal
+from runsync.cli.root import cli
 from runsync.errors import WrongUsage
 from runsync.runs.reproduce import ReproduceReport
 from workspaces.databricks.conftest import Start

@@ -1,0 +1,35 @@
+"""The root of the commands, and the options that go before them."""
+
+import click
+
+from runsync.cli.commands import Commands
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from runsync.version import VERSION
+
+        click.echo(f"runsync {VERSION}")
+        ctx.exit()
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done, 4 differences, 10 no bundle there, "
+    "11 bundle locked, 12 bundle damaged, 13 workspace unreachable or refused us, 130 interrupted (Ctrl-C, SIGTERM, "
+    "SIGHUP).",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.option("--config", metavar="FILE", help="Read this instead of ./runsync.toml (also: RUNSYNC_CONFIG).")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool, config: str | None) -> None:
+    """Move and back up MLflow workspaces, and prove that nothing was lost.
+
+    \b
+    runsync export http://localhost:5000 backup      everything into a bundle
+    runsync import backup http://localhost:5001      and from there into another server
+    runsync verify backup http://localhost:5001      is it all there?
+    """
+    ctx.ensure_object(dict).update(debug=debug, config=config)
