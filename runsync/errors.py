@@ -24,11 +24,29 @@ class RunsyncError(Exception):
 
     exit_code = 1
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to print: one line, whatever line ends a name in it has."""
+        return (str(self),)
+
 
 class WrongUsage(RunsyncError):
     """The caller asked for something that cannot be meant."""
 
     exit_code = 2
+
+
+class BadFilter(WrongUsage):
+    """A filter that cannot be read; `shown` are two lines: the filter, and a caret under the place."""
+
+    def __init__(self, message: str, shown: tuple[str, str]) -> None:
+        super().__init__("\n".join((message, *shown)))
+        self._lines = (message, *shown)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message, the filter and the caret."""
+        return self._lines
 
 
 class NothingSelected(RunsyncError):

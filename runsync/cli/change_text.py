@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runsync.cli import consent, options
+from runsync.cli import consent, options, say
 from runsync.cli.text import listed, many
-from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.model.progress import Progress
@@ -65,20 +64,19 @@ def lines(report: "ChangeReport") -> Iterator[str]:
     for action in dict.fromkeys(item.action for item in report.changed()):
         title = f"To {action}" if report.dry_run else _DONE[action].capitalize()
         yield from listed(title + _again(report, action), map(_told, report.of(action)))
-    yield from listed("Failed", (f"{_told(item)}: {printable(item.error)}" for item in report.of("failed")))
-    yield from listed("Not decidable", (f"{_told(item)}: {printable(item.error)}" for item in report.of("undecidable")))
+    yield from listed("Failed", (f"{_told(item)}: {item.error}" for item in report.of("failed")))
+    yield from listed("Not decidable", (f"{_told(item)}: {item.error}" for item in report.of("undecidable")))
     yield from listed("Not reached", map(_told, report.of("not reached")))
     if report.backup is not None:
-        yield f"Backup: {printable(report.backup.target.address)}, snapshot {report.backup.snapshot or 'none'}"
-    yield from (f"Note: {printable(note)}" for note in report.notes)
+        yield f"Backup: {report.backup.target.address}, snapshot {report.backup.snapshot or 'none'}"
+    yield from (f"Note: {note}" for note in report.notes)
     requests = f", {many(report.requests, 'request')}" if report.requests else ""
     yield f"{_summary(report)} in {report.seconds:.1f} s{requests}"
     yield _ending(report)
 
 
 def _ask(planned: "ChangeReport") -> None:
-    for line in _preview(planned):
-        click.echo(line, err=True)
+    say.all_err(_preview(planned))
     group, verb = planned.verb.split()
     consent.ask(f"{planned.workspace.address}: {verb} {many(len(planned.changed()), group.removesuffix('s'))}")
 
@@ -92,7 +90,7 @@ def _preview(planned: "ChangeReport") -> Iterator[str]:
         yield from (f"  {_told(item)}" for item in items[:_ASKED_ABOUT])
         if len(items) > _ASKED_ABOUT:
             yield f"  … and {len(items) - _ASKED_ABOUT:,} more (--dry-run lists them)"
-    yield from (f"Note: {printable(note)}" for note in planned.notes)
+    yield from (f"Note: {note}" for note in planned.notes)
 
 
 def _again(report: "ChangeReport", action: str) -> str:
@@ -112,7 +110,7 @@ def _told(item: "Item") -> str:
     if item.kind == "run" and item.experiment:
         text += f" in “{item.experiment}”"
     new = f", now {item.new_id}" if item.new_id else ""
-    return printable(text + new + (" (nested)" if item.is_child else ""))
+    return text + new + (" (nested)" if item.is_child else "")
 
 
 def _summary(report: "ChangeReport") -> str:

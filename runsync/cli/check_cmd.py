@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runsync.cli import consent, options
+from runsync.cli import consent, options, say
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many, size
@@ -114,11 +114,10 @@ def _repair(
 
 
 def _asked(report: "RepairReport") -> bool:
-    for line in listed("Faults", map(fault_line, report.faults)):
-        click.echo(line, err=True)
+    say.all_err(listed("Faults", map(fault_line, report.faults)))
     files, snapshots = many(len(report.quarantined), "broken file"), many(len(report.set_aside), "snapshot")
     question = f"Set {files} aside, and up to {snapshots} that can then not be read?"
-    return click.confirm(question, err=True)
+    return say.ask(question)
 
 
 def _repair_lines(report: "RepairReport") -> Iterator[str]:

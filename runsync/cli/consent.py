@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from runsync.cli import say
 from runsync.errors import WrongUsage
 
 yes = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -20,4 +21,5 @@ def must_ask(given: bool, what: str) -> bool:
 
 def ask(question: str) -> None:
     """Goes on after a yes; ends the command after anything else."""
-    click.confirm(f"{question}?", err=True, abort=True)
+    if not say.ask(f"{question}?"):
+        raise click.Abort

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runsync.cli import options
+from runsync.cli import options, say
 from runsync.cli.finish import finish
 from runsync.cli.tables import folded, terminal_width
 from runsync.cli.text import many
@@ -42,8 +42,7 @@ def command(ctx: click.Context, /, where: str, as_json: bool) -> int:
 
 def _show(finding: "Finding") -> None:
     """At once: a server that does not answer keeps one waiting."""
-    for line in _lines(finding):
-        click.echo(line)
+    say.all_out(_lines(finding))
 
 
 def _pass_over(finding: "Finding") -> None:

@@ -1,15 +1,15 @@
 """How a command ends: data on stdout, what went wrong on stderr, the journal, and the exit code."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from runsync.cli import streams
+from runsync.cli import say, streams
 from runsync.cli.text import json_text, listed
 from runsync.cli.transfer_text import lines
 from runsync.log import LOG
-from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.model.run import Unreadable
@@ -33,32 +33,34 @@ def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
     document = report.to_document()
     kept["journal"].take(document)
     if as_json:
-        _print(json_text(document))
+        with _on_stdout():
+            say.json(json_text(document))
     if kept.get("quiet"):
         if report.exit_code:
-            click.echo("\n".join(told), err=True)
+            say.all_err(told)
     elif not as_json:
-        _print("\n".join(told))
+        with _on_stdout():
+            say.all_out(told)
     if document.get("stopped"):
-        click.echo(f"runsync: {document['stopped']}", err=True)
+        say.err(f"runsync: {document['stopped']}")
     return report.exit_code
 
 
-def _print(report: str) -> None:
+@contextmanager
+def _on_stdout() -> Iterator[None]:
     """What was done is done: a disk too full for the report changes nothing about it."""
     try:
-        click.echo(report)
+        yield
     except OSError as error:
         if error is not streams.trouble():
             raise
         LOG.error("the report cannot be written to stdout: %s", error.strerror)
-        click.echo(f"runsync: the report cannot be written to stdout: {error.strerror}", err=True)
+        say.err(f"runsync: the report cannot be written to stdout: {error.strerror}")
 
 
 def tell_unread(unreadable: "Sequence[Unreadable]") -> None:
     """Says on stderr what a list lacks because it could not be read."""
-    for line in listed("Not read", (f"{one.kind} {one.id} ({one.place}): {one.reason}" for one in unreadable)):
-        click.echo(printable(line), err=True)
+    say.all_err(listed("Not read", (f"{one.kind} {one.id} ({one.place}): {one.reason}" for one in unreadable)))
 
 
 def finish_transfer(report: "TransferReport", as_json: bool) -> int:

@@ -3,7 +3,6 @@
 import json
 import logging
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,9 +11,10 @@ from typing import Any
 
 import click
 
-from runsync.cli import metrics
+from runsync.cli import metrics, say
 from runsync.errors import WrongUsage
 from runsync.log import LOG
+from runsync.model.printable import printable
 from runsync.model.redact import without_credentials
 
 _TOLD = {
@@ -85,7 +85,7 @@ class Journal:
                 metrics.write(self._metrics, *self._labels(), self._report, code, seconds)
             except OSError as error:
                 message = f"{self._metrics} cannot be written: {error.strerror or error}"
-                print(f"runsync: {message}", file=sys.stderr)
+                say.err(f"runsync: {message}")
                 self.fail(message)
                 code = code or 1
         LOG.info("end: exit code %d after %.1f s", code, seconds)
@@ -120,7 +120,7 @@ class _LogFile(logging.Handler):
         except OSError as error:
             if not self._is_broken:
                 self._is_broken = True
-                print(f"runsync: {self._place} cannot be written: {error.strerror or error}", file=sys.stderr)
+                say.err(f"runsync: {self._place} cannot be written: {error.strerror or error}")
 
     def close(self) -> None:
         """No line follows."""
@@ -130,7 +130,7 @@ class _LogFile(logging.Handler):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        message = " ".join(record.getMessage().splitlines())
+        message = printable(" ".join(record.getMessage().splitlines()))
         return f"{when.replace('+00:00', 'Z')} {record.levelname} [{record.process}] {message}"
 
 

@@ -7,9 +7,10 @@ from runsync.cli.commands import Commands
 
 def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not ctx.resilient_parsing:
+        from runsync.cli import say
         from runsync.version import VERSION
 
-        click.echo(f"runsync {VERSION}")
+        say.out(f"runsync {VERSION}")
         ctx.exit()
 
 

@@ -1,12 +1,13 @@
 """Runs the command line: one line for an error, its exit code, no traceback unless asked for."""
 
+import io
 import os
 import traceback
 from collections.abc import Sequence
 
 import click
 
-from runsync.cli import INTERRUPTED, streams
+from runsync.cli import INTERRUPTED, say, streams
 from runsync.cli.interruption import Interruption, end_children
 from runsync.cli.journal import Journal
 from runsync.cli.output import ReaderGone
@@ -23,13 +24,13 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         interruption.end()
     except KeyboardInterrupt:  # between two of the steps above
         interruption.end()
-        code = _fail(journal, "stopped", INTERRUPTED, debug=False)
+        code = _fail(journal, "stopped", code=INTERRUPTED, debug=False)
     return journal.end(code)
 
 
 def _give_up(journal: Journal) -> None:
     """Ends the process from another thread than that which does not end."""
-    _fail(journal, "stopped, without tidying up", INTERRUPTED, debug=False)
+    _fail(journal, "stopped, without tidying up", code=INTERRUPTED, debug=False)
     end_children()
     os._exit(journal.end(INTERRUPTED))
 
@@ -42,30 +43,37 @@ def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal,
         )
     except click.ClickException as error:
         journal.fail(error.format_message())
-        error.show()
+        _show(error)
         return error.exit_code
     except RunsyncError as error:
-        return _fail(journal, str(error), error.exit_code, debug)
+        return _fail(journal, *error.lines, code=error.exit_code, debug=debug)
     except (KeyboardInterrupt, click.Abort):
-        return _fail(journal, "stopped", INTERRUPTED, debug)
+        return _fail(journal, "stopped", code=INTERRUPTED, debug=debug)
     except ReaderGone:
         return 0
     except OSError as error:
         place = "to stdout" if error is streams.trouble() else error.filename or "what there is to tell"
-        return _fail(journal, f"cannot write {place}: {error.strerror}", 1, debug)
+        return _fail(journal, f"cannot write {place}: {error.strerror}", code=1, debug=debug)
     except SystemExit:
         raise  # a shell was told how a word goes on
     except BaseException as error:
         if interruption.is_heard:  # a library may turn the interrupt into an error of its own
-            return _fail(journal, "stopped", INTERRUPTED, debug)
+            return _fail(journal, "stopped", code=INTERRUPTED, debug=debug)
         advice = "run it again with --debug, and report what it shows"
-        return _fail(journal, f"unexpected {type(error).__name__}: {error}; {advice}", 1, debug)
+        return _fail(journal, f"unexpected {type(error).__name__}: {error}; {advice}", code=1, debug=debug)
     return result if isinstance(result, int) else 0
 
 
-def _fail(journal: Journal, message: str, code: int, debug: bool) -> int:
+def _show(error: click.ClickException) -> None:
+    """As click shows it, which may quote what was typed."""
+    shown = io.StringIO()
+    error.show(shown)
+    say.err(*shown.getvalue().rstrip("\n").split("\n"))
+
+
+def _fail(journal: Journal, message: str, *below: str, code: int, debug: bool) -> int:
     journal.fail(message)
     if debug:
-        traceback.print_exc()
-    click.echo(f"runsync: {message}", err=True)
+        say.err(*traceback.format_exc().rstrip("\n").split("\n"))
+    say.err(f"runsync: {message}", *below)
     return code

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Collection, Iterator, Sequence
 
+from runsync.cli.say import Styled
 from runsync.model.printable import printable
 
 NARROWEST = 12
@@ -46,7 +47,9 @@ def terminal_width() -> int | None:
 
 def bold(text: str) -> str:
     """A heading: bold on a terminal, unless NO_COLOR is set (https://no-color.org)."""
-    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return Styled(f"\x1b[1m{printable(text)}\x1b[0m")
 
 
 def columns_of(text: str) -> int:

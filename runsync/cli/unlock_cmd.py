@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runsync.cli import consent, options
+from runsync.cli import consent, options, say
 from runsync.cli.finish import finish
 from runsync.cli.text import many
 
@@ -31,7 +31,8 @@ def command(ctx: click.Context, /, bundle: str, everything: bool, dry_run: bool,
     access = options.access(ctx)
     if everything and not dry_run and consent.must_ask(yes, "unlock --all removes locks that are in use"):
         found = unlock(bundle, everything=True, dry_run=True, access=access)
-        consent.ask("\n".join([*map(str, found.removed), f"{found.bundle}: remove {len(found.removed)} locks"]))
+        say.all_err(map(str, found.removed))
+        consent.ask(f"{found.bundle}: remove {len(found.removed)} locks")
     report = unlock(bundle, everything=everything, dry_run=dry_run, access=access)
     return finish(report, as_json, _lines(report))
 

@@ -11,7 +11,6 @@ from runsync.cli.output import opened
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many, size
 from runsync.errors import WrongUsage
-from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.runs.artifacts import GetReport
@@ -67,10 +66,10 @@ def _lines(report: "GetReport") -> Iterator[str]:
     by_action = {name: [file for file in report.files if file.action == name] for name in ("fetched", "kept", "failed")}
     fetched, kept = by_action["fetched"], by_action["kept"]
     if report.dry_run:
-        yield from (f"{printable(file.path)}  {size(file.size)}" for file in fetched)
+        yield from (f"{file.path}  {size(file.size)}" for file in fetched)
     done = "would be fetched" if report.dry_run else "fetched"
     yield (
         f"{many(len(fetched), 'file')} {done} ({size(sum(file.size for file in fetched))}), "
         f"{len(kept):,} there already, {len(by_action['failed']):,} failed: {report.into}"
     )
-    yield from listed("Failed", (f"{printable(f.path)}: {printable(f.error)}" for f in by_action["failed"]))
+    yield from listed("Failed", (f"{f.path}: {f.error}" for f in by_action["failed"]))

@@ -9,7 +9,6 @@ from runsync.cli import options
 from runsync.cli.finish import finish, tell_unread
 from runsync.cli.pairs import pairs, section
 from runsync.cli.tables import bold, folded, terminal_width
-from runsync.model.printable import printable
 from runsync.model.times import iso
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def command(ctx: click.Context, /, where: str, experiment: str, workers: int, as
 
 def _lines(report: "ExperimentReport") -> Iterator[str]:
     e = report.experiment
-    yield bold(f"experiment {printable(e.name)}")
+    yield bold(f"experiment {e.name}")
     yield from pairs(
         {
             "id": e.experiment_id,

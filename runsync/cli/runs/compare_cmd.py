@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runsync.cli import options
+from runsync.cli import options, say
 from runsync.cli.finish import finish
 from runsync.cli.output import format_of, opened
 from runsync.cli.progress import shown
@@ -79,9 +79,7 @@ def command(
     if form == "json" and output is None:
         return finish(report, True, ())
     if form == "csv" and output is None:
-        from runsync.cli.runs.compare_text import not_read
-
-        click.echo("".join(f"{line}\n" for line in not_read(report)), nl=False, err=True)
+        return _print_csv(report, diff_only)
     text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
     return finish(report, False, _written(output, text, report) if output else text)
 
@@ -129,6 +127,16 @@ def _text(
     from runsync.cli.runs.compare_text import lines
 
     return lines(report, diff_only, plain=to_file)
+
+
+def _print_csv(report: "CompareReport", diff_only: bool) -> int:
+    from runsync.cli.runs.compare_text import not_read
+    from runsync.runs.compare_csv import to_csv
+
+    say.all_err(not_read(report))
+    with opened(None) as file:
+        file.write(to_csv(report, diff_only).encode())
+    return finish(report, False, ())
 
 
 def _written(output: str, text: Iterable[str], report: "CompareReport") -> list[str]:

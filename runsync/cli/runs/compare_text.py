@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runsync.cli.say import Styled
 from runsync.cli.tables import columns_of, cut
 from runsync.cli.text import many
 from runsync.model.fields import METRICS
@@ -36,6 +37,10 @@ class _Style:
     def paint(self, text: str, **how: bool | str) -> str:
         return click.style(text, **how) if self.colours else text  # type: ignore[arg-type]
 
+    def line(self, text: str) -> str:
+        """A line of painted pieces, each of which was made printable."""
+        return Styled(text) if self.colours else text
+
 
 def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False) -> Iterator[str]:
     """All of it; `plain` for a file."""
@@ -49,7 +54,8 @@ def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False)
     widths = [max([columns_of(heads[i]), *(columns_of(row[i]) for row in cells)]) for i in range(len(heads))]
     first = max((columns_of(key) for key in keys), default=0) + 2
     for block in _blocks(first, widths, style.width):
-        yield " " * first + "".join(f"  {style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block).rstrip()
+        head = "".join(f"  {style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block)
+        yield style.line(" " * first + head.rstrip())
         yield from _block(rows, keys, cells, block, first, widths, style)
         yield ""
     yield from _end(report, diff_only)
@@ -57,7 +63,7 @@ def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False)
 
 def not_read(report: "CompareReport") -> Iterator[str]:
     """What could not be read."""
-    return (f"Not read: {printable(f'{p.kind} of {p.name}: {p.reason}')}" for p in report.problems)
+    return (f"Not read: {p.kind} of {p.name}: {p.reason}" for p in report.problems)
 
 
 def _blocks(first: int, widths: Sequence[int], width: int | None) -> Iterator[list[int]]:
@@ -86,12 +92,13 @@ def _block(
     for group in GROUPS:
         of_group = [i for i, row in enumerate(rows) if row.group == group]
         if of_group:
-            yield style.paint(group, bold=True)
+            yield style.line(style.paint(group, bold=True))
         for i in of_group:
             row = rows[i]
             line = pad(f"  {keys[i]}", first)
             line += "".join("  " + _painted(row, p, pad(cells[i][p], widths[p]), style) for p in block)
-            yield style.paint(line.rstrip(), dim=True) if not row.differs else line.rstrip()
+            line = line.rstrip()
+            yield style.line(line if row.differs else style.paint(line, dim=True))
 
 
 def _painted(row: Row, position: int, cell: str, style: _Style) -> str:
@@ -117,7 +124,7 @@ def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:
     count, differing = len(report.rows), len(report.differing())
     told = f"{many(len(report.subjects), 'run')}, {differing:,} of {many(count, 'row')} differ"
     yield told + (" (the others are left out)." if diff_only and differing < count else ".")
-    if least := [printable(row.key) for row in report.rows if row.best and row.direction == LOWER]:
+    if least := [row.key for row in report.rows if row.best and row.direction == LOWER]:
         yield f"{BEST} best: the least of {', '.join(least)}; the greatest of every other metric."
     elif any(row.best for row in report.rows if row.group == METRICS):
         yield f"{BEST} best: the greatest."
@@ -131,13 +138,13 @@ def _pair(pair: "Pair") -> Iterator[str]:
     if pair.curves:
         yield f"Metric curves: {len(pair.curves) - len(parted):,} the same, {len(parted):,} not."
         for curve in parted:
-            yield f"  {printable(curve.key)}: {_parting(curve)}"
+            yield f"  {curve.key}: {_parting(curve)}"
             for which, end in (("first", curve.first), ("second", curve.second)):
                 yield f"    {which} run: {_curve_end(end)}"
     if pair.artifacts is not None:
         yield f"Artifacts: {many(len(pair.artifacts), 'difference')}."
         for change in pair.artifacts:
-            path = printable(change.field.removeprefix("artifacts."))
+            path = change.field.removeprefix("artifacts.")
             yield f"  {path}: {change.old or 'not there'} → {change.new or 'not there'}"
 
 

@@ -10,7 +10,6 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.text import listed, many
-from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.runs.reproduce import ReproduceReport
@@ -82,20 +81,20 @@ def command(
 def _lines(report: "ReproduceReport", shows_cluster: bool) -> Iterator[str]:
     done = "would go into" if report.dry_run else "is in"
     where = f" {done} {report.into}" if report.into else ""
-    yield f"run {report.run_id} “{printable(report.run_name)}”{where}"
+    yield f"run {report.run_id} “{report.run_name}”{where}"
     yield from _there(report)
     if shows_cluster and report.cluster is not None:
         told = {"settings": dict(report.cluster.settings), "libraries": list(report.cluster.libraries)}
-        yield from (printable(line) for line in json.dumps(told, indent=2, ensure_ascii=False).splitlines())
+        yield from json.dumps(told, indent=2, ensure_ascii=False).split("\n")
     if report.commit:
-        yield f"code: {printable(report.repository)} at {report.commit}"
+        yield f"code: {report.repository} at {report.commit}"
     if report.environment:
         python = f", Python {report.python}" if report.python else ""
-        yield f"environment: {', '.join(report.environment_files)} of {printable(report.environment)}{python}"
+        yield f"environment: {', '.join(report.environment_files)} of {report.environment}{python}"
     if report.start:
-        yield f"start: {printable(shlex.join(report.start))}"
-    yield from (f"note: {printable(note)}" for note in report.notes)
-    yield from listed("Missing", (printable(f"{m.what}: {m.why}") for m in report.missing))
+        yield f"start: {shlex.join(report.start)}"
+    yield from (f"note: {note}" for note in report.notes)
+    yield from listed("Missing", (f"{m.what}: {m.why}" for m in report.missing))
     if not report.dry_run and report.into:
         yield f"{many(len(report.files), 'part')} written; next: sh {shlex.quote(report.into + '/reproduce.sh')}"
 
@@ -113,11 +112,11 @@ def _there(report: "ReproduceReport") -> Iterator[str]:
     if report.notebook is not None:
         put = "would be cloned to" if report.dry_run else "was cloned to"
         done = put if report.notebook.is_new else "is there already:"
-        yield f"notebook: {done} {printable(report.notebook.path)} {report.notebook.page}".rstrip()
+        yield f"notebook: {done} {report.notebook.path} {report.notebook.page}".rstrip()
     if report.cluster is not None:
         cluster = report.cluster
         told = _ACTIONS[cluster.action][0 if report.dry_run else 1]
-        named = " ".join(part for part in (f"“{printable(cluster.name)}”", cluster.cluster_id) if part != "“”")
+        named = " ".join(part for part in (f"“{cluster.name}”", cluster.cluster_id) if part != "“”")
         yield f"cluster: {named} {told} {cluster.page}".rstrip()
         if cluster.installed:
             done = "would be installed" if report.dry_run else "are being installed"

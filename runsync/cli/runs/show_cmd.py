@@ -11,7 +11,6 @@ from runsync.cli.finish import finish
 from runsync.cli.pairs import INDENT, pairs, section
 from runsync.cli.tables import bold, folded, table, terminal_width
 from runsync.cli.text import many, size
-from runsync.model.printable import printable
 from runsync.model.redact import tags_without_credentials
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, wor
 
 def _lines(report: "RunReport") -> Iterator[str]:
     run = report.run
-    yield bold(f"run {printable(run.name) or run.run_id}")
+    yield bold(f"run {run.name or run.run_id}")
     yield from pairs(_head(report))
     yield from section("Notes", folded(report.notes, terminal_width(), INDENT) if report.notes else ())
     yield from section("Source", pairs({k.replace("_", " "): v for k, v in report.launched.items() if v}))
@@ -56,7 +55,7 @@ def _lines(report: "RunReport") -> Iterator[str]:
     total = sum(file.size for file in report.artifacts)
     files = f"Artifacts ({many(len(report.artifacts), 'file')}, {size(total)})"
     yield from section(files, [INDENT + line for line in tree(report.artifacts)])
-    yield from section("Could not be read", [f"{INDENT}{p.kind}: {printable(p.reason)}" for p in report.problems])
+    yield from section("Could not be read", [f"{INDENT}{p.kind}: {p.reason}" for p in report.problems])
 
 
 def _head(report: "RunReport") -> dict[str, str]:
@@ -98,12 +97,12 @@ def _links(report: "RunReport") -> Iterator[str]:
     for dataset in run.dataset_inputs:
         context = dataset.tags.get("mlflow.data.context", "")
         told = ", ".join(part for part in (f"digest {dataset.digest}", context, dataset.source_type) if part)
-        yield f"{INDENT}dataset {printable(dataset.name)} ({printable(told)})"
+        yield f"{INDENT}dataset {dataset.name} ({told})"
     for what, links in (("input", run.model_inputs), ("output", run.model_outputs)):
         yield from (f"{INDENT}model {link.model_id} ({what}, step {link.step})" for link in links)
     for version in report.model_versions:
         stage = f", {version.stage}" if version.stage else ""
-        yield f"{INDENT}registered as {printable(version.name)}, version {version.version}{printable(stage)}"
+        yield f"{INDENT}registered as {version.name}, version {version.version}{stage}"
 
 
 def _relatives(report: "RunReport") -> Iterator[str]:
@@ -113,8 +112,4 @@ def _relatives(report: "RunReport") -> Iterator[str]:
 
 
 def _relative(run: "Relative") -> str:
-    return (
-        f"{printable(run.run_id)} “{printable(run.name)}” {run.status}"
-        if run.status
-        else f"{printable(run.run_id)} (gone)"
-    )
+    return f"{run.run_id} “{run.name}” {run.status}" if run.status else f"{run.run_id} (gone)"

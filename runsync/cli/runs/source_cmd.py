@@ -9,7 +9,6 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.text import table
 from runsync.errors import NothingSelected
-from runsync.model.printable import printable
 
 if TYPE_CHECKING:
     from runsync.runs.source import SourceReport
@@ -50,7 +49,7 @@ def _open(url: str) -> None:
 
 
 def _lines(report: "SourceReport") -> Iterator[str]:
-    yield f"run {report.run_id} “{printable(report.run_name)}”"
+    yield f"run {report.run_id} “{report.run_name}”"
     told = report.to_document()
     notebook = told["notebook"] or {}
     rows = [
@@ -68,5 +67,5 @@ def _lines(report: "SourceReport") -> Iterator[str]:
         ("refused", told["repository_refused"]),
         ("url", told["url"]),
     ]
-    filled = [(name, printable(value)) for name, value in rows if value]
+    filled = [(name, value) for name, value in rows if value]
     yield from table(filled) if filled else ("The run's tags do not tell what started it.",)

@@ -5,7 +5,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runsync.errors import WrongUsage
+from runsync.errors import BadFilter, WrongUsage
 from runsync.model.fields import ARTIFACT, ATTRIBUTES, DATASET, EXPERIMENT, METRICS, Field, parse_field
 from runsync.model.filter import tree
 from runsync.model.filter.tree import And, Comparison, Expression, Not, Or, Value
@@ -58,10 +58,10 @@ def _parser() -> "Lark":
     return Lark(grammar, parser="lalr", propagate_positions=True)
 
 
-def _wrong(text: str, position: int, why: str) -> WrongUsage:
+def _wrong(text: str, position: int, why: str) -> BadFilter:
     """With the filter and a caret under the place; positions count characters."""
     shown = re.sub(r"\s", " ", text)
-    return WrongUsage(f"the filter cannot be read: {why}\n  {shown}\n  {' ' * position}^")
+    return BadFilter(f"the filter cannot be read: {why}", (f"  {shown}", f"  {' ' * position}^"))
 
 
 def _missing(terminals: Any) -> str:
