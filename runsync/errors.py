@@ -3,6 +3,7 @@
     RunsyncError                    1   it failed
     ├── WrongUsage                  2   correct the command, the selection or runsync.toml
     ├── NothingSelected             1   no such experiment or run
+    ├── NoRoom                      1   the disk is full: make room
     ├── TooManyDeletions            4   a sync would delete more than it may: look at the source
     ├── TooManyChanges              4   more would be deleted or restored than --max allows: look at the selection
     ├── Interrupted               130   somebody stopped it: run it again
@@ -51,6 +52,10 @@ class BadFilter(WrongUsage):
 
 class NothingSelected(RunsyncError):
     """A name or id that was asked for is not there."""
+
+
+class NoRoom(RunsyncError):
+    """A disk takes no more; what is finished stays."""
 
 
 class TooManyDeletions(RunsyncError):

@@ -2,69 +2,46 @@
 
 A shared lock is a file of its own name; the exclusive one has one name, and is made where there is none (a hard link
 on a disk, a conditional write on S3). Each side writes its lock first and looks for the other's then, so two can give
-way to each other, but never both go on. Whoever holds a lock refreshes it every five minutes; one that was not
-refreshed for thirty, or whose process on this machine is gone, is stale: the next that wants the bundle removes it.
+way to each other, but never both go on.
+
+Locks keep commands from getting into each other's way. That a snapshot is whole does not rest on them: see `publish`
+and `removal`.
 """
 
-import os
+import logging
 import random
 import secrets
-import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
 
-import orjson
-
-from runsync.bundle import layout, schemas
-from runsync.bundle.processes import is_alive
+from runsync.bundle import holder as holder_files
+from runsync.bundle import layout
+from runsync.bundle.holder import (
+    EXCLUSIVE,
+    Holder,
+    Standing,
+    Watch,
+    holders,
+    looks_abandoned,
+    make,
+    read,
+    standing,
+    takeover_of,
+)
 from runsync.bundle.store import Store
 from runsync.errors import BundleDamaged, BundleLocked, RunsyncError
-from runsync.version import VERSION
 
-EXCLUSIVE = f"{layout.LOCKS}exclusive.json"
-_CLAIM = f"{layout.LOCKS}removing-"
-REFRESH = 300.0
-STALE = 1800.0
-LOOK_AGAIN = 1.0
-"""Seconds between looks at a bundle that is locked."""
+__all__ = ["EXCLUSIVE", "Holder", "Lock", "exclusive", "holders", "reading", "shared", "unlock"]
 
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """`schemas/v1/lock.schema.json`: who holds a lock. Times are ISO 8601 in UTC."""
-
-    id: str
-    exclusive: bool
-    verb: str
-    host: str
-    pid: int
-    created_at: str
-    refreshed_at: str
-    tool_version: str
-
-    def to_document(self) -> dict[str, Any]:
-        """The JSON document."""
-        return {"format": "runsync-lock", "version": 1, **asdict(self)}
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "Holder":
-        """The reverse, of a valid document."""
-        return cls(**{name: document[name] for name in cls.__slots__})
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether nobody holds it any more."""
-        if self.host == socket.gethostname() and not is_alive(self.pid):
-            return True
-        return time.time() - datetime.fromisoformat(self.refreshed_at).timestamp() > STALE
-
-    def __str__(self) -> str:
-        return f"{self.verb} of process {self.pid} on {self.host}, since {self.created_at}"
+WAITING = logging.getLogger("runsync.waiting")
+"""Tells why a command waits though it was not asked to."""
+REFRESH = 60.0
+CONFIRM_EVERY = 5.0
+"""Seconds for which a look at our lock is good while files are deleted."""
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
+"""Goes on while the machine sleeps."""
 
 
 class Lock:
@@ -74,14 +51,27 @@ class Lock:
         self._store = store
         self._name = name
         self._holder = holder
+        self._confirmed = time.clock_gettime(_CLOCK)
         self._released = threading.Event()
         self._refresher = threading.Thread(target=self._refresh, name="runsync-lock", daemon=True)
         self._refresher.start()
 
+    @property
+    def id(self) -> str:
+        """Tells it from every other lock."""
+        return self._holder.id
+
     def confirm(self) -> None:
         """Raises BundleLocked when the lock was taken away (this machine slept, somebody removed it by hand)."""
+        now = time.clock_gettime(_CLOCK)
         if not _is_ours(self._store, self._name, self._holder):
-            raise BundleLocked(f"{self._store.address}: our lock was taken away meanwhile: run it again")
+            raise BundleLocked(f"{self._store.address}: another process took our lock away: run it again")
+        self._confirmed = now
+
+    def confirm_lately(self) -> None:
+        """The same, unless that was done a few seconds ago; sleep of the machine counts."""
+        if time.clock_gettime(_CLOCK) - self._confirmed > CONFIRM_EVERY:
+            self.confirm()
 
     def release(self) -> None:
         """Gives it back; harmless when it was taken away, and when it cannot be reached: it will be stale."""
@@ -90,41 +80,26 @@ class Lock:
         with suppress(RunsyncError):
             _give_back(self._store, self._name, self._holder)
 
+    def refresh(self) -> None:
+        """Says that we live."""
+        self.confirm()
+        _write(self._store, self._name, self._holder.refreshed())
+
     def _refresh(self) -> None:
         while not self._released.wait(REFRESH):
             with suppress(RunsyncError):  # it may be refreshed the next time; `confirm` tells when it was lost
-                self.confirm()
-                _write(self._store, self._name, replace(self._holder, refreshed_at=_now()))
-
-
-def holders(store: Store) -> dict[str, Holder]:
-    """All locks on a bundle by file name, stale ones too. A file that is no lock counts as one of nobody known."""
-    found: dict[str, Holder] = {}
-    for entry in store.list(layout.LOCKS):
-        if entry.name.startswith(_CLAIM):
-            continue
-        try:
-            holder = _read(store, entry.name)
-        except BundleDamaged:
-            since = datetime.fromtimestamp(entry.modified, UTC).isoformat(timespec="seconds")
-            holder = Holder("", entry.name == EXCLUSIVE, "an unknown command", "?", 0, since, since, "?")
-        if holder is not None:
-            found[entry.name] = holder
-    return found
+                self.refresh()
 
 
 def unlock(store: Store, everything: bool = False) -> list[Holder]:
-    """Takes stale locks away (with `everything`, all of them); gives those that are gone."""
+    """Removes locks whose process is provably gone (with `everything`, all of them); gives those that are gone."""
     gone = []
-    for name, holder in holders(store).items():
+    for each in list(standing(store)):
         if everything:
-            store.remove(name)
-        elif not holder.is_stale or not _take_away(store, name, holder):
+            store.remove(each.name)
+        elif not each.holder.process.is_gone or _take_away(store, each, Watch()):
             continue
-        gone.append(holder)
-    for entry in list(store.list(layout.LOCKS)):
-        if entry.name.startswith(_CLAIM) and (everything or time.time() - entry.modified > STALE):
-            store.remove(entry.name)
+        gone.append(each.holder)
     return gone
 
 
@@ -138,9 +113,9 @@ def shared(store: Store, verb: str, patience: float = 0.0) -> Iterator[Lock]:
 @contextmanager
 def reading(store: Store, verb: str, patience: float = 0.0) -> Iterator[None]:
     """Holds off prune while something is read, where locks can be written; else a reader goes without."""
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
-            held.enter_context(shared(store, verb, patience))
+            stack.enter_context(shared(store, verb, patience))
         except BundleLocked:
             raise
         except RunsyncError:
@@ -158,7 +133,7 @@ def exclusive(store: Store, verb: str, patience: float = 0.0) -> Iterator[Lock]:
 @contextmanager
 def _held(store: Store, name: str, verb: str, patience: float) -> Iterator[Lock]:
     """Also an interrupt amid taking the lock or giving it back leaves none behind."""
-    holder = _new(verb, name == EXCLUSIVE)
+    holder = Holder.new(verb, name == EXCLUSIVE)
     try:
         holder = _acquire(store, name, holder, patience)
         lock = Lock(store, name, holder)
@@ -176,90 +151,127 @@ def _held(store: Store, name: str, verb: str, patience: float) -> Iterator[Lock]
 
 
 def _acquire(store: Store, name: str, holder: Holder, patience: float) -> Holder:
-    deadline = time.monotonic() + patience
+    queue = _Queue(store, holder, patience)
     while True:
-        now = _now()
-        holder = replace(holder, created_at=now, refreshed_at=now)
-        other = _try(store, name, holder)
+        holder = holder.taken_now()
+        other = _try(store, name, holder, queue.watch)
         if other is None:
             return holder
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise BundleLocked(
-                f"{store.address} is locked by {other}: wait for it (--retry-lock 5m), "
-                "or remove the lock with runsync unlock if nothing runs there"
-            )
+        queue.wait(other)
+
+
+class _Queue:
+    """Waits as long as was asked for, and as long as it takes to know that a lock which looks abandoned is stale."""
+
+    def __init__(self, store: Store, us: Holder, patience: float) -> None:
+        self.watch = Watch()
+        self._store = store
+        self._us = us
+        self._deadline = time.monotonic() + patience
+        self._abandoned: Standing | None = None
+
+    def wait(self, other: Standing) -> None:
+        """Until it is worth trying again. Raises BundleLocked when the time is over."""
+        if time.monotonic() >= self._deadline and other != self._abandoned:
+            if not looks_abandoned(self._store, other, self._us):
+                raise BundleLocked(
+                    f"{self._store.address} is locked by {other.holder}: wait for it (--retry-lock 5m), "
+                    "or remove the lock with runsync unlock --all if nothing runs there"
+                )
+            self._abandoned = other
+            self._tell(other)
+        while True:
+            self._sleep(other)
+            now = _find(_look(self._store, self.watch), other.name)
+            is_over = time.monotonic() >= self._deadline and other != self._abandoned
+            if now != other or is_over or self.watch.is_stale(other):
+                return
+
+    def _sleep(self, other: Standing) -> None:
         # Two that gave way to each other must not meet again.
-        time.sleep(min(left, LOOK_AGAIN * random.uniform(0.5, 1.0)))  # noqa: S311
+        pause = holder_files.LOOK_AGAIN * random.uniform(0.5, 1.0)  # noqa: S311
+        left = self._deadline - time.monotonic()
+        time.sleep(pause if other == self._abandoned else max(0.01, min(pause, left)))
+
+    def _tell(self, other: Standing) -> None:
+        WAITING.warning(
+            "%s is locked by %s, which did not refresh its lock for a while: "
+            "watching it for up to %d s, to take the lock over if nothing happens",
+            self._store.address,
+            other.holder,
+            self.watch.left(other),
+        )
 
 
-def _try(store: Store, name: str, holder: Holder) -> Holder | None:
+def _try(store: Store, name: str, holder: Holder, watch: Watch) -> Standing | None:
     """Writes our lock and looks for others; gives one that stands against it, and then ours is gone again."""
-    other = _make(store, name, holder)
-    if other is not None:
-        return other
+    while not make(store, name, holder):
+        other = _find(_look(store, watch), name)
+        obstacle = _take_away(store, other, watch) if other is not None else None
+        if obstacle is not None:
+            return obstacle
     try:
-        other = _standing_against(store, name, holder)
+        obstacle = _standing_against(store, name, holder, watch)
     except BaseException:
         with suppress(RunsyncError):
             store.remove(name)
         raise
-    if other is not None:
+    if obstacle is not None:
         store.remove(name)
-    return other
+    return obstacle
 
 
-def _make(store: Store, name: str, holder: Holder) -> Holder | None:
-    """Writes our lock, where there is none or a stale one; else gives whose is there."""
-    content = _content(holder)
-    while not store.create(name, content):
-        other = holders(store).get(name)
-        if other is not None and not (other.is_stale and _take_away(store, name, other)):
-            return other
-    return None
-
-
-def _standing_against(store: Store, name: str, holder: Holder) -> Holder | None:
-    for place, other in holders(store).items():
-        if place == name or not (holder.exclusive or other.exclusive):
+def _standing_against(store: Store, name: str, holder: Holder, watch: Watch) -> Standing | None:
+    for other in _look(store, watch):
+        if other.name == name or other.is_takeover or not (holder.exclusive or other.holder.exclusive):
             continue
-        if not (other.is_stale and _take_away(store, place, other)):
-            return other
+        obstacle = _take_away(store, other, watch)
+        if obstacle is not None:
+            return obstacle
     return None
 
 
-def _take_away(store: Store, name: str, stale: Holder) -> bool:
-    """Removes a stale lock; False when another process is at it, or the lock is no longer that one.
+def _look(store: Store, watch: Watch) -> list[Standing]:
+    found = list(standing(store))
+    watch.look(found)
+    return found
+
+
+def _find(found: Iterable[Standing], name: str) -> Standing | None:
+    return next((each for each in found if each.name == name), None)
+
+
+def _take_away(store: Store, stale: Standing, watch: Watch) -> Standing | None:
+    """Removes a stale lock. Gives what stands in the way: the lock itself, or who else is removing it.
 
     Between a look at a lock and its removal another may have removed it and made its own. So whoever removes one
-    claims that first, by a file that only one can make; and looks again then.
+    announces that first, in a file that only one can make, and looks again then. Such a file of a process that is gone
+    is removed likewise.
     """
-    claim = f"{_CLAIM}{stale.id or 'unknown'}.json"
-    if not store.create(claim, b""):
-        _drop_old_claim(store, claim)
-        return False
+    if not watch.is_stale(stale):
+        return stale
+    announced = takeover_of(stale)
+    while not make(store, announced, Holder.new("removal of a stale lock", exclusive=False)):
+        rival = _find(_look(store, watch), announced)
+        obstacle = _take_away(store, rival, watch) if rival is not None else None
+        if obstacle is not None:
+            return obstacle
     try:
-        now = holders(store).get(name)
-        if now is not None and now.id == stale.id and now.is_stale:
-            store.remove(name)
-        return now is None or now.id == stale.id
+        now = _find(standing(store), stale.name)
+        if now == stale:
+            store.remove(stale.name)
+            return None
+        return now
     finally:
-        store.remove(claim)
-
-
-def _drop_old_claim(store: Store, claim: str) -> None:
-    """A claim is a matter of seconds: one that is old was left by a process that died over it."""
-    for entry in list(store.list(layout.LOCKS)):
-        if entry.name == claim and time.time() - entry.modified > STALE:
-            store.remove(claim)
+        store.remove(announced)
 
 
 def _is_ours(store: Store, name: str, holder: Holder) -> bool:
     try:
-        held = _read(store, name)
+        found = read(store, name)
     except BundleDamaged:
-        return False
-    return held is not None and held.id == holder.id
+        return store.size(name) == 0  # the disk was full when we made it
+    return found is not None and found.id == holder.id
 
 
 def _give_back(store: Store, name: str, holder: Holder) -> None:
@@ -267,43 +279,10 @@ def _give_back(store: Store, name: str, holder: Holder) -> None:
         store.remove(name)
 
 
-def _new(verb: str, is_exclusive: bool) -> Holder:
-    now = _now()
-    return Holder(secrets.token_hex(16), is_exclusive, verb, socket.gethostname(), os.getpid(), now, now, VERSION)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _content(holder: Holder) -> bytes:
-    document = holder.to_document()
-    schemas.check("lock", document, "a new lock")
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
 def _write(store: Store, name: str, holder: Holder) -> None:
     incoming = store.incoming()
     try:
-        incoming.write(_content(holder))
+        incoming.write(holder.content())
         incoming.keep(name, replace=True)
     finally:
         incoming.discard()
-
-
-def _read(store: Store, name: str) -> Holder | None:
-    """None when it is gone. Raises BundleDamaged when it is no lock."""
-    try:
-        content = store.read(name)
-    except BundleDamaged:
-        if store.size(name) is None:
-            return None
-        raise
-    try:
-        document = orjson.loads(content)
-        schemas.check("lock", document, f"{store.address}/{name}")
-        holder = Holder.from_document(document)
-        datetime.fromisoformat(holder.refreshed_at)
-    except ValueError:
-        raise BundleDamaged(f"{store.address}/{name} is no lock") from None
-    return holder

@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from runsync.bundle.store import Entry, cannot_write
+from runsync.bundle.store import ABANDONED, Entry, cannot_write
 from runsync.errors import BundleDamaged
 from runsync.model.protocol import StoredObject
 from runsync.s3 import MULTIPART, S3, Missing, Refused, split
@@ -21,8 +21,6 @@ from runsync.s3 import MULTIPART, S3, Missing, Refused, split
 IN_MEMORY = 8 << 20
 ASK_FIRST = 1 << 20
 """Bytes above which S3 is asked whether it has a file before that is sent on the condition that it has not."""
-ABANDONED = 24 * 3600.0
-"""Seconds after which an upload that was never finished is taken for one of a process that died."""
 
 
 class S3Store:

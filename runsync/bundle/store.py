@@ -8,7 +8,6 @@ import errno
 import hashlib
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,15 +15,18 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from runsync.bundle import layout
-from runsync.bundle.processes import is_alive
-from runsync.errors import BundleDamaged, RunsyncError
+from runsync.bundle.processes import Process, here
+from runsync.errors import BundleDamaged, NoRoom, RunsyncError
 from runsync.model.protocol import StoredObject
 
 TEMPORARY = "tmp"
 CHUNK = 1 << 20
 TRIES = 5
+ABANDONED = 24 * 3600.0
+"""Seconds after which what nobody went on with is taken for that of a process that died."""
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """What file systems without hard links (exFAT, some shares) answer."""
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 """What those answer that do not sync folders, or a folder that we may write into and not read."""
 
@@ -111,7 +113,7 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.address = str(folder)
-        self._temporary = folder / TEMPORARY / f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._temporary = folder / TEMPORARY / f"{here().token}-{os.urandom(4).hex()}"
 
     def incoming(self) -> "LocalIncoming":
         """A temporary file in the bundle's own folder, so that a rename can put it in place."""
@@ -149,12 +151,26 @@ class LocalStore:
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Store`."""
+        if not content:
+            return self._create_empty(self.folder / name)
         incoming = self.incoming()
         try:
             incoming.write(content)
             return incoming.link(name)
         finally:
             incoming.discard()
+
+    def _create_empty(self, final: Path) -> bool:
+        """Without a temporary file: a full disk has room for this."""
+        try:
+            _make_folder(final.parent)
+            final.open("xb").close()
+            _sync_folder(final.parent)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
+        return True
 
     def remove(self, name: str) -> None:
         """See `Store`."""
@@ -209,14 +225,12 @@ class LocalStore:
                 yield Entry(file.relative_to(self.folder).as_posix(), told.st_size, told.st_mtime)
 
     def clear_temporary(self) -> None:
-        """Removes this process's temporary folder, and those that killed processes of this machine left behind."""
+        """Removes our temporary folder, those of processes that are gone, and those unchanged for a day."""
         shutil.rmtree(self._temporary, ignore_errors=True)
         root = self.folder / TEMPORARY
-        host = socket.gethostname()
         with suppress(OSError):  # another process works there, or has removed it just now
-            for left in root.iterdir():
-                pid = left.name.removeprefix(f"{host}-").partition("-")[0]
-                if left.name.startswith(f"{host}-") and pid.isdigit() and not is_alive(int(pid)):
+            for left in list(root.iterdir()):
+                if Process.from_token(left.name.rpartition("-")[0]).is_gone or _is_abandoned(left):
                     shutil.rmtree(left, ignore_errors=True)
             root.rmdir()
 
@@ -306,9 +320,17 @@ class LocalIncoming:
 
 def cannot_write(place: Path, error: OSError) -> RunsyncError:
     """The error for a disk that takes no more (full, read-only, gone). What is finished stays; a re-run goes on."""
-    return RunsyncError(
+    kind = NoRoom if error.errno in _FULL else RunsyncError
+    return kind(
         f"{place} cannot be written: {error.strerror or error}; make room or choose another place, then run it again"
     )
+
+
+def _is_abandoned(left: Path) -> bool:
+    """Whether nothing was written there for a day, by the clock of the file system: that of a file server, not ours."""
+    os.utime(left.parent)
+    changed = max(place.stat().st_mtime for place in (left, *left.rglob("*")))
+    return left.parent.stat().st_mtime - changed > ABANDONED
 
 
 def _make_folder(folder: Path) -> None:

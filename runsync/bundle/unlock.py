@@ -7,7 +7,7 @@ from typing import Any
 from runsync.bundle import locks
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import open_bundle
-from runsync.bundle.locks import Holder
+from runsync.bundle.holder import Holder, standing
 
 
 @dataclass(slots=True)
@@ -28,16 +28,16 @@ class UnlockReport:
 def unlock(
     bundle: str | Path, *, everything: bool = False, dry_run: bool = False, access: Access | None = None
 ) -> UnlockReport:
-    """Removes locks whose process on this machine is gone, or that were not refreshed for 30 minutes.
+    """Removes locks whose process is provably gone: it ran on this machine, since its last boot, and runs no more.
 
     With `everything` it removes all: whoever works there finds out before it writes a manifest or deletes anything,
     and stops. Raises BundleNotFound, BundleDamaged.
     """
     store = open_bundle(bundle, access).store
-    before = locks.holders(store)
+    before = [each.holder for each in standing(store)]
     if dry_run:
-        removed = [holder for holder in before.values() if everything or holder.is_stale]
+        removed = [holder for holder in before if everything or holder.process.is_gone]
     else:
         removed = locks.unlock(store, everything)
-    held = [holder for holder in before.values() if holder not in removed]
+    held = [holder for holder in before if holder not in removed]
     return UnlockReport(str(store.address), dry_run, removed, held)

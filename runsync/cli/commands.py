@@ -19,7 +19,7 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "forget": "Forget snapshots by a policy.",
     "prune": "Free what no snapshot needs.",
     "copy": "Copy a bundle, or one snapshot of it, into another.",
-    "unlock": "Remove stale locks.",
+    "unlock": "Remove locks of processes that are gone.",
     "runs": {
         "list": "List runs.",
         "show": "Show all that is known of a run.",

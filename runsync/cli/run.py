@@ -1,6 +1,7 @@
 """Runs the command line: one line for an error, its exit code, no traceback unless asked for."""
 
 import io
+import logging
 import os
 import traceback
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     """The exit code."""
     journal = Journal(arguments)
     interruption = Interruption(lambda: _give_up(journal))
+    if "--quiet" not in arguments:
+        logging.getLogger("runsync.waiting").addHandler(_Shown())
     try:
         interruption.begin()
         code = _attempt(command, arguments, journal, interruption)
@@ -26,6 +29,13 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         interruption.end()
         code = _fail(journal, "stopped", code=INTERRUPTED, debug=False)
     return journal.end(code)
+
+
+class _Shown(logging.Handler):
+    """Tells on stderr why a command waits."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say.err(f"runsync: {record.getMessage()}")
 
 
 def _give_up(journal: Journal) -> None:

@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: runsync unlock backup")
 @click.argument("bundle")
-@click.option("--all", "everything", is_flag=True, help="Remove also locks that somebody still seems to hold.")
+@click.option("--all", "everything", is_flag=True, help="Also remove locks that somebody may still hold.")
 @options.dry_run
 @consent.yes
 @options.s3
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, everything: bool, dry_run: bool, yes: bool, as_json: bool) -> int:
-    """Remove stale locks from a bundle.
+    """Remove locks of processes that are gone.
 
-    Those whose process on this machine is gone, or that were not refreshed for 30 minutes. It says whose they were.
+    A lock stays when its process may still run: on another machine, in another container, or before this machine
+    booted. Such a lock needs --all, or goes by itself: the next command watches it for 5 minutes, then takes it over.
     """
     from runsync.bundle.unlock import unlock
 
@@ -41,4 +42,6 @@ def _lines(report: "UnlockReport") -> Iterator[str]:
     yield from (f"{'would be removed' if report.dry_run else 'removed'}: {holder}" for holder in report.removed)
     yield from (f"held: {holder}" for holder in report.held)
     done = "would be removed" if report.dry_run else "removed"
+    if report.held:
+        yield "If nothing runs there any more, runsync unlock --all removes the locks that are held."
     yield f"{report.bundle}: {many(len(report.removed), 'lock')} {done}, {len(report.held)} held"

@@ -1,6 +1,5 @@
 """list_artifacts and get_artifacts: the files of one run."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from threading import get_ident
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.bundle.processes import is_alive
+from runsync.bundle.processes import Process, here
 from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
 from runsync.model import threads
 from runsync.model.hashing import sha256_of
@@ -175,8 +174,8 @@ def _clear(folders: Iterable[Path]) -> None:
     """Removes what processes that were killed left half-written."""
     for folder in folders:
         for left in folder.glob(".runsync-*.part"):
-            pid = left.name.split("-")[1]
-            if pid.isdigit() and not is_alive(int(pid)):
+            token = left.name.removeprefix(".runsync-").rpartition("-")[0]
+            if Process.from_token(token).is_gone:
                 left.unlink(missing_ok=True)
 
 
@@ -192,7 +191,7 @@ def _write(place: Path, chunks: Iterator[bytes], progress: Progress) -> None:
     """Under a name of its own first: a file of the right name is whole."""
     place.parent.mkdir(parents=True, exist_ok=True)
     # mkstemp would make files that only their owner may read.
-    waiting = place.parent / f".runsync-{os.getpid()}-{get_ident()}.part"
+    waiting = place.parent / f".runsync-{here().token}-{get_ident()}.part"
     try:
         with waiting.open("wb") as file:
             for chunk in chunks:

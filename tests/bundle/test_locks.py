@@ -1,5 +1,6 @@
 """Locks: writers share a bundle, prune has it alone; what a dead process left is removed. On a disk and on S3."""
 
+import dataclasses
 import os
 import random
 import socket
@@ -15,11 +16,14 @@ from typing import Any
 
 import orjson
 import pytest
+from support.processes import GONE
 
-from runsync.bundle import locks
+from runsync.bundle import holder, locks
 from runsync.bundle.address import Access, locate
-from runsync.bundle.locks import EXCLUSIVE, exclusive, holders, shared, unlock
-from runsync.bundle.store import Store
+from runsync.bundle.holder import EXCLUSIVE, Standing, Watch, holders, standing, takeover_of
+from runsync.bundle.locks import exclusive, shared, unlock
+from runsync.bundle.processes import UNKNOWN, Process, here
+from runsync.bundle.store import LocalStore, Store
 from runsync.errors import BundleLocked
 from runsync.s3 import S3Options
 from runsync.version import VERSION
@@ -27,12 +31,8 @@ from runsync.version import VERSION
 HERE = socket.gethostname()
 
 
-def _dead() -> int:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        return process.pid
-
-
-DEAD = _dead()
+ELSEWHERE = Process(1, "f" * 32, "4026531836-4026531834", 7)
+"""On another machine, or before a reboot: nobody can tell whether it runs."""
 
 
 @pytest.fixture(params=["disk", "S3"])
@@ -45,24 +45,30 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def _quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(holder, "LOOK_AGAIN", 0.05)
 
 
-def leave(store: Store, name: str, host: str = HERE, pid: int = DEAD, age: float = 0.0, verb: str = "prune") -> None:
-    """A lock as some process left it, so many seconds after it was refreshed."""
-    then = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="seconds").replace("+00:00", "Z")
+def leave(
+    store: Store, name: str, process: Process = GONE, lifetime: int | None = 300, verb: str = "prune", clock: int = 0
+) -> None:
+    """A lock as some process left it, whose clock was so many seconds ahead."""
+    then = (datetime.now(UTC) + timedelta(seconds=clock)).isoformat(timespec="seconds").replace("+00:00", "Z")
     document = {
         "format": "runsync-lock",
         "version": 1,
         "id": f"{random.getrandbits(128):032x}",
         "exclusive": name == EXCLUSIVE,
         "verb": verb,
-        "host": host,
-        "pid": pid,
+        "host": HERE,
+        "pid": process.pid,
         "created_at": "2026-11-23T02:15:00Z",
         "refreshed_at": then,
         "tool_version": VERSION,
     }
+    if process.boot != UNKNOWN:
+        document |= {"boot_id": process.boot, "namespace": process.namespace, "started": process.started}
+    if lifetime is not None:
+        document["lifetime"] = lifetime
     assert store.create(name, orjson.dumps(document))
 
 
@@ -74,7 +80,7 @@ def test_writers_share_a_bundle_and_leave_no_lock_behind(store: Store) -> None:
     with shared(store, "export") as one, shared(store, "copy") as other:
         one.confirm()
         other.confirm()
-        assert sorted(holder.verb for holder in holders(store).values()) == ["copy", "export"]
+        assert sorted(one.verb for one in holders(store).values()) == ["copy", "export"]
     assert names(store) == []
 
 
@@ -129,37 +135,146 @@ def test_patience_has_an_end(store: Store) -> None:
         assert 0.6 <= time.monotonic() - begun < 10
 
 
-STALE = [
-    pytest.param({"pid": DEAD}, id="its process here is gone"),
-    pytest.param({"host": "elsewhere", "pid": 1, "age": 1801}, id="not refreshed for 30 minutes elsewhere"),
-    pytest.param({"pid": os.getpid(), "age": 1801}, id="not refreshed for 30 minutes here"),
-]
+def other(**fields: Any) -> Process:
+    return dataclasses.replace(here(), **fields)
 
 
-@pytest.mark.parametrize("left", STALE)
+CANNOT_TELL = {
+    "another boot": other(boot="0" * 32, pid=GONE.pid),
+    "another pid namespace on this machine": other(namespace="4026532999-4026531834", pid=GONE.pid),
+    "a system that tells nothing": Process(GONE.pid),
+}
+
+
+@pytest.mark.parametrize("left", [GONE, other(started=1)], ids=["gone", "its id was given to another process"])
 @pytest.mark.parametrize("name", [EXCLUSIVE, "locks/shared-0123456789abcdef.json"])
-def test_a_stale_lock_keeps_nobody_off_and_is_removed(store: Store, name: str, left: dict[str, Any]) -> None:
-    leave(store, name, **left)
+def test_a_lock_of_a_process_that_is_gone_keeps_nobody_off_and_is_removed(
+    store: Store, name: str, left: Process
+) -> None:
+    leave(store, name, left)
     with exclusive(store, "prune") as lock:
         lock.confirm()
         assert names(store) == [EXCLUSIVE]
     assert names(store) == []
-    leave(store, EXCLUSIVE, **left)
+    leave(store, EXCLUSIVE, left)
     with shared(store, "export") as lock:
         lock.confirm()
         assert EXCLUSIVE not in names(store)
     assert names(store) == []
 
 
-@pytest.mark.parametrize(
-    "left", [{"host": "elsewhere", "pid": DEAD, "age": 1700}, {"pid": os.getpid(), "age": 1700}], ids=["there", "here"]
-)
-def test_a_lock_that_may_be_alive_stands(store: Store, left: dict[str, Any]) -> None:
-    leave(store, EXCLUSIVE, **left)
+@pytest.mark.parametrize("clock", [-86400, 0, 86400], ids=["a day behind", "the same clock", "a day ahead"])
+@pytest.mark.parametrize("left", CANNOT_TELL.values(), ids=CANNOT_TELL)
+def test_a_lock_of_a_process_that_may_run_stands_whatever_its_clock_says(
+    tmp_path: Path, left: Process, clock: int
+) -> None:
+    store = locate(tmp_path / "bundle").store
+    leave(store, EXCLUSIVE, left, clock=clock)
     for take in (shared, exclusive):
         with pytest.raises(BundleLocked, match="locked by prune of process"), take(store, "export"):
             pass
+    assert unlock(store) == []
     assert names(store) == [EXCLUSIVE]
+
+
+def age(store: Store, name: str, seconds: float) -> None:
+    """As if a lock had been written so long ago by the clock of the store."""
+    assert isinstance(store, LocalStore)
+    then = time.time() - seconds
+    os.utime(store.folder / name, (then, then))
+
+
+@pytest.mark.parametrize("take", [shared, exclusive])
+def test_a_lock_that_looks_abandoned_is_watched_for_its_lifetime_and_then_taken_over(
+    tmp_path: Path, take: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = locate(tmp_path / "bundle").store
+    leave(store, EXCLUSIVE, ELSEWHERE, lifetime=1)
+    age(store, EXCLUSIVE, 2)
+    begun = time.monotonic()
+    with take(store, "export") as lock:
+        assert time.monotonic() - begun >= 1
+        lock.confirm()
+    assert names(store) == []
+    (told,) = caplog.messages
+    assert "which did not refresh its lock for a while: watching it for up to 1 s" in told
+
+
+def test_a_lock_that_is_refreshed_while_it_is_watched_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = locate(tmp_path / "bundle").store
+    leave(store, EXCLUSIVE, ELSEWHERE)
+    age(store, EXCLUSIVE, 400)
+    looks: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:  # it wakes up
+            store.remove(EXCLUSIVE)
+            leave(store, EXCLUSIVE, ELSEWHERE)
+
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    with pytest.raises(BundleLocked), shared(store, "export"):
+        pass
+    assert len(looks) == 3
+    assert names(store) == [EXCLUSIVE]
+
+
+def test_time_in_which_this_machine_slept_is_not_watched_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = locate(tmp_path / "bundle").store
+    leave(store, EXCLUSIVE, ELSEWHERE)
+    found = list(standing(store))
+    watch, now = Watch(), [1000.0]
+    monkeypatch.setattr(holder.time, "monotonic", lambda: now[0])
+    for passed in (0, 1, 3600, 1):
+        now[0] += passed
+        watch.look(found)
+    assert watch.left(found[0]) > 290
+
+
+def test_a_process_that_runs_keeps_its_lock_however_long_it_did_not_refresh_it(tmp_path: Path) -> None:
+    store = locate(tmp_path / "bundle").store
+    leave(store, EXCLUSIVE, here(), lifetime=1)
+    age(store, EXCLUSIVE, 86400)
+    with pytest.raises(BundleLocked), shared(store, "export"):
+        pass
+
+
+def test_a_lock_of_the_first_releases_is_watched_for_half_an_hour(tmp_path: Path) -> None:
+    store = locate(tmp_path / "bundle").store
+    leave(store, EXCLUSIVE, Process(GONE.pid), lifetime=None)
+    (found,) = standing(store)
+    assert Watch().left(found) == 1800
+
+
+def leave_takeover(store: Store, process: Process) -> None:
+    """A process was killed between announcing that it removes a stale lock, and removing it."""
+    leave(store, EXCLUSIVE)
+    (stale,) = standing(store)
+    leave(store, takeover_of(stale), process, verb="removal of a stale lock")
+
+
+@pytest.mark.parametrize("take", [shared, exclusive])
+def test_a_process_killed_while_it_removed_a_stale_lock_keeps_nobody_off(
+    store: Store, take: Callable[..., Any]
+) -> None:
+    leave_takeover(store, GONE)
+    with take(store, "prune") as lock:
+        lock.confirm()
+    assert [name for name in names(store) if name != EXCLUSIVE] == []
+
+
+def test_unlock_removes_also_what_a_killed_removal_left(store: Store) -> None:
+    leave_takeover(store, GONE)
+    leave_takeover_of_another = [each.holder.verb for each in standing(store)]
+    assert sorted(one.verb for one in unlock(store)) == sorted(leave_takeover_of_another)
+    assert names(store) == []
+
+
+def test_a_removal_under_way_elsewhere_is_not_disturbed(store: Store) -> None:
+    leave_takeover(store, ELSEWHERE)
+    with pytest.raises(BundleLocked, match="removal of a stale lock of process 1"), shared(store, "export"):
+        pass
+    assert len(names(store)) == 2
 
 
 def test_a_lock_is_refreshed_while_it_is_held(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +295,7 @@ def test_a_lock_is_refreshed_while_it_is_held(store: Store, monkeypatch: pytest.
 def test_who_lost_a_lock_is_told_and_does_not_take_the_next_holders(store: Store) -> None:
     with exclusive(store, "prune") as lost:
         store.remove(EXCLUSIVE)
-        with pytest.raises(BundleLocked, match="our lock was taken away meanwhile"):
+        with pytest.raises(BundleLocked, match="took our lock away"):
             lost.confirm()
         with exclusive(store, "other") as held:
             with pytest.raises(BundleLocked):
@@ -222,15 +337,17 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("content", GARBAGE, ids=["empty", "no text", "no lock", "a list", "no time"])
-def test_a_lock_file_of_garbage_holds_others_off_until_it_is_old(
-    store: Store, content: bytes, monkeypatch: pytest.MonkeyPatch
+def test_a_lock_file_of_garbage_holds_others_off_until_it_was_watched(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store = locate(tmp_path / "bundle").store
     store.create(EXCLUSIVE, content)
     for take in (shared, exclusive):
         with pytest.raises(BundleLocked, match="locked by an unknown command"), take(store, "export"):
             pass
     assert unlock(store) == []
-    monkeypatch.setattr(locks, "STALE", -5.0)
+    age(store, EXCLUSIVE, 1801)
+    monkeypatch.setattr(holder.Watch, "left", lambda self, standing: 0.0)
     with exclusive(store, "prune") as lock:
         lock.confirm()
     assert names(store) == []
@@ -238,10 +355,10 @@ def test_a_lock_file_of_garbage_holds_others_off_until_it_is_old(
 
 def test_unlock_removes_what_is_stale_and_all_when_asked(store: Store) -> None:
     leave(store, EXCLUSIVE)
-    leave(store, "locks/shared-0123456789abcdef.json", host="elsewhere", verb="export")
-    assert [holder.verb for holder in unlock(store)] == ["prune"]
-    assert [holder.verb for holder in holders(store).values()] == ["export"]
-    assert [holder.host for holder in unlock(store, everything=True)] == ["elsewhere"]
+    leave(store, "locks/shared-0123456789abcdef.json", ELSEWHERE, verb="export")
+    assert [one.verb for one in unlock(store)] == ["prune"]
+    assert [one.verb for one in holders(store).values()] == ["export"]
+    assert [one.pid for one in unlock(store, everything=True)] == [1]
     assert names(store) == []
 
 
@@ -249,16 +366,16 @@ def test_who_saw_a_stale_lock_does_not_take_away_the_one_that_was_made_in_its_pl
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave(store, EXCLUSIVE)
-    look = locks.holders
+    look = locks.standing
     with ExitStack() as quicker:
 
-        def look_too_early(store: Store) -> dict[str, locks.Holder]:
-            seen = look(store)
-            monkeypatch.setattr(locks, "holders", look)
+        def look_too_early(store: Store) -> list[Standing]:
+            seen = list(look(store))
+            monkeypatch.setattr(locks, "standing", look)
             quicker.lock = quicker.enter_context(exclusive(store, "quicker"))  # type: ignore[attr-defined]
             return seen
 
-        monkeypatch.setattr(locks, "holders", look_too_early)
+        monkeypatch.setattr(locks, "standing", look_too_early)
         with pytest.raises(BundleLocked), exclusive(store, "slower"):
             pass
         quicker.lock.confirm()  # type: ignore[attr-defined]
@@ -319,9 +436,9 @@ def test_a_writer_and_prune_are_never_in_at_once(store: Store) -> None:
 CONTENDER = """
 import os, sys, time
 from pathlib import Path
-from runsync.bundle import locks
+from runsync.bundle import holder, locks
 from runsync.bundle.address import locate
-locks.LOOK_AGAIN = 0.02
+holder.LOOK_AGAIN = 0.02
 folder, inside = sys.argv[1:]
 store = locate(folder).store
 for _ in range(5):

@@ -3,8 +3,6 @@
 import dataclasses
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,9 +13,10 @@ import pytest
 from support.damage import files_of, flip
 from support.memory import export_to
 from support.nights import all_contents, fill, source_of_night
+from support.processes import GONE
 from support.s3 import Bucket
 
-from runsync.bundle import repack, store
+from runsync.bundle import processes, repack, store
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.check import check
@@ -265,19 +264,11 @@ def test_a_lock_that_was_taken_away_stops_the_deletions(folder: Path, monkeypatc
 
     monkeypatch.setattr(Bundle, "replace", lose_the_lock)
     files = set(files_of(folder))
-    with pytest.raises(BundleLocked, match="taken away meanwhile"):
+    with pytest.raises(BundleLocked, match="took our lock away"):
         prune(folder)
     assert files <= set(files_of(folder))
     assert all_contents(bundle) == before
     assert check(folder).faults == []
-
-
-def _dead() -> int:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        return process.pid
-
-
-DEAD = _dead()
 
 
 @contextmanager
@@ -307,7 +298,8 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
         return create(self, name, content)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "getpid", lambda: DEAD)
+        patch.setattr(processes, "here", lambda: GONE)
+        patch.setattr(store, "here", lambda: GONE)
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(store.LocalIncoming, "keep", counted_keep)
         patch.setattr(store.LocalStore, "remove", counted_remove)

@@ -23,7 +23,8 @@ SCHEMAS = {kind: json.loads((FOLDER / f"{kind}.schema.json").read_text(encoding=
 REGISTRY: Any = referencing.Registry().with_resources(
     (schema["$id"], referencing.Resource.from_contents(schema)) for schema in SCHEMAS.values()
 )
-ADDED_LATER = {"run": {"deleted_time"}, "snapshot": {"objects", "notebook_formats"}}
+LOCKS_LATER = {"boot_id", "namespace", "started", "lifetime"}
+ADDED_LATER = {"run": {"deleted_time"}, "snapshot": {"objects", "notebook_formats"}, "lock": LOCKS_LATER}
 """What the first bundles do not have: they are valid without it."""
 EXAMPLES = [(kind, number) for kind in KINDS for number in range(len(SCHEMAS[kind].get("examples", ())))]
 

@@ -1,14 +1,15 @@
 """The stores: files appear whole, once, and never change. What both must do, and then what the local one does more."""
 
+import dataclasses
 import errno
 import os
-import socket
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import pytest
+from support.processes import GONE
 
+from runsync.bundle.processes import here
 from runsync.bundle.store import LocalStore
 from runsync.errors import BundleDamaged, RunsyncError
 
@@ -90,22 +91,19 @@ def test_temporary_files_are_never_listed(store: LocalStore) -> None:
     incoming.discard()
 
 
-def test_only_what_dead_processes_of_this_machine_left_is_cleared_away(store: LocalStore) -> None:
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    host = socket.gethostname()
-    left = {
-        name: store.folder / "tmp" / name
-        for name in (f"{host}-{int(dead.stdout)}", f"{host}-{os.getppid()}", "elsewhere-1", "strange")
-    }
+def test_only_what_processes_left_that_are_gone_or_that_is_a_day_old_is_cleared_away(store: LocalStore) -> None:
+    """A process of that number in another container, or before a reboot, may run."""
+    other_container = dataclasses.replace(GONE, namespace="4026532999-4026531834")
+    processes = {"gone": GONE, "other container": other_container, "abandoned": other_container, "runs": here()}
+    left = {name: store.folder / "tmp" / f"{process.token}-{name}" for name, process in processes.items()}
     for place in left.values():
         place.mkdir(parents=True)
         (place / "file").write_bytes(b"x")
+    day_ago = time.time() - 86500
+    for place in (left["abandoned"] / "file", left["abandoned"]):
+        os.utime(place, (day_ago, day_ago))
     store.clear_temporary()
-    assert [name for name, place in left.items() if place.exists()] == [
-        f"{host}-{os.getppid()}",
-        "elsewhere-1",
-        "strange",
-    ]
+    assert [name for name, place in left.items() if place.exists()] == ["other container", "runs"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ import dataclasses
 import errno
 import hashlib
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 from support.damage import files_of, flip, manifest_of, one_of
 from support.memory import MemorySource, export_into, small_source
+from support.processes import GONE
 
 from runsync.bundle import store
 from runsync.bundle.bundle import open_bundle
@@ -173,12 +172,6 @@ def _temporary(folder: Path) -> list[Path]:
     return [place for place in (folder / "tmp").rglob("*") if place.is_file()]
 
 
-def _dead() -> int:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        return process.pid
-
-
-_DEAD = _dead()
 """The number of a process that is no more."""
 
 
@@ -231,7 +224,7 @@ def _frozen(disk: _FrozenDisk) -> Iterator[None]:
                 discard(self)
 
         clear = store.LocalStore.clear_temporary
-        patch.setattr(store.os, "getpid", lambda: _DEAD)
+        patch.setattr(store, "here", lambda: GONE)
         patch.setattr(store.LocalIncoming, "write", frozen_write)
         patch.setattr(store.LocalIncoming, "keep", frozen_keep)
         patch.setattr(store.LocalIncoming, "discard", frozen_discard)

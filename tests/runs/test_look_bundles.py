@@ -18,10 +18,12 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import command
 from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.processes import GONE
 from support.s3 import Bucket
 from support.servers import clean_environment
 
 import runsync
+from runsync.bundle.processes import here
 from runsync.cli.tables import columns_of
 from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import Experiment
@@ -342,9 +344,7 @@ def test_a_time_beyond_all_years_is_shown_as_it_is(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_half_written_is_removed(bundle: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait()
-    left, others = tmp_path / f"model/.runsync-{gone.pid}-1.part", tmp_path / f".runsync-{os.getpid()}-1.part"
+    left, others = tmp_path / f"model/.runsync-{GONE.token}-1.part", tmp_path / f".runsync-{here().token}-1.part"
     left.parent.mkdir()
     left.touch()
     others.touch()
