@@ -44,7 +44,11 @@ class Bundle:
     def read_manifest(self, name: str) -> Manifest:
         """In a file that lies wherever it does. Raises likewise."""
         content = self.store.read(name)
-        manifest = Manifest.from_document(_valid(self.store, "snapshot", name, content))
+        document = _valid(self.store, "snapshot", name, content)
+        try:
+            manifest = Manifest.from_document(document)
+        except ValueError as error:
+            raise BundleDamaged(f"{self.address}/{name}: {error}") from None
         if _digest(content, manifest.digest) != manifest.digest:
             raise BundleDamaged(f"{self.address}/{name}: its bytes do not have the digest it states")
         return manifest

@@ -381,24 +381,24 @@ def _read_metrics(bundle: Bundle, name: str) -> _Read:
         stream.seek(0)
         try:
             with parts.parquet_of(stream, f"{bundle.address}/{name}") as parquet:
-                return _Read(rows=parquet.metadata.num_rows, stretches=_runs_in(parquet))
+                return _Read(rows=parquet.metadata.num_rows, stretches=_runs_in(parquet, f"{bundle.address}/{name}"))
         except BundleDamaged as error:
             return _Read(str(error), INVALID)
 
 
-def _runs_in(parquet: Any) -> list[tuple[str, int, int]]:
+def _runs_in(parquet: Any, place: str) -> list[tuple[str, int, int]]:
     """Run id, first row and row after the last of each stretch of one run."""
     import pyarrow.compute as pc
 
     stretches: list[tuple[str, int, int]] = []
     begin = 0
     for group in range(parquet.metadata.num_row_groups):
-        column = parquet.read_row_group(group, columns=["run_id"])["run_id"].combine_chunks()
-        encoded = pc.run_end_encode(column.cast("string"))
-        for end, run_id in zip(encoded.run_ends.to_pylist(), encoded.values.to_pylist(), strict=True):
-            first = stretches[-1][2] if stretches else 0
-            if stretches and stretches[-1][0] == run_id:
-                first = stretches.pop()[1]
-            stretches.append((run_id, first, begin + end))
-        begin += len(column)
+        for column in parts.read_points(parquet, place, group, ["run_id"])["run_id"].chunks:
+            encoded, names = pc.run_end_encode(column.indices), column.dictionary.to_pylist()
+            for end, code in zip(encoded.run_ends.to_pylist(), encoded.values.to_pylist(), strict=True):
+                first = stretches[-1][2] if stretches else 0
+                if stretches and stretches[-1][0] == names[code]:
+                    first = stretches.pop()[1]
+                stretches.append((names[code], first, begin + end))
+            begin += len(column)
     return stretches

@@ -155,7 +155,8 @@ class _Learner:
             if None in metrics:
                 return
             part = RunsPart(PartFile(name, size, len(stored)), tuple(file for file in metrics if file is not None))
-        self.known.parts[name] = replace(part, superseded=())
+        runs = replace(part.runs, count=len(stored))  # whatever the manifest says
+        self.known.parts[name] = replace(part, runs=runs, superseded=())
         superseded = set(part.superseded)
         for line, s in enumerate(stored, 1):
             if line not in superseded:

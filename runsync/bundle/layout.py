@@ -17,6 +17,8 @@ PARTS = "parts/"
 BLOBS = "blobs/"
 LOCKS = "locks/"
 QUARANTINE = "quarantine/"
+MOVABLE = (PARTS, BLOBS)
+"""Folders that may be moved to another disk and linked."""
 
 RUNS = ".runs.jsonl.gz"
 METRICS = ".metrics.parquet"
@@ -49,8 +51,16 @@ def new_snapshot_id(now: datetime) -> str:
 
 def snapshot_id(name: str) -> str:
     """The id of the snapshot whose manifest is called so; "" for a file that is none."""
-    found = re.fullmatch(SNAPSHOTS + r"(\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{6})\.json", name)
-    return found[1] if found else ""
+    found = re.fullmatch(SNAPSHOTS + r"([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6})\.json", name)
+    return found[1] if found and is_moment(found[1]) else ""
+
+
+def is_moment(snapshot_id: str) -> bool:
+    """Whether the time in an id is one that there is."""
+    try:
+        return time_of(snapshot_id) is not None
+    except ValueError:
+        return False
 
 
 def time_of(snapshot_id: str) -> int:
@@ -68,6 +78,11 @@ def is_ours(name: str) -> bool:
     """Whether a file is a part or a blob, exactly as runsync calls one: only such may be deleted as unneeded."""
     sha256 = hash_in(name)
     return is_named_by_hash(name) and name in (blob(sha256), *(part(sha256, kind) for kind in KINDS))
+
+
+def is_file_name(step: str) -> bool:
+    """Whether the last step of a name is one that only files of a bundle have."""
+    return step == MARKER or re.fullmatch(r"[0-9a-f]{64}(\..*)?|.*\.json", step) is not None
 
 
 def hash_in(name: str) -> str:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import MAXYEAR, datetime
 from typing import Any
 
+from runsync.bundle import layout
 from runsync.model.protocol import NotCarried, Place
 
 
@@ -89,7 +91,11 @@ class Manifest:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Manifest":
-        """The reverse, of a valid document."""
+        """The reverse, of a valid document. Raises ValueError for a time that there is not."""
+        for name in ("started_at", "created_at"):
+            if datetime.fromisoformat(document[name]).year >= MAXYEAR:
+                raise ValueError(f"{name} {document[name]} is at the end of all time")
+        layout.time_of(document["id"])
         values = {place.name: document[place.name] for place in fields(cls) if place.name not in _ADDED_LATER}
         values["source"] = Place(**document["source"])
         values["experiments"] = PartFile(**document["experiments"])

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+LONGEST_LINE = 64 << 20
+"""Bytes of a document."""
+MOST_DOCUMENTS = 1_000_000
+"""Of a part."""
+MOST_UNPACKED = 4 << 30
+"""Bytes of a part's documents."""
 ROWS_A_GROUP = 1 << 17
+MOST_ROWS = 8 * ROWS_A_GROUP
+"""Rows of a row group that is read."""
+MOST_GROUP = 512 << 20
+"""Bytes of one, unpacked."""
+LONGEST_NAME = 4096
+"""Characters of a run id, or of the name of a metric, model or dataset."""
 WRONG_HASH = "its bytes do not have the hash it is named by"
 
 
@@ -55,10 +67,34 @@ def write_documents(
 
 def pack(incoming: Incoming, kind: str, documents: Iterable[dict[str, Any]]) -> None:
     """Writes documents into a file that is not kept yet, one a line, each valid. The same documents: the same bytes."""
+    unpacked = 0
     with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
         for number, document in enumerate(documents, 1):
-            schemas.check(kind, document, f"line {number} of a new part")
-            packed.write(orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
+            line = line_of(kind, document, f"line {number} of a new part")
+            unpacked += packed.write(line)
+            _refuse_too_much("a new part", number, len(line), unpacked)
+
+
+def line_of(kind: str, document: dict[str, Any], place: str) -> bytes:
+    """A document as it stands in a part. Raises BundleDamaged, naming the place, when it is invalid or too long."""
+    schemas.check(kind, document, place)
+    line = orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    if len(line) > LONGEST_LINE:
+        raise BundleDamaged(f"{place}: the document of {len(line):,} bytes is longer than {_LONGEST}")
+    return line
+
+
+_LONGEST = f"{LONGEST_LINE >> 20} MiB"
+
+
+def _refuse_too_much(place: str, number: int, length: int, unpacked: int) -> None:
+    """Few bytes of gzip may hold many documents, and long ones: no reader should find that out by its memory."""
+    if length > LONGEST_LINE:
+        raise BundleDamaged(f"{place}:{number}: the document is longer than {_LONGEST}")
+    if number > MOST_DOCUMENTS:
+        raise BundleDamaged(f"{place}: it holds more than the {MOST_DOCUMENTS:,} documents that a part may have")
+    if unpacked > MOST_UNPACKED:
+        raise BundleDamaged(f"{place}: it unpacks to more than the {MOST_UNPACKED >> 30} GiB that a part may have")
 
 
 def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any]]:
@@ -67,17 +103,20 @@ def read_documents(store: Store, kind: str, name: str) -> Iterator[dict[str, Any
 
 
 def read_lines(
-    store: Store, kind: str, name: str, wanted: Set[int] | None = None
+    store: Store, kind: str, name: str, is_wanted: Callable[[int], bool] | None = None, count: int | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The documents of a part with the numbers of their lines (from 1), or only those wanted. Raises likewise."""
+    """The documents of a part with the numbers of their lines (from 1), or only those wanted.
+
+    Raises likewise, and when there are not as many lines as a manifest says (`count`).
+    """
     place = f"{store.address}/{name}"
     number = 0
     content = store.read(name)
     if sha256_of((content,)) != layout.hash_in(name):
         raise BundleDamaged(f"{place}: {WRONG_HASH}")
     try:
-        for number, line in enumerate(gzip.GzipFile(fileobj=io.BytesIO(content)), 1):
-            if wanted is not None and number not in wanted:
+        for number, line in enumerate(_lines_in(content, place), 1):
+            if is_wanted is not None and not is_wanted(number):
                 continue
             try:
                 document = orjson.loads(line)
@@ -87,6 +126,18 @@ def read_lines(
             yield number, document
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BundleDamaged(f"{place}: broken after line {number}: {error}") from None
+    if count is not None and number != count:
+        raise BundleDamaged(f"{place}: it holds {number:,} documents, not the {count:,} that the manifest says")
+
+
+def _lines_in(content: bytes, place: str) -> Iterator[bytes]:
+    unpacked = number = 0
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        while line := file.readline(LONGEST_LINE + 1):
+            number += 1
+            unpacked += len(line)
+            _refuse_too_much(place, number, len(line), unpacked)
+            yield line
 
 
 def sound_chunks(store: Store, name: str, what: str) -> Iterator[bytes]:
@@ -182,11 +233,60 @@ def open_metrics(store: Store, name: str) -> "Iterator[pq.ParquetFile]":
 
 @contextmanager
 def parquet_of(stream: IO[bytes], place: str) -> "Iterator[pq.ParquetFile]":
-    """An open metrics part. Raises BundleDamaged likewise."""
+    """An open metrics part. Raises BundleDamaged likewise, and for one whose columns are not those of the format."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        yield pq.ParquetFile(stream, read_dictionary=["run_id", "key", "model_id", "dataset_name", "dataset_digest"])
-    except (pa.ArrowException, OSError) as error:
-        raise BundleDamaged(f"{place}: broken: {str(error).splitlines()[0]}") from None
+        file = pq.ParquetFile(stream, read_dictionary=[*_NAMES, "run_id"])
+        _check_columns(file, place)
+        yield file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BundleDamaged(f"{place}: broken: {why[: schemas.LONGEST]}") from None
+
+
+_NAMES = ("key", "model_id", "dataset_name", "dataset_digest")
+_NEVER_NULL = ("run_id", "key", "step", "timestamp", "value")
+
+
+def _check_columns(file: "pq.ParquetFile", place: str) -> None:
+    import pyarrow as pa
+
+    from runsync.model.points import POINTS
+
+    wanted = {"run_id": pa.dictionary(pa.int32(), pa.string())} | {field.name: field.type for field in POINTS}
+    found = {field.name: field.type for field in file.schema_arrow}
+    if found != wanted or len(file.schema_arrow) != len(wanted):
+        wrong = [n for n in wanted if found.get(n) != wanted[n]] or ["there are more"]
+        raise BundleDamaged(f"{place}: its columns are not those of metric points: {', '.join(wrong)}")
+    for group in range(file.metadata.num_row_groups):
+        told = file.metadata.row_group(group)
+        if not 0 <= told.num_rows <= MOST_ROWS or not 0 <= told.total_byte_size <= MOST_GROUP:
+            raise BundleDamaged(
+                f"{place}: row group {group} has {told.num_rows:,} rows of {told.total_byte_size:,} bytes, more than "
+                f"the {MOST_ROWS:,} rows of {MOST_GROUP >> 20} MiB that it may have"
+            )
+
+
+def read_points(
+    file: "pq.ParquetFile", place: str, group: int | None = None, columns: list[str] | None = None
+) -> "pa.Table":
+    """A row group (or all of a part), in one piece. Raises BundleDamaged for a null, a long name, and rows missing."""
+    table = file.read(columns) if group is None else file.read_row_group(group, columns)
+    told = file.metadata if group is None else file.metadata.row_group(group)
+    table = table.combine_chunks()
+    if len(table) != told.num_rows:
+        raise BundleDamaged(f"{place}: broken: it holds {len(table):,} points and says {told.num_rows:,}")
+    for name in table.column_names:
+        for piece in table[name].chunks:
+            piece.validate(full=True)
+            if name in _NEVER_NULL and piece.null_count:
+                raise BundleDamaged(f"{place}: broken: a point has no {name}")
+            if (name == "run_id" or name in _NAMES) and _longest(piece.dictionary) > LONGEST_NAME:
+                raise BundleDamaged(f"{place}: broken: a {name} is longer than {LONGEST_NAME:,} characters")
+    return table
+
+
+def _longest(names: "pa.Array") -> int:
+    return max((len(name) for name in names.to_pylist() if name is not None), default=0)

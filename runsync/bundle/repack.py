@@ -216,7 +216,7 @@ class _Rows:
 
     def _read(self, group: int) -> "pa.Table":
         if group != self._group:
-            self._table = self._file.read_row_group(group).combine_chunks()
+            self._table = parts.read_points(self._file, f"{self._store.address}/{self._name}", group)
             self._group = group
         return self._table
 

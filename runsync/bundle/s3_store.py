@@ -13,7 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from runsync.bundle.store import ABANDONED, Entry, cannot_write
+from runsync.bundle.store import ABANDONED, MOST, Entry, cannot_write, joined
 from runsync.errors import BundleDamaged
 from runsync.model.protocol import StoredObject
 from runsync.s3 import MULTIPART, S3, Missing, Refused, split
@@ -78,9 +78,9 @@ class S3Store:
         except Missing as error:
             raise BundleDamaged(str(error)) from None
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int = MOST) -> bytes:
         """See `Store`."""
-        return b"".join(self.chunks(name))
+        return joined(self.chunks(name), most, f"{self.address}/{name}")
 
     def size(self, name: str) -> int | None:
         """See `Store`."""

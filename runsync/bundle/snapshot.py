@@ -27,6 +27,7 @@ from runsync.model.selection import Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 WHOLE = 1_000_000
 """A metrics part of at most that many points is read at once; a longer one by row groups."""
@@ -151,12 +152,19 @@ class Snapshot:
         return [*self.manifest.not_carried, NotCarried("runs or pieces of runs", len(missing), why)]
 
     def _runs_of_part(self, index: int, apart: Set[int] | None = None) -> Iterator[StoredRun]:
-        """The runs of a part; with `apart` only those of these lines."""
+        """The runs of a part; with `apart` only those of these lines. Raises BundleDamaged where one comes again."""
         part = self.manifest.parts[index]
-        lines = set(range(1, part.runs.count + 1)).difference(part.superseded)
-        wanted = lines if apart is None else lines & apart
-        for line, s in read_lines(self.bundle.store, part.runs.path, wanted):
-            self._located[s.run.run_id] = _Location.of(s, index, line)
+        gone = frozenset(part.superseded)
+
+        def is_wanted(line: int) -> bool:
+            return line not in gone and (apart is None or line in apart)
+
+        for line, s in read_lines(self.bundle.store, part.runs.path, is_wanted, part.runs.count):
+            known = self._located.setdefault(s.run.run_id, _Location.of(s, index, line))
+            if (known.part, known.line) != (index, line):
+                raise BundleDamaged(
+                    f"{self.bundle.address}: run {s.run.run_id} is twice in snapshot {self.manifest.id}"
+                )
             yield s
 
     def _is_sibling(self, other: Source) -> "TypeGuard[Snapshot]":
@@ -213,17 +221,19 @@ class SnapshotHistories:
             found += len(piece)
             yield piece
         if found != count:
-            raise BundleDamaged(f"{self._bundle.address}/{name}: run {run_id} has {found} points there, not {count}")
+            raise BundleDamaged(f"{self._place(name)}: run {run_id} has {found} points there, not {count}")
+
+    def _place(self, name: str) -> str:
+        return f"{self._bundle.address}/{name}"
 
     def _whole(self, name: str) -> "pa.Table | None":
         """All of a short part, read once for all of its runs; None for a long one."""
         with self._locks[name]:
             if name not in self._tables:
                 if not parts.has_its_hash(self._bundle.store, name):
-                    raise BundleDamaged(f"{self._bundle.address}/{name}: {parts.WRONG_HASH}")
+                    raise BundleDamaged(f"{self._place(name)}: {parts.WRONG_HASH}")
                 with parts.open_metrics(self._bundle.store, name) as file:
-                    short = file.metadata.num_rows <= WHOLE
-                    self._tables[name] = file.read().combine_chunks() if short else None
+                    self._tables[name] = parts.read_points(file, self._place(name)) if _is_short(file) else None
             return self._tables[name]
 
     def _by_groups(self, place: _Location, run_id: str) -> "Iterator[pa.RecordBatch]":
@@ -234,9 +244,15 @@ class SnapshotHistories:
                 rows = file.metadata.row_group(group).num_rows
                 first, last = max(begin, row), min(end, row + rows)
                 if first < last:
-                    table = file.read_row_group(group).combine_chunks()
+                    table = parts.read_points(file, self._place(place.metrics), group)
                     yield from _slices(table, first - row, last - first, run_id)
                 row += rows
+
+
+def _is_short(file: "pq.ParquetFile") -> bool:
+    told = file.metadata
+    size = sum(told.row_group(group).total_byte_size for group in range(told.num_row_groups))
+    return bool(told.num_rows <= WHOLE and size <= parts.MOST_GROUP)
 
 
 def _slices(table: "pa.Table", first: int, count: int, run_id: str) -> "Iterator[pa.RecordBatch]":

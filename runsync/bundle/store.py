@@ -8,7 +8,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from runsync.model.protocol import StoredObject
 
 TEMPORARY = "tmp"
 CHUNK = 1 << 20
+MOST = 256 << 20
+"""Bytes of a file that is read at once; all but blobs and metrics parts are."""
 TRIES = 5
 ABANDONED = 24 * 3600.0
 """Seconds after which what nobody went on with is taken for that of a process that died."""
@@ -31,13 +34,22 @@ _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES}
 """What those answer that do not sync folders, or a folder that we may write into and not read."""
 
 
+NO_FILE = -1
+"""The size of what stands in a file's place and is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stored file: its name below the bundle, bytes, and when it was written (epoch seconds)."""
+    """A stored file: its name below the bundle, bytes, and when it was written (epoch seconds).
+
+    `odd` says what stands there instead of a file ("a FIFO", "a link"), and then `size` is NO_FILE: no size that a
+    document states is the same.
+    """
 
     name: str
     size: int
     modified: float
+    odd: str = ""
 
 
 class Incoming(Protocol):
@@ -80,13 +92,13 @@ class Store(Protocol):
         """Gives a file another name that is not taken; at no time is there neither. Raises BundleDamaged."""
 
     def open(self, name: str) -> IO[bytes]:
-        """For reading here and there in it. Raises BundleDamaged when it is not there or cannot be read."""
+        """For reading here and there in it. Raises BundleDamaged when it is missing, no file, or cannot be read."""
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """The bytes of a file from its first to its last. Raises BundleDamaged likewise."""
 
-    def read(self, name: str) -> bytes:
-        """All of a file. Raises BundleDamaged likewise."""
+    def read(self, name: str, most: int = MOST) -> bytes:
+        """All of a file of at most so many bytes. Raises BundleDamaged likewise, and for one that is larger."""
 
     def locate(self, name: str, size: int, sha256: str | None) -> StoredObject | None:
         """Where in S3 a file lies; None on a disk."""
@@ -98,17 +110,24 @@ class Store(Protocol):
         """Has S3 copy an object here; False where it cannot, and the bytes must be fetched."""
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """Bytes of a file; None where there is none, NO_FILE for what is no file."""
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
-        """The files whose name starts with `prefix` (which ends with `/`), in no order; temporary ones apart."""
+        """The files whose name starts with `prefix` (which ends with `/`), in no order; temporary ones apart.
+
+        What is no file (see `Entry`) is among them, so that it is told of rather than passed over.
+        """
 
     def clear_temporary(self) -> None:
         """Removes what this process, and processes that were killed, left half-written."""
 
 
 class LocalStore:
-    """A folder."""
+    """A folder. It may be a link, and so may `blobs/` and `parts/` in it; no other link is followed.
+
+    So a bundle whose `blobs/` was moved to another disk works, and one that somebody else made cannot have other files
+    read or written. Neither a FIFO nor a device is read: that may block, or never end.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -117,6 +136,7 @@ class LocalStore:
 
     def incoming(self) -> "LocalIncoming":
         """A temporary file in the bundle's own folder, so that a rename can put it in place."""
+        _refuse_links(self.folder, TEMPORARY + "/")
         for _ in range(TRIES):
             try:
                 _make_folder(self._temporary)
@@ -129,12 +149,19 @@ class LocalStore:
 
     def open(self, name: str) -> IO[bytes]:
         """See `Store`."""
+        file = self.folder / name
+        _refuse_links(self.folder, name)
         try:
-            return (self.folder / name).open("rb")
+            stream = os.fdopen(os.open(file, _READ), "rb")
         except FileNotFoundError:
-            raise BundleDamaged(f"{self.folder / name} is missing") from None
+            raise BundleDamaged(f"{file} is missing") from None
         except OSError as error:
-            raise BundleDamaged(f"{self.folder / name} cannot be read: {error.strerror}") from None
+            why = "it is a link, and no file" if error.errno == errno.ELOOP else error.strerror
+            raise BundleDamaged(f"{file} cannot be read: {why}") from None
+        if odd := _odd(os.fstat(stream.fileno())):
+            stream.close()
+            raise BundleDamaged(f"{file} cannot be read: it is {odd}, and no file")
+        return stream
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """See `Store`."""
@@ -145,12 +172,13 @@ class LocalStore:
             except OSError as error:
                 raise BundleDamaged(f"{self.folder / name} cannot be read: {error.strerror}") from None
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int = MOST) -> bytes:
         """See `Store`."""
-        return b"".join(self.chunks(name))
+        return joined(self.chunks(name), most, f"{self.folder / name}")
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Store`."""
+        _refuse_links(self.folder, name)
         if not content:
             return self._create_empty(self.folder / name)
         incoming = self.incoming()
@@ -174,6 +202,7 @@ class LocalStore:
 
     def remove(self, name: str) -> None:
         """See `Store`."""
+        _refuse_links(self.folder, name)
         try:
             (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
@@ -181,6 +210,8 @@ class LocalStore:
 
     def move(self, name: str, new: str) -> None:
         """See `Store`."""
+        _refuse_links(self.folder, name)
+        _refuse_links(self.folder, new)
         try:
             final = self.folder / new
             _make_folder(final.parent)
@@ -207,25 +238,43 @@ class LocalStore:
     def size(self, name: str) -> int | None:
         """See `Store`."""
         try:
-            return (self.folder / name).stat().st_size
+            told = (self.folder / name).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return NO_FILE if _odd(told) or _link_on_the_way(self.folder, name) else told.st_size
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store`."""
-        for place, folders, names in os.walk(self.folder / prefix, onerror=_unless_missing):
-            if Path(place) == self.folder and TEMPORARY in folders:
-                folders.remove(TEMPORARY)
-            for name in names:
-                file = Path(place) / name
-                try:
-                    told = file.lstat()
-                except FileNotFoundError:
-                    continue  # removed while we looked
-                yield Entry(file.relative_to(self.folder).as_posix(), told.st_size, told.st_mtime)
+        if prefix and _link_on_the_way(self.folder, prefix):
+            return
+        for where, folders, names in os.walk(self.folder / prefix, onerror=_unless_missing):
+            place = Path(where)
+            moved = []
+            if place == self.folder:
+                folders[:] = [name for name in folders if name != TEMPORARY]
+                moved = [name for name in folders if f"{name}/" in layout.MOVABLE and (place / name).is_symlink()]
+            odd = _in_place_of_files(place, folders)
+            folders[:] = [name for name in folders if name not in odd]
+            for name in (*names, *(name for name in odd if name not in moved)):
+                entry = self._entry(place / name)
+                if entry is not None:
+                    yield entry
+            for name in moved:
+                yield from self.list(f"{name}/")
+
+    def _entry(self, file: Path) -> Entry | None:
+        """What stands there; None when it was removed while we looked."""
+        try:
+            told = file.lstat()
+        except FileNotFoundError:
+            return None
+        name, odd = file.relative_to(self.folder).as_posix(), _odd(told)
+        return Entry(name, NO_FILE if odd else told.st_size, told.st_mtime, odd)
 
     def clear_temporary(self) -> None:
         """Removes our temporary folder, those of processes that are gone, and those unchanged for a day."""
+        if _link_on_the_way(self.folder, TEMPORARY + "/"):
+            return
         shutil.rmtree(self._temporary, ignore_errors=True)
         root = self.folder / TEMPORARY
         with suppress(OSError):  # another process works there, or has removed it just now
@@ -267,6 +316,9 @@ class LocalIncoming:
         if not replace and self._is_there(final):
             self.discard()
             return
+        _refuse_links(self._folder, name)
+        if final.is_dir() and not final.is_symlink():
+            raise BundleDamaged(f"{final} is a folder, and no file: move it away, then run it again")
         try:
             os.fsync(self._file.fileno())
             self._file.close()
@@ -278,7 +330,8 @@ class LocalIncoming:
 
     def _is_there(self, final: Path) -> bool:
         try:
-            if final.stat().st_size != self.size:
+            told = final.lstat()
+            if _odd(told) or told.st_size != self.size:
                 return False
             if layout.hash_in(final.name) != self.sha256():
                 return True
@@ -290,6 +343,7 @@ class LocalIncoming:
     def link(self, name: str) -> bool:
         """Puts the file there, durably, unless there is one of that name; then it is False."""
         final = self._folder / name
+        _refuse_links(self._folder, name)
         try:
             os.fsync(self._file.fileno())
             _make_folder(final.parent)
@@ -342,6 +396,51 @@ def _make_folder(folder: Path) -> None:
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync_folder(folder.parent)
+
+
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+"""Opening a FIFO must not wait for who writes to it, and a link is none of the bundle's files."""
+_ODD = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _odd(told: os.stat_result) -> str:
+    """What this is instead of a file; "" for a file."""
+    return "" if stat.S_ISREG(told.st_mode) else _ODD.get(stat.S_IFMT(told.st_mode), "something else")
+
+
+def _link_on_the_way(folder: Path, name: str) -> Path | None:
+    """The first folder on the way from the bundle to a file that is a link, and may not be one."""
+    steps = name.split("/")
+    ways = ("/".join(steps[:depth]) for depth in range(1, len(steps)))
+    return next((folder / way for way in ways if f"{way}/" not in layout.MOVABLE and (folder / way).is_symlink()), None)
+
+
+def _refuse_links(folder: Path, name: str) -> None:
+    if link := _link_on_the_way(folder, name):
+        raise BundleDamaged(f"{link} is a link, and no folder: put the folder itself there, then run it again")
+
+
+def _in_place_of_files(place: Path, folders: list[str]) -> list[str]:
+    """Those of the folders in a place that are links, or are called as only files are."""
+    return [name for name in folders if layout.is_file_name(name) or (place / name).is_symlink()]
+
+
+def joined(chunks: Iterable[bytes], most: int, place: str) -> bytes:
+    """All bytes of a file. Raises BundleDamaged when they are more than `most`."""
+    pieces, size = [], 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > most:
+            raise BundleDamaged(f"{place} is larger than the {most >> 20 or 1} MiB that such a file may have")
+        pieces.append(chunk)
+    return b"".join(pieces)
 
 
 def _unless_missing(error: OSError) -> None:

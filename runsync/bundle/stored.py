@@ -1,6 +1,6 @@
 """A run as it is stored: its document, and where in which part its metric history stands."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +66,11 @@ def read_runs(store: Store, name: str) -> Iterator[StoredRun]:
     return (stored for _, stored in read_lines(store, name))
 
 
-def read_lines(store: Store, name: str, wanted: Set[int] | None = None) -> Iterator[tuple[int, StoredRun]]:
-    """The runs of a part with the numbers of their lines (from 1), or only those wanted. Raises likewise."""
-    for number, document in parts.read_lines(store, "run", name, wanted):
+def read_lines(
+    store: Store, name: str, is_wanted: Callable[[int], bool] | None = None, count: int | None = None
+) -> Iterator[tuple[int, StoredRun]]:
+    """The runs of a part with the numbers of their lines; see `parts.read_lines`. Raises likewise."""
+    for number, document in parts.read_lines(store, "run", name, is_wanted, count):
         stored = StoredRun.from_document(document)
         for file in stored.contents.artifacts or ():
             reason = unsafe(file.path)

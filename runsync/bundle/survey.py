@@ -8,21 +8,24 @@ from runsync.bundle.manifest import Manifest, RunsPart
 from runsync.bundle.objects import read_objects
 from runsync.bundle.retention import group_of
 from runsync.bundle.snapshots import read_manifests
-from runsync.bundle.stored import read_runs
+from runsync.bundle.stored import read_lines
 from runsync.errors import BundleDamaged
 from runsync.model.progress import Progress
 
 
 @dataclass(slots=True)
 class Use:
-    """A runs part, how many of its lines any snapshot needs, and which those are (numbers from 1).
+    """A runs part, and which of its lines any snapshot needs (numbers from 1).
 
-    `current` are the lines of the newest snapshots (of each source and selection the newest).
+    `current` are the lines of the newest snapshots (of each source and selection the newest). `superseded` is what
+    each snapshot leaves out, `superseded_now` what each of the newest does.
     """
 
     part: RunsPart
-    live: set[int]
+    live: set[int] = field(default_factory=set)
     current: set[int] = field(default_factory=set)
+    superseded: set[tuple[int, ...]] = field(default_factory=set)
+    superseded_now: set[tuple[int, ...]] = field(default_factory=set)
 
     @property
     def points(self) -> int:
@@ -46,21 +49,24 @@ def survey(bundle: Bundle, snapshot_ids: Sequence[str], progress: Progress) -> S
         raise BundleDamaged(f"{broken[0].error}; what is needed cannot be known: see runsync check")
     found = Survey(manifests)
     newest = {group_of(manifest): manifest for manifest in manifests}
-    told: set[tuple[str, tuple[int, ...]]] = set()
     for manifest in manifests:
         for part in manifest.parts:
-            if (part.runs.path, part.superseded) not in told:
-                told.add((part.runs.path, part.superseded))
-                found.uses.setdefault(part.runs.path, Use(part, set())).live |= lines_of(part)
+            use = found.uses.setdefault(part.runs.path, Use(part))
+            use.superseded.add(part.superseded)
+            if part.runs.count != use.part.runs.count:
+                raise BundleDamaged(
+                    f"{bundle.address}/{part.runs.path}: two snapshots disagree on how many runs it holds; what is "
+                    "needed cannot be known: see runsync check"
+                )
     for manifest in newest.values():
         for part in manifest.parts:
-            found.uses[part.runs.path].current |= lines_of(part)
+            found.uses[part.runs.path].superseded_now.add(part.superseded)
     for kind, name in {(part.kind, part.documents.path) for manifest in manifests for part in manifest.objects}:
         _read_objects(bundle, kind, name, found.blobs)
-    progress.expect(sum(len(use.live) for use in found.uses.values()))
+    progress.expect(sum(use.part.runs.count for use in found.uses.values()))
     for use in found.uses.values():
         _read_part(bundle, use, found.blobs)
-        progress.advance(runs=len(use.live))
+        progress.advance(runs=use.part.runs.count)
     return found
 
 
@@ -79,14 +85,18 @@ def _read_objects(bundle: Bundle, kind: str, name: str, blobs: set[bytes]) -> No
 
 
 def _read_part(bundle: Bundle, use: Use, blobs: set[bytes]) -> None:
-    """Notes which blobs the live lines of a part need."""
-    name, count = use.part.runs.path, 0
+    """Notes which lines of a part are live, and which blobs those need."""
+    dead, dead_now = _in_all(use.superseded), _in_all(use.superseded_now)
     try:
-        for count, stored in enumerate(read_runs(bundle.store, name), 1):
-            if count in use.live:
+        for line, stored in read_lines(bundle.store, use.part.runs.path, count=use.part.runs.count):
+            if line not in dead:
+                use.live.add(line)
                 blobs.update(bytes.fromhex(file.sha256 or "") for file in stored.contents.artifacts or ())
+            if use.superseded_now and line not in dead_now:
+                use.current.add(line)
     except BundleDamaged as error:
         raise BundleDamaged(f"{error}; what is needed cannot be known: see runsync check") from None
-    if count != use.part.runs.count:
-        wrong = f"{bundle.address}/{name} holds {count} runs, not {use.part.runs.count}"
-        raise BundleDamaged(f"{wrong}; what is needed cannot be known: see runsync check")
+
+
+def _in_all(superseded: set[tuple[int, ...]]) -> set[int]:
+    return set.intersection(*map(set, superseded)) if superseded else set()
