@@ -19,11 +19,16 @@
 Exit codes 0 (done), 3 (some items failed) and 4 (differences) are no errors: a report tells them.
 """
 
+from runsync.secrecy import strike
+
 
 class RunsyncError(Exception):
-    """Base of all; `exit_code` is what the command line ends with."""
+    """Base of all; `exit_code` is what the command line ends with. No message has a secret that is in use."""
 
     exit_code = 1
+
+    def __init__(self, *told: object) -> None:
+        super().__init__(*(strike(each) if isinstance(each, str) else each for each in told))
 
     @property
     def lines(self) -> tuple[str, ...]:

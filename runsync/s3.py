@@ -21,9 +21,11 @@ from runsync.log import LOG
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import StoredObject
 from runsync.multipart import send_parts
+from runsync.secrecy import keep, keep_url, strike
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
+    from botocore.credentials import Credentials
 
 CHUNK = 1 << 20
 MULTIPART = 64 << 20
@@ -102,12 +104,14 @@ class S3:
         ignore_tls: bool = False,
     ) -> None:
         self.options = options or S3Options()
+        keep_url(self.options.endpoint)
         self.limits = limits
         self.requests = 0
         self._ignore_tls = ignore_tls
         self._connections = connections
         self._count = Lock()
         self._free = BoundedSemaphore(UPLOADS)
+        self._credentials: Credentials | None = None
 
     @cached_property
     def client(self) -> Any:
@@ -125,6 +129,7 @@ class S3:
         )
         try:
             session = boto3.session.Session(profile_name=self.options.profile or None)
+            self._credentials = session.get_credentials()
             region = session.region_name or "us-east-1"
             client = session.client(
                 "s3",
@@ -310,6 +315,10 @@ class S3:
         self.limits.sent(size)
 
     def _before_send(self, **_: Any) -> None:
+        if self._credentials is not None:
+            used = self._credentials.get_frozen_credentials()  # renewed by now, where they expire
+            keep(used.secret_key or "")
+            keep(used.token or "")
         self.limits.request()
         with self._count:
             self.requests += 1
@@ -357,9 +366,11 @@ def _told(place: str) -> Iterator[None]:
         if code in _MISSING:
             raise Missing(f"{place} is missing") from None
         advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
-        raise Refused(f"{place}: S3 answered {status} {code}: {told.get('Message', '')}"[:400] + advice, code) from None
+        raise Refused(
+            f"{place}: S3 answered {status} {code}: {strike(told.get('Message', ''))}"[:400] + advice, code
+        ) from None
     except (BotoCoreError, Boto3Error) as error:
-        cause = " ".join(str(error).split())
+        cause = strike(" ".join(str(error).split()))
         raise Refused(f"{place}: {cause}"[:400], type(error).__name__) from None
     except (HTTPError, ConnectionError) as error:
         raise Refused(f"{place}: the connection broke ({type(error).__name__})", "Broken") from None

@@ -10,6 +10,7 @@ from runsync.cli import say, streams
 from runsync.cli.text import json_text, listed
 from runsync.cli.transfer_text import lines
 from runsync.log import LOG
+from runsync.secrecy import strike_report
 
 if TYPE_CHECKING:
     from runsync.model.run import Unreadable
@@ -30,7 +31,7 @@ class Report(Protocol):
 def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
     """Prints a report (`told` is how a person reads it); gives the exit code. With --quiet a success is not told."""
     kept = click.get_current_context().obj
-    document = report.to_document()
+    document = strike_report(report.to_document())
     kept["journal"].take(document)
     if as_json:
         with _on_stdout():

@@ -16,6 +16,7 @@ from runsync.errors import WrongUsage
 from runsync.log import LOG
 from runsync.model.printable import printable
 from runsync.model.redact import without_credentials
+from runsync.secrecy import strike
 
 _TOLD = {
     "failed": (logging.ERROR, "failed"),
@@ -100,7 +101,7 @@ class Journal:
         arguments = [p.name or "" for p in self._context.command.params if isinstance(p, click.Argument)]
         on = "where" if "where" in arguments else arguments[-1] if arguments else ""
         verb = self._context.command_path.removeprefix("runsync ")
-        return verb, without_credentials(str(self._context.params.get(on) or ""))
+        return verb, strike(without_credentials(str(self._context.params.get(on) or "")))
 
 
 class _LogFile(logging.Handler):

@@ -1,8 +1,8 @@
 """The one way out for what people read: every line on stdout and stderr is written here.
 
 Names, ids, paths and errors come from servers and bundles, and a terminal obeys the control characters in them. So
-each line is made printable as it is written; no command has to remember to. Data stays as it is: JSON escapes itself,
-and for csv and files there is `output`.
+each line is made printable as it is written, and the secrets in use are struck out; no command has to remember to.
+Data stays as it is: JSON escapes itself, and for csv and files there is `output`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import click
 
 from runsync.model.printable import printable
+from runsync.secrecy import strike
 
 _BATCH = 1 << 16
 """Characters that are written at once: a long table is not flushed line by line."""
@@ -50,7 +51,7 @@ def json(text: str) -> None:
 
 def ask(question: str) -> bool:
     """Asks on stderr; whether the answer was yes. Raises click.Abort where there is none."""
-    return click.confirm(clean(question), err=True)
+    return click.confirm(strike(clean(question)), err=True)
 
 
 def clean(line: str) -> str:
@@ -65,7 +66,7 @@ def _batches(lines: Iterable[str]) -> Iterator[str]:
         batch.append(clean(line))
         held += len(batch[-1])
         if held > _BATCH:
-            yield "\n".join(batch) + "\n"
+            yield strike("\n".join(batch)) + "\n"
             batch, held = [], 0
     if batch:
-        yield "\n".join(batch) + "\n"
+        yield strike("\n".join(batch)) + "\n"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from runsync.secrecy import strike
+
 OK: Literal["ok"] = "ok"
 WARNING: Literal["warning"] = "warning"
 FAILURE: Literal["failure"] = "failure"
@@ -21,6 +23,10 @@ class Finding:
     state: State
     told: str
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("told", "remedy"):
+            object.__setattr__(self, name, strike(getattr(self, name)))
 
 
 def ok(topic: str, told: str) -> Finding:

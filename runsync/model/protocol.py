@@ -13,6 +13,7 @@ from runsync.model.import_options import ImportOptions
 from runsync.model.objects import Named, Object
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.secrecy import strike_all
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a source or target says of itself. `address` is fit for printing: it holds no secret."""
+    """What a source or target says of itself. It is fit for printing, and stands in manifests: it holds no secret."""
 
     kind: str
     address: str
     version: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("address", "version", "details"):  # a server may say anything of itself
+            object.__setattr__(self, name, strike_all(getattr(self, name)))
 
 
 NAMED = 20

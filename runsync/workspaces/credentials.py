@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runsync.errors import WrongUsage
+from runsync.secrecy import keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Credentials:
     client_cert_path: str = ""
 
     def __post_init__(self) -> None:
+        keep(self.password, self.username)
+        keep(self.token)
         if self.insecure_tls and self.server_cert_path:
             raise WrongUsage("insecure TLS and a server certificate cannot both be asked for: drop one of them")
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from runsync.errors import AccessDenied, RequestRefused, WrongUsage
+from runsync.secrecy import keep, strike
 from runsync.workspaces.address import is_loopback
 from runsync.workspaces.azureml.address import AzureAddress, Cloud
 from runsync.workspaces.clouds.authority import Authority, Grant, renewal
@@ -36,6 +37,7 @@ def authority(address: AzureAddress, patience: Patience, environ: Mapping[str, s
 def _by_secret(login: str, address: AzureAddress, patience: Patience, environ: Mapping[str, str]) -> Grant:
     """The client credentials flow of Microsoft Entra (learn.microsoft.com, “OAuth 2.0 client credentials flow”)."""
     tenant, client_id, secret = (environ[name] for name in SECRET)
+    keep(secret, client_id)
     login = login if "://" in login else f"https://{login}"
     if not login.startswith("https://") and not is_loopback(urlsplit(login).hostname or ""):
         raise WrongUsage(f"{LOGIN}: a secret goes by https:// only")
@@ -75,7 +77,7 @@ def _by_identity(cloud: Cloud) -> Callable[[], Grant]:
         try:
             token = credential.get_token(cloud.scope)
         except Exception as error:  # azure-identity raises of many kinds; its texts list what was tried, no secrets
-            why = " ".join(str(error).split())[:200]
+            why = strike(" ".join(str(error).split()))[:200]
             raise AccessDenied(f"azure-identity finds no token ({why}): {REMEDY}") from None
         return Grant(_bearer(str(token.token)), renewal(asked_at, float(token.expires_on) - asked_at))
 

@@ -8,6 +8,8 @@ from threading import Lock
 import requests
 from requests.auth import AuthBase
 
+from runsync.secrecy import keep_header
+
 EARLY = 120.0
 """Seconds before its end from which on a token is not used any more; of one that lives shortly, half of its life."""
 
@@ -18,6 +20,11 @@ class Grant:
 
     headers: Mapping[str, str] = field(repr=False)
     renew_at: float = float("inf")
+
+    def __post_init__(self) -> None:
+        for name, value in self.headers.items():
+            if name == "Authorization" or name.endswith("-Token"):
+                keep_header(value)
 
 
 def renewal(asked_at: float, lifetime: float) -> float:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import requests
 
 from runsync.errors import Interrupted, RequestRefused
+from runsync.secrecy import keep_url
 from runsync.version import VERSION
 from runsync.workspaces.http import BROKEN, CHUNK, Client
 from runsync.workspaces.s3_artifacts import ignores_tls
@@ -17,10 +18,17 @@ def bare_session() -> requests.Session:
     """Without our credentials and headers: a signed address says all, and goes to another host."""
     session = requests.Session()
     session.trust_env = False  # no .netrc
+    session.auth = _keep_signature
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.verify = False if ignores_tls() else bundle
     session.headers["User-Agent"] = f"runsync/{VERSION}"
     return session
+
+
+def _keep_signature(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Storage that refuses an address may quote it."""
+    keep_url(request.url or "")
+    return request
 
 
 def chunks(

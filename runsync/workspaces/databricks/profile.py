@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from runsync.errors import WrongUsage
+from runsync.secrecy import keep
 from runsync.workspaces.address import is_loopback
 
 BARE = "databricks"
@@ -38,6 +39,10 @@ VARIABLES = {
 """Fields of a profile, and the variables that say the same (as in databricks-sdk)."""
 
 
+_SECRET = ("token", "secret", "password", "credentials")
+"""Words in the names of fields that hold a secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """`host` is an address without a slash at its end. `values` are the fields as they are written: some are secret.
@@ -49,6 +54,11 @@ class Profile:
     origin: str
     workspace_id: str = ""
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, value in self.values.items():
+            if any(word in name for word in _SECRET):
+                keep(value, self.get(name.replace("secret", "id").replace("password", "username")))
 
     def get(self, name: str) -> str:
         """The value of a field; "" where there is none."""

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 from runsync.errors import AccessDenied, WrongUsage
+from runsync.secrecy import strike
 from runsync.workspaces.clouds.authority import Grant
 from runsync.workspaces.databricks.profile import CONFIG_FILE, ENVIRONMENT, Profile
 
@@ -54,14 +55,14 @@ def by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[
         with _environment(profile):
             config = Config(host=profile.host, **given)
     except (ValueError, OSError) as error:
-        raise AccessDenied(f"databricks-sdk cannot log in as {profile.origin} says: {_plain(error, profile)}") from None
+        raise AccessDenied(f"databricks-sdk cannot log in as {profile.origin} says: {_plain(error)}") from None
 
     def fetch() -> Grant:
         try:
             with _environment(profile):
                 headers = config.authenticate()
         except Exception as error:  # databricks-sdk raises of many kinds
-            raise AccessDenied(f"databricks-sdk could not log in: {_plain(error, profile)}") from None
+            raise AccessDenied(f"databricks-sdk could not log in: {_plain(error)}") from None
         return Grant(headers, clock() + KEPT)
 
     return str(config.auth_type or "databricks-sdk"), fetch
@@ -91,10 +92,6 @@ def _foreign(profile: Profile) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(FOREIGN) and name not in meant}
 
 
-def _plain(error: Exception, profile: Profile) -> str:
-    """The first line of an error of databricks-sdk without any value of the profile that may be secret."""
-    text = str(error).partition("\n")[0]
-    for name, value in profile.values.items():
-        if value and any(word in name for word in ("token", "secret", "password", "credentials")):
-            text = text.replace(value, "***")
-    return text[:300]
+def _plain(error: Exception) -> str:
+    """The first line of an error of databricks-sdk."""
+    return strike(str(error).partition("\n")[0])[:300]

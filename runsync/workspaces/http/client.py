@@ -13,6 +13,7 @@ import requests
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceError, WorkspaceUnreachable
 from runsync.log import LOG
 from runsync.model.limits import UNLIMITED, Limits
+from runsync.secrecy import strike
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http.body import CHUNK, Body, Paced
 from runsync.workspaces.http.identity import Identity
@@ -306,7 +307,7 @@ def json_of(response: requests.Response) -> dict[str, Any]:
 def _complaint(response: requests.Response) -> tuple[str, str]:
     try:
         document = orjson.loads(response.content)
-        return str(document.get("error_code", "")), " ".join(str(document.get("message", "")).split())[:300]
+        return str(document.get("error_code", "")), strike(" ".join(str(document.get("message", "")).split()))[:300]
     except (ValueError, AttributeError):
         is_plain = response.headers.get("Content-Type", "").startswith("text/plain")
         return "", " ".join(response.text.split()) if is_plain and len(response.content) < 200 else ""

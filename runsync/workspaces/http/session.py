@@ -9,6 +9,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
+from runsync.secrecy import keep_url
 from runsync.version import VERSION
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http.body import CHUNK
@@ -59,6 +60,8 @@ def session_for(url: str, credentials: Credentials, connections: int) -> request
     session.mount("https://", adapter)
     # The environment is read once: requests would look for proxies and a .netrc at every request.
     session.proxies = requests.utils.get_environ_proxies(url)
+    for proxy in session.proxies.values():
+        keep_url(proxy)
     session.trust_env = False
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.verify = not credentials.insecure_tls and (credentials.server_cert_path or bundle)

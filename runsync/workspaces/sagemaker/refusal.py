@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import requests
 
+from runsync.secrecy import strike
 from runsync.workspaces.sagemaker.address import Arn
 
 EXPIRED = ("ExpiredToken", "RequestExpired")
@@ -57,7 +58,7 @@ class Refusal:
             return "the signature did not arrive: a proxy on the way must leave the header Authorization alone"
         if self.code in SIGNATURE:
             return self._of_signature(arn, skew)
-        who = self.message.partition("\n")[0].partition("The Canonical")[0].strip()[:300]
+        who = strike(self.message.partition("\n")[0].partition("The Canonical")[0].strip())[:300]
         told = f": {who}" if who else ""
         return (
             f"access denied{told} (the IAM policy must allow {arn.right} on that ARN; check the ARN too: its account, "

@@ -11,6 +11,7 @@ import requests
 from requests.auth import AuthBase
 
 from runsync.errors import AccessDenied, WrongUsage
+from runsync.secrecy import keep, strike
 from runsync.workspaces.http import CHUNK, Readable
 from runsync.workspaces.sagemaker.address import ROLE, Arn
 from runsync.workspaces.sagemaker.refusal import Refusal
@@ -89,7 +90,10 @@ class Signature(AuthBase):
                 if self._source is None:
                     self._source = self._load()
                 source = self._source
-            return source.get_frozen_credentials()
+            frozen = source.get_frozen_credentials()
+            keep(frozen.secret_key or "")
+            keep(frozen.token or "")
+            return frozen
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             raise AccessDenied(
@@ -97,7 +101,7 @@ class Signature(AuthBase):
                 "names you, and that you may call sts:AssumeRole"
             ) from None
         except BotoCoreError as error:
-            why = " ".join(str(error).split())[:200]
+            why = strike(" ".join(str(error).split()))[:200]
             raise AccessDenied(f"{self._arn}: no AWS credentials can be had ({why}): {REMEDY}") from None
 
     def _load(self) -> "Credentials":

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from runsync.errors import WrongUsage
+from runsync.secrecy import keep
 
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
@@ -41,6 +42,12 @@ class DatabaseAddress:
     password: str = field(default="", repr=False)
     workspace: str = ""
     options: Mapping[str, str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        keep(self.password, self.user)
+        for name, value in (self.options or {}).items():
+            if "pass" in name or "token" in name:  # password, sslpassword, passwd
+                keep(value, self.user)
 
     @property
     def printable(self) -> str:

@@ -1,5 +1,6 @@
 """How a connection to each kind of database is made, for reading and for writing."""
 
+import os
 import sqlite3
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from runsync.errors import WrongUsage
+from runsync.secrecy import keep
 from runsync.workspaces.sql import faults
 from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
 
@@ -39,6 +41,8 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
             address.database,
             dict(address.options or {}),
         )
+        for variable in ("PGPASSWORD", "MYSQL_PWD"):
+            keep(os.environ.get(variable, ""), address.user)
         return create_engine(url, connect_args=_arguments(address), **kept)
     except ImportError as error:
         raise faults.missing_driver(address, error) from None

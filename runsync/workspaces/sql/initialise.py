@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from runsync.errors import WorkspaceUnreachable, WrongUsage
+from runsync.secrecy import strike
 from runsync.workspaces.sql import address
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.schema import VERSIONS
@@ -30,11 +31,9 @@ def initialise(url: str) -> None:
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         said = next((line for line in reversed(lines) if not line.startswith("(Background")), "it said nothing")
-        for secret in {url, plain, told.password} - {""}:
-            said = said.replace(secret, told.printable if secret != told.password else "***")
         raise WorkspaceUnreachable(
-            f"mlflow db upgrade failed on {told.printable}: {said[:500]} (an empty database takes MLflow 3, and the "
-            "driver installed beside it that the address names, as mysql+pymysql://, or that goes without saying)"
+            f"mlflow db upgrade failed on {told.printable}: {strike(said)[:500]} (an empty database takes MLflow 3, "
+            "and the driver that the address names, as mysql+pymysql://, or its usual one, installed beside it)"
         )
 
 
