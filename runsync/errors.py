@@ -14,7 +14,9 @@
     └── WorkspaceError             13
         ├── WorkspaceUnreachable   13   no answer, or not MLflow: the whole transfer stops
         └── RequestRefused         13   one request was refused: one item fails, the rest goes on
-            └── AccessDenied       13   wrong or missing credentials
+            ├── AccessDenied       13   wrong or missing credentials
+            ├── AnswerTooLong      13   an answer has no end in sight: ask for less
+            └── ChangedMeanwhile   13   a file changed while it was read: read it from the start
 
 Exit codes 0 (done), 3 (some items failed) and 4 (differences) are no errors: a report tells them.
 """
@@ -131,6 +133,14 @@ class RequestRefused(WorkspaceError):
 
 class AccessDenied(RequestRefused):
     """HTTP 401 or 403."""
+
+
+class AnswerTooLong(RequestRefused):
+    """More bytes than any answer has."""
+
+
+class ChangedMeanwhile(RequestRefused):
+    """A file changed while it was read: what came of it is of no use."""
 
 
 ITEM_ERRORS = (RequestRefused, BundleDamaged)

@@ -1,10 +1,11 @@
 """A stream cut into parts, some of them sent side by side; memory holds no more than those."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 from runsync.errors import RequestRefused
+from runsync.model import threads
 
 Answer = TypeVar("Answer")
 
@@ -47,7 +48,7 @@ def _exactly(read: Callable[[int], bytes], size: int) -> bytes:
 def send_parts(parts: Iterable[bytes], send: Callable[[int, bytes], Answer]) -> list[Answer]:
     """What `send(number, part)` answers for each part, numbered from 1, in order. Raises what the first failure did."""
     answers: list[Future[Answer]] = []
-    with ThreadPoolExecutor(AT_ONCE, "runsync-part") as pool:
+    with threads.pool(AT_ONCE, "runsync-part") as pool:
         for number, part in enumerate(parts, 1):
             if number > AT_ONCE:
                 answers[number - 1 - AT_ONCE].result()

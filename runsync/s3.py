@@ -7,17 +7,18 @@ of the machine).
 import hashlib
 import os
 import re
-import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import IO, TYPE_CHECKING, Any
 
-from runsync.errors import RunsyncError, WrongUsage
+from runsync.download import Broken, Progress, download
+from runsync.errors import ChangedMeanwhile, RequestRefused, RunsyncError, WrongUsage
 from runsync.log import LOG
+from runsync.model import threads
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import StoredObject
 from runsync.multipart import send_parts
@@ -142,6 +143,7 @@ class S3:
             raise WrongUsage(f"S3: {error}") from None
         client.meta.events.register("before-send.s3", self._before_send)
         client.meta.events.register("needs-retry.s3", _log_failure)
+        _wake_between_tries(client, tries)
         return client
 
     @property
@@ -187,29 +189,34 @@ class S3:
         return b"".join(self.chunks(bucket, key))
 
     def chunks(self, bucket: str, key: str) -> Iterator[bytes]:
-        """The bytes of an object; a connection that breaks is taken up where it broke. Raises Missing, Refused."""
+        """The bytes of an object; see `runsync.download`. Raises Missing, Refused (CHANGED: is another one by now)."""
         place = f"s3://{bucket}/{key}"
-        received, failures, total, tag = 0, 0, -1, ""
-        while received != total:
+
+        def ask(further: Mapping[str, str]) -> _Answer:
+            asked = {_PARAMETERS[name]: value for name, value in further.items() if name in _PARAMETERS}
             try:
                 with _told(place):
-                    asked = {"Range": f"bytes={received}-", "IfMatch": tag} if received else {}
-                    answer = self.client.get_object(Bucket=bucket, Key=key, **asked)
-                    if not received:
-                        total, tag = answer["ContentLength"], answer["ETag"]
-                    for piece in answer["Body"].iter_chunks(CHUNK):
-                        self.limits.received(len(piece))
-                        received += len(piece)
-                        failures = 0
-                        yield piece
-                    if received != total:
-                        raise Refused(f"{place}: {received} of {total} bytes came", "IncompleteBody")
+                    return _Answer(place, self.client.get_object(Bucket=bucket, Key=key, **asked))
             except Refused as error:
-                failures += 1
-                if failures >= TRIES or error.code not in _BROKEN_BODY:
-                    raise
-                LOG.warning("S3 %s: broke after %d bytes: %s", place, received, error.code)
-                time.sleep(min(10.0, FIRST_PAUSE * 2**failures))
+                if asked and error.code in _CHANGED:
+                    raise ChangedMeanwhile(f"{place} changed while it was read: run it again") from None
+                raise
+
+        try:
+            yield from download(ask, place, self)
+        except RequestRefused as error:
+            raise Refused(str(error), CHANGED if isinstance(error, ChangedMeanwhile) else "InvalidRange") from None
+
+    def received(self, size: int) -> None:
+        """See `download.Line`."""
+        self.limits.received(size)
+
+    def again(self, failures: int, problem: str) -> None:
+        """See `download.Line`."""
+        if failures >= TRIES:
+            raise Refused(problem, "IncompleteBody")
+        LOG.warning("S3: %s", problem)
+        threads.pause(min(10.0, FIRST_PAUSE * 2**failures))
 
     def put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str = "") -> None:
         """Writes an object in one request; S3 refuses it when its bytes have not that hash. Raises Refused."""
@@ -270,7 +277,7 @@ class S3:
             with _told(f"s3://{bucket}/{key}"):
                 self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
         except BaseException:
-            with suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
+            with threads.last_words(), suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
                 self.client.abort_multipart_upload(**upload)
             raise
 
@@ -315,6 +322,7 @@ class S3:
         self.limits.sent(size)
 
     def _before_send(self, **_: Any) -> None:
+        threads.pause(0)
         if self._credentials is not None:
             used = self._credentials.get_frozen_credentials()  # renewed by now, where they expire
             keep(used.secret_key or "")
@@ -328,6 +336,51 @@ def _transfer(part: int, threshold: int) -> "TransferConfig":
     from boto3.s3.transfer import TransferConfig
 
     return TransferConfig(multipart_threshold=threshold, multipart_chunksize=part, max_concurrency=4)
+
+
+class _Answer:
+    """See `download.Answer`."""
+
+    def __init__(self, place: str, answer: Mapping[str, Any]) -> None:
+        self._place = place
+        told = answer["ResponseMetadata"]
+        self.status: int = told["HTTPStatusCode"]
+        self.headers: Mapping[str, str] = told["HTTPHeaders"]
+        self.has_ranges = True
+        self._body = answer["Body"]
+        self._progress = Progress()
+
+    def read(self) -> bytes:
+        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+        from urllib3.exceptions import HTTPError
+
+        with _told(self._place):
+            try:
+                return self._progress.watch(lambda: bytes(self._body.read(CHUNK)), len)
+            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, HTTPError, OSError) as error:
+                raise Broken(type(error).__name__) from None
+
+    def close(self) -> None:
+        self._body.close()
+
+
+def _wake_between_tries(client: Any, tries: int) -> None:
+    """boto3 sleeps between tries whatever happens: here it sleeps no more once a transfer is stopped."""
+    from botocore.retries import standard
+
+    events, own = client.meta.events, "retry-config-s3"
+    events.unregister("needs-retry.s3", unique_id=own)
+    handler = standard.register_retry_handler(client, tries)
+    events.unregister("needs-retry.s3", unique_id=own)
+
+    def decide(**asked: Any) -> float | None:
+        delay: float | None = handler.needs_retry(**asked)
+        if not delay:
+            return delay
+        threads.pause(delay)
+        return 0.0
+
+    events.register("needs-retry.s3", decide)
 
 
 def _log_failure(
@@ -348,7 +401,11 @@ _ADVICE = {
         "check the credentials (--s3-profile) and what they may do in the bucket",
     ),
 }
-_BROKEN_BODY = {"IncompleteBody", "ResponseStreamingError", "IncompleteReadError", "ReadTimeoutError", "Broken"}
+_CHANGED = {"PreconditionFailed", "InvalidRange", "412", "416"}
+CHANGED = "Changed"
+"""The code of an object that was written again while it was read."""
+_PARAMETERS = {"Range": "Range", "If-Match": "IfMatch"}
+"""Headers, as get_object has them. S3 knows no If-Range."""
 
 
 @contextmanager

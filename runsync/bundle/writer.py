@@ -21,6 +21,7 @@ from runsync.bundle.objects import KnownObjects, learn_objects
 from runsync.bundle.objects_writer import ObjectsWriter
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
+from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS
 from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
@@ -251,7 +252,7 @@ class SnapshotWriter:
             if sha256 := self._copy(run, file, source):
                 progress.advance(bytes=file.size)
                 return sha256
-            return self._stream(run, file, source, progress)
+            return from_the_start(lambda: self._stream(run, file, source, progress))
         except ITEM_ERRORS as error:
             return Problem("artifact", file.path, str(error))
 

@@ -5,6 +5,7 @@ import time
 from threading import Lock
 
 from runsync.errors import WrongUsage
+from runsync.model import threads
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
@@ -26,7 +27,7 @@ class _Pace:
             self._free_at = begin + units / self._per_second
             pause = self._free_at - now
         if pause > 0:
-            time.sleep(pause)
+            threads.pause(pause)
 
 
 class Limits:

@@ -10,6 +10,7 @@ from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.bundle.processes import Process, here
+from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
 from runsync.model import threads
 from runsync.model.hashing import sha256_of
@@ -161,7 +162,7 @@ def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progre
     try:
         action = KEPT if _is_same(place, file) else FETCHED
         if action == FETCHED and not dry_run:
-            _write(place, source.read_artifact(run, file), progress)
+            from_the_start(lambda: _write(place, source.read_artifact(run, file), progress))
     except ITEM_ERRORS as error:
         return Fetched(file.path, file.size, FAILED, str(error))
     except OSError as error:

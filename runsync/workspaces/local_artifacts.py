@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from runsync.errors import AccessDenied, RequestRefused, RunsyncError
+from runsync.errors import AccessDenied, ChangedMeanwhile, RequestRefused, RunsyncError
 from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile
 from runsync.workspaces.http import CHUNK, Opener
@@ -46,12 +46,19 @@ def read(folder: Path, path: str) -> Iterator[bytes]:
     place = inside(folder, path)
     try:
         with open(place, "rb", opener=_without_waiting) as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            begun = os.fstat(stream.fileno())
+            if not stat.S_ISREG(begun.st_mode):
                 raise RequestRefused(f"artifact {place} is no plain file")
             while chunk := stream.read(CHUNK):
                 yield chunk
+            if _version(os.fstat(stream.fileno())) != _version(begun):
+                raise ChangedMeanwhile(f"artifact {place} changed while it was read: run it again for it as it is now")
     except OSError as error:
         raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
+
+
+def _version(told: os.stat_result) -> tuple[int, int]:
+    return told.st_size, told.st_mtime_ns
 
 
 def _without_waiting(path: str, flags: int) -> int:

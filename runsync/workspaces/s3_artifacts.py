@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
-from runsync.errors import RequestRefused, WrongUsage
+from runsync.errors import ChangedMeanwhile, RequestRefused, WrongUsage
 from runsync.model.limits import Limits
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile
 from runsync.multipart import PART, cut, part_size
-from runsync.s3 import S3, Missing, Refused, S3Options
+from runsync.s3 import CHANGED, S3, Missing, Refused, S3Options
 from runsync.workspaces.address import Address, StoreAddress
 from runsync.workspaces.http import Readable
 
@@ -144,4 +144,6 @@ def _told() -> Iterator[None]:
     except Missing as error:
         raise RequestRefused(str(error)) from None
     except Refused as error:
+        if error.code == CHANGED:
+            raise ChangedMeanwhile(str(error)) from None
         raise (NoAccess if error.code in _NO_WAY_IN else RequestRefused)(str(error)) from None

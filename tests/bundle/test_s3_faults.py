@@ -337,3 +337,20 @@ def keep(store: Store, name: str, content: bytes) -> None:
     incoming.write(content)
     incoming.keep(name)
     incoming.discard()
+
+
+def test_an_object_that_is_written_again_while_it_is_read_is_never_mixed(
+    bucket: Bucket, proxy: FaultProxy, access: Access
+) -> None:
+    bucket.put("model.ckpt", b"A" * 3 * MIB)
+    proxy.add(Rule(faults.truncate(2 * MIB), "model.ckpt", "GET", count=3))
+    client = s3.S3(access.s3)
+    chunks = client.chunks(bucket.name, "model.ckpt")
+    next(chunks)
+    bucket.put("model.ckpt", b"B" * 3 * MIB)
+    with pytest.raises(Refused, match=r"model\.ckpt changed while it was read") as caught:
+        list(chunks)
+    assert caught.value.code == s3.CHANGED
+    assert client.read(bucket.name, "model.ckpt") == b"B" * 3 * MIB
+    ranges = [request.headers.get("Range") for request in proxy.seen("model.ckpt", "GET")]
+    assert ranges == [None, "bytes=2097152-", None, "bytes=2097152-"]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runsync.errors import RequestRefused
-from runsync.workspaces.local_artifacts import write
+from runsync.errors import ChangedMeanwhile, RequestRefused
+from runsync.workspaces.http import CHUNK
+from runsync.workspaces.local_artifacts import read, write
 
 FULL = """
 import io, resource, sys
@@ -37,3 +38,14 @@ def test_a_disk_that_takes_no_more_stops_all_and_is_named(tmp_path: Path) -> Non
     done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"False {tmp_path} cannot be written: File too large; make room")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt").write_bytes(b"A" * 2 * CHUNK)
+    chunks = read(tmp_path, "model.ckpt")
+    next(chunks)
+    with (tmp_path / "model.ckpt").open("r+b") as file:
+        file.write(b"B" * 2 * CHUNK)
+    with pytest.raises(ChangedMeanwhile, match=r"model\.ckpt changed while it was read"):
+        list(chunks)
+    assert b"".join(read(tmp_path, "model.ckpt")) == b"B" * 2 * CHUNK

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
 
+from runsync.download import from_the_start
 from runsync.errors import RequestRefused
 from runsync.model.hashing import sha256_of
 from runsync.model.protocol import Source, StoredObject
@@ -69,7 +70,7 @@ class FileWriter:
         else:
             opener = lambda: _Stream(source.read_artifact(copy.run, file), size)  # noqa: E731
         locate = None if _is_rewritten(copy, file) else lambda: source.locate_artifact(copy.run, file)
-        self._artifacts.write(at, file.path, size, opener, locate)
+        from_the_start(lambda: self._artifacts.write(at, file.path, size, opener, locate))
         if check_bytes:
             self._compare_bytes(at, file.path, size, opener)
         return size, told[-1]

@@ -6,6 +6,7 @@ As its client in azureml-mlflow 1.62 does (`/history/v1.0/…/artifacts`): sizes
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlsplit
 
+from runsync.download import as_listed
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
@@ -49,12 +50,7 @@ class AzureArtifacts:
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `Artifacts`."""
-        received = 0
-        for chunk in self._storage.download(self._readable(run, file.path)):
-            received += len(chunk)
-            yield chunk
-        if received != file.size:
-            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+        yield from as_listed(self._storage.download(self._readable(run, file.path)), file.path, file.size)
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """See `Artifacts`."""

@@ -1,22 +1,23 @@
-"""What all storage behind signed addresses wants: none of our credentials, and patience with long downloads."""
+"""What all storage behind signed addresses wants: none of our credentials, and an address that may be asked."""
 
+import ipaddress
 import os
-from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import requests
 
-from runsync.errors import Interrupted, RequestRefused
+from runsync.errors import RequestRefused
 from runsync.secrecy import keep_url
 from runsync.version import VERSION
-from runsync.workspaces.http import BROKEN, CHUNK, Client
+from runsync.workspaces.address import is_loopback
+from runsync.workspaces.http import connect
 from runsync.workspaces.s3_artifacts import ignores_tls
 
 
-def bare_session() -> requests.Session:
+def bare_session(connections: int) -> requests.Session:
     """Without our credentials and headers: a signed address says all, and goes to another host."""
     session = requests.Session()
+    connect(session, connections)
     session.trust_env = False  # no .netrc
     session.auth = _keep_signature
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
@@ -31,45 +32,30 @@ def _keep_signature(request: requests.PreparedRequest) -> requests.PreparedReque
     return request
 
 
-def chunks(
-    client: Client, response: requests.Response, ask: Callable[[Mapping[str, str]], requests.Response | None]
-) -> Iterator[bytes]:
-    """The body of a response. A connection that breaks is taken up where it broke.
+def check(url: str, server: str) -> None:
+    """Raises RequestRefused for an address that the server at `server` has no reason to send anyone to.
 
-    `ask` gives the response to the same request with these headers, None where there is none to be had. It keeps to the
-    limits and the patience of `client`. Raises RequestRefused, and Interrupted once that is closed.
+    That is one without TLS where the server itself has it, one of this machine where the server is elsewhere, and one
+    of a network's own services, such as 169.254.169.254, which gives out the credentials of a cloud's machine.
     """
-    received = failures = 0
-    tag = response.headers.get("ETag", "")
-    while True:
-        try:
-            # Not decoded: MLflow stores x.csv.gz with the header “Content-Encoding: gzip”.
-            while chunk := response.raw.read1(CHUNK, decode_content=False):
-                if client.is_closed:
-                    raise Interrupted("stopped")
-                client.limits.received(len(chunk))
-                received += len(chunk)
-                failures = 0
-                yield chunk
-            return
-        except BROKEN as error:
-            failures += 1
-            host = urlsplit(response.url).netloc  # as a whole the address is a secret
-            problem = f"{host}: the connection breaks after {received} bytes ({type(error).__name__})"
-        finally:
-            response.close()
-        if failures >= client.patience.tries:
-            raise RequestRefused(problem)
-        client.pause(client.patience.delay(failures))
-        again = ask(_rest(received, tag))
-        if again is None:
-            raise RequestRefused(problem)
-        if received and again.status_code != HTTPStatus.PARTIAL_CONTENT:
-            again.close()
-            raise RequestRefused(f"{problem}, and the rest is not to be had")
-        response = again
+    try:
+        asked, own = urlsplit(url), urlsplit(server)
+        host, scheme = asked.hostname or "", asked.scheme
+    except ValueError:
+        host, scheme = "", ""
+    why = ""
+    if scheme not in ("http", "https") or not host:
+        why = "it is not an http:// or https:// address"
+    elif scheme == "http" and own.scheme == "https":
+        why = "it has no TLS, and the server that sends us there has"
+    elif _is_of_the_network(host) or (is_loopback(host) and not is_loopback(own.hostname or "")):
+        why = "it is a service of this machine or its network"
+    if why:
+        raise RequestRefused(f"{host or 'nowhere'}: no address to ask for an artifact: {why}")
 
 
-def _rest(received: int, tag: str) -> dict[str, str]:
-    """What asks for the bytes after so many, of the very same file."""
-    return {"Range": f"bytes={received}-", **({"If-Match": tag} if tag else {})} if received else {}
+def _is_of_the_network(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_link_local
+    except ValueError:
+        return False

@@ -8,12 +8,12 @@ from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from runsync.download import download
 from runsync.errors import Interrupted, RequestRefused
 from runsync.workspaces.clouds.credential import Credential, Pass
-from runsync.workspaces.clouds.signed import bare_session, chunks
-from runsync.workspaces.http import BROKEN, LAST_WORDS, RETRIED, Body, Client, Paced
+from runsync.workspaces.clouds.signed import bare_session, check
+from runsync.workspaces.http import BROKEN, LAST_WORDS, RETRIED, Body, Client, HttpAnswer, HttpLine, Paced, take
 
 RENEWALS = 3
 """Of one request: a fresh address that is refused was not refused for its age."""
@@ -28,9 +28,7 @@ class Storage:
     def __init__(self, client: Client) -> None:
         self.requests = 0
         self._client = client
-        self._session = bare_session()
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+        self._session = bare_session(CONNECTIONS)
         self._count = threading.Lock()
 
     def close(self) -> None:
@@ -59,13 +57,13 @@ class Storage:
             place = urlsplit(credential.url).hostname
             try:
                 response = self._once(credential, method, content, size, query, headers, stream)
-                if response.ok:
+                if _is_success(response):
                     return response
                 with response:
                     problem, status = f"answered {response.status_code}{_code(response)}", response.status_code
             except BROKEN as error:
                 problem, status = type(error).__name__, 0
-            except requests.RequestException as error:  # its text has the whole address
+            except (requests.RequestException, UnicodeError) as error:  # its text has the whole address
                 raise RequestRefused(f"{place}: no address to ask ({type(error).__name__})") from None
             if status in _AGED and renewals < RENEWALS:
                 renewals += 1
@@ -77,12 +75,13 @@ class Storage:
             self._client.pause(self._client.patience.delay(failures))
 
     def download(self, given: Pass) -> Iterator[bytes]:
-        """The bytes of a file; a connection that breaks is taken up where it broke, with a fresh address if need be."""
+        """The bytes of a file, as they are stored; see `runsync.download`. A fresh address is asked for if need be."""
 
-        def ask(rest: Mapping[str, str]) -> requests.Response:
-            return self.send(given, "GET", headers=partial(_with, {"Accept-Encoding": "identity", **rest}), stream=True)
+        def ask(further: Mapping[str, str]) -> HttpAnswer:
+            headers = partial(_with, {"Accept-Encoding": "identity", **further})
+            return HttpAnswer(self.send(given, "GET", headers=headers, stream=True), unpacks=False)
 
-        yield from chunks(self._client, ask({}), ask)
+        yield from download(ask, f"a file at {urlsplit(given.credential.url).hostname}", HttpLine(self._client))
 
     def abandon(self, credential: Credential) -> None:
         """Deletes at an address what is not to be finished, also when all else is stopped; failures are passed over."""
@@ -101,7 +100,8 @@ class Storage:
                 timeout=LAST_WORDS,
                 proxies=requests.utils.get_environ_proxies(credential.url),
                 allow_redirects=False,
-            )
+                stream=True,
+            ).close()
 
     def _once(
         self,
@@ -113,6 +113,7 @@ class Storage:
         headers: Callable[[Mapping[str, str]], dict[str, str]],
         stream: bool,
     ) -> requests.Response:
+        check(credential.url, self._client.url)
         self._client.limits.request()
         if self._client.is_closed:
             raise Interrupted("stopped")
@@ -129,7 +130,7 @@ class Storage:
         if query:
             url += ("&" if "?" in url else "?") + urlencode(query)
         try:
-            return self._session.request(
+            response = self._session.request(
                 method,
                 url,
                 data=body,
@@ -137,11 +138,19 @@ class Storage:
                 timeout=self._client.timeout,
                 proxies=requests.utils.get_environ_proxies(url),
                 allow_redirects=False,
-                stream=stream,
+                stream=True,
             )
+            if not stream or not _is_success(response):
+                take(response)
+            return response
         finally:
             if not isinstance(body, bytes):
                 body.close()
+
+
+def _is_success(response: requests.Response) -> bool:
+    """A redirect is none: storage is where its address says."""
+    return response.status_code < 300
 
 
 def _with(further: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:

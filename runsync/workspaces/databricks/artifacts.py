@@ -7,6 +7,7 @@ plain DBFS and S3 have ways of their own.
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from runsync.download import as_listed
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
@@ -77,12 +78,7 @@ class DatabricksArtifacts:
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `Artifacts`."""
-        received = 0
-        for chunk in self._read(run, file.path):
-            received += len(chunk)
-            yield chunk
-        if received != file.size:
-            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+        yield from as_listed(self._read(run, file.path), file.path, file.size)
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """See `Artifacts`: where Databricks' own files lie, it does not tell."""

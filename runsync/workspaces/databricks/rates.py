@@ -8,7 +8,9 @@ and found again slowly; it never goes above the documented one.
 import re
 import time
 from collections.abc import Callable, Mapping
-from threading import Event, Lock
+from threading import Lock
+
+from runsync.model.threads import Stop
 
 RATES: Mapping[str, float] = {
     "experiments": 7,
@@ -71,7 +73,7 @@ class Rates:
         self._sleep = sleep
         self._buckets = {name: _Bucket(rate * SHARE, now()) for name, rate in rates.items()}
 
-    def take(self, method: str, path: str, stopped: Event) -> None:
+    def take(self, method: str, path: str, stopped: Stop) -> None:
         """Waits until this request may be sent, or until `stopped`."""
         bucket = self._bucket(method, path)
         while bucket is not None and not stopped.is_set():

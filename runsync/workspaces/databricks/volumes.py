@@ -36,7 +36,7 @@ class Volumes:
 
     def read(self, root: str, path: str) -> Iterator[bytes]:
         """The bytes of a file."""
-        return self._client.download(FILES + quote(f"{root}/{path}"))
+        return self._client.download(FILES + quote(f"{root}/{path}"), None, f"artifact “{path}”")
 
     def write(self, root: str, path: str, size: int, opener: Opener) -> None:
         """Puts a file there; the folders above it are made."""

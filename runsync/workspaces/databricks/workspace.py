@@ -5,6 +5,7 @@ from threading import Lock
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from runsync.download import as_listed
 from runsync.errors import AccessDenied
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.filter.push import Dialect
@@ -101,7 +102,7 @@ class DatabricksWorkspace(RestWorkspace):
 
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
         """See `Source`."""
-        return self._artifacts.read_model(model.model_id, file.path)
+        return as_listed(self._artifacts.read_model(model.model_id, file.path), file.path, file.size)
 
     def existing(self, restore_deleted: bool) -> list[Experiment]:
         """A path is free again once its experiment is deleted: others' are passed over, unless they are wanted back."""

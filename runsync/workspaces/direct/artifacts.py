@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from runsync.download import as_listed
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.identity import COMPLETE, MODEL_HISTORY
 from runsync.model.mark import NOT_CARRIED, Mark
@@ -142,13 +143,10 @@ class DirectArtifacts:
 
     def read_root(self, root: str, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file below a folder or an `s3://` address. Raises RequestRefused likewise."""
-        folder, received = _folder(root), 0
+        folder = _folder(root)
         with _told():
-            for chunk in self._s3.read(root, file.path) if folder is None else local_artifacts.read(folder, file.path):
-                received += len(chunk)
-                yield chunk
-        if received != file.size:
-            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+            chunks = self._s3.read(root, file.path) if folder is None else local_artifacts.read(folder, file.path)
+            yield from as_listed(chunks, file.path, file.size)
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere."""

@@ -1,10 +1,13 @@
 """HTTP to the servers and clouds that workspaces are in; what others need of it is here."""
 
+from runsync.workspaces.http.answer import json_of, take
 from runsync.workspaces.http.body import CHUNK, Body, Opener, Paced, Readable
-from runsync.workspaces.http.client import LAST_WORDS, Client, json_of
+from runsync.workspaces.http.client import LAST_WORDS, Client
+from runsync.workspaces.http.download import HttpAnswer, HttpLine
 from runsync.workspaces.http.identity import Identity
-from runsync.workspaces.http.once import NOT_DONE, post_once
-from runsync.workspaces.http.patience import RETRIED, Pace, Patience
+from runsync.workspaces.http.once import post_once
+from runsync.workspaces.http.patience import NOT_DONE, RETRIED, Pace, Patience
+from runsync.workspaces.http.session import connect
 from runsync.workspaces.http.trouble import BROKEN
 
 __all__ = [
@@ -15,12 +18,16 @@ __all__ = [
     "RETRIED",
     "Body",
     "Client",
+    "HttpAnswer",
+    "HttpLine",
     "Identity",
     "Opener",
     "Pace",
     "Paced",
     "Patience",
     "Readable",
+    "connect",
     "json_of",
     "post_once",
+    "take",
 ]

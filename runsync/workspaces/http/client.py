@@ -1,6 +1,5 @@
 """One HTTP client for one server: kept-alive connections, retries, a pause for all when the server asks for one."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -10,14 +9,26 @@ from typing import Any
 import orjson
 import requests
 
+from runsync.download import download
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceError, WorkspaceUnreachable
 from runsync.log import LOG
 from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.threads import Stop
 from runsync.secrecy import strike
 from runsync.workspaces.credentials import Credentials
-from runsync.workspaces.http.body import CHUNK, Body, Paced
+from runsync.workspaces.http.answer import json_of, take
+from runsync.workspaces.http.body import Body, Paced
+from runsync.workspaces.http.download import HttpAnswer, HttpLine
 from runsync.workspaces.http.identity import Identity
-from runsync.workspaces.http.patience import ASKS_FOR_PAUSE, LONGEST_RETRY_AFTER, RETRIED, Pace, Patience, retry_after
+from runsync.workspaces.http.patience import (
+    ASKS_FOR_PAUSE,
+    LONGEST_RETRY_AFTER,
+    NOT_DONE,
+    RETRIED,
+    Pace,
+    Patience,
+    retry_after,
+)
 from runsync.workspaces.http.session import session_for
 from runsync.workspaces.http.trouble import BROKEN, cause, tls_trouble, without_query
 
@@ -59,7 +70,7 @@ class Client:
         self._pace = pace
         self._count = threading.Lock()
         self._not_before = 0.0
-        self._stopped = threading.Event()
+        self._stopped = Stop()
         self._half_made = 0
         self._tidied = threading.Condition()
 
@@ -89,7 +100,7 @@ class Client:
         return json_of(self.send("GET", path, parameters=parameters))
 
     def post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
-        """The JSON object that a POST answers with; with `retry` off, one try only."""
+        """The JSON object that a POST answers with; see `send`."""
         content = orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
         return json_of(self.send("POST", path, content=content, headers=headers, retry=retry))
@@ -119,8 +130,8 @@ class Client:
             headers = {"Content-Type": "application/json"}
             place = (self.api_url if path.startswith(AT_ROOT) else self.url) + path
             self._session.post(
-                place, data=orjson.dumps(body), headers=headers, timeout=LAST_WORDS, allow_redirects=False
-            )
+                place, data=orjson.dumps(body), headers=headers, timeout=LAST_WORDS, allow_redirects=False, stream=True
+            ).close()
 
     def send(
         self,
@@ -133,7 +144,7 @@ class Client:
         retry: bool = True,
         stream: bool = False,
     ) -> requests.Response:
-        """The response, when it is a success.
+        """The response, when it is a success. Without `retry` it is sent again only where it surely was not done.
 
         Raises WorkspaceUnreachable (no answer within the patience, not MLflow), AccessDenied, RequestRefused, and
         Interrupted once closed.
@@ -157,7 +168,8 @@ class Client:
             failures += 1
             deadline = deadline or time.monotonic() + self.patience.seconds
             delay = self._delay(response, failures)
-            over = not retry or time.monotonic() + delay > deadline
+            is_safe = retry or (response is not None and response.status_code in NOT_DONE)
+            over = not is_safe or time.monotonic() + delay > deadline
             if response is not None and (over or (failures >= self.patience.tries and response.status_code == 500)):
                 return self._checked(response, path)
             if response is None and (over or failures >= self.patience.tries) and (self._is_alive() or over):
@@ -166,38 +178,15 @@ class Client:
             LOG.warning("%s %s%s: %s; again in %.1f s", method, self.url, path.partition("?")[0], told, delay)
             self._stopped.wait(delay)
 
-    def download(self, path: str, parameters: Mapping[str, Any] | None = None) -> Iterator[bytes]:
-        """The body of a GET in chunks of at most CHUNK bytes; a broken connection is taken up where it broke."""
-        received = 0
-        failures = 0
-        while True:
-            headers = {"Accept-Encoding": "identity"}
-            if received:
-                headers["Range"] = f"bytes={received}-"
+    def download(self, path: str, parameters: Mapping[str, Any] | None = None, name: str = "") -> Iterator[bytes]:
+        """The body of a GET in chunks of at most CHUNK bytes; see `runsync.download`. Errors call the file `name`."""
+
+        def ask(further: Mapping[str, str]) -> HttpAnswer:
+            headers = {"Accept-Encoding": "identity", **further}
             response = self.send("GET", path, parameters=parameters, headers=headers, stream=True)
-            skip = received if response.status_code != 206 else 0
-            try:
-                while chunk := response.raw.read1(CHUNK, decode_content=True):
-                    if self._stopped.is_set():
-                        raise Interrupted("stopped")
-                    fresh = chunk[skip:]
-                    skip = max(0, skip - len(chunk))
-                    if fresh:
-                        self.limits.received(len(fresh))
-                        received += len(fresh)
-                        failures = 0
-                        yield fresh
-                return
-            except BROKEN as error:
-                failures += 1
-                if failures >= self.patience.tries:
-                    raise RequestRefused(
-                        f"{path}: the connection breaks after {received} bytes ({cause(error)})"
-                    ) from None
-                LOG.warning("%s%s: broke after %d bytes: %s", self.url, path.partition("?")[0], received, cause(error))
-                self._stopped.wait(self.patience.delay(failures))
-            finally:
-                response.close()
+            return HttpAnswer(response, unpacks=True)
+
+        return download(ask, name or path, HttpLine(self))
 
     def _try(
         self,
@@ -216,23 +205,25 @@ class Client:
             headers = {**(headers or {}), **({"Content-Length": str(len(body))} if isinstance(body, bytes) else {})}
             body = Paced.of(body, self.limits)
         try:
-            return (
-                self._session.request(
-                    method,
-                    (self.api_url if path.startswith(AT_ROOT) else self.url) + path,
-                    params=parameters,
-                    data=body,
-                    headers=headers,
-                    stream=stream,
-                    timeout=self.timeout,
-                    allow_redirects=False,
-                ),
-                None,
+            response = self._session.request(
+                method,
+                (self.api_url if path.startswith(AT_ROOT) else self.url) + path,
+                params=parameters,
+                data=body,
+                headers=headers,
+                stream=True,
+                timeout=self.timeout,
+                allow_redirects=False,
             )
+            if not stream or response.status_code >= 300:
+                take(response)
+            return response, None
         except requests.exceptions.SSLError as error:
             raise WorkspaceUnreachable(f"{self.url}: {tls_trouble(error)}") from None
         except BROKEN as error:
             return None, error
+        except (requests.RequestException, UnicodeError) as error:
+            raise RequestRefused(f"{self.url}{path}: the answer is no HTTP ({type(error).__name__})") from None
         finally:
             if not isinstance(body, bytes):
                 body.close()
@@ -264,8 +255,9 @@ class Client:
     def _is_alive(self) -> bool:
         self.limits.request()
         try:
-            return self._session.get(self.api_url + "/health", timeout=5, allow_redirects=False).status_code < 500
-        except BROKEN:
+            with self._session.get(self.api_url + "/health", timeout=5, allow_redirects=False, stream=True) as response:
+                return response.status_code < 500
+        except (requests.RequestException, *BROKEN):
             return False
 
     def _give_up(self, problem: Exception | None, path: str) -> None:
@@ -288,20 +280,6 @@ class Client:
         if status in (401, 403):
             raise AccessDenied(text, status, code)
         raise RequestRefused(text, status, code)
-
-
-def json_of(response: requests.Response) -> dict[str, Any]:
-    """The JSON object of a response. Raises WorkspaceUnreachable when it is none."""
-    try:
-        document = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        try:
-            document = json.loads(response.content)  # get-history-bulk answers with a bare NaN
-        except ValueError:
-            document = None
-    if not isinstance(document, dict):
-        raise WorkspaceUnreachable(f"{response.url.split('?')[0]} answered with something that is not MLflow's API")
-    return document
 
 
 def _complaint(response: requests.Response) -> tuple[str, str]:

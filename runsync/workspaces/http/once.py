@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import Any
 
 from runsync.errors import RequestRefused, WorkspaceUnreachable
@@ -11,7 +10,6 @@ from runsync.workspaces.http.patience import RETRIED
 
 UNTOLD = frozenset({0, *RETRIED})
 """Statuses (0: no answer) after which it may have been done, or may be done the next time."""
-NOT_DONE = frozenset({HTTPStatus.TOO_MANY_REQUESTS})
 
 
 def post_once(

@@ -4,15 +4,17 @@ import email.utils
 import math
 import os
 import random
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from runsync.errors import WrongUsage
+from runsync.model.threads import Stop
 
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+NOT_DONE = frozenset({429})
+"""After which a request may be sent again, whatever it does."""
 ASKS_FOR_PAUSE = frozenset({429, 503})
 LONGEST_RETRY_AFTER = 300.0
 
@@ -50,7 +52,7 @@ class Patience:
 class Pace(Protocol):
     """When requests may go, where that depends on what they ask for."""
 
-    def take(self, method: str, path: str, stopped: threading.Event) -> None:
+    def take(self, method: str, path: str, stopped: Stop) -> None:
         """Waits until this request may be sent, or until `stopped`."""
 
     def refused(self, method: str, path: str, retry_after: float | None) -> bool:

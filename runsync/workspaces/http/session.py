@@ -12,6 +12,7 @@ from requests.auth import HTTPBasicAuth
 from runsync.secrecy import keep_url
 from runsync.version import VERSION
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.http.answer import Response
 from runsync.workspaces.http.body import CHUNK
 
 
@@ -31,11 +32,11 @@ class _QuickAck:
 
 
 class _HTTPConnection(_QuickAck, urllib3.connection.HTTPConnection):
-    pass
+    response_class = Response
 
 
 class _HTTPSConnection(_QuickAck, urllib3.connection.HTTPSConnection):
-    pass
+    response_class = Response
 
 
 class _HTTPPool(urllib3.HTTPConnectionPool):
@@ -52,12 +53,17 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
-def session_for(url: str, credentials: Credentials, connections: int) -> requests.Session:
-    """To one server, with so many connections kept."""
-    session = requests.Session()
+def connect(session: requests.Session, connections: int) -> None:
+    """Has a session keep so many connections with a host, and take no answer without an end."""
     adapter = _Adapter(pool_connections=2, pool_maxsize=connections, max_retries=0)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
+
+
+def session_for(url: str, credentials: Credentials, connections: int) -> requests.Session:
+    """To one server, with so many connections kept."""
+    session = requests.Session()
+    connect(session, connections)
     # The environment is read once: requests would look for proxies and a .netrc at every request.
     session.proxies = requests.utils.get_environ_proxies(url)
     for proxy in session.proxies.values():

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
+from runsync.download import as_listed
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
@@ -119,12 +121,7 @@ class ArtifactStore:
             chunks = self._on_s3_first(
                 root, "read", lambda: _begun(self._s3.read(root, file.path)), lambda: _begun(self._download(run, file))
             )
-        received = 0
-        for chunk in chunks:
-            received += len(chunk)
-            yield chunk
-        if received != file.size:
-            raise RequestRefused(f"artifact “{file.path}” is listed with {file.size} bytes and gave {received}")
+        yield from as_listed(chunks, file.path, file.size)
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere, or only the server can get at them."""
@@ -206,8 +203,9 @@ class ArtifactStore:
         path = file.path
         if run.artifact_uri.startswith(PROXIED) and (path.isascii() or self._server.proxies_any_name):
             place = _proxied(run.artifact_uri, path)
-            return self._signed.download(place, file.size) or self._client.download(PROXY + quote(place))
-        return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path})
+            by_server = partial(self._client.download, PROXY + quote(place), None, f"artifact “{path}”")
+            return self._signed.download(place, file.size) or by_server()
+        return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path}, f"artifact “{path}”")
 
     def _upload(self, url: str, size: int, opener: Opener) -> None:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from runsync.download import as_listed
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile, LoggedModel
@@ -20,7 +21,8 @@ def logged_model(client: Client, model_id: str) -> LoggedModel:
 def read_model_file(client: Client, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
     """The bytes of one file. Raises RequestRefused."""
     place = f"{AJAX}/logged-models/{_plain(model.model_id)}/artifacts/files"
-    return client.download(place, {"artifact_file_path": file.path})
+    chunks = client.download(place, {"artifact_file_path": file.path}, f"artifact “{file.path}”")
+    return as_listed(chunks, file.path, file.size)
 
 
 def _listed(client: Client, place: str) -> Iterator[ArtifactFile]:

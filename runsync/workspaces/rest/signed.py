@@ -7,16 +7,16 @@ left to the server's proxy, which can carry all.
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http import HTTPStatus
+from itertools import chain
 from threading import BoundedSemaphore, Lock
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import requests
-
-from runsync.errors import Interrupted, RequestRefused
+from runsync.errors import RequestRefused
 from runsync.multipart import cut, part_size, send_parts
-from runsync.workspaces.clouds.signed import bare_session, chunks
-from runsync.workspaces.http import BROKEN, RETRIED, Client, Opener
+from runsync.workspaces.clouds.credential import AWS, Credential, Pass
+from runsync.workspaces.clouds.storage import Storage
+from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.rest.server import Server
 
 MULTIPART = "/api/2.0/mlflow-artifacts/mpu"
@@ -36,23 +36,35 @@ class SignedAddresses:
         self._uploads = server.signs_uploads
         self._downloads = server.signs_downloads
         self._notes = notes
-        self._session = bare_session()
+        self._storage = Storage(client)
         self._lock = Lock()
         self._free = BoundedSemaphore(UPLOADS)
 
     def close(self) -> None:
         """Drops the connections."""
-        self._session.close()
+        self._storage.close()
 
     def download(self, path: str, size: int) -> Iterator[bytes] | None:
         """The bytes of a file, by its path in the server's storage; None where the server must carry it.
 
-        A connection that breaks is taken up where it broke, with an address signed anew.
+        See `runsync.download`. An address that is refused is signed anew.
         """
         if not self._downloads or size < LARGE:
             return None
-        response = self._open(path, {})
-        return None if response is None else chunks(self._client, response, lambda rest: self._open(path, rest))
+        try:
+            given = self._address(path)
+        except RequestRefused as error:
+            if error.status == HTTPStatus.NOT_IMPLEMENTED:
+                self._give_up_downloads(str(error))
+            return None
+        chunks = self._storage.download(Pass(given, lambda: self._address(path)))
+        try:
+            first = next(chunks, b"")
+        except RequestRefused as error:
+            if not error.status:
+                self._give_up_downloads(str(error))
+            return None
+        return chain((first,), chunks)
 
     def upload(self, path: str, size: int, opener: Opener) -> bool:
         """Sends a file; False where the server must carry it. Raises what the source raises."""
@@ -79,16 +91,14 @@ class SignedAddresses:
             made = self._client.post(f"{MULTIPART}/create/{quote(folder)}", {"path": name, "num_parts": count})
         except RequestRefused as error:
             raise _Unable(str(error), error.status in _UNABLE) from None
-        addresses = {int(told["part_number"]): told for told in made.get("credentials", ())}
         upload = {"path": name, "upload_id": made.get("upload_id", "")}
 
         def send(number: int, content: bytes) -> dict[str, Any]:
             etag = self._put(addresses[number], content)
-            return {"part_number": number, "url": addresses[number]["url"], "etag": etag}
+            return {"part_number": number, "url": addresses[number].url, "etag": etag}
 
         try:
-            if len(addresses) != count:
-                raise _Unable(f"{len(addresses)} addresses for {count} parts", True)
+            addresses = _addresses(made.get("credentials"), count)
             with closing(opener()) as stream:
                 parts = send_parts(cut(stream.read, size, part), send)
             self._complete(folder, {**upload, "parts": parts})
@@ -102,65 +112,19 @@ class SignedAddresses:
         except RequestRefused as error:
             raise _Unable(str(error), False) from None
 
-    def _put(self, address: Mapping[str, Any], content: bytes) -> str:
-        """Sends one part, again when that fails; gives its ETag. Raises _Expired, _Unable."""
-        failures = 0
-        while True:
-            try:
-                response = self._request("PUT", address, data=content)
-            except BROKEN as error:
-                problem = f"{_host(address['url'])}: {type(error).__name__}"
-            else:
-                if response.ok:
-                    self._client.limits.sent(len(content))
-                    return response.headers.get("ETag", "")
-                problem = f"{_host(address['url'])} answered {response.status_code}"
-                if response.status_code == HTTPStatus.FORBIDDEN:
-                    raise _Expired(problem, True)
-                if response.status_code not in RETRIED:
-                    raise _Unable(problem, True)
-            failures += 1
-            if failures >= self._client.patience.tries:
-                raise _Unable(problem, True)
-            self._client.pause(self._client.patience.delay(failures))
+    def _put(self, address: Credential, content: bytes) -> str:
+        """Sends one part; gives its ETag. Raises _Expired, _Unable."""
 
-    def _open(self, path: str, headers: Mapping[str, str]) -> requests.Response | None:
-        """A response whose body is the file (from where `headers` say); None where there is none to be had."""
+        def ask() -> Credential:
+            raise _Expired("a signed address was refused", True)
+
         try:
-            told = self._client.get(PRESIGNED + quote(path))
+            return self._storage.send(Pass(address, ask), "PUT", content).headers.get("ETag", "")
         except RequestRefused as error:
-            if error.status == HTTPStatus.NOT_IMPLEMENTED:
-                self._give_up_downloads(str(error))
-            return None
-        if not told.get("url"):
-            return None
-        try:
-            response = self._request("GET", told, headers={"Accept-Encoding": "identity", **headers}, stream=True)
-        except BROKEN as error:
-            if not headers:
-                self._give_up_downloads(f"{_host(told['url'])}: {type(error).__name__}")
-            return None
-        if response.status_code in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-            return response
-        response.close()
-        return None
+            raise _Unable(str(error), True) from None
 
-    def _request(
-        self, method: str, address: Mapping[str, Any], headers: Mapping[str, str] | None = None, **options: Any
-    ) -> requests.Response:
-        self._client.limits.request()
-        if self._client.is_closed:
-            raise Interrupted("stopped")
-        url = address["url"]
-        return self._session.request(
-            method,
-            url,
-            headers={**(address.get("headers") or {}), **(headers or {})},
-            timeout=self._client.timeout,
-            proxies=requests.utils.get_environ_proxies(url),
-            allow_redirects=False,
-            **options,
-        )
+    def _address(self, path: str) -> Credential:
+        return _signed(self._client.get(PRESIGNED + quote(path)))
 
     def _give_up_downloads(self, why: str) -> None:
         self._downloads = False
@@ -185,6 +149,20 @@ class _Expired(_Unable):
     """A signed address was refused: it may have been too old."""
 
 
-def _host(url: str) -> str:
-    """Of a signed address, which as a whole is a secret."""
-    return urlsplit(url).netloc
+def _addresses(told: object, count: int) -> dict[int, Credential]:
+    """Those of all parts, by number. Raises _Unable."""
+    try:
+        found = {int(one["part_number"]): _signed(one) for one in told}  # type: ignore[attr-defined]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        found = {}
+    if set(found) != set(range(1, count + 1)):
+        raise _Unable(f"{len(found)} addresses for {count} parts", True)
+    return found
+
+
+def _signed(told: Mapping[str, Any]) -> Credential:
+    """An address of an answer. Raises RequestRefused where there is none."""
+    url, headers = told.get("url"), told.get("headers") or {}
+    if not isinstance(url, str) or not isinstance(headers, dict):
+        raise RequestRefused("the server signs no address")
+    return Credential(AWS, url, {str(name): str(value) for name, value in headers.items()})

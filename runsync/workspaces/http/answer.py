@@ -1,0 +1,113 @@
+"""Reading answers, none of which is trusted: bounds on their length and depth, and on how slowly they may come."""
+
+import http.client
+import io
+import json
+import socket
+from typing import Any
+
+import orjson
+import requests
+
+from runsync.download import Progress
+from runsync.errors import AnswerTooLong, WorkspaceUnreachable
+from runsync.workspaces.http.body import CHUNK
+
+LONGEST = 128 << 20
+"""Bytes of a document, unpacked."""
+LONGEST_COMPLAINT = 64 << 10
+"""Bytes of an error that are read."""
+LONGEST_HEADERS = 1 << 20
+"""Bytes before a body begins, interim answers included."""
+
+
+class Response(http.client.HTTPResponse):
+    """An answer whose headers have an end, and which makes progress: see `download.Progress`."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self._raw = _Raw(self.fp.detach())
+        self.fp = io.BufferedReader(self._raw)
+
+    def begin(self) -> None:
+        """Reads the headers."""
+        self._raw.most = LONGEST_HEADERS
+        super().begin()
+        self._raw.most = None
+
+    def _read_and_discard_trailer(self) -> None:
+        for _ in range(100):
+            if self.fp.readline(CHUNK).strip() == b"":
+                return
+        raise http.client.HTTPException("got more than 100 trailers")
+
+
+class _Raw(io.RawIOBase):
+    """What comes from a socket. How long it takes to begin is the business of its timeout."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self.most: int | None = None
+        self._raw = raw
+        self._progress: Progress | None = None
+        self._came = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._progress is None:
+            self._progress = Progress()
+            count = int(self._raw.readinto(buffer) or 0)
+        else:
+            count = self._progress.watch(lambda: int(self._raw.readinto(buffer) or 0), int)
+        self._came += count
+        if self.most is not None and self._came > self.most:
+            raise http.client.HTTPException(f"got more than {self.most} bytes of headers")
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def take(response: requests.Response) -> None:
+    """Reads the body of an answer whole; of an error, its beginning. Raises AnswerTooLong, and what reading raises."""
+    most = LONGEST if response.status_code < 300 else LONGEST_COMPLAINT
+    pieces, size = [], 0
+    while size <= most and (piece := response.raw.read1(CHUNK, decode_content=True)):
+        pieces.append(piece)
+        size += len(piece)
+    if size > most:
+        response.close()
+        if response.status_code < 300:
+            raise AnswerTooLong(
+                f"{_place(response)} answered with more than {LONGEST >> 20} MiB: that is no answer of MLflow's API; "
+                "look at what runs at that address"
+            )
+    response._content = b"".join(pieces)
+    response._content_consumed = True  # type: ignore[attr-defined]
+
+
+def json_of(response: requests.Response) -> dict[str, Any]:
+    """The JSON object of a response. Raises WorkspaceUnreachable when it is none."""
+    document = _parsed(response.content)
+    if not isinstance(document, dict):
+        raise WorkspaceUnreachable(f"{_place(response)} answered with something that is not MLflow's API")
+    return document
+
+
+def _parsed(content: bytes) -> object:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        document = json.loads(content)  # get-history-bulk answers with a bare NaN
+        orjson.dumps(document)  # which lets through neither half characters nor endless nesting
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return document
+
+
+def _place(response: requests.Response) -> str:
+    return response.url.split("?")[0]
