@@ -4,9 +4,11 @@ boto3 is imported when the first request is made, with its whole chain of creden
 of the machine).
 """
 
+import email.utils
 import hashlib
 import os
 import re
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -40,6 +42,8 @@ UPLOADS = 2
 TRIES = 5
 """Breaks of one download in which nothing came any more."""
 FIRST_PAUSE = 0.2
+SLOW_CLOCK = 2.0
+"""Seconds by which the times of S3's own answers may differ: they are cut to whole seconds."""
 REQUEST_TRIES = 8
 """Unless `AWS_MAX_ATTEMPTS` says otherwise."""
 _AMAZON = re.compile(r"https://s3[.-](?:dualstack\.)?(?:[a-z0-9-]+\.)?amazonaws\.com")
@@ -259,11 +263,7 @@ class S3:
         Each part but the last has 5 MiB or more. Raises Refused, and what `parts` raises.
         """
         place = {"Bucket": bucket, "Key": key}
-        with _told(f"s3://{bucket}/{key}"):
-            upload = {
-                **place,
-                "UploadId": self.client.create_multipart_upload(**place, **self.options.extra())["UploadId"],
-            }
+        upload = {**place, "UploadId": self._begin_upload(bucket, key)}
 
         def send(number: int, part: bytes) -> dict[str, Any]:
             with _told(f"s3://{bucket}/{key}"):
@@ -280,6 +280,30 @@ class S3:
             with threads.last_words(), suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
                 self.client.abort_multipart_upload(**upload)
             raise
+
+    def _begin_upload(self, bucket: str, key: str) -> str:
+        """The id of an upload in parts. Those of tries whose answer was lost are ended: S3 keeps them, unseen."""
+        begun = time.monotonic()
+        try:
+            with _told(f"s3://{bucket}/{key}"):
+                made = self.client.create_multipart_upload(Bucket=bucket, Key=key, **self.options.extra())
+        except BaseException:
+            self._end_lost(bucket, key, "", time.monotonic() - begun)
+            raise
+        if made["ResponseMetadata"].get("RetryAttempts", 0):
+            self._end_lost(bucket, key, made["UploadId"], time.monotonic() - begun)
+        return str(made["UploadId"])
+
+    def _end_lost(self, bucket: str, key: str, ours: str, seconds: float) -> None:
+        """Ends uploads to this very key that began in the last `seconds`. What is refused is passed over."""
+        with threads.last_words(), suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
+            answer = self.client.list_multipart_uploads(Bucket=bucket, Prefix=key)
+            begun = {left["UploadId"]: left["Initiated"] for left in answer.get("Uploads", ()) if left["Key"] == key}
+            now = email.utils.parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            since = begun.pop(ours, now).timestamp() - seconds - SLOW_CLOCK
+            for upload_id, at in begun.items():
+                if at.timestamp() >= since:
+                    self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
 
     def copy(self, from_: StoredObject, bucket: str, key: str) -> None:
         """Copies an object inside S3: its bytes do not pass through here. Raises Missing, Refused.

@@ -11,7 +11,19 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.protocol import Source
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
-from runsync.runs.change import DELETE, FAILED, UNDECIDABLE, Change, ChangeReport, How, carry_out, item_of
+from runsync.runs.change import (
+    DELETE,
+    FAILED,
+    RESTORE,
+    UNDECIDABLE,
+    Change,
+    ChangeReport,
+    How,
+    carry_out,
+    check_most,
+    confirm,
+    item_of,
+)
 from runsync.runs.choose import runs_of
 from runsync.runs.delete import deletion
 from runsync.runs.restore import decided, restorations
@@ -32,10 +44,11 @@ def delete_runs(
     how, most = how or How(), checked(max_runs)
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         experiment = _experiment(source, experiment_id)
-        if editor.bulk is not None and not how.dry_run:
-            return editor.bulk.delete_runs(experiment_id, max_timestamp_millis, most)
         selection = Selection(until=max_timestamp_millis, state=ACTIVE)
         report = ChangeReport("runs delete", source.place, how.dry_run)
+        if editor.bulk is not None and not how.dry_run:
+            planned = _planned(report, source, selection, experiment, most, how)
+            return editor.bulk.delete_runs(experiment_id, max_timestamp_millis, planned) if planned else 0
         runs = _runs(report, source, selection, experiment)
         changes = [Change(item_of(run, DELETE, experiment.name), deletion(editor, run)) for run in runs[:most]]
         carry_out(report, [changes], how)
@@ -55,10 +68,11 @@ def restore_runs(
     how, most = how or How(), checked(max_runs)
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         experiment = _experiment(source, experiment_id)
-        if editor.bulk is not None and not how.dry_run:
-            return editor.bulk.restore_runs(experiment_id, min_timestamp_millis, most)
         selection = Selection(state=DELETED)
         report = ChangeReport("runs restore", source.place, how.dry_run)
+        if editor.bulk is not None and not how.dry_run:
+            planned = _planned(report, source, selection, experiment, most, how)
+            return editor.bulk.restore_runs(experiment_id, min_timestamp_millis, planned) if planned else 0
         runs = _runs(report, source, selection, experiment)
         chosen = decided(report, editor, runs, min_timestamp_millis, [experiment])
         carry_out(report, [restorations(report, editor, chosen[:most], [], [experiment])], how)
@@ -92,6 +106,24 @@ def _runs(report: ChangeReport, source: Source, selection: Selection, experiment
         if one.kind == "run" or one.id == experiment.experiment_id:
             report.note_unread(one)
     return runs
+
+
+def _planned(
+    report: ChangeReport, source: Source, selection: Selection, experiment: Experiment, most: int, how: How
+) -> int:
+    """How many runs the workspace may be asked to change: `most`, unless there is a limit or somebody to ask.
+
+    Then it is those that are there. Databricks does not tell when a run was deleted, so before a restoration all
+    deleted runs of the experiment count. Raises TooManyChanges, and what `confirm` raises.
+    """
+    if how.most is None and how.confirm is None:
+        return most
+    action = DELETE if selection.state == ACTIVE else RESTORE
+    runs = _runs(report, source, selection, experiment)[:most]
+    planned = [item_of(run, action, experiment.name) for run in runs]
+    check_most(report, planned, how)
+    confirm(report, planned, how)
+    return len(runs)
 
 
 def _count(report: ChangeReport) -> int:

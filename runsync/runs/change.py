@@ -186,19 +186,30 @@ def carry_out(
     begun = time.monotonic()
     planned = [change.item for wave in waves for change in wave]
     planned += [item for each in together for item in each.items]
+    check_most(report, planned, how)
+    if how.dry_run:
+        report.items += planned
+    elif planned:
+        if how.confirm is not None:
+            confirm(report, planned, how)
+            begun = time.monotonic()
+        _guarded(report, waves, how, before, together)
+    report.seconds = round(time.monotonic() - begun, 3)
+
+
+def check_most(report: ChangeReport, planned: Sequence[Item], how: How) -> None:
+    """Raises TooManyChanges."""
     if how.most is not None and len(planned) > how.most:
         raise TooManyChanges(
             f"{report.verb}: {len(planned)} would be changed, more than --max {how.most} allows: nothing was changed; "
             f"if the selection is as it should be, say --max {len(planned)}"
         )
-    if how.dry_run:
-        report.items += planned
-    elif planned:
-        if how.confirm is not None:
-            how.confirm(replace(report, items=[*report.items, *planned]))
-            begun = time.monotonic()
-        _guarded(report, waves, how, before, together)
-    report.seconds = round(time.monotonic() - begun, 3)
+
+
+def confirm(report: ChangeReport, planned: Sequence[Item], how: How) -> None:
+    """Asks whoever is to agree. Raises what that raises."""
+    if how.confirm is not None and planned:
+        how.confirm(replace(report, items=[*report.items, *planned]))
 
 
 def _guarded(
@@ -270,5 +281,7 @@ def _told(future: "Future[Item]", change: Change) -> Item | None:
 def _attempt(change: Change) -> Item:
     try:
         return replace(change.item, new_id=change.act() or "")
+    except Interrupted:
+        return replace(change.item, action=FAILED, error=UNDER_WAY)
     except ITEM_ERRORS as error:
         return replace(change.item, action=FAILED, error=str(error))

@@ -354,3 +354,12 @@ def test_an_object_that_is_written_again_while_it_is_read_is_never_mixed(
     assert client.read(bucket.name, "model.ckpt") == b"B" * 3 * MIB
     ranges = [request.headers.get("Range") for request in proxy.seen("model.ckpt", "GET")]
     assert ranges == [None, "bytes=2097152-", None, "bytes=2097152-"]
+
+
+def test_an_upload_in_parts_of_whose_beginning_nothing_was_heard_leaves_none_behind(
+    bucket: Bucket, proxy: FaultProxy, access: Access
+) -> None:
+    proxy.add(Rule(faults.drop_response(), r"\?uploads", "POST", count=1))
+    s3.S3(access.s3).upload_parts(bucket.name, "big", [bytes(6 * MIB), b"end"])
+    assert bucket.files()["big"] == bytes(6 * MIB) + b"end"
+    assert "Uploads" not in bucket.s3.client.list_multipart_uploads(Bucket=bucket.name)

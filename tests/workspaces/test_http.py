@@ -5,6 +5,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,9 +16,13 @@ from support.secrets import MARK
 from support.servers import free_port
 
 from runsync.errors import AccessDenied, ChangedMeanwhile, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
+from runsync.model import threads
+from runsync.model.limits import Limits
+from runsync.s3 import S3, S3Options
 from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.databricks.rates import Rates
 from runsync.workspaces.http import Client, Patience
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: several chunks
@@ -408,6 +413,61 @@ def test_a_closed_client_stops_what_waits_and_sends_nothing_more(proxy: FaultPro
     with pytest.raises(Interrupted):
         client.get("/json")
     assert proxy.count("/json") == 1
+
+
+def stops(act: Callable[[], object], is_asleep: Callable[[], bool]) -> bool:
+    """Whether what a thread of a pool does ends with Interrupted, once an error stops the pool while it sleeps."""
+    ended: list[BaseException | None] = []
+    with suppress(ZeroDivisionError), threads.pool(2) as outer:
+
+        def nested() -> None:
+            with threads.pool(1) as inner:
+                inner.submit(act).result()
+
+        future = outer.submit(nested)
+        while not is_asleep():
+            time.sleep(0.01)
+        outer.submit(lambda: 1 / 0).result()
+    ended.append(future.exception(timeout=0))
+    return isinstance(ended[0], Interrupted)
+
+
+def test_an_error_that_stops_a_transfer_wakes_requests_that_were_told_to_come_back_later(
+    proxy: FaultProxy, connect: Connect
+) -> None:
+    proxy.add(Rule(faults.respond(429, retry_after=200), "/json", count=None))
+    client = connect(proxy.url, Patience(seconds=300))
+    assert stops(lambda: client.get("/json"), lambda: proxy.count("/json") > 0)
+
+
+def test_it_wakes_what_waits_for_its_turn_at_an_object_store(
+    proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "k")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", MARK)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 200)
+    proxy.add(Rule(faults.respond(503), "/bucket", count=None))
+    s3 = S3(S3Options(proxy.url))
+    assert stops(lambda: s3.read("bucket", "key"), lambda: proxy.count("/bucket") > 0)
+
+
+def test_it_wakes_what_keeps_to_a_pace_or_to_a_limit() -> None:
+    rates, limits, begun = Rates(), Limits(requests=0.005), threading.Event()
+    rates.refused("POST", "/api/2.0/mlflow/runs/search", 200)
+
+    def by_pace() -> None:
+        begun.set()
+        rates.take("POST", "/api/2.0/mlflow/runs/search", stop := threads.Stop())
+        threads.pause(0) if stop.is_set() else None
+
+    def by_limit() -> None:
+        begun.set()
+        limits.request()
+        limits.request()
+
+    for act in (by_pace, by_limit):
+        begun.clear()
+        assert stops(act, begun.is_set)
 
 
 def test_basic_and_bearer_credentials_are_sent(server: Any, connect: Connect) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
@@ -82,6 +82,10 @@ class Storage:
             return HttpAnswer(self.send(given, "GET", headers=headers, stream=True), unpacks=False)
 
         yield from download(ask, f"a file at {urlsplit(given.credential.url).hostname}", HttpLine(self._client))
+
+    def half_made(self) -> AbstractContextManager[None]:
+        """See `Client.half_made`."""
+        return self._client.half_made()
 
     def abandon(self, credential: Credential) -> None:
         """Deletes at an address what is not to be finished, also when all else is stopped; failures are passed over."""

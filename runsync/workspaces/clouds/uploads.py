@@ -1,8 +1,10 @@
 """Uploads at signed addresses, in the four ways that the clouds want them. Memory holds a few parts at most."""
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
+from dataclasses import replace
+from itertools import chain, islice
 from threading import BoundedSemaphore
 
 from runsync.errors import RequestRefused
@@ -101,17 +103,28 @@ class Uploads:
         self._storage.send(given, "PUT", document, query={"comp": "blocklist"}, headers=_only(_BLOCK_LIST))
 
     def _as_appends(self, given: Pass, size: int, opener: Opener) -> None:
-        """ADLS Gen2: an empty file, bytes at their positions, then what makes them count."""
-        self._storage.send(given, "PUT", query={"resource": "file"}, headers=_only(_PATH_CREATE))
-        part = part_size(size)
+        """ADLS Gen2: an empty file, bytes at their positions, then what makes them count. Nothing stays of a failure.
 
+        The file is made once its first part is there, as an address may not let us delete it again.
+        """
+        part = part_size(size)
+        with closing(opener()) as stream, self._storage.half_made():
+            parts = cut(stream.read, size, part)
+            first = list(islice(parts, 1))
+            try:
+                self._storage.send(given, "PUT", query={"resource": "file"}, headers=_only(_PATH_CREATE))
+                self._append(given, chain(first, parts), size, part)
+            except BaseException:
+                told = given.credential
+                self._storage.abandon(replace(told, headers=_only(_PATH_UPDATE)(told.headers)))
+                raise
+
+    def _append(self, given: Pass, parts: Iterator[bytes], size: int, part: int) -> None:
         def send(number: int, content: bytes) -> None:
-            position = str((number - 1) * part)
-            query = {"action": "append", "position": position}
+            query = {"action": "append", "position": str((number - 1) * part)}
             self._storage.send(given, "PATCH", content, query=query, headers=_only(_PATH_UPDATE))
 
-        with closing(opener()) as stream:
-            send_parts(cut(stream.read, size, part), send)
+        send_parts(parts, send)
         if size:
             query = {"action": "flush", "position": str(size)}
             self._storage.send(given, "PATCH", query=query, headers=_only(_PATH_UPDATE))

@@ -177,7 +177,8 @@ class Storage:
     def _check(self, request: Request, path: str, query: Mapping[str, str], grant: Grant) -> dict[str, str]:
         """The parameters that the client added to the URL. Raises CloudRefusal."""
         azure = self._workspace.cloud in {"azure", "adls"}
-        method = "PUT" if azure and grant.method == "PUT" and request.method == "PATCH" else request.method
+        further = {"PATCH", "DELETE"} if self._workspace.cloud == "adls" else {"PATCH"}
+        method = "PUT" if azure and grant.method == "PUT" and request.method in further else request.method
         changed = {name: value for name, value in grant.query.items() if query.get(name) != value}
         extra = {name: value for name, value in query.items() if name not in grant.query}
         if path != grant.raw_path or changed or method != grant.method or (extra and not azure):
@@ -310,6 +311,9 @@ class Storage:
             return Reply(201)
         if key not in self.objects:
             raise CloudRefusal(404, "PathNotFound", "The specified path does not exist.")
+        if request.method == "DELETE":
+            del self.objects[key]
+            return Reply(200)
         if not extra.get("position", "").isdigit() or set(extra) - {"action", "position", "flush"}:
             raise CloudRefusal(400, "InvalidQueryParameterValue", f"{dict(extra)}", violation=True)
         return self._patch(request, key, extra["action"], int(extra["position"]), extra.get("flush") == "true")

@@ -189,6 +189,33 @@ def test_an_upload_that_cannot_end_leaves_no_parts_behind(opened: Callable[..., 
     assert workspace.artifacts(run) == ()
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_an_upload_whose_source_fails_leaves_no_file_behind(opened: Callable[..., Any], cloud: str, size: int) -> None:
+    lake, workspace = opened(cloud=cloud)
+    run = run_in(lake)
+    reads = itertools.count()
+
+    def fail() -> None:
+        if next(reads) == size // LARGE * 2:
+            raise RequestRefused("the source gave up")
+
+    with pytest.raises(RequestRefused, match="the source gave up"):
+        workspace.artifact_store.write(run, "short.bin", size, opener(big_content(size), fail))
+    assert workspace.artifacts(run) == ()
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_an_upload_that_the_cloud_refuses_leaves_no_file_behind(opened: Callable[..., Any], cloud: str) -> None:
+    lake, workspace = opened(cloud=cloud)
+    run = run_in(lake)
+    lake.faults.add(Fault("status", "PATCH /container-*" if cloud == "adls" else "PUT /container-*", 400, "Nope"))
+    content = big_content(1000)
+    with pytest.raises(RequestRefused, match="answered 400"):
+        workspace.artifact_store.write(run, "refused.bin", 1000, opener(content))
+    assert workspace.artifacts(run) == ()
+
+
 def test_an_upload_that_is_interrupted_leaves_no_parts_behind(opened: Callable[..., Any]) -> None:
     lake, workspace = opened()
     run = run_in(lake)

@@ -7,9 +7,9 @@ from emulators.databricks import Databricks, Doubts, Fault, Limits
 from support.databricks import DatabricksSeeder
 
 import runsync
-from runsync.errors import RequestRefused, RunsyncError
+from runsync.errors import Interrupted, RequestRefused, RunsyncError, TooManyChanges
 from runsync.model.selection import Selection
-from runsync.runs.change import How
+from runsync.runs.change import ChangeReport, How
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.databricks import editor
 from workspaces.databricks.conftest import Start
@@ -65,6 +65,45 @@ def test_more_than_one_request_takes_are_asked_for_again_and_again(
     assert lake.count(DELETE) == 3
     assert runsync.restore_runs("databricks://lake", experiment, 0, 9) == 9
     assert lake.count(RESTORE) == 3
+
+
+def test_more_than_may_be_changed_is_refused_before_the_workspace_is_asked(start: Start) -> None:
+    lake = start("lake")
+    experiment, _ = filled(lake, 5)
+    with pytest.raises(TooManyChanges, match="5 would be changed, more than --max 4 allows"):
+        runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), how=How(most=4))
+    assert (deleted(lake), lake.count(DELETE)) == (set(), 0)
+    assert runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), 4, how=How(most=4)) == 4
+    with pytest.raises(TooManyChanges, match="4 would be changed, more than --max 3 allows"):
+        runsync.restore_runs("databricks://lake", experiment, 0, how=How(most=3))
+    assert runsync.restore_runs("databricks://lake", experiment, 0, how=How(most=4)) == 4
+    assert deleted(lake) == set()
+
+
+def test_whoever_is_to_agree_is_asked_before_the_workspace_is(start: Start) -> None:
+    lake = start("lake")
+    experiment, runs = filled(lake, 3)
+    asked: list[list[str]] = []
+
+    def refuse(report: ChangeReport) -> None:
+        asked.append([item.id for item in report.changed()])
+        raise Interrupted("no")
+
+    with pytest.raises(Interrupted):
+        runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), 2, how=How(confirm=refuse))
+    assert (asked, lake.count(DELETE)) == ([runs[:2]], 0)
+    runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), how=How(confirm=lambda report: None))
+    with pytest.raises(Interrupted):
+        runsync.restore_runs("databricks://lake", experiment, 0, how=How(confirm=refuse))
+    assert (set(asked[-1]), lake.count(RESTORE)) == (set(runs), 0)
+
+
+def test_a_bulk_deletion_waits_as_long_as_any_post_when_the_workspace_is_busy(start: Start) -> None:
+    lake = start("lake")
+    experiment, runs = filled(lake, 3)
+    lake.faults.add(Fault("status", f"POST {DELETE}", 429, "REQUEST_LIMIT_EXCEEDED", times=8))
+    assert runsync.delete_runs("databricks://lake", experiment, lake.milliseconds()) == 3
+    assert (deleted(lake), lake.count(DELETE)) == (set(runs), 9)
 
 
 def test_single_runs_and_whole_experiments_are_changed_as_anywhere(start: Start) -> None:
