@@ -68,10 +68,6 @@ class Bundle:
             finally:
                 incoming.discard()
 
-    def add(self, manifest: Manifest) -> None:
-        """Writes a manifest: from now on the snapshot exists."""
-        self._write(manifest, replace_it=False)
-
     def find(self, name: str) -> str:
         """The id of the snapshot that a user means: `latest`, an id, its beginning or its last six digits, or a time.
 
@@ -90,29 +86,12 @@ class Bundle:
             raise BundleNotFound(f"{self.address} has no snapshot “{name}”: runsync snapshots lists them")
         return found[0]
 
-    def replace(self, manifest: Manifest) -> None:
-        """Writes the manifest of a snapshot anew."""
-        self._write(manifest, replace_it=True)
-
     def latest(self) -> Manifest:
         """The manifest of the newest snapshot. Raises BundleNotFound where no export has finished."""
         ids = self.snapshot_ids()
         if not ids:
             raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again, it goes on")
         return self.manifest(ids[-1])
-
-    def _write(self, manifest: Manifest, replace_it: bool) -> None:
-        name = layout.snapshot(manifest.id)
-        document = replace(manifest, digest=NO_DIGEST).to_document()
-        schemas.check("snapshot", document, name)
-        content = _with_a_part_a_line(document)
-        content = content.replace(NO_DIGEST.encode(), _digest(content, NO_DIGEST).encode())
-        incoming = self.store.incoming()
-        try:
-            incoming.write(content)
-            incoming.keep(name, replace=replace_it)
-        finally:
-            incoming.discard()
 
 
 def open_bundle(where: str | Path, access: Access | None = None) -> Bundle:
@@ -193,6 +172,14 @@ def _valid(store: Store, kind: str, name: str, content: bytes) -> dict[str, obje
 def _digest(content: bytes, stated: str) -> str:
     """SHA-256 of a manifest in which the digest it states is written as zeros."""
     return hashlib.sha256(content.replace(stated.encode(), NO_DIGEST.encode())).hexdigest()
+
+
+def content_of(manifest: Manifest) -> bytes:
+    """The bytes of a manifest, with the digest that it states."""
+    document = replace(manifest, digest=NO_DIGEST).to_document()
+    schemas.check("snapshot", document, layout.snapshot(manifest.id))
+    content = _with_a_part_a_line(document)
+    return content.replace(NO_DIGEST.encode(), _digest(content, NO_DIGEST).encode())
 
 
 def pretty(document: dict[str, object]) -> bytes:

@@ -80,9 +80,7 @@ class Checker:
         self.is_whole = only is None
         self.ids = bundle.snapshot_ids() if only is None else only
         self.sizes = {
-            entry.name: entry.size
-            for entry in bundle.store.list()
-            if not entry.name.startswith((layout.LOCKS, layout.QUARANTINE))
+            entry.name: entry.size for entry in bundle.store.list() if not entry.name.startswith(layout.OF_NO_SNAPSHOT)
         }
         self.hashed: set[str] = set()
         self.lines: dict[str, list[Line]] = {}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest, ObjectsPart, RunsPart
 from runsync.bundle.objects import blobs_of, read_objects
+from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Store
 from runsync.bundle.stored import read_runs
 from runsync.errors import BundleDamaged
@@ -22,6 +24,8 @@ from runsync.model.progress import Progress, Silent
 
 DAMAGED = 12
 WORKERS = 8
+PUBLISH_EVERY = 30.0
+"""Seconds after which the snapshots that are there in full get their manifests, if that took a tenth of it or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ def copy_snapshots(
     with threads.pool(workers, "runsync-copy") as pool:
         for snapshot_id in work.missing(only):
             work.copy(snapshot_id, pool)
+            work.publish(at_once=False)
+        work.publish(at_once=True)
 
 
 class _Copy:
@@ -120,6 +126,8 @@ class _Copy:
         self._there = _sizes(target.store)
         self._blobs: dict[str, list[tuple[str, ...]]] = {}
         self._broken: dict[str, str] = {}
+        self._pending: list[Manifest] = []
+        self._due = time.monotonic() + PUBLISH_EVERY
 
     def missing(self, only: Sequence[str] | None) -> list[str]:
         """The snapshots to copy, oldest first."""
@@ -148,7 +156,30 @@ class _Copy:
             if not all(results):
                 self._fail(snapshot_id, [file for file in wanted if file in self._broken])
                 return
-        self._finish(manifest)
+        self._pending.append(manifest)
+
+    def publish(self, at_once: bool) -> None:
+        """Writes manifests as they are in the source: from now on the snapshots exist in the target."""
+        begun = time.monotonic()
+        if not self._pending or not (at_once or begun >= self._due):
+            return
+        if not self._report.dry_run:
+            if self._lock is not None:
+                self._lock.confirm()
+            self._target.require(part.kind for manifest in self._pending for part in manifest.objects)
+            pending = [Pending(manifest, partial(self._content, manifest.id)) for manifest in self._pending]
+            publish(self._target, pending, lambda entries: vanished(self._files_there(), entries))
+        self._count(layout.snapshot(manifest.id) for manifest in self._pending)
+        self._report.copied += [manifest.id for manifest in self._pending]
+        self._pending = []
+        now = time.monotonic()
+        self._due = now + max(PUBLISH_EVERY, 10 * (now - begun))
+
+    def _content(self, snapshot_id: str) -> bytes:
+        return self._source.store.read(layout.snapshot(snapshot_id))
+
+    def _files_there(self) -> dict[str, int]:
+        return {name: size for name, size in self._there.items() if name.startswith((layout.PARTS, layout.BLOBS))}
 
     def _stages(self, manifest: Manifest) -> Iterator[Iterable[str]]:
         """Files in the order in which they must come: nothing comes before what it names."""
@@ -237,17 +268,6 @@ class _Copy:
         finally:
             incoming.discard()
 
-    def _finish(self, manifest: Manifest) -> None:
-        """Writes the manifest as it is in the source: from now on the snapshot exists in the target."""
-        name = layout.snapshot(manifest.id)
-        if not self._report.dry_run:
-            if self._lock is not None:
-                self._lock.confirm()
-            self._target.require(part.kind for part in manifest.objects)
-            self._target.store.create(name, self._source.store.read(name))
-        self._count([name])
-        self._report.copied.append(manifest.id)
-
     def _count(self, names: Iterable[str]) -> None:
         for name in names:
             self._report.files += 1
@@ -258,4 +278,4 @@ class _Copy:
 
 
 def _sizes(store: Store) -> dict[str, int]:
-    return {e.name: e.size for e in store.list() if not e.name.startswith((layout.LOCKS, layout.QUARANTINE))}
+    return {e.name: e.size for e in store.list() if not e.name.startswith(layout.OF_NO_SNAPSHOT)}

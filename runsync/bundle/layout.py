@@ -16,9 +16,13 @@ SNAPSHOTS = "snapshots/"
 PARTS = "parts/"
 BLOBS = "blobs/"
 LOCKS = "locks/"
+CLAIMS = "claims/"
+PRUNING = "pruning/"
 QUARANTINE = "quarantine/"
 MOVABLE = (PARTS, BLOBS)
 """Folders that may be moved to another disk and linked."""
+OF_NO_SNAPSHOT = (LOCKS, CLAIMS, PRUNING, QUARANTINE)
+"""Folders of what processes tell each other, and of what was set aside."""
 
 RUNS = ".runs.jsonl.gz"
 METRICS = ".metrics.parquet"

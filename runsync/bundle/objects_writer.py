@@ -1,7 +1,7 @@
 """A bundle as a target of further kinds of objects: their bytes become blobs, their documents parts of the snapshot."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 
 from runsync.bundle import layout, parts
@@ -18,7 +18,7 @@ _WHY_LEFT = {True: "they are not there any more", False: "they may not be read b
 
 
 class ObjectsWriter:
-    """Those of one snapshot. `known` is what is stored already, `blobs` the bytes of all blobs, by name.
+    """Those of one snapshot. `known` is what is stored already, `blobs` the bytes of all blobs, by name: it grows.
 
     What is known and cannot be read now stays as it is.
     """
@@ -27,7 +27,7 @@ class ObjectsWriter:
         self,
         bundle: Bundle,
         known: KnownObjects,
-        blobs: Mapping[str, int],
+        blobs: dict[str, int],
         thorough: bool = False,
     ) -> None:
         self.failed: list[dict[str, str]] = []
@@ -37,6 +37,7 @@ class ObjectsWriter:
             for place, item in known.items.items()
             if all(blobs.get(layout.blob(blob.sha256)) == blob.size for blob in item.blobs)
         }
+        self._blobs = blobs
         self._broken = known.broken
         self._thorough = thorough
         self._kept: dict[tuple[str, Key], Object] = {}
@@ -101,6 +102,7 @@ class ObjectsWriter:
                 progress.advance(bytes=len(chunk))
             blob = Blob(incoming.sha256(), incoming.size)
             incoming.keep(layout.blob(blob.sha256))
+            self._blobs[layout.blob(blob.sha256)] = blob.size
         finally:
             incoming.discard()
         return read.stored_as(blob)

@@ -1,12 +1,14 @@
 """prune: frees what no snapshot needs, and repacks parts so that opening stays fast.
 
-Order of writes: new parts, then the manifests that name them one by one, at last the deletions. So every snapshot is
-whole at each moment, and pruning again ends what was stopped.
+Order of writes: first the deletions that need no room; then new parts, the manifests that name them, and the deletion
+of the parts that they replace. So every snapshot is whole at each moment, pruning again ends what was stopped, and it
+works on a full disk.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,12 @@ from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest, PartFile
+from runsync.bundle.publish import Pending, publish
+from runsync.bundle.removal import Newcomers, remove
 from runsync.bundle.repack import choose, repack
 from runsync.bundle.store import Entry
 from runsync.bundle.survey import Survey, Use, survey
 from runsync.model.progress import Progress, Silent
-
-CONFIRM_EVERY = 1000
-"""Deletions between two looks at our lock."""
 
 
 @dataclass(slots=True)
@@ -52,10 +53,17 @@ class PruneReport:
 
 @dataclass(slots=True)
 class Plan:
-    """What is needed, which parts to repack, and the files that will go: unneeded now, or once that is done."""
+    """What is needed, which parts to repack, and the files that will go: unneeded now, or once that is done.
+
+    `manifests` are those surveyed, by file name, as they were listed before; `there` tells the bytes of all parts, and
+    `lacking` are blobs that are needed and were missing.
+    """
 
     survey: Survey
+    manifests: dict[str, Entry]
     chosen: list[Use]
+    there: dict[str, int] = field(default_factory=dict)
+    lacking: set[bytes] = field(default_factory=set)
     unneeded: list[Entry] = field(default_factory=list)
     replaced: list[Entry] = field(default_factory=list)
 
@@ -101,13 +109,20 @@ def prune(
 
 def plan_prune(bundle: Bundle, snapshot_ids: Sequence[str], progress: Progress) -> Plan:
     """What can go when only these snapshots stay. Raises BundleDamaged."""
+    names = set(map(layout.snapshot, snapshot_ids))
+    listed = {entry.name: entry for entry in bundle.store.list(layout.SNAPSHOTS) if entry.name in names}
     found = survey(bundle, snapshot_ids, progress)
-    plan = Plan(found, choose(found))
+    plan = Plan(found, listed, choose(found), lacking=set(found.blobs))
     chosen = {use.part.runs.path for use in plan.chosen}
     now = {file.path for file in _files(found.manifests)}
     after = {file.path for file in _files(found.manifests, chosen)}
-    for entry in [*bundle.store.list(layout.PARTS), *bundle.store.list(layout.BLOBS)]:
-        if not layout.is_ours(entry.name) or bytes.fromhex(layout.hash_in(entry.name)) in found.blobs:
+    for entry in chain(bundle.store.list(layout.PARTS), bundle.store.list(layout.BLOBS)):
+        if not layout.is_ours(entry.name):
+            continue
+        if entry.name.startswith(layout.PARTS):
+            plan.there[entry.name] = entry.size
+        elif (sha256 := bytes.fromhex(layout.hash_in(entry.name))) in found.blobs:
+            plan.lacking.discard(sha256)
             continue
         if entry.name not in now:
             plan.unneeded.append(entry)
@@ -119,27 +134,46 @@ def plan_prune(bundle: Bundle, snapshot_ids: Sequence[str], progress: Progress) 
 def carry_out(bundle: Bundle, plan: Plan, lock: Lock) -> PruneReport:
     """Does what was planned under this lock. Raises BundleLocked when it was lost: then nothing more is deleted."""
     report = plan.report(bundle, dry_run=False)
-    unneeded = {entry.name for entry in plan.unneeded}
-    needed: set[str] = set()
+    newcomers = Newcomers(bundle, plan.manifests)
+    bundle.store.clear_temporary()
+    gone = remove(bundle.store, plan.unneeded, newcomers, lock)
     if plan.chosen:
-        repacked = repack(bundle, plan.chosen, unneeded)
-        written = {file.path: file for part in repacked.parts for file in (part.runs, *part.metrics)}
-        needed = set(written)
-        report.written_files = len(written)
-        report.written_bytes = sum(file.bytes for file in written.values())
-        for manifest in map(repacked.manifest, plan.survey.manifests):
-            if manifest is not None:
-                lock.confirm()
-                bundle.replace(manifest)
-                report.rewritten_snapshots += 1
-    gone = [entry for entry in (*plan.unneeded, *plan.replaced) if entry.name not in needed]
-    for number, entry in enumerate(gone):
-        if number % CONFIRM_EVERY == 0:
-            lock.confirm()
-        bundle.store.remove(entry.name)
+        spared = {entry.name for entry in plan.unneeded}.difference(entry.name for entry in gone)
+        written = _replace_parts(bundle, plan, spared, lock, report)
+        replaced = [entry for entry in plan.replaced if entry.name not in written]
+        gone += remove(bundle.store, replaced, newcomers, lock)
     report.removed_files, report.removed_bytes = len(gone), sum(entry.size for entry in gone)
     bundle.store.clear_temporary()
     return report
+
+
+def _replace_parts(bundle: Bundle, plan: Plan, spared: set[str], lock: Lock, report: PruneReport) -> dict[str, int]:
+    """Writes new parts and the manifests that name them; gives the parts with their bytes."""
+    repacked = repack(bundle, plan.chosen, spared)
+    written = {file.path: file.bytes for part in repacked.parts for file in (part.runs, *part.metrics)}
+    report.written_files, report.written_bytes = len(written), sum(written.values())
+    changed = [manifest for manifest in map(repacked.manifest, plan.survey.manifests) if manifest is not None]
+    lock.confirm()
+    publish(
+        bundle,
+        [Pending.of(manifest) for manifest in changed],
+        lambda entries: _vanished(plan, written, changed, entries),
+        replace=True,
+    )
+    report.rewritten_snapshots = len(changed)
+    return written
+
+
+def _vanished(plan: Plan, written: dict[str, int], changed: Sequence[Manifest], entries: Iterable[Entry]) -> set[str]:
+    """Which files that the survey found, or that were written since, are missing now."""
+    named = {file.path for file in _files(changed)}
+    missing = {name for name in (plan.there | written) if name in named}
+    blobs = plan.survey.blobs - plan.lacking
+    for entry in entries:
+        missing.discard(entry.name)
+        if layout.is_ours(entry.name) and entry.name.startswith(layout.BLOBS):
+            blobs.discard(bytes.fromhex(layout.hash_in(entry.name)))
+    return missing.union(layout.blob(sha256.hex()) for sha256 in blobs)
 
 
 def _files(manifests: Iterable[Manifest], without: Set[str] = frozenset()) -> Iterator[PartFile]:

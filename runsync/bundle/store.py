@@ -89,7 +89,10 @@ class Store(Protocol):
         """Deletes a file; harmless where there is none."""
 
     def move(self, name: str, new: str) -> None:
-        """Gives a file another name that is not taken; at no time is there neither. Raises BundleDamaged."""
+        """Gives a file another name; at no time is there neither, and a file of that name is replaced.
+
+        Raises BundleDamaged, and nothing is changed, when there is none.
+        """
 
     def open(self, name: str) -> IO[bytes]:
         """For reading here and there in it. Raises BundleDamaged when it is missing, no file, or cannot be read."""
@@ -132,7 +135,7 @@ class LocalStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.address = str(folder)
-        self._temporary = folder / TEMPORARY / f"{here().token}-{os.urandom(4).hex()}"
+        self._temporary = folder / TEMPORARY / f"{here().token}_{os.urandom(4).hex()}"
 
     def incoming(self) -> "LocalIncoming":
         """A temporary file in the bundle's own folder, so that a rename can put it in place."""
@@ -215,7 +218,7 @@ class LocalStore:
         try:
             final = self.folder / new
             _make_folder(final.parent)
-            (self.folder / name).rename(final)
+            (self.folder / name).replace(final)
             _sync_folder(final.parent)
             _sync_folder((self.folder / name).parent)
         except FileNotFoundError:
@@ -279,7 +282,7 @@ class LocalStore:
         root = self.folder / TEMPORARY
         with suppress(OSError):  # another process works there, or has removed it just now
             for left in list(root.iterdir()):
-                if Process.from_token(left.name.rpartition("-")[0]).is_gone or _is_abandoned(left):
+                if Process.from_token(left.name.partition("_")[0]).is_gone or _is_abandoned(left):
                     shutil.rmtree(left, ignore_errors=True)
             root.rmdir()
 

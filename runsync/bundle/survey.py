@@ -47,6 +47,11 @@ def survey(bundle: Bundle, snapshot_ids: Sequence[str], progress: Progress) -> S
     manifests, broken = read_manifests(bundle, snapshot_ids)
     if broken:
         raise BundleDamaged(f"{broken[0].error}; what is needed cannot be known: see runsync check")
+    return survey_manifests(bundle, manifests, progress)
+
+
+def survey_manifests(bundle: Bundle, manifests: list[Manifest], progress: Progress) -> Survey:
+    """Of snapshots whose manifests were read, oldest first. Raises likewise."""
     found = Survey(manifests)
     newest = {group_of(manifest): manifest for manifest in manifests}
     for manifest in manifests:

@@ -19,6 +19,7 @@ from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.objects import KnownObjects, learn_objects
 from runsync.bundle.objects_writer import ObjectsWriter
+from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
 from runsync.download import from_the_start
@@ -75,7 +76,8 @@ class SnapshotWriter:
         self._store = bundle.store
         self._with_artifacts = with_artifacts
         self._thorough = thorough
-        self._blobs: dict[str, int] = {}
+        self._there: dict[str, int] = {}
+        """Bytes of the blobs that we found or wrote, and at the end of the parts that the snapshot needs."""
         self._known = Known()
         self.objects = ObjectsWriter(bundle, KnownObjects(), {})
         self._not_copied: set[str] = set()
@@ -95,10 +97,10 @@ class SnapshotWriter:
         self._selection = selection
         self._experiments = list(experiments)
         self._started = datetime.now(UTC)
-        self._blobs = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
-        self._known = learn(self.bundle, self._blobs, self._thorough)
+        self._there = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
+        self._known = learn(self.bundle, self._there, self._thorough)
         objects = learn_objects(self.bundle, source.place, source.objects.kinds if source.objects else ())
-        self.objects = ObjectsWriter(self.bundle, objects, self._blobs, self._thorough)
+        self.objects = ObjectsWriter(self.bundle, objects, self._there, self._thorough)
         return self.prepare()
 
     def prepare(self) -> list[Outcome]:
@@ -178,7 +180,8 @@ class SnapshotWriter:
         if self._held is not None:
             self._held.confirm()
         self.bundle.require(part.kind for part in manifest.objects)
-        self.bundle.add(manifest)
+        self._there |= {file.path: file.bytes for file in manifest.files()}
+        publish(self.bundle, [Pending.of(manifest)], lambda entries: vanished(self._there, entries))
         self.snapshot_id = manifest.id
         return outcomes
 
@@ -266,7 +269,10 @@ class SnapshotWriter:
             return ""
         sha256 = place.sha256 or sha256_of(source.read_artifact(run, file))
         name = layout.blob(sha256)
-        if self._blobs.get(name) == file.size or self._store.copy_in(place, name):
+        if self._there.get(name) == file.size:
+            return sha256
+        if self._store.copy_in(place, name):
+            self._there[name] = file.size
             return sha256
         self._not_copied.add(place.bucket)
         return ""
@@ -279,6 +285,7 @@ class SnapshotWriter:
                 progress.advance(bytes=len(chunk))
             sha256 = incoming.sha256()
             incoming.keep(layout.blob(sha256))
+            self._there[layout.blob(sha256)] = incoming.size
             return sha256
         finally:
             incoming.discard()

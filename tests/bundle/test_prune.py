@@ -17,6 +17,7 @@ from support.processes import GONE
 from support.s3 import Bucket
 
 from runsync.bundle import processes, repack, store
+from runsync.bundle import prune as prune_module
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.check import check
@@ -256,13 +257,13 @@ def test_a_lock_that_was_taken_away_stops_the_deletions(folder: Path, monkeypatc
     bundle = create_bundle(folder)
     fill(bundle, 3)
     before = all_contents(bundle)
-    replace = Bundle.replace
+    publish = prune_module.publish
 
-    def lose_the_lock(self: Bundle, manifest: Any) -> None:
-        replace(self, manifest)
+    def lose_the_lock(*arguments: Any, **options: Any) -> None:
+        publish(*arguments, **options)
         (folder / "locks/exclusive.json").unlink(missing_ok=True)
 
-    monkeypatch.setattr(Bundle, "replace", lose_the_lock)
+    monkeypatch.setattr(prune_module, "publish", lose_the_lock)
     files = set(files_of(folder))
     with pytest.raises(BundleLocked, match="took our lock away"):
         prune(folder)
@@ -354,7 +355,7 @@ def test_what_a_stopped_prune_left_does_not_make_an_export_read_runs_again(
     bundle = create_bundle(folder)
     fill(bundle, 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Bundle, "replace", lambda self, manifest: (_ for _ in ()).throw(RunsyncError("killed")))
+        patch.setattr(prune_module, "publish", lambda *_, **__: (_ for _ in ()).throw(RunsyncError("killed")))
         with pytest.raises(RunsyncError, match="killed"):
             prune(folder)
     assert check(folder).unused

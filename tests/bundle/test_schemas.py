@@ -63,6 +63,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "notebook",
         "permissions",
         "prune-report",
+        "removal",
         "repair-report",
         "reproduce-report",
         "run",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Bucket, Runner
-from support.memory import export_to, small_source
+from support.memory import add_snapshot, export_to, small_source
 
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle
@@ -27,7 +27,7 @@ def dated(bundle: Bundle, snapshot_id: str) -> None:
     """A snapshot like the newest one, of that id."""
     moment = datetime.strptime(snapshot_id[:19], "%Y%m%dT%H%M%S.%f")
     told = moment.isoformat(timespec="milliseconds") + "Z"
-    bundle.add(dataclasses.replace(bundle.latest(), id=snapshot_id, started_at=told, created_at=told))
+    add_snapshot(bundle, dataclasses.replace(bundle.latest(), id=snapshot_id, started_at=told, created_at=told))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.damage import files_of, flip
-from support.memory import export_to, small_source
+from support.memory import add_snapshot, export_to, small_source
 
 from runsync.bundle.bundle import Bundle, create_bundle
 from runsync.bundle.forget import forget
@@ -30,7 +30,7 @@ def dated(bundle: Bundle, day: str, **changes: object) -> str:
     """A snapshot like the newest one, finished at noon of a day."""
     snapshot_id = f"{day.replace('-', '')}T120000.000Z-{len(bundle.snapshot_ids()):06x}"
     manifest = bundle.latest()
-    bundle.add(dataclasses.replace(manifest, id=snapshot_id, created_at=f"{day}T12:00:00.000Z", **changes))  # type: ignore[arg-type]
+    add_snapshot(bundle, dataclasses.replace(manifest, id=snapshot_id, created_at=f"{day}T12:00:00.000Z", **changes))  # type: ignore[arg-type]
     return snapshot_id
 
 

@@ -95,7 +95,7 @@ def test_only_what_processes_left_that_are_gone_or_that_is_a_day_old_is_cleared_
     """A process of that number in another container, or before a reboot, may run."""
     other_container = dataclasses.replace(GONE, namespace="4026532999-4026531834")
     processes = {"gone": GONE, "other container": other_container, "abandoned": other_container, "runs": here()}
-    left = {name: store.folder / "tmp" / f"{process.token}-{name}" for name, process in processes.items()}
+    left = {name: store.folder / "tmp" / f"{process.token}_{name}" for name, process in processes.items()}
     for place in left.values():
         place.mkdir(parents=True)
         (place / "file").write_bytes(b"x")

@@ -135,14 +135,14 @@ def test_the_bucket_policy_denies_deletion_to_all_but_the_pruner() -> None:
     policy = json.loads((POLICIES / "bucket.json").read_text())
     denied, insecure = policy["Statement"]
     assert {denied["Effect"], insecure["Effect"]} == {"Deny"}
-    assert denied["NotResource"] == "arn:aws:s3:::example-backups/mlflow/locks/*"
+    assert denied["NotResource"] == [f"arn:aws:s3:::example-backups/mlflow/{name}/*" for name in ("locks", "claims")]
     assert denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"].endswith("role/runsync-pruner")
 
 
 @pytest.mark.parametrize("role", ["writer", "reader"])
-def test_nobody_but_the_pruner_may_delete_more_than_locks(role: str) -> None:
+def test_nobody_but_the_pruner_may_delete_more_than_locks_and_claims(role: str) -> None:
     policy = json.loads((POLICIES / f"{role}.json").read_text())
     for statement in policy["Statement"]:
         assert not [action for action in statement["Action"] if "*" in action]
         if any("Delete" in action for action in statement["Action"]):
-            assert statement["Resource"].endswith("/locks/*")
+            assert all(resource.endswith(("/locks/*", "/claims/*")) for resource in statement["Resource"])

@@ -11,6 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from runsync.bundle.bundle import Bundle, create_bundle
+from runsync.bundle.manifest import Manifest
+from runsync.bundle.publish import Pending, publish
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
@@ -202,6 +204,11 @@ def export_into(folder: Path, source: MemorySource, *, artifacts: bool = True) -
     """What `runsync.export` does, from memory."""
     bundle = create_bundle(folder)
     return export_to(bundle, source, artifacts=artifacts)
+
+
+def add_snapshot(bundle: Bundle, manifest: Manifest) -> None:
+    """One more, of what is there already."""
+    publish(bundle, [Pending.of(manifest)], lambda entries: set())
 
 
 def export_to(

@@ -1,0 +1,105 @@
+"""How a snapshot appears: whole, whatever happens to locks.
+
+A writer and a process that deletes files each first say in the bundle what they are about to do, and then look at what
+the other has said. The writer stores its manifest as a claim, then looks for announced removals, and whether every
+file that it needs is still there; only then does the claim become the manifest, by a move that fails when somebody
+removed the claim. Whoever deletes announces it, then reads claims and new manifests (`removal`). So at least one of
+the two sees the other, without any clock.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from runsync.bundle import announced, layout
+from runsync.bundle.bundle import Bundle, content_of
+from runsync.bundle.manifest import Manifest
+from runsync.bundle.store import Entry, Store
+from runsync.bundle.survey import survey_manifests
+from runsync.errors import BundleDamaged, BundleLocked, RunsyncError
+from runsync.model.progress import Silent
+
+Vanished = Callable[[Iterable[Entry]], set[str]]
+"""Which files that a writer found or wrote are not among these any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A manifest to be published, and what gives its bytes."""
+
+    manifest: Manifest
+    content: Callable[[], bytes]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Pending":
+        """A new one."""
+        return cls(manifest, lambda: content_of(manifest))
+
+
+def vanished(expected: Mapping[str, int], entries: Iterable[Entry]) -> set[str]:
+    """Names of the expected files (by name, with their bytes) that are not there, or of another size."""
+    missing = set(expected)
+    for entry in entries:
+        if expected.get(entry.name) == entry.size:
+            missing.discard(entry.name)
+    return missing
+
+
+def publish(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, *, replace: bool = False) -> None:
+    """Writes manifests: from now on the snapshots exist. With `replace` they must exist, and are written anew.
+
+    `gone` is given all parts and blobs there are now. Raises BundleLocked, and nothing is written, when a file that one
+    of them needs is gone or about to be deleted.
+    """
+    store = bundle.store
+    claims: dict[str, Pending] = {}
+    try:
+        for each in pending:
+            name = announced.claim_of(each.manifest.id)
+            claims[name] = each
+            store.create(name, each.content())
+        _refuse_conflicts(bundle, pending, gone)
+        there = {entry.name for entry in store.list(layout.SNAPSHOTS)} if replace else set()
+        for name, each in list(claims.items()):
+            final = layout.snapshot(each.manifest.id)
+            if not replace or final in there:  # else it was forgotten meanwhile
+                _appear(store, name, final)
+                del claims[name]
+    finally:
+        for name in claims:
+            with suppress(RunsyncError):  # who may not delete leaves it; prune removes it
+                store.remove(name)
+
+
+def _appear(store: Store, claim: str, manifest: str) -> None:
+    try:
+        store.move(claim, manifest)
+    except BundleDamaged:  # the claim is gone
+        raise _conflict(store) from None
+    except RunsyncError:
+        # It may be that only the claim could not be removed.
+        if store.size(manifest) is None:
+            raise
+
+
+def _refuse_conflicts(bundle: Bundle, pending: Sequence[Pending], gone: Vanished) -> None:
+    store = bundle.store
+    removals = announced.removals(store)
+    lost = gone(entry for folder in (layout.PARTS, layout.BLOBS) for entry in store.list(folder))
+    if not removals and not lost:
+        return
+    manifests = [each.manifest for each in pending]
+    if lost.union(removals).intersection(file.path for manifest in manifests for file in manifest.files()):
+        raise _conflict(store)
+    if announced.EVERYTHING in removals:
+        raise _conflict(store)
+    needed = survey_manifests(bundle, manifests, Silent()).blobs
+    if any(bytes.fromhex(layout.hash_in(name)) in needed for name in (*lost, *removals)):
+        raise _conflict(store)
+
+
+def _conflict(store: Store) -> BundleLocked:
+    return BundleLocked(
+        f"{store.address}: files that this snapshot needs were deleted meanwhile, or are being deleted: "
+        "wait until no prune or repair runs there, then run it again"
+    )

@@ -1,0 +1,195 @@
+"""A snapshot that was written is whole, whatever happens to locks: here they keep nobody off, and are never missed.
+
+Two commands on one bundle are interleaved operation by operation, on a disk and on S3. Each ends with an error, or with
+what it promises; what is left is a sound bundle.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Bucket
+from support.interleaving import Command, interleave
+from support.memory import START, MemorySource, run_with_metrics
+
+from runsync.bundle import address, layout, removal, repack, store
+from runsync.bundle.address import Access, locate
+from runsync.bundle.bundle import create_in, open_store
+from runsync.bundle.checker import Checker
+from runsync.bundle.copy import CopyReport, copy_snapshots
+from runsync.bundle.prune import carry_out, plan_prune
+from runsync.bundle.store import Store
+from runsync.bundle.subset import Subset
+from runsync.bundle.writer import SnapshotWriter
+from runsync.errors import RunsyncError
+from runsync.model.experiment import Experiment
+from runsync.model.progress import Silent
+from runsync.model.selection import Selection
+from runsync.s3 import S3Options
+from runsync.transfer.engine import transfer
+from runsync.transfer.report import TransferReport
+
+
+class _Blind:
+    """A lock that holds nobody off, and that is never found to be lost."""
+
+    def confirm(self) -> None:
+        pass
+
+    def confirm_lately(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "BATCH", 3)
+    monkeypatch.setattr(repack, "MOST_SMALL", 1)
+    monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
+
+
+def source(*names: str) -> MemorySource:
+    points = {name: {"loss": [(0, START, 1.0)]} for name in names}
+    runs = [run_with_metrics(name, points[name]) for name in names]
+    files: dict[str, dict[str, bytes | None]] = {
+        name: {"a": name.encode(), "b": f"{name} b".encode()} for name in names
+    }
+    return MemorySource([Experiment("1", "kept")], runs, points, files)
+
+
+def export(target: Store, *names: str) -> str:
+    """Gives the id of the snapshot."""
+    bundle = create_in(target)
+    writer = SnapshotWriter(bundle, lock=_Blind(), workers=1)  # type: ignore[arg-type]
+    found = source(*names)
+    try:
+        transfer(TransferReport("export", found.place, writer.place), found, writer, Selection(), 1, Silent())
+    finally:
+        writer.close()
+    return writer.snapshot_id
+
+
+def export_again(target: Store) -> str:
+    """Of what was forgotten, and is about to be deleted."""
+    return export(target, "old", "older", "kept")
+
+
+def prune(target: Store) -> str:
+    bundle = open_store(target)
+    carry_out(bundle, plan_prune(bundle, bundle.snapshot_ids(), Silent()), _Blind())  # type: ignore[arg-type]
+    return ""
+
+
+def forget_and_prune(target: Store) -> str:
+    bundle = open_store(target)
+    oldest, *stay = bundle.snapshot_ids()
+    plan = plan_prune(bundle, stay, Silent())
+    target.remove(layout.snapshot(oldest))
+    carry_out(bundle, plan, _Blind())  # type: ignore[arg-type]
+    return ""
+
+
+def copy_from(origin: Store) -> Command:
+    """Brings back the snapshot that was forgotten."""
+
+    def copy(target: Store) -> str:
+        report = CopyReport("", "")
+        copy_snapshots(open_store(origin), open_store(target), report, None, _Blind(), 1, Silent())  # type: ignore[arg-type]
+        return report.copied[0] if report.copied else ""
+
+    return copy
+
+
+class Place:
+    """Where each attempt gets a bundle of its own: two snapshots, of which the first is forgotten where `is_pruned`."""
+
+    def __init__(self, root: str, access: Access | None = None) -> None:
+        self._root = root
+        self._access = access
+        self.origin = self.store("origin")
+        self.forgotten = export(self.origin, "old", "older", "kept")
+        export(self.origin, "kept")
+        self._files = {entry.name: self.origin.read(entry.name) for entry in self.origin.list()}
+
+    def store(self, name: str) -> Store:
+        return locate(f"{self._root}/{name}", self._access).store
+
+    def new(self, name: str, is_forgotten: bool) -> Store:
+        target = self.store(name)
+        for file, content in self._files.items():
+            if not (is_forgotten and file == layout.snapshot(self.forgotten)):
+                target.create(file, content)
+        return target
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Place:
+    return Place(str(tmp_path))
+
+
+@pytest.fixture
+def s3(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(address, "S3", lambda *_: bucket.s3)
+    return Place(bucket.url, Access(s3=S3Options(bucket.endpoint)))
+
+
+def assert_sound(target: Store, outcomes: list[Any]) -> None:
+    checker = Checker(open_store(target))
+    checker.check(Subset(), 1, Silent())
+    assert checker.faults() == [], outcomes
+    for made in outcomes:
+        assert made == "" or isinstance(made, RunsyncError) or target.size(layout.snapshot(made)) is not None
+
+
+def assert_goes_on(target: Store) -> None:
+    """Whatever was left, the next prune and the next export do as they always do."""
+    prune(target)
+    made = export_again(target)
+    assert_sound(target, [made])
+    assert made
+
+
+COMMANDS: dict[str, Callable[[Place], tuple[Command, Command, bool]]] = {
+    "export, prune": lambda place: (export_again, prune, True),
+    "prune, export": lambda place: (prune, export_again, True),
+    "export, forget and prune": lambda place: (export_again, forget_and_prune, False),
+    "forget and prune, export": lambda place: (forget_and_prune, export_again, False),
+    "copy, prune": lambda place: (copy_from(place.origin), prune, True),
+    "prune, copy": lambda place: (prune, copy_from(place.origin), True),
+    "prune, prune": lambda place: (prune, prune, True),
+    "prune, forget and prune": lambda place: (prune, forget_and_prune, False),
+}
+
+
+def attempt(place: Place, pair: str, at: int, until: int | None) -> list[Any] | None:
+    first, second, is_forgotten = COMMANDS[pair](place)
+    target = place.new(f"{at} {until}", is_forgotten)
+    outcomes = interleave(target, first, second, at, until)
+    if outcomes is not None:
+        assert_sound(target, outcomes)
+    return outcomes
+
+
+@pytest.mark.parametrize("pair", COMMANDS)
+def test_one_command_that_is_held_at_any_operation_while_another_runs(disk: Place, pair: str) -> None:
+    at, ended = 0, []
+    while (outcomes := attempt(disk, pair, at, None)) is not None:
+        ended.append(outcomes)
+        at += 1
+    assert at > 7
+    # The adversary is not kept off by errors alone: often enough both do what they promise.
+    assert any(not isinstance(one, RunsyncError) and not isinstance(other, RunsyncError) for one, other in ended)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["disk", "s3"])
+@pytest.mark.parametrize("pair", COMMANDS)
+def test_two_commands_held_at_any_operation_of_each(request: pytest.FixtureRequest, kind: str, pair: str) -> None:
+    place = request.getfixturevalue(kind)
+    at, is_done = 0, False
+    while not is_done:
+        is_done = attempt(place, pair, at, 0) is None
+        for until in range(1, 120):
+            attempt(place, pair, at, until)
+        at += 1
+    assert at > 7
