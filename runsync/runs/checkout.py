@@ -26,9 +26,12 @@ def check_out(remote: Remote, commit: str, into: Path) -> list[str]:
     if not into.exists():
         partial = into.with_name(f".{into.name}-partial")
         shutil.rmtree(partial, ignore_errors=True)
-        _git(remote, "clone", "--quiet", "--no-checkout", "--template=", "--", remote.address, str(partial))
-        _move_to(remote, commit, partial)
-        partial.rename(into)
+        try:
+            _git(remote, "clone", "--quiet", "--no-checkout", "--template=", "--", remote.address, str(partial))
+            _move_to(remote, commit, partial)
+            partial.rename(into)
+        finally:  # nothing is left of a clone that failed or was interrupted
+            shutil.rmtree(partial, ignore_errors=True)
     elif not (into / ".git").is_dir() or not _git(remote, "rev-parse", "HEAD", at=into).startswith(commit.lower()):
         raise NoCheckout(f"{into} is there, but not at commit {commit}: delete it, and run this again")
     try:

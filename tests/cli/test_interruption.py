@@ -1,21 +1,24 @@
 """A signal ends a command whatever its main thread is doing."""
 
+import http.server
 import os
 import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, command
-from support.memory import export_into, small_source
+from support.memory import MemorySource, export_into, run_with_metrics, small_source
 from support.servers import clean_environment
 
 from runsync.bundle import locks
 from runsync.bundle.store import LocalStore
+from runsync.model.experiment import Experiment
 
 Start = Callable[..., "subprocess.Popen[str]"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -224,3 +227,90 @@ def test_a_terminal_that_is_closed_ends_the_command(tmp_path: Path) -> None:
     assert terminal.end() == 130
     assert "end: exit code 130" in log.read_text()
     assert not [*tmp_path.glob("b/locks/*")]
+
+
+SLOW_PROGRAM = """#!/bin/sh
+for last; do :; done
+case "$last" in /*) mkdir "$last"; touch "$last/half" ;; esac
+echo $$ > "$STARTED.new"; mv "$STARTED.new" "$STARTED"
+exec sleep 600
+"""
+
+
+@pytest.fixture
+def slow_program(tmp_path: Path) -> Path:
+    """A program that does not end, named `git`; it leaves its process id in `started`."""
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(SLOW_PROGRAM)
+    program.chmod(0o755)
+    return program
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process that nobody waits for has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("place", ["git", "a login program"])
+def test_a_program_that_the_command_waits_for_ends_with_it(
+    place: str, tmp_path: Path, slow_program: Path, start_runsync: Start
+) -> None:
+    environment = {"STARTED": str(tmp_path / "started"), "PATH": f"{slow_program.parent}:{os.environ['PATH']}"}
+    if place == "git":
+        tags = {"mlflow.source.git.commit": "ab" * 20, "mlflow.source.git.repoURL": "https://example.org/r.git"}
+        run = run_with_metrics("cd" * 16, {}, tags=tags)
+        export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [run], {}, {}))
+        process = start_runsync("runs", "reproduce", "b", "cd" * 16, "--into", "out", env=environment)
+    else:
+        config = tmp_path / "aws"
+        config.write_text(f"[profile slow]\ncredential_process = {slow_program} login\n")
+        environment |= {"AWS_CONFIG_FILE": str(config), "AWS_EC2_METADATA_DISABLED": "true"}
+        process = start_runsync("check", "s3://bucket/b", "--s3-profile", "slow", env=environment)
+    wait_for((tmp_path / "started").exists, process)
+    program = int((tmp_path / "started").read_text())
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=60)  # until nobody holds its stderr open
+    assert (process.returncode, stdout, stderr.strip()) == (130, "", "runsync: stopped")
+    assert not is_running(program)
+    assert not [*tmp_path.rglob("*partial*")]
+
+
+def test_a_command_that_was_suspended_goes_on_where_it_was(tmp_path: Path, start_runsync: Start) -> None:
+    """Stopped amid a request for longer than its patience, and its connection closed meanwhile."""
+    asked = threading.Event()
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        requests = 0
+
+        def do_GET(self) -> None:
+            Server.requests += 1
+            if Server.requests == 1:
+                process.send_signal(signal.SIGSTOP)
+                asked.set()
+                self.close_connection = True
+                return
+            body = b"{}" if self.path.startswith("/api") else b"OK"
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"http://127.0.0.1:{server.server_address[1]}"
+        process = start_runsync("doctor", where, env={"RUNSYNC_PATIENCE": "1"})
+        assert asked.wait(60)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGCONT)
+        _, stderr = process.communicate(timeout=60)
+        server.shutdown()
+    assert Server.requests > 1
+    assert "Traceback" not in stderr
