@@ -1,6 +1,7 @@
 """Artifacts of many runs into a target, file by file side by side, and a look whether they are all there."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from runsync.model.progress import Progress
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
 from runsync.workspaces.arrival.copy import Copy
-from runsync.workspaces.arrival.files import FileWriter
+from runsync.workspaces.arrival.files import LOOKS_AGAIN, FileWriter
 
 Files = Mapping[str, tuple[ArtifactFile, ...]]
 """The source's files by the target's run id."""
@@ -47,9 +48,7 @@ class ArtifactCarrier:
         files, sent, missed = self._bring(todo, files, there)
         for copy in todo:
             self._complete(copy, files)
-        changed = {copy.target_id: copy for copy in todo if copy.target_id in sent}
-        for target_id, sizes in self._listed(list(changed.values())).items():
-            self._compare(changed[target_id], files[target_id], sizes, missed)
+        self._compare([copy for copy in todo if copy.target_id in sent], files, missed)
 
     def _wanted(self, copies: Sequence[Copy], contents: Mapping[str, Contents]) -> Files:
         futures = [(copy, self._pool.submit(self._files, copy, contents)) for copy in copies]
@@ -139,22 +138,32 @@ class ArtifactCarrier:
                 copy.miss("artifact list", "", error)
         return found
 
-    def _compare(
-        self,
-        copy: Copy,
-        wanted: Sequence[ArtifactFile],
-        sizes: Mapping[str, int],
-        missed: set[tuple[str, str]],
-    ) -> None:
+    def _compare(self, copies: Sequence[Copy], files: Files, missed: set[tuple[str, str]]) -> None:
+        """What differs is looked at again: another import may be writing the same files."""
+        left = {copy.target_id: copy for copy in copies}
+        for pause in (*LOOKS_AGAIN, None):
+            lacking = {
+                target_id: faults
+                for target_id, sizes in self._listed(list(left.values())).items()
+                if (faults := list(self._lacking(left[target_id], files[target_id], sizes, missed)))
+            }
+            if not lacking or pause is None:
+                break
+            left = {target_id: left[target_id] for target_id in lacking}
+            time.sleep(pause)
+        for target_id, faults in lacking.items():
+            for path, fault in faults:
+                left[target_id].miss("artifact", path, fault)
+
+    def _lacking(
+        self, copy: Copy, wanted: Sequence[ArtifactFile], sizes: Mapping[str, int], missed: set[tuple[str, str]]
+    ) -> Iterator[tuple[str, str]]:
+        """Files that are not there as they were sent, each with what is wrong."""
         for file in wanted:
             size = self._writer.expected_size(copy, file, self._source)
             if (copy.target_id, file.path) not in missed and sizes.get(file.path) != size:
                 there = f"{sizes[file.path]} bytes" if file.path in sizes else "nothing"
-                copy.miss(
-                    "artifact",
-                    file.path,
-                    f"after the upload the target lists {there} instead of {size} bytes",
-                )
+                yield file.path, f"after the upload the target lists {there} instead of {size} bytes"
 
 
 def _may_have_files(copy: Copy) -> bool:

@@ -34,6 +34,9 @@ class ExperimentWriter(Protocol):
     def delete(self, experiment: Experiment) -> None:
         """Marks it and all its runs as deleted."""
 
+    def is_deleted(self, experiment_id: str) -> bool:
+        """Whether it is deleted now, whoever did it."""
+
     def has_active_runs(self, experiment_id: str) -> bool:
         """Whether there are any in it now."""
 
@@ -137,6 +140,20 @@ class ExperimentMap:
                 self._writer.restore(place.as_target(ACTIVE))
                 place.state = ACTIVE
                 self.restored.append(place.target_id)
+
+    def activate_again(self, source_id: str) -> bool:
+        """Restores an experiment that another import of the same may have deleted by now, as it is at the source.
+
+        False where no import deletes it. True also when another thread has just restored it.
+        """
+        place = self._places[source_id]
+        if not place.deletes:
+            return False
+        with self._lock:
+            if self._writer.is_deleted(place.target_id):
+                self._writer.restore(place.as_target(ACTIVE))
+                place.state = ACTIVE
+        return True
 
     def finish(self) -> list[Outcome]:
         """Deletes the experiments that are deleted at the source, now that their runs are in.

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Protocol
@@ -16,6 +17,8 @@ from runsync.workspaces.http import Opener, Readable
 
 REWRITTEN = "MLmodel"
 LONGEST_REWRITTEN = 1 << 20
+LOOKS_AGAIN = (0.5, 2.0)
+"""Seconds after which a file that is not as it was sent is looked at again: another import may just be writing it."""
 _EMPTY = sha256_of(())
 
 
@@ -97,8 +100,11 @@ class FileWriter:
     def _compare_bytes(self, at: Run, path: str, size: int, opener: Opener) -> None:
         with closing(opener()) as stream:
             sent = sha256_of(iter(lambda: stream.read(1 << 20), b""))
-        if sent != sha256_of(self._artifacts.read(at, ArtifactFile(path, size))):
-            raise RequestRefused(f"artifact “{path}” reads back with other bytes than were sent")
+        for pause in (0.0, *LOOKS_AGAIN):
+            time.sleep(pause)
+            if sent == sha256_of(self._artifacts.read(at, ArtifactFile(path, size))):
+                return
+        raise RequestRefused(f"artifact “{path}” reads back with other bytes than were sent")
 
 
 def rewritten(content: bytes, old_id: str, new_id: str) -> bytes:

@@ -62,6 +62,11 @@ class DirectExperiments:
         change = ExperimentChange(experiment.experiment_id, lifecycle_stage=DELETED, last_update_time=at)
         self._store.change_experiment(change)
 
+    def is_deleted(self, experiment_id: str) -> bool:
+        """See `ExperimentWriter`."""
+        self._store.refresh()
+        return any(e.experiment_id == experiment_id and e.lifecycle_stage == DELETED for e in self._store.experiments())
+
     def has_active_runs(self, experiment_id: str) -> bool:
         """See `ExperimentWriter`."""
         self._store.refresh()

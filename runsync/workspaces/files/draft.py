@@ -15,6 +15,7 @@ import fcntl
 import functools
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,22 +38,27 @@ _STAGING = ".runsync"
 _ALWAYS = (METRICS, PARAMS, ARTIFACTS, TAGS)
 """MLflow 3 takes a folder without the first three for no run."""
 _MARK = f"{TAGS}/{COMPLETE}"
+LOCK_PATIENCE = 60.0
+"""Seconds to wait for another import that writes the same run: it has at most some hundred runs in hand."""
+_LOOK_AGAIN = 0.05
+
+
+class Held(Broken):
+    """Another import is writing the run in this moment."""
 
 
 class Draft:
-    """Changes to one run's folder, none of which shows before `commit`. Raises Broken for what cannot be written."""
+    """Changes to one run's folder, none of which shows before `commit`. Raises Broken for what cannot be written, and
+    Held where another import has it for longer than `patience` seconds."""
 
-    def __init__(self, folder: str, is_new: bool) -> None:
+    def __init__(self, folder: str, is_new: bool, patience: float = 0.0) -> None:
         self.folder = folder
         self.is_new = is_new
         self._staged: dict[str, str] = {}
         self._made: set[str] = set()
-        if is_new:
-            with contextlib.suppress(FileExistsError):
-                Path(folder).mkdir()
-        if not is_plain_folder(folder):
-            raise Broken("it is no longer there" if not is_new else "its folder is a link or a file")
-        self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        deadline = time.monotonic() + patience
+        while not self._take(deadline):
+            pass  # another import took its folder back, and with it the lock
         try:
             self._begin()
         except BaseException:
@@ -108,13 +114,28 @@ class Draft:
         """Lets go of the folder."""
         os.close(self._lock)
 
-    def _begin(self) -> None:
+    def _take(self, deadline: float) -> bool:
+        """Locks the folder; whether it is still there then."""
+        if self.is_new:
+            with contextlib.suppress(FileExistsError):
+                Path(self.folder).mkdir()
+        if not is_plain_folder(self.folder):
+            raise Broken("it is no longer there" if not self.is_new else "its folder is a link or a file")
+        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Broken("another import is writing it in this moment: run this one again") from None
-        except OSError:
-            pass  # a file system without locks
+            while not _locked(self._lock):
+                if time.monotonic() >= deadline:
+                    raise Held("another import is writing it in this moment: run this one again")
+                time.sleep(_LOOK_AGAIN)
+            if _is_at(self.folder, self._lock):
+                return True
+        except BaseException:
+            os.close(self._lock)
+            raise
+        os.close(self._lock)
+        return False
+
+    def _begin(self) -> None:
         if is_plain_file(f"{self.folder}/{META}") == self.is_new:
             raise Broken("it was made meanwhile: run it again" if self.is_new else "it is no longer there")
         _remove(Path(self.folder, _STAGING))
@@ -168,6 +189,24 @@ def replace_file(target: Path, data: bytes, staged: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.replace(target)
+
+
+def _locked(handle: int) -> bool:
+    """Locks a folder, where the file system has that; False when somebody else has it locked."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _is_at(folder: str, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(handle))  # noqa: PTH116
+    except FileNotFoundError:
+        return False
 
 
 def _remove(path: Path) -> None:

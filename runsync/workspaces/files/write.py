@@ -18,7 +18,7 @@ from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange
-from runsync.workspaces.files.draft import Draft, key_path, replace_file, settle
+from runsync.workspaces.files.draft import LOCK_PATIENCE, Draft, Held, key_path, replace_file, settle
 from runsync.workspaces.files.inputs import file_of_dataset, files_of_inputs, id_of_dataset
 from runsync.workspaces.files.layout import (
     DATASETS,
@@ -60,16 +60,31 @@ def write_runs(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
 
 
 def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
+    """Those that another import has in hand come after the others: who waits for a run holds none."""
     refused: dict[str, str] = {}
+    held: list[Arrival] = []
     with _shown_together(root) as drafts:
         for arrival in arrivals:
             try:
-                drafts.append(_prepared(root, arrival))
-            except (Broken, OSError, *ITEM_ERRORS) as error:
-                if isinstance(error, OSError) and error.errno not in _OF_ONE_RUN:
-                    raise
-                refused[arrival.run.run_id] = why(error)
+                _prepare(root, arrival, drafts, refused, patience=0.0)
+            except Held:
+                held.append(arrival)
+    for arrival in held:
+        with _shown_together(root) as drafts:
+            _prepare(root, arrival, drafts, refused, LOCK_PATIENCE)
     return refused
+
+
+def _prepare(root: str, arrival: Arrival, drafts: list[Draft], refused: dict[str, str], patience: float) -> None:
+    """Adds a run to the drafts, or why it is refused. Raises Held where patience is none."""
+    try:
+        drafts.append(_prepared(root, arrival, patience))
+    except (Broken, OSError, *ITEM_ERRORS) as error:
+        if isinstance(error, Held) and not patience:
+            raise
+        if isinstance(error, OSError) and error.errno not in _OF_ONE_RUN:
+            raise
+        refused[arrival.run.run_id] = why(error)
 
 
 @contextlib.contextmanager
@@ -93,9 +108,16 @@ def change_runs(root: str, changes: Sequence[Change]) -> None:
     """See `DirectStore.change_runs`."""
     for start in range(0, len(changes), _TOGETHER):
         some = changes[start : start + _TOGETHER]
+        held: list[Change] = []
         with _told(root), _shown_together(root) as drafts:
             for change in some:
-                drafts.append(_changed(root, change))
+                try:
+                    drafts.append(_changed(root, change))
+                except Held:
+                    held.append(change)
+        for change in held:
+            with _told(root), _shown_together(root) as drafts:
+                drafts.append(_changed(root, change, LOCK_PATIENCE))
         with _told(root):
             for change in some:
                 _remove_tags(_folder_of(root, change.run_id), change.untagged)
@@ -136,14 +158,14 @@ def change_experiment(root: str, change: ExperimentChange) -> None:
         settle(root)
 
 
-def _prepared(root: str, arrival: Arrival) -> Draft:
+def _prepared(root: str, arrival: Arrival, patience: float) -> Draft:
     run = arrival.run
     folder = find_experiment(root, run.experiment_id)
     if folder is None:
         raise Broken(f"experiment {run.experiment_id} is not there")
     if not is_run_id(run.run_id):
         raise Broken("its id is none that MLflow takes")
-    draft = Draft(f"{folder.path}/{run.run_id}", arrival.is_new)
+    draft = Draft(f"{folder.path}/{run.run_id}", arrival.is_new, patience)
     try:
         for key, value in run.params.items():
             draft.put(key_path(PARAMS, key), _encoded(value, f"param {key}"))
@@ -229,10 +251,10 @@ def _without_null(meta: dict[str, Any]) -> dict[str, Any]:
     return meta
 
 
-def _changed(root: str, change: Change) -> Draft:
+def _changed(root: str, change: Change, patience: float = 0.0) -> Draft:
     folder = _folder_of(root, change.run_id)
     try:
-        draft = Draft(folder, is_new=False)
+        draft = Draft(folder, is_new=False, patience=patience)
         try:
             _put_tags(draft, change.all_tags)
             if new := _new_meta(change):
@@ -242,6 +264,8 @@ def _changed(root: str, change: Change) -> Draft:
             draft.close()
             raise
     except Broken as error:
+        if isinstance(error, Held) and not patience:
+            raise
         raise RequestRefused(f"run {change.run_id} cannot be changed: {error}") from error
     return draft
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from runsync.errors import RequestRefused, WorkspaceUnreachable
 from runsync.workspaces.http import RETRIED, Client
+from runsync.workspaces.rest.collisions import is_collision
 
 
 def create_once(client: Client, create: Callable[[], str], find: Callable[[], str | None]) -> str:
@@ -21,6 +22,10 @@ def create_once(client: Client, create: Callable[[], str], find: Callable[[], st
             found = find()  # raises when the server is gone for good
             if found is not None:
                 return found
-            refused = isinstance(error, RequestRefused) and error.status not in (0, *RETRIED)
+            refused = isinstance(error, RequestRefused) and not _passes(error)
             if refused or failures >= client.patience.tries:
                 raise
+
+
+def _passes(error: RequestRefused) -> bool:
+    return error.status in (0, *RETRIED) or is_collision(error)

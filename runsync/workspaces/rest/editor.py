@@ -12,8 +12,8 @@ from runsync.workspaces import remembered
 from runsync.workspaces.http import Client
 from runsync.workspaces.remembered import MARK, RESTORING
 from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.collisions import post, to_stage
 from runsync.workspaces.rest.runs import BATCH_TAGS, LONGEST_TAG
-from runsync.workspaces.rest.server import API
 
 
 class RestEditor:
@@ -112,13 +112,13 @@ class RestEditor:
         told = remembered.tags_of(deleted_runs)
         stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in told]
         self.tag_experiment(experiment.experiment_id, {**dict.fromkeys(stale, ""), **told, DELETED_AT: str(at)})
-        self._to_stage(experiment, "experiments/delete", DELETED)
+        to_stage(self._client, experiment.experiment_id, DELETED)
 
     def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. A deleted experiment takes no tags, so they come after."""
         if experiment.lifecycle_stage == DELETED:
             self._mark(deleted_runs[:1])
-            self._to_stage(experiment, "experiments/restore", ACTIVE)
+            to_stage(self._client, experiment.experiment_id, ACTIVE)
             if deleted_runs:
                 told = remembered.tags_of(deleted_runs)
                 stale = [key for key in experiment.tags if key.startswith(DELETED_RUNS) and key not in told]
@@ -160,15 +160,6 @@ class RestEditor:
             tuple(run.run_id for run in runs if remembered.time_of(run.tags) is not None), is_all=not runs
         )
 
-    def _to_stage(self, experiment: Experiment, path: str, stage: str) -> None:
-        """Refused is also a second try after the first one's answer was lost."""
-        try:
-            self._post(path, experiment_id=experiment.experiment_id)
-        except RequestRefused:
-            answer = self._client.get(f"{API}/experiments/get", experiment_id=experiment.experiment_id)
-            if answer["experiment"].get("lifecycle_stage", ACTIVE) != stage:
-                raise
-
     def _untag(self, path: str, **body: str) -> None:
         """A tag that is gone already is no fault."""
         try:
@@ -178,7 +169,7 @@ class RestEditor:
                 raise
 
     def _post(self, path: str, **body: object) -> None:
-        self._client.post(f"{API}/{path}", body)
+        post(self._client, path, body)
 
 
 def _is_unknown_endpoint(error: RequestRefused) -> bool:

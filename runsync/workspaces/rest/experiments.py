@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from runsync.errors import RequestRefused
-from runsync.model.experiment import Experiment
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ORIGIN_EXPERIMENT, own_tags_removed
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.collisions import post, stage_of, to_stage
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
 
@@ -30,17 +31,21 @@ class RestExperiments:
 
     def restore(self, experiment: Experiment) -> None:
         """See `ExperimentWriter`."""
-        self._client.post(f"{API}/experiments/restore", {"experiment_id": experiment.experiment_id})
+        to_stage(self._client, experiment.experiment_id, ACTIVE)
 
     def change(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
         """See `ExperimentWriter`."""
         for key, value in tags.items():
             body = {"experiment_id": experiment.experiment_id, "key": key, "value": value}
-            self._client.post(f"{API}/experiments/set-experiment-tag", body)
+            post(self._client, "experiments/set-experiment-tag", body)
 
     def delete(self, experiment: Experiment) -> None:
         """See `ExperimentWriter`."""
-        self._client.post(f"{API}/experiments/delete", {"experiment_id": experiment.experiment_id})
+        to_stage(self._client, experiment.experiment_id, DELETED)
+
+    def is_deleted(self, experiment_id: str) -> bool:
+        """See `ExperimentWriter`."""
+        return stage_of(self._client, experiment_id) == DELETED
 
     def has_active_runs(self, experiment_id: str) -> bool:
         """See `ExperimentWriter`."""

@@ -13,6 +13,7 @@ from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.collisions import post, post_to_deleted
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
 
@@ -74,8 +75,19 @@ class RunWriter:
     def touch(self, copy: Copy) -> None:
         """Goes before whatever is written to a copy: makes a deleted run writable; `finish` deletes it again."""
         if not copy.is_touched and copy.present is not None and copy.present.lifecycle_stage == DELETED:
-            self._client.post(f"{API}/runs/restore", {"run_id": copy.target_id})
+            post(self._client, "runs/restore", {"run_id": copy.target_id})
         copy.is_touched = True
+
+    def _write(self, copy: Copy, path: str, body: Mapping[str, Any]) -> None:
+        self.touch(copy)
+        self._post(path, body, copy.target_id, copy.run.lifecycle_stage == DELETED)
+
+    def _post(self, path: str, body: Mapping[str, Any], run_id: str, ends_deleted: bool) -> None:
+        body = {"run_id": run_id, **body}
+        if ends_deleted:
+            post_to_deleted(self._client, path, body, run_id)
+        else:
+            post(self._client, path, body)
 
     def log(self, copy: Copy, tags: Mapping[str, str], history: "Iterable[pa.RecordBatch]") -> None:
         """Params, tags and points that are not there yet, in as few requests as the limits allow."""
@@ -84,34 +96,19 @@ class RunWriter:
         for key in [key for key, value in tags.items() if len(value) > LONGEST_TAG]:
             self._tag_alone(copy, key, tags.pop(key))
         for body in _bodies(copy, params, tags, history):
-            self.touch(copy)
-            self._client.post(f"{API}/runs/log-batch", {"run_id": copy.target_id, **body})
+            self._write(copy, "runs/log-batch", body)
 
     def log_inputs(self, copy: Copy) -> None:
         """Dataset inputs; the server knows those it has."""
         there = {(d.name, d.digest) for d in copy.present.dataset_inputs} if copy.present else set()
         datasets = [d for d in copy.run.dataset_inputs if (d.name, d.digest) not in there]
         if datasets:
-            self.touch(copy)
-            body = {"run_id": copy.target_id, "datasets": [wire.dataset(d) for d in datasets]}
-            self._log_inputs(body)
-
-    def _log_inputs(self, body: Mapping[str, Any]) -> None:
-        """MLflow answers 400 to one of two requests that bring the same new dataset at once: that one is sent again."""
-        for failures in range(1, self._client.patience.tries + 1):
-            try:
-                self._client.post(f"{API}/runs/log-inputs", body)
-                return
-            except RequestRefused as error:
-                if "UNIQUE constraint" not in str(error) and "IntegrityError" not in str(error):
-                    raise
-                self._client.pause(self._client.patience.delay(failures))
-        self._client.post(f"{API}/runs/log-inputs", body)
+            self._write(copy, "runs/log-inputs", {"datasets": [wire.dataset(d) for d in datasets]})
 
     def finish(self, copy: Copy) -> None:
         """Status, end time and name; then the mark that the copy is whole; at last the lifecycle stage."""
         run, present = copy.run, copy.present
-        body: dict[str, Any] = {"run_id": copy.target_id, "status": run.status}
+        body: dict[str, Any] = {"status": run.status}
         if run.end_time is not None:
             body["end_time"] = run.end_time
         if run.name:
@@ -125,8 +122,7 @@ class RunWriter:
             run.name or present.name,
         )
         if not fresh and not same:
-            self.touch(copy)
-            self._client.post(f"{API}/runs/update", body)
+            self._write(copy, "runs/update", body)
         if not copy.problems and (present is None or present.tags.get(COMPLETE) != str(copy.mark)):
             self.tag(copy, COMPLETE, str(copy.mark))
         if run.lifecycle_stage == DELETED and (present is None or copy.is_touched):
@@ -134,8 +130,7 @@ class RunWriter:
 
     def tag(self, copy: Copy, key: str, value: str) -> None:
         """Sets one tag of a copy."""
-        self.touch(copy)
-        self._set_tag(copy.target_id, key, value)
+        self._write(copy, "runs/set-tag", {"key": key, "value": value})
 
     def _tag_alone(self, copy: Copy, key: str, value: str) -> None:
         try:
@@ -145,26 +140,23 @@ class RunWriter:
 
     def delete(self, run_id: str) -> None:
         """Marks a run as deleted; MLflow keeps it until its administrator purges it."""
-        self._client.post(f"{API}/runs/delete", {"run_id": run_id})
-
-    def _set_tag(self, run_id: str, key: str, value: str) -> None:
-        self._client.post(f"{API}/runs/set-tag", {"run_id": run_id, "key": key, "value": value})
+        post(self._client, "runs/delete", {"run_id": run_id})
 
     def relink(self, run_id: str, links: Sequence[tuple[str, str]], is_deleted: bool) -> None:
         """Changes link tags of a finished run, which stays deleted when it is."""
         if is_deleted:
-            self._client.post(f"{API}/runs/restore", {"run_id": run_id})
+            post(self._client, "runs/restore", {"run_id": run_id})
         for tag, value in links:
-            self._set_tag(run_id, tag, value)
+            self._post("runs/set-tag", {"key": tag, "value": value}, run_id, is_deleted)
         if is_deleted:
             self.delete(run_id)
 
     def discard(self, run_id: str, instead: str) -> None:
         """Takes back a run that another import made at the same time: it no longer counts as a copy, and is deleted."""
         # The other import may have deleted it with its experiment, and deleted runs take no tags.
-        self._client.post(f"{API}/runs/restore", {"run_id": run_id})
-        self._set_tag(run_id, "runsync.duplicate_of", instead)
-        self._client.post(f"{API}/runs/delete-tag", {"run_id": run_id, "key": ORIGIN})
+        post(self._client, "runs/restore", {"run_id": run_id})
+        self._post("runs/set-tag", {"key": "runsync.duplicate_of", "value": instead}, run_id, ends_deleted=True)
+        self._post("runs/delete-tag", {"key": ORIGIN}, run_id, ends_deleted=True)
         self.delete(run_id)
 
     def _missing_params(self, copy: Copy) -> dict[str, str]:

@@ -48,6 +48,7 @@ from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.files import FileWriter
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
 from runsync.workspaces.arrival.present import Present, There
+from runsync.workspaces.rest.collisions import again
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.links import Links
@@ -216,7 +217,12 @@ class RestTarget:
         if copy.run.lifecycle_stage == DELETED:
             tags[ARRIVES] = DELETED
         copy.tags_there = {key: value for key, value in tags.items() if value or key not in LINK_TAGS}
-        copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
+
+        def create() -> None:
+            copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
+
+        source_id = copy.run.experiment_id
+        again(self._workspace.client, create, lambda: self._experiments.activate_again(source_id))
         self._links.note(copy.run.run_id, copy.target_id)
 
     def _fill(self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress) -> None:

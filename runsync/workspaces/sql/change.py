@@ -24,11 +24,14 @@ def change_runs(database: Database, schema: Schema, changes: Sequence[Change]) -
         for c in changes
         if c.lifecycle_stage is not None
     ]
-    with database.writing() as connection:
+
+    def change(connection: "Connection") -> None:
         _update(connection, runs, names)
         _update(connection, runs, stages)
         set_texts(connection, database.kind, tags, {c.run_id: c.all_tags for c in changes})
         _untag(connection, tags, [{"run": c.run_id, "tag": key} for c in changes for key in c.untagged])
+
+    database.transact(change)
 
 
 def _update(connection: "Connection", runs: "Table", rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,10 +1,10 @@
 """One database: a snapshot that all reading happens in, and transactions of their own for writing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runsync.errors import Interrupted, RunsyncError, WrongUsage
 from runsync.workspaces.sql import aside, connect, faults
@@ -13,6 +13,11 @@ from runsync.workspaces.sql.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+
+TRIES = 3
+"""How often a transaction is begun that another one gets in the way of."""
 
 
 class Database:
@@ -75,6 +80,18 @@ class Database:
                 raise
             finally:
                 self._is_writing = False
+
+    def transact(self, act: "Callable[[Connection], T]", tries: int = TRIES) -> T:
+        """Does something in a transaction, which is begun again when others got in its way (a deadlock, a lock that was
+        not to be had in time). Raises Busy when they always do."""
+        while True:
+            tries -= 1
+            try:
+                with self.writing() as connection:
+                    return act(connection)
+            except faults.Busy:
+                if tries <= 0:
+                    raise
 
     def refresh(self) -> None:
         """Reading begins a new snapshot."""

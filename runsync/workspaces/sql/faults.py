@@ -12,7 +12,11 @@ _DENIED = re.compile(
     re.IGNORECASE,
 )
 _NO_DATABASE = re.compile(r"database \"[^\"]*\" does not exist|unknown database", re.IGNORECASE)
-_LOCKED = re.compile(r"database (table )?is locked|lock wait timeout|lock timeout|deadlock", re.IGNORECASE)
+_LOCKED = re.compile(
+    r"database (table )?is locked|lock wait timeout|lock timeout|deadlock|could not serialize"
+    r"|record has changed since last read",  # MariaDB
+    re.IGNORECASE,
+)
 _TABLE_MISSING = re.compile(r"no such (table|column)|relation .* does not exist|doesn't exist", re.IGNORECASE)
 
 _NO_ROOM = re.compile(r"database or disk is full|no space left on device", re.IGNORECASE)

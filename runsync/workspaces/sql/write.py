@@ -12,8 +12,7 @@ from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
 from runsync.workspaces.sql import latest, write_points
 from runsync.workspaces.sql.address import MYSQL
-from runsync.workspaces.sql.database import Database
-from runsync.workspaces.sql.faults import Busy
+from runsync.workspaces.sql.database import TRIES, Database
 from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.read import Reader, parts
@@ -22,13 +21,11 @@ from runsync.workspaces.sql.upsert import set_texts, upsert
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 RUNS = 400
 POINTS = 250_000
 """What a transaction holds at most, but for a run that has more points by itself."""
-TRIES = 3
-"""How often a transaction is begun that another one got in the way of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +68,7 @@ class RunWriter:
 
     def _in_a_transaction(self, group: Sequence[Ready], carefully: bool) -> dict[str, str]:
         tries = TRIES if all(isinstance(one.points, list) for one in group) else 1
-        for left in reversed(range(tries)):
-            try:
-                with self._database.writing() as connection:
-                    return self._write(connection, group, carefully)
-            except Busy:
-                if not left:
-                    raise
-        return {}
+        return self._database.transact(lambda connection: self._write(connection, group, carefully), tries)
 
     def _write(self, connection: "Connection", group: Sequence[Ready], carefully: bool) -> dict[str, str]:
         """Carefully: should points be there twice, which no source ought to give, one of them is written."""
@@ -252,14 +242,17 @@ class RunWriter:
         found = {}
         for part in parts(digests):
             here = (c.experiment_id.in_(experiments), c.digest.in_(part))
-            for number, name, digest, dataset_id in connection.execute(
-                select(c.experiment_id, c.name, c.digest, c.dataset_uuid).where(*here)
-            ):
+            columns = select(c.experiment_id, c.name, c.digest, c.dataset_uuid).where(*here)
+            for number, name, digest, dataset_id in connection.execute(self._as_committed(columns)):
                 found[number, name, digest] = dataset_id
         for number, name, digest in asked:
             if (number, name, digest) not in found:
                 raise RequestRefused(f"dataset “{name}”: its name differs from that of another only in its case")
         return found
+
+    def _as_committed(self, rows: "Select[Any]") -> "Select[Any]":
+        """With rows that others committed since this transaction began, which MySQL shows to readers with a lock."""
+        return rows.with_for_update(read=True) if self._database.kind == MYSQL else rows
 
     def _input_ids(self, connection: "Connection", run_ids: Sequence[str]) -> dict[tuple[str, str], str]:
         from sqlalchemy import select
@@ -269,7 +262,7 @@ class RunWriter:
         for part in parts(run_ids):
             here = (inputs.c.destination_type == "RUN", inputs.c.destination_id.in_(part))
             columns = select(inputs.c.source_id, inputs.c.destination_id, inputs.c.input_uuid)
-            for source_id, run_id, input_id in connection.execute(columns.where(*here)):
+            for source_id, run_id, input_id in connection.execute(self._as_committed(columns.where(*here))):
                 found[source_id, run_id] = input_id
         return found
 

@@ -8,7 +8,7 @@ from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.workspaces.direct.store import ExperimentChange
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, POSTGRESQL, SQLITE
-from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.database import TRIES, Database
 from runsync.workspaces.sql.schema import Schema
 from runsync.workspaces.sql.upsert import upsert
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PLACE_FOR_ID = "{experiment_id}"
+TAKEN = "RESOURCE_ALREADY_EXISTS"
+"""MLflow's error code for a name that is taken."""
 _GREATEST = 2**31 - 1 - 1_000_000
 """Of an INTEGER column; a million stay free for the experiments that the server will make."""
 _GREATEST_OF_SQLITE = 2**63 - 1 - 1_000_000
@@ -32,40 +34,51 @@ class ExperimentWriter:
 
     def create(self, experiment: Experiment) -> str:
         """Gives its id. Raises RequestRefused where the name is taken."""
-        with self._database.writing() as connection:
-            self._require_name(connection, experiment.name)
-            now = int(time.time() * 1000)
-            times = {"creation_time": now, "last_update_time": now}  # unless the source tells them
-            row = times | self._row(experiment) | {"artifact_location": experiment.artifact_location}
-            if "workspace" in self._table.c:
-                row["workspace"] = self._workspace
-            number = self._number(connection, experiment)
-            if number is not None:
-                row["experiment_id"] = number
-            result = connection.execute(self._table.insert(), row)
-            given = result.inserted_primary_key
-            made = number if number is not None else int(given[0] if given else 0)
-            if PLACE_FOR_ID in experiment.artifact_location:
-                location = experiment.artifact_location.replace(PLACE_FOR_ID, str(made))
-                here = self._table.c.experiment_id == made
-                connection.execute(self._table.update().where(here), {"artifact_location": location})
-            self._set_tags(connection, made, experiment.tags)
-            if number is not None and self._database.kind == POSTGRESQL:
-                self._advance(connection)
-        return str(made)
+        for left in reversed(range(TRIES)):
+            try:
+                return str(self._database.transact(lambda connection: self._create(connection, experiment)))
+            except RequestRefused as error:
+                # Else the id was taken by another import, between the look at it and its use.
+                if error.code == TAKEN or not left:
+                    raise
+        raise AssertionError
+
+    def _create(self, connection: "Connection", experiment: Experiment) -> int:
+        self._require_name(connection, experiment.name)
+        now = int(time.time() * 1000)
+        times = {"creation_time": now, "last_update_time": now}  # unless the source tells them
+        row = times | self._row(experiment) | {"artifact_location": experiment.artifact_location}
+        if "workspace" in self._table.c:
+            row["workspace"] = self._workspace
+        number = self._number(connection, experiment)
+        if number is not None:
+            row["experiment_id"] = number
+        result = connection.execute(self._table.insert(), row)
+        given = result.inserted_primary_key
+        made = number if number is not None else int(given[0] if given else 0)
+        if PLACE_FOR_ID in experiment.artifact_location:
+            location = experiment.artifact_location.replace(PLACE_FOR_ID, str(made))
+            here = self._table.c.experiment_id == made
+            connection.execute(self._table.update().where(here), {"artifact_location": location})
+        self._set_tags(connection, made, experiment.tags)
+        if number is not None and self._database.kind == POSTGRESQL:
+            self._advance(connection)
+        return made
 
     def change(self, change: ExperimentChange) -> None:
         """See `DirectStore.change_experiment`."""
+        self._database.transact(lambda connection: self._change(connection, change))
+
+    def _change(self, connection: "Connection", change: ExperimentChange) -> None:
         number, tags = int(change.experiment_id), self._tags
-        with self._database.writing() as connection:
-            if change.name is not None:
-                self._require_name(connection, change.name, number)
-            if row := self._row(change):
-                connection.execute(self._table.update().where(self._table.c.experiment_id == number), row)
-            self._set_tags(connection, number, change.tags)
-            if change.untagged:
-                here = (tags.c.experiment_id == number, tags.c.key.in_(list(change.untagged)))
-                connection.execute(tags.delete().where(*here))
+        if change.name is not None:
+            self._require_name(connection, change.name, number)
+        if row := self._row(change):
+            connection.execute(self._table.update().where(self._table.c.experiment_id == number), row)
+        self._set_tags(connection, number, change.tags)
+        if change.untagged:
+            here = (tags.c.experiment_id == number, tags.c.key.in_(list(change.untagged)))
+            connection.execute(tags.delete().where(*here))
 
     def _row(self, told: Experiment | ExperimentChange) -> dict[str, Any]:
         """The columns that it names."""
@@ -89,7 +102,7 @@ class ExperimentWriter:
                 raise RequestRefused(
                     f"experiment “{name}”: the name is taken by experiment {number} ({stage})",
                     400,
-                    "RESOURCE_ALREADY_EXISTS",
+                    TAKEN,
                 )
 
     def _number(self, connection: "Connection", experiment: Experiment) -> int | None:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
-from runsync.workspaces.files import is_file_store, open_store
+from runsync.workspaces.files import is_file_store, open_store, write
 from workspaces.files.small import START, Points, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
 
@@ -182,7 +183,10 @@ def test_a_run_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert all_runs(store) == before
 
 
-def test_of_two_imports_of_the_same_run_at_once_one_makes_it_and_the_other_hears_of_it(tmp_path: Path) -> None:
+def test_of_two_imports_of_the_same_run_at_once_one_makes_it_and_the_other_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write, "LOCK_PATIENCE", 0.1)
     store = make_store(tmp_path / "mlruns")
     other = open_store(tmp_path / "mlruns", create=False)
     answers: list[object] = []
@@ -194,6 +198,50 @@ def test_of_two_imports_of_the_same_run_at_once_one_makes_it_and_the_other_hears
     assert store.write_runs([Arrival(run_of("run"), True, slow())]) == {}
     assert answers == [{"run": "another import is writing it in this moment: run this one again"}]
     assert [run.status for run in all_runs(store)] == ["FINISHED"]
+
+
+def test_an_import_waits_for_another_that_has_the_same_run_in_hand(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "mlruns", "old")
+    other = open_store(tmp_path / "mlruns", create=False)
+    answers: list[object] = []
+    wanted = [run_of("old", tags={"t": "1"}), run_of("run"), run_of("more")]
+
+    def second() -> None:
+        answers.append(dict(other.write_runs([arrival(run, run.run_id != "old") for run in wanted])))
+        other.change_runs([Change("run", tags={"changed": "yes"})])
+
+    thread = threading.Thread(target=second)
+
+    def slow():  # type: ignore[no-untyped-def]
+        thread.start()
+        while not (tmp_path / "mlruns/0/more/meta.yaml").exists():  # the other goes on with what is free
+            time.sleep(0.01)
+        yield points_of_key("loss", [0], [START], [1.0])
+
+    assert store.write_runs([Arrival(run_of("run"), True, slow())]) == {}
+    thread.join()
+    assert answers == [{"run": "it was made meanwhile: run it again"}]
+    assert {run.run_id: run.tags.get("changed") for run in all_runs(store)} == {"old": None, "run": "yes", "more": None}
+    assert unreadable(store) == {}
+    assert not [*tmp_path.rglob(".runsync*")]
+
+
+def test_an_import_that_waits_makes_the_run_when_the_other_gives_up(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "mlruns")
+    other = open_store(tmp_path / "mlruns", create=False)
+    answers: list[object] = []
+    thread = threading.Thread(target=lambda: answers.append(dict(other.write_runs([arrival(run_of("run"))]))))
+
+    def failing():  # type: ignore[no-untyped-def]
+        thread.start()
+        time.sleep(0.2)
+        raise RequestRefused("the source broke")
+        yield
+
+    assert store.write_runs([Arrival(run_of("run"), True, failing())]) == {"run": "the source broke"}
+    thread.join()
+    assert answers == [{}]
+    assert [run.run_id for run in all_runs(store)] == ["run"]
 
 
 def test_a_source_that_fails_in_the_middle_of_a_run_leaves_nothing_of_it(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Writes that meet those of others: a server refuses one of the two, and takes it when it is sent again."""
+
+import re
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from runsync.errors import ABSENT, RequestRefused
+from runsync.log import LOG
+from runsync.model.experiment import ACTIVE, DELETED
+from runsync.workspaces.http import Client
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.server import API
+
+_SIGNS = re.compile(
+    r"UNIQUE constraint|UniqueViolation|unique constraint|Duplicate entry|IntegrityError|StaleDataError"
+    r"|PendingRollbackError|database (table )?is locked|deadlock|could not serialize|Lock wait timeout"
+    r"|Record has changed since last read|concurrent update",
+    re.IGNORECASE,
+)
+"""What MLflow passes on of SQLAlchemy and of SQLite, PostgreSQL, MySQL and MariaDB; Databricks answers 409."""
+
+
+def is_collision(error: RequestRefused) -> bool:
+    """Whether a write was refused for what another client wrote in the same moment."""
+    return error.status == HTTPStatus.CONFLICT or _SIGNS.search(str(error)) is not None
+
+
+def post(client: Client, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Posts what may be done twice (`runs/set-tag`), again after each collision as long as patience lasts."""
+    failures = 0
+    while True:
+        try:
+            return client.post(f"{API}/{path}", body)
+        except RequestRefused as error:
+            failures += 1
+            if not is_collision(error) or failures > client.patience.tries:
+                raise
+            delay = client.patience.delay(failures)
+            LOG.warning("POST %s/%s: another client wrote the same; again in %.1f s", client.url, path, delay)
+            client.pause(delay)
+
+
+def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: str) -> None:
+    """Posts to a run that is active for as long as it is filled, and deleted after that. Another import of the same run
+    may have deleted it by now: then it is restored first."""
+
+    def restore() -> bool:
+        run = wire.run(client.get(f"{API}/runs/get", run_id=run_id)["run"])
+        if run.lifecycle_stage == DELETED:
+            post(client, "runs/restore", {"run_id": run_id})
+        return run.lifecycle_stage == DELETED
+
+    again(client, lambda: post(client, path, body), restore)
+
+
+def again(client: Client, act: Callable[[], object], mend: Callable[[], bool]) -> None:
+    """Does what is refused once more, as often as `mend` finds, and takes away, what stood against it."""
+    for _ in range(client.patience.tries):
+        try:
+            act()
+            return
+        except RequestRefused:
+            if not mend():
+                raise
+    act()
+
+
+def to_stage(client: Client, experiment_id: str, stage: str) -> None:
+    """Deletes or restores an experiment. One that is so already, by another client or by a request whose answer was
+    lost, is refused by MLflow, and is no fault."""
+    verb = "restore" if stage == ACTIVE else "delete"
+    try:
+        post(client, f"experiments/{verb}", {"experiment_id": experiment_id})
+    except RequestRefused:
+        if stage_of(client, experiment_id) != stage:
+            raise
+
+
+def stage_of(client: Client, experiment_id: str) -> str:
+    """The lifecycle stage of an experiment; "" where it is not there at all."""
+    try:
+        answer = client.get(f"{API}/experiments/get", experiment_id=experiment_id)
+    except RequestRefused as error:
+        if error.code != ABSENT:
+            raise
+        return ""
+    return wire.experiment(answer["experiment"]).lifecycle_stage

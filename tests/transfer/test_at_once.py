@@ -1,0 +1,190 @@
+"""Several at work on one server at once: what one of them is refused for it sends again, and each ends with exit 0."""
+
+import json
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.proxy import FaultProxy, Rule, kill, respond
+from support.seed import Seeder
+from support.servers import MlflowServer
+
+import runsync
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.run import DatasetInput
+from runsync.model.selection import Selection
+from runsync.runs.change import How
+from runsync.transfer.report import TransferReport
+
+SQLITE = "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key, tags.run_uuid [SQL: INSERT …]"
+POSTGRESQL = '(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint "tag_pk"'
+MYSQL = "(pymysql.err.IntegrityError) (1062, \"Duplicate entry 'k-1' for key 'tags.PRIMARY'\")"
+DEADLOCK = "(pymysql.err.OperationalError) (1213, 'Deadlock found when trying to get lock')"
+STALE = "StaleDataError: UPDATE statement on table 'runs' expected to update 1 row(s); 0 were matched."
+
+
+def collision(told: str, code: str = "BAD_REQUEST", status: int = 400) -> Any:
+    """How a server answers one of two that write the same at once."""
+    return respond(status, body=json.dumps({"error_code": code, "message": told}).encode())
+
+
+def source(runs: int = 6) -> MemorySource:
+    """Two experiments, one deleted, each with so many runs; they have something of all that is written to a server."""
+    experiments = [Experiment("1", "kept", tags={"team": "vision"}), Experiment("2", "gone", DELETED)]
+    made, points, files = [], {}, {}
+    for home in experiments:
+        for number in range(runs):
+            run_id = f"{home.experiment_id}{number:031}"
+            points[run_id] = {"loss": [(step, START + step, 1 / (step + 1)) for step in range(5)]}
+            files[run_id] = {"model.bin": bytes([number]) * 1000}
+            parent = {"mlflow.parentRunId": f"{home.experiment_id}{0:031}"} if number else {}
+            made.append(
+                run_with_metrics(
+                    run_id,
+                    points[run_id],
+                    experiment_id=home.experiment_id,
+                    start_time=START + number,
+                    lifecycle_stage=home.lifecycle_stage,
+                    params={"lr": str(number)},
+                    tags={"note": "x", **parent},
+                    dataset_inputs=(DatasetInput("iris", "abc", tags={"mlflow.data.context": "training"}),),
+                    artifact_uri=f"mlflow-artifacts:/{home.experiment_id}/{run_id}/artifacts",
+                )
+            )
+    return MemorySource(experiments, made, points, files)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    export_into(tmp_path / "bundle", source())
+    return tmp_path / "bundle"
+
+
+def lacking(report: TransferReport) -> list[dict[str, str]]:
+    """What an import could not bring."""
+    assert (report.exit_code == 0) == (not report.failed and not report.problems and not report.stopped)
+    return [*report.failed, *report.problems]
+
+
+def assert_whole(bundle: Path, url: str, prefix: str) -> None:
+    """All is there, once."""
+    verified = runsync.verify(str(bundle), url, prefix=prefix)
+    assert verified.exit_code == 0, verified.to_document()
+    wanted = Selection(experiments=(f"{prefix}*",))
+    runs = [run for run in runsync.list_runs(url, selection=wanted).runs if "runsync.source.run_id" in run.tags]
+    assert len(runs) == len({run.tags["runsync.source.run_id"] for run in runs}) == 12
+
+
+def test_whatever_an_import_posts_is_sent_again_after_a_collision(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path
+) -> None:
+    rules = [
+        Rule(collision(SQLITE), "runs/set-tag", count=2),
+        Rule(collision(POSTGRESQL), "runs/log-batch", count=2),
+        Rule(collision(MYSQL, "INTERNAL_ERROR"), "runs/log-inputs"),
+        Rule(collision(STALE), "runs/update"),
+        Rule(collision(DEADLOCK), "runs/create"),
+        Rule(collision(SQLITE), "experiments/create"),
+        Rule(collision("changed meanwhile", "RESOURCE_CONFLICT", 409), "runs/delete"),
+        Rule(collision(DEADLOCK), "experiments/delete"),
+    ]
+    with FaultProxy(mlflow3_b.url, *rules) as proxy:
+        done = runsync.import_(bundle, proxy.url, prefix=prefix)
+    assert lacking(done) == []
+    assert [rule.path for rule in rules if not rule.fired] == []
+    assert_whole(bundle, mlflow3_b.url, prefix)
+
+
+def test_changes_are_sent_again_after_a_collision(mlflow3_b: MlflowServer, prefix: str, bundle: Path) -> None:
+    with Seeder(mlflow3_b.url) as seeder:
+        experiment = seeder.create_experiment(prefix + "e")
+        run_id = seeder.create_run(experiment, "run")
+    paths = ("runs/log-batch", "runs/set-tag", "runs/update", "runs/delete", "runs/restore", "runs/delete-tag")
+    paths += ("experiments/update", "experiments/set-experiment-tag", "experiments/delete", "experiments/restore")
+    with FaultProxy(mlflow3_b.url, *(Rule(collision(SQLITE), f"{path}$") for path in paths)) as proxy:
+        url, only = proxy.url, Selection(runs=(run_id,))
+        done = [
+            runsync.tag_runs(url, {"a": "b"}, only),
+            runsync.untag_runs(url, ["a"], only),
+            runsync.rename_run(url, run_id, "other"),
+            runsync.delete_selected_runs(url, only),
+            runsync.restore_selected_runs(url, only),
+            runsync.tag_experiments(url, [experiment], {"a": "b"}),
+            runsync.rename_experiment(url, experiment, prefix + "f"),
+            runsync.delete_experiments(url, [experiment]),
+            runsync.restore_experiments(url, [experiment]),
+        ]
+        assert [report.exit_code for report in done] == [0] * len(done)
+        assert [rule.path for rule in proxy.rules if not rule.fired] == []
+
+
+def test_a_refusal_that_is_no_collision_is_told_at_once(mlflow3_b: MlflowServer, prefix: str, bundle: Path) -> None:
+    rule = Rule(collision("that is no number", "INVALID_PARAMETER_VALUE"), "runs/log-batch", count=None)
+    with FaultProxy(mlflow3_b.url, rule) as proxy:
+        done = runsync.import_(bundle, proxy.url, prefix=prefix)
+    assert done.exit_code == 3
+    assert rule.fired == 12
+
+
+@pytest.mark.parametrize("moment", ["runs/create", "runs/log-batch", "runs/set-tag"])
+def test_runs_and_experiments_that_another_import_has_deleted_by_then_are_filled_all_the_same(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path, moment: str
+) -> None:
+    """It was as far as to delete what is deleted at the source."""
+    with Seeder(mlflow3_b.url) as seeder:
+
+        def other_import() -> None:
+            found = seeder.post("experiments/search", filter=f"name = '{prefix}gone'", max_results=1)
+            seeder.post("experiments/delete", experiment_id=found["experiments"][0]["experiment_id"])
+
+        with FaultProxy(mlflow3_b.url, Rule(kill(other_import), moment, after=7)) as proxy:
+            done = runsync.import_(bundle, proxy.url, prefix=prefix)
+            assert any(request.fault for request in proxy.seen(moment))
+    assert lacking(done) == []
+    assert_whole(bundle, mlflow3_b.url, prefix)
+
+
+def at_once(*acts: Callable[[], Any]) -> list[Any]:
+    """What each gives, done side by side."""
+    with ThreadPoolExecutor(len(acts)) as pool:
+        return [future.result() for future in [pool.submit(act) for act in acts]]
+
+
+TIMES = [pytest.param(1, id="once"), pytest.param(10, id="10 times", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("times", TIMES)
+def test_three_imports_at_once_all_end_well_and_make_each_run_once(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path, times: int
+) -> None:
+    for number in range(times):
+        place = f"{prefix}{number}-"
+        done = at_once(*[lambda place=place: runsync.import_(bundle, mlflow3_b.url, prefix=place)] * 3)  # type: ignore[misc]
+        assert [lacking(report) for report in done] == [[], [], []]
+        assert_whole(bundle, mlflow3_b.url, place)
+
+
+def test_an_import_while_runs_are_deleted_loses_nothing(mlflow3_b: MlflowServer, prefix: str, bundle: Path) -> None:
+    """What the user deletes amid the import is told as failed, if at all, and the next import brings it whole."""
+    chance = random.Random(12)
+    selection = Selection((f"{prefix}kept",), filter="params.lr IN ('0', '1')")
+
+    def delete() -> list[int]:
+        return [_deleted(mlflow3_b.url, selection) for _ in range(chance.randrange(3, 6))]
+
+    imported, deleted = at_once(lambda: runsync.import_(bundle, mlflow3_b.url, prefix=prefix), delete)
+    assert imported.exit_code in (0, 3)
+    assert set(deleted) <= {0, 1, 3}
+    assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+    assert_whole(bundle, mlflow3_b.url, prefix)
+
+
+def _deleted(url: str, selection: Selection) -> int:
+    try:
+        return runsync.delete_selected_runs(url, selection, how=How()).exit_code
+    except runsync.RunsyncError as error:  # not there yet
+        return error.exit_code
