@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import subprocess
-import sys
+import threading
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, Protocol
 
 import hypothesis
 import pytest
+from support.command_line import Result, command, look_at_output, run_here, run_process
 from support.databases import Databases
+from support.forks import FOREIGN, clean_environment
 from support.s3 import KEYS, Bucket, S3Server
 from support.secrets import SEARCH, look_at_runsync
 from support.seed import Seeder
-from support.servers import FOREIGN, MlflowServer, clean_environment
+from support.servers import MlflowServer
 
 # A busy machine is no fault of an example.
 hypothesis.settings.register_profile("runsync", deadline=None)
@@ -43,14 +45,6 @@ PAIRS = {
 }
 
 
-class Result(NamedTuple):
-    """What a command did."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 class Pair(NamedTuple):
     """Two servers: runs go from one to the other."""
 
@@ -66,32 +60,26 @@ class Runner(Protocol):
         *arguments: object,
         env: Mapping[str, str] | None = None,
         input: str | None = None,
-        timeout: float = 300,
         cwd: Path | None = None,
+        process: bool = False,
     ) -> Result: ...
 
 
 class Fleet:
-    """The servers that tests share; all that a session needs start side by side at the first request."""
+    """The servers that tests share, each started at the first request."""
 
-    def __init__(self, needed: set[str], folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._needed = needed
         self._servers: dict[str, MlflowServer] = {}
-        self._answering: set[str] = set()
 
     def get(self, name: str) -> MlflowServer:
         """A server that answers; one that a test has killed is started again."""
-        for each in sorted(self._needed | {name}):
-            if each not in self._servers:
-                mlflow = executable(SHARED[each])
-                self._servers[each] = MlflowServer(mlflow, folder=self.folder / each).start()
+        if name not in self._servers:
+            mlflow = executable(SHARED[name])
+            self._servers[name] = MlflowServer(mlflow, folder=self.folder / name).start().wait()
         server = self._servers[name]
-        if not server.running and name in self._answering:
+        if not server.running:
             server.restart()
-        if name not in self._answering:
-            server.wait()
-            self._answering.add(name)
         return server
 
     def stop(self) -> None:
@@ -135,14 +123,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    needed: set[str] = set()
-    for item in request.session.items:
-        needed.update(name for name in getattr(item, "fixturenames", ()) if name in SHARED)
-        callspec = getattr(item, "callspec", None)
-        if callspec and callspec.params.get("pair") in PAIRS:
-            needed.update(PAIRS[callspec.params["pair"]])
-    servers = Fleet(needed, tmp_path_factory.mktemp("servers"))
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    servers = Fleet(tmp_path_factory.mktemp("servers"))
     SEARCH.watch(servers.folder)
     try:
         yield servers
@@ -235,26 +217,18 @@ def prefix(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def runsync(tmp_path: Path) -> Runner:
+    """Runs the command line within this process; in one of its own with `process=True`, and beside the main thread."""
+
     def run(
         *arguments: object,
         env: Mapping[str, str] | None = None,
         input: str | None = None,
-        timeout: float = 300,
         cwd: Path | None = None,
+        process: bool = False,
     ) -> Result:
-        done = subprocess.run(
-            command(*arguments),
-            env=clean_environment() | dict(env or {}),
-            stdin=subprocess.DEVNULL if input is None else None,
-            input=input,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=timeout,
-            cwd=cwd or tmp_path,
-            check=False,
-        )
-        look_at_output(done.stdout, done.stderr)
-        return Result(done.returncode, done.stdout, done.stderr)
+        beside = threading.current_thread() is not threading.main_thread()
+        way = run_process if process or beside else run_here
+        return way(arguments, env or {}, input, cwd or tmp_path)
 
     return run
 
@@ -274,17 +248,6 @@ def start_runsync(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[st
     for process in processes:
         process.kill()
         look_at_output(*process.communicate())
-
-
-def look_at_output(stdout: str, stderr: str) -> None:
-    """Looks for secrets in what a command printed."""
-    SEARCH.look("stdout of a command", stdout)
-    SEARCH.look("stderr of a command", stderr)
-
-
-def command(*arguments: object) -> list[str]:
-    """The command line as a list."""
-    return [sys.executable, "-m", "runsync", *map(str, arguments)]
 
 
 @pytest.fixture(scope="session")

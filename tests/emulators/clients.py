@@ -2,21 +2,20 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from support.servers import clean_environment
+from support import forks
+from support.forks import clean_environment
 
 from emulators.databricks import Databricks
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = {
-    release: Path(os.environ.get(f"RUNSYNC_TEST_MLFLOW_{release}", ROOT / f".venvs/mlflow-{release}/bin/mlflow")).parent
-    / "python"
+MLFLOW = {
+    release: Path(os.environ.get(f"RUNSYNC_TEST_MLFLOW_{release}", ROOT / f".venvs/mlflow-{release}/bin/mlflow"))
     for release in "23"
 }
-"""The interpreters that have MLflow 2 and 3 (read before any test cleans the environment)."""
+"""The mlflow commands of releases 2 and 3 (read before any test cleans the environment)."""
 
 BEFORE = """
 import json, math, pathlib, sys
@@ -51,15 +50,8 @@ def with_mlflow(
             **environment,
         }
     )
-    done = subprocess.run(
-        [PYTHON[release], "-c", BEFORE + script.replace("HOME", workspace.home)],
-        env=variables,
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
+    code = BEFORE + script.replace("HOME", workspace.home)
+    done = forks.run(MLFLOW[release], ["-c", code], variables, folder)
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = {}
     for line in done.stdout.splitlines():

@@ -1,14 +1,15 @@
 """A backup before a deletion, and what it is for: bringing back what the server has purged."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 from conftest import executable
+from support import forks
 from support.changes import experiment, seed_family, stages, tags, valid
+from support.forks import clean_environment
 from support.proxy import FaultProxy, Rule, respond
 from support.seed import Seeder, points
-from support.servers import MlflowServer, clean_environment
+from support.servers import MlflowServer
 
 import runsync
 from runsync.errors import WrongUsage
@@ -22,13 +23,10 @@ ACTIVE, DELETED = "active", "deleted"
 def purge(server: MlflowServer, *options: str) -> None:
     """`mlflow gc`."""
     store = f"sqlite:///{server.folder}/mlflow.db"
-    subprocess.run(
-        [str(executable("3")), "gc", "--backend-store-uri", store, "--tracking-uri", server.url, *options],
-        env=clean_environment() | {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_DISABLE_TELEMETRY": "true"},
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    command = ["-m", "mlflow", "gc", "--backend-store-uri", store, "--tracking-uri", server.url, *options]
+    environment = clean_environment() | {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    done = forks.run(executable("3"), command, environment, server.folder)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_was_purged_comes_back_from_the_backup(

@@ -3,13 +3,13 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from conftest import Fleet, Runner, executable
-from support.servers import clean_environment
+from support import forks
+from support.forks import clean_environment
 
 import runsync
 from runsync.bundle.snapshot import open_snapshot
@@ -18,7 +18,7 @@ from runsync.errors import NothingSelected
 
 class Trained(NamedTuple):
     url: str
-    python: str
+    mlflow: Path
     release: str
     runs: dict[str, Any]
 
@@ -27,17 +27,15 @@ class Trained(NamedTuple):
 def trained(request: pytest.FixtureRequest, fleet: Fleet) -> Trained:
     release: str = request.param
     server = fleet.get(f"mlflow{release}_a")
-    python = str(executable(release).parent / "python")
+    mlflow = executable(release)
     script = Path(__file__).with_name("train_models.py")
-    told = _python(python, str(script), server.url, f"snippets {os.getpid()} {release}")
-    return Trained(server.url, python, release, json.loads(told.splitlines()[-1]))
+    told = _python(mlflow, str(script), server.url, f"snippets {os.getpid()} {release}")
+    return Trained(server.url, mlflow, release, json.loads(told.splitlines()[-1]))
 
 
-def _python(python: str, *arguments: str, cwd: Path | None = None) -> str:
+def _python(mlflow: Path, *arguments: str, cwd: Path | None = None) -> str:
     environment = clean_environment() | {"MLFLOW_DISABLE_TELEMETRY": "true", "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(
-        [python, *arguments], env=environment, cwd=cwd, capture_output=True, encoding="utf-8", check=False
-    )
+    done = forks.run(mlflow, arguments, environment, cwd or Path.cwd())
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,7 +49,7 @@ def test_the_pandas_snippet_predicts_what_the_model_predicts(trained: Trained, k
     run = trained.runs[kind]
     report = runsync.snippet(trained.url, run["run_id"])
     (tmp_path / "predict.py").write_text(report.code, encoding="utf-8")
-    told = _python(trained.python, "predict.py", cwd=tmp_path)
+    told = _python(trained.mlflow, "predict.py", cwd=tmp_path)
     assert _numbers(told) == pytest.approx(run["expected"], abs=1e-6)
     assert (report.model, report.uri.startswith("models:/m-")) == ("model", trained.release == "3")
 
@@ -64,7 +62,7 @@ def test_with_several_models_one_must_be_named_and_the_error_lists_them(trained:
         runsync.snippet(trained.url, run["run_id"], model="third")
     report = runsync.snippet(trained.url, run["run_id"], model="second")
     (tmp_path / "predict.py").write_text(report.code, encoding="utf-8")
-    assert _numbers(_python(trained.python, "predict.py", cwd=tmp_path)) == pytest.approx(run["expected"], abs=1e-6)
+    assert _numbers(_python(trained.mlflow, "predict.py", cwd=tmp_path)) == pytest.approx(run["expected"], abs=1e-6)
 
 
 def test_the_command_prints_the_code_and_nothing_else(trained: Trained, runsync: Runner) -> None:
@@ -90,7 +88,7 @@ def test_the_snippet_of_a_bundle_predicts_from_files(trained: Trained, tmp_path:
     assert f"#   runsync artifacts get {bundle}@" in report.code
     _fetch(bundle, run_id, tmp_path / f"model-of-{run_id[:8]}")
     (tmp_path / "predict.py").write_text(report.code, encoding="utf-8")
-    told = _python(trained.python, "predict.py", cwd=tmp_path)
+    told = _python(trained.mlflow, "predict.py", cwd=tmp_path)
     assert _numbers(told) == pytest.approx(trained.runs["frame"]["expected"], abs=1e-6)
 
 

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,7 +14,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from support.servers import clean_environment
+from support import forks
+from support.forks import clean_environment
 
 # Read before any test cleans the environment.
 SERVERS = {kind: os.environ.get(f"RUNSYNC_TEST_{kind.upper()}_URL", "").rstrip("/") for kind in ("postgres", "mysql")}
@@ -52,9 +52,8 @@ class Fresh:
 
 
 def run_script(mlflow: Path, *arguments: str) -> Any:
-    """Runs the script by the Python beside an mlflow command; its answer is JSON."""
-    command = [mlflow.with_name("python"), "-P", SCRIPT, *arguments]
-    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=300, check=False)
+    """Runs the script with an mlflow command's MLflow; its answer is JSON."""
+    done = forks.run(mlflow, [str(SCRIPT), *arguments], clean_environment(), SCRIPT.parent)
     assert done.returncode == 0, done.stderr[-3000:]
     last = done.stdout.strip().splitlines()
     return json.loads(last[-1]) if last else None

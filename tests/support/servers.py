@@ -3,7 +3,6 @@
 import base64
 import os
 import random
-import signal
 import socket
 import subprocess
 import tempfile
@@ -15,13 +14,12 @@ from typing import IO, Self
 
 import requests
 
+from support import forks
+from support.forks import clean_environment
 from support.secrets import MARK, SEARCH
 
 ADMIN = ("admin", f"correct horse battery {MARK}")
 """The user that `--app-name basic-auth` makes at first; MLflow 3 refuses the password of its manual."""
-
-FOREIGN = ("MLFLOW_", "RUNSYNC_", "AWS_", "DATABRICKS_", "AZURE_", "SAGEMAKER_")
-"""Prefixes of environment variables that must not leak into servers or into runsync."""
 
 _handed_out: set[int] = set()
 
@@ -42,16 +40,12 @@ def free_port() -> int:
                 return port
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without settings of MLflow, runsync and clouds."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-
-
 class MlflowServer:
     """One server; `with` starts and waits for it and kills it at the end.
 
     To start several side by side call `start` on each, then `wait` on each, then `stop`. `workers=None`
     leaves the number of workers to MLflow. `artifact_root` is where runs' artifacts lie.
+    `forked=False` starts the command itself, not a fork that has MLflow loaded (see `forks`).
     With `static_prefix`, MLflow 2 keeps `/api` and `/health` outside of it; MLflow 3 has all inside.
     """
 
@@ -67,6 +61,7 @@ class MlflowServer:
         basic_auth: bool = False,
         extra: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        forked: bool = True,
     ) -> None:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="mlflow-server-")
         self.folder = folder or Path(self._temporary.name)  # type: ignore[union-attr]
@@ -90,7 +85,10 @@ class MlflowServer:
         self._environment = self._variables(basic_auth) | dict(environment or {})
         # MLflow 1 looks for gunicorn there.
         self._environment["PATH"] = f"{Path(mlflow).parent}{os.pathsep}{self._environment['PATH']}"
-        self._process: subprocess.Popen[bytes] | None = None
+        # What MLflow decides while it loads, and what loads it several times, starts as its users start it.
+        self._is_forked = forked and workers == 1 and not static_prefix
+        self._mlflow = Path(mlflow)
+        self._process: forks.Fork | subprocess.Popen[bytes] | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -112,11 +110,14 @@ class MlflowServer:
     def start(self) -> Self:
         """Starts the server and returns at once."""
         assert not self.running, f"{self.url} is running already"
-        with self.log.open("ab") as log:
-            self._process = self._spawn(log)
+        if self._is_forked:
+            self._process = forks.serve(self._mlflow, self._command[1:], self._environment, self.folder, self.log)
+        else:
+            with self.log.open("ab") as log:
+                self._process = self._spawn(log)
         return self
 
-    def wait(self, seconds: float = 180) -> Self:
+    def wait(self, seconds: float = 900) -> Self:
         """Returns once the server answers. Raises RuntimeError with the end of its log if it does not."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -136,9 +137,7 @@ class MlflowServer:
         """SIGKILL to every process of the server, as a power cut would."""
         if self._process is None:
             return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        forks.kill(self._process)
         self._process = None
         self._wait_for_port()
 
@@ -181,9 +180,7 @@ class MlflowServer:
         return options
 
     def _variables(self, basic_auth: bool) -> dict[str, str]:
-        variables = clean_environment()
-        # Without these a job runner with several processes starts beside the server, and it calls home.
-        variables |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        variables = clean_environment() | forks.QUIET
         if basic_auth:
             SEARCH.keep(ADMIN[1], "the administrator's password")
             settings = SEARCH.holds_secrets(self.folder / "auth.ini")

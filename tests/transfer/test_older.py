@@ -19,7 +19,7 @@ PROXIED = ("--serve-artifacts", "--default-artifact-root", "mlflow-artifacts:/")
 def test_a_workspace_of_mlflow_1_arrives_in_mlflow_3(
     start_server: Callable[..., MlflowServer], mlflow3_b: MlflowServer, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    source = start_server("1", extra=PROXIED)
+    source = start_server("1", extra=PROXIED, forked=False)
     source.wait()
     with Seeder(source.url) as seeder:
         facts = rich_workspace(seeder, prefix, longest_param=250, inputs=False)

@@ -1,13 +1,13 @@
 """What a real MLflow client and what runsync tell of a file store, in the same words."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import executable
-from support.servers import clean_environment
+from support import forks
+from support.forks import clean_environment
 
 from runsync.model.points import as_table
 from runsync.model.run import Run
@@ -21,10 +21,8 @@ RELEASES = ("3", "2", pytest.param("1", marks=pytest.mark.older))
 
 def by_client(release: str, script: str, folder: Path) -> Any:
     """Runs `client_make.py` or `client_tell.py`; what it prints, if anything."""
-    python = executable(release).parent / "python"
     environment = clean_environment() | {"MLFLOW_ALLOW_FILE_STORE": "true", "GIT_PYTHON_REFRESH": "quiet"}
-    command = [str(python), "-W", "ignore", str(HERE / script), str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", cwd=folder.parent)
+    done = forks.run(executable(release), [str(HERE / script), str(folder)], environment, folder.parent)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout) if done.stdout.strip() else None
 

@@ -1,0 +1,169 @@
+"""Runs in the environment of an MLflow release: loads MLflow once, and forks for whoever needs it loaded.
+
+A process that loads MLflow takes four seconds of CPU before it does anything, `mlflow server` twice that. A fork does
+the same, by the same options, with everything loaded.
+
+`mlflow_forks.py SOCKET TEMPLATE SESSION`: each connection sends one JSON document, and gets the id of the new process.
+`arguments` are those of Python (`-m MODULE`, `-c CODE` or a file, and what follows). With `database`, `mlflow.db` in
+`folder` begins as TEMPLATE, a database without rows. `wait` gets a second line, the exit code. All ends with SESSION.
+"""
+
+import json
+import os
+import runpy
+import shutil
+import signal
+import socket
+import sys
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+LOADED = """
+gunicorn.app.wsgiapp uvicorn.main uvicorn.protocols.http.auto mlflow.cli mlflow.server mlflow.server.fastapi_app
+mlflow.pyfunc mlflow.store.artifact.artifact_repository_registry mlflow.store.artifact.local_artifact_repo
+mlflow.store.artifact.http_artifact_repo mlflow.store.artifact.mlflow_artifacts_repo
+mlflow.store.model_registry.sqlalchemy_store mlflow.store.tracking.file_store mlflow.store.tracking.rest_store
+mlflow.store.tracking.sqlalchemy_store mlflow.store.db.utils mlflow.tracking.client
+"""
+"""What servers and clients load, in this order: whether it becomes a server MLflow sees by what was loaded before."""
+
+
+def load():
+    """Not every release has all."""
+    for name in LOADED.split():
+        with suppress(ImportError):
+            __import__(name)
+
+
+def initialise(template):
+    """All tables, without rows: a server makes the experiment Default with its own artifact root."""
+    from mlflow.store.db import utils
+
+    engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{template}")
+    utils._initialize_tables(engine)
+    engine.dispose()
+
+
+def cheap_passwords():
+    """The login of MLflow hashes the password of each request, for a third of a second of CPU."""
+    with suppress(ImportError):
+        import werkzeug.security
+
+        safe = werkzeug.security.generate_password_hash
+        werkzeug.security.generate_password_hash = lambda password: safe(password, "pbkdf2:sha256:1")
+
+
+def serve(command, extra_env=None, **_):
+    """Instead of a process for `python -m uvicorn …` or `gunicorn …`: this one is it."""
+    os.environ.update(extra_env or {})
+    place = next(i for i, word in enumerate(command) if Path(word).name in ("uvicorn", "gunicorn"))
+    sys.argv = command[place:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def run(arguments):
+    """As `python ARGUMENTS…` would."""
+    import mlflow.server
+
+    mlflow.server._exec_cmd = serve
+    first, *others = arguments
+    if first == "-c":
+        sys.argv = ["-c", *others[1:]]
+        exec(compile(others[0], "<string>", "exec"), {"__name__": "__main__"})
+    elif first == "-m":
+        sys.argv = others
+        runpy.run_module(others[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = list(arguments)
+        runpy.run_path(first, run_name="__main__")
+
+
+def become(asked, template):
+    """This process, which was forked for it, becomes what was asked for."""
+    os.setsid()
+    os.chdir(asked["folder"])
+    for number, (name, flags) in enumerate([("stdin", 0), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY)]):
+        place = os.open(asked.get(name) or os.devnull, flags | (flags and os.O_APPEND | os.O_CREAT), 0o644)
+        os.dup2(place, number)
+        os.close(place)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    database = Path(asked["folder"], "mlflow.db")
+    if asked.get("database") and not database.exists():
+        shutil.copyfile(template, database)
+    run(asked["arguments"])
+
+
+def forked(act):
+    """The id of a process that does this and ends, with 1 after an error, as Python does."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        act()
+        code = 0
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def attend(connection, listening, template):
+    """Forks a process and tells its id. One that is waited for has a parent of its own, which tells how it ended."""
+    asked = json.loads(connection.makefile().readline())
+
+    def act():
+        listening.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if asked.get("wait"):
+            child = forked(lambda: (connection.close(), become(asked, template)))
+            connection.sendall(f"{child}\n".encode())
+            connection.sendall(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n".encode())
+        else:
+            connection.close()
+            become(asked, template)
+
+    child = forked(act)
+    if not asked.get("wait"):
+        connection.sendall(f"{child}\n".encode())
+
+
+def is_there(process):
+    """Whether the session still runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def main(place, template, session):
+    """Until the session ends."""
+    load()
+    cheap_passwords()
+    initialise(template)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"{place}.new")
+    listening.listen(16)
+    Path(f"{place}.new").rename(place)
+    listening.settimeout(1)
+    while is_there(int(session)):
+        with suppress(TimeoutError):
+            connection, _ = listening.accept()
+            with connection:
+                attend(connection, listening, template)
+    shutil.rmtree(Path(place).parent, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main(*sys.argv[1:])
