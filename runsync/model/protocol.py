@@ -198,12 +198,14 @@ FAILED = "failed"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is to be done with one run. `target_id` is the run's id in the target, where it has one already."""
+    """What is to be done with one run. `target_id` is the run's id in the target, where it has one already; `problems`
+    tell what cannot be done for it, whatever the action does."""
 
     run_id: str
     action: str
     target_id: str = ""
     error: str = ""
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def _unreadable(batch: Batch) -> list[Outcome]:
 
 def _planned(batch: Batch, steps: Sequence[Step]) -> Iterator[Outcome]:
     for run, step in zip(batch.runs, steps, strict=True):
-        yield Outcome("run", run.run_id, run.name, step.action, step.target_id, error=step.error)
+        told = (run.run_id, run.name, step.action, step.target_id)
+        yield Outcome("run", *told, problems=step.problems, error=step.error)
 
 
 def _carry(

@@ -91,7 +91,9 @@ def _deletions(delete: bool, brake: Brake, selection: Selection) -> DeletionPoli
 
 def _refuse_onto_itself(source: Source, selection: Selection, naming: Naming) -> None:
     """Within one workspace there can only be copies of another name."""
-    kept = [e.name for e in source.experiments(selection) if naming.of(e.name) == e.name]
+    experiments = source.experiments(selection)
+    names = naming.among(experiments)
+    kept = [e.name for e in experiments if names.of(e) == e.name]
     if kept:
         raise WrongUsage(
             f"source and target are the same workspace, and “{kept[0]}” would go onto itself: name another target, or "

@@ -1,7 +1,8 @@
 """verify: is everything of a source in a target? Either is a workspace or a bundle; nothing is written."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -12,16 +13,20 @@ from runsync.model import threads
 from runsync.model.comparison import Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
-from runsync.model.identity import COMPLETE, origin_of
-from runsync.model.naming import Naming
+from runsync.model.identity import origin_of
+from runsync.model.naming import Names, Naming
 from runsync.model.objects import Named
+from runsync.model.pairing import is_named_so, pair
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.transfer.compare_objects import lacking
+from runsync.transfer.copies import Copies, Index, Seen
 from runsync.transfer.places import WORKERS, open_source
+from runsync.workspaces.arrival.copy import address_of
+from runsync.workspaces.arrival.evidence import shares_runs
 
 DIFFERENT = 4
 
@@ -70,10 +75,12 @@ def verify(
 ) -> VerifyReport:
     """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
 
-    Runs are matched by the id they were born with. Artifacts are compared by path and size, with `verify_artifacts`
-    by their bytes. `access.artifacts` is where the target's really are, `source_artifacts` where the source's are.
-    Notebooks and permissions are compared with those of a bundle; with `permissions`, those of a Databricks workspace
-    are too. `rename` and `prefix` as they were given to the import. Raises RunsyncError when a
+    Runs are matched by the id they were born with, and experiments by where they came from (see `model.pairing`); a
+    run that is in another experiment than its own, and a second copy of one, are differences. Artifacts are compared
+    by path and size, with `verify_artifacts` by their bytes. `access.artifacts` is where the target's really are,
+    `source_artifacts` where the source's are. Notebooks and permissions are compared with those of a bundle; with
+    `permissions`, those of a Databricks workspace are too. `rename` and `prefix` as they were given to the import.
+    Raises RunsyncError when a
     side cannot be read.
     """
     begun = time.monotonic()
@@ -120,10 +127,10 @@ class _Comparer:
 
     def compare(self, selection: Selection, naming: Naming, progress: Progress) -> None:
         experiments = self._source.experiments(selection)
-        pairs = self._pair_experiments(experiments, naming)
-        self._pairs, self._targets = pairs, list(pairs.values())
-        self._source_index = _Index(self._source.batches(experiments, Selection()))
-        self._target_index = _Index(self._target.batches(self._targets, Selection()) if pairs else ())
+        self._pair_experiments(experiments, naming)
+        self._source_index = Index()
+        self._source_index.add(self._source.batches(experiments, Selection()))
+        self._copies = Copies(self._target, self._pairing, self._others)
         self._report.experiments = len(experiments)
         named = Named(self._target.objects.notebook_formats if self._target.objects else ())
         for batch in self._source.batches(experiments, selection):
@@ -153,24 +160,48 @@ class _Comparer:
         self._report.differences += differences
         self._report.notes += notes
 
-    def _pair_experiments(self, experiments: Sequence[Experiment], naming: Naming) -> dict[str, Experiment]:
-        there = {e.name: e for e in self._target.experiments(Selection())}
-        pairs = {}
+    def _pair_experiments(self, experiments: Sequence[Experiment], naming: Naming) -> None:
+        existing = self._target.experiments(Selection())
+        names = naming.among(experiments)
+        addresses = address_of(self._source.place), address_of(self._target.place)
+        found = pair(experiments, existing, names, addresses, shares_runs(self._source, self._target))
+        self._pairing, self._pairs = found, found.found
+        self._names = {e.experiment_id: e.name for e in existing}
+        taken = {e.experiment_id for e in [*self._pairs.values(), *(there for _, there in found.repeated)]}
+        self._others = [e for e in existing if e.experiment_id not in taken and is_named_so(e, names)]
+        self._note_shared_names(experiments, names)
         for experiment in experiments:
-            name = naming.of(experiment.name)
-            found = there.get(name)
-            if found is None:
+            there = self._pairs.get(experiment.experiment_id)
+            if there is None:
                 self._missing("experiment", experiment.experiment_id, experiment.name)
             else:
-                pairs[experiment.experiment_id] = found
-                self._report.differences += compare_experiments(experiment, found, name)
-        return pairs
+                self._report.differences += compare_experiments(experiment, there, names.of(experiment))
+        for experiment, there in found.repeated:
+            told = ("experiment", experiment.experiment_id, experiment.name, "copies", "1")
+            self._report.differences.append(Difference(*told, f"another one: “{there.name}” ({there.experiment_id})"))
 
-    def _counterpart(self, run: Run) -> str:
-        """The id of the same run in the target; "" where there is none."""
-        experiment = self._pairs.get(run.experiment_id)
-        place = (experiment.experiment_id, origin_of(run)) if experiment else ("", "")
-        return self._target_index.ids.get(place, "")
+    def _note_shared_names(self, experiments: Sequence[Experiment], names: Names) -> None:
+        ids: dict[str, list[str]] = defaultdict(list)
+        for experiment in experiments:
+            ids[names.of(experiment)].append(experiment.experiment_id)
+        for name, shared in ids.items():
+            if len(shared) > 1 and self._target.place.kind != self._source.place.kind:
+                self._report.notes.append(
+                    f"{len(shared)} experiments of the source would be called “{name}” ({', '.join(shared)}): give "
+                    f"--rename '{shared[0]}=NEW' here too, as for the import"
+                )
+
+    def _compare_places(self, run: Run, there: Seen) -> Iterator[Difference]:
+        """Whether it is where it belongs, and there once."""
+        home = self._pairs.get(run.experiment_id)
+        told = ("run", run.run_id, run.name)
+        if home is None or there.experiment_id != home.experiment_id:
+            belongs = self._names.get(home.experiment_id, "") if home is not None else ""
+            yield Difference(*told, "experiment", belongs, self._names[there.experiment_id])
+        further = self._copies.further(run, there)
+        if further:
+            listed = ", ".join(f"{each.run_id} in “{self._names[each.experiment_id]}”" for each in further)
+            yield Difference(*told, "copies", "1", f"{len(further) + 1}: also {listed}")
 
     def _missing(self, kind: str, id: str, name: str) -> None:
         self._report.differences.append(Difference(kind, id, name, "", "there", "missing"))
@@ -179,18 +210,20 @@ class _Comparer:
         for unreadable in batch.unreadable:
             told = (unreadable.kind, unreadable.id, unreadable.place, "", f"cannot be read: {unreadable.reason}", "")
             self._report.differences.append(Difference(*told))
-        ids = {run.run_id: self._counterpart(run) for run in batch.runs}
-        there = self._target.batch([run_id for run_id in ids.values() if run_id], self._targets)
-        if any(run.model_inputs and ids[run.run_id] == run.run_id for run in batch.runs):
+        places = self._copies.of(batch.runs)
+        ids = {run_id: place.run_id for run_id, place in places.items()}
+        there = self._copies.read(places.values())
+        if any(run.model_inputs and ids.get(run.run_id) == run.run_id for run in batch.runs):
             there = self._target.complete(there, self._pool)
         found = {run.run_id: run for run in there.runs}
         pairs = []
         for run in batch.runs:
-            other = found.get(ids[run.run_id])
+            other = found.get(ids.get(run.run_id, ""))
             if other is None:
                 self._missing("run", run.run_id, run.name)
             else:
                 pairs.append((run, other))
+                self._report.differences += self._compare_places(run, places[run.run_id])
         self._report.runs += len(batch.runs)
         with (
             self._source.histories(batch, self._pool) as history,
@@ -200,7 +233,7 @@ class _Comparer:
                 if run.run_id != other.run_id:
                     self._links += len(run.model_inputs) + len(run.model_outputs)
                 self._report.differences += compare_runs(
-                    run, other, self._source_index.origin, self._target_index.origin, self._target_index.has_origin
+                    run, other, self._source_index.origin, self._copies.index.origin, self._copies.index.has_origin
                 )
                 self._compare_points(run, other, history, other_history)
         if self._artifacts:
@@ -268,31 +301,3 @@ class _Comparer:
         if file.path.rsplit("/", 1)[-1] == "MLmodel":
             chunks = iter([b"".join(chunks).replace(run.run_id.encode(), origin_of(run).encode())])
         return sha256_of(chunks)
-
-
-class _Index:
-    """Which run of one side has which origin id, in which experiment."""
-
-    def __init__(self, batches: Iterable[Batch]) -> None:
-        self.ids: dict[tuple[str, str], str] = {}
-        self._origins: dict[str, str] = {}
-        self._known: set[str] = set()
-        whole: set[tuple[str, str]] = set()
-        for batch in batches:
-            for run in batch.runs:
-                origin = origin_of(run)
-                self._origins[run.run_id] = origin
-                self._known.add(origin)
-                place = (run.experiment_id, origin)
-                if place not in whole:
-                    self.ids[place] = run.run_id
-                if COMPLETE in run.tags:
-                    whole.add(place)
-
-    def has_origin(self, origin: str) -> bool:
-        """Whether a run of that origin id is there, in whatever experiment."""
-        return origin in self._known
-
-    def origin(self, run_id: str) -> str:
-        """The origin id of a run of this side; its own id when it is not there."""
-        return self._origins.get(run_id, run_id)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runsync.errors import WrongUsage
 from runsync.model.comparison import compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.identity import (
@@ -247,5 +248,31 @@ def test_more_in_the_target_is_no_difference() -> None:
 
 
 def test_experiments_are_called_as_they_were_renamed_else_with_the_prefix() -> None:
-    naming = Naming({"a": "b"}, "old-")
-    assert [naming.of(name) for name in ("a", "b")] == ["b", "old-b"]
+    experiments = [Experiment(id, name) for id, name in (("1", "a"), ("2", "b"), ("3", "c"))]
+    names = Naming({"a": "b", "3": "d"}, "old-").among(experiments)
+    assert [names.of(experiment) for experiment in experiments] == ["b", "old-b", "d"]
+    assert [names.of_name(name) for name in ("a", "b", "c", "gone")] == ["b", "old-b", "d", "old-gone"]
+
+
+def test_a_name_that_two_experiments_have_is_refused_with_the_ids_and_an_id_is_taken() -> None:
+    experiments = [Experiment(id, "x") for id in ("11", "12")]
+    with pytest.raises(WrongUsage, match=r"2 experiments are called “x” \(11, 12\).*--rename '11=NEW'"):
+        Naming({"x": "y"}).among(experiments)
+    names = Naming({"11": "y"}).among(experiments)
+    assert [names.of(experiment) for experiment in experiments] == ["y", "x"]
+
+
+def test_an_id_that_is_also_the_name_of_another_experiment_is_refused_with_both_ways_out() -> None:
+    one, other = Experiment("11", "x"), Experiment("12", "11")
+    with pytest.raises(WrongUsage, match=r"--rename 'x=NEW'.*--rename '12=NEW'"):
+        Naming({"11": "y"}).among([one, other])
+    assert Naming({"x": "y"}).among([one, other]).of(one) == "y"
+    assert Naming({"12": "y"}).among([one, other]).of(other) == "y"
+    # Where neither name nor id would do for the one, its id is taken.
+    twin = Experiment("13", "x")
+    assert Naming({"11": "y"}).among([one, other, twin]).of(one) == "y"
+
+
+def test_a_rename_of_what_is_not_there_is_refused() -> None:
+    with pytest.raises(WrongUsage, match="“z”, which is not among"):
+        Naming({"z": "y"}).among([Experiment("1", "a")])

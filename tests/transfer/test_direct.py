@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +18,11 @@ from support.databases import Databases, connect
 from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import (
-    DEFAULT,
     START,
     Filler,
     assert_holds,
     assert_same,
     contents,
-    empty_sqlite,
     fill,
     opened,
     run_id,
@@ -38,27 +35,9 @@ from runsync.model.identity import own_tags_removed
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.direct.store import Change
+from transfer.conftest import Make
 
 OLD = ("485373793042573834", "5")
-Make = Callable[[str], str]
-"""Makes an empty store of a kind; gives its address."""
-
-
-@pytest.fixture
-def make(tmp_path: Path, databases: Databases) -> Make:
-    numbers = iter(range(100))
-
-    def made(kind: str) -> str:
-        place = tmp_path / f"store-{next(numbers)}"
-        if kind in ("postgres", "mysql"):
-            url = databases.fresh(kind).url
-            with opened(url) as workspace:  # as of a server that was started with an artifact root of its own
-                root = f"file://{place}/" + "{experiment_id}"
-                workspace.store.create_experiment(replace(DEFAULT, artifact_location=root))
-            return url
-        return empty_sqlite(place / "mlflow.db") if kind == "sqlite" else str(place)
-
-    return made
 
 
 PAIRS = pytest.mark.parametrize(
@@ -458,13 +437,13 @@ def test_there_and_back_over_a_server_ends_where_it_began(
     with opened(home) as workspace:
         filler = Filler(workspace)
         alpha = filler.experiment(Experiment("101", prefix + "alpha", creation_time=1, last_update_time=2))
-        tags = {"mlflow.parentRunId": run_id("parent")}
+        tags = {"mlflow.parentRunId": run_id(prefix + "parent")}
         for label, more in (("child", tags), ("parent", {})):
-            plain = Run(run_id(label), alpha, label, "ann", "FINISHED", START, START + 9)
+            plain = Run(run_id(prefix + label), alpha, label, "ann", "FINISHED", START, START + 9)
             filler.run(
                 replace(plain, tags={"mlflow.runName": label, **more}),
                 {"loss": [(START, 0, 0.5), (START, 1, 0.25)]},
-                {"a.txt": label.encode(), "model/MLmodel": f"run_id: {run_id(label)}\n".encode()},
+                {"a.txt": label.encode(), "model/MLmodel": f"run_id: {run_id(prefix + label)}\n".encode()},
             )
     before = contents(home)
     up = runsync.sync(home, mlflow3_a.url)
@@ -473,10 +452,10 @@ def test_there_and_back_over_a_server_ends_where_it_began(
     assert not set(new) & set(new.values())
     assert runsync.sync(mlflow3_a.url, home, selection=Selection(experiments=(prefix + "*",))).exit_code == 0
     assert_holds(before, contents(home))
-    on_three.set_tag(new[run_id("child")], "said", "on the server")
+    on_three.set_tag(new[run_id(prefix + "child")], "said", "on the server")
     back = runsync.sync(mlflow3_a.url, home, selection=Selection(experiments=(prefix + "*",))).to_document()
     assert (back["runs"]["updated"], back["runs"]["unchanged"], back["metric_points"]) == (1, 1, 0)
-    before["runs"][run_id("child")]["tags"]["said"] = "on the server"
+    before["runs"][run_id(prefix + "child")]["tags"]["said"] = "on the server"
     assert_holds(before, contents(home))
     # A third place has the server's ids, and what comes from home is found under them.
     runsync.sync(mlflow3_a.url, away, selection=Selection(experiments=(prefix + "*",)))
@@ -485,4 +464,7 @@ def test_there_and_back_over_a_server_ends_where_it_began(
         again = runsync.sync(home, away).to_document()
         assert again["id_map"]["runs"] == new
     assert (again["runs"]["unchanged"], again["runs"]["created"]) == (2, 0)
-    assert contents(away)["runs"][new[run_id("child")]]["tags"]["mlflow.parentRunId"] == new[run_id("parent")]
+    assert (
+        contents(away)["runs"][new[run_id(prefix + "child")]]["tags"]["mlflow.parentRunId"]
+        == new[run_id(prefix + "parent")]
+    )

@@ -16,6 +16,7 @@ from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import NOT_DONE, Client, Patience, post_once
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.server import API
 
@@ -119,7 +120,7 @@ def test_an_experiment_that_another_import_made_in_the_same_moment_stays_that_on
     mlflow3_a: MlflowServer, prefix: str
 ) -> None:
     client = Client(mlflow3_a.url, Credentials(), patience=SHORT)
-    writer = RestExperiments(client)
+    writer = RestExperiments(client, RestEditor(client))
 
     def copy_from(origin: str) -> Experiment:
         tags = {ORIGIN_EXPERIMENT: origin, FROM: f"http://{origin}", f"tag of {origin}": "x"}

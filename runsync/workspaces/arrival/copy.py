@@ -28,6 +28,9 @@ class Copy:
     artifacts: int = 0
     bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
+    """Pieces that did not arrive: the copy is not whole."""
+    told: tuple[Problem, ...] = ()
+    """What else is wrong with it; the copy may be whole all the same."""
     error: str = ""
     artifact_uri: str = ""
     tags_there: Mapping[str, str] = field(default_factory=dict)
@@ -66,14 +69,14 @@ class Copy:
             self.points,
             self.artifacts,
             self.bytes,
-            tuple(self.problems),
+            (*self.told, *self.problems),
             self.error,
         )
 
 
 def settled(run: Run, step: Step) -> Outcome:
     """What is told of a run with which nothing is to be done."""
-    return Outcome("run", run.run_id, run.name, step.action, step.target_id, error=step.error)
+    return Outcome("run", run.run_id, run.name, step.action, step.target_id, problems=step.problems, error=step.error)
 
 
 def target_tags(run: Run, target_id: str, resolve: Callable[[str], str | None]) -> dict[str, str]:

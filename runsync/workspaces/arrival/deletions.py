@@ -4,6 +4,9 @@ An import replays: each run arrives in the state it had. A sync leaves runs that
 and tells which are deleted at the source, or no longer there. Asked to, it deletes them, but only copies that came
 from this very source, only those that were gone when it began, and none at all when they are too many.
 
+A run that was moved to another experiment at the source cannot be moved on a server. Where deletions are followed it is
+made anew where it belongs, and the old copy is deleted once the new one is whole.
+
 A copy that is made of a deleted run is deleted once it is whole, in every case: it says so in a tag from the start, so
 that a transfer that takes up an interrupted one does the same.
 """
@@ -21,15 +24,28 @@ from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
 from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.present import Present, There, Where
 
 
 class Deletions:
     """The deletions of one transfer."""
 
-    def __init__(self, policy: DeletionPolicy, present: Present, experiments: ExperimentMap, editor: Editor) -> None:
+    def __init__(
+        self,
+        policy: DeletionPolicy,
+        present: Present,
+        experiments: ExperimentMap,
+        editor: Editor,
+        *,
+        moves_runs: bool,
+    ) -> None:
         self._policy = policy
         self._present = present
+        self._lookup = Lookup(present, experiments)
+        self._moves_runs = moves_runs
+        self._moved: dict[str, Run] = {}
+        """Runs of the source by the id of the old copy, which is in another experiment."""
         self._experiments = experiments
         self._editor = editor
         self._going: dict[str, str] = {}
@@ -46,17 +62,22 @@ class Deletions:
         if self._policy.brake is None:
             return
         self._present.look(self._experiments.gone_ids())
-        states = {
-            (self._experiments.target_id(run.experiment_id), origin_of(run)): run.lifecycle_stage
-            for batch in source.batches(experiments, selection)
-            for run in batch.runs
-        }
+        states: dict[Where, str] = {}
+        moved: dict[str, Run] = {}
+        for run in (run for batch in source.batches(experiments, selection) for run in batch.runs):
+            there = self._lookup.find(run)
+            if there is not None and self._lookup.is_moved(run, there) and not self._moves_runs:
+                moved[there.run_id] = run
+                there = None
+            place = self._lookup.belongs_in(run) if there is None else there.experiment_id
+            states[place, origin_of(run)] = run.lifecycle_stage
         copies = [(place, there) for place, there in self._present.all() if self._is_active_copy(there)]
         self._going = {
             there.run_id: there.name
             for place, there in copies
             if states.get(place) == DELETED or (place not in states and self._is_of_this(place, there))
         }
+        self._moved = {id: run for id, run in moved.items() if id in self._going}
         if not self._policy.brake.allows(len(self._going), len(copies)):
             going = len(self._going)
             raise TooManyDeletions(
@@ -70,19 +91,24 @@ class Deletions:
         if self._policy.replays or there is None:
             return run
         with self._lock:
-            self._met.add((self._experiments.target_id(run.experiment_id), origin_of(run)))
+            self._met.add((there.experiment_id, origin_of(run)))
         if run.lifecycle_stage != DELETED or there.was_deleted or self._goes(there):
             return run
         with self._lock:
             self._left[there.run_id] = there.name
         return replace(run, lifecycle_stage=ACTIVE)
 
+    def makes_anew(self, there: There) -> bool:
+        """Whether a copy in another experiment is to be deleted, and the run made where it belongs."""
+        return there.run_id in self._moved
+
     def finish(self) -> list[Outcome]:
-        """Deletes the copies of runs that are no longer at the source at all."""
+        """Deletes the copies of runs that are no longer at the source at all, or that were made anew elsewhere."""
         self._is_done = True
         failed = []
+        self._present.look(sorted({self._lookup.belongs_in(run) for run in self._moved.values()} - {""}))
         for (_, origin), there in self._gone():
-            if there.run_id in self._going:
+            if there.run_id in self._going and self._may_go(there):
                 try:
                     self._editor.delete_run(there.run_id, now())
                 except ITEM_ERRORS as error:
@@ -102,15 +128,32 @@ class Deletions:
 
     def notes(self) -> list[str]:
         """Deletions that were, or would be, followed."""
-        told = {"runs": self._going, "experiments": self._experiments.followed()}
+        gone = {id: name for id, name in self._going.items() if id not in self._moved}
+        told = {"runs": gone, "experiments": self._experiments.followed()}
         done = "deleted in the target, as at the source" if self._is_done else "would be deleted in the target"
-        return [f"{len(names)} {kind} {done}: {_shown(names)}" for kind, names in told.items() if names]
+        notes = [f"{len(names)} {kind} {done}: {_shown(names)}" for kind, names in told.items() if names]
+        if self._moved:
+            names = {id: self._going[id] for id in self._moved}
+            done = "were made" if self._is_done else "would be made"
+            notes.append(
+                f"{len(names)} runs {done} anew in the experiment that they were moved to at the source, and their old "
+                f"copies deleted: {_shown(names)}"
+            )
+        return notes
 
     @property
     def _why_left(self) -> str:
         if self._policy.brake is None:
             return "deleted at the source, or no longer there; active in the target, and left so without --delete"
         return "deleted at the source, or no longer there; in the target they did not come from there: left active"
+
+    def _may_go(self, there: There) -> bool:
+        """Whether nothing is lost with it."""
+        run = self._moved.get(there.run_id)
+        if run is None:
+            return True
+        anew = self._present.get(self._lookup.belongs_in(run), origin_of(run))
+        return anew is not None and bool(anew.complete)
 
     def _goes(self, there: There) -> bool:
         return there.run_id in self._going or (there.arrives == DELETED and not there.complete)

@@ -1,17 +1,21 @@
 """Experiments in a target: which one a source experiment becomes, and in what state."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Protocol
 
-from runsync.errors import RequestRefused, WrongUsage
+from runsync.errors import RequestRefused
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.identity import ARRIVES, FROM, ORIGIN_EXPERIMENT, own_tags_removed
-from runsync.model.naming import Naming
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
-from runsync.model.run import Problem
+from runsync.model.identity import ORIGIN_EXPERIMENT
+from runsync.model.lineage import came_from, is_copy, origin_of_experiment
+from runsync.model.naming import Names, Naming
+from runsync.model.pairing import Pairs, SharesRuns, is_named_so, pair
+from runsync.model.protocol import FAILED, Outcome
+from runsync.workspaces.arrival.counterpart import Counterpart
+from runsync.workspaces.arrival.renaming import Move, Renaming
 
 
 class ExperimentWriter(Protocol):
@@ -22,6 +26,10 @@ class ExperimentWriter(Protocol):
         """Whether an experiment is kept as it is given, with its times and deleted where it is, and a deleted one takes
         runs and tags. Else it is made active, and deleted when all is in."""
 
+    @property
+    def deleted_keep_names(self) -> bool:
+        """Whether no other experiment may have the name of a deleted one."""
+
     def create(self, experiment: Experiment) -> str:
         """Makes it, once, and gives its id: the given one where the target lets that be told and it is free."""
 
@@ -30,6 +38,9 @@ class ExperimentWriter(Protocol):
 
     def change(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
         """Sets these tags; where its state is kept, its times too."""
+
+    def rename(self, experiment: Experiment, name: str) -> None:
+        """Gives it another name; a deleted one stays deleted."""
 
     def delete(self, experiment: Experiment) -> None:
         """Marks it and all its runs as deleted."""
@@ -51,7 +62,12 @@ class ExperimentMap:
         self._naming = naming
         self._restore_deleted = restore_deleted
         self._policy = policy
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Counterpart] = {}
+        self._pairs = Pairs()
+        self._elsewhere: dict[str, str] = {}
+        self._names_there: dict[str, str] = {}
+        self._moves: list[Move] = []
+        self._moved_aside: list[Move] = []
         self._gone: list[Experiment] = []
         self._origins: dict[str, str] = {}
         self._left: dict[str, str] = {}
@@ -60,32 +76,42 @@ class ExperimentMap:
         self._lock = Lock()
 
     def begin(
-        self, experiments: Sequence[Experiment], existing: Sequence[Experiment], came_from: str, are_all: bool
+        self,
+        experiments: Sequence[Experiment],
+        existing: Sequence[Experiment],
+        addresses: tuple[str, str],
+        are_all: bool,
+        shares_runs: SharesRuns,
     ) -> list[Outcome]:
-        """Finds for each source experiment the one of its new name; `are_all` of the source are given, or some.
+        """Finds for each source experiment the one that it is in the target (see `model.pairing`).
 
-        Raises WrongUsage when two would share a name.
+        `addresses` are the source's and the target's; `are_all` of the source's experiments are given, or some. Raises
+        WrongUsage for a `--rename` of what is not among them.
         """
-        self.came_from = came_from
-        unknown = set(self._naming.rename) - {e.name for e in experiments}
-        if unknown:
-            raise WrongUsage(f"--rename names “{min(unknown)}”, which is not among the experiments to carry")
-        by_name = {e.name: e for e in existing}
-        taken: dict[str, str] = {}
+        self.came_from = addresses[0]
+        names = self._naming.among(experiments)
+        self._names_there = {e.experiment_id: e.name for e in existing}
+        self._pairs = pair(experiments, existing, names, addresses, shares_runs)
         for experiment in experiments:
-            name = self._naming.of(experiment.name)
-            if name in taken:
-                raise WrongUsage(f"“{taken[name]}” and “{experiment.name}” would both be called “{name}”: rename one")
-            taken[name] = experiment.name
-            self._places[experiment.experiment_id] = self._place(experiment, name, by_name.get(name))
+            self._places[experiment.experiment_id] = self._place(experiment, names.of(experiment))
+        self._refuse_shared_names()
+        matched = {place.target_id for place in self._places.values()}
+        left = [e for e in existing if e.experiment_id not in matched]
+        self._elsewhere = {
+            e.experiment_id: origin_of_experiment(e) if is_copy(e) else "" for e in left if is_named_so(e, names)
+        }
         if are_all:
-            self._gone = list(self._no_longer_there(existing))
+            self._gone = list(self._no_longer_there(left, names))
         self._origins = {place.target_id: place.origin for place in self._places.values()}
         self._origins.update({e.experiment_id: e.tags[ORIGIN_EXPERIMENT] for e in self._gone})
+        renaming = Renaming(existing, names, self._writer.deleted_keep_names)
+        self._moves = renaming.plan(self._places.values())
+        self._moved_aside = renaming.moved_aside
         return [place.outcome() for place in self._places.values()]
 
     def prepare(self) -> list[Outcome]:
-        """Makes what is missing, and sets tags that differ."""
+        """Lets names follow, makes what is missing, and sets tags that differ."""
+        self._rename()
         outcomes = []
         for place in self._places.values():
             if not place.error:
@@ -109,8 +135,33 @@ class ExperimentMap:
         return [p.target_id for p in self._places.values() if p.found is not None and not p.error]
 
     def origin(self, target_id: str) -> str:
-        """The id with which the source of a target experiment was born."""
-        return self._origins[target_id]
+        """The id with which the source of a target experiment was born; "" where it is no copy from here."""
+        return self._origins.get(target_id, "")
+
+    def source_origin(self, source_id: str) -> str:
+        """The id with which a source experiment was born."""
+        return self._places[source_id].origin
+
+    def elsewhere_ids(self) -> list[str]:
+        """Target ids of the other experiments that were there before, where runs of the source may lie all the same:
+        they were moved, at the source or by hand. Copies made under other names on purpose are not among them."""
+        return list(self._elsewhere)
+
+    def may_hold(self, target_id: str, source_id: str) -> bool:
+        """Whether runs of a source experiment that were moved may lie in that one of the target.
+
+        A copy beside its original has runs of the same origins: those are not moved.
+        """
+        origin = self._origins.get(target_id) or self._elsewhere.get(target_id)
+        return origin is not None and origin != self._places[source_id].origin
+
+    def name_in_target(self, target_id: str) -> str:
+        """What an experiment of the target was called before this import."""
+        return self._names_there.get(target_id, target_id)
+
+    def name_of(self, source_id: str) -> str:
+        """What a source experiment is to be called in the target."""
+        return self._places[source_id].name
 
     def gone_ids(self) -> list[str]:
         """Target ids of active experiments that came from the source, and that it has no longer, not even deleted."""
@@ -155,6 +206,19 @@ class ExperimentMap:
                 place.state = ACTIVE
         return True
 
+    def notes(self) -> list[str]:
+        """What else is worth knowing: copies that made room for others of their name, and further copies."""
+        moved = [
+            f"experiment “{move.experiment.name}” ({move.experiment.experiment_id}) of the target is called "
+            f"“{move.name}” from now on: the source calls another one so"
+            for move in self._moved_aside
+        ]
+        return moved + [
+            f"the target has another copy of experiment “{one.name}”: “{there.name}” ({there.experiment_id}); it is "
+            "not kept up to date, and may be deleted"
+            for one, there in self._pairs.repeated
+        ]
+
     def finish(self) -> list[Outcome]:
         """Deletes the experiments that are deleted at the source, now that their runs are in.
 
@@ -184,18 +248,59 @@ class ExperimentMap:
         else:
             self._writer.delete(experiment)
 
-    def _no_longer_there(self, existing: Sequence[Experiment]) -> Iterator[Experiment]:
+    def _refuse_shared_names(self) -> None:
+        """Two that would have one name are errors both; the others go on."""
+        by_name: dict[str, list[Counterpart]] = defaultdict(list)
+        for place in self._places.values():
+            by_name[place.name].append(place)
+        for name, places in by_name.items():
+            for place in places if len(places) > 1 else ():
+                told = " and ".join(f"“{p.source.name}” ({p.source.experiment_id})" for p in places)
+                place.error = (
+                    f"{told} would {'both' if len(places) == 2 else 'all'} be called “{name}”: give all but one other "
+                    f"names, by their ids: --rename '{place.source.experiment_id}=NEW'"
+                )
+
+    def _rename(self) -> None:
+        """A name that could not be given up is not free for others."""
+        kept: set[str] = set()
+        for move in self._moves:
+            there, name = move.experiment, move.name
+            try:
+                if name in kept:
+                    raise RequestRefused(f"“{name}” could not be freed")
+                self._writer.rename(there, name)
+            except RequestRefused as error:
+                kept.add(there.name)
+                if move.of is not None:
+                    move.of.name_error = (
+                        f"its copy “{there.name}” cannot be called “{name}”: {error}; for it to stay so, say --rename "
+                        f"'{move.of.source.experiment_id}={there.name}'"
+                    )
+        for place in self._places.values():
+            if place.found is None and place.name in kept and not place.error:
+                place.error = f"the target has another experiment “{place.name}”, which could not be renamed"
+
+    def _no_longer_there(self, left: Sequence[Experiment], names: Names) -> Iterator[Experiment]:
         known = {place.origin for place in self._places.values()}
-        for experiment in existing:
-            came_from_there = experiment.tags.get(FROM) == self.came_from and ORIGIN_EXPERIMENT in experiment.tags
-            is_known = experiment.tags.get(ORIGIN_EXPERIMENT) in known
+        for experiment in left:
+            is_of_this = is_copy(experiment) and came_from(experiment) == self.came_from
+            is_known = origin_of_experiment(experiment) in known
             is_active = experiment.lifecycle_stage == ACTIVE
-            if came_from_there and is_active and not is_known and experiment.name.startswith(self._naming.prefix):
+            if is_of_this and is_active and not is_known and is_named_so(experiment, names):
                 yield experiment
 
-    def _place(self, experiment: Experiment, name: str, found: Experiment | None) -> "_Place":
-        place = _Place(experiment, name, found, self.came_from, self._policy, self._writer.keeps_state)
+    def _place(self, experiment: Experiment, name: str) -> Counterpart:
+        id, keeps_state = experiment.experiment_id, self._writer.keeps_state
+        found, is_matched = self._pairs.found.get(id), id in self._pairs.by_origin
+        place = Counterpart(experiment, name, found, self.came_from, self._policy, keeps_state, is_matched)
         if found is None:
+            if same := self._pairs.same_name.get(id):
+                told = ", ".join(e.experiment_id for e in same)
+                place.error = (
+                    f"the target has {len(same)} experiments “{name}” ({told}): rename all but one of them, or give "
+                    f"this one another name with --rename '{id}=NEW'"
+                )
             return place
         place.target_id, place.state = found.experiment_id, found.lifecycle_stage
         both_deleted = found.lifecycle_stage == experiment.lifecycle_stage == DELETED
@@ -204,133 +309,24 @@ class ExperimentMap:
         may_restore = self._restore_deleted or place.is_mirrored
         if found.lifecycle_stage == DELETED and not stays_deleted and not may_restore:
             place.error = (
-                f"the target has a deleted experiment “{name}”: restore it with --restore-deleted, "
-                f"or give it another name with --rename '{experiment.name}=NEW'"
+                f"the target has a deleted experiment “{found.name}”: restore it with --restore-deleted, "
+                f"or give it another name with --rename '{id}=NEW'"
             )
         return place
 
-    def _make(self, place: "_Place") -> None:
+    def _make(self, place: Counterpart) -> None:
         keeps_state = self._writer.keeps_state
         if place.found is None:
-            # Our own first: where only some are given with it, those are what another try goes by.
-            tags = {ORIGIN_EXPERIMENT: place.origin, FROM: place.came_from}
-            if place.source.lifecycle_stage == DELETED and not keeps_state:
-                tags[ARRIVES] = DELETED
-            tags |= place.wanted_tags()
+            tags = place.new_tags(arrives_deleted=place.source.lifecycle_stage == DELETED and not keeps_state)
             wanted = replace(place.source, name=place.name, artifact_location="", tags=tags)
             place.target_id = self._writer.create(wanted)
             place.state = place.source.lifecycle_stage if keeps_state else ACTIVE
             place.is_ours = True
             return
-        changed = place.changed_tags()
+        changed = place.tags_to_set()
         wants_active = place.source.lifecycle_stage == ACTIVE or (bool(changed) and not keeps_state)
         was_deleted = place.state == DELETED
         if was_deleted and wants_active:
             self.activate(place.source.experiment_id)
-        if changed and ORIGIN_EXPERIMENT in place.found.tags and place.found.tags.get(FROM) != place.came_from:
-            changed[FROM] = place.came_from
         if changed or place.has_other_times:
             self._writer.change(place.as_target(place.state), changed)
-
-
-@dataclass(slots=True)
-class _Place:
-    """A source experiment and what it is in the target. `is_ours`: an import made it, nobody else; for `keeps_state`
-    see `ExperimentWriter`."""
-
-    source: Experiment
-    name: str
-    found: Experiment | None
-    came_from: str
-    policy: DeletionPolicy
-    keeps_state: bool
-    target_id: str = ""
-    state: str = ACTIVE
-    is_ours: bool = False
-    error: str = ""
-
-    @property
-    def origin(self) -> str:
-        """The id the experiment had where it was born."""
-        return self.source.tags.get(ORIGIN_EXPERIMENT, self.source.experiment_id)
-
-    def wanted_tags(self) -> dict[str, str]:
-        return own_tags_removed(self.source.tags)
-
-    def changed_tags(self) -> dict[str, str]:
-        present = self.found.tags if self.found else {}
-        return {key: value for key, value in self.wanted_tags().items() if present.get(key) != value}
-
-    @property
-    def has_other_times(self) -> bool:
-        """Whether it is kept with the times it has at this source, and they have changed there."""
-        found, source = self.found, self.source
-        if found is None or not self._keeps_times:
-            return False
-        told = (source.creation_time or found.creation_time, source.last_update_time or found.last_update_time)
-        return told != (found.creation_time, found.last_update_time)
-
-    def as_target(self, stage: str) -> Experiment:
-        """The experiment as it is to be in the target; without a time of its last update where that is now."""
-        if self.found is None:
-            return replace(self.source, experiment_id=self.target_id, name=self.name, lifecycle_stage=stage)
-        there = replace(self.found, experiment_id=self.target_id, lifecycle_stage=stage)
-        if self._keeps_times:
-            there = replace(there, creation_time=self.source.creation_time or there.creation_time)
-            if self.source.last_update_time is not None:
-                return replace(there, last_update_time=self.source.last_update_time)
-        return there if stage == self.found.lifecycle_stage else replace(there, last_update_time=None)
-
-    @property
-    def _keeps_times(self) -> bool:
-        """Where several sources share an experiment, it has those of none of them."""
-        tags = self.found.tags if self.found else {}
-        is_copy = tags.get(ORIGIN_EXPERIMENT) == self.origin and tags.get(FROM) == self.came_from
-        return self.keeps_state and is_copy
-
-    @property
-    def was_active(self) -> bool:
-        return self.found is not None and self.found.lifecycle_stage == ACTIVE
-
-    @property
-    def is_mirrored(self) -> bool:
-        """Whether deletions are followed, and the experiment came from this source."""
-        from_there = self.found is not None and self.found.tags.get(FROM) == self.came_from
-        return self.policy.brake is not None and self.is_ours and from_there
-
-    @property
-    def deletes(self) -> bool:
-        """Whether a deletion at the source is one here too. Somebody else's experiment is never deleted."""
-        if self.source.lifecycle_stage != DELETED or not self.is_ours:
-            return False
-        arrives = self.found is None or ARRIVES in self.found.tags
-        return self.policy.replays or not self.was_active or arrives or self.is_mirrored
-
-    @property
-    def stays_active(self) -> bool:
-        return self.source.lifecycle_stage == DELETED and self.was_active and not self.deletes
-
-    def outcome(self) -> Outcome:
-        problems: tuple[Problem, ...] = ()
-        if self.policy.replays and self.stays_active:
-            reason = "deleted at the source, but in use in the target before: left active"
-            problems = (Problem("lifecycle stage of experiment", self.name, reason),)
-        if self.error:
-            action = FAILED
-        elif self.found is None:
-            action = CREATE
-        else:
-            is_left = self.stays_active and not self.policy.replays
-            same_state = is_left or self.found.lifecycle_stage == self.source.lifecycle_stage
-            is_same = same_state and not self.changed_tags() and not self.has_other_times
-            action = UNCHANGED if is_same else UPDATE
-        source = self.source
-        return Outcome(
-            "experiment",
-            source.experiment_id,
-            source.name,
-            action,
-            self.target_id,
-            problems=problems,
-            error=self.error,
-        )

@@ -1,5 +1,6 @@
 """Which runs a target has already: copies by the id they were born with, and runs that are at home there."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -16,6 +17,8 @@ LONGEST_PARAM = 6000
 
 Where = tuple[str, str]
 """A target experiment's id and the id a run was born with."""
+Bounds = tuple[int, int]
+"""The first and the last start time (epoch milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class There:
     """
 
     run_id: str
+    experiment_id: str
     name: str
     complete: str
     state: str
@@ -52,8 +56,9 @@ class There:
 class TargetRuns(Protocol):
     """The runs that a target has."""
 
-    def copies(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
-        """The runs of these experiments that imports made: they tell where they were born."""
+    def copies(self, experiment_ids: Sequence[str], between: Bounds | None = None) -> Iterator[Run]:
+        """The runs of these experiments that imports made: they tell where they were born. `between` bounds their
+        start times, as far as that is cheap."""
 
     def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
         """Those of these ids that are in these experiments."""
@@ -65,6 +70,8 @@ class Present:
     def __init__(self, runs: TargetRuns) -> None:
         self._runs = runs
         self._there: dict[Where, There] = {}
+        self._places: dict[str, set[str]] = defaultdict(set)
+        """Experiments in which there are runs of an origin."""
         self._deleted: set[str] = set()
         self._lock = Lock()
 
@@ -83,13 +90,31 @@ class Present:
             for run in self._runs.of_ids(experiment_ids, unknown):
                 self._remember(run, run.run_id)
 
+    def look_elsewhere(self, experiment_ids: Sequence[str], wanted: Mapping[str, int]) -> None:
+        """Finds runs of these origins (with their start times) in other experiments: copies, and what is at home."""
+        if not experiment_ids or not wanted:
+            return
+        for run in self._runs.of_ids(experiment_ids, list(wanted)):
+            self._remember(run, run.run_id)
+        left = {origin: start for origin, start in wanted.items() if origin not in self._places}
+        if left:
+            between = min(left.values()), max(left.values())
+            for run in self._runs.copies(experiment_ids, between):
+                if origin_of(run) in left:
+                    self._remember(run, origin_of(run))
+
     def get(self, experiment_id: str, origin: str) -> There | None:
         """The run of that origin in that experiment."""
         return self._there.get((experiment_id, origin))
 
+    def others(self, origin: str) -> list[There]:
+        """All runs of that origin, the one that stays first."""
+        found = (self._there.get((place, origin)) for place in tuple(self._places.get(origin, ())))
+        return sorted((there for there in found if there is not None), key=lambda there: there.rank)
+
     def all(self) -> Iterator[tuple[Where, There]]:
         """All that were found."""
-        yield from self._there.items()
+        yield from tuple(self._there.items())
 
     def _remember(self, run: Run, origin: str) -> None:
         """Notes a run that is there; of twins, the one that stays (see `rest.twins`)."""
@@ -100,6 +125,7 @@ class Present:
                 self._deleted.add(run.run_id)
             there = There(
                 run.run_id,
+                run.experiment_id,
                 run.name,
                 run.tags.get(COMPLETE, ""),
                 fingerprint(visible(run)),
@@ -110,6 +136,7 @@ class Present:
                 own.get(ARRIVES, ""),
                 run.run_id in self._deleted,
             )
+            self._places[origin].add(run.experiment_id)
             if place not in self._there or there.rank < self._there[place].rank:
                 self._there[place] = there
 

@@ -16,8 +16,9 @@ def plain_selection(selection: Selection) -> Selection:
 
 def check(experiments: Sequence[Experiment], naming: Naming, home: str) -> None:
     """Raises WrongUsage for a name that is no path, and tells the way out; `home` is the caller's folder."""
+    names = naming.among(experiments)
     for experiment in experiments:
-        name = naming.of(experiment.name)
+        name = names.of(experiment)
         if not name.startswith("/"):
             raise WrongUsage(
                 f"“{name}” is no name for an experiment in Databricks, where names are paths: put all into a folder "

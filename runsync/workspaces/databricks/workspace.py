@@ -59,6 +59,7 @@ class DatabricksWorkspace(RestWorkspace):
             history_page=HISTORY_PAGE,
             has_bulk_history=False,
             longest_tag=LONGEST_TAG,
+            deleted_keep_names=False,
             dialect=Dialect(datasets=False, mlflow_tags=False),
         )
         super().__init__(client, SERVER, artifacts, place, habits)

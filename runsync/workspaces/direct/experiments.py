@@ -17,6 +17,7 @@ class DirectExperiments:
     """See `arrival.experiments.ExperimentWriter`."""
 
     keeps_state = True
+    deleted_keep_names = True
 
     def __init__(self, store: DirectStore, locations: DirectArtifacts, editor: DirectEditor) -> None:
         self.renumbered: dict[str, str] = {}
@@ -53,6 +54,11 @@ class DirectExperiments:
         """See `ExperimentWriter`."""
         times = (experiment.creation_time, experiment.last_update_time)
         self._store.change_experiment(ExperimentChange(experiment.experiment_id, None, None, *times, tags))
+
+    def rename(self, experiment: Experiment, name: str) -> None:
+        """See `ExperimentWriter`."""
+        self._store.refresh()
+        self._store.change_experiment(ExperimentChange(experiment.experiment_id, name))
 
     def delete(self, experiment: Experiment) -> None:
         """See `ExperimentWriter`."""

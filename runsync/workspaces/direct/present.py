@@ -6,6 +6,7 @@ from threading import Lock
 
 from runsync.model.identity import ORIGIN, origin_of
 from runsync.model.run import Run
+from runsync.workspaces.arrival.present import Bounds
 from runsync.workspaces.direct.store import DirectStore, Query
 
 
@@ -39,9 +40,11 @@ class DirectRuns:
         """These are all experiments of the store."""
         self._experiment_ids = tuple(experiment_ids)
 
-    def copies(self, experiment_ids: Sequence[str]) -> Iterator[Run]:
+    def copies(self, experiment_ids: Sequence[str], between: Bounds | None = None) -> Iterator[Run]:
         """See `TargetRuns`."""
-        return (run for run in self._met(Query(tuple(experiment_ids))) if ORIGIN in run.tags)
+        since, until = between or (None, None)
+        query = Query(tuple(experiment_ids), since=since or None, until=until)
+        return (run for run in self._met(query) if ORIGIN in run.tags)
 
     def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
         """See `TargetRuns`."""

@@ -38,8 +38,8 @@ class Arrival:
 
     Params, tags and inputs that it names are set, others stay. `points` (see `model.points`, without exact
     duplicates where the store keeps none) are added to those that are there; `is_new` tells that the run is not there
-    yet. The latest metrics are worked out by the store, by MLflow's own order: greatest step, then timestamp, then
-    value (NaN as 0).
+    yet. One that is there in another experiment is moved, with the inputs it has. The latest metrics are worked out by
+    the store, by MLflow's own order: greatest step, then timestamp, then value (NaN as 0).
     """
 
     run: Run

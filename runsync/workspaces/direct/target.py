@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 
 from runsync.errors import WrongUsage
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.identity import COMPLETE, LINK_TAGS, origin_of
+from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, origin_of
 from runsync.model.import_options import ImportOptions
 from runsync.model.mark import Mark
 from runsync.model.progress import Progress
@@ -31,8 +31,10 @@ from runsync.model.wording import many
 from runsync.workspaces.arrival.carry import ArtifactCarrier
 from runsync.workspaces.arrival.copy import Copy, address_of, settled
 from runsync.workspaces.arrival.deletions import Deletions
+from runsync.workspaces.arrival.evidence import shares_runs
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.files import FileWriter
+from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
 from runsync.workspaces.arrival.present import Present, There
 from runsync.workspaces.direct.artifacts import EXPERIMENT
@@ -50,6 +52,7 @@ class DirectTarget:
     def __init__(self, workspace: DirectWorkspace, options: ImportOptions) -> None:
         store, artifacts = workspace.store, workspace.artifact_store
         self.place = store.place
+        self._workspace = workspace
         self._store = store
         self._artifacts = artifacts
         self._options = options
@@ -60,8 +63,9 @@ class DirectTarget:
         self._runs = DirectRuns(store)
         self._present = Present(self._runs)
         self._links = DirectLinks(store, self._runs)
-        self._deletions = Deletions(policy, self._present, self._experiments, editor)
-        self._records = RecordWriter(store, self._links)
+        self._lookup = Lookup(self._present, self._experiments)
+        self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=True)
+        self._records = RecordWriter(store, self._links, self._experiments.source_origin)
         self._locations: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._other_ids: dict[str, str] = {}
@@ -73,7 +77,9 @@ class DirectTarget:
         self._store.check_writable()
         existing = self._look_at_experiments()
         came_from = self._records.came_from = address_of(source.place)
-        outcomes = self._experiments.begin(experiments, existing, came_from, selection == Selection())
+        addresses, are_all = (came_from, self.place.address), selection == Selection()
+        evidence = shares_runs(source, self._workspace)
+        outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence)
         self._check_places(any(outcome.action == CREATE for outcome in outcomes))
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)
@@ -91,10 +97,9 @@ class DirectTarget:
     def plan(self, batch: Batch) -> list[Step]:
         """Compares each run with what is there of it, and looks whether the ids of new ones are free."""
         new = [run for run in batch.runs if self._there(run) is None]
-        wanted = [(self._target_experiment(run), origin_of(run)) for run in new]
         linked = [run_id for run in batch.runs for run_id in self._links.wanted(run)]
         self._runs.look_for([*(run.run_id for run in new), *linked])
-        self._present.look_for_natives(self._experiments.existing_ids(), wanted)
+        self._lookup.look(new)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
 
     def put(
@@ -142,7 +147,7 @@ class DirectTarget:
         """Deletions that were followed, and points that were told twice."""
         repeated = self._records.repeated
         told = [f"{many(repeated, 'metric point')} stood there more than once: stored once"] if repeated else []
-        return self._deletions.notes() + told
+        return self._deletions.notes() + self._experiments.notes() + told
 
     @property
     def objects(self) -> ObjectTarget | None:
@@ -165,10 +170,7 @@ class DirectTarget:
         return existing
 
     def _there(self, run: Run) -> There | None:
-        return self._present.get(self._target_experiment(run), origin_of(run))
-
-    def _target_experiment(self, run: Run) -> str:
-        return self._experiments.target_id(run.experiment_id)
+        return self._lookup.find(run)
 
     def _step(self, run: Run, contents: Contents | None) -> Step:
         there = self._there(run)
@@ -182,6 +184,7 @@ class DirectTarget:
         if there.run_id not in (run.run_id, origin_of(run)):
             self._other_ids[run.run_id] = there.run_id
         is_same = not (contents is None and is_always_looked_at(run, self._options))
+        is_same = is_same and not self._lookup.is_moved(run, there)
         is_same = is_same and self._is_as_wanted(self._deletions.wanted(run, there), contents, there)
         return Step(run.run_id, UNCHANGED if is_same else UPDATE, there.run_id)
 
@@ -203,8 +206,8 @@ class DirectTarget:
             return f"its id is that of another run in the target (in experiment “{where}”): neither is touched"
         if there is None:
             return (
-                f"the target has this run in another experiment, “{where}”, and a run id only once: "
-                "rename one of the two experiments, or delete that run for good"
+                f"the target has this run in another experiment, “{where}”, which is no copy of this one, and a run id "
+                "only once: give the same --prefix and --rename as when that copy was made, or delete that run for good"
             )
         return ""
 
@@ -250,10 +253,11 @@ class DirectTarget:
     def _copy(self, run: Run, contents: Contents | None, there: Run | None) -> Copy:
         mark = wanted_mark(run, contents, Mark.parse(there.tags.get(COMPLETE, "")) if there else None, self._options)
         if there is not None:
-            copy = Copy(run, there.experiment_id, there.run_id, mark, there)
+            home = self._lookup.belongs_in(run) if ORIGIN in there.tags else there.experiment_id
+            copy = Copy(run, home, there.run_id, mark, there)
             copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
             return copy
-        copy = Copy(run, self._target_experiment(run), run.run_id, mark, may_have_files=True)
+        copy = Copy(run, self._lookup.belongs_in(run), run.run_id, mark, may_have_files=True)
         copy.artifact_uri = f"{self._locations[copy.experiment_id].rstrip('/')}/{run.run_id}/artifacts"
         return copy
 

@@ -1,6 +1,6 @@
 """Writing the records of runs into a store: some in one transaction, which holds only so many points."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED
-from runsync.model.identity import COMPLETE, FROM, ORIGIN, originals
+from runsync.model.identity import COMPLETE, FROM, ORIGIN, ORIGIN_EXPERIMENT, originals
 from runsync.model.progress import Progress
 from runsync.model.protocol import Histories, Source
 from runsync.model.run import Batch, Run
@@ -29,13 +29,14 @@ RUNS_A_WRITE = 200
 class RecordWriter:
     """Writes the records of one transfer: all of runs but their artifacts."""
 
-    def __init__(self, store: DirectStore, links: DirectLinks) -> None:
+    def __init__(self, store: DirectStore, links: DirectLinks, origin_of_experiment: Callable[[str], str]) -> None:
         self.came_from = ""
         """The address of the workspace that the runs come from."""
         self.repeated = 0
         """Points that stood more than once in a history, and are stored once."""
         self._store = store
         self._links = links
+        self._origin_of_experiment = origin_of_experiment
 
     def write(self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress) -> None:
         """Writes what is new and what has changed; why one was refused is noted on it."""
@@ -91,6 +92,8 @@ class RecordWriter:
             tags = {**tags, **originals(run), FROM: self.came_from}
         elif ORIGIN in there.tags:
             tags[FROM] = self.came_from
+            if there.experiment_id != copy.experiment_id:
+                tags[ORIGIN_EXPERIMENT] = self._origin_of_experiment(run.experiment_id)
         if not copy.problems:
             tags[COMPLETE] = str(copy.mark)
         arriving = replace(
@@ -210,4 +213,13 @@ def _differs(run: Run, there: Run) -> bool:
 
 def _fields(run: Run) -> tuple[object, ...]:
     started = run.start_time or 0
-    return run.name, run.user_id, run.status, started, run.end_time, run.lifecycle_stage, run.deleted_time
+    return (
+        run.experiment_id,
+        run.name,
+        run.user_id,
+        run.status,
+        started,
+        run.end_time,
+        run.lifecycle_stage,
+        run.deleted_time,
+    )

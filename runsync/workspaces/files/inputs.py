@@ -5,14 +5,26 @@
 <run>/outputs/<model id>/meta.yaml                            a logged model that the run wrote
 """
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from runsync.model.run import DatasetInput, ModelLink, Run
-from runsync.workspaces.files.layout import DATASETS, INPUTS, META, OUTPUTS, Broken, entries_of
-from runsync.workspaces.files.meta import read_meta, text
+from runsync.workspaces.files.layout import (
+    DATASETS,
+    INPUTS,
+    META,
+    OUTPUTS,
+    Broken,
+    entries_of,
+    is_plain_file,
+    is_plain_folder,
+)
+from runsync.workspaces.files.meta import dump, read_meta, text
 
 _FIELDS = ("name", "digest", "source_type", "source", "schema", "profile")
 _MOST_KEPT = 8 * 2**20
@@ -98,6 +110,32 @@ def files_of_inputs(run: Run) -> dict[str, dict[str, Any]]:
     return files
 
 
+def put_datasets(experiment: str, run: Run) -> None:
+    """Writes the datasets that a run read into the folder of its experiment. Raises Broken, OSError."""
+    for read in run.dataset_inputs:
+        put_dataset(experiment, id_of_dataset(read), partial(_dumped, read))
+
+
+def put_dataset(experiment: str, dataset_id: str, content: Callable[[], bytes]) -> None:
+    """Writes the meta.yaml of a dataset where it is not there yet. Raises Broken, OSError."""
+    folder = Path(experiment, DATASETS, dataset_id)
+    if is_plain_file(f"{folder}/{META}"):
+        return
+    for place in (folder.parent, folder):
+        with contextlib.suppress(FileExistsError):
+            place.mkdir()
+        if not is_plain_folder(str(place)):
+            raise Broken("the datasets of its experiment lie behind a link, and links are not followed")
+    staged = folder / f".{uuid.uuid4().hex}"
+    staged.write_bytes(content())
+    staged.replace(folder / META)
+
+
+def datasets_of(run: str) -> list[str]:
+    """The ids of the datasets that the run in a folder read. Raises Broken, OSError."""
+    return [text(meta, "source_id") for meta in _links(f"{run}/{INPUTS}") if meta.get("source_type") == "DATASET"]
+
+
 def id_of_dataset(read: DatasetInput) -> str:
     """The id that FileStore gives a dataset."""
     return _md5(read.name, read.digest)
@@ -107,6 +145,10 @@ def file_of_dataset(read: DatasetInput) -> dict[str, Any]:
     """The meta.yaml of a dataset; MLflow writes null for a schema or profile that there is not."""
     fields = {name: getattr(read, name) for name in _FIELDS}
     return fields | {name: fields[name] or None for name in ("schema", "profile")}
+
+
+def _dumped(read: DatasetInput) -> bytes:
+    return dump(file_of_dataset(read))
 
 
 def _link(source: str, destination: str, source_id: str) -> dict[str, Any]:

@@ -19,9 +19,8 @@ from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange
 from runsync.workspaces.files.draft import LOCK_PATIENCE, Draft, Held, key_path, replace_file, settle
-from runsync.workspaces.files.inputs import file_of_dataset, files_of_inputs, id_of_dataset
+from runsync.workspaces.files.inputs import files_of_inputs, put_datasets
 from runsync.workspaces.files.layout import (
-    DATASETS,
     META,
     MODELS,
     PARAMS,
@@ -32,11 +31,10 @@ from runsync.workspaces.files.layout import (
     find_experiment,
     find_run,
     is_experiment_id,
-    is_plain_file,
-    is_plain_folder,
     is_run_id,
 )
 from runsync.workspaces.files.meta import dump, read_meta
+from runsync.workspaces.files.move import move_here
 from runsync.workspaces.files.read import STATUSES, read_experiments, why
 from runsync.workspaces.files.write_points import add_points
 
@@ -165,6 +163,7 @@ def _prepared(root: str, arrival: Arrival, patience: float) -> Draft:
         raise Broken(f"experiment {run.experiment_id} is not there")
     if not is_run_id(run.run_id):
         raise Broken("its id is none that MLflow takes")
+    run = move_here(root, folder.path, run, arrival.is_new)
     draft = Draft(f"{folder.path}/{run.run_id}", arrival.is_new, patience)
     try:
         for key, value in run.params.items():
@@ -193,17 +192,7 @@ def _put_tags(draft: Draft, tags: Mapping[str, str]) -> None:
 
 
 def _put_inputs(draft: Draft, experiment: str, run: Run) -> None:
-    for read in run.dataset_inputs:
-        folder = Path(experiment, DATASETS, id_of_dataset(read))
-        if not is_plain_file(f"{folder}/{META}"):
-            for place in (folder.parent, folder):
-                with contextlib.suppress(FileExistsError):
-                    place.mkdir()
-                if not is_plain_folder(str(place)):
-                    raise Broken("the datasets of its experiment lie behind a link, and links are not followed")
-            staged = folder / f".{uuid.uuid4().hex}"
-            staged.write_bytes(dump(file_of_dataset(read)))
-            staged.replace(folder / META)
+    put_datasets(experiment, run)
     for name, meta in files_of_inputs(run).items():
         if not is_run_id(name.partition("/")[2]):
             raise Broken(f"the id of a logged model, {name!a}, cannot be the name of a folder")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ORIGIN_EXPERIMENT, own_tags_removed
+from runsync.model.protocol import Editor
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import post, stage_of, to_stage
@@ -17,8 +18,10 @@ class RestExperiments:
 
     keeps_state = False
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, editor: Editor, *, deleted_keep_names: bool = True) -> None:
+        self.deleted_keep_names = deleted_keep_names
         self._client = client
+        self._editor = editor
 
     def create(self, experiment: Experiment) -> str:
         """See `ExperimentWriter`."""
@@ -38,6 +41,14 @@ class RestExperiments:
         for key, value in tags.items():
             body = {"experiment_id": experiment.experiment_id, "key": key, "value": value}
             post(self._client, "experiments/set-experiment-tag", body)
+
+    def rename(self, experiment: Experiment, name: str) -> None:
+        """See `ExperimentWriter`. A server renames active ones only."""
+        if experiment.lifecycle_stage == DELETED:
+            self.restore(experiment)
+        self._editor.rename_experiment(experiment.experiment_id, name)
+        if experiment.lifecycle_stage == DELETED:
+            self.delete(experiment)
 
     def delete(self, experiment: Experiment) -> None:
         """See `ExperimentWriter`."""

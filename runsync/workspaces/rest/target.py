@@ -21,7 +21,6 @@ from runsync.model.identity import (
     LINK_TAGS,
     ORIGIN,
     SESSION,
-    origin_of,
 )
 from runsync.model.import_options import ImportOptions
 from runsync.model.mark import Mark
@@ -39,13 +38,15 @@ from runsync.model.protocol import (
     Source,
     Step,
 )
-from runsync.model.run import Batch, Contents, Run
+from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.carry import ArtifactCarrier
 from runsync.workspaces.arrival.copy import Copy, address_of, counted, each, settled
 from runsync.workspaces.arrival.deletions import Deletions
+from runsync.workspaces.arrival.evidence import shares_runs
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.files import FileWriter
+from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
 from runsync.workspaces.arrival.present import Present, There
 from runsync.workspaces.rest.collisions import again
@@ -70,7 +71,8 @@ class RestTarget:
         self._options = options
         self._session = secrets.token_hex(8)
         policy = options.deletions
-        writer = RestExperiments(workspace.client)
+        names = workspace.deleted_keep_names
+        writer = RestExperiments(workspace.client, workspace.editor(), deleted_keep_names=names)
         self._experiments = ExperimentMap(writer, options.naming, options.restore_deleted, policy)
         limits = workspace.params_a_run, workspace.longest_tag
         self._writer = RunWriter(workspace.client, self._session, *limits)
@@ -78,14 +80,18 @@ class RestTarget:
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
         self._present = Present(RestRuns(workspace))
-        self._deletions = Deletions(policy, self._present, self._experiments, RestEditor(workspace.client))
+        self._lookup = Lookup(self._present, self._experiments)
+        editor = RestEditor(workspace.client)
+        self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
         self._lost: Counter[str] = Counter()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
         existing = self._workspace.existing(self._options.restore_deleted)
         are_all = selection == Selection()
-        outcomes = self._experiments.begin(experiments, existing, address_of(source.place), are_all)
+        addresses = address_of(source.place), self.place.address
+        evidence = shares_runs(source, self._workspace)
+        outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence)
         self._source = source.place
         self._lost.update({"experiment ids, creation and update times": len(experiments)})
         self._present.look(self._experiments.existing_ids())
@@ -100,8 +106,7 @@ class RestTarget:
 
     def plan(self, batch: Batch) -> list[Step]:
         """Compares each run with what is there of it."""
-        wanted = [(self._target_experiment(run), origin_of(run)) for run in batch.runs]
-        self._present.look_for_natives(self._experiments.existing_ids(), wanted)
+        self._lookup.look(batch.runs)
         self._lost.update(
             {
                 "run ids, creation and deletion times, artifact URIs": len(batch.runs),
@@ -120,7 +125,7 @@ class RestTarget:
         todo = [step for step in steps if step.action in (CREATE, UPDATE)]
         if not todo:
             return outcomes
-        present = self._read_again(todo)
+        present = self._read_again(by_id[step.run_id] for step in todo)
         copies = [self._copy(by_id[step.run_id], batch.contents.get(step.run_id), step, present) for step in todo]
         each(pool, self._make, [copy for copy in copies if not copy.target_id])
         self._twins.settle(copies)
@@ -157,8 +162,8 @@ class RestTarget:
         return lost + self._deletions.left()
 
     def notes(self) -> list[str]:
-        """Deletions that were followed."""
-        return self._deletions.notes()
+        """Deletions that were followed, and copies that are not what they should be."""
+        return self._deletions.notes() + self._experiments.notes()
 
     @property
     def objects(self) -> ObjectTarget | None:
@@ -170,10 +175,26 @@ class RestTarget:
         return self._experiments.target_id(experiment_id)
 
     def _there(self, run: Run) -> There | None:
-        return self._present.get(self._target_experiment(run), origin_of(run))
+        there = self._lookup.find(run)
+        if there is not None and self._lookup.is_moved(run, there) and self._deletions.makes_anew(there):
+            return None
+        return there
 
-    def _target_experiment(self, run: Run) -> str:
-        return self._experiments.target_id(run.experiment_id)
+    def _misplaced(self, run: Run, there: There) -> tuple[Problem, ...]:
+        """That a run is in another experiment than the one where it belongs: a server cannot move it."""
+        if not self._lookup.is_moved(run, there):
+            return ()
+        where, belongs = (
+            self._experiments.name_in_target(there.experiment_id),
+            self._experiments.name_of(run.experiment_id),
+        )
+        way = (
+            f"delete run {there.run_id} there, have “mlflow gc” remove it for good, and run this again"
+            if self._options.deletions.replays or there.came_from != self._experiments.came_from
+            else "runsync sync --delete makes it anew where it belongs and deletes the old copy"
+        )
+        reason = f"it is in “{where}” in the target, and belongs in “{belongs}”: a server cannot move runs; {way}"
+        return (Problem("experiment", belongs, reason),)
 
     def _step(self, run: Run, contents: Contents | None) -> Step:
         error = self._experiments.error(run.experiment_id)
@@ -183,30 +204,30 @@ class RestTarget:
         if there is None:
             return Step(run.run_id, CREATE)
         self._links.note(run.run_id, there.run_id)
+        told = self._misplaced(run, there)
         wanted = self._deletions.wanted(run, there)
         tags = self._links.tags(wanted, there.run_id)
         same = is_as_wanted(wanted, tags, contents, there, self._options)
         if same and contents is None and is_always_looked_at(run, self._options):
-            return Step(run.run_id, UPDATE, there.run_id)
+            return Step(run.run_id, UPDATE, there.run_id, problems=told)
         if same and there.mark is not None and any(tag in run.tags for tag in LINK_TAGS):
             present = replace(wanted, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
-            copy = Copy(wanted, self._target_experiment(run), there.run_id, there.mark, present)
+            copy = Copy(wanted, there.experiment_id, there.run_id, there.mark, present)
             copy.tags_there = there.links
             self._links.check_later(copy)
-        return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id)
+        return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id, problems=told)
 
-    def _read_again(self, todo: Iterable[Step]) -> dict[str, Run]:
-        ids = [step.target_id for step in todo if step.target_id]
-        if not ids:
-            return {}
-        found = self._workspace.runs_of(self._experiments.existing_ids(), Selection(runs=tuple(ids)))
-        return {run.run_id: run for run in found}
+    def _read_again(self, runs: Iterable[Run]) -> dict[str, Run]:
+        there = [found for run in runs if (found := self._there(run)) is not None]
+        places, ids = sorted({one.experiment_id for one in there}), [one.run_id for one in there]
+        return {run.run_id: run for run in RestRuns(self._workspace).of_ids(places, ids)} if ids else {}
 
     def _copy(self, run: Run, contents: Contents | None, step: Step, present: dict[str, Run]) -> Copy:
         there = present.get(step.target_id)
         there_mark = Mark.parse(there.tags.get(COMPLETE, "")) if there else None
         mark = wanted_mark(run, contents, there_mark, self._options)
-        copy = Copy(run, self._target_experiment(run), step.target_id, mark, there)
+        home = self._lookup.belongs_in(run) if there is None else there.experiment_id
+        copy = Copy(run, home, step.target_id, mark, there, told=step.problems)
         if there is not None:
             copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
         return copy

@@ -74,6 +74,8 @@ class Habits:
     params_a_run: int | None = None
     """The most that a run may have; None for no limit."""
     longest_tag: int = LONGEST_TAG
+    deleted_keep_names: bool = True
+    """Whether no other experiment may have the name of a deleted one."""
     dialect: Dialect | None = None
     """None: as the server's version has it."""
 
@@ -91,6 +93,7 @@ class RestWorkspace:
         self._habits = habits or Habits()
         self.params_a_run = self._habits.params_a_run
         self.longest_tag = self._habits.longest_tag
+        self.deleted_keep_names = self._habits.deleted_keep_names
         self._metrics = MetricReader(client, self._habits.history_page, self._habits.has_bulk_history)
         self._versions = ModelVersions(client)
         self._logged_models: bool | None = None
@@ -310,9 +313,13 @@ class RestWorkspace:
             else:
                 seen.update(run.run_id for run in fresh)
 
+    def chunks(self, experiment_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+        """So many experiments as one search may name."""
+        return _chunks(experiment_ids, self._habits.experiments_a_search)
+
     def search_everywhere(self, filter_string: str) -> Iterator[Run]:
         """`search_every` over all experiments of the workspace."""
-        for chunk in _chunks([e.experiment_id for e in self._all_experiments()], self._habits.experiments_a_search):
+        for chunk in self.chunks([e.experiment_id for e in self._all_experiments()]):
             yield from self.search_every(chunk, filter_string)
 
     def runs_of(

@@ -15,6 +15,7 @@ from runsync.workspaces.sql.address import MYSQL
 from runsync.workspaces.sql.database import TRIES, Database
 from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.latest import Stored
+from runsync.workspaces.sql.move import move_inputs
 from runsync.workspaces.sql.read import Reader, parts
 from runsync.workspaces.sql.schema import Schema
 from runsync.workspaces.sql.upsert import set_texts, upsert
@@ -78,7 +79,9 @@ class RunWriter:
         new = [one.run for one in group if one.is_new]
         if new:
             connection.execute(tables["runs"].insert(), [self._new_row(run) for run in new])
-        self._update(connection, [one.run for one in group if not one.is_new])
+        there = [one.run for one in group if not one.is_new]
+        move_inputs(connection, kind, self._schema, there)
+        self._update(connection, there)
         runs = [one.run for one in group]
         set_texts(connection, kind, tables["params"], {run.run_id: run.params for run in runs})
         set_texts(connection, kind, tables["tags"], {run.run_id: _tags(run) for run in runs})
