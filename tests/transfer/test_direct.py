@@ -345,12 +345,18 @@ def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
     with opened(source) as workspace:
         fill(Filler(workspace))
     runsync.sync(source, target, selection=Selection(experiments=("Default", "empty")))
-    codes: list[int] = []
-    threads = [Thread(target=lambda: codes.append(runsync.sync(source, target).exit_code)) for _ in range(2)]
+    lacking: list[object] = []
+
+    def act() -> None:
+        done = runsync.sync(source, target)
+        lacking.append((done.exit_code, done.failed, done.problems))
+
+    threads = [Thread(target=act) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert lacking == [(0, [], [])] * 3
     assert runsync.sync(source, target).exit_code == 0
     assert_same(source, target)
 

@@ -99,6 +99,8 @@ class DirectTarget:
         new = [run for run in batch.runs if self._there(run) is None]
         linked = [run_id for run in batch.runs for run_id in self._links.wanted(run)]
         self._runs.look_for([*(run.run_id for run in new), *linked])
+        # What another import has brought since this one began is not where it was looked for.
+        self._present.look(sorted({home for run in new if (home := self._arrived_in(run))}))
         self._lookup.look(new)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
 
@@ -168,6 +170,11 @@ class DirectTarget:
         self._names = {e.experiment_id: e.name for e in existing}
         self._runs.begin(self._locations)
         return existing
+
+    def _arrived_in(self, run: Run) -> str:
+        """The run's target experiment, where it is in it by now; else ""."""
+        known, home = self._runs.known(run.run_id), self._lookup.belongs_in(run)
+        return home if known is not None and known.experiment_id == home and known.is_same(run) else ""
 
     def _there(self, run: Run) -> There | None:
         return self._lookup.find(run)
