@@ -1,5 +1,6 @@
-"""What processes announce before they publish a snapshot (`claims/`) or delete files (`pruning/`).
+"""What processes announce in `claims/`, before they publish a snapshot or delete files.
 
+Both lie in one folder, which every export makes: a full disk has no room for another one, but for an empty file it has.
 The names of these files tell whose they are. What a process left that is provably gone counts for nothing; what may be
 of one that still runs counts, for a day by the store's own clock.
 """
@@ -16,6 +17,7 @@ from runsync.bundle.processes import Process, here
 from runsync.bundle.store import ABANDONED, Entry, Store
 from runsync.errors import BundleDamaged, NoRoom, RunsyncError
 
+_REMOVAL = "removal"
 EVERYTHING = ""
 """In a set of files: all that no snapshot needs. The disk was too full for their names."""
 
@@ -33,10 +35,10 @@ def claim_of(snapshot_id: str) -> str:
     return f"{layout.CLAIMS}{snapshot_id}_{_ours()}.json"
 
 
-def claims(store: Store) -> list[Claim]:
-    """Those that count. The others are removed, where that is allowed to us."""
+def claims(store: Store, ours: str) -> list[Claim]:
+    """Those that count. The others are removed, where that is allowed to us. `ours` is what we have just announced."""
     found = []
-    for entry in _counting(store, layout.CLAIMS):
+    for entry in _counting(store, ours):
         snapshot_id = layout.snapshot_id(f"{layout.SNAPSHOTS}{_label(entry)}.json")
         if snapshot_id:
             found.append(Claim(entry.name, snapshot_id))
@@ -45,7 +47,7 @@ def claims(store: Store) -> list[Claim]:
 
 def announce_removal(store: Store, names: Sequence[str]) -> str:
     """Says that these files are about to be deleted; gives the name of what says so. Works on a full disk too."""
-    name = f"{layout.PRUNING}{len(names)}_{_ours()}.json"
+    name = f"{layout.CLAIMS}{_REMOVAL}_{_ours()}.json"
     document = {"format": "runsync-removal", "version": 1, "files": list(names)}
     schemas.check("removal", document, name)
     try:
@@ -55,10 +57,12 @@ def announce_removal(store: Store, names: Sequence[str]) -> str:
     return name
 
 
-def removals(store: Store) -> set[str]:
-    """The files that somebody may be deleting. Raises BundleDamaged for a file in `pruning/` that does not tell."""
+def removals(store: Store, ours: str) -> set[str]:
+    """The files that somebody may be deleting; likewise. Raises BundleDamaged for an announcement that is invalid."""
     names: set[str] = set()
-    for entry in _counting(store, layout.PRUNING):
+    for entry in _counting(store, ours):
+        if _label(entry) != _REMOVAL:
+            continue
         try:
             content = store.read(entry.name)
         except BundleDamaged:
@@ -79,38 +83,23 @@ def _files_of(store: Store, name: str, content: bytes) -> list[str]:
     return list(document["files"])
 
 
-def _counting(store: Store, folder: str) -> list[Entry]:
-    """Entries of a folder whose process may run, and that are not a day old."""
-    left = []
-    for entry in list(store.list(folder)):
-        if _process(entry).is_gone:
+def _counting(store: Store, ours: str) -> list[Entry]:
+    """Entries whose process may run, and that are not a day older than ours."""
+    entries = list(store.list(layout.CLAIMS))
+    now = max((entry.modified for entry in entries if entry.name == ours), default=0.0)
+    counting = []
+    for entry in entries:
+        process = _process(entry)
+        if process.is_gone or (now - entry.modified > ABANDONED and not process.is_running):
             _drop(store, entry)
         else:
-            left.append(entry)
-    strange = [entry for entry in left if not _process(entry).is_running]
-    if strange:
-        now = _clock(store)
-        old = {entry.name for entry in strange if now - entry.modified > ABANDONED}
-        for entry in [entry for entry in left if entry.name in old]:
-            _drop(store, entry)
-        left = [entry for entry in left if entry.name not in old]
-    return left
+            counting.append(entry)
+    return counting
 
 
 def _drop(store: Store, entry: Entry) -> None:
     with suppress(RunsyncError):
         store.remove(entry.name)
-
-
-def _clock(store: Store) -> float:
-    """The time of the store, by what it says of a file that we have just made there (epoch seconds)."""
-    probe = f"{layout.CLAIMS}clock_{_ours()}.json"
-    store.create(probe, b"")
-    try:
-        return max((entry.modified for entry in store.list(layout.CLAIMS) if entry.name == probe), default=0.0)
-    finally:
-        with suppress(RunsyncError):
-            store.remove(probe)
 
 
 def _ours() -> str:

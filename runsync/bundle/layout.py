@@ -17,11 +17,10 @@ PARTS = "parts/"
 BLOBS = "blobs/"
 LOCKS = "locks/"
 CLAIMS = "claims/"
-PRUNING = "pruning/"
 QUARANTINE = "quarantine/"
 MOVABLE = (PARTS, BLOBS)
 """Folders that may be moved to another disk and linked."""
-OF_NO_SNAPSHOT = (LOCKS, CLAIMS, PRUNING, QUARANTINE)
+OF_NO_SNAPSHOT = (LOCKS, CLAIMS, QUARANTINE)
 """Folders of what processes tell each other, and of what was set aside."""
 
 RUNS = ".runs.jsonl.gz"

@@ -51,6 +51,8 @@ def publish(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, *, repla
     `gone` is given all parts and blobs there are now. Raises BundleLocked, and nothing is written, when a file that one
     of them needs is gone or about to be deleted.
     """
+    if not pending:
+        return
     store = bundle.store
     claims: dict[str, Pending] = {}
     try:
@@ -58,7 +60,7 @@ def publish(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, *, repla
             name = announced.claim_of(each.manifest.id)
             claims[name] = each
             store.create(name, each.content())
-        _refuse_conflicts(bundle, pending, gone)
+        _refuse_conflicts(bundle, pending, gone, name)
         there = {entry.name for entry in store.list(layout.SNAPSHOTS)} if replace else set()
         for name, each in list(claims.items()):
             final = layout.snapshot(each.manifest.id)
@@ -82,9 +84,9 @@ def _appear(store: Store, claim: str, manifest: str) -> None:
             raise
 
 
-def _refuse_conflicts(bundle: Bundle, pending: Sequence[Pending], gone: Vanished) -> None:
+def _refuse_conflicts(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, claim: str) -> None:
     store = bundle.store
-    removals = announced.removals(store)
+    removals = announced.removals(store, claim)
     lost = gone(entry for folder in (layout.PARTS, layout.BLOBS) for entry in store.list(folder))
     if not removals and not lost:
         return

@@ -33,10 +33,10 @@ class Newcomers:
     _blobs: set[bytes] = field(default_factory=set)
     _read: dict[str, Entry] = field(default_factory=dict)
 
-    def look(self) -> None:
+    def look(self, announcement: str) -> None:
         """Claims first, manifests then: a claim that is gone by then has become a manifest."""
         store = self.bundle.store
-        for claim in announced.claims(store):
+        for claim in announced.claims(store, announcement):
             if claim.name not in self._read:
                 self._need(claim.name, is_claim=True)
         for entry in list(store.list(layout.SNAPSHOTS)):
@@ -89,7 +89,7 @@ def remove(
         lock.confirm()
         announcement = announced.announce_removal(store, [entry.name for entry in batch])
         try:
-            newcomers.look()
+            newcomers.look(announcement)
             for entry in batch:
                 if not newcomers.need(entry.name):
                     lock.confirm_lately()

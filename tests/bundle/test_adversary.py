@@ -4,29 +4,34 @@ Two commands on one bundle are interleaved operation by operation, on a disk and
 what it promises; what is left is a sound bundle.
 """
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Bucket
-from support.interleaving import Command, interleave
+from support.interleaving import Command, SteppedStore, interleave
 from support.memory import START, MemorySource, run_with_metrics
+from support.processes import GONE
+from support.stopping import Stopped
 
-from runsync.bundle import address, layout, removal, repack, store
+from runsync.bundle import address, announced, layout, removal, repack, store
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.checker import Checker
 from runsync.bundle.copy import CopyReport, copy_snapshots
+from runsync.bundle.processes import Process
 from runsync.bundle.prune import carry_out, plan_prune
 from runsync.bundle.store import Store
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
-from runsync.errors import RunsyncError
+from runsync.errors import BundleLocked, RunsyncError
 from runsync.model.experiment import Experiment
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
-from runsync.s3 import S3Options
+from runsync.s3 import Refused, S3Options
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
 
@@ -62,10 +67,14 @@ def export(target: Store, *names: str) -> str:
     bundle = create_in(target)
     writer = SnapshotWriter(bundle, lock=_Blind(), workers=1)  # type: ignore[arg-type]
     found = source(*names)
+    report = TransferReport("export", found.place, writer.place)
     try:
-        transfer(TransferReport("export", found.place, writer.place), found, writer, Selection(), 1, Silent())
+        transfer(report, found, writer, Selection(), 1, Silent())
     finally:
         writer.close()
+    if report.stopped:
+        assert report.exit_code in (11, 12)
+        raise BundleLocked(report.stopped)
     return writer.snapshot_id
 
 
@@ -164,7 +173,7 @@ COMMANDS: dict[str, Callable[[Place], tuple[Command, Command, bool]]] = {
 def attempt(place: Place, pair: str, at: int, until: int | None) -> list[Any] | None:
     first, second, is_forgotten = COMMANDS[pair](place)
     target = place.new(f"{at} {until}", is_forgotten)
-    outcomes = interleave(target, first, second, at, until)
+    outcomes = interleave((target, place.store(f"{at} {until}")), first, second, at, until)
     if outcomes is not None:
         assert_sound(target, outcomes)
     return outcomes
@@ -193,3 +202,100 @@ def test_two_commands_held_at_any_operation_of_each(request: pytest.FixtureReque
             attempt(place, pair, at, until)
         at += 1
     assert at > 7
+
+
+@pytest.mark.parametrize("pair", ["export, prune", "prune, export"])
+def test_the_same_on_s3(s3: Place, pair: str) -> None:
+    at = 0
+    while attempt(s3, pair, at, None) is not None:
+        at += 12
+    assert at > 12
+
+
+ELSEWHERE = Process(1, "f" * 32, "4026531836-4026531834", 7)
+"""On another machine: nobody can tell whether it runs."""
+
+
+def killed(command: Command, target: Store, at: int, process: Process) -> bool:
+    """Runs a command as that process, which is killed before operation `at`; False where it ended before."""
+
+    def stop(number: int) -> None:
+        if number >= at:
+            raise Stopped
+
+    stepped = SteppedStore(target, stop)
+    with pytest.MonkeyPatch.context() as patch, suppress(Stopped):
+        for module in (announced, store):
+            patch.setattr(module, "here", lambda: process)
+        patch.setattr(Process, "is_gone", False)  # not before it is killed
+        command(stepped)  # type: ignore[arg-type]
+    return stepped.steps > at
+
+
+@pytest.mark.parametrize("pair", ["export, prune", "prune, export", "copy, prune", "prune, copy"])
+def test_what_a_command_left_that_was_killed_at_any_operation_holds_nobody_up(disk: Place, pair: str) -> None:
+    first, second, is_forgotten = COMMANDS[pair](disk)
+    at, is_killed = 0, True
+    while is_killed:
+        target = disk.new(str(at), is_forgotten)
+        is_killed = killed(first, target, at, GONE)
+        assert_sound(target, [second(target)])
+        prune(target)
+        assert list(target.list(layout.CLAIMS)) == []
+        at += 1
+    assert at > 7
+
+
+def later(target: Store) -> None:
+    """A day passes for what was announced."""
+    assert isinstance(target, store.LocalStore)
+    for entry in target.list(layout.CLAIMS):
+        os.utime(target.folder / entry.name, (entry.modified - 86500, entry.modified - 86500))
+
+
+def test_what_a_process_claimed_that_may_run_is_spared_for_a_day(disk: Place) -> None:
+    target = disk.new("one", True)
+    at = 0
+    while not list(target.list(layout.CLAIMS)):
+        killed(export_again, target, at, ELSEWHERE)
+        at += 1
+    blobs = len(list(target.list(layout.BLOBS)))
+    prune(target)
+    assert len(list(target.list(layout.BLOBS))) == blobs
+    later(target)
+    prune(target)
+    assert len(list(target.list(layout.BLOBS))) == 2
+    assert list(target.list(layout.CLAIMS)) == []
+
+
+def test_a_snapshot_that_needs_what_a_process_was_deleting_that_may_run_is_refused_for_a_day(disk: Place) -> None:
+    target = disk.new("one", True)
+    at = 0
+    while not list(target.list(layout.CLAIMS)):
+        killed(prune, target, at, ELSEWHERE)
+        at += 1
+    with pytest.raises(BundleLocked, match="files that this snapshot needs were deleted meanwhile"):
+        export_again(target)
+    assert export(target, "kept"), "what needs none of these files is not affected"
+    later(target)
+    assert_sound(target, [export_again(target)])
+
+
+def test_an_empty_announcement_stands_for_all_that_no_snapshot_needs(disk: Place) -> None:
+    target = disk.new("one", True)
+    target.create(f"{layout.CLAIMS}removal_{ELSEWHERE.token}_0123abcd.json", b"")
+    with pytest.raises(BundleLocked):
+        export_again(target)
+
+
+def test_who_may_not_delete_publishes_and_prune_removes_the_claim(s3: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = s3.new("one", True)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(target), "remove", lambda self, name: (_ for _ in ()).throw(Refused("no", "AccessDenied")))
+        assert not killed(export_again, target, 10**6, GONE)
+    made = open_store(target).snapshot_ids()[-1]
+    (claim,) = target.list(layout.CLAIMS)
+    assert made in claim.name
+    prune(target)
+    assert list(target.list(layout.CLAIMS)) == []
+    assert_sound(target, [made])

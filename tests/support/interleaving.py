@@ -65,8 +65,12 @@ def outcome(command: Command, store: Store) -> Any:
         return error
 
 
-def interleave(store: Store, first: Command, second: Command, at: int, until: int | None = None) -> list[Any] | None:
-    """Runs the first command up to operation `at`, then the second up to operation `until` (None: to its end), then
+def interleave(
+    stores: tuple[Store, Store], first: Command, second: Command, at: int, until: int | None = None
+) -> list[Any] | None:
+    """Each with a store of its own, as two processes have.
+
+    Runs the first command up to operation `at`, then the second up to operation `until` (None: to its end), then
     both to their ends. Gives both outcomes; None where the first has no so many operations.
     """
     outcomes: list[Any] = [None, None]
@@ -79,7 +83,7 @@ def interleave(store: Store, first: Command, second: Command, at: int, until: in
 
     def run_second() -> None:
         try:
-            outcomes[1] = outcome(second, SteppedStore(store, hold))
+            outcomes[1] = outcome(second, SteppedStore(stores[1], hold))
         finally:
             held.set()
 
@@ -91,7 +95,7 @@ def interleave(store: Store, first: Command, second: Command, at: int, until: in
             assert held.wait(WAIT)
 
     try:
-        outcomes[0] = outcome(first, SteppedStore(store, begin_second))
+        outcomes[0] = outcome(first, SteppedStore(stores[0], begin_second))
     finally:
         go_on.set()
     if thread.ident is None:
