@@ -18,6 +18,12 @@ output = click.option(
     "--output", metavar="FILE", help="Write there instead of to stdout; a file appears when it is whole."
 )
 
+csv_safe = click.option(
+    "--csv-safe",
+    is_flag=True,
+    help="In csv, put an apostrophe before what a spreadsheet would run as a formula.",
+)
+
 
 def format_of(name: str | None, formats: Sequence[str]) -> str:
     """The format that the name of a file ends on; the first of the formats where it is none of them."""

@@ -6,7 +6,7 @@ The names are those of MLflow's search (its prefixes and aliases too), and some 
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from runsync.errors import WrongUsage
@@ -123,6 +123,14 @@ def value_of(field: Field, run: Run, experiment: Experiment | None = None) -> st
     if field.kind == ATTRIBUTES and field.key != "has_model_version":
         return _attribute(field.key, run)
     raise WrongUsage(f"{field} can be filtered by, but has no value to show or to sort by")
+
+
+def values_of(
+    fields: Iterable[Field], run: Run, experiment: Experiment | None = None
+) -> list[str | float | int | None]:
+    """`value_of` each, also for a run with very many metrics."""
+    metrics = {m.key: m.value for m in reversed(run.latest_metrics)}
+    return [metrics.get(f.key) if f.kind == METRICS else value_of(f, run, experiment) for f in fields]
 
 
 def _attribute(key: str, run: Run) -> str | int | None:

@@ -6,6 +6,8 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from runsync.errors import WrongUsage
 
+LONGEST = 2000
+"""Characters of an address: longer ones would take long to judge."""
 SCHEMES = ("https", "ssh", "git", "file")
 COMMIT = re.compile(r"[0-9a-fA-F]{7,64}")
 _SHORT_SSH = re.compile(
@@ -33,6 +35,8 @@ def parse_remote(text: str) -> Remote:
 
     Refused are schemes with which git runs commands (`ext::`), http, and what git would read as an option.
     """
+    if len(text) > LONGEST:
+        raise WrongUsage(f"the address of the Git repository has more than {LONGEST:,} characters")
     if not text or text.startswith("-") or not text.isprintable() or "::" in text:
         raise WrongUsage(f"{text!r} is no address of a Git repository that may be used")
     if text.startswith("/"):

@@ -9,14 +9,15 @@ from runsync.runs.formats import csv_line
 _TIMES = ("start_time", "end_time")
 
 
-def to_csv(report: CompareReport, diff_only: bool = False) -> str:
+def to_csv(report: CompareReport, diff_only: bool = False, safe: bool = False) -> str:
     """Columns: the details, then params.*, metrics.*, tags.*; with `diff_only` the run ids and what differs.
 
-    Times are ISO 8601 in UTC, the duration is in milliseconds; what a run has not is an empty cell.
+    Times are ISO 8601 in UTC, the duration is in milliseconds; what a run has not is an empty cell. For
+    `safe` see `csv_line`.
     """
     rows = [row for row in report.rows if row.differs or not diff_only or row.key == "run_id"]
     columns = [[_title(row), *(_cell(row, value) for value in row.values)] for row in rows]
-    return b"".join(csv_line(cells) for cells in zip(*columns, strict=True)).decode()
+    return b"".join(csv_line(cells, safe) for cells in zip(*columns, strict=True)).decode()
 
 
 def _title(row: Row) -> str:

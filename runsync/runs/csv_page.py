@@ -40,8 +40,12 @@ def write_runs_csv(
     selection: Selection | None = None,
     workers: int = WORKERS,
     access: Access | None = None,
+    safe: bool = False,
 ) -> CsvReport:
-    """Writes all runs of a selection, newest first. The head needs every name, so rows wait in a temporary file."""
+    """Writes all runs of a selection, newest first. The head needs every name, so rows wait in a temporary file.
+
+    With `safe`, what a spreadsheet would take for a formula has an apostrophe before it.
+    """
     import orjson
 
     params: set[str] = set()
@@ -58,10 +62,11 @@ def write_runs_csv(
                 count += 1
         waiting.seek(0)
         names, keys = sorted(params), sorted(metrics)
-        file.write(csv_line((*HEAD, *names, *keys)))
+        file.write(csv_line((*HEAD, *names, *keys), safe))
         for line in waiting:
             first, given, measured = orjson.loads(line)
-            file.write(csv_line((*first, *(given.get(n, "") for n in names), *(measured.get(k, "") for k in keys))))
+            cells = (*first, *(given.get(n, "") for n in names), *(measured.get(k, "") for k in keys))
+            file.write(csv_line(cells, safe))
     return CsvReport(count, len(HEAD) + len(names) + len(keys), tuple(listing.unreadable))
 
 

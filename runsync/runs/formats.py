@@ -2,12 +2,13 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
 from runsync.model.experiment import Experiment
-from runsync.model.fields import ATTRIBUTES, METRICS, PARAMS, TAGS, Field, value_of
+from runsync.model.fields import ATTRIBUTES, METRICS, PARAMS, TAGS, Field, value_of, values_of
 from runsync.model.run import Run
 from runsync.runs.columns import TIMES, is_text, plain
 from runsync.runs.listing import Listing, document_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS_A_GROUP = 1000
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?Infinity", re.ASCII)
 _ATTRIBUTES = (
     "run_id",
     "run_name",
@@ -29,21 +31,32 @@ _ATTRIBUTES = (
 )
 
 
-def csv_line(cells: Iterable[str]) -> bytes:
-    """A line of CSV: quotes as RFC 4180 has them, and a line's end that other tools of a shell expect."""
-    line, cells = io.StringIO(), list(cells)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def csv_line(cells: Iterable[str], safe: bool = False) -> bytes:
+    """A line of CSV: quotes as RFC 4180 has them, and a line's end that other tools of a shell expect.
+
+    With `safe`, what a spreadsheet would take for a formula has an apostrophe before it, and is text there.
+    """
+    line, cells = io.StringIO(), [_harmless(cell) for cell in cells] if safe else list(cells)
     # csv quotes only the line's end that it writes itself, and readers take either for one.
     is_odd = any("\r" in cell for cell in cells)
     csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_ALL if is_odd else csv.QUOTE_MINIMAL).writerow(cells)
     return line.getvalue().encode()
 
 
-def write_csv(file: IO[bytes], listing: Listing, columns: Sequence[Field]) -> None:
-    """A line a run; times in ISO 8601, durations in milliseconds."""
-    file.write(csv_line(str(column) for column in columns))
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell) else cell
+
+
+def write_csv(file: IO[bytes], listing: Listing, columns: Sequence[Field], safe: bool = False) -> None:
+    """A line a run; times in ISO 8601, durations in milliseconds. For `safe` see `csv_line`."""
+    file.write(csv_line((str(column) for column in columns), safe))
     for run in listing.runs:
         home = listing.experiment_of(run)
-        file.write(csv_line(plain(column, value_of(column, run, home)) for column in columns))
+        values = values_of(columns, run, home)
+        file.write(csv_line((plain(c, value) for c, value in zip(columns, values, strict=True)), safe))
 
 
 def write_jsonl(file: IO[bytes], listing: Listing) -> None:
@@ -63,7 +76,7 @@ def write_parquet(file: IO[bytes], listing: Listing, columns: Sequence[Field] = 
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         while runs := list(islice(listing.runs, ROWS_A_GROUP)):
             rows = (
-                {str(c): value_of(c, run, listing.experiment_of(run)) for c in columns}
+                dict(zip(map(str, columns), values_of(columns, run, listing.experiment_of(run)), strict=True))
                 if columns
                 else _row(run, listing.experiment_of(run))
                 for run in runs

@@ -78,4 +78,4 @@ def _place(source: protocol.Place, where: str, run: Run, model: RunModel) -> Pla
     folder = f"model-of-{run.run_id[:8]}"
     snapshot = f"{source.address}@{source.details['snapshot']}"
     words = ["runsync", "artifacts", "get", snapshot, run.run_id, *([model.folder] if model.folder else [])]
-    return Place(model.uri, folder=folder, command=shlex.join([*words, "--into", folder]).replace("\n", " "))
+    return Place(model.uri, folder=folder, command=shlex.join([*words, "--into", folder]))

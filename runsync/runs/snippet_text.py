@@ -1,14 +1,17 @@
 """Python code that loads a model and predicts, with data that fits the model's signature.
 
-Whatever comes from a server stands in the code as a literal (`repr`), so that it cannot become code.
+Whatever comes from a server stands in the code as a literal (see `literal`) or in a comment of one line (see
+`_comment`), so that it cannot become code.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from runsync.errors import NothingSelected
 from runsync.model.model_file import Json, ModelFile
+from runsync.model.printable import printable
 
 EXAMPLES: dict[str, str] = {
     "boolean": "True",
@@ -75,15 +78,33 @@ def _imports(place: Place, *wanted: str) -> Iterator[str]:
 
 
 def _load(title: str, place: Place) -> Iterator[str]:
-    yield f"# {title}"
+    yield _comment(title)
     if place.folder:
         yield "# The model is loaded from files; fetch them first:"
-        yield f"#   {place.command}"
+        yield _comment(f"  {place.command}")
         yield f"folder = next(Path({place.folder!r}).rglob('MLmodel')).parent.resolve()"
         return
     yield f"mlflow.set_tracking_uri({place.server!r})"
     if place.workspace:
         yield f"os.environ['MLFLOW_WORKSPACE'] = {place.workspace!r}"
+
+
+def _comment(text: str) -> str:
+    """A comment that ends with its line: Python ends one at \\r too, which a text may have."""
+    return f"# {printable(text)}"
+
+
+def literal(value: Any) -> str:
+    """Python code for what a YAML or JSON file says. Raises NothingSelected for a date or the like."""
+    if value is None or isinstance(value, bool | int | str | bytes):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(name)}: {literal(inner)}" for name, inner in value.items()) + "}"
+    raise NothingSelected(f"the model's signature has a value that no code can stand for: {value!r}")
 
 
 def _uri(place: Place) -> str:
@@ -103,7 +124,7 @@ def _data(file: ModelFile) -> Iterator[str]:
         yield f"data = {_tensor(file.inputs[0])}"
     elif _has_tensors(file):
         yield "data = {"
-        yield from (f"    {spec['name']!r}: {_tensor(spec)}," for spec in file.inputs)
+        yield from (f"    {str(spec['name'])!r}: {_tensor(spec)}," for spec in file.inputs)
         yield "}"
     elif file.inputs and "name" not in file.inputs[0]:
         yield f"data = pd.DataFrame([[{', '.join(value for _, value, _ in columns)}]])"
@@ -114,7 +135,7 @@ def _data(file: ModelFile) -> Iterator[str]:
         yield "data = pd.DataFrame({"
         yield from (f"    {name!r}: [{value}]," for name, value, _ in columns)
         yield "})"
-        changed_names = {s["name"]: DTYPES[s["type"]] for s in file.inputs if s.get("type") in DTYPES}
+        changed_names = {str(s["name"]): DTYPES[s["type"]] for s in file.inputs if s.get("type") in DTYPES}
         yield from ([f"data = data.astype({changed_names!r})"] if changed_names else [])
 
 
@@ -138,7 +159,7 @@ def _example(spec: Any) -> tuple[str, str]:
         value, inner = _example(spec["values"])
         return f"{{'key': {value}}}", f"map<string,{inner}>"
     if kind == "object" and isinstance(spec.get("properties"), dict):
-        parts = {name: _example(below) for name, below in spec["properties"].items()}
+        parts = {str(name): _example(below) for name, below in spec["properties"].items()}
         values = ", ".join(f"{name!r}: {value}" for name, (value, _) in parts.items())
         fields = ",".join(f"{_backticked(name)}:{inner}" for name, (_, inner) in parts.items())
         return f"{{{values}}}", f"struct<{fields}>"
@@ -170,7 +191,7 @@ def _flat(spec: Json, number: int) -> tuple[str, str, str]:
 
 def _params(file: ModelFile) -> str:
     """The params of the signature with their defaults."""
-    return repr({str(p["name"]): p.get("default") for p in file.params if "name" in p}) if file.params else ""
+    return literal({str(p["name"]): p.get("default") for p in file.params if "name" in p}) if file.params else ""
 
 
 def _result(file: ModelFile) -> str:

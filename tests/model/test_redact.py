@@ -37,3 +37,12 @@ def test_no_password_is_left(address: str) -> None:
 )
 def test_an_address_without_one_stays_as_it_is(address: str) -> None:
     assert without_credentials(address) == address
+
+
+@pytest.mark.parametrize("word", ["//a:", "a:/", "//a", "http://x:y/", "//a@"])
+def test_a_long_text_takes_no_time(word: str) -> None:
+    """With backtracking it took the square of its length."""
+    long = word * 200_000
+    without_credentials(long + "@")
+    without_credentials(long)
+    assert "s3cret" not in without_credentials(f"{long} http://ada:s3cret@host")

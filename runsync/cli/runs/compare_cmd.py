@@ -7,7 +7,7 @@ import click
 
 from runsync.cli import options, say
 from runsync.cli.finish import finish
-from runsync.cli.output import format_of, opened
+from runsync.cli.output import csv_safe, format_of, opened
 from runsync.cli.progress import shown
 from runsync.cli.text import many, size
 from runsync.errors import WrongUsage
@@ -35,6 +35,7 @@ FORMATS = ("table", "csv", "json", "html")
     "--format", "form", type=click.Choice(FORMATS), help="What to print; else as --output ends, else a table."
 )
 @click.option("--output", metavar="FILE", help="Write it there, not on stdout.")
+@csv_safe
 @click.option("--x", metavar="FIELD", help="First choice for the axes of html: params.lr, metrics.auc or duration.")
 @click.option("--y", metavar="FIELD", help="Likewise.")
 @click.option("--color", metavar="FIELD", help="Likewise, for the colour of points and the height of contours.")
@@ -52,6 +53,7 @@ def command(
     diff_only: bool,
     form: str | None,
     output: str | None,
+    csv_safe: bool,
     x: str | None,
     y: str | None,
     color: str | None,
@@ -79,8 +81,13 @@ def command(
     if form == "json" and output is None:
         return finish(report, True, ())
     if form == "csv" and output is None:
-        return _print_csv(report, diff_only)
-    text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
+        return _print_csv(report, diff_only, csv_safe)
+    if form == "csv":
+        from runsync.runs.compare_csv import to_csv
+
+        text: Iterable[str] = [to_csv(report, diff_only, csv_safe).removesuffix("\n")]
+    else:
+        text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
     return finish(report, False, _written(output, text, report) if output else text)
 
 
@@ -112,10 +119,6 @@ def _compare(ctx: click.Context, where: str, run: tuple[str, ...], **asked: Any)
 def _text(
     report: "CompareReport", form: str, diff_only: bool, axes: dict[str, str | None], to_file: bool
 ) -> Iterable[str]:
-    if form == "csv":
-        from runsync.runs.compare_csv import to_csv
-
-        return [to_csv(report, diff_only).removesuffix("\n")]
     if form == "html":
         from runsync.runs.compare_page import page
 
@@ -129,13 +132,13 @@ def _text(
     return lines(report, diff_only, plain=to_file)
 
 
-def _print_csv(report: "CompareReport", diff_only: bool) -> int:
+def _print_csv(report: "CompareReport", diff_only: bool, csv_safe: bool) -> int:
     from runsync.cli.runs.compare_text import not_read
     from runsync.runs.compare_csv import to_csv
 
     say.all_err(not_read(report))
     with opened(None) as file:
-        file.write(to_csv(report, diff_only).encode())
+        file.write(to_csv(report, diff_only, csv_safe).encode())
     return finish(report, False, ())
 
 

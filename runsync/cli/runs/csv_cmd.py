@@ -6,28 +6,39 @@ import click
 
 from runsync.cli import options
 from runsync.cli.finish import tell_unread
-from runsync.cli.output import opened, output
+from runsync.cli.output import csv_safe, opened, output
 
 
 @click.command(epilog="Example: runsync runs csv prod --experiment churn --output runs.csv")
 @click.argument("where")
 @options.selection
 @output
+@csv_safe
 @options.s3
 @options.workers
 @click.pass_context
-def command(ctx: click.Context, /, where: str, output: str | None, workers: int, **selection: Any) -> int:
+def command(
+    ctx: click.Context, /, where: str, output: str | None, csv_safe: bool, workers: int, **selection: Any
+) -> int:
     """Runs as the runs page downloads them.
 
     Columns: Run ID, Name, Source Type, Source Name, User, Status, then all params and then all metrics by name (the
     last value of each). A param and a metric of one name have a column each. Newest run first. What cannot be read is
     named on stderr; the exit code is 3 then.
+
+    Names and params are written as they are, and a spreadsheet runs those that begin with = + - or @: use --csv-safe
+    for one.
     """
     from runsync.runs.csv_page import write_runs_csv
 
     with opened(output) as file:
         report = write_runs_csv(
-            file, where, selection=options.selected(**selection), workers=workers, access=options.access(ctx)
+            file,
+            where,
+            selection=options.selected(**selection),
+            workers=workers,
+            access=options.access(ctx),
+            safe=csv_safe,
         )
     tell_unread(report.unreadable)
     return report.exit_code

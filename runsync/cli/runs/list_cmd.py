@@ -8,7 +8,7 @@ import click
 
 from runsync.cli import options
 from runsync.cli.finish import finish, tell_unread
-from runsync.cli.output import format_of, opened, output
+from runsync.cli.output import csv_safe, format_of, opened, output
 from runsync.cli.tables import GAP, NARROWEST, columns_of, table, terminal_width
 from runsync.cli.text import many
 
@@ -35,6 +35,7 @@ SHORT_ID = 8
     help="How to print them; else as the name of --output ends, else a table.",
 )
 @output
+@csv_safe
 @options.s3
 @options.workers
 @options.json
@@ -48,6 +49,7 @@ def command(
     limit: int | None,
     format_: str | None,
     output: str | None,
+    csv_safe: bool,
     workers: int,
     as_json: bool,
     **selection: Any,
@@ -61,7 +63,8 @@ def command(
 
     jsonl is one run document a line, csv what --columns says: both are read and written run by run where the server
     can sort (by start time, always). parquet has params, tags and metrics as maps (in DuckDB: params['lr']), or a
-    column for each field of --columns.
+    column for each field of --columns. csv has names and params as they are, and a spreadsheet runs those that begin
+    with = + - or @: use --csv-safe for one.
 
     Runs and experiments that cannot be read, as in a file store, are named on stderr; the exit code is 3 then.
     """
@@ -89,12 +92,12 @@ def command(
     from runsync.runs.listing import open_runs
 
     with opened(output, binary=format_ == "parquet") as file, open_runs(where, **asked) as listing:
-        _write(file, listing, format_, chosen)
+        _write(file, listing, format_, chosen, csv_safe)
     tell_unread(listing.unreadable)
     return listing.exit_code
 
 
-def _write(file: Any, listing: "Listing", format_: str, chosen: "Sequence[Field]") -> None:
+def _write(file: Any, listing: "Listing", format_: str, chosen: "Sequence[Field]", csv_safe: bool) -> None:
     from runsync.runs import formats
 
     if format_ == "jsonl":
@@ -102,7 +105,7 @@ def _write(file: Any, listing: "Listing", format_: str, chosen: "Sequence[Field]
     elif format_ == "parquet":
         formats.write_parquet(file, listing, chosen)
     elif chosen:
-        formats.write_csv(file, listing, chosen)
+        formats.write_csv(file, listing, chosen, csv_safe)
     else:
         from dataclasses import replace
 
@@ -110,7 +113,7 @@ def _write(file: Any, listing: "Listing", format_: str, chosen: "Sequence[Field]
 
         runs = list(listing.runs)
         held = replace(listing, runs=iter(runs))
-        formats.write_csv(file, held, (*FIRST, *commonest(runs)))
+        formats.write_csv(file, held, (*FIRST, *commonest(runs)), csv_safe)
 
 
 def _save(report: "RunsReport", output: str, format_: str, chosen: "Sequence[Field]") -> None:

@@ -5,16 +5,15 @@ As MLflow has it, a comparison with something that a run does not have is false,
 
 import math
 import operator
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.fields import ARTIFACT, ATTRIBUTES, DATASET, Field, value_of
 from runsync.model.filter import tree
+from runsync.model.filter.like import like
 from runsync.model.filter.parse import parse
 from runsync.model.filter.tree import And, Comparison, Expression, Not, Or
 from runsync.model.run import ArtifactFile, DatasetInput, Run
@@ -121,8 +120,7 @@ def _is(operator_: str, value: Any, wanted: Any) -> bool:
     if operator_ in _ORDERINGS:
         comparable = _as_type_of(value, wanted)
         return comparable is not None and _ORDERINGS[operator_](comparable, wanted)
-    fits = _pattern(wanted, "ILIKE" in operator_).fullmatch(str(value)) is not None
-    return fits != operator_.startswith("NOT")
+    return like(wanted, "ILIKE" in operator_)(str(value)) != operator_.startswith("NOT")
 
 
 def _is_between(value: Any, bounds: tuple[Any, Any], inside: bool) -> bool:
@@ -149,17 +147,3 @@ def _as_type_of(value: Any, wanted: Any) -> Any:
             return None
         return None if math.isnan(number) else number
     return value
-
-
-@lru_cache(maxsize=256)
-def _pattern(like: str, is_blind: bool) -> re.Pattern[str]:
-    """Of a LIKE pattern; blind to the case of ASCII letters only, as SQLite is."""
-    parts = {"%": ".*", "_": "."}
-    written = "".join(parts.get(c) or (_either_case(c) if is_blind else re.escape(c)) for c in like)
-    return re.compile(written, re.DOTALL)
-
-
-def _either_case(character: str) -> str:
-    if character.isascii() and character.isalpha():
-        return f"[{character.lower()}{character.upper()}]"
-    return re.escape(character)

@@ -6,6 +6,8 @@ from typing import Any
 from runsync.errors import AccessDenied, RequestRefused, RunsyncError, WorkspaceUnreachable, WrongUsage
 from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
 
+LONGEST = 1000
+"""Characters of what a driver said: it may quote a value of any length."""
 _DENIED = re.compile(
     r"password authentication failed|no pg_hba.conf entry|no password supplied|permission denied|access denied"
     r"|command denied|role .* does not exist|attempt to write a readonly database|read-only|read_only",
@@ -30,7 +32,7 @@ class Busy(WorkspaceUnreachable):
 
 def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     """The error of this program that an error of SQLAlchemy or a driver amounts to."""
-    text = reason(error)
+    text = reason(error)[:LONGEST]
     where = address.printable
     if "file is not a database" in text or "file is encrypted" in text:
         return WrongUsage(f"{where} is no SQLite database")
