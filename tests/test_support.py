@@ -78,7 +78,7 @@ def test_the_proxy_forwards_large_bodies_both_ways_over_one_connection(echo: str
         assert session.post(f"{proxy.url}/x", data=content).content == content
         assert session.put(f"{proxy.url}/chunked", data=iter([content[:70_000], b"end"])).content[-3:] == b"end"
         assert session.get(f"{proxy.url}/p/100%25%20?q=%C3%BC").text == "/p/100%25%20?q=%C3%BC"
-        assert requests.get(proxy.url.replace("/deep/er", "/other/x"), timeout=5).status_code == 404
+        assert requests.get(proxy.url.replace("/deep/er", "/other/x"), timeout=300).status_code == 404
         assert [r.status for r in proxy.requests] == [200, 200, 200, 404]
         assert proxy.count(r"/p/.*q=", "GET") == 1
 
@@ -111,10 +111,10 @@ def test_a_lost_connection_is_lost_before_or_after_the_server_acts(
 ) -> None:
     with FaultProxy(echo, Rule(action)) as proxy:
         with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
-            requests.post(f"{proxy.url}/x", data=b"content", timeout=5)
+            requests.post(f"{proxy.url}/x", data=b"content", timeout=300)
         assert bodies == ([b"content"] if arrives else [])
         assert proxy.requests[0].forwarded == arrives
-        assert requests.post(f"{proxy.url}/x", data=b"again", timeout=5).text == "again"
+        assert requests.post(f"{proxy.url}/x", data=b"again", timeout=300).text == "again"
 
 
 def test_the_proxy_delays_and_kills(echo: str) -> None:
@@ -122,20 +122,20 @@ def test_the_proxy_delays_and_kills(echo: str) -> None:
     rules = Rule(faults.delay(0.3), "/slow"), Rule(faults.kill(lambda: killed.append(1)), "/kill")
     with FaultProxy(echo, *rules) as proxy:
         started = time.monotonic()
-        assert requests.get(f"{proxy.url}/slow", timeout=5).ok
+        assert requests.get(f"{proxy.url}/slow", timeout=300).ok
         assert time.monotonic() - started >= 0.3
         with pytest.raises(requests.ConnectionError):
-            requests.get(f"{proxy.url}/kill", timeout=5)
+            requests.get(f"{proxy.url}/kill", timeout=300)
     assert killed == [1]
 
 
 def test_the_proxy_asks_for_credentials(echo: str) -> None:
     with FaultProxy(echo, token=f"secret{MARK}") as proxy:
-        assert requests.get(f"{proxy.url}/x", timeout=5).status_code == 401
-        assert requests.get(f"{proxy.url}/x", headers={"Authorization": f"Bearer secret{MARK}"}, timeout=5).ok
+        assert requests.get(f"{proxy.url}/x", timeout=300).status_code == 401
+        assert requests.get(f"{proxy.url}/x", headers={"Authorization": f"Bearer secret{MARK}"}, timeout=300).ok
     with FaultProxy(echo, basic=("u", MARK)) as proxy:
-        assert requests.get(f"{proxy.url}/x", auth=("u", MARK), timeout=5).ok
-        assert requests.get(f"{proxy.url}/x", auth=("u", "q"), timeout=5).status_code == 401
+        assert requests.get(f"{proxy.url}/x", auth=("u", MARK), timeout=300).ok
+        assert requests.get(f"{proxy.url}/x", auth=("u", "q"), timeout=300).status_code == 401
 
 
 def test_the_environment_is_clean() -> None:
@@ -149,7 +149,7 @@ def test_a_server_keeps_its_runs_through_a_power_cut(start_server: Callable[...,
         points(seeder, seeder.create_run(experiment_id), "loss", 2500)
     server.kill()
     with pytest.raises(requests.ConnectionError):
-        requests.get(server.url, timeout=5)
+        requests.get(server.url, timeout=300)
     server.restart()
     (run,) = Reader(server.url).read(["kept"]).runs.values()
     assert run["points"]["loss"].total() == 2500

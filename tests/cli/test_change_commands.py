@@ -36,7 +36,7 @@ def _at_a_terminal(answer: str, *arguments: object) -> tuple[int, str]:
     except OSError:
         pass  # the terminal is gone once the process has ended
     os.close(ours)
-    return process.wait(timeout=60), shown.decode()
+    return process.wait(timeout=300), shown.decode()
 
 
 def test_who_sits_at_a_terminal_is_shown_what_goes_and_asked(

@@ -28,7 +28,7 @@ def _at_a_terminal(columns: int, *arguments: object) -> list[str]:
     except OSError:
         pass  # the terminal is gone once the process has ended
     os.close(ours)
-    process.wait(timeout=60)
+    process.wait(timeout=300)
     return shown.decode().splitlines()
 
 

@@ -90,7 +90,7 @@ def _modules_of(*arguments: str) -> set[str]:
         capture_output=True,
         encoding="utf-8",
         check=True,
-        timeout=60,
+        timeout=300,
     )
     return set(json.loads(done.stderr.splitlines()[-1]))
 

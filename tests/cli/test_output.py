@@ -155,9 +155,9 @@ def test_a_terminal_gets_a_progress_bar_and_stdout_stays_clean(
         stderr=follower,
         encoding="utf-8",
     ) as process:
-        stdout, _ = process.communicate(timeout=60)
+        stdout, _ = process.communicate(timeout=300)
     os.close(follower)
-    watcher.join(timeout=10)
+    watcher.join(timeout=300)
     os.close(leader)
     assert process.returncode == 0
     assert b"export" in shown
@@ -178,7 +178,7 @@ def test_a_reader_that_stops_reading_gets_no_traceback(bundle: Path) -> None:
         process.stdout.close()
         assert process.stderr is not None
         error = process.stderr.read()
-        process.wait(timeout=30)
+        process.wait(timeout=300)
     assert "Traceback" not in error
     assert "Exception ignored" not in error
 
@@ -203,7 +203,7 @@ def test_an_interrupted_export_says_so_and_ends_with_130(
             while not proxy.count("artifacts/list"):
                 assert process.poll() is None
             process.send_signal(number)
-            _, stderr = process.communicate(timeout=20)
+            _, stderr = process.communicate(timeout=300)
         assert process.returncode == 130
         assert "Traceback" not in stderr
         assert len(stderr.splitlines()) == 1

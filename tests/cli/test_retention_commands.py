@@ -124,7 +124,7 @@ def _at_a_terminal(answer: str, *arguments: object) -> tuple[int, str]:
     except OSError:
         pass
     os.close(ours)
-    return process.wait(60), shown.decode()
+    return process.wait(300), shown.decode()
 
 
 def test_at_a_terminal_the_count_is_shown_and_asked_for(bundle: Path) -> None:

@@ -28,7 +28,7 @@ def in_shell(script: str, *arguments: object, cwd: Path) -> "subprocess.Complete
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

@@ -268,7 +268,7 @@ def test_an_interrupted_command_is_logged_and_measured(
         while not proxy.count("artifacts/list"):
             assert process.poll() is None
         process.send_signal(number)
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
     assert process.returncode == 130
     assert "end: exit code 130 after" in log_of(log)[-1]
     assert metrics_of(prom)["runsync_exit_code", "", "export", str(tmp_path / "b")] == 130

@@ -22,7 +22,7 @@ class Caller:
         path = path if path.startswith("/") else MLFLOW + path
         token = self.workspace.token if self.token == "" else self.token
         headers = given.pop("headers", {}) | ({"Authorization": f"Bearer {token}"} if token else {})
-        return requests.request(method, self.workspace.url + path, headers=headers, timeout=10, **given)
+        return requests.request(method, self.workspace.url + path, headers=headers, timeout=300, **given)
 
     def post(self, where: str, /, **fields: Any) -> Any:
         """The document that a request with JSON is answered with."""

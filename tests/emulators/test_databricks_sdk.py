@@ -53,7 +53,7 @@ def test_a_wrong_token_is_refused_with_a_number_as_the_code(workspace: Databrick
 
     with pytest.raises(PermissionDenied, match="Invalid access token"):
         connect(workspace, token="dapi" + "0" * 32).current_user.me()
-    answer = requests.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", timeout=5)
+    answer = requests.get(f"{workspace.url}/api/2.0/preview/scim/v2/Me", timeout=300)
     assert answer.status_code == 401
     assert answer.json()["error_code"] == 401
 

@@ -43,11 +43,11 @@ def credentials(bucket: Bucket) -> Environment:
 def enforced(bucket: Bucket) -> Iterator[None]:
     """From here on the S3 server looks at signatures and policies."""
     url = f"{bucket.endpoint}/moto-api/reset-auth"
-    before = requests.post(url, data=b"0", timeout=10).json()["PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT"]
+    before = requests.post(url, data=b"0", timeout=300).json()["PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT"]
     try:
         yield
     finally:
-        requests.post(url, data=str(before).encode(), timeout=10)
+        requests.post(url, data=str(before).encode(), timeout=300)
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def run(schedule: Schedule, server: str, bucket: Bucket, home: Path) -> list[sub
         "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
     }
-    options: Any = {"cwd": home, "env": environment, "encoding": "utf-8", "timeout": 120, "stdin": subprocess.DEVNULL}
+    options: Any = {"cwd": home, "env": environment, "encoding": "utf-8", "timeout": 900, "stdin": subprocess.DEVNULL}
     return [
         subprocess.run(["/bin/sh", "-c", here(command, home)], capture_output=True, check=False, **options)
         for command in schedule.commands

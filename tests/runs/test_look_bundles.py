@@ -200,7 +200,7 @@ def _on_a_terminal(*arguments: object, **variables: str) -> str:
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     env = {name: value for name, value in clean_environment().items() if name not in ("COLUMNS", "NO_COLOR")}
     subprocess.run(
-        command(*arguments), env=env | variables, stdout=follower, stderr=subprocess.STDOUT, check=False, timeout=60
+        command(*arguments), env=env | variables, stdout=follower, stderr=subprocess.STDOUT, check=False, timeout=300
     )
     os.close(follower)
     shown = bytearray()

@@ -42,7 +42,7 @@ class Seeder:
     def call(self, method: str, path: str, /, body: Any = None, **parameters: Any) -> dict[str, Any]:
         """Any request below `/api/2.0/mlflow/`; the answer as a document."""
         url = f"{self.url}{API}/{path}"
-        answer = self._session.request(method, url, json=body, params=parameters or None, timeout=120)
+        answer = self._session.request(method, url, json=body, params=parameters or None, timeout=300)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
         document: dict[str, Any] = answer.json()

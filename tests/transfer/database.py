@@ -89,5 +89,5 @@ class Database:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=60)) as database, database:
+        with closing(sqlite3.connect(self._path, timeout=300)) as database, database:
             yield database

@@ -104,7 +104,7 @@ def test_what_is_risky_on_the_way_to_a_server_is_told_before_it_is_asked(monkeyp
 def test_a_server_that_is_down_is_told_within_seconds(runsync: Runner) -> None:
     begun = time.monotonic()
     assert failures(examined(runsync, f"http://127.0.0.1:{free_port()}", code=13)) == ["connection"]
-    assert time.monotonic() - begun < 12
+    assert time.monotonic() - begun < 60
 
 
 @pytest.mark.parametrize("release", ["3", pytest.param("2", marks=pytest.mark.slow)])

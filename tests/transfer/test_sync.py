@@ -225,7 +225,7 @@ def test_a_killed_sync_goes_on_without_duplicates(
             proxy.clear()
             proxy.add(killed_at(processes, chance.randrange(4, 10 + 300 // times), chance))
             processes.append(start_runsync("sync", pair.source.url, proxy.url, "--experiment", facts.pattern))
-            killed += processes[-1].wait(120) == -signal.SIGKILL
+            killed += processes[-1].wait(300) == -signal.SIGKILL
             uploads += [r.path for r in proxy.seen("mlflow-artifacts", "PUT") if r.status == 200]
         proxy.clear()
         # A run that is deleted at the source, if the kill came between its mark and its deletion, is left to --delete.
@@ -253,7 +253,7 @@ def test_a_sync_that_is_asked_to_stop_does_so_at_once_and_says_so(
 
     with FaultProxy(pair.target.url, Rule(kill_after(stop), "log-batch", after=1)) as proxy:
         processes.append(start_runsync("sync", pair.source.url, proxy.url, "--experiment", prefix + "*"))
-        stdout, stderr = processes[-1].communicate(timeout=60)
+        stdout, stderr = processes[-1].communicate(timeout=300)
     assert processes[-1].returncode == 130, stdout + stderr
     assert "Traceback" not in stdout + stderr
     assert len(stderr.strip().splitlines()) == 1

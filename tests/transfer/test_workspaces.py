@@ -36,7 +36,7 @@ def a_run(seeder: Seeder, name: str) -> str:
 def test_runs_move_between_workspaces_of_one_server(start_server: StartServer, bundle: Path, runsync: Runner) -> None:
     server = start_server("3", workspaces=True).wait()
     for name in ("red", "blue"):
-        answer = requests.post(f"{server.url}/api/3.0/mlflow/workspaces", json={"name": name}, timeout=60)
+        answer = requests.post(f"{server.url}/api/3.0/mlflow/workspaces", json={"name": name}, timeout=300)
         assert answer.ok, answer.text
     red, blue = {WORKSPACE: "red"}, {WORKSPACE: "blue"}
     with Seeder(server.url, red) as seeder:

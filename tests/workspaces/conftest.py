@@ -26,5 +26,5 @@ def exported(seeded: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPa
     server, facts = seeded
     bundle = tmp_path_factory.mktemp("exported") / "bundle"
     arguments = command("export", server.url, bundle, "--experiment", facts.pattern)
-    subprocess.run(arguments, env=clean_environment(), check=True, capture_output=True, timeout=120)
+    subprocess.run(arguments, env=clean_environment(), check=True, capture_output=True, timeout=300)
     return bundle

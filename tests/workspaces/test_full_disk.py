@@ -23,7 +23,7 @@ def test_a_disk_that_takes_no_more_ends_the_export_with_1_and_the_next_one_finis
         env=clean_environment(),
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
     )
@@ -48,7 +48,7 @@ def test_a_disk_that_is_full_at_once_ends_the_export_with_one_line(
         env=clean_environment(),
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
