@@ -7,6 +7,7 @@ from dataclasses import replace
 from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.identity import PARENT
+from runsync.model.ids import unfit_id
 from runsync.model.naming import plain_path
 from runsync.model.protocol import Source, Unread, pass_over
 from runsync.model.run import Run, Unreadable
@@ -71,7 +72,7 @@ def nested_in(source: Source, runs: Sequence[Run], homes: Sequence[Experiment]) 
     """All runs below these (without these), at any depth, in whichever experiment they lie, deleted ones too."""
     seen = {run.run_id for run in runs}
     level, found = sorted(seen), list[Run]()
-    while level and len(level) <= FEW:
+    while level and len(level) <= FEW and not any(map(unfit_id, level)):
         children = [run for parent in level for run in _nested(source, homes, f"= '{parent}'")]
         level = _take(children, seen, found)
     return found + (nested_among(_nested(source, homes, "LIKE '%'"), seen, level) if level else [])

@@ -7,6 +7,7 @@ from pathlib import Path
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import COMPLETE, ORIGIN, origin_of
+from runsync.model.ids import unfit_id
 from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
@@ -101,7 +102,8 @@ class Purged:
 def _copies(source: Source, homes: Sequence[Experiment], lost: dict[str, Run]) -> dict[str, Run]:
     """Whole copies of the lost runs, by the ids that those had."""
     ids = {origin_of(run): id for id, run in lost.items()}
-    conditions = [f"= '{origin}'" for origin in ids] if len(ids) <= FEW else ["LIKE '%'"]
+    are_few = len(ids) <= FEW and not any(map(unfit_id, ids))
+    conditions = [f"= '{origin}'" for origin in ids] if are_few else ["LIKE '%'"]
     found: dict[str, Run] = {}
     for condition in conditions:
         for batch in source.batches(homes, Selection(filter=f"tags.`{ORIGIN}` {condition}")):

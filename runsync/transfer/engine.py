@@ -3,13 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import replace
 
 from runsync.errors import Interrupted, RunsyncError
 from runsync.model import threads
 from runsync.model.experiment import Experiment
+from runsync.model.ids import unfit_run
 from runsync.model.progress import Progress
 from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
-from runsync.model.run import Batch
+from runsync.model.run import Batch, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.objects import Objects
 from runsync.transfer.report import TransferReport
@@ -42,7 +44,7 @@ def transfer(
         report.not_carried += source.left_behind(experiments)
         if report.dry_run:
             report.add(planned)
-            for batch in source.batches(experiments, selection):
+            for batch in map(_judged, source.batches(experiments, selection)):
                 objects.note(batch)
                 report.add(_unreadable(batch))
                 report.add(_planned(batch, target.plan(batch)))
@@ -59,6 +61,16 @@ def transfer(
     except RunsyncError as error:
         report.stop(error)
     report.seconds = round(time.monotonic() - begun, 3)
+
+
+def _judged(batch: Batch) -> Batch:
+    """Without the runs whose ids would lead elsewhere: no source or target ever hears of them again."""
+    reasons = {run.run_id: reason for run in batch.runs if (reason := unfit_run(run))}
+    if not reasons:
+        return batch
+    unfit = [Unreadable(run.run_id, run.name, reasons[run.run_id]) for run in batch.runs if run.run_id in reasons]
+    fit = tuple(run for run in batch.runs if run.run_id not in reasons)
+    return replace(batch, runs=fit, unreadable=(*batch.unreadable, *unfit))
 
 
 def _unreadable(batch: Batch) -> list[Outcome]:
@@ -85,7 +97,7 @@ def _carry(
     # The requests end first: a batch that waits for one that was dropped ends then too.
     with threads.pool(LANES, "runsync-batch") as lanes, threads.pool(workers, "runsync-request") as pool:
         waiting: set[Future[list[Outcome]]] = set()
-        for batch in source.batches(experiments, selection):
+        for batch in map(_judged, source.batches(experiments, selection)):
             progress.expect(len(batch.runs))
             objects.note(batch)
             waiting.add(lanes.submit(_one, batch, source, target, pool, progress))

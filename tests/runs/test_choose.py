@@ -5,6 +5,7 @@ import random
 import pytest
 
 from runsync.bundle.address import Access
+from runsync.cli import say
 from runsync.cli.change_text import lines, pairs
 from runsync.errors import WrongUsage
 from runsync.model.identity import PARENT
@@ -77,7 +78,7 @@ def test_a_bundle_is_never_changed() -> None:
 def test_names_from_a_server_cannot_move_the_cursor() -> None:
     report = ChangeReport("runs delete", Place("MLflow server", "http://x"))
     report.items = [Item("run", "1", "evil\x1b[2J\r\n", "home\x07", DELETE)]
-    text = "\n".join(lines(report))
+    text = "\n".join(map(say.clean, lines(report)))
     assert "evil\\x1b[2J\\r\\n" in text
     assert "\x1b" not in text
 

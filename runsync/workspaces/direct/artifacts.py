@@ -4,6 +4,7 @@ A run records where its artifacts lie. That may be the root that an MLflow serve
 place on another machine: then `--artifacts URI` says where the store's artifact root really is.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from runsync.download import as_listed
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.identity import COMPLETE, MODEL_HISTORY
+from runsync.model.ids import is_given_out
 from runsync.model.mark import NOT_CARRIED, Mark
 from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
@@ -195,6 +197,12 @@ class DirectArtifacts:
             return _below(self._roots.given, uri.removeprefix(root))
         return uri
 
+    def _is_inside(self, folder: Path) -> bool:
+        """Whether a folder lies where this store keeps artifacts, or where the user says that they are."""
+        roots = (self._roots.given, self._roots.served, self._roots.recorded)
+        places = [place for root in roots if root and (place := _folder(root)) is not None]
+        return any(Path(os.path.normpath(folder)).is_relative_to(place) for place in places)
+
     def _root(self, run: Run) -> str:
         place = self.place_of(run.artifact_uri)
         if place.startswith("s3://"):
@@ -209,6 +217,11 @@ class DirectArtifacts:
             )
         if folder.name != "artifacts" or folder.parent.name != run.run_id:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
+        if not is_given_out(run.run_id) and not self._is_inside(folder):
+            raise RequestRefused(
+                f"its artifacts are recorded at {folder}, outside of the store, and its id is none that MLflow gives "
+                f"out: refused, as that may be anything. If they lie there, {SAY_WHERE}"
+            )
         root, moved = folder.parents[1].parent, None if folder.exists() else self._roots.moved(run)
         self._sightings.look(str(root), run.run_id)
         if folder.parents[1].is_dir() or (moved is not None and not self._roots.given):
