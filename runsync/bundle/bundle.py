@@ -12,7 +12,7 @@ import orjson
 from runsync.bundle import layout, schemas
 from runsync.bundle.address import Access, locate
 from runsync.bundle.manifest import Manifest
-from runsync.bundle.store import LocalStore, Store
+from runsync.bundle.store import MOST_SMALL, LocalStore, Store
 from runsync.errors import BundleDamaged, BundleNotFound, WrongUsage
 from runsync.model.times import parse_time
 from runsync.version import VERSION
@@ -147,7 +147,7 @@ def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle
 def check_marker(store: Store) -> dict[str, Any]:
     """The marker. Raises BundleDamaged when it is invalid, of a newer version or asks for an unknown feature."""
     place = f"{store.address}/{layout.MARKER}"
-    document = _json(store.read(layout.MARKER), place)
+    document = _json(store.read(layout.MARKER, MOST_SMALL), place)
     version = document.get("version") if isinstance(document, dict) else None
     if isinstance(version, int) and version > layout.VERSION:
         raise BundleDamaged(

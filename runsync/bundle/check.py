@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runsync.bundle import locks
+from runsync.bundle import layout, locks, suspects
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import open_store
 from runsync.bundle.checker import Checker, Fault
@@ -20,8 +20,9 @@ DAMAGED = 12
 class CheckReport:
     """`schemas/v1/check-report.schema.json`.
 
-    Neither `unused` files (a killed export, or a snapshot that is gone, leaves such) nor `foreign` ones (which are not
-    of the format) are faults. `hashed` and `bytes` count the files whose hash was compared.
+    `suspects` are broken files that are now noted in the bundle, so that no export takes them for sound; empty where
+    that cannot be written. Neither `unused` files (a killed export, or a snapshot that is gone, leaves such) nor
+    `foreign` ones (which are not of the format) are faults. `hashed` and `bytes` count the files that were read.
     """
 
     bundle: str
@@ -34,6 +35,7 @@ class CheckReport:
     faults: list[Fault] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    suspects: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -75,11 +77,24 @@ def check(
         with locks.reading(place.store, "check", retry_lock):
             checker = Checker(opened, [opened.find(place.snapshot)] if place.snapshot else None)
             checker.check(subset, workers, progress or Silent())
+            is_noted = _note(checker)
     finally:
         place.store.clear_temporary()
     report = CheckReport(opened.address, quick, read_data_subset, len(checker.ids), len(checker.sizes))
     report.hashed, report.bytes = (0, 0) if quick else (len(checker.hashed), checker.bytes_hashed)
     report.faults = checker.faults()
     report.unused, report.foreign = checker.unused(), checker.foreign()
+    report.suspects = sorted(checker.broken()) if is_noted else []
     report.seconds = round(time.monotonic() - begun, 3)
     return report
+
+
+def _note(checker: Checker) -> bool:
+    """Notes what is broken, and takes back the notes of what is sound or gone; False when that cannot be written."""
+    store = checker.bundle.store
+    noted = suspects.noted(store)
+    there = {layout.hash_in(name): name for name in checker.sizes}
+    if checker.is_whole:
+        gone = noted - there.keys()
+        suspects.clear(store, (*gone, *(there[h] for h in noted & there.keys() if there[h] in checker.sound())))
+    return suspects.note(store, {n: e for n, e in checker.broken().items() if layout.hash_in(n) not in noted})

@@ -70,18 +70,24 @@ class Line:
 
 
 class Checker:
-    """`check`, then ask for what was found. `lines` holds the run documents of every runs part that can be read;
-    `refs` tells of metrics parts and blobs which part and line (from 1) names them; `objects` which further objects
-    name a blob, each with its part; `books` are the snapshots whose manifest can be read.
+    """`check`, then ask for what was found. `sizes` are those of all files, `odd` says of some that they are none.
+
+    `lines` holds the run documents of every runs part that can be read; `refs` tells of metrics parts and blobs which
+    part and line (from 1) names them; `objects` which further objects name a blob, each with its part; `books` are the
+    snapshots whose manifest can be read.
     """
 
     def __init__(self, bundle: Bundle, only: Sequence[str] | None = None) -> None:
         self.bundle = bundle
         self.is_whole = only is None
         self.ids = bundle.snapshot_ids() if only is None else only
-        self.sizes = {
-            entry.name: entry.size for entry in bundle.store.list() if not entry.name.startswith(layout.OF_NO_SNAPSHOT)
-        }
+        self.sizes: dict[str, int] = {}
+        self.odd: dict[str, str] = {}
+        for entry in bundle.store.list():
+            if not entry.name.startswith(layout.OF_NO_SNAPSHOT):
+                self.sizes[entry.name] = entry.size
+                if entry.odd:
+                    self.odd[entry.name] = entry.odd
         self.hashed: set[str] = set()
         self.lines: dict[str, list[Line]] = {}
         self.refs: dict[str, list[tuple[str, int]]] = {}
@@ -119,7 +125,16 @@ class Checker:
     @property
     def bytes_hashed(self) -> int:
         """Bytes of the files whose hash was compared."""
-        return sum(self.sizes[name] for name in self.hashed)
+        return sum(self.sizes[name] for name in self.hashed if name not in self.odd)
+
+    def broken(self) -> dict[str, str]:
+        """The files that are there and whose bytes are wrong, and what is wrong: nobody should take them for sound."""
+        faults = [fault for fault in self.faults() if fault.kind == BROKEN and layout.is_ours(fault.file)]
+        return {fault.file: fault.error for fault in faults if fault.file not in self.odd}
+
+    def sound(self) -> set[str]:
+        """The files that were read and have the hash they are named by."""
+        return self.hashed - {fault.file for fault in self._faults.values()}
 
     def unused(self) -> list[str]:
         """Files of ours that no snapshot needs, as far as that can be told: not where a part cannot be read."""
@@ -297,7 +312,9 @@ class Checker:
         if self.sizes.get(name) != size:
             snapshots, runs = self.hit(name)
             kind, wrong = MISSING, "it is missing"
-            if name in self.sizes:
+            if name in self.odd:
+                kind, wrong = BROKEN, f"it is {self.odd[name]}, and no file"
+            elif name in self.sizes:
                 kind, wrong = MISMATCH, f"it has {self.sizes[name]} bytes, not {size}"
             self._fault(name, wrong, kind, [snapshot_id] if snapshot_id else snapshots, runs)
 
@@ -308,6 +325,7 @@ class Checker:
             for name, size in self.sizes.items()
             if layout.is_ours(name)
             and name not in self.hashed
+            and name not in self.odd
             and (self.is_whole or name in self._needed or name in self.refs or name in self.objects)
         }
         chosen = subset.choose(candidates)

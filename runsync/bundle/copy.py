@@ -1,7 +1,7 @@
 """copy: snapshots of one bundle into another, on a disk or on S3: only what is missing there."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -18,6 +18,7 @@ from runsync.bundle.objects import blobs_of, read_objects
 from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Store
 from runsync.bundle.stored import read_runs
+from runsync.bundle.suspects import Reusable, noted
 from runsync.errors import BundleDamaged
 from runsync.model import threads
 from runsync.model.progress import Progress, Silent
@@ -65,6 +66,7 @@ def copy(
     bundle: str | Path,
     target: str | Path,
     *,
+    verify_stored: bool = False,
     workers: int = WORKERS,
     dry_run: bool = False,
     retry_lock: float = 0.0,
@@ -74,8 +76,10 @@ def copy(
     """Copies every snapshot (or that of `backup@2026-11-01`) with what it needs, unless it is in the target already.
 
     The target is made when it is not there. A snapshot is there whole or not at all, wherever a copy was stopped; one
-    that needs a broken file is left out and named, the others go on. `retry_lock` is how many seconds to wait for a
-    bundle that is locked. Raises RunsyncError (see `errors`) for what stops all of it.
+    that needs a broken file is left out and named, the others go on. Of files that the target has the sizes are
+    compared; `verify_stored` compares their hashes, those of snapshots that are there too, and replaces broken ones.
+    `retry_lock` is how many seconds to wait for a bundle that is locked. Raises RunsyncError (see `errors`) for what
+    stops all of it.
     """
     begun, place = time.monotonic(), locate(bundle, access)
     source = open_store(place.store)
@@ -88,7 +92,8 @@ def copy(
             lock = held.enter_context(locks.shared(goal.store, "copy", retry_lock))
             held.enter_context(locks.reading(source.store, "copy", retry_lock))
             held.callback(goal.store.clear_temporary)
-        copy_snapshots(source, goal, report, only, lock, workers, progress or Silent())
+        verify = verify_stored and not dry_run
+        copy_snapshots(source, goal, report, only, lock, workers, progress or Silent(), verify)
     report.seconds = round(time.monotonic() - begun, 3)
     return report
 
@@ -101,9 +106,12 @@ def copy_snapshots(
     lock: Lock | None,
     workers: int,
     progress: Progress,
+    verify_stored: bool = False,
 ) -> None:
     """Copies those snapshots (None: all), oldest first, and tells in the report what was done."""
-    work = _Copy(source, target, report, lock, progress)
+    there = _sizes(target.store)
+    stored = Reusable(target.store, there, noted(target.store), verify_stored, workers)
+    work = _Copy(source, target, report, lock, progress, stored, set() if verify_stored else set(there))
     with threads.pool(workers, "runsync-copy") as pool:
         for snapshot_id in work.missing(only):
             work.copy(snapshot_id, pool)
@@ -112,10 +120,20 @@ def copy_snapshots(
 
 
 class _Copy:
-    """One copy. `_there` grows as files arrive; a part's blobs are kept by line, since snapshots share parts."""
+    """One copy. `stored` tells what of the target is reused; a part's blobs are kept by line, as snapshots share parts.
+
+    Snapshots whose manifest is `done` are not looked at.
+    """
 
     def __init__(
-        self, source: Bundle, target: Bundle, report: CopyReport, lock: Lock | None, progress: Progress
+        self,
+        source: Bundle,
+        target: Bundle,
+        report: CopyReport,
+        lock: Lock | None,
+        progress: Progress,
+        stored: Reusable,
+        done: Set[str],
     ) -> None:
         self._source = source
         self._target = target
@@ -123,7 +141,8 @@ class _Copy:
         self._lock = lock
         self._progress = progress
         self._sizes = _sizes(source.store)
-        self._there = _sizes(target.store)
+        self._stored = stored
+        self._done = done
         self._blobs: dict[str, list[tuple[str, ...]]] = {}
         self._broken: dict[str, str] = {}
         self._pending: list[Manifest] = []
@@ -132,9 +151,8 @@ class _Copy:
     def missing(self, only: Sequence[str] | None) -> list[str]:
         """The snapshots to copy, oldest first."""
         ids = sorted(found for name in self._sizes if (found := layout.snapshot_id(name))) if only is None else only
-        missing = [snapshot_id for snapshot_id in ids if layout.snapshot(snapshot_id) not in self._there]
-        self._report.already_there = len(ids) - len(missing)
-        return missing
+        self._report.already_there = sum(self._stored.size(layout.snapshot(i)) is not None for i in ids)
+        return [snapshot_id for snapshot_id in ids if layout.snapshot(snapshot_id) not in self._done]
 
     def copy(self, snapshot_id: str, pool: Executor) -> None:
         """One snapshot: what its runs name, its parts, at last its manifest."""
@@ -147,7 +165,9 @@ class _Copy:
             self._fail(snapshot_id, [name])
             return
         for files in self._stages(manifest):
-            wanted = [file for file in dict.fromkeys(files) if not self._is_there(file)]
+            needed = list(dict.fromkeys(files))
+            self._stored.verify(needed)
+            wanted = [file for file in needed if not self._is_there(file)]
             if broken := [file for file in wanted if file in self._broken]:
                 self._fail(snapshot_id, broken)
                 return
@@ -156,7 +176,8 @@ class _Copy:
             if not all(results):
                 self._fail(snapshot_id, [file for file in wanted if file in self._broken])
                 return
-        self._pending.append(manifest)
+        if self._stored.size(name) is None:
+            self._pending.append(manifest)
 
     def publish(self, at_once: bool) -> None:
         """Writes manifests as they are in the source: from now on the snapshots exist in the target."""
@@ -179,7 +200,7 @@ class _Copy:
         return self._source.store.read(layout.snapshot(snapshot_id))
 
     def _files_there(self) -> dict[str, int]:
-        return {name: size for name, size in self._there.items() if name.startswith((layout.PARTS, layout.BLOBS))}
+        return {name: size for name, size in self._stored.sizes.items() if name.startswith((layout.PARTS, layout.BLOBS))}
 
     def _stages(self, manifest: Manifest) -> Iterator[Iterable[str]]:
         """Files in the order in which they must come: nothing comes before what it names."""
@@ -225,7 +246,8 @@ class _Copy:
                 yield from blobs
 
     def _is_there(self, name: str) -> bool:
-        return name in self._there and self._there[name] == self._sizes.get(name)
+        size = self._stored.size(name)
+        return size is not None and size == self._sizes.get(name)
 
     def _carry(self, name: str) -> bool:
         """Brings one file over; False, and it is among the broken, when it is not what it should be."""
@@ -238,7 +260,10 @@ class _Copy:
         except BundleDamaged as error:
             self._broken[name] = str(error)
             return False
-        self._there[name] = size
+        if self._report.dry_run:
+            self._stored.sizes[name] = size
+        else:
+            self._stored.arrived(name, size)
         return True
 
     def _copied_by_s3(self, name: str, size: int) -> bool:
@@ -264,7 +289,7 @@ class _Copy:
                 self._progress.advance(bytes=len(chunk))
             if incoming.sha256() != layout.hash_in(name):
                 raise BundleDamaged(f"{self._source.address}/{name}: {parts.WRONG_HASH}")
-            incoming.keep(name)
+            self._stored.keep(incoming, name)
         finally:
             incoming.discard()
 

@@ -4,7 +4,7 @@ The newest snapshot tells most of it; the rest are parts that a later export lef
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import Manifest, PartFile, RunsPart
 from runsync.bundle.store import Entry, Store
 from runsync.bundle.stored import StoredRun, read_runs
+from runsync.bundle.suspects import Reusable
 from runsync.errors import BundleDamaged
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint
@@ -98,12 +99,12 @@ class Known:
         return next((known for known in self.runs.get(run_id, ()) if known.is_sound), None)
 
 
-def learn(bundle: Bundle, blobs: Mapping[str, int], with_digests: bool) -> Known:
-    """Looks through the bundle; `blobs` are the bytes of all blobs by name.
+def learn(bundle: Bundle, stored: Reusable, with_digests: bool) -> Known:
+    """Looks through the bundle; `stored` tells which of its files may be taken for sound.
 
     `with_digests` when all runs are going to be read again. A part that is broken is among `broken`.
     """
-    learner = _Learner(bundle.store, blobs, with_digests)
+    learner = _Learner(bundle.store, stored, with_digests)
     ids = bundle.snapshot_ids()
     if ids:
         learner.learn_snapshot(bundle.manifest(ids[-1]))
@@ -112,10 +113,10 @@ def learn(bundle: Bundle, blobs: Mapping[str, int], with_digests: bool) -> Known
 
 
 class _Learner:
-    def __init__(self, store: Store, blobs: Mapping[str, int], with_digests: bool) -> None:
+    def __init__(self, store: Store, stored: Reusable, with_digests: bool) -> None:
         self.known = Known()
         self._store = store
-        self._blobs = blobs
+        self._stored = stored
         self._with_digests = with_digests
         self._there = {entry.name: entry for entry in store.list(layout.PARTS)}
 
@@ -124,7 +125,8 @@ class _Learner:
         self._learn_experiments(manifest.experiments.path)
         for part in manifest.parts:
             files = (part.runs, *part.metrics)
-            if all(f.path in self._there and self._there[f.path].size == f.bytes for f in files):
+            self._stored.verify(f.path for f in part.metrics)
+            if all(self._stored.size(f.path) == f.bytes for f in files):
                 self._learn(part.runs.path, part.runs.bytes, part)
             else:
                 self.known.broken.update(f.path for f in files)
@@ -157,11 +159,12 @@ class _Learner:
             part = RunsPart(PartFile(name, size, len(stored)), tuple(file for file in metrics if file is not None))
         runs = replace(part.runs, count=len(stored))  # whatever the manifest says
         self.known.parts[name] = replace(part, runs=runs, superseded=())
+        self._stored.verify(layout.blob(f.sha256 or "") for s in stored for f in s.contents.artifacts or ())
         superseded = set(part.superseded)
         for line, s in enumerate(stored, 1):
             if line not in superseded:
                 listed = s.contents.artifacts or ()
-                is_sound = all(self._blobs.get(layout.blob(f.sha256 or "")) == f.size for f in listed)
+                is_sound = all(self._stored.size(layout.blob(f.sha256 or "")) == f.size for f in listed)
                 version = KnownRun(s, (name, line), is_sound, self._with_digests)
                 self.known.runs.setdefault(s.run.run_id, []).append(version)
 
@@ -178,7 +181,8 @@ class _Learner:
             yield self._metrics_file(layout.part(part_hash, layout.METRICS))
 
     def _metrics_file(self, path: str) -> PartFile | None:
-        if path not in self._there:
+        self._stored.verify([path])
+        if path not in self._there or self._stored.size(path) is None:
             return None
         try:
             with parts.open_metrics(self._store, path) as file:

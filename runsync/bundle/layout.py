@@ -18,9 +18,10 @@ BLOBS = "blobs/"
 LOCKS = "locks/"
 CLAIMS = "claims/"
 QUARANTINE = "quarantine/"
+SUSPECTS = "suspects/"
 MOVABLE = (PARTS, BLOBS)
 """Folders that may be moved to another disk and linked."""
-OF_NO_SNAPSHOT = (LOCKS, CLAIMS, QUARANTINE)
+OF_NO_SNAPSHOT = (LOCKS, CLAIMS, SUSPECTS, QUARANTINE)
 """Folders of what processes tell each other, and of what was set aside."""
 
 RUNS = ".runs.jsonl.gz"
@@ -81,6 +82,16 @@ def is_ours(name: str) -> bool:
     """Whether a file is a part or a blob, exactly as runsync calls one: only such may be deleted as unneeded."""
     sha256 = hash_in(name)
     return is_named_by_hash(name) and name in (blob(sha256), *(part(sha256, kind) for kind in KINDS))
+
+
+def suspect(name: str) -> str:
+    """Where it is noted that a part or blob is broken."""
+    return f"{SUSPECTS}{hash_in(name)}.json"
+
+
+def is_suspect(name: str) -> bool:
+    """Whether a file is such a note."""
+    return re.fullmatch(SUSPECTS + r"[0-9a-f]{64}\.json", name) is not None
 
 
 def is_file_name(step: str) -> bool:

@@ -14,6 +14,7 @@ from runsync.bundle.bundle import Bundle
 from runsync.bundle.checker import BROKEN, INVALID, MISSING, Checker
 from runsync.bundle.store import Store
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
+from runsync.errors import BundleDamaged
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.objects import Object
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
 class Damage:
     """What a check found: files that are not there, files to be set aside, and what becomes of snapshots.
 
-    `contradictory` are those that are not what they say themselves: no file that is read again would mend them.
-    `unreadable` are all that lack more than artifact files.
+    `invalid` are those of the broken files whose bytes are the ones that were written: none that is sound has their
+    name. `manifests` are the faulty ones. `contradictory` are the snapshots that are not what they say themselves: no
+    file that is read again would mend them. `unreadable` are all that lack more than artifact files.
     """
 
     missing: tuple[str, ...]
     broken: tuple[str, ...]
+    invalid: tuple[str, ...]
+    manifests: tuple[str, ...]
     contradictory: tuple[str, ...]
     unreadable: tuple[str, ...]
 
@@ -39,12 +43,17 @@ class Damage:
     def of(cls, checker: Checker) -> "Damage":
         """Of a check that is done."""
         missing, broken, contradictory, unreadable = set(), set(), set(), set()
+        invalid, manifests = set(), set()
         by_file: dict[str, set[str]] = {}
         for fault in checker.faults():
             by_file.setdefault(fault.file, set()).add(fault.kind)
         for fault in checker.faults():
             kinds = by_file[fault.file]
             is_manifest = bool(layout.snapshot_id(fault.file))
+            if is_manifest:
+                manifests.add(fault.file)
+            elif INVALID in kinds:
+                invalid.add(fault.file)
             if MISSING in kinds:
                 missing.add(fault.file)
             elif not is_manifest and kinds & {BROKEN, INVALID}:
@@ -53,7 +62,7 @@ class Damage:
                 contradictory.update(fault.snapshots)
             if not fault.file.startswith(layout.BLOBS) or kinds.isdisjoint({MISSING, BROKEN}):
                 unreadable.update(fault.snapshots)
-        told = (missing, broken, contradictory, unreadable)
+        told = (missing, broken, invalid, manifests, contradictory, unreadable)
         return cls(*(tuple(sorted(names)) for names in told))
 
 
@@ -135,8 +144,29 @@ def _metrics(name: str, stored: Iterable[StoredRun]) -> Lost | None:
     return Lost(name, {s.run.run_id: origin_of(s.run) for _, s in sorted(runs.items())}, {})
 
 
+def take_file(store: Store, name: str, other: Bundle) -> bool:
+    """Has the part or blob of that name from another bundle, if its bytes there are those that it is named by."""
+    if other.store.size(name) is None:
+        return False
+    try:
+        return mend_blob(store, name, other.store.chunks(name))
+    except BundleDamaged:
+        return False
+
+
+def sound_manifest(name: str, other: Bundle) -> bytes | None:
+    """The bytes of another bundle's manifest of that name, when they have the digest, and the id, that they state."""
+    if other.store.size(name) is None:
+        return None
+    try:
+        manifest = other.read_manifest(name)
+        return other.store.read(name) if manifest.id == layout.snapshot_id(name) else None
+    except BundleDamaged:
+        return None
+
+
 def mend_blob(store: Store, name: str, chunks: Iterable[bytes]) -> bool:
-    """Keeps these bytes when they are those of the blob."""
+    """Keeps these bytes when they have the hash that the blob (or part) is named by."""
     incoming = store.incoming()
     try:
         for chunk in chunks:

@@ -8,6 +8,7 @@ from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import ObjectsPart, PartFile
 from runsync.bundle.objects import SCHEMAS, KnownObjects
+from runsync.bundle.suspects import Reusable
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model.objects import Blob, Key, Object
 from runsync.model.progress import Progress
@@ -18,7 +19,7 @@ _WHY_LEFT = {True: "they are not there any more", False: "they may not be read b
 
 
 class ObjectsWriter:
-    """Those of one snapshot. `known` is what is stored already, `blobs` the bytes of all blobs, by name: it grows.
+    """Those of one snapshot. `known` is what is stored already, `stored` tells which files may be taken for sound.
 
     What is known and cannot be read now stays as it is.
     """
@@ -27,17 +28,18 @@ class ObjectsWriter:
         self,
         bundle: Bundle,
         known: KnownObjects,
-        blobs: dict[str, int],
+        stored: Reusable,
         thorough: bool = False,
     ) -> None:
         self.failed: list[dict[str, str]] = []
         self._bundle = bundle
+        self._stored = stored
+        stored.verify(layout.blob(blob.sha256) for item in known.items.values() for blob in item.blobs)
         self._known = {
             place: item
             for place, item in known.items.items()
-            if all(blobs.get(layout.blob(blob.sha256)) == blob.size for blob in item.blobs)
+            if all(stored.size(layout.blob(blob.sha256)) == blob.size for blob in item.blobs)
         }
-        self._blobs = blobs
         self._broken = known.broken
         self._thorough = thorough
         self._kept: dict[tuple[str, Key], Object] = {}
@@ -70,6 +72,7 @@ class ObjectsWriter:
                 path, size = parts.write_documents(
                     self._bundle.store, SCHEMAS[kind], layout.OBJECTS[kind], documents, self._broken
                 )
+                self._stored.arrived(path, size)
                 yield ObjectsPart(kind, PartFile(path, size, len(chosen)))
 
     def _one(self, item: Object, source: ObjectSource, progress: Progress | None) -> Outcome | None:
@@ -101,8 +104,7 @@ class ObjectsWriter:
                 incoming.write(chunk)
                 progress.advance(bytes=len(chunk))
             blob = Blob(incoming.sha256(), incoming.size)
-            incoming.keep(layout.blob(blob.sha256))
-            self._blobs[layout.blob(blob.sha256)] = blob.size
+            self._stored.keep(incoming, layout.blob(blob.sha256))
         finally:
             incoming.discard()
         return read.stored_as(blob)

@@ -162,6 +162,15 @@ def has_its_hash(store: Store, name: str) -> bool:
     return sha256_of(store.chunks(name)) == layout.hash_in(name)
 
 
+def is_kept_sound(store: Store, name: str) -> bool:
+    """Whether a file has the hash it is named by, as S3 tells where it keeps one; else all of it is read."""
+    try:
+        kept = store.hash_kept(name)
+        return kept == layout.hash_in(name) if kept else has_its_hash(store, name)
+    except BundleDamaged:
+        return False
+
+
 def is_hash_of(stream: IO[bytes], name: str) -> bool:
     """Whether the bytes of an open file have the hash that it is named by; reads to its end."""
     return sha256_of(iter(lambda: stream.read(CHUNK), b"")) == layout.hash_in(name)
@@ -235,15 +244,23 @@ def open_metrics(store: Store, name: str) -> "Iterator[pq.ParquetFile]":
 def parquet_of(stream: IO[bytes], place: str) -> "Iterator[pq.ParquetFile]":
     """An open metrics part. Raises BundleDamaged likewise, and for one whose columns are not those of the format."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(stream, read_dictionary=[*_NAMES, "run_id"])
+        file = _opened(stream)
         _check_columns(file, place)
         yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         why = next(iter(str(error).splitlines()), type(error).__name__)
         raise BundleDamaged(f"{place}: broken: {why[: schemas.LONGEST]}") from None
+
+
+def _opened(stream: IO[bytes]) -> "pq.ParquetFile":
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(stream, read_dictionary=["run_id", *_NAMES])
+    except KeyError:  # there is no column of one of these names
+        return pq.ParquetFile(stream)
 
 
 _NAMES = ("key", "model_id", "dataset_name", "dataset_digest")

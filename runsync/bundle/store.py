@@ -24,6 +24,8 @@ TEMPORARY = "tmp"
 CHUNK = 1 << 20
 MOST = 256 << 20
 """Bytes of a file that is read at once; all but blobs and metrics parts are."""
+MOST_SMALL = 1 << 20
+"""Bytes of the marker."""
 TRIES = 5
 ABANDONED = 24 * 3600.0
 """Seconds after which what nobody went on with is taken for that of a process that died."""
@@ -177,6 +179,9 @@ class LocalStore:
 
     def read(self, name: str, most: int = MOST) -> bytes:
         """See `Store`."""
+        with self.open(name) as stream:
+            if os.fstat(stream.fileno()).st_size > most:
+                raise too_large(f"{self.folder / name}", most)
         return joined(self.chunks(name), most, f"{self.folder / name}")
 
     def create(self, name: str, content: bytes) -> bool:
@@ -435,13 +440,18 @@ def _in_place_of_files(place: Path, folders: list[str]) -> list[str]:
     return [name for name in folders if layout.is_file_name(name) or (place / name).is_symlink()]
 
 
+def too_large(place: str, most: int) -> BundleDamaged:
+    """The error for a file that is not read, for it has more bytes than any such file needs."""
+    return BundleDamaged(f"{place} is larger than the {most >> 20} MiB that such a file may have")
+
+
 def joined(chunks: Iterable[bytes], most: int, place: str) -> bytes:
     """All bytes of a file. Raises BundleDamaged when they are more than `most`."""
     pieces, size = [], 0
     for chunk in chunks:
         size += len(chunk)
         if size > most:
-            raise BundleDamaged(f"{place} is larger than the {most >> 20 or 1} MiB that such a file may have")
+            raise too_large(place, most)
         pieces.append(chunk)
     return b"".join(pieces)
 

@@ -22,6 +22,7 @@ from runsync.bundle.objects_writer import ObjectsWriter
 from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
+from runsync.bundle.suspects import Reusable, noted
 from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS
 from runsync.model import threads
@@ -65,6 +66,7 @@ class SnapshotWriter:
         lock: Lock | None = None,
         workers: int = 8,
         notebooks: tuple[str, ...] = (),
+        verify_stored: bool = False,
     ) -> None:
         self.bundle = bundle
         self._notebooks = notebooks
@@ -76,10 +78,10 @@ class SnapshotWriter:
         self._store = bundle.store
         self._with_artifacts = with_artifacts
         self._thorough = thorough
-        self._there: dict[str, int] = {}
-        """Bytes of the blobs that we found or wrote, and at the end of the parts that the snapshot needs."""
+        self._verify_stored = verify_stored
+        self._stored = Reusable(bundle.store, {}, frozenset())
         self._known = Known()
-        self.objects = ObjectsWriter(bundle, KnownObjects(), {})
+        self.objects = ObjectsWriter(bundle, KnownObjects(), self._stored)
         self._not_copied: set[str] = set()
         """Buckets that copies were refused from: their files are not read once more for a hash."""
         self._taken: dict[str, tuple[str, int]] = {}
@@ -97,10 +99,11 @@ class SnapshotWriter:
         self._selection = selection
         self._experiments = list(experiments)
         self._started = datetime.now(UTC)
-        self._there = {entry.name: entry.size for entry in self._store.list(layout.BLOBS)}
-        self._known = learn(self.bundle, self._there, self._thorough)
+        sizes = {e.name: e.size for folder in (layout.BLOBS, layout.PARTS) for e in self._store.list(folder)}
+        self._stored = Reusable(self._store, sizes, noted(self._store), self._verify_stored, self._workers)
+        self._known = learn(self.bundle, self._stored, self._thorough)
         objects = learn_objects(self.bundle, source.place, source.objects.kinds if source.objects else ())
-        self.objects = ObjectsWriter(self.bundle, objects, self._there, self._thorough)
+        self.objects = ObjectsWriter(self.bundle, objects, self._stored, self._thorough)
         return self.prepare()
 
     def prepare(self) -> list[Outcome]:
@@ -180,8 +183,8 @@ class SnapshotWriter:
         if self._held is not None:
             self._held.confirm()
         self.bundle.require(part.kind for part in manifest.objects)
-        self._there |= {file.path: file.bytes for file in manifest.files()}
-        publish(self.bundle, [Pending.of(manifest)], lambda entries: vanished(self._there, entries))
+        needed = {**self._stored.sizes, **{file.path: file.bytes for file in manifest.files()}}
+        publish(self.bundle, [Pending.of(manifest)], lambda entries: vanished(needed, entries))
         self.snapshot_id = manifest.id
         return outcomes
 
@@ -192,6 +195,7 @@ class SnapshotWriter:
     def _manifest(self, not_carried: Sequence[NotCarried]) -> Manifest:
         documents = (e.to_document() for e in self._experiments)
         path, size = parts.write_documents(self._store, "experiment", layout.EXPERIMENTS, documents, self._known.broken)
+        self._stored.arrived(path, size)
         self._counts.experiments = len(self._experiments)
         self._counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in self._experiments)
         now = max(datetime.now(UTC), self._known.not_before)
@@ -269,10 +273,11 @@ class SnapshotWriter:
             return ""
         sha256 = place.sha256 or sha256_of(source.read_artifact(run, file))
         name = layout.blob(sha256)
-        if self._there.get(name) == file.size:
+        self._stored.verify([name])
+        if self._stored.size(name) == file.size:
             return sha256
         if self._store.copy_in(place, name):
-            self._there[name] = file.size
+            self._stored.arrived(name, file.size)
             return sha256
         self._not_copied.add(place.bucket)
         return ""
@@ -284,8 +289,7 @@ class SnapshotWriter:
                 incoming.write(chunk)
                 progress.advance(bytes=len(chunk))
             sha256 = incoming.sha256()
-            incoming.keep(layout.blob(sha256))
-            self._there[layout.blob(sha256)] = incoming.size
+            self._stored.keep(incoming, layout.blob(sha256))
             return sha256
         finally:
             incoming.discard()
@@ -344,7 +348,7 @@ class SnapshotWriter:
         if not rows:
             return ()
         path = layout.part(incoming.sha256(), layout.METRICS)
-        incoming.keep(path)
+        self._stored.keep(incoming, path)
         return (PartFile(path, incoming.size, rows),)
 
     def _keep_runs(self, stored: Sequence[StoredRun], metrics: tuple[PartFile, ...]) -> None:
@@ -352,6 +356,7 @@ class SnapshotWriter:
             return
         documents = (s.to_document() for s in stored)
         path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._known.broken)
+        self._stored.arrived(path, size)
         with self._lock:
             self._known.parts[path] = RunsPart(PartFile(path, size, len(stored)), metrics)
             for line, s in enumerate(stored, 1):

@@ -148,6 +148,10 @@ def _lines(report: "CheckReport") -> Iterator[str]:
     if report.unused:
         yield f"{many(len(report.unused), 'file')} that no snapshot needs (the next export takes up what it can use)"
     yield from listed("Foreign files", report.foreign)
+    if report.suspects:
+        yield f"{many(len(report.suspects), 'broken file')} noted in the bundle: the next export reads them again"
+    elif any(fault.kind == "broken" and fault.file.startswith(("blobs/", "parts/")) for fault in report.faults):
+        yield "This bundle cannot be written: run the next export with --verify-stored, or it may reuse broken files"
     yield "Damaged." if report.faults else "Sound."
 
 

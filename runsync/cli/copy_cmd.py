@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: runsync copy backup s3://bucket/backup")
 @click.argument("bundle")
 @click.argument("target")
+@options.verify_stored
 @options.retry_lock
 @options.s3
 @options.workers
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
 @options.json
 @click.pass_context
 def command(
-    ctx: click.Context, /, bundle: str, target: str, retry_lock: str, workers: int, dry_run: bool, as_json: bool
+    ctx: click.Context,
+    /,
+    bundle: str,
+    target: str,
+    verify_stored: bool,
+    retry_lock: str,
+    workers: int,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
     """Copy a bundle, or one snapshot of it, into another.
 
@@ -38,6 +47,7 @@ def command(
         report = copy(
             bundle,
             target,
+            verify_stored=verify_stored,
             workers=workers,
             dry_run=dry_run,
             retry_lock=options.seconds(retry_lock),

@@ -15,6 +15,7 @@ from runsync.cli.progress import shown
 @options.selection
 @options.artifacts
 @click.option("--thorough", is_flag=True, help="Read also runs that look unchanged since the last snapshot.")
+@options.verify_stored
 @click.option("--skip-unchanged", is_flag=True, help="Make no snapshot that would equal the newest one.")
 @click.option(
     "--notebooks",
@@ -36,6 +37,7 @@ def command(
     bundle: str,
     no_artifacts: bool,
     thorough: bool,
+    verify_stored: bool,
     skip_unchanged: bool,
     notebooks: str,
     retry_lock: str,
@@ -62,6 +64,7 @@ def command(
             selection=options.selected(**selection),
             artifacts=not no_artifacts,
             thorough=thorough,
+            verify_stored=verify_stored,
             skip_unchanged=skip_unchanged,
             notebooks=parse_formats(notebooks),
             retry_lock=options.seconds(retry_lock),

@@ -116,6 +116,11 @@ unattended = _all(
         help="To servers and S3 together; 0 for no limit.",
     ),
 )
+verify_stored = click.option(
+    "--verify-stored",
+    is_flag=True,
+    help="Compare the hash of every stored file that is reused, not only its size; replace broken ones.",
+)
 retry_lock = click.option(
     "--retry-lock",
     default="0s",

@@ -24,6 +24,7 @@ def export(
     selection: Selection | None = None,
     artifacts: bool = True,
     thorough: bool = False,
+    verify_stored: bool = False,
     skip_unchanged: bool = False,
     notebooks: tuple[str, ...] = (),
     workers: int = WORKERS,
@@ -35,10 +36,12 @@ def export(
     """Writes what `selection` means (everything, by default) as a new snapshot; makes the bundle when it is not there.
 
     Runs that the bundle holds with the same fingerprint are not read again (`model.identity.fingerprint` tells what
-    that does not see); `thorough` reads them all. With `skip_unchanged` no snapshot is made that would equal the newest
-    one. `notebooks` are the formats (`model.objects.FORMATS`) in which to keep the notebooks that runs of a Databricks
-    workspace name. `retry_lock` is how many seconds to wait for a bundle that is locked. The report's `snapshot` names
-    the new snapshot; there is none when the report says `stopped`, and running it again goes on where it stopped.
+    that does not see); `thorough` reads them all. Of stored files that are reused the sizes are compared;
+    `verify_stored` compares their hashes, and reads the runs of broken ones again. With `skip_unchanged` no snapshot is
+    made that would equal the newest one. `notebooks` are the formats (`model.objects.FORMATS`) in which to keep the
+    notebooks that runs of a Databricks workspace name. `retry_lock` is how many seconds to wait for a bundle that is
+    locked. The report's `snapshot` names the new snapshot; there is none when the report says `stopped`, and running it
+    again goes on where it stopped.
 
     Raises RunsyncError (see `errors`) for what fails before anything is read.
     """
@@ -48,7 +51,8 @@ def export(
     try:
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
-            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers, notebooks)
+            verify = verify_stored and not dry_run
+            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers, notebooks, verify)
             report = TransferReport("export", workspace.place, writer.place, dry_run)
             try:
                 transfer(report, workspace, writer, selection, workers, progress or Silent(), notebooks)

@@ -1,20 +1,21 @@
 """repair: what of a damaged bundle can be had again from a source, and the rest set aside."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runsync.bundle import layout, locks, mend
+from runsync.bundle import layout, locks, mend, suspects
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.check import DAMAGED
 from runsync.bundle.checker import Checker, Fault
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest
+from runsync.bundle.snapshot import Snapshot
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage
@@ -134,6 +135,8 @@ def repair_from(
             work.export(source)
         return
     work.set_aside_files(damage)
+    if isinstance(source, Snapshot):
+        work.take_from(source.bundle, damage)
     if source is not None:
         work.read_again(source, checker, [*damage.missing, *damage.broken])
     work.set_aside_snapshots(damage)
@@ -162,15 +165,51 @@ class _Repair:
         self._progress = progress
         self._quarantine = mend.Quarantine(bundle.store)
         self._manifests: dict[str, Manifest] = {}
+        self._taken: list[str] = []
+        """Manifests that were had from another bundle."""
+        self._replaced: list[str] = []
+        """Manifests that were set aside for those."""
 
     def set_aside_files(self, damage: mend.Damage) -> None:
         """Broken parts and blobs, so that nothing takes them for sound ones any more."""
         self._confirm()
         for name in damage.broken:
             self._quarantine.take(name)
+        suspects.clear(self._store, damage.broken)
 
-    def read_again(self, source: Source, checker: Checker, names: Sequence[str]) -> None:
-        """Blobs, metrics and experiments, as far as the source has them as they were."""
+    def take_from(self, other: Bundle, damage: mend.Damage) -> None:
+        """Whatever another bundle has that its own hash vouches for: manifests, and parts and blobs of every kind."""
+        for name in damage.manifests:
+            self._take_manifest(name, other)
+        tried = set(damage.invalid)
+        names = {*damage.missing, *damage.broken} | (self._missing() if self._taken else set())
+        while wanted := sorted(name for name in names - tried if layout.is_ours(name)):
+            with threads.pool(self._workers, "runsync-request") as pool:
+                list(pool.map(lambda name: mend.take_file(self._store, name, other), wanted))
+            tried.update(wanted)
+            names = self._missing()  # a part that is back names files that nobody knew to be missing
+
+    def _missing(self) -> set[str]:
+        again = Checker(self._bundle)
+        again.check(None, self._workers, Silent())
+        return set(mend.Damage.of(again).missing)
+
+    def _take_manifest(self, name: str, other: Bundle) -> None:
+        content = mend.sound_manifest(name, other)
+        if content is None:
+            return
+        if self._store.size(name) is not None:
+            with suppress(BundleDamaged):
+                if self._store.read(name) == content:
+                    return  # it contradicts what it names in both
+            self._quarantine.take(name)
+            self._replaced.append(name)
+        self._store.create(name, content)
+        self._taken.append(name)
+
+    def read_again(self, source: Source, checker: Checker, names: Iterable[str]) -> None:
+        """Blobs, metrics and experiments that are not there, as far as the source has them as they were."""
+        names = [name for name in names if self._store.size(name) is None]
         for name in names:
             if name.endswith(layout.EXPERIMENTS):
                 self._mend_experiments(source, checker, name)
@@ -190,7 +229,8 @@ class _Repair:
         after = Checker(self._bundle)
         after.check(None, self._workers, Silent())
         self._manifests = {book.id: book.manifest for book in after.books}
-        self._report.set_aside = sorted({*mend.Damage.of(after).unreadable, *damage.contradictory})
+        taken = {layout.snapshot_id(name) for name in self._taken}
+        self._report.set_aside = sorted({*mend.Damage.of(after).unreadable, *damage.contradictory} - taken)
         self._confirm()
         for snapshot_id in self._report.set_aside:
             self._quarantine.take(layout.snapshot(snapshot_id))
@@ -228,8 +268,9 @@ class _Repair:
         report = self._report
         report.left = after.faults()
         still = {fault.file for fault in report.left}
-        report.repaired = sorted(n for n in {*damage.missing, *damage.broken} if n in after.sizes and n not in still)
-        report.quarantined = sorted([*damage.broken, *map(layout.snapshot, report.set_aside)])
+        mended = {*damage.missing, *damage.broken, *self._taken}
+        report.repaired = sorted(name for name in mended if name in after.sizes and name not in still)
+        report.quarantined = sorted([*damage.broken, *self._replaced, *map(layout.snapshot, report.set_aside)])
         report.quarantine = self._quarantine.folder if report.quarantined else ""
 
     def _confirm(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from conftest import Runner
 from support.damage import files_of, flip, one_of
 from support.memory import MemorySource, export_into, small_source
+from support.mutations import export_nights
 from support.s3 import Bucket
 from support.seed import Seeder, points
 from support.servers import MlflowServer
@@ -210,10 +211,72 @@ def test_a_bundle_is_mended_from_another_bundle(bundle: Path, tmp_path: Path, ki
     name = broken(bundle, kind, "flipped")
     report = repair(bundle, str(tmp_path / "other"))
     assert (report.exit_code, report.left) == (0, [])
-    assert report.repaired == ([] if kind == "manifest" else [name])
+    assert (report.repaired, report.set_aside, report.snapshot) == ([name], [], "")
     assert check(bundle).exit_code == 0
     with pytest.raises(WrongUsage, match="from itself"):
         repair(bundle, str(bundle))
+
+
+@pytest.mark.parametrize("how", ["flipped", "emptied", "missing"])
+def test_whatever_its_own_hash_vouches_for_is_taken_from_another_bundle(tmp_path: Path, how: str) -> None:
+    export_nights(tmp_path / "bundle")
+    shutil.copytree(tmp_path / "bundle", tmp_path / "other")
+    bundle, sound = tmp_path / "bundle", files_of(tmp_path / "bundle")
+    names = [
+        f.relative_to(bundle).as_posix() for f in sorted(bundle.glob("parts/*")) + sorted(bundle.glob("blobs/*/*"))
+    ]
+    if how != "missing":  # then nobody knows of the snapshot
+        names += [f"snapshots/{open_bundle(bundle).snapshot_ids()[1]}.json"]
+    for name in names:
+        file = bundle / name
+        if how == "flipped":
+            file.write_bytes(b"?" * file.stat().st_size)
+        elif how == "emptied":
+            file.write_bytes(b"")
+        else:
+            file.unlink()
+    report = repair(bundle, str(tmp_path / "other"))
+    assert (report.exit_code, report.left, report.set_aside, report.snapshot) == (0, [], [], "")
+    assert sound.items() <= files_of(bundle).items()
+    assert check(bundle).exit_code == 0
+
+
+def test_one_broken_runs_part_costs_no_snapshot_where_a_copy_holds_that_part(tmp_path: Path) -> None:
+    bundle, source = tmp_path / "bundle", small_source()
+    ids = []
+    for night in range(6):
+        source.runs[0] = dataclasses.replace(source.runs[0], params={"night": str(night // 3)})
+        ids.append(export_into(bundle, source).snapshot)
+    copy(bundle, tmp_path / "other")
+    used = [
+        {p["runs"]["path"] for p in json.loads((bundle / f"snapshots/{i}.json").read_bytes())["parts"]} for i in ids
+    ]
+    shared = min(set.intersection(*used))
+    flip(bundle / shared, 30)
+    report = repair(bundle, str(tmp_path / "other"))
+    assert (report.exit_code, report.repaired, report.set_aside, report.snapshot) == (0, [shared], [], "")
+    assert open_bundle(bundle).snapshot_ids() == ids
+
+
+def test_a_manifest_that_is_anothers_is_replaced_by_its_own_from_another_bundle(tmp_path: Path) -> None:
+    export_nights(tmp_path / "bundle")
+    shutil.copytree(tmp_path / "bundle", tmp_path / "other")
+    bundle = tmp_path / "bundle"
+    sound, (first, second, _) = files_of(bundle), sorted(bundle.glob("snapshots/*.json"))
+    second.write_bytes(first.read_bytes())
+    report = repair(bundle, str(tmp_path / "other"))
+    name = f"snapshots/{second.name}"
+    assert (report.exit_code, report.repaired, report.quarantined, report.set_aside) == (0, [name], [name], [])
+    assert sound.items() <= files_of(bundle).items()
+
+
+def test_what_is_broken_in_the_other_bundle_too_is_not_taken(bundle: Path, tmp_path: Path) -> None:
+    copy(bundle, tmp_path / "other")
+    name = broken(bundle, "blob", "flipped")
+    flip(tmp_path / "other" / name, 3)
+    report = repair(bundle, str(tmp_path / "other"))
+    assert (report.exit_code, report.repaired) == (12, [])
+    assert [fault.file for fault in report.left] == [name]
 
 
 def test_a_bundle_on_s3_is_mended_too(bundle: Path, bucket: Bucket) -> None:
