@@ -200,7 +200,9 @@ class _Copy:
         return self._source.store.read(layout.snapshot(snapshot_id))
 
     def _files_there(self) -> dict[str, int]:
-        return {name: size for name, size in self._stored.sizes.items() if name.startswith((layout.PARTS, layout.BLOBS))}
+        return {
+            name: size for name, size in self._stored.sizes.items() if name.startswith((layout.PARTS, layout.BLOBS))
+        }
 
     def _stages(self, manifest: Manifest) -> Iterator[Iterable[str]]:
         """Files in the order in which they must come: nothing comes before what it names."""

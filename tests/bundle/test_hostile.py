@@ -87,7 +87,7 @@ def _escapes(place: Path) -> Iterator[str]:
 
 
 def test_a_sample_of_hostile_bundles_does_no_harm(good: Forgery, tmp_path: Path) -> None:
-    chosen = [hostile for number, hostile in enumerate([*odd_fields(), *particular()]) if number % 97 == 11]
+    chosen = [*list(odd_fields())[7::611], *list(particular())[4::65]]
     assert faults_of(chosen, good, tmp_path / "tried") == []
 
 

@@ -74,6 +74,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "snapshots-report",
         "snippet-report",
         "source-report",
+        "suspect",
         "transfer-report",
         "unlock-report",
         "verify-report",

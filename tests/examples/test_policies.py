@@ -14,6 +14,8 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 
 POLICIES = ROOT / "examples" / "s3"
+DELETED = ("locks", "claims", "suspects")
+"""Folders that a writer may delete in."""
 ROLES = ("writer", "pruner", "reader")
 
 Environment = Callable[[str], Mapping[str, str]]
@@ -135,14 +137,14 @@ def test_the_bucket_policy_denies_deletion_to_all_but_the_pruner() -> None:
     policy = json.loads((POLICIES / "bucket.json").read_text())
     denied, insecure = policy["Statement"]
     assert {denied["Effect"], insecure["Effect"]} == {"Deny"}
-    assert denied["NotResource"] == [f"arn:aws:s3:::example-backups/mlflow/{name}/*" for name in ("locks", "claims")]
+    assert denied["NotResource"] == [f"arn:aws:s3:::example-backups/mlflow/{name}/*" for name in DELETED]
     assert denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"].endswith("role/runsync-pruner")
 
 
 @pytest.mark.parametrize("role", ["writer", "reader"])
-def test_nobody_but_the_pruner_may_delete_more_than_locks_and_claims(role: str) -> None:
+def test_nobody_but_the_pruner_may_delete_more_than_locks_claims_and_notes(role: str) -> None:
     policy = json.loads((POLICIES / f"{role}.json").read_text())
     for statement in policy["Statement"]:
         assert not [action for action in statement["Action"] if "*" in action]
         if any("Delete" in action for action in statement["Action"]):
-            assert all(resource.endswith(("/locks/*", "/claims/*")) for resource in statement["Resource"])
+            assert all(resource.split("/")[-2] in DELETED for resource in statement["Resource"])

@@ -75,7 +75,7 @@ def text(meta: Mapping[str, Any], name: str) -> str:
 def integer(meta: Mapping[str, Any], name: str) -> int | None:
     """A number in a meta.yaml. Raises Broken."""
     value = meta.get(name)
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63):
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63):
         return value
     raise Broken(f"{name} in meta.yaml is no whole number of 64 bits")
 
