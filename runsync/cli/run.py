@@ -19,8 +19,9 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     """The exit code."""
     journal = Journal(arguments)
     interruption = Interruption(lambda: _give_up(journal))
+    waiting, shown = logging.getLogger("runsync.waiting"), _Shown()
     if "--quiet" not in arguments:
-        logging.getLogger("runsync.waiting").addHandler(_Shown())
+        waiting.addHandler(shown)
     try:
         interruption.begin()
         code = _attempt(command, arguments, journal, interruption)
@@ -28,6 +29,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:  # between two of the steps above
         interruption.end()
         code = _fail(journal, "stopped", code=INTERRUPTED, debug=False)
+    waiting.removeHandler(shown)
     return journal.end(code)
 
 
