@@ -263,21 +263,13 @@ class LocalStore:
                 moved = [name for name in folders if f"{name}/" in layout.MOVABLE and (place / name).is_symlink()]
             odd = _in_place_of_files(place, folders)
             folders[:] = [name for name in folders if name not in odd]
+            below = "" if place == self.folder else f"{place.relative_to(self.folder).as_posix()}/"
             for name in (*names, *(name for name in odd if name not in moved)):
-                entry = self._entry(place / name)
+                entry = _entry(f"{where}/{name}", below + name)
                 if entry is not None:
                     yield entry
             for name in moved:
                 yield from self.list(f"{name}/")
-
-    def _entry(self, file: Path) -> Entry | None:
-        """What stands there; None when it was removed while we looked."""
-        try:
-            told = file.lstat()
-        except FileNotFoundError:
-            return None
-        name, odd = file.relative_to(self.folder).as_posix(), _odd(told)
-        return Entry(name, NO_FILE if odd else told.st_size, told.st_mtime, odd)
 
     def clear_temporary(self) -> None:
         """Removes our temporary folder, those of processes that are gone, and those unchanged for a day."""
@@ -433,6 +425,16 @@ def _link_on_the_way(folder: Path, name: str) -> Path | None:
 def _refuse_links(folder: Path, name: str) -> None:
     if link := _link_on_the_way(folder, name):
         raise BundleDamaged(f"{link} is a link, and no folder: put the folder itself there, then run it again")
+
+
+def _entry(place: str, name: str) -> Entry | None:
+    """What stands there; None when it was removed while we looked. There may be millions, so without a `Path`."""
+    try:
+        told = os.lstat(place)
+    except FileNotFoundError:
+        return None
+    odd = _odd(told)
+    return Entry(name, NO_FILE if odd else told.st_size, told.st_mtime, odd)
 
 
 def _in_place_of_files(place: Path, folders: list[str]) -> list[str]:
