@@ -472,3 +472,34 @@ def test_a_process_that_was_killed_keeps_nobody_off(tmp_path: Path) -> None:
         process.kill()
     with shared(store, "export") as lock:
         lock.confirm()
+
+
+def test_a_lock_held_in_another_container_of_this_host_name_stands(tmp_path: Path) -> None:
+    """Its process cannot be seen from here, and its id may be that of another process, or of none."""
+    program = CONTENDER.replace("time.sleep(0.01)", "print('in', flush=True); time.sleep(60)")
+    container = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    arguments = [*container, sys.executable, "-c", program, str(tmp_path / "bundle"), str(tmp_path / "inside")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8") as process:
+        assert process.stdout is not None
+        if process.stdout.readline() != "in\n":
+            pytest.skip("only root may make namespaces")
+        store = locate(tmp_path / "bundle").store
+        for take in (shared, exclusive):
+            with pytest.raises(BundleLocked), take(store, "export"):
+                pass
+        assert unlock(store) == []
+        process.kill()
+
+
+def test_a_machine_that_slept_while_it_deleted_looks_at_its_lock_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = locate(tmp_path / "bundle").store
+    with exclusive(store, "prune") as lock:
+        lock.confirm()
+        store.remove(EXCLUSIVE)
+        lock.confirm_lately()  # that was a moment ago
+        now = time.clock_gettime(locks._CLOCK)
+        monkeypatch.setattr(locks.time, "clock_gettime", lambda clock: now + 3600)
+        with pytest.raises(BundleLocked, match="took our lock away"):
+            lock.confirm_lately()
