@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import IO, TYPE_CHECKING, Any
@@ -325,12 +326,12 @@ class S3:
         with _told(f"s3://{bucket}/{key}"):
             self.client.delete_object(Bucket=bucket, Key=key)
 
-    def abandon_uploads(self, bucket: str, prefix: str, older_than: float) -> None:
-        """Ends uploads in parts that were begun before that time (epoch seconds) and never finished."""
+    def abandon_uploads(self, bucket: str, prefix: str, age: float) -> None:
+        """Ends uploads in parts that were begun so many seconds ago, by the clock of S3, and never finished."""
         with _told(f"s3://{bucket}/{prefix}"):
             for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
                 for left in page.get("Uploads", ()):
-                    if left["Initiated"].timestamp() < older_than:
+                    if _asked_at(page) - left["Initiated"].timestamp() > age:
                         self.client.abort_multipart_upload(Bucket=bucket, Key=left["Key"], UploadId=left["UploadId"])
 
     def _put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str, **conditions: str) -> None:
@@ -354,6 +355,15 @@ class S3:
         self.limits.request()
         with self._count:
             self.requests += 1
+
+
+def _asked_at(answer: Mapping[str, Any]) -> float:
+    """When S3 answered, by its own clock (epoch seconds); 0 where it does not tell."""
+    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+    try:
+        return parsedate_to_datetime(told).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _transfer(part: int, threshold: int) -> "TransferConfig":

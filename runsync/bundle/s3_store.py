@@ -7,7 +7,6 @@ compare.
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -115,7 +114,7 @@ class S3Store:
     def clear_temporary(self) -> None:
         """Ends uploads in parts that a killed process left a day ago or longer, where that is allowed to us."""
         try:
-            self.s3.abandon_uploads(self.bucket, self.prefix, time.time() - ABANDONED)
+            self.s3.abandon_uploads(self.bucket, self.prefix, ABANDONED)
         except Refused:
             return
 
