@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from runsync.cli.say import Styled
 from runsync.model.printable import printable
@@ -20,24 +20,28 @@ NOTHING = "–"
 _NUMBER = re.compile(r"[-+]?(\d[\d,]*(\.\d+)?([eE][-+]?\d+)?|inf(inity)?)%?( ?(B|kB|MB|GB|TB))?|nan|", re.IGNORECASE)
 
 
-def table(rows: Sequence[Sequence[str]], width: int | None = None, whole: Collection[int] = ()) -> Iterator[str]:
+def table(rows: Iterable[Sequence[str]], width: int | None = None, whole: Collection[int] = ()) -> Iterator[str]:
     """Columns under each other, the first row their heads; numbers stand at the right, save in the
     first column.
 
     On a terminal (or with a width) long cells are cut, and columns that do not fit beside the others come below
-    them, beside the first column again. Columns in `whole` are never cut.
+    them, beside the first column again. Columns in `whole` are never cut. The rows are gone through twice or more
+    (they are no iterator), and none is held: a table may be wider and longer than memory.
     """
-    rows = [[printable(cell) for cell in row] for row in rows]
     limit = terminal_width() if width is None else width
-    natural = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
+    natural, right = _measured(rows)
     widths = natural if limit is None else _squeezed(natural, limit)
     widths = [natural[column] if column in whole else width for column, width in enumerate(widths)]
-    right = [column > 0 and _is_numeric([row[column] for row in rows[1:]]) for column in range(len(widths))]
     for number, block in enumerate(_blocks(widths, limit)):
         if number:
             yield ""
         for row in rows:
-            yield GAP.join(_cell(row[c], widths[c], right[c]) for c in block).rstrip()
+            yield GAP.join(_cell(printable(row[c]), widths[c], right[c]) for c in block).rstrip()
+
+
+def widths_of(rows: Iterable[Sequence[str]]) -> list[int]:
+    """How wide each column is, uncut."""
+    return _measured(rows)[0]
 
 
 def terminal_width() -> int | None:
@@ -73,20 +77,33 @@ def cut(text: str, width: int) -> str:
 
 def folded(text: str, width: int | None, indent: str) -> Iterator[str]:
     """A text of any length in lines that are indented; in a pipe its lines as they are."""
+    room = None if width is None else max(NARROWEST, width - len(indent))
     for line in text.splitlines() or [""]:
-        rest = printable(line)
-        room = None if width is None else max(NARROWEST, width - len(indent))
-        while room is not None and columns_of(rest) > room:
-            piece = cut(rest, room + 1)[:-1]
+        rest, at = printable(line), 0
+        while room is not None:
+            piece = rest[at : at + 2 * room + 1]  # more does not fit; the whole may be very long
+            if at + len(piece) == len(rest) and columns_of(piece) <= room:
+                break
+            piece = cut(piece, room + 1)[:-1]
             end = piece.rfind(" ") + 1 or len(piece) or 1
-            yield indent + rest[:end].rstrip()
-            rest = rest[end:]
-        yield indent + rest
+            yield indent + piece[:end].rstrip()
+            at += end
+        yield indent + rest[at:]
 
 
-def _is_numeric(cells: Sequence[str]) -> bool:
-    found = [cell for cell in cells if cell not in (NOTHING, "")]
-    return bool(found) and all(_NUMBER.fullmatch(cell) for cell in found)
+def _measured(rows: Iterable[Sequence[str]]) -> tuple[list[int], list[bool]]:
+    """How wide each column is, and which have numbers only below their heads."""
+    lines = iter(rows)
+    widths = [columns_of(printable(cell)) for cell in next(lines)]
+    filled, texts = [False] * len(widths), [True] + [False] * (len(widths) - 1)
+    for row in lines:
+        for column, cell in enumerate(row):
+            text = printable(cell)
+            widths[column] = max(widths[column], columns_of(text))
+            if not texts[column] and text not in (NOTHING, ""):
+                filled[column] = True
+                texts[column] = _NUMBER.fullmatch(text) is None
+    return widths, [is_filled and not is_text for is_filled, is_text in zip(filled, texts, strict=True)]
 
 
 def _squeezed(natural: Sequence[int], limit: int) -> list[int]:

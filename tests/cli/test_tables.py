@@ -1,9 +1,14 @@
 """Tables: aligned whatever the script, fit to a terminal, whole in a pipe."""
 
+import tracemalloc
+from collections.abc import Iterator
+
 import pytest
 
 from runsync.cli.tables import columns_of, cut, folded, table
+from runsync.model.fields import METRICS, Field, values_of
 from runsync.model.printable import printable
+from runsync.model.run import LatestMetric, Run
 
 ROWS = [
     ("name", "auc", "note"),
@@ -44,3 +49,37 @@ def test_texts_are_cut_and_folded_by_columns() -> None:
     assert cut("abc", 3) == "abc"
     assert list(folded("one two three four", 14, "  ")) == ["  one two", "  three four"]
     assert list(folded("a\n" + "b" * 100, None, "  ")) == ["  a", "  " + "b" * 100]
+
+
+class _Wide:
+    """Rows that are made each time they are gone through."""
+
+    def __iter__(self) -> Iterator[list[str]]:
+        yield [f"k{column}" for column in range(300)]
+        for row in range(150):
+            yield [f"{row}-{column}" for column in range(300)]
+
+
+def test_a_table_is_not_held_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        lines = sum(1 for _ in table(_Wide()))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert lines == 151
+    assert peak < 700_000  # held, its 45,000 cells take 3 MB
+
+
+def test_a_long_text_of_wide_characters_is_folded_bit_by_bit() -> None:
+    """Looking at all that is left for every line took hours."""
+    lines = list(folded("表" * 20_000, 80, "  "))
+    assert "".join(line[2:] for line in lines) == "表" * 20_000
+    assert {columns_of(line) for line in lines[:-1]} == {80}
+
+
+def test_a_run_with_many_metrics_is_read_in_one_go() -> None:
+    metrics = tuple(LatestMetric(f"m{number}", float(number), 0, 0) for number in range(20_000))
+    run = Run("a", "1", latest_metrics=metrics)
+    fields = [Field(METRICS, metric.key) for metric in metrics]
+    assert values_of(fields, run) == [metric.value for metric in metrics]

@@ -9,11 +9,12 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish, tell_unread
 from runsync.cli.output import csv_safe, format_of, opened, output
-from runsync.cli.tables import GAP, NARROWEST, columns_of, table, terminal_width
+from runsync.cli.tables import GAP, NARROWEST, table, terminal_width, widths_of
 from runsync.cli.text import many
 
 if TYPE_CHECKING:
     from runsync.model.fields import Field
+    from runsync.model.run import Run
     from runsync.runs.listing import Listing, RunsReport
 
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
@@ -119,9 +120,9 @@ def _write(file: Any, listing: "Listing", format_: str, chosen: "Sequence[Field]
 def _save(report: "RunsReport", output: str, format_: str, chosen: "Sequence[Field]") -> None:
     from runsync.cli.text import json_text
 
-    text = json_text(report.to_document()) if format_ == "json" else "\n".join(_lines(report, chosen))
+    lines = [json_text(report.to_document())] if format_ == "json" else _lines(report, chosen)
     with opened(output) as file:
-        file.write(f"{text}\n".encode())
+        file.writelines(f"{line}\n".encode() for line in lines)
 
 
 def _lines(report: "RunsReport", chosen: "Sequence[Field]") -> Iterator[str]:
@@ -129,45 +130,53 @@ def _lines(report: "RunsReport", chosen: "Sequence[Field]") -> Iterator[str]:
         yield "No runs."
         return
     if chosen:
-        yield from table(_rows(report, chosen, short=False))
+        yield from table(_Rows(report, chosen))
     else:
         from runsync.runs.columns import FIRST, commonest
 
         fields = (*FIRST, *commonest(report.runs))
-        width = terminal_width()
-        rows = _rows(report, fields, short=width is not None)
-        fitting = _fitting(rows, width, len(FIRST))
-        yield from table([row[:fitting] for row in rows])
-        if left := len(fields) - fitting:
+        fitting = fields
+        if (width := terminal_width()) is not None:
+            fitting = fields[: _fitting(widths_of(_Rows(report, fields, short=True)), width, len(FIRST))]
+        yield from table(_Rows(report, fitting, short=width is not None))
+        if left := len(fields) - len(fitting):
             yield f"({left:,} more metrics and params: --columns, or --format csv)"
     if terminal_width() is not None:
         yield f"{many(len(report.runs), 'run')} of {report.place.address}"
 
 
-def _rows(report: "RunsReport", fields: "Sequence[Field]", short: bool) -> list[list[str]]:
-    from runsync.model.fields import value_of
-    from runsync.runs.columns import ago, read
+class _Rows:
+    """The lines of the table, made each time they are gone through: with a column for each param they may be long."""
 
-    now = int(time.time() * 1000)
-    rows = [[str(field) for field in fields]]
-    for run in report.runs:
-        home = report.experiments.get(run.experiment_id)
-        row = {str(field): read(field, value_of(field, run, home)) for field in fields}
-        if short:
-            row["run_id"] = run.run_id[:SHORT_ID]
-            row["start_time"] = ago(run.start_time, now) if run.start_time is not None else "–"
-        rows.append(list(row.values()))
-    return rows
+    def __init__(self, report: "RunsReport", fields: "Sequence[Field]", short: bool = False) -> None:
+        self._report = report
+        self._fields = fields
+        self._heads = [str(field) for field in fields]
+        self._short = short
+        self._now = int(time.time() * 1000)
+
+    def __iter__(self) -> Iterator[Sequence[str]]:
+        yield self._heads
+        yield from map(self._row, self._report.runs)
+
+    def _row(self, run: "Run") -> Sequence[str]:
+        from runsync.model.fields import values_of
+        from runsync.runs.columns import ago, read
+
+        home = self._report.experiments.get(run.experiment_id)
+        cells = [read(f, v) for f, v in zip(self._fields, values_of(self._fields, run, home), strict=True)]
+        if self._short:
+            cells[self._heads.index("run_id")] = run.run_id[:SHORT_ID]
+            started = "–" if run.start_time is None else ago(run.start_time, self._now)
+            cells[self._heads.index("start_time")] = started
+        return cells
 
 
-def _fitting(rows: Sequence[Sequence[str]], width: int | None, first: int) -> int:
+def _fitting(widths: Sequence[int], limit: int, first: int) -> int:
     """How many columns to show: the first ones, and of the others those that fit beside them."""
-    if width is None:
-        return len(rows[0])
-    widths = [max(columns_of(row[column]) for row in rows) for column in range(len(rows[0]))]
     taken = sum(min(w, NARROWEST) + len(GAP) for w in widths[:first])
     shown = first
-    while shown < len(widths) and taken + widths[shown] <= width:
+    while shown < len(widths) and taken + widths[shown] <= limit:
         taken += widths[shown] + len(GAP)
         shown += 1
     return shown
