@@ -145,7 +145,12 @@ artifacts = _all(
     click.option("--no-artifacts", is_flag=True, help="Leave artifact files out."),
 )
 naming = _all(
-    click.option("--rename", multiple=True, metavar="OLD=NEW", help="Call an experiment otherwise; repeatable."),
+    click.option(
+        "--rename",
+        multiple=True,
+        metavar="OLD=NEW",
+        help="Give an experiment (by name or id) another name; repeatable.",
+    ),
     click.option("--prefix", default="", metavar="P", help="Put this before all other experiment names."),
 )
 into_workspace = _all(
