@@ -1,11 +1,11 @@
 """What experiments are called in a target."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runsync.errors import WrongUsage
-from runsync.model.experiment import Experiment
+from runsync.model.experiment import ACTIVE, Experiment
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Naming:
     prefix: str = ""
 
     def among(self, experiments: Sequence[Experiment]) -> "Names":
-        """The names that these experiments of one source get.
+        """The names that these experiments of one source get; a deleted one makes room for an active one of its name.
 
         Raises WrongUsage when `rename` names none of them, or more than one: file stores may have two experiments of
         one name, and the name of one may be the id of another.
@@ -31,6 +31,12 @@ class Naming:
         names = {e.experiment_id: e.name for e in experiments}
         renamed = {_meant(key, names, by_name): plain_path(new) for key, new in self.rename.items()}
         given = {id: renamed.get(id) or self.plain(name) for id, name in names.items()}
+        # On Databricks a name is free again once its experiment is deleted.
+        active = Counter(given[e.experiment_id] for e in experiments if e.lifecycle_stage == ACTIVE)
+        for experiment in experiments:
+            id = experiment.experiment_id
+            if experiment.lifecycle_stage != ACTIVE and active[given[id]] and id not in renamed:
+                given[id] = old_name(given[id], id)
         by_old_name = {names[id]: new for id, new in renamed.items()}
         return Names(self, given, frozenset(renamed), by_old_name)
 
@@ -57,6 +63,11 @@ class Names:
     def of_name(self, name: str) -> str:
         """What an experiment of that name would be called."""
         return self.by_old_name.get(name) or self.naming.plain(name)
+
+
+def old_name(name: str, id: str) -> str:
+    """What an experiment is called that makes room for another one of its name."""
+    return f"{name} (old {id})"
 
 
 def plain_path(name: str) -> str:

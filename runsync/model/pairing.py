@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.identity import FROM
 from runsync.model.lineage import Lineage, came_from, is_copy, origin_of_experiment, source_id
-from runsync.model.naming import Names
+from runsync.model.naming import Names, old_name
 
 SharesRuns = Callable[[Experiment, Experiment], bool]
 """Whether runs of an experiment of the source are in one of the target; it may be asked over the wire."""
@@ -58,7 +58,8 @@ def is_named_so(copy: Experiment, names: Names, source: Experiment | None = None
     source's name (`team/churn` for `churn`) was given a prefix.
     """
     lineage = Lineage.of(copy) or _supposed(copy, names, source)
-    if names.of_name(lineage.source_name) == lineage.given_name:
+    named = names.of_name(lineage.source_name)
+    if lineage.given_name in (named, old_name(named, lineage.source_id)):
         return True
     if source is None:
         return False

@@ -1,7 +1,7 @@
 """diff: what was added, changed and removed between two snapshots, or a snapshot and a workspace; writes nothing."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -12,7 +12,9 @@ from runsync.model import threads
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint, origin_of
+from runsync.model.naming import Naming
 from runsync.model.objects import CLASSES, PERMISSIONS, Named
+from runsync.model.pairing import pair
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Contents, Run
@@ -20,6 +22,7 @@ from runsync.model.selection import Selection
 from runsync.transfer.compare_objects import Seen, seen
 from runsync.transfer.compare_objects import changes as changed_object
 from runsync.transfer.places import WORKERS, open_source
+from runsync.workspaces.arrival.evidence import shares_runs
 
 ADDED = "added"
 CHANGED = "changed"
@@ -90,9 +93,10 @@ def diff(
 ) -> DiffReport:
     """Tells what became of `old` in `new`; either is a snapshot (`backup@2026-11-01`) or a workspace.
 
-    Runs are matched by the id they were born with; those with the same fingerprint (and, between snapshots, the same
-    number of points and the same files) count as unchanged. `access.artifacts` is where the artifacts of `new` really
-    are, `source_artifacts` where those of `old` are. Raises RunsyncError when a side cannot be read.
+    Runs are matched by the id they were born with, and experiments by where they came from (see `model.pairing`). Runs
+    with the same fingerprint (and, between snapshots, the same number of points and the same files) count as unchanged.
+    `access.artifacts` is where the artifacts of `new` really are, `source_artifacts` where those of `old` are. Raises
+    RunsyncError when a side cannot be read.
     """
     begun = time.monotonic()
     access = access or Access()
@@ -125,16 +129,16 @@ class _Version:
 
 
 _Key = tuple[str, str]
-"""What matches a run of one side with that of the other: its experiment there and here, and its origin id."""
+"""What matches a run of one side with that of the other: the key of its experiment, and its origin id."""
 
 
 class _Side:
     """One side: its experiments by what matches them, and the runs that may differ."""
 
-    def __init__(self, source: Source, selection: Selection, key_of: Callable[[Experiment], str]) -> None:
+    def __init__(self, source: Source, selection: Selection, experiments: Mapping[str, Experiment]) -> None:
         self.source = source
-        self.experiments = {key_of(e): e for e in source.experiments(selection)}
-        self._keys = {e.experiment_id: key for key, e in self.experiments.items()}
+        self.experiments = experiments
+        self._keys = {e.experiment_id: key for key, e in experiments.items()}
         self._selection = selection
         self.named = Named(all_runs=True)
 
@@ -166,6 +170,9 @@ class _Side:
             return {(self._keys[key[0]],): each for key, each in found.items()}
         return dict(found)
 
+    def key_of(self, run: Run) -> str:
+        return self._keys[run.experiment_id]
+
     def again(self, run_ids: Sequence[str]) -> Batch:
         return self.source.batch(run_ids, list(self.experiments.values()))
 
@@ -180,26 +187,42 @@ class _Comparison:
         self._artifacts = artifacts
 
     def compare(self, selection: Selection, progress: Progress) -> None:
-        same_home = _home(self._sources[0].place) == _home(self._sources[1].place)
-        # An experiment may have been renamed where it lies; elsewhere it has another id.
-        key_of: Callable[[Experiment], str] = (lambda e: e.experiment_id) if same_home else (lambda e: e.name)
-        self._old, self._new = (_Side(source, selection, key_of) for source in self._sources)
+        sides = zip(self._sources, self._paired(selection), strict=True)
+        self._old, self._new = (_Side(source, selection, experiments) for source, experiments in sides)
         self._compare_experiments()
         old, new = self._old.versions(self._new), self._new.versions(self._old)
+        moved = _moved(old, new)
+        came = set(moved.values())
         for key, version in new.items():
-            if key not in old:
+            if key not in old and key not in came:
                 self._report.add(self._whole(version, ADDED, self._new.experiments[key[0]]))
         for key, version in old.items():
-            if key not in new:
+            if key not in new and key not in moved:
                 self._report.add(self._whole(version, REMOVED, self._old.experiments[key[0]]))
-        changed = [key for key, version in old.items() if key in new and not version.is_same(new[key])]
+        changed = [(key, key) for key, version in old.items() if key in new and not version.is_same(new[key])]
+        changed += moved.items()
         progress.expect(len(changed))
         for start in range(0, len(changed), RUNS_A_LOOK):
-            self._compare_runs([(old[key].run_id, new[key].run_id) for key in changed[start : start + RUNS_A_LOOK]])
-            progress.advance(runs=len(changed[start : start + RUNS_A_LOOK]))
+            some = changed[start : start + RUNS_A_LOOK]
+            self._compare_runs([(old[before].run_id, new[after].run_id) for before, after in some])
+            progress.advance(runs=len(some))
         for kind in CLASSES:
             if kind == PERMISSIONS or selection == Selection():
                 self._compare_objects(kind)
+
+    def _paired(self, selection: Selection) -> tuple[dict[str, Experiment], dict[str, Experiment]]:
+        """The experiments of both sides, those that are the same under the same key."""
+        old, new = self._sources
+        before, after = old.experiments(selection), new.experiments(selection)
+        if _home(old.place) == _home(new.place):
+            return {e.experiment_id: e for e in before}, {e.experiment_id: e for e in after}
+        addresses = _home(old.place), _home(new.place)
+        found = pair(before, after, Naming().among(before), addresses, shares_runs(old, new)).found
+        keys = {there.experiment_id: id for id, there in found.items()}
+        return (
+            {e.experiment_id: e for e in before},
+            {keys.get(e.experiment_id, f"only new {e.experiment_id}"): e for e in after},
+        )
 
     def _compare_objects(self, kind: str) -> None:
         """Where both sides can have such; notebooks only when no runs are left out, which may name them."""
@@ -251,6 +274,10 @@ class _Comparison:
     def _fields(
         self, old: Run, new: Run, before: Batch, after: Batch, one: Histories, other: Histories
     ) -> Iterator[FieldChange]:
+        homes = self._old.key_of(old), self._new.key_of(new)
+        if homes[0] != homes[1]:
+            names = self._old.experiments[homes[0]].name, self._new.experiments[homes[1]].name
+            yield FieldChange("experiment", *names)
         yield from changed_run(old, new)
         try:
             yield from _changed_points(one, old.run_id, other, new.run_id)
@@ -264,6 +291,12 @@ class _Comparison:
     def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
         told = batch.contents.get(run.run_id)
         return side.artifacts(run) if told is None else told.artifacts
+
+
+def _moved(old: Mapping[_Key, _Version], new: Mapping[_Key, _Version]) -> dict[_Key, _Key]:
+    """Runs that are in another experiment than before."""
+    gone = {key[1]: key for key in old if key not in new}
+    return {gone[key[1]]: key for key in new if key not in old and key[1] in gone}
 
 
 def _changed_points(one: Histories, old_id: str, other: Histories, new_id: str) -> Iterator[FieldChange]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runsync.errors import WrongUsage
 from runsync.model.comparison import compare_runs
-from runsync.model.experiment import Experiment
+from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
     COMPLETE,
     LINK_TAGS,
@@ -276,3 +276,10 @@ def test_an_id_that_is_also_the_name_of_another_experiment_is_refused_with_both_
 def test_a_rename_of_what_is_not_there_is_refused() -> None:
     with pytest.raises(WrongUsage, match="“z”, which is not among"):
         Naming({"z": "y"}).among([Experiment("1", "a")])
+
+
+def test_a_deleted_experiment_makes_room_for_an_active_one_of_its_name() -> None:
+    """Databricks has such."""
+    old, new = Experiment("11", "x", DELETED), Experiment("12", "x")
+    names = Naming(prefix="p/").among([old, new])
+    assert [names.of(experiment) for experiment in (old, new)] == ["p/x (old 11)", "p/x"]

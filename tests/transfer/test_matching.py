@@ -320,6 +320,29 @@ def test_second_copies_are_differences_and_named_by_sync(make: Make) -> None:
     assert any("another copy of experiment “c”: “d” (88)" in note for note in noted.notes)
 
 
+def test_diff_tells_of_new_names_and_places_and_no_run_as_gone(make: Make) -> None:
+    source, target = make("files"), make("sqlite")
+    fill(source)
+    runsync.sync(source, target)
+    rename(source, CHANGES["swapped"])
+    move(source, "c", "12")
+    for old, new, homes, names in (
+        (target, source, ("c", "a"), {("a", "b"), ("b", "a")}),
+        (source, target, ("a", "c"), {("b", "a"), ("a", "b")}),
+    ):
+        changes = {(c.kind, c.name, c.change): c.fields for c in runsync.diff(old, new).changes}
+        assert {kind for kind, _, change in changes if change != "changed"} == set()
+        told = [(f.old, f.new) for f in changes["run", "c", "changed"] if f.field == "experiment"]
+        assert told == [homes]
+        renamed = {
+            (f.old, f.new)
+            for (kind, *_), fs in changes.items()
+            for f in fs
+            if (kind, f.field) == ("experiment", "name")
+        }
+        assert renamed == names
+
+
 class Killed(BaseException):
     """Nothing catches it: the process is gone."""
 

@@ -195,6 +195,7 @@ def test_runs_come_home_and_what_is_native_there_stays(
 @NEWEST
 def test_a_workspace_is_not_synced_onto_itself(pair: Pair, seeder: Seeder, prefix: str, runsync: Runner) -> None:
     trained(seeder, seeder.create_experiment(prefix + "original"), "run")
+    seeder.create_experiment(prefix + "x")
     before = read(pair.source.url, prefix + "*")
     other_spelling = pair.source.url.replace("127.0.0.1", "localhost")
     for target, options in ((pair.source.url, ()), (other_spelling, ("--rename", f"{prefix}x={prefix}y"))):

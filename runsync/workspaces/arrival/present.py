@@ -70,8 +70,10 @@ class Present:
     def __init__(self, runs: TargetRuns) -> None:
         self._runs = runs
         self._there: dict[Where, There] = {}
-        self._places: dict[str, set[str]] = defaultdict(set)
-        """Experiments in which there are runs of an origin."""
+        self._place: dict[str, str] = {}
+        """An experiment in which there is a run of an origin."""
+        self._more_places: dict[str, set[str]] = defaultdict(set)
+        """All of them, where there is more than one."""
         self._deleted: set[str] = set()
         self._lock = Lock()
 
@@ -96,7 +98,7 @@ class Present:
             return
         for run in self._runs.of_ids(experiment_ids, list(wanted)):
             self._remember(run, run.run_id)
-        left = {origin: start for origin, start in wanted.items() if origin not in self._places}
+        left = {origin: start for origin, start in wanted.items() if origin not in self._place}
         if left:
             between = min(left.values()), max(left.values())
             for run in self._runs.copies(experiment_ids, between):
@@ -109,7 +111,8 @@ class Present:
 
     def others(self, origin: str) -> list[There]:
         """All runs of that origin, the one that stays first."""
-        found = (self._there.get((place, origin)) for place in tuple(self._places.get(origin, ())))
+        places = self._more_places.get(origin) or {self._place.get(origin, "")}
+        found = (self._there.get((place, origin)) for place in tuple(places))
         return sorted((there for there in found if there is not None), key=lambda there: there.rank)
 
     def all(self) -> Iterator[tuple[Where, There]]:
@@ -136,7 +139,9 @@ class Present:
                 own.get(ARRIVES, ""),
                 run.run_id in self._deleted,
             )
-            self._places[origin].add(run.experiment_id)
+            known = self._place.setdefault(origin, run.experiment_id)
+            if known != run.experiment_id:
+                self._more_places[origin] |= {known, run.experiment_id}
             if place not in self._there or there.rank < self._there[place].rank:
                 self._there[place] = there
 

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.lineage import came_from, origin_of_experiment
-from runsync.model.naming import Names
+from runsync.model.lineage import came_from, origin_of_experiment, source_id
+from runsync.model.naming import Names, old_name
 from runsync.model.pairing import is_named_so
 from runsync.workspaces.arrival.counterpart import Counterpart
 
@@ -63,7 +63,7 @@ class Renaming:
         if holder is None or holder.experiment_id in matched or came_from(holder) != one.came_from:
             return
         if is_named_so(holder, self._names):
-            move = Move(holder, self._unused(f"{one.name} (old {origin_of_experiment(holder)})"))
+            move = Move(holder, self._unused(old_name(one.name, source_id(holder) or origin_of_experiment(holder))))
             self._rename(holder, move.name)
             self.moved_aside.append(move)
             yield move
