@@ -15,7 +15,11 @@ from runsync.workspaces.clouds.credential import AZURE, Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.clouds.uploads import Uploads
 from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.http.fields import endless, listed, part, text
 from runsync.workspaces.rest.artifacts import Locate
+
+MOST_LINKS = 10_000
+"""Pages of the list of one run's artifacts."""
 
 
 class AzureArtifacts:
@@ -66,31 +70,36 @@ class AzureArtifacts:
 
         def ask() -> Credential:
             answer = self._client.post(f"{self._place(run)}/batch/metadata", {"paths": [{"path": path}]})
-            refused = (answer.get("errors") or {}).get(path)
-            if refused:
-                error = refused.get("error") or {}
+            if refused := part(part(answer, "errors"), path):
+                error = part(refused, "error")
                 raise RequestRefused(f"artifact “{path}”: {error.get('code', '')} {error.get('message', '')}"[:300])
-            return _signed((answer.get("artifactContentInformation") or {}).get(path), path)
+            return _signed(part(answer, "artifactContentInformation").get(path), path)
 
         self._uploads.send(Pass(ask(), ask), path, size, opener)
 
     def _paths(self, run: Run) -> Iterator[str]:
-        link = self._place(run)
+        link, seen = self._place(run), dict[str, None]()
         while link:
             parts = urlsplit(link)
             if parts.netloc and parts.netloc != urlsplit(self._client.url).netloc:
                 raise RequestRefused(f"the list of artifacts goes on at another host, {parts.netloc}")
+            if link in seen or len(seen) >= MOST_LINKS:
+                raise endless("artifacts")
+            seen[link] = None
             answer = self._client.get(parts.path + (f"?{parts.query}" if parts.query else ""))
-            for entry in answer.get("value", ()):
-                path = str(entry.get("path", ""))
+            for entry in listed(answer, "value"):
+                path = text(entry, "path", "")
                 if reason := unsafe(path):
                     raise RequestRefused(f"the server lists an artifact path “{path}” that is refused: {reason}")
                 yield path
-            link = str(answer.get("nextLink") or "")
+            link = text(answer, "nextLink", "")
 
     def _size(self, run: Run, path: str) -> int:
         response = self._storage.send(self._readable(run, path), "HEAD", headers=_plain)
-        return int(response.headers["Content-Length"])
+        told = response.headers.get("Content-Length", "")
+        if not told.isdecimal():
+            raise RequestRefused(f"artifact “{path}”: its storage does not tell its size")
+        return int(told)
 
     def _readable(self, run: Run, path: str) -> Pass:
         def ask() -> Credential:

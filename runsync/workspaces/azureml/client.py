@@ -5,6 +5,7 @@ from typing import Any
 
 from runsync.errors import RequestRefused
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import listed
 from runsync.workspaces.rest.server import API
 
 METRICS_A_REQUEST = 200
@@ -21,10 +22,10 @@ class AzureClient(Client):
     def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
         """See `Client`. Raises RequestRefused where a history is cut and no further page is offered."""
         answer = super().get(path, **parameters)
-        is_full = path == HISTORY and len(answer.get("metrics", ())) >= HISTORY_PAGE
+        is_full = path == HISTORY and len(listed(answer, "metrics")) >= HISTORY_PAGE
         if is_full and not answer.get("next_page_token"):
             more = super().get(path, **{**parameters, "max_results": HISTORY_PAGE + 1})
-            if len(more.get("metrics", ())) > HISTORY_PAGE:
+            if len(listed(more, "metrics")) > HISTORY_PAGE:
                 key = parameters["metric_key"]
                 raise RequestRefused(f"metric “{key}”: Azure ML gives {HISTORY_PAGE} points and no further page")
         return answer

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from runsync.workspaces.http.fields import listed, text
+
 AWS, GCP = "AWS_PRESIGNED_URL", "GCP_SIGNED_URL"
 AZURE, ADLS = "AZURE_SAS_URI", "AZURE_ADLS_GEN2_SAS_URI"
 _BY_NUMBER = {1: AZURE, 2: AWS, 3: GCP, 4: ADLS}
@@ -21,10 +23,11 @@ class Credential:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Credential":
-        """Of an ArtifactCredentialInfo."""
+        """Of an ArtifactCredentialInfo. Raises OddAnswer."""
         kind = document.get("type", "")
-        headers = {str(header["name"]): str(header["value"]) for header in document.get("headers", ())}
-        return cls(_BY_NUMBER.get(kind, str(kind)), str(document["signed_uri"]), headers)
+        headers = {text(header, "name"): text(header, "value", "") for header in listed(document, "headers")}
+        named = _BY_NUMBER.get(kind) if isinstance(kind, int) else None
+        return cls(named or str(kind), text(document, "signed_uri"), headers)
 
 
 class Pass:

@@ -6,6 +6,7 @@ plain DBFS and S3 have ways of their own.
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
@@ -20,7 +21,9 @@ from runsync.workspaces.databricks.dbfs import Dbfs
 from runsync.workspaces.databricks.multipart import Multipart
 from runsync.workspaces.databricks.volumes import Volumes
 from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.http.fields import every, listed, pages, part
 from runsync.workspaces.rest.artifacts import Locate
+from runsync.workspaces.rest.folders import walk
 from runsync.workspaces.rest.server import API
 from runsync.workspaces.s3_artifacts import S3Artifacts
 
@@ -116,10 +119,10 @@ class DatabricksArtifacts:
         place = f"{API}/logged-models/{model_id}/artifacts/credentials-for-download"
 
         def ask() -> Credential:
-            told = self._client.post(place, {"paths": [path]}).get("credentials", [])
+            told = listed(self._client.post(place, {"paths": [path]}), "credentials")
             if not told:
                 raise RequestRefused(f"the workspace gives no credential to read “{path}” of model {model_id}")
-            return Credential.of(told[0]["credential_info"])
+            return Credential.of(part(told[0], "credential_info"))
 
         return self._storage.download(Pass(ask(), ask))
 
@@ -136,29 +139,16 @@ class DatabricksArtifacts:
         raise _unknown(root)
 
     def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
-        folders = [""]
-        while folders:
-            folder = folders.pop()
-            for entry in self._entries(run_id, folder):
-                path = str(entry["path"])
-                if path.rpartition("/")[0] != folder:
-                    raise RequestRefused(f"the workspace lists “{path}” in the artifact folder “{folder}”")
-                if entry.get("is_dir"):
-                    folders.append(path)
-                else:
-                    yield ArtifactFile(path, int(entry.get("file_size", 0)))  # type: ignore[call-overload]
+        def entries(folder: str) -> Iterator[dict[str, Any]]:
+            def ask(token: str) -> dict[str, Any]:
+                asked = {"run_id": run_id, "path": folder, "page_token": token}
+                return self._client.get(
+                    f"{API}/artifacts/list", **{name: value for name, value in asked.items() if value}
+                )
 
-    def _entries(self, run_id: str, folder: str) -> Iterator[dict[str, object]]:
-        token = ""
-        while True:
-            asked = {"run_id": run_id, "path": folder, "page_token": token}
-            answer = self._client.get(
-                f"{API}/artifacts/list", **{name: value for name, value in asked.items() if value}
-            )
-            yield from answer.get("files", [])
-            token = answer.get("next_page_token", "")
-            if not token:
-                return
+            return every(pages(ask, "files"))
+
+        return walk("the workspace", entries)
 
 
 def _folder(root: str) -> str:

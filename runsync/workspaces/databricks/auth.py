@@ -112,7 +112,9 @@ def _token_endpoint(asking: _Asking) -> str:
         told = None
     finally:
         client.close()
-    return str(told or f"{asking.profile.host}/oidc/v1/token")
+    own = f"{asking.profile.host}/oidc/v1/token"
+    # Nobody but the host of the profile is to be sent its secret.
+    return told if isinstance(told, str) and told.startswith(f"{asking.profile.host}/") else own
 
 
 def _principal(asking: _Asking, login: str) -> Grant:

@@ -11,6 +11,7 @@ from runsync.model.run import Run
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.tags import ServerTags
 from runsync.workspaces.http import Client, Identity, Pace, Patience
+from runsync.workspaces.http.fields import Json
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.server import API
 
@@ -38,11 +39,11 @@ class DatabricksClient(Client):
         super().__init__(url, tls, connections, patience, limits, identity, pace)
         self.tags = ServerTags()
 
-    def read_run(self, document: wire.Json) -> Run:
+    def read_run(self, document: Json) -> Run:
         """A run of an answer, as it was meant (see `databricks.tags`)."""
         return self.tags.run(wire.run(document))
 
-    def read_experiment(self, document: wire.Json) -> Experiment:
+    def read_experiment(self, document: Json) -> Experiment:
         """An experiment of an answer, as it was meant."""
         return self.tags.experiment(wire.experiment(document))
 

@@ -14,6 +14,7 @@ from runsync.model.objects import Notebook
 from runsync.model.workbench import Clone, Cluster, ClusterOfRun, Library
 from runsync.workspaces.databricks.notebooks import Notebooks, checked_folder
 from runsync.workspaces.http import NOT_DONE, Client, post_once
+from runsync.workspaces.http.fields import every, identifier, pages, part, text
 
 API = "/api/2.1/clusters"
 INSTALL = "/api/2.0/libraries/install"
@@ -62,7 +63,7 @@ class DatabricksWorkbench:
     def stand_in(self, cluster_id: str) -> Cluster | None:
         """See `Workbench`."""
         for document in self._all():
-            if document.get("custom_tags", {}).get(STAND_IN) == cluster_id:
+            if part(document, "custom_tags").get(STAND_IN) == cluster_id:
                 return self._told(document)
         return None
 
@@ -102,15 +103,12 @@ class DatabricksWorkbench:
         self._client.post(INSTALL, {"cluster_id": cluster_id, "libraries": list(libraries)})
 
     def _all(self) -> Iterator[Mapping[str, Any]]:
-        asked: dict[str, Any] = {"page_size": PAGE}
-        while True:
-            answer = self._client.get(f"{API}/list", **asked)
-            yield from answer.get("clusters", ())
-            if not answer.get("next_page_token"):
-                return
-            asked["page_token"] = answer["next_page_token"]
+        def ask(token: str) -> dict[str, Any]:
+            return self._client.get(f"{API}/list", page_size=PAGE, **({"page_token": token} if token else {}))
+
+        return every(pages(ask, "clusters"))
 
     def _told(self, document: Mapping[str, Any]) -> Cluster:
-        cluster_id = document["cluster_id"]
+        cluster_id = identifier(document, "cluster_id")
         page = f"{self._pages}#setting/clusters/{quote(cluster_id)}/configuration"
-        return Cluster(cluster_id, document.get("cluster_name", ""), document.get("state") in UP, page)
+        return Cluster(cluster_id, text(document, "cluster_name", ""), document.get("state") in UP, page)

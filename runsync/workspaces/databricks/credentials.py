@@ -7,11 +7,12 @@ is a secret.
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 from runsync.errors import RequestRefused
 from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import pages, text
 from runsync.workspaces.rest.server import API
 
 FILES_A_REQUEST = 50
@@ -68,16 +69,16 @@ class Credentials:
         return found
 
     def _ask(self, run_id: str, way: Way, paths: Sequence[str]) -> dict[str, Credential]:
-        found: dict[str, Credential] = {}
-        token = ""
-        while True:
+        def ask(token: str) -> dict[str, Any]:
             body = {"run_id": run_id, "path": list(paths), **({"page_token": token} if token else {})}
-            answer = self._client.post(f"{API}/artifacts/credentials-for-{way}", body)
-            told = answer.get("credential_infos", [])
-            found.update((str(info["path"]), Credential.of(info)) for info in told)
-            token = answer.get("next_page_token", "")
-            if not token or not told:
-                return found
+            return self._client.post(f"{API}/artifacts/credentials-for-{way}", body)
+
+        found: dict[str, Credential] = {}
+        for told in pages(ask, "credential_infos"):
+            found.update((text(info, "path"), Credential.of(info)) for info in told)
+            if not told:
+                break
+        return found
 
 
 class _Folder:

@@ -3,11 +3,14 @@
 import base64
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 from runsync.errors import ABSENT, RequestRefused, WorkspaceUnreachable
 from runsync.model.run import ArtifactFile
 from runsync.multipart import cut
 from runsync.workspaces.http import Client, Opener, post_once
+from runsync.workspaces.http.fields import OddAnswer, listed, number, text
+from runsync.workspaces.rest.folders import walk
 
 DBFS = "/api/2.0/dbfs"
 BLOCK = 1 << 20
@@ -22,30 +25,23 @@ class Dbfs:
 
     def list(self, root: str) -> Iterator[ArtifactFile]:
         """All files below; none where there is no such folder."""
-        folders = [root]
-        while folders:
-            folder = folders.pop()
+
+        def entries(folder: str) -> list[dict[str, Any]]:
             try:
-                entries = self._client.get(f"{DBFS}/list", path=folder).get("files", [])
+                return listed(self._client.get(f"{DBFS}/list", path=folder), "files")
             except RequestRefused as error:
                 if error.code == ABSENT and folder == root:
-                    return
+                    return []
                 raise
-            for entry in entries:
-                path = str(entry["path"])
-                if path.rpartition("/")[0] != folder:
-                    raise RequestRefused(f"DBFS lists “{path}” in {folder}")
-                if entry.get("is_dir"):
-                    folders.append(path)
-                else:
-                    yield ArtifactFile(path.removeprefix(root + "/"), int(entry.get("file_size", 0)))
+
+        return walk("DBFS", entries, root)
 
     def read(self, root: str, path: str) -> Iterator[bytes]:
         """The bytes of a file."""
         offset = 0
         while True:
             answer = self._client.get(f"{DBFS}/read", path=f"{root}/{path}", offset=offset, length=BLOCK)
-            block = base64.b64decode(answer.get("data", ""))
+            block = _decoded(text(answer, "data", ""))
             if not block:
                 return
             self._client.limits.received(len(block))
@@ -60,7 +56,7 @@ class Dbfs:
             self._write(f"{root}/{path}", size, opener)
 
     def _write(self, place: str, size: int, opener: Opener) -> None:
-        handle = self._client.post(f"{DBFS}/create", {"path": place, "overwrite": True})["handle"]
+        handle = number(self._client.post(f"{DBFS}/create", {"path": place, "overwrite": True}), "handle", -1)
         try:
             with closing(opener()) as stream:
                 for block in cut(stream.read, size, BLOCK):
@@ -81,4 +77,11 @@ class Dbfs:
             told = self._client.get(f"{DBFS}/get-status", path=place)
         except RequestRefused:
             return None
-        return told if int(told.get("file_size", -1)) == size else None
+        return told if number(told, "file_size", -1) == size else None
+
+
+def _decoded(data: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError:
+        raise OddAnswer("data", "there is no base64 in") from None

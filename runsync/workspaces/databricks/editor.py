@@ -6,6 +6,7 @@ from runsync.errors import ABSENT, RequestRefused
 from runsync.model.naming import plain_path
 from runsync.model.run import Run
 from runsync.workspaces.databricks.client import DatabricksClient
+from runsync.workspaces.http.fields import number
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.server import API
 
@@ -90,7 +91,7 @@ class DatabricksBulk:
             asked = min(MOST, max_runs - done)
             # Once only: a request whose answer is lost may have changed as many runs already.
             answer = self._client.post(f"{BULK}/{verb}", {**body, "max_runs": asked}, retry=False)
-            found = int(answer.get(counted, 0))
+            found = max(0, number(answer, counted))
             done += found
             if found < asked:
                 break

@@ -23,6 +23,7 @@ from runsync.workspaces.databricks.quotas import (
 from runsync.workspaces.databricks.rates import RATES
 from runsync.workspaces.databricks.rights import ME, rights
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import listed
 from runsync.workspaces.rest.examine import not_carried
 from runsync.workspaces.speed import speed
 
@@ -66,7 +67,7 @@ def _sdk(auth: str) -> str:
 def _runtime(client: Client) -> str:
     """The newest runtime that clusters may have: the one version that a workspace tells."""
     try:
-        told = client.get(RUNTIMES).get("versions", ())
+        told = listed(client.get(RUNTIMES), "versions")
     except RequestRefused:
         return ""
     plain = [(int(found[1]), int(found[2])) for each in told if (found := _RUNTIME.match(str(each.get("key", ""))))]

@@ -9,6 +9,7 @@ from runsync.multipart import cut, part_size, send_parts
 from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import NOT_DONE, Client, Opener, post_once
+from runsync.workspaces.http.fields import identifier, listed, number, part
 from runsync.workspaces.rest.server import API
 
 ARTIFACTS = f"{API}/artifacts"
@@ -35,22 +36,22 @@ class Multipart:
             return self._send(run_id, path, size, opener)
 
     def _send(self, run_id: str, path: str, size: int, opener: Opener) -> bool:
-        part = part_size(size)
+        a_part = part_size(size)
         file = {"run_id": run_id, "path": path}
         try:
-            made = self._client.post(f"{ARTIFACTS}/create-multipart-upload", {**file, "num_parts": -(-size // part)})
+            made = self._client.post(f"{ARTIFACTS}/create-multipart-upload", {**file, "num_parts": -(-size // a_part)})
         except RequestRefused as error:
             if error.status not in _UNABLE or size > S3_AT_ONCE:
                 raise
             self._is_offered = False
             return False
-        upload = {**file, "upload_id": str(made["upload_id"])}
+        upload = {**file, "upload_id": identifier(made, "upload_id")}
         try:
-            tags = self._parts(made["upload_credential_infos"], upload, size, part, opener)
+            tags = self._parts(listed(made, "upload_credential_infos"), upload, size, a_part, opener)
             self._complete(upload, tags, size)
         except BaseException:
-            with suppress(KeyError):
-                self._storage.abandon(Credential.of(made["abort_credential_info"]))
+            with suppress(RequestRefused):
+                self._storage.abandon(Credential.of(part(made, "abort_credential_info")))
             raise
         return True
 
@@ -72,7 +73,9 @@ class Multipart:
     def _again(self, upload: Mapping[str, str], number: int) -> Callable[[], Credential]:
         """What asks for another address of a part."""
         place = f"{ARTIFACTS}/get-presigned-upload-part-url"
-        return lambda: Credential.of(self._client.get(place, **upload, part_number=number)["upload_credential_info"])
+        return lambda: Credential.of(
+            part(self._client.get(place, **upload, part_number=number), "upload_credential_info")
+        )
 
     def _complete(self, upload: Mapping[str, str], tags: Sequence[Mapping[str, Any]], size: int) -> None:
         """Where an answer was lost, and then there is no such upload any more, it was done if the file is there."""
@@ -91,5 +94,5 @@ class Multipart:
     def _size(self, upload: Mapping[str, str]) -> int | None:
         """Of the file as it is there. A file is listed as itself."""
         path = upload["path"]
-        told = self._client.get(f"{ARTIFACTS}/list", run_id=upload["run_id"], path=path).get("files", ())
-        return next((int(file.get("file_size", 0)) for file in told if file["path"] == path), None)
+        told = listed(self._client.get(f"{ARTIFACTS}/list", run_id=upload["run_id"], path=path), "files")
+        return next((number(file, "file_size") for file in told if file.get("path") == path), None)

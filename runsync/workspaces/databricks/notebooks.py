@@ -24,7 +24,7 @@ from runsync.model.paths import unsafe
 from runsync.model.progress import Progress
 from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.databricks.notebook_code import code_of, is_same
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import Client, fields
 
 API = "/api/2.0/workspace"
 TAKEN = ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
@@ -57,8 +57,11 @@ class Notebooks:
             if item.path not in self._known:
                 self._known[item.path] = self._client.get(f"{API}/get-status", path=item.path)
         told = self._known[item.path]
-        modified_at = int(told["modified_at"]) if "modified_at" in told else None
-        known = {"language": told.get("language", ""), "object_id": item.object_id or str(told.get("object_id", ""))}
+        modified_at = fields.number(told, "modified_at") if "modified_at" in told else None
+        known = {
+            "language": fields.text(told, "language", ""),
+            "object_id": item.object_id or str(told.get("object_id", "")),
+        }
         if _is_last(item.revision, modified_at):
             return replace(item, **known, is_last=False, modified_at=None)
         return replace(item, **known, is_last=not item.revision, modified_at=modified_at)

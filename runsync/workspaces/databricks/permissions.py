@@ -17,6 +17,7 @@ from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused
 from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.http import Client, json_of
+from runsync.workspaces.http.fields import listed, text
 
 API = "/api/2.0/permissions"
 _PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}
@@ -42,11 +43,12 @@ def read_permissions(client: Client, item: Permissions, notebook_id: str = "") -
 
 def _grants(answer: Mapping[str, Any]) -> tuple[Grant, ...]:
     found = []
-    for entry in answer.get("access_control_list", ()):
+    for entry in listed(answer, "access_control_list"):
         kind = next((kind for kind, name in _PRINCIPALS.items() if name in entry), "")
-        for told in entry.get("all_permissions", ()) if kind else ():
-            inherited, above = bool(told.get("inherited")), tuple(told.get("inherited_from_object", ()))
-            found.append(Grant(kind, entry[_PRINCIPALS[kind]], told["permission_level"], inherited, above))
+        for told in listed(entry, "all_permissions") if kind else ():
+            above = tuple(str(place) for place in told.get("inherited_from_object") or ())
+            principal, level = text(entry, _PRINCIPALS[kind]), text(told, "permission_level")
+            found.append(Grant(kind, principal, level, bool(told.get("inherited")), above))
     return tuple(sorted(found, key=lambda g: (g.inherited, g.principal_type, g.principal, g.level, g.inherited_from)))
 
 

@@ -11,6 +11,7 @@ from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permiss
 from runsync.workspaces.databricks.notebooks import API as TREE
 from runsync.workspaces.databricks.permissions import read_permissions
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import listed
 from runsync.workspaces.rest.rights import SEE_ALL, UNSEEN
 
 ME = "/api/2.0/preview/scim/v2/Me"
@@ -41,8 +42,8 @@ class Caller:
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> "Caller":
         """Of what SCIM tells of the caller (databricks-sdk)."""
-        groups = frozenset(str(group.get("display", "")) for group in told.get("groups", ()))
-        own = frozenset(str(entitlement.get("value", "")) for entitlement in told.get("entitlements", ()))
+        groups = frozenset(str(group.get("display", "")) for group in listed(told, "groups"))
+        own = frozenset(str(entitlement.get("value", "")) for entitlement in listed(told, "entitlements"))
         return cls(str(told.get("userName", "")), groups, own)
 
     @property
@@ -115,7 +116,7 @@ def _compute(client: Client, caller: Caller) -> Finding:
     if caller.is_admin or MAKES_CLUSTERS in caller.entitlements:
         return ok("clusters", "it may make them, of any kind")
     try:
-        policies = [str(policy.get("name", "")) for policy in client.get(POLICIES).get("policies", ())]
+        policies = [str(policy.get("name", "")) for policy in listed(client.get(POLICIES), "policies")]
     except RequestRefused:
         policies = []
     if policies:

@@ -1,11 +1,14 @@
 """Artifacts in Unity Catalog volumes, by the Files API."""
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 from runsync.errors import RequestRefused
 from runsync.model.run import ArtifactFile
 from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.http.fields import every, pages
+from runsync.workspaces.rest.folders import walk
 
 FILES = "/api/2.0/fs/files"
 FOLDERS = "/api/2.0/fs/directories"
@@ -22,17 +25,7 @@ class Volumes:
 
     def list(self, root: str) -> Iterator[ArtifactFile]:
         """All files below; none where there is no such folder in a volume that we may see. Raises RequestRefused."""
-        folders = [root]
-        while folders:
-            folder = folders.pop()
-            for entry in self._entries(folder, folder == root):
-                path = str(entry["path"])
-                if path.rpartition("/")[0] != folder:
-                    raise RequestRefused(f"the Files API lists “{path}” in {folder}")
-                if entry.get("is_directory"):
-                    folders.append(path)
-                else:
-                    yield ArtifactFile(path.removeprefix(root + "/"), int(entry.get("file_size", 0)))  # type: ignore[call-overload]
+        return walk("the Files API", lambda folder: self._entries(folder, folder == root), root, "is_directory")
 
     def read(self, root: str, path: str) -> Iterator[bytes]:
         """The bytes of a file."""
@@ -46,21 +39,16 @@ class Volumes:
             "PUT", place, parameters={"overwrite": "true"}, content=opener if size else b"", headers=headers
         )
 
-    def _entries(self, folder: str, may_lack: bool) -> Iterator[dict[str, object]]:
-        token = ""
-        while True:
-            asked = {"page_token": token} if token else {}
-            try:
-                answer = self._client.get(FOLDERS + quote(folder), **asked)
-            except RequestRefused as error:
-                if error.status == 404 and may_lack:
-                    self._need(folder)
-                    return
+    def _entries(self, folder: str, may_lack: bool) -> Iterator[dict[str, Any]]:
+        def ask(token: str) -> dict[str, Any]:
+            return self._client.get(FOLDERS + quote(folder), **({"page_token": token} if token else {}))
+
+        try:
+            yield from every(pages(ask, "contents"))
+        except RequestRefused as error:
+            if error.status != 404 or not may_lack:
                 raise
-            yield from answer.get("contents", [])
-            token = answer.get("next_page_token", "")
-            if not token:
-                return
+            self._need(folder)
 
     def _need(self, folder: str) -> None:
         """Raises RequestRefused where the volume of a folder is not to be seen: the folder is not told from it."""

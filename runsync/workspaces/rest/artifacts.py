@@ -12,13 +12,14 @@ from urllib.parse import quote, unquote, urlsplit
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
-from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import is_loopback
 from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.http.fields import Json, listed
+from runsync.workspaces.rest.folders import walk
 from runsync.workspaces.rest.server import AJAX, API, Server
 from runsync.workspaces.rest.signed import SignedAddresses
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
@@ -185,19 +186,11 @@ class ArtifactStore:
             self._s3.write(root, path, size, opener)
 
     def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
-        folders = [""]
-        while folders:
-            folder = folders.pop()
+        def entries(folder: str) -> Iterator[Json]:
             asked = {"run_id": run_id, "path": folder} if folder else {"run_id": run_id}
-            for entry in self._client.get(f"{API}/artifacts/list", **asked).get("files", []):
-                path = entry["path"]
-                reason = unsafe(path) or (None if _is_child(path, folder) else "it is not in the folder listed")
-                if reason:
-                    raise RequestRefused(f"the server lists an artifact path “{path}” that is refused: {reason}")
-                if entry.get("is_dir"):
-                    folders.append(path)
-                else:
-                    yield ArtifactFile(path, int(entry.get("file_size", 0)))
+            return iter(listed(self._client.get(f"{API}/artifacts/list", **asked), "files"))
+
+        return walk("the server", entries)
 
     def _download(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         path = file.path
@@ -248,10 +241,6 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same chunks, of which the first was fetched already: what can be refused was."""
     first = next(chunks, b"")
     return chain((first,), chunks)
-
-
-def _is_child(path: str, folder: str) -> bool:
-    return path.rpartition("/")[0] == folder
 
 
 def _proxied(artifact_uri: str, path: str) -> str:

@@ -14,7 +14,7 @@ from runsync.model.selection import Selection
 from runsync.workspaces.address import Address, is_loopback
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.clock import clock_of
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import Client, fields
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
@@ -98,7 +98,7 @@ def _server(workspace: "RestWorkspace") -> Iterator[Finding]:
 
 def _workspaces(workspace: "RestWorkspace") -> Iterator[Finding]:
     try:
-        listed = workspace.client.get(f"{API3}/workspaces").get("workspaces", [])
+        listed = fields.listed(workspace.client.get(f"{API3}/workspaces"), "workspaces")
         others = sorted(
             str(w.get("name")) for w in listed if w.get("name") != (workspace.server.workspace or "default")
         )

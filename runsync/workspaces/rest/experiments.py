@@ -7,6 +7,7 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ORIGIN_EXPERIMENT, own_tags_removed
 from runsync.model.protocol import Editor
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import identifier, part
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import post, stage_of, to_stage
 from runsync.workspaces.rest.create import create_once
@@ -28,7 +29,7 @@ class RestExperiments:
         body = {"name": experiment.name, "tags": wire.entries(experiment.tags)}
         return create_once(
             self._client,
-            lambda: str(self._client.post(f"{API}/experiments/create", body, retry=False)["experiment_id"]),
+            lambda: identifier(self._client.post(f"{API}/experiments/create", body, retry=False), "experiment_id"),
             lambda: self._found(experiment),
         )
 
@@ -70,10 +71,10 @@ class RestExperiments:
         nobody makes, tags may be missing; one that is not ours, or another's copy, stays so.
         """
         try:
-            found = self._client.get(f"{API}/experiments/get-by-name", experiment_name=experiment.name)["experiment"]
+            answer = self._client.get(f"{API}/experiments/get-by-name", experiment_name=experiment.name)
         except RequestRefused:
             return None
-        there = wire.experiment(found)
+        there = wire.experiment(part(answer, "experiment"))
         origin = there.tags.get(ORIGIN_EXPERIMENT)
         is_same = origin is not None and origin == experiment.tags.get(ORIGIN_EXPERIMENT)
         wanted = experiment.tags if is_same else own_tags_removed(experiment.tags)

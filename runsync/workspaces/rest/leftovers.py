@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from runsync.errors import RequestRefused, WorkspaceUnreachable
 from runsync.model.protocol import NotCarried
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import listed, part, text
 from runsync.workspaces.rest.server import API, API3
 
 MOST = 1000
@@ -30,9 +31,9 @@ def _registered(client: Client) -> tuple[int | None, tuple[str, ...]]:
         answer = client.get(f"{API}/registered-models/search", max_results=MOST)
     except (RequestRefused, WorkspaceUnreachable):
         return 0, ()
-    models = answer.get("registered_models", [])
+    models = listed(answer, "registered_models")
     count = None if answer.get("next_page_token") else len(models)
-    return count, tuple(model["name"] for model in models[:20])
+    return count, tuple(text(model, "name", "") for model in models[:20])
 
 
 def _logged(client: Client, experiment_ids: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
@@ -41,9 +42,9 @@ def _logged(client: Client, experiment_ids: Sequence[str]) -> tuple[int | None, 
         answer = client.post(f"{API}/logged-models/search", body)
     except RequestRefused:
         return 0, ()
-    models = answer.get("models", [])
+    models = listed(answer, "models")
     count = None if answer.get("next_page_token") else len(models)
-    return count, tuple(model["info"]["model_id"] for model in models[:20])
+    return count, tuple(text(part(model, "info"), "model_id", "") for model in models[:20])
 
 
 def _traces(client: Client, experiment_ids: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
@@ -52,5 +53,5 @@ def _traces(client: Client, experiment_ids: Sequence[str]) -> tuple[int | None, 
         answer = client.post(f"{API3}/traces/search", {"locations": places, "max_results": 500})
     except RequestRefused:
         return 0, ()
-    traces = answer.get("traces", [])
+    traces = listed(answer, "traces")
     return (None if answer.get("next_page_token") else len(traces)), ()

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from runsync.errors import RequestRefused
+from runsync.errors import AnswerTooLong, RequestRefused
 from runsync.model.run import Batch, LatestMetric, Run
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import LEAST, MOST, ODD, OddAnswer, listed, pages
 from runsync.workspaces.rest.server import AJAX, API
 
 if TYPE_CHECKING:
@@ -47,18 +48,15 @@ class MetricReader:
         """One key of one run, page by page."""
         from runsync.model.points import points_of_key
 
-        token = ""
-        while True:
+        def ask(token: str) -> dict[str, Any]:
             asked = {"run_id": run_id, "metric_key": key, "max_results": self._page}
             if token:
                 asked["page_token"] = token
-            answer = self._client.get(f"{API}/metrics/get-history", **asked)
-            rows = answer.get("metrics", [])
+            return self._client.get(f"{API}/metrics/get-history", **asked)
+
+        for rows in pages(ask, "metrics"):
             if rows:
                 yield points_of_key(key, *_columns(rows))
-            token = answer.get("next_page_token", "")
-            if not token:
-                return
 
     def _gather(self, batch: Batch, pool: Executor) -> "dict[tuple[str, str], pa.RecordBatch]":
         if not self._bulk:
@@ -90,7 +88,10 @@ class MetricReader:
 
     def _first_pages(self, run_id: str, key: str) -> "pa.RecordBatch | None":
         """One key of one run; None when it is more than a page, which is then streamed."""
-        pages = list(islice(self.pages(run_id, key), 2))
+        try:
+            pages = list(islice(self.pages(run_id, key), 2))
+        except (OddAnswer, AnswerTooLong):
+            return None  # it fails again, and its run alone, when it is asked for
         return pages[0] if len(pages) == 1 else None
 
     def _ask(self, request: "_Request") -> "_Answer":
@@ -98,7 +99,10 @@ class MetricReader:
             return _Answer({}, 0, ())
         asked = {"run_id": request.runs, "metric_key": request.key, "max_results": BULK_ROWS}
         try:
-            rows = self._client.get(f"{AJAX}/metrics/get-history-bulk", **asked).get("metrics", [])
+            rows = listed(self._client.get(f"{AJAX}/metrics/get-history-bulk", **asked), "metrics")
+            found = _by_run(request, rows) if len(rows) < BULK_ROWS else {}
+        except (OddAnswer, AnswerTooLong):
+            return _Answer({}, 0, ())  # each run is then asked for by itself, and fails by itself
         except RequestRefused as error:
             if error.status >= 500 or not error.status:
                 raise
@@ -108,7 +112,7 @@ class MetricReader:
             middle = len(request.runs) // 2
             halves = (request.runs[:middle], request.runs[middle:]) if middle else ()
             return _Answer({}, 0, tuple(_Request(request.key, half) for half in halves))
-        return _Answer(_by_run(request, rows), len(rows), ())
+        return _Answer(found, len(rows), ())
 
 
 class RestHistories:
@@ -180,6 +184,8 @@ def _by_run(request: _Request, rows: list[dict[str, Any]]) -> "dict[tuple[str, s
 
     of_run: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in request.runs}
     for row in rows:
+        if row.get("run_id") not in of_run:
+            raise OddAnswer("run_id", "the history has a point of a run that was not asked for:")
         of_run[row["run_id"]].append(row)
     return {
         (run_id, request.key): points_of_key(request.key, *_columns(part)) for run_id, part in of_run.items() if part
@@ -187,8 +193,15 @@ def _by_run(request: _Request, rows: list[dict[str, Any]]) -> "dict[tuple[str, s
 
 
 def _columns(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], list[float]]:
-    return (
-        [int(row.get("step", 0)) for row in rows],
-        [int(row.get("timestamp", 0)) for row in rows],
-        [float(row.get("value", 0.0)) for row in rows],
-    )
+    try:
+        columns = (
+            [int(row.get("step", 0)) for row in rows],
+            [int(row.get("timestamp", 0)) for row in rows],
+            [float(row.get("value", 0.0)) for row in rows],
+        )
+    except ODD:
+        raise OddAnswer("metrics", "there is no point in") from None
+    for whole in columns[:2]:
+        if min(whole) < LEAST or max(whole) > MOST:
+            raise OddAnswer("metrics", "there is too great a number in")
+    return columns

@@ -4,18 +4,19 @@ from collections.abc import Iterator
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
-from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import Json, listed, part, text
+from runsync.workspaces.rest.folders import walk
 from runsync.workspaces.rest.server import AJAX, API
 
 
 def logged_model(client: Client, model_id: str) -> LoggedModel:
     """A logged model with its files, sorted by path. Raises RequestRefused."""
     place = f"{API}/logged-models/{_plain(model_id)}"
-    info = client.get(place).get("model", {}).get("info", {})
+    info = part(part(client.get(place), "model"), "info")
     files = sorted(_listed(client, place), key=lambda file: file.path)
-    return LoggedModel(model_id, str(info.get("name") or model_id), tuple(files))
+    return LoggedModel(model_id, text(info, "name", "") or model_id, tuple(files))
 
 
 def read_model_file(client: Client, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
@@ -26,18 +27,11 @@ def read_model_file(client: Client, model: LoggedModel, file: ArtifactFile) -> I
 
 
 def _listed(client: Client, place: str) -> Iterator[ArtifactFile]:
-    folders = [""]
-    while folders:
-        folder = folders.pop()
+    def entries(folder: str) -> Iterator[Json]:
         asked = {"artifact_directory_path": folder} if folder else {}
-        for entry in client.get(f"{place}/artifacts/directories", **asked).get("files", []):
-            path = str(entry["path"])
-            if unsafe(path) or path.rpartition("/")[0] != folder:
-                raise RequestRefused("the server lists a file of a logged model outside of it")
-            if entry.get("is_dir"):
-                folders.append(path)
-            else:
-                yield ArtifactFile(path, int(entry.get("file_size", 0)))
+        return iter(listed(client.get(f"{place}/artifacts/directories", **asked), "files"))
+
+    return walk("the server", entries)
 
 
 def _plain(model_id: str) -> str:

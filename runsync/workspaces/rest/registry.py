@@ -1,8 +1,10 @@
 """Which runs the model registry of a server knows."""
 
 import threading
+from typing import Any
 
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import every, pages, text
 from runsync.workspaces.rest.server import API
 
 PAGE = 10_000
@@ -25,12 +27,8 @@ class ModelVersions:
             return run_id in self._runs
 
     def _read(self) -> set[str]:
-        found: set[str] = set()
-        token = ""
-        while True:
+        def ask(token: str) -> dict[str, Any]:
             asked = {"max_results": PAGE, **({"page_token": token} if token else {})}
-            answer = self._client.get(f"{API}/model-versions/search", **asked)
-            found.update(version.get("run_id", "") for version in answer.get("model_versions", []))
-            token = answer.get("next_page_token", "")
-            if not token:
-                return found
+            return self._client.get(f"{API}/model-versions/search", **asked)
+
+        return {text(version, "run_id", "") for version in every(pages(ask, "model_versions"))}

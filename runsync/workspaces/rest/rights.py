@@ -7,6 +7,7 @@ from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import identifier, listed, text
 from runsync.workspaces.rest.server import API, API3
 
 LOOKED_AT = 50
@@ -59,9 +60,8 @@ def _permissions(client: Client, user: Mapping[str, Any], experiments: Sequence[
     """By experiment id, where it is told. Before MLflow 3.12 only what was given to the user by name."""
     if "experiment_permissions" in user:
         ids = {e.experiment_id for e in experiments}
-        return {
-            g["experiment_id"]: g["permission"] for g in user["experiment_permissions"] if g["experiment_id"] in ids
-        }
+        given = {identifier(g, "experiment_id"): text(g, "permission") for g in listed(user, "experiment_permissions")}
+        return {experiment_id: permission for experiment_id, permission in given.items() if experiment_id in ids}
     found = {}
     for experiment in experiments:
         asked = {"username": user.get("username"), "resource_type": "experiment"}

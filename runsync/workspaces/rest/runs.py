@@ -12,6 +12,7 @@ from runsync.model.run import RUNNING, Run
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import identifier, listed, part, text
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import post, post_to_deleted
 from runsync.workspaces.rest.create import create_once
@@ -58,14 +59,15 @@ class RunWriter:
         made: dict[str, str] = {}
 
         def create() -> str:
-            info = self._client.post(f"{API}/runs/create", body, retry=False)["run"]["info"]
-            made[info["run_id"]] = info.get("artifact_uri", "")
-            return str(info["run_id"])
+            info = part(part(self._client.post(f"{API}/runs/create", body, retry=False), "run"), "info")
+            run_id = text(info, "run_id", "") or identifier(info, "run_uuid")
+            made[run_id] = text(info, "artifact_uri", "")
+            return run_id
 
         def find() -> str | None:
             condition = f"tags.`{ORIGIN}` = '{origin_of(run)}' AND tags.`{SESSION}` = '{self._session}'"
             search = {"experiment_ids": [experiment_id], "filter": condition, "run_view_type": "ALL"}
-            found = [wire.run(r) for r in self._client.post(f"{API}/runs/search", search).get("runs", [])]
+            found = [wire.run(r) for r in listed(self._client.post(f"{API}/runs/search", search), "runs")]
             made.update((r.run_id, r.artifact_uri) for r in found)
             return found[0].run_id if found else None
 

@@ -1,15 +1,18 @@
 """MLflow's JSON as values of the model. Servers leave out empty fields, and send int64 as number or string."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, TypeVar
 
 from runsync.errors import WorkspaceUnreachable
 from runsync.model import numbers
-from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.run import DatasetInput, LatestMetric, ModelLink, ModelVersion, Run
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.run import RUNNING, DatasetInput, LatestMetric, ModelLink, ModelVersion, Run, Unreadable
+from runsync.workspaces.http.fields import LEAST, MOST, ODD, Json, OddAnswer, identifier, listed, number, part, text
 
-Json = Mapping[str, Any]
-
+STATUSES = frozenset({RUNNING, "SCHEDULED", "FINISHED", "FAILED", "KILLED"})
+STAGES = frozenset({ACTIVE, DELETED})
+_TEXT = frozenset({str})
 
 T = TypeVar("T")
 
@@ -17,57 +20,99 @@ T = TypeVar("T")
 def each(answer: Json, name: str, make: Callable[[Json], T]) -> list[T]:
     """The things an answer lists under a name. Raises WorkspaceUnreachable when they are not as MLflow has them."""
     try:
-        return [make(document) for document in answer.get(name, ())]
-    except (KeyError, TypeError, ValueError, AttributeError):
+        return [make(document) for document in listed(answer, name)]
+    except OddAnswer:
         raise WorkspaceUnreachable(f"the server's list of {name} is not as MLflow's API has it") from None
 
 
+def runs(answer: Json, make: Callable[[Json], Run]) -> tuple[list[Run], list[Unreadable]]:
+    """The runs that an answer lists, and those that are not as MLflow has them: one of these fails by itself.
+
+    Raises WorkspaceUnreachable where not even the id of one is told.
+    """
+    found: list[Run] = []
+    odd: list[Unreadable] = []
+    for document in each(answer, "runs", lambda document: document):
+        try:
+            found.append(make(document))
+        except OddAnswer as error:
+            info = document.get("info")
+            run_id = info.get("run_id") or info.get("run_uuid") if isinstance(info, dict) else None
+            if not isinstance(run_id, str):
+                raise WorkspaceUnreachable("the server's list of runs is not as MLflow's API has it") from None
+            odd.append(Unreadable(run_id, "on the server", str(error)))
+    return found, odd
+
+
+def _strict(make: Callable[[Json], T]) -> Callable[[Json], T]:
+    """The same, raising OddAnswer for a document of another form."""
+
+    @wraps(make)
+    def made(document: Json) -> T:
+        try:
+            return make(document)
+        except ODD as error:
+            told = error.args[0] if isinstance(error, KeyError) else type(error).__name__
+            raise OddAnswer(str(told)[:60], f"no {make.__name__.replace('_', ' ')} can be made of") from None
+
+    return made
+
+
+@_strict
 def experiment(document: Json) -> Experiment:
-    """An experiment of experiments/search or get."""
+    """An experiment of experiments/search or get. Raises OddAnswer."""
+    name = text(document, "name")
+    if not name:
+        raise OddAnswer("name", "there is nothing in")
     return Experiment(
-        experiment_id=str(document["experiment_id"]),
-        name=document["name"],
-        lifecycle_stage=document.get("lifecycle_stage", ACTIVE),
-        artifact_location=document.get("artifact_location", ""),
-        creation_time=_time(document.get("creation_time")),
-        last_update_time=_time(document.get("last_update_time")),
-        tags=pairs(document.get("tags", ())),
+        experiment_id=identifier(document, "experiment_id"),
+        name=name,
+        lifecycle_stage=_one_of(STAGES, document, "lifecycle_stage", ACTIVE),
+        artifact_location=text(document, "artifact_location", ""),
+        creation_time=_time(document, "creation_time"),
+        last_update_time=_time(document, "last_update_time"),
+        tags=pairs(document.get("tags")),
     )
 
 
+@_strict
 def run(document: Json) -> Run:
-    """A run of runs/search or runs/get."""
-    info, data = document["info"], document.get("data", {})
-    tags = pairs(data.get("tags", ()))
-    inputs, outputs = document.get("inputs", {}), document.get("outputs", {})
+    """A run of runs/search or runs/get. Raises OddAnswer."""
+    info, data = part(document, "info"), part(document, "data")
+    tags = pairs(data.get("tags"))
+    inputs, outputs = part(document, "inputs"), part(document, "outputs")
     return Run(
-        run_id=info.get("run_id") or info["run_uuid"],
-        experiment_id=str(info["experiment_id"]),
-        name=info.get("run_name") or tags.get("mlflow.runName", ""),
-        user_id=info.get("user_id", ""),
-        status=info.get("status", "RUNNING"),
-        start_time=_time(info.get("start_time")),
-        end_time=_time(info.get("end_time")),
-        lifecycle_stage=info.get("lifecycle_stage", ACTIVE),
-        artifact_uri=info.get("artifact_uri", ""),
-        params=pairs(data.get("params", ())),
+        run_id=text(info, "run_id", "") or identifier(info, "run_uuid"),
+        experiment_id=identifier(info, "experiment_id"),
+        name=text(info, "run_name", "") or tags.get("mlflow.runName", ""),
+        user_id=text(info, "user_id", ""),
+        status=_one_of(STATUSES, info, "status", RUNNING),
+        start_time=_time(info, "start_time"),
+        end_time=_time(info, "end_time"),
+        lifecycle_stage=_one_of(STAGES, info, "lifecycle_stage", ACTIVE),
+        artifact_uri=text(info, "artifact_uri", ""),
+        params=pairs(data.get("params")),
         tags=tags,
-        latest_metrics=tuple(_latest(m) for m in data.get("metrics", ())),
-        dataset_inputs=tuple(_dataset(d) for d in inputs.get("dataset_inputs", ())),
-        model_inputs=_links(inputs.get("model_inputs", ())),
-        model_outputs=_links(outputs.get("model_outputs", ())),
+        latest_metrics=tuple(map(_latest, data.get("metrics") or ())),
+        dataset_inputs=tuple(_dataset(d) for d in listed(inputs, "dataset_inputs")),
+        model_inputs=_links(inputs, "model_inputs"),
+        model_outputs=_links(outputs, "model_outputs"),
     )
 
 
+@_strict
 def model_version(document: Json) -> ModelVersion:
-    """A version of model-versions/search; the stage “None” is none."""
-    stage = document.get("current_stage", "")
-    return ModelVersion(document["name"], str(document["version"]), "" if stage == "None" else stage)
+    """A version of model-versions/search; the stage “None” is none. Raises OddAnswer."""
+    stage = text(document, "current_stage", "")
+    return ModelVersion(text(document, "name"), identifier(document, "version"), "" if stage == "None" else stage)
 
 
-def pairs(entries: Iterable[Json]) -> dict[str, str]:
-    """`[{"key": …, "value": …}, …]` as a dictionary."""
-    return {entry["key"]: entry.get("value", "") for entry in entries}
+def pairs(entries: Any) -> dict[str, str]:
+    """`[{"key": …, "value": …}, …]` as a dictionary. Raises OddAnswer, and what `_strict` takes for it."""
+    found = {entry["key"]: entry.get("value", "") for entry in entries or ()}
+    if not _TEXT.issuperset(map(type, found)) or not _TEXT.issuperset(map(type, found.values())):
+        raise OddAnswer("key or value", "there is no text in a")
+    return found
 
 
 def entries(values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -90,31 +135,36 @@ def dataset(given: DatasetInput) -> dict[str, Any]:
     }
 
 
-def _time(value: Any) -> int | None:
-    return None if value is None else int(value)
+def _one_of(known: frozenset[str], document: Json, name: str, default: str) -> str:
+    value = text(document, name, default)
+    if value not in known:
+        raise OddAnswer(name, f"“{value[:40]}” is unknown as a")
+    return value
+
+
+def _time(document: Json, name: str) -> int | None:
+    return None if document.get(name) is None else number(document, name)
 
 
 def _latest(document: Json) -> LatestMetric:
-    return LatestMetric(
-        document["key"],
-        numbers.from_json(document.get("value", 0.0)),
-        int(document.get("timestamp", 0)),
-        int(document.get("step", 0)),
-    )
+    key, timestamp, step = document["key"], int(document.get("timestamp", 0)), int(document.get("step", 0))
+    if type(key) is not str or not (LEAST <= timestamp <= MOST and LEAST <= step <= MOST):
+        raise OddAnswer("metrics", "there is no point in")
+    return LatestMetric(key, numbers.from_json(document.get("value", 0.0)), timestamp, step)
 
 
 def _dataset(document: Json) -> DatasetInput:
-    of = document["dataset"]
+    of = part(document, "dataset")
     return DatasetInput(
-        name=of["name"],
-        digest=of.get("digest", ""),
-        source_type=of.get("source_type", ""),
-        source=of.get("source", ""),
-        schema=of.get("schema", ""),
-        profile=of.get("profile", ""),
-        tags=pairs(document.get("tags", ())),
+        name=text(of, "name"),
+        digest=text(of, "digest", ""),
+        source_type=text(of, "source_type", ""),
+        source=text(of, "source", ""),
+        schema=text(of, "schema", ""),
+        profile=text(of, "profile", ""),
+        tags=pairs(document.get("tags")),
     )
 
 
-def _links(documents: Iterable[Json]) -> tuple[ModelLink, ...]:
-    return tuple(ModelLink(d["model_id"], int(d.get("step", 0))) for d in documents)
+def _links(document: Json, name: str) -> tuple[ModelLink, ...]:
+    return tuple(ModelLink(identifier(d, "model_id"), number(d, "step")) for d in listed(document, name))

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from runsync.errors import RequestRefused
+from runsync.errors import AnswerTooLong, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
@@ -39,10 +39,12 @@ from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience, json_of
+from runsync.workspaces.http.fields import STALE, Json, endless, listed, pages, part, text
 from runsync.workspaces.rest import models, wire
 from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
 from runsync.workspaces.rest.leftovers import left_behind
 from runsync.workspaces.rest.metrics import HISTORY_PAGE, MetricReader
+from runsync.workspaces.rest.oddities import Oddities
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
 from runsync.workspaces.rest.registry import ModelVersions
 from runsync.workspaces.rest.runs import LONGEST_TAG
@@ -65,8 +67,8 @@ VIEWS = {"active": "ACTIVE_ONLY", "deleted": "DELETED_ONLY", "all": "ALL"}
 class Habits:
     """What differs between servers that speak MLflow's REST API, and how their answers read."""
 
-    run: Callable[[wire.Json], Run] = wire.run
-    experiment: Callable[[wire.Json], Experiment] = wire.experiment
+    run: Callable[[Json], Run] = wire.run
+    experiment: Callable[[Json], Experiment] = wire.experiment
     experiments_a_search: int = 200
     experiment_order: tuple[str, ...] = ("experiment_id ASC",)
     history_page: int = HISTORY_PAGE
@@ -98,6 +100,7 @@ class RestWorkspace:
         self._versions = ModelVersions(client)
         self._logged_models: bool | None = None
         self._page = PAGE
+        self._oddities = Oddities()
 
     @property
     def requests(self) -> int:
@@ -112,7 +115,7 @@ class RestWorkspace:
     @property
     def notes(self) -> list[str]:
         """What its user should hear of how it was reached."""
-        return self.artifact_store.notes
+        return [*self.artifact_store.notes, *self._oddities.notes]
 
     @property
     def whereabouts(self) -> tuple[str, ...]:
@@ -158,13 +161,15 @@ class RestWorkspace:
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
         waiting: list[Run] = []
-        for run in self._runs_of_all(experiments, selection):
+        told: set[str] = set()
+        for run in self._oddities.once(self._runs_of_all(experiments, selection)):
             waiting.append(run)
             if len(waiting) == BATCH:
-                yield Batch(tuple(waiting))
+                yield Batch(tuple(waiting), unreadable=self._oddities.untold(told))
                 waiting = []
-        if waiting:
-            yield Batch(tuple(waiting))
+        unreadable = self._oddities.untold(told)
+        if waiting or unreadable:
+            yield Batch(tuple(waiting), unreadable=unreadable)
 
     def in_order(
         self,
@@ -175,7 +180,13 @@ class RestWorkspace:
         unread: Unread = pass_over,
     ) -> Iterator[Run]:
         """See `Source`. By start time they are streamed; the first few of another order the server picks if it can."""
-        order = tuple(order) or NEWEST_FIRST
+        yield from self._in_order(experiments, selection, tuple(order) or NEWEST_FIRST, limit)
+        for one in self._oddities.untold(set()):
+            unread(one)
+
+    def _in_order(
+        self, experiments: Sequence[Experiment], selection: Selection, order: Sequence[Order], limit: int | None
+    ) -> Iterator[Run]:
         by = None if selection.runs else order_by(order)
         if by is None or (limit is None and not is_by_time(by)):
             yield from islice(ordered(self._runs_of_all(experiments, selection), order, experiments), limit)
@@ -272,12 +283,25 @@ class RestWorkspace:
         }
         if token:
             body["page_token"] = token
+        answer = self._page_of(body)
+        runs, odd = wire.runs(answer, self._habits.run)
+        return self._oddities.sound(runs, odd, experiment_ids), text(answer, "next_page_token", "")
+
+    def _page_of(self, body: dict[str, Any]) -> dict[str, Any]:
+        """What a search answers with. Where that is too long, fewer runs are asked for at a time from now on."""
         headers = {"Content-Type": "application/json"}
-        response = self.client.send("POST", f"{API}/runs/search", content=orjson.dumps(body), headers=headers)
-        if len(response.content) > LONGEST_PAGE:
-            self._page = max(1, self._page // 2)
-        answer = json_of(response)
-        return wire.each(answer, "runs", self._habits.run), answer.get("next_page_token", "")
+        while True:
+            try:
+                response = self.client.send("POST", f"{API}/runs/search", content=orjson.dumps(body), headers=headers)
+            except AnswerTooLong:
+                if body["max_results"] == 1:
+                    raise
+                self._page = max(1, body["max_results"] // 8)
+                body["max_results"] = self._page
+                continue
+            if len(response.content) > LONGEST_PAGE:
+                self._page = max(1, self._page // 2)
+            return json_of(response)
 
     def search_every(
         self,
@@ -295,7 +319,7 @@ class RestWorkspace:
         """
         since: int | None = None
         by_time, beyond = is_by_time(by), ">=" if by == OLDEST_FIRST else "<="
-        token = ""
+        token, stale = "", 0
         seen: set[str] = set()
         while True:
             bound = "" if since is None else f"attributes.start_time {beyond} {since}"
@@ -306,6 +330,9 @@ class RestWorkspace:
             yield from fresh
             if not token or not page:
                 return
+            stale = 0 if fresh else stale + 1
+            if stale >= STALE:
+                raise WorkspaceUnreachable(str(endless("runs")))
             last = page[-1].start_time
             if by_time and last is not None and last != since and last != page[0].start_time:
                 since, token = last, ""
@@ -345,18 +372,20 @@ class RestWorkspace:
             yield from self.search_every(experiment_ids, condition, selection.state)
 
     def _all_experiments(self) -> Iterator[Experiment]:
-        token = ""
-        while True:
+        def ask(token: str) -> dict[str, Any]:
             body: dict[str, Any] = {"view_type": "ALL", "max_results": 1000}
             if self._habits.experiment_order:
                 body["order_by"] = list(self._habits.experiment_order)
             if token:
                 body["page_token"] = token
-            answer = self.client.post(f"{API}/experiments/search", body)
-            yield from wire.each(answer, "experiments", self._habits.experiment)
-            token = answer.get("next_page_token", "")
-            if not token:
-                return
+            return self.client.post(f"{API}/experiments/search", body)
+
+        seen: set[str] = set()
+        for page in pages(ask, "experiments"):
+            for found in wire.each({"experiments": page}, "experiments", self._habits.experiment):
+                if found.experiment_id not in seen:
+                    yield found
+                seen.add(found.experiment_id)
 
     def _runs_of_all(
         self,
@@ -385,12 +414,12 @@ class RestWorkspace:
     def _any_logged_model(self, experiment_ids: Sequence[str]) -> bool:
         body = {"experiment_ids": list(experiment_ids), "max_results": 1}
         try:
-            return bool(self.client.post(f"{API}/logged-models/search", body).get("models"))
+            return bool(listed(self.client.post(f"{API}/logged-models/search", body), "models"))
         except RequestRefused:
             return False  # before MLflow 3
 
     def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...]:
-        return wire.run(self.client.get(f"{API}/runs/get", run_id=run_id)["run"]).model_inputs
+        return wire.run(part(self.client.get(f"{API}/runs/get", run_id=run_id), "run")).model_inputs
 
 
 def open_server(

@@ -14,6 +14,7 @@ from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces.clouds.credential import AWS, Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import Client, Opener
+from runsync.workspaces.http.fields import part, text
 from runsync.workspaces.rest.artifacts import Artifacts, Locate
 from runsync.workspaces.rest.server import API
 
@@ -83,7 +84,7 @@ class SignedUploads:
         def ask() -> Credential:
             asked = {"run_id": run.run_id, "path": path, "expiration": LASTS}
             told = self._client.post(f"{API}/artifacts/presigned-upload-url", asked)
-            headers = {str(name): str(value) for name, value in (told.get("headers") or {}).items()}
-            return Credential(AWS, str(told["presigned_url"]), headers)
+            headers = {str(name): str(value) for name, value in part(told, "headers").items()}
+            return Credential(AWS, text(told, "presigned_url"), headers)
 
         self._storage.send(Pass(ask(), ask), "PUT", opener if size else b"", size)
