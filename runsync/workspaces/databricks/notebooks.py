@@ -58,7 +58,7 @@ class Notebooks:
                 self._known[item.path] = self._client.get(f"{API}/get-status", path=item.path)
         told = self._known[item.path]
         modified_at = fields.number(told, "modified_at") if "modified_at" in told else None
-        known = {
+        known: dict[str, Any] = {
             "language": fields.text(told, "language", ""),
             "object_id": item.object_id or str(told.get("object_id", "")),
         }

@@ -183,10 +183,11 @@ def _by_run(request: _Request, rows: list[dict[str, Any]]) -> "dict[tuple[str, s
     from runsync.model.points import points_of_key
 
     of_run: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in request.runs}
-    for row in rows:
-        if row.get("run_id") not in of_run:
-            raise OddAnswer("run_id", "the history has a point of a run that was not asked for:")
-        of_run[row["run_id"]].append(row)
+    try:
+        for row in rows:
+            of_run[row["run_id"]].append(row)
+    except (KeyError, TypeError):
+        raise OddAnswer("run_id", "the history has a point of a run that was not asked for:") from None
     return {
         (run_id, request.key): points_of_key(request.key, *_columns(part)) for run_id, part in of_run.items() if part
     }
