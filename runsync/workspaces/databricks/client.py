@@ -11,7 +11,7 @@ from runsync.model.run import Run
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.tags import ServerTags
 from runsync.workspaces.http import Client, Identity, Pace, Patience
-from runsync.workspaces.http.fields import Json
+from runsync.workspaces.http.fields import Json, identifier
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.server import API
 
@@ -76,7 +76,7 @@ class DatabricksClient(Client):
             self._make_folder(posixpath.dirname(str(body["name"])))
             made = self._post(CREATE, first, retry)
         for tag in tags[TAGS_AT_CREATION:]:
-            self._post(SET_TAG, {"experiment_id": made["experiment_id"], **tag})
+            self._post(SET_TAG, {"experiment_id": identifier(made, "experiment_id"), **tag})
         return made
 
     def _make_folder(self, path: str) -> None:

@@ -9,6 +9,7 @@ from runsync.errors import ABSENT, RequestRefused
 from runsync.log import LOG
 from runsync.model.experiment import ACTIVE, DELETED
 from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.server import API
 
@@ -46,7 +47,7 @@ def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: 
     may have deleted it by now: then it is restored first."""
 
     def restore() -> bool:
-        run = wire.run(client.get(f"{API}/runs/get", run_id=run_id)["run"])
+        run = wire.run(part(client.get(f"{API}/runs/get", run_id=run_id), "run"))
         if run.lifecycle_stage == DELETED:
             post(client, "runs/restore", {"run_id": run_id})
         return run.lifecycle_stage == DELETED
@@ -85,4 +86,4 @@ def stage_of(client: Client, experiment_id: str) -> str:
         if error.code != ABSENT:
             raise
         return ""
-    return wire.experiment(answer["experiment"]).lifecycle_stage
+    return wire.experiment(part(answer, "experiment")).lifecycle_stage
