@@ -141,8 +141,8 @@ def test_a_run_that_cannot_be_read_fails_by_its_id_and_the_others_are_kept(
     server.meet(Fault("status", *NAMED["a run of an unknown status"]))
     report = runsync.export(server.url, tmp_path / "bundle")
     assert report.exit_code == 3
-    assert [(outcome.kind, outcome.id) for outcome in report.failed] == [("run", RUNS[0])]
-    assert "“BANANA” is unknown as a “status”" in report.failed[0].error
+    assert [(failed["kind"], failed["id"]) for failed in report.failed] == [("run", RUNS[0])]
+    assert "“BANANA” is unknown as a “status”" in str(report.failed[0])
     assert len(runsync.list_runs(str(tmp_path / "bundle")).runs) == 2
 
 
