@@ -1,11 +1,11 @@
 """The bytes of one file over a line that may break: of one version of the file, whatever happens to it meanwhile.
 
 A download goes on where it broke only where the server vouches for the bytes: by a strong ETag, or by a Last-Modified
-that was a minute old (RFC 9110, 8.8.2.2). Otherwise it begins again, and goes on once the same bytes have come again,
-which a hash tells. A file that has changed is no longer the one that was begun: ChangedMeanwhile.
+that was a minute old (RFC 9110, 8.8.2.2). Otherwise it begins again, and goes on once the same bytes have come again.
+That is told by a CRC: it is a guard against accidents, for who may write the file needs no collision, and costs next to
+nothing. A file that has changed is no longer the one that was begun: ChangedMeanwhile.
 """
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Protocol, TypeVar
+from zlib import crc32
 
 from runsync.errors import ChangedMeanwhile, RequestRefused
 
@@ -182,8 +183,7 @@ class _File:
         self._name = name
         self._version: Version | None = None
         self._has_ranges = True
-        self._hash = hashlib.sha256()
-        self._again = hashlib.sha256()
+        self._crc = self._crc_again = 0
         self._skip = 0
 
     def ask(self, ask: Ask) -> Answer:
@@ -217,7 +217,7 @@ class _File:
         elif self._version.vouches and not self._version.is_that_of(version):
             raise self._changed()
         else:
-            self._skip, self._again = self.received, hashlib.sha256()
+            self._skip, self._crc_again = self.received, 0
 
     def _meet_part(self, answer: Answer, version: Version, is_part: bool) -> None:
         told = {name.lower(): value for name, value in answer.headers.items()}.get("content-range", "")
@@ -238,11 +238,11 @@ class _File:
             before, piece = piece[: self._skip], piece[self._skip :]
             self._skip -= len(before)
             if not self._is_vouched:
-                self._again.update(before)
-                if not self._skip and self._again.digest() != self._hash.digest():
+                self._crc_again = crc32(before, self._crc_again)
+                if not self._skip and self._crc_again != self._crc:
                     raise self._changed()
         if not self._is_vouched:
-            self._hash.update(piece)
+            self._crc = crc32(piece, self._crc)
         self.received += len(piece)
         return piece
 
