@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.hostile_server import EXPORTED, RUNS, Fault, HostileServer
 from support.hostile_answers import NAMED, faults, mutation
+from support.hostile_server import EXPORTED, RUNS, Fault, HostileServer
 
 import runsync
 from runsync import download
