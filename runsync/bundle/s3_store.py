@@ -16,6 +16,7 @@ from runsync.bundle.store import ABANDONED, MOST, Entry, cannot_write, joined
 from runsync.errors import BundleDamaged
 from runsync.model.protocol import StoredObject
 from runsync.s3 import MULTIPART, S3, Missing, Refused, split
+from runsync.whole_file import SUFFIX, beginning, clear
 
 IN_MEMORY = 8 << 20
 ASK_FIRST = 1 << 20
@@ -112,7 +113,9 @@ class S3Store:
         return True
 
     def clear_temporary(self) -> None:
-        """Ends uploads in parts that a killed process left a day ago or longer, where that is allowed to us."""
+        """Removes what waited on this machine's disk in a process that was killed, and ends uploads in parts that one
+        left a day ago or longer, where that is allowed to us."""
+        clear(Path(tempfile.gettempdir()))
         try:
             self.s3.abandon_uploads(self.bucket, self.prefix, ABANDONED)
         except Refused:
@@ -133,7 +136,7 @@ class S3Incoming:
         """See `Incoming`."""
         try:
             if self._memory is not None and self.size + len(data) > IN_MEMORY:
-                self._file = tempfile.NamedTemporaryFile(prefix="runsync-", delete=False)  # noqa: SIM115
+                self._file = tempfile.NamedTemporaryFile(prefix=beginning(), suffix=SUFFIX, delete=False)  # noqa: SIM115
                 self._file.write(self._memory.getbuffer())
                 self._memory = None
             (self._memory or self._of_disk()).write(data)

@@ -1,6 +1,5 @@
 """A command's numbers in Prometheus' text format, for the textfile collector of node_exporter."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -46,25 +45,26 @@ def probe(place: Path) -> None:
     """Raises OSError when the file could not be written."""
     if place.is_dir():
         raise IsADirectoryError(None, "it is a folder")
-    beside = _beside(place)
+    from runsync.whole_file import SUFFIX, beginning, clear
+
+    clear(place.parent)
+    beside = place.with_name(f"{beginning()}{SUFFIX}")
     beside.touch()
     beside.unlink()
 
 
 def write(place: Path, verb: str, target: str, report: Mapping[str, Any], code: int, seconds: float) -> None:
     """Replaces the file at once. The time of the last success is kept from it when this was none. Raises OSError."""
+    from runsync.whole_file import whole_file
+
     labels = f'verb="{_escaped(verb)}",target="{_escaped(target)}"'
     now = time.time()
     is_success = code == 0 and bool(report) and not report.get("dry_run")
     success = now if is_success else _last_success(place, labels)
     samples = [("last_run_timestamp_seconds", now), ("duration_seconds", seconds), ("exit_code", code)]
     samples += [(_SUCCESS, success)] if success is not None else []
-    beside = _beside(place)
-    try:
-        beside.write_text("".join(_lines([*samples, *counts(report)], labels)), encoding="utf-8")
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(place) as file:  # the collector reads *.prom
+        file.write("".join(_lines([*samples, *counts(report)], labels)).encode())
 
 
 def _lines(samples: list[tuple[str, float]], labels: str) -> Iterator[str]:
@@ -89,8 +89,3 @@ def _last_success(place: Path, labels: str) -> float | None:
 def _escaped(value: str) -> str:
     value = value.encode(errors="backslashreplace").decode()
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _beside(place: Path) -> Path:
-    """A name that the collector, which reads *.prom, passes over."""
-    return place.with_name(f".{place.name}.{os.getpid()}")

@@ -1,10 +1,9 @@
 """Where data goes that is no report: stdout, or a file that is there whole or not at all."""
 
 import io
-import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -13,6 +12,7 @@ import click
 from runsync.cli import streams
 from runsync.errors import RunsyncError, WrongUsage
 from runsync.model.printable import printable
+from runsync.whole_file import clear, whole_file
 
 output = click.option(
     "--output", metavar="FILE", help="Write there instead of to stdout; a file appears when it is whole."
@@ -70,19 +70,10 @@ def opened(name: str | None, binary: bool = False) -> Iterator[IO[bytes]]:
         yield cast(IO[bytes], _Terminal(stream) if sys.stdout.isatty() else _Stdout(stream))
         stream.flush()
         return
-    place = Path(name).resolve()  # a link stays one
-    if place.exists() and not place.is_file():
-        with place.open("wb") as device:
-            yield device
-        return
-    waiting = place.with_name(f".runsync-{secrets.token_hex(8)}.part")
+    place = Path(name)
+    clear(place.parent)
     try:
-        try:
-            with waiting.open("wb") as file:
-                yield file
-            waiting.replace(place)
-        except OSError as error:
-            raise RunsyncError(f"cannot write {place}: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            waiting.unlink()
+        with whole_file(place) as file:
+            yield file
+    except OSError as error:
+        raise RunsyncError(f"cannot write {place.resolve()}: {error.strerror or error}") from None

@@ -1,15 +1,12 @@
 """list_artifacts and get_artifacts: the files of one run."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.bundle.processes import Process, here
 from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
 from runsync.model import threads
@@ -21,6 +18,7 @@ from runsync.model.redact import without_credentials
 from runsync.model.run import ArtifactFile, Run
 from runsync.runs.find import find_run
 from runsync.transfer.places import WORKERS, open_source
+from runsync.whole_file import clear, whole_file
 
 FETCHED = "fetched"
 KEPT = "kept"
@@ -121,7 +119,8 @@ def get_artifacts(
         files = list(_chosen(source.artifacts(found), paths))
         progress.expect(len(files))
         if not dry_run:
-            _clear({(Path(into) / file.path).parent for file in files if unsafe(file.path) is None})
+            for folder in {(Path(into) / file.path).parent for file in files if unsafe(file.path) is None}:
+                clear(folder)
         fetch = partial(_fetch, source, found, Path(into), dry_run, progress)
         report.files = list(pool.map(fetch, files))
     return report
@@ -171,15 +170,6 @@ def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progre
     return Fetched(file.path, file.size, action)
 
 
-def _clear(folders: Iterable[Path]) -> None:
-    """Removes what processes that were killed left half-written."""
-    for folder in folders:
-        for left in folder.glob(".runsync-*.part"):
-            token = left.name.removeprefix(".runsync-").rpartition("-")[0]
-            if Process.from_token(token).is_gone:
-                left.unlink(missing_ok=True)
-
-
 def _is_same(place: Path, file: ArtifactFile) -> bool:
     """Surely so: a file of that size may be another run's, where no hash is known."""
     if file.sha256 is None or not place.is_file() or place.stat().st_size != file.size:
@@ -191,15 +181,7 @@ def _is_same(place: Path, file: ArtifactFile) -> bool:
 def _write(place: Path, chunks: Iterator[bytes], progress: Progress) -> None:
     """Under a name of its own first: a file of the right name is whole."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    # mkstemp would make files that only their owner may read.
-    waiting = place.parent / f".runsync-{here().token}-{get_ident()}.part"
-    try:
-        with waiting.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-                progress.advance(bytes=len(chunk))
-        waiting.replace(place)
-    except BaseException:
-        with suppress(OSError):
-            waiting.unlink()
-        raise
+    with whole_file(place) as file:
+        for chunk in chunks:
+            file.write(chunk)
+            progress.advance(bytes=len(chunk))

@@ -5,7 +5,7 @@ A plan says what is code, what is environment and what starts it; then the folde
 """
 
 import json
-import secrets
+import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +29,7 @@ from runsync.runs.notebook import NotebookText, notebook_of
 from runsync.runs.reproduce_script import PACKAGES, Start, script
 from runsync.runs.workbench import ClusterPlan, reproduce_there
 from runsync.transfer.places import WORKERS, open_source
+from runsync.whole_file import clear, whole_file
 
 PARTLY_DONE = 3
 RUN_FILE = "run.json"
@@ -341,11 +342,8 @@ def _write(report: ReproduceReport, folder: Path, name: str, text: str | bytes) 
     place.parent.mkdir(parents=True, exist_ok=True)
     if not place.parent.resolve().is_relative_to(folder.resolve()):
         raise WrongUsage(f"{place.parent} leads out of {folder}: name a new folder")
-    waiting = place.with_name(f".runsync-{secrets.token_hex(8)}")
-    try:
-        waiting.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
-        waiting.chmod(0o755 if name.endswith(".sh") else 0o644)
-        waiting.replace(place)
-    finally:
-        waiting.unlink(missing_ok=True)
+    clear(place.parent)
+    with whole_file(place) as file:
+        file.write(text if isinstance(text, bytes) else text.encode("utf-8"))
+        os.fchmod(file.fileno(), 0o755 if name.endswith(".sh") else 0o644)
     report.files.append(name)

@@ -6,6 +6,7 @@ import orjson
 
 from runsync.bundle import schemas
 from runsync.transfer.report import TransferReport
+from runsync.whole_file import clear, whole_file
 
 
 def write_id_map(place: Path, report: TransferReport) -> None:
@@ -19,4 +20,6 @@ def write_id_map(place: Path, report: TransferReport) -> None:
         **report.id_map,
     }
     schemas.check("id-map", document, str(place))
-    place.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    clear(place.parent)
+    with whole_file(place) as file:
+        file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

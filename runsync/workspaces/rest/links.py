@@ -75,11 +75,12 @@ class Links:
         """Copies that were left unfinished for want of a run they link to."""
         return self._waiting
 
-    def finish_waiting(self) -> None:
-        """Finishes them, now that all runs are in."""
+    def finish_waiting(self, others: Sequence[Copy]) -> None:
+        """Finishes them, now that all runs are in; `others` are finished by another import."""
+        left = {copy.target_id for copy in others}
         for copy in self._waiting:
             try:
-                if not copy.error and not copy.is_whole:
+                if not copy.error and not copy.is_whole and copy.target_id not in left:
                     self._set(copy, self._missing(copy))
                     self._writer.finish(copy)
             except ITEM_ERRORS as error:

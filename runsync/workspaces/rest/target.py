@@ -139,10 +139,10 @@ class RestTarget:
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Links children to parents that came after them, and deletes experiments that were deleted at the source."""
-        for copy in self._twins.settle(self._links.waiting):
-            if not copy.is_whole:
-                copy.error = "another import is writing this run now: run this one again when that has ended"
-        self._links.finish_waiting()
+        moved = [copy for copy in self._twins.settle(self._links.waiting) if not copy.is_whole]
+        self._links.finish_waiting(moved)  # first our own: the other import may wait for those
+        for copy in self._twins.unfinished(moved):
+            copy.error = "another import is writing this run now: run this one again when that has ended"
         outcomes = [copy.outcome() for copy in self._links.waiting]
         outcomes += [copy.outcome() for copy in self._links.relink()]
         outcomes += self._deletions.finish()

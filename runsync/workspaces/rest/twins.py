@@ -7,17 +7,21 @@ remain only when one import needs longer from its first look to its first reques
 run.
 """
 
+import time
 from collections.abc import Sequence
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.identity import CLAIMED, COMPLETE, ORIGIN, SESSION, origin_of
 from runsync.model.mark import Mark
 from runsync.model.run import Run
+from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.workspace import RestWorkspace
 
+LOOK_AGAIN = 1.0
+"""Seconds between looks at a run that another import is about to finish."""
 OF_COPIES = f"tags.`{ORIGIN}` LIKE '%'"
 
 
@@ -47,6 +51,22 @@ class Twins:
                 self._move(copy, stays)
                 moved.append(copy)
         return moved
+
+    def unfinished(self, copies: Sequence[Copy]) -> list[Copy]:
+        """Waits for the other imports to finish their runs, to which these copies moved, as long as patience lasts;
+        gives those that are still not whole."""
+        client = self._workspace.client
+        deadline = time.monotonic() + client.patience.seconds
+        left = list(copies)
+        while left and time.monotonic() < deadline:
+            client.pause(LOOK_AGAIN)
+            wanted = Selection(runs=tuple(copy.target_id for copy in left))
+            places = sorted({copy.experiment_id for copy in left})
+            marks = {run.run_id: run.tags.get(COMPLETE, "") for run in self._workspace.runs_of(places, wanted)}
+            for copy in left:
+                copy.is_whole = copy.mark.is_met_by(Mark.parse(marks.get(copy.target_id, "")))
+            left = [copy for copy in left if not copy.is_whole]
+        return left
 
     def _made(self, ours: Sequence[Copy]) -> dict[tuple[str, str], list[Run]]:
         """All copies of that time in those experiments, by experiment and origin."""
