@@ -65,9 +65,14 @@ class _Form:
         return tuple(piece for _, piece in self.pieces) or (self.text,)
 
     def strike(self, text: str) -> str:
+        """Without all of it, wherever it stands."""
         if self.pattern is not None:
             return self.pattern.sub(lambda found: (found["before"] or "") + STRUCK, text)
-        for offset, piece in self.pieces or ((0, self.text),):
+        return text.replace(self.text, STRUCK)
+
+    def strike_pieces(self, text: str) -> str:
+        """Without its beginnings and ends, where a text was cut."""
+        for offset, piece in self.pieces:
             while (at := text.find(piece)) >= 0:
                 text = self._without(text, at, offset)
         return text
@@ -109,6 +114,8 @@ class _Kept:
         if any(needle in text for needle in self._needles):
             for form in self._forms:
                 text = form.strike(text)
+            for form in self._forms:  # afterwards: the end of one spelling may be that of another
+                text = form.strike_pieces(text)
         for secret in tuple(self._passing):
             text = text.replace(secret, STRUCK)
         return text

@@ -42,7 +42,7 @@ def _spellings(secret: str) -> Iterator[str]:
         yield base64.urlsafe_b64encode(f"{before}{secret} and more".encode()).decode()
 
 
-@pytest.mark.parametrize("secret", [ODD, TOKEN, "s3cr3t-9"])
+@pytest.mark.parametrize("secret", [ODD, TOKEN, "s3cr3t-9", f"s3cr/t+{MARK}"])
 def test_a_secret_is_struck_in_every_spelling(secret: str) -> None:
     keep(secret, "ada")
     for spelled in _spellings(secret):

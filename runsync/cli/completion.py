@@ -1,11 +1,14 @@
 """What a shell completes beside commands and options: names of experiments at the place that stands there already."""
 
+import os
+import re
 from typing import Any
 
 import click
 
 PATIENCE = 2.0
 """Seconds: nobody waits longer for a Tab."""
+_PLAIN = re.compile(r"[\w./:@%+=,-]+")
 
 
 def experiments(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -18,9 +21,15 @@ def experiments(ctx: click.Context, parameter: click.Parameter, incomplete: str)
     if not where:
         return []
     try:
-        return [name for name in _names(str(where), ctx) if name.startswith(incomplete)]
+        return [name for name in _names(str(where), ctx) if name.startswith(incomplete) and _is_harmless(name)]
     except RunsyncError:
         return []
+
+
+def _is_harmless(name: str) -> bool:
+    """Whether a shell may put a name on its command line. bash does so without quotes: `$(…)` in one would be run."""
+    by_bash = os.environ.get("_RUNSYNC_COMPLETE", "").startswith("bash")
+    return name.isprintable() and (not by_bash or _PLAIN.fullmatch(name) is not None)
 
 
 def _names(where: str, ctx: click.Context) -> list[str]:

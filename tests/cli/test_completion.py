@@ -8,6 +8,8 @@ from support.memory import export_into, small_source
 from support.seed import Seeder
 from support.servers import MlflowServer
 
+from runsync.cli import completion
+
 
 def _completed(runsync: Runner, *words: str, cwd: Path | None = None) -> list[str]:
     line = {"_RUNSYNC_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(["runsync", *words])}
@@ -52,3 +54,19 @@ def test_experiments_of_a_named_workspace_are_completed(
 @pytest.mark.parametrize("where", ["http://127.0.0.1:9", "nowhere"])
 def test_a_place_that_does_not_answer_completes_to_nothing(runsync: Runner, where: str) -> None:
     assert _completed(runsync, "runs", "list", where, "--experiment", "c") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["$(reboot)", "`reboot`", "a;reboot", "a b", "a\nplain,b", "a'b", "*", "a\x1b[2J", "~root"]
+)
+def test_a_name_that_bash_would_run_or_part_is_not_offered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bash puts what is offered on the command line as it is."""
+    monkeypatch.setenv("_RUNSYNC_COMPLETE", "bash_complete")
+    assert not completion._is_harmless(name)
+    assert completion._is_harmless("churn-2/ünï_x.1")
+
+
+def test_shells_that_quote_are_offered_all_that_can_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_RUNSYNC_COMPLETE", "zsh_complete")
+    assert completion._is_harmless("a $(b) c")
+    assert not completion._is_harmless("a\nb")
