@@ -16,6 +16,7 @@ from support.secrets import MARK, SEARCH
 from support.seed import Seeder, points
 from support.servers import MlflowServer
 
+import runsync as library
 from runsync.errors import AccessDenied, RequestRefused, WrongUsage
 from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
@@ -80,6 +81,25 @@ def test_a_workspace_goes_to_azure_and_comes_back_and_what_azure_does_not_take_i
     refused = [request.target for request, status in gate.seen if status in (400, 401, 403)]
     assert not [target for target in refused if "log-inputs" not in target]
     assert facts.runs
+
+
+def test_a_new_name_that_azure_cannot_give_is_named_and_the_runs_go_on_under_the_old_one(
+    mlflow3_a: MlflowServer, gate: Gate, signed_in: pytest.MonkeyPatch, prefix: str
+) -> None:
+    selection = Selection(experiments=(prefix + "*",))
+    with Seeder(mlflow3_a.url) as seeder:
+        home = seeder.create_experiment(prefix + "home")
+        seeder.finish(seeder.create_run(home, "first"))
+        assert library.sync(mlflow3_a.url, gate.address, selection=selection).exit_code == 0
+        seeder.post("experiments/update", experiment_id=home, new_name=prefix + "new")
+        seeder.finish(seeder.create_run(home, "second"))
+    told = library.sync(mlflow3_a.url, gate.address, selection=selection)
+    assert (told.exit_code, told.runs.created, told.runs.unchanged, told.runs.failed) == (3, 1, 1, 0)
+    (failed,) = told.failed
+    assert "Azure ML cannot rename experiments" in failed["error"]
+    assert f"--rename '{home}={prefix}home'" in failed["error"]
+    kept = library.sync(mlflow3_a.url, gate.address, selection=selection, rename={home: prefix + "home"})
+    assert (kept.exit_code, kept.runs.unchanged) == (0, 2)
 
 
 def test_filters_and_orders_that_azure_lacks_are_held_here(

@@ -129,6 +129,27 @@ def test_an_experiment_that_was_not_deleted_for_want_of_a_tag_is_deleted_by_the_
     assert not runsync.verify("databricks://dev", "databricks://prod").differences
 
 
+def test_names_follow_and_an_experiment_made_anew_at_a_path_is_another_one(start: Start) -> None:
+    dev, prod = start("dev"), start("prod")
+    with DatabricksSeeder(dev) as seeder:
+        homes = {name: seeder.create_experiment(f"{HOME}/{name}") for name in ("x", "y")}
+        for name, home in homes.items():
+            seeder.finish(seeder.create_run(home, name, start_time=START))
+        done(runsync.sync("databricks://dev", "databricks://prod"))
+        seeder.post("experiments/update", experiment_id=homes["y"], new_name=f"{HOME}/z")
+        seeder.delete_experiment(homes["x"])
+        seeder.finish(seeder.create_run(seeder.create_experiment(f"{HOME}/x"), "new", start_time=START))
+    told = done(runsync.sync("databricks://dev", "databricks://prod", delete=True, max_delete="100%"))
+    assert (told.experiments.created, told.runs.created) == (1, 1)
+    there = {(e.name, e.lifecycle_stage) for e in prod.tracking.experiments.values()}
+    old = f"{HOME}/x (old {homes['x']})"
+    assert there == {(f"{HOME}/x", "active"), (f"{HOME}/z", "active"), (old, "deleted")}
+    checked = runsync.verify("databricks://dev", "databricks://prod").differences
+    assert [(d.field, d.target) for d in checked] == []
+    again = done(runsync.sync("databricks://dev", "databricks://prod", delete=True))
+    assert (again.experiments.unchanged, again.runs.unchanged) == (3, 3)
+
+
 def test_a_path_that_something_else_has_is_told_with_the_way_out(start: Start, tmp_path: Path) -> None:
     lake = start("lake")
     lake.tree.add(f"{HOME}/x", "DIRECTORY")
