@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from runsync.download import Broken, Progress, download
 from runsync.errors import ChangedMeanwhile, RequestRefused, RunsyncError, WrongUsage
 from runsync.log import LOG
-from runsync.model import threads
+from runsync.model import threads, times
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import StoredObject
 from runsync.multipart import send_parts
@@ -113,6 +113,8 @@ class S3:
         keep_url(self.options.endpoint)
         self.limits = limits
         self.requests = 0
+        self.ahead: float | None = None
+        """Seconds that the clock of S3 is ahead of this machine's, by the date of its last answer."""
         self._ignore_tls = ignore_tls
         self._connections = connections
         self._count = Lock()
@@ -149,6 +151,7 @@ class S3:
         client.meta.events.register("before-send.s3", self._before_send)
         client.meta.events.register("needs-retry.s3", _log_failure)
         _wake_between_tries(client, tries)
+        client.meta.events.register("after-call.s3", self._compare_clocks)
         return client
 
     @property
@@ -355,6 +358,13 @@ class S3:
         self.limits.request()
         with self._count:
             self.requests += 1
+
+    def _compare_clocks(self, http_response: Any, **_: Any) -> None:
+        try:
+            told = parsedate_to_datetime(http_response.headers["Date"])
+        except (KeyError, TypeError, ValueError):
+            return
+        self.ahead = told.timestamp() - times.utc_now().timestamp()
 
 
 def _asked_at(answer: Mapping[str, Any]) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from runsync.bundle import layout, schemas
+from runsync.bundle import history, layout, schemas
 from runsync.bundle.processes import Process, here
 from runsync.bundle.store import ABANDONED, Entry, Store
 from runsync.errors import BundleDamaged, NoRoom, RunsyncError
@@ -99,6 +99,8 @@ def _counting(store: Store, ours: str) -> list[Entry]:
 
 def _drop(store: Store, entry: Entry) -> None:
     with suppress(RunsyncError):
+        if _label(entry) != _REMOVAL:
+            history.withdraw(store, entry)
         store.remove(entry.name)
 
 

@@ -2,19 +2,20 @@
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from runsync.bundle import layout, schemas
+from runsync.bundle import history, layout, schemas
 from runsync.bundle.address import Access, locate
+from runsync.bundle.history import History
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import MOST_SMALL, LocalStore, Store
 from runsync.errors import BundleDamaged, BundleNotFound, WrongUsage
-from runsync.model.times import parse_time
+from runsync.model import times
 from runsync.version import VERSION
 
 NO_DIGEST = "0" * 64
@@ -32,14 +33,32 @@ class Bundle:
         """Where it is."""
         return self.store.address
 
+    def history(self) -> History:
+        """All snapshots in order, and which of them are missing, as the files tell now."""
+        return history.look(self.store, lambda: layout.ORDERED in _features(self.store), self.manifest)
+
     def snapshot_ids(self) -> list[str]:
-        """Of all finished snapshots, oldest first."""
-        found = (layout.snapshot_id(entry.name) for entry in self.store.list(layout.SNAPSHOTS))
-        return sorted(snapshot_id for snapshot_id in found if snapshot_id)
+        """Of all finished snapshots, oldest first; also of those that are missing."""
+        return self.history().ids
 
     def manifest(self, snapshot_id: str) -> Manifest:
-        """Of one snapshot. Raises BundleDamaged when it is broken or invalid."""
-        return self.read_manifest(layout.snapshot(snapshot_id))
+        """Of one snapshot. Raises BundleDamaged when it is missing, broken, invalid or another's."""
+        name = layout.snapshot(snapshot_id)
+        try:
+            return self.read_manifest(name)
+        except BundleDamaged:
+            if self.store.size(name) is not None:
+                raise
+        raise BundleDamaged(self.missing(snapshot_id))
+
+    def missing(self, snapshot_id: str) -> str:
+        """What to say of a snapshot without a manifest, and what to do."""
+        return (
+            f"{self.address}: snapshot {snapshot_id} is missing: {layout.snapshot(snapshot_id)} is not there; "
+            "put it back (runsync check --repair --from COPY takes it from a copy of the bundle), name another one "
+            f"({self.address}@ID; runsync snapshots lists them), or accept the loss: "
+            f"runsync forget {self.address}@{snapshot_id}"
+        )
 
     def read_manifest(self, name: str) -> Manifest:
         """In a file that lies wherever it does. Raises likewise."""
@@ -51,6 +70,8 @@ class Bundle:
             raise BundleDamaged(f"{self.address}/{name}: {error}") from None
         if _digest(content, manifest.digest) != manifest.digest:
             raise BundleDamaged(f"{self.address}/{name}: its bytes do not have the digest it states")
+        if layout.id_in(name) != manifest.id:
+            raise BundleDamaged(f"{self.address}/{name}: it is the manifest of another snapshot, {manifest.id}")
         return manifest
 
     def require(self, features: Iterable[str]) -> None:
@@ -68,30 +89,39 @@ class Bundle:
             finally:
                 incoming.discard()
 
+    def record_all(self, known: History) -> None:
+        """Records the snapshots that are not. Only then is a bundle from before there were records said to have them:
+        wherever this stops, none looks as if its record was lost."""
+        for position in known.unrecorded:
+            with suppress(BundleDamaged):  # check tells of it
+                history.record(self.store, self.manifest(position.id))
+        self.require([layout.ORDERED])
+
     def find(self, name: str) -> str:
         """The id of the snapshot that a user means: `latest`, an id, its beginning or its last six digits, or a time.
 
-        A time (2026-11-01, 2026-11-01T12:00Z, 7d) means the newest snapshot that was finished by then; a day, by the
-        end of it (UTC). Raises BundleNotFound.
+        A time (2026-11-01, 2026-11-01T12:00Z, 7d) means the snapshot with the last date that is not after it; a day,
+        the end of that day (UTC). Raises BundleNotFound. The manifest of what is found may be missing.
         """
-        ids = self.snapshot_ids()
+        positions = self.history().positions
         if name in ("", "latest"):
-            return self.latest().id
-        found = [i for i in ids if i.startswith(name) or i.endswith("-" + name)]
+            if not positions:
+                raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again, it goes on")
+            return positions[-1].id
+        found = [p.id for p in positions if p.id.startswith(name) or p.id.endswith("-" + name)]
         if len(found) > 1:
             raise WrongUsage(f"“{name}” may be any of {len(found)} snapshots: give more of the id")
         if not found:
-            found = [i for i in ids if layout.time_of(i) <= _by(name, self.address)][-1:]
+            by = _by(name, self.address)
+            dated = [(layout.time_of(p.id), p) for p in positions if layout.time_of(p.id) <= by]
+            found = [max(dated)[1].id] if dated else []
         if not found:
             raise BundleNotFound(f"{self.address} has no snapshot “{name}”: runsync snapshots lists them")
         return found[0]
 
     def latest(self) -> Manifest:
-        """The manifest of the newest snapshot. Raises BundleNotFound where no export has finished."""
-        ids = self.snapshot_ids()
-        if not ids:
-            raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again, it goes on")
-        return self.manifest(ids[-1])
+        """The manifest of the newest snapshot. Raises BundleNotFound where no export has finished, BundleDamaged."""
+        return self.manifest(self.find("latest"))
 
 
 def open_bundle(where: str | Path, access: Access | None = None) -> Bundle:
@@ -161,6 +191,14 @@ def check_marker(store: Store) -> dict[str, Any]:
     return document
 
 
+def _features(store: Store) -> list[str]:
+    """What the marker requires; nothing where there is none yet."""
+    if store.size(layout.MARKER) is None:
+        return []
+    features: list[str] = check_marker(store)["required_features"]
+    return features
+
+
 def _valid(store: Store, kind: str, name: str, content: bytes) -> dict[str, object]:
     place = f"{store.address}/{name}"
     document = _json(content, place)
@@ -197,7 +235,7 @@ def _with_a_part_a_line(document: dict[str, Any]) -> bytes:
 def _by(name: str, address: str) -> int:
     """Epoch milliseconds of the end of what a user named."""
     try:
-        moment = parse_time(name)
+        moment = times.parse_time(name, times.utc_now())
     except WrongUsage:
         raise BundleNotFound(f"{address} has no snapshot “{name}”: runsync snapshots lists them") from None
     return moment + (DAY - 1 if len(name) == len("2026-11-01") else 0)
@@ -207,8 +245,8 @@ def _write_marker(store: Store) -> None:
     document: dict[str, object] = {
         "format": layout.FORMAT,
         "version": layout.VERSION,
-        "required_features": [],
-        "created_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "required_features": [layout.ORDERED],
+        "created_at": times.utc_now().isoformat(timespec="seconds").replace("+00:00", "Z"),
         "tool_version": VERSION,
     }
     schemas.check("runsync", document, layout.MARKER)

@@ -9,6 +9,7 @@ from runsync.bundle import layout, locks, suspects
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import open_store
 from runsync.bundle.checker import Checker, Fault
+from runsync.bundle.dates import Doubt, doubts
 from runsync.bundle.subset import Subset
 from runsync.errors import WrongUsage
 from runsync.model.progress import Progress, Silent
@@ -22,7 +23,8 @@ class CheckReport:
 
     `suspects` are broken files that are now noted in the bundle, so that no export takes them for sound; empty where
     that cannot be written. Neither `unused` files (a killed export, or a snapshot that is gone, leaves such) nor
-    `foreign` ones (which are not of the format) are faults. `hashed` and `bytes` count the files that were read.
+    `foreign` ones (which are not of the format) are faults, nor are `doubtful_dates`. `hashed` and `bytes` count the
+    files that were read.
     """
 
     bundle: str
@@ -36,6 +38,7 @@ class CheckReport:
     unused: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     suspects: list[str] = field(default_factory=list)
+    doubtful_dates: list[Doubt] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -85,6 +88,7 @@ def check(
     report.faults = checker.faults()
     report.unused, report.foreign = checker.unused(), checker.foreign()
     report.suspects = sorted(checker.broken()) if is_noted else []
+    report.doubtful_dates = [one for one in doubts(checker.history.ids) if one.id in checker.ids]
     report.seconds = round(time.monotonic() - begun, 3)
     return report
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.bundle import Bundle
+from runsync.bundle.history import Position, Record
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
 from runsync.bundle.objects import blobs_of, read_objects
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
@@ -80,7 +81,8 @@ class Checker:
     def __init__(self, bundle: Bundle, only: Sequence[str] | None = None) -> None:
         self.bundle = bundle
         self.is_whole = only is None
-        self.ids = bundle.snapshot_ids() if only is None else only
+        self.history = bundle.history()
+        self.ids = self.history.ids if only is None else only
         self.sizes: dict[str, int] = {}
         self.odd: dict[str, str] = {}
         for entry in bundle.store.list():
@@ -109,6 +111,8 @@ class Checker:
             self._check_part(name)
         for name in self._kinds:
             self._check_objects(name)
+        if self.is_whole:
+            self._check_history(workers)
         for book in self.books:
             for file in book.manifest.files():
                 self._check_file(file.path, file.bytes, book.id)
@@ -150,7 +154,8 @@ class Checker:
         if not self.is_whole:
             return []
         no_locks = (name for name, holder in locks.holders(self._store).items() if not holder.id)
-        known = {layout.MARKER, *(name for name in self.sizes if layout.snapshot_id(name) or layout.is_ours(name))}
+        ours = (layout.snapshot_id, layout.recorded, layout.marked, layout.is_ours)
+        known = {layout.MARKER, *(name for name in self.sizes if any(is_one(name) for is_one in ours))}
         return sorted([*(self.sizes.keys() - known), *no_locks])
 
     def hit(self, name: str) -> tuple[list[str], list[str]]:
@@ -178,12 +183,10 @@ class Checker:
         try:
             manifest = self.bundle.manifest(snapshot_id)
         except BundleDamaged as error:
-            self._fault(name, str(error), BROKEN, [snapshot_id])
+            self._fault(name, str(error), BROKEN if name in self.sizes else MISSING, [snapshot_id])
             return
         book = Book(snapshot_id, manifest)
         self.books.append(book)
-        if manifest.id != snapshot_id:
-            self._fault(name, f"it says that it is snapshot {manifest.id}", MISMATCH, [snapshot_id])
         for file in dict.fromkeys(manifest.files()):
             self._needed.setdefault(file.path, []).append(snapshot_id)
         for part in manifest.parts:
@@ -193,6 +196,30 @@ class Checker:
         for objects in manifest.objects:
             self._kinds[objects.documents.path] = objects.kind
         self._read_experiments(book)
+
+    def _check_history(self, workers: int) -> None:
+        """Whether each snapshot is recorded as its manifest tells it."""
+        placed = {position.id: position for position in self.history.positions}
+        lost = set(self.history.unrecorded if self.history.is_complete else ()).difference(self.history.marked)
+        for book in self.books:
+            if placed[book.id] in lost:
+                self._fault(placed[book.id].record, "the record of this snapshot is missing", MISSING)
+        wanted: dict[str, bytes] = {}
+        for book in self.books:
+            if placed[book.id] != Position.of(book.manifest):
+                self._fault(placed[book.id].record, "its snapshot has another order", MISMATCH)
+            wanted[placed[book.id].record] = Record.of(book.manifest).content()
+        there = [name for name in wanted if name in self.sizes]
+        with threads.pool(workers) as pool:
+            for name, found in zip(there, pool.map(self._content, there), strict=True):
+                if found != wanted[name]:
+                    self._fault(name, "its bytes are not those that were written", BROKEN)
+
+    def _content(self, name: str) -> bytes | None:
+        try:
+            return self._store.read(name)
+        except BundleDamaged:
+            return None
 
     def _read_experiments(self, book: Book) -> None:
         told = book.manifest.experiments

@@ -12,6 +12,7 @@ from typing import Any
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open_store
+from runsync.bundle.history import Record
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest, ObjectsPart, RunsPart
 from runsync.bundle.objects import blobs_of, read_objects
@@ -40,7 +41,8 @@ class NotCopied:
 
 @dataclass(slots=True)
 class CopyReport:
-    """`schemas/v1/copy-report.schema.json`. `files` and `bytes` count what was (or would be) written, manifests too."""
+    """`schemas/v1/copy-report.schema.json`. `files` and `bytes` count what was (or would be) written, manifests and
+    records too."""
 
     source: str
     target: str
@@ -112,8 +114,11 @@ def copy_snapshots(
     there = _sizes(target.store)
     stored = Reusable(target.store, there, noted(target.store), verify_stored, workers)
     work = _Copy(source, target, report, lock, progress, stored, set() if verify_stored else set(there))
+    missing = work.missing(only)
+    if missing and not report.dry_run:
+        target.record_all(target.history())
     with threads.pool(workers, "runsync-copy") as pool:
-        for snapshot_id in work.missing(only):
+        for snapshot_id in missing:
             work.copy(snapshot_id, pool)
             work.publish(at_once=False)
         work.publish(at_once=True)
@@ -149,8 +154,8 @@ class _Copy:
         self._due = time.monotonic() + PUBLISH_EVERY
 
     def missing(self, only: Sequence[str] | None) -> list[str]:
-        """The snapshots to copy, oldest first."""
-        ids = sorted(found for name in self._sizes if (found := layout.snapshot_id(name))) if only is None else only
+        """The snapshots to copy, oldest first; those that are missing in the source too."""
+        ids = self._source.snapshot_ids() if only is None else only
         self._report.already_there = sum(self._stored.size(layout.snapshot(i)) is not None for i in ids)
         return [snapshot_id for snapshot_id in ids if layout.snapshot(snapshot_id) not in self._done]
 
@@ -191,6 +196,8 @@ class _Copy:
             pending = [Pending(manifest, partial(self._content, manifest.id)) for manifest in self._pending]
             publish(self._target, pending, lambda entries: vanished(self._files_there(), entries))
         self._count(layout.snapshot(manifest.id) for manifest in self._pending)
+        self._report.files += len(self._pending)
+        self._report.bytes += sum(len(Record.of(manifest).content()) for manifest in self._pending)
         self._report.copied += [manifest.id for manifest in self._pending]
         self._pending = []
         now = time.monotonic()

@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runsync.bundle import layout, locks
+from runsync.bundle import dates, history, locks
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
+from runsync.bundle.dates import WORDS, Doubt
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.prune import Plan, PruneReport, carry_out, plan_prune
@@ -33,12 +34,14 @@ class Verdict:
 
 @dataclass(slots=True)
 class ForgetReport:
-    """`schemas/v1/forget-report.schema.json`. Verdicts group by group, newest first; broken snapshots are kept."""
+    """`schemas/v1/forget-report.schema.json`. Verdicts group by group, newest first; broken snapshots are kept, and so
+    are those with a doubtful date."""
 
     bundle: str
     dry_run: bool = False
     snapshots: list[Verdict] = field(default_factory=list)
     broken: list[BrokenSnapshot] = field(default_factory=list)
+    doubtful_dates: list[Doubt] = field(default_factory=list)
     prune: PruneReport | None = None
     seconds: float = 0.0
 
@@ -71,10 +74,11 @@ def forget(
 ) -> ForgetReport:
     """Removes the snapshots that a policy does not keep, or of `backup@ID` that one; then prunes, when asked to.
 
-    A policy decides on the snapshots of each source and selection by themselves. Those whose manifest is broken are
-    kept, and make the exit code 12. With `prune` nothing is removed unless it is known what the others need. A dry run
-    takes no lock. `retry_lock` is how many seconds to wait for a bundle that is locked. Raises WrongUsage for an empty
-    policy, BundleNotFound, BundleLocked, BundleDamaged.
+    A policy decides on the snapshots of each source and selection by themselves. Those whose manifest is broken or
+    missing are kept, and make the exit code 12; those whose date cannot be right are kept, and no rule counts them.
+    Forgetting a missing one by its id accepts that it is lost. With `prune` nothing is removed unless it is known what
+    the others need. A dry run takes no lock. `retry_lock` is how many seconds to wait for a bundle that is locked.
+    Raises WrongUsage for an empty policy, BundleNotFound, BundleLocked, BundleDamaged.
     """
     begun = time.monotonic()
     place = locate(bundle, access)
@@ -92,7 +96,9 @@ def forget(
             decide(opened, report)
             plan = _plan(opened, report, progress) if prune else None
             _remove(opened, report.to_remove, lock)
-            report.prune = carry_out(opened, plan, lock) if plan else None
+            if plan:
+                history.tidy(opened.store, opened.history())
+                report.prune = carry_out(opened, plan, lock)
     report.seconds = round(time.monotonic() - begun, 3)
     return report
 
@@ -120,14 +126,18 @@ def _decide_one(bundle: Bundle, name: str, report: ForgetReport) -> None:
 
 
 def _decide_by(policy: Policy, bundle: Bundle, report: ForgetReport) -> None:
-    whole, report.broken = read_manifests(bundle, bundle.snapshot_ids())
+    ids = bundle.snapshot_ids()
+    whole, report.broken = read_manifests(bundle, ids)
+    report.doubtful_dates = dates.doubts(ids)
+    apart = {one.id: WORDS[one.problem] for one in report.doubtful_dates}
     groups: dict[Group, list[Manifest]] = {}
     for manifest in whole:
         groups.setdefault(group_of(manifest), []).append(manifest)
     for group in groups.values():
         named = {manifest.id: manifest for manifest in group}
         finished = [(manifest.id, datetime.fromisoformat(manifest.created_at)) for manifest in group]
-        decided = apply(policy, finished)
+        kept = {snapshot_id: why for snapshot_id, why in apart.items() if snapshot_id in named}
+        decided = apply(policy, finished, kept, newest=group[-1].id)
         report.snapshots += [_verdict(named[one.snapshot], one.keep, one.reasons) for one in decided]
 
 
@@ -142,6 +152,7 @@ def _plan(bundle: Bundle, report: ForgetReport, progress: Progress | None) -> Pl
 
 
 def _remove(bundle: Bundle, snapshot_ids: Sequence[str], lock: Lock) -> None:
+    known = bundle.history()
     for snapshot_id in snapshot_ids:
         lock.confirm()
-        bundle.store.remove(layout.snapshot(snapshot_id))
+        history.forget(bundle.store, known.position(snapshot_id))

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import orjson
 
@@ -18,12 +18,13 @@ from runsync.bundle.store import Entry, Store
 from runsync.bundle.stored import StoredRun, read_runs
 from runsync.bundle.suspects import Reusable
 from runsync.errors import BundleDamaged
+from runsync.model import times
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint
 from runsync.model.run import RUNNING, Problem, Run
 
 CLOCKS_APART = 3600.0
-"""Seconds that the clocks of two machines may differ by."""
+"""Seconds that two clocks may differ by, before one of them counts as wrong."""
 
 
 class KnownRun:
@@ -61,20 +62,19 @@ class KnownRun:
 
 @dataclass(slots=True)
 class Known:
-    """`runs` holds every stored version of a run, that of the newest snapshot first."""
+    """`runs` holds every stored version of a run, that of the newest snapshot first.
+
+    `latest` is the newest snapshot that can be read, `unreadable` tells why those after it cannot, and `missing` which
+    before it are gone.
+    """
 
     latest: Manifest | None = None
+    unreadable: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     runs: dict[str, list[KnownRun]] = field(default_factory=dict)
     experiments: dict[str, Experiment] = field(default_factory=dict)
     parts: dict[str, RunsPart] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-
-    @property
-    def not_before(self) -> datetime:
-        """When the next snapshot is made at the earliest: the newest is the last by name, though a clock went back."""
-        if self.latest is None:
-            return datetime.fromtimestamp(0, UTC)
-        return datetime.fromisoformat(self.latest.created_at) + timedelta(milliseconds=1)
 
     def same(self, run: Run, with_artifacts: bool) -> KnownRun | None:
         """The version that says all that a search page tells of the run, and lacks nothing."""
@@ -105,10 +105,16 @@ def learn(bundle: Bundle, stored: Reusable, with_digests: bool) -> Known:
     `with_digests` when all runs are going to be read again. A part that is broken is among `broken`.
     """
     learner = _Learner(bundle.store, stored, with_digests)
-    ids = bundle.snapshot_ids()
-    if ids:
-        learner.learn_snapshot(bundle.manifest(ids[-1]))
-    learner.learn_left_over(bundle, ids[:-1])
+    history = bundle.history()
+    ids = history.ids
+    while ids:
+        try:
+            learner.learn_snapshot(bundle.manifest(ids.pop()))
+            break
+        except BundleDamaged as error:
+            learner.known.unreadable.append(str(error))
+    learner.known.missing = [bundle.missing(snapshot_id) for snapshot_id in ids if snapshot_id in history.missing]
+    learner.learn_left_over(bundle, ids)
     return learner.known
 
 
@@ -133,9 +139,8 @@ class _Learner:
 
     def learn_left_over(self, bundle: Bundle, older: Sequence[str]) -> None:
         """Runs parts that are new, and that no snapshot names: prune makes new ones too, with old versions of runs."""
-        latest = self.known.latest
-        since = datetime.fromisoformat(latest.started_at).timestamp() if latest else 0.0
-        new = {e.name for e in self._there.values() if e.modified >= since - CLOCKS_APART}
+        since = self._since(bundle.store)
+        new = {e.name for e in self._there.values() if e.modified >= since}
         left = {name for name in new - self.known.parts.keys() if name.endswith(layout.RUNS)}
         for snapshot_id in reversed(older):
             if not left:
@@ -144,6 +149,19 @@ class _Learner:
                 left -= {part.runs.path for part in bundle.manifest(snapshot_id).parts}
         for entry in sorted((self._there[name] for name in left), key=_age):
             self._learn(entry.name, entry.size, None)
+
+    def _since(self, store: Store) -> float:
+        """When the newest export began, by the times of files (epoch seconds): dates of snapshots are of other clocks.
+
+        Of a manifest from the future nothing follows; where all are, every part may be new.
+        """
+        latest, now = self.known.latest, times.utc_now().timestamp()
+        written = (entry.modified for entry in store.list(layout.SNAPSHOTS))
+        newest = max((moment for moment in written if moment <= now + CLOCKS_APART), default=None)
+        if latest is None or newest is None:
+            return 0.0
+        took = datetime.fromisoformat(latest.created_at) - datetime.fromisoformat(latest.started_at)
+        return newest - max(0.0, took.total_seconds()) - CLOCKS_APART
 
     def _learn(self, name: str, size: int, part: RunsPart | None) -> None:
         """What runs a part holds; `part` is what the newest snapshot says of it."""

@@ -1,5 +1,6 @@
 """What lies where in a bundle. `docs/format.md` tells the whole format."""
 
+import hashlib
 import re
 import secrets
 from datetime import UTC, datetime
@@ -8,11 +9,14 @@ from runsync.model.objects import CLASSES
 
 FORMAT = "runsync"
 VERSION = 1
-FEATURES: frozenset[str] = frozenset(CLASSES)
+ORDERED = "history"
+"""The required feature of a bundle that records its snapshots under `history/`."""
+FEATURES: frozenset[str] = frozenset((*CLASSES, ORDERED))
 """Required features this runsync knows: a bundle that names another is refused. Each further kind of object is one."""
 
 MARKER = "runsync.json"
 SNAPSHOTS = "snapshots/"
+HISTORY = "history/"
 PARTS = "parts/"
 BLOBS = "blobs/"
 LOCKS = "locks/"
@@ -30,6 +34,7 @@ EXPERIMENTS = ".experiments.jsonl.gz"
 OBJECTS = {kind: f".{kind}.jsonl.gz" for kind in CLASSES}
 """By the kind of object."""
 KINDS = (RUNS, METRICS, EXPERIMENTS, *OBJECTS.values())
+_ID = r"([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6})"
 
 
 def blob(sha256: str) -> str:
@@ -48,29 +53,69 @@ def snapshot(snapshot_id: str) -> str:
 
 
 def new_snapshot_id(now: datetime) -> str:
-    """Ids sort by time: 20261101T120000.123Z-1a2b3c."""
+    """Tells when the export finished: 20261101T120000.123Z-1a2b3c."""
     moment = now.astimezone(UTC)
     return f"{moment:%Y%m%dT%H%M%S}.{moment.microsecond // 1000:03d}Z-{secrets.token_hex(3)}"
 
 
 def snapshot_id(name: str) -> str:
-    """The id of the snapshot whose manifest is called so; "" for a file that is none."""
-    found = re.fullmatch(SNAPSHOTS + r"([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6})\.json", name)
-    return found[1] if found and is_moment(found[1]) else ""
+    """The id of the snapshot whose manifest has this name; "" for any other file."""
+    found = re.fullmatch(SNAPSHOTS + _ID + r"\.json", name)
+    return found[1] if found and _is_date(found[1]) else ""
 
 
-def is_moment(snapshot_id: str) -> bool:
-    """Whether the time in an id is one that there is."""
-    try:
-        return time_of(snapshot_id) is not None
-    except ValueError:
-        return False
+def id_in(name: str) -> str:
+    """The id that the name of a manifest states: also of one that is claimed, or in quarantine."""
+    return name.rpartition("/")[2].removesuffix(".json").partition("_")[0]
 
 
 def time_of(snapshot_id: str) -> int:
     """When the snapshot of that id was finished, in epoch milliseconds."""
-    moment = datetime.strptime(snapshot_id.rpartition("-")[0], "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1000)
+    return round(date_of(snapshot_id).timestamp() * 1000)
+
+
+def date_of(snapshot_id: str) -> datetime:
+    """When the snapshot of that id was finished, by the clock of the machine that made it."""
+    return datetime.fromisoformat(snapshot_id.rpartition("-")[0])
+
+
+def record(order: int, snapshot_id: str) -> str:
+    """Where the record of a snapshot lies. The last 8 digits vouch for the rest: a renamed file is no record."""
+    return _in_history(order, snapshot_id, "json")
+
+
+def forgotten(order: int, snapshot_id: str) -> str:
+    """Where the mark lies that says a snapshot is being forgotten."""
+    return _in_history(order, snapshot_id, "forgotten")
+
+
+def recorded(name: str) -> tuple[int, str] | None:
+    """Order and id of the snapshot whose record has this name; None for any other file."""
+    return _position(name, "json")
+
+
+def marked(name: str) -> tuple[int, str] | None:
+    """Likewise for a mark."""
+    return _position(name, "forgotten")
+
+
+def _in_history(order: int, snapshot_id: str, ending: str) -> str:
+    name = f"{order:015d}-{snapshot_id}"
+    return f"{HISTORY}{name}-{hashlib.sha256(f'{name}.{ending}'.encode()).hexdigest()[:8]}.{ending}"
+
+
+def _position(name: str, ending: str) -> tuple[int, str] | None:
+    found = re.fullmatch(HISTORY + r"(\d{15})-" + _ID + r"-[0-9a-f]{8}\." + ending, name)
+    if not found or not _is_date(found[2]) or name != _in_history(int(found[1]), found[2], ending):
+        return None
+    return int(found[1]), found[2]
+
+
+def _is_date(snapshot_id: str) -> bool:
+    try:
+        return date_of(snapshot_id).year >= 1970
+    except ValueError:
+        return False
 
 
 def is_named_by_hash(name: str) -> bool:

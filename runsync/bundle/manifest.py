@@ -63,8 +63,9 @@ class Manifest:
     """See `schemas/v1/snapshot.schema.json`. `created_at` and `started_at` are ISO 8601 in UTC.
 
     `problems` name what is missing of runs that are in; `failed` the items that are not in at all. `notebook_formats`
-    are those that were asked for, `objects` is empty in a snapshot without further kinds of objects. `digest` is the
-    SHA-256 of the file with the digest itself written as 64 zeros.
+    are those that were asked for, `objects` is empty in a snapshot without further kinds of objects. `order` is the
+    snapshot's place in the history; 0 where its own date puts it there. `digest` is the SHA-256 of the file with the
+    digest itself written as 64 zeros.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Manifest:
     not_carried: tuple[NotCarried, ...] = ()
     objects: tuple[ObjectsPart, ...] = ()
     notebook_formats: tuple[str, ...] = ()
+    order: int = 0
     digest: str = ""
 
     def to_document(self) -> dict[str, Any]:
@@ -115,6 +117,7 @@ class Manifest:
             ObjectsPart(part["kind"], PartFile(**part["documents"])) for part in document.get("objects", ())
         )
         values["notebook_formats"] = tuple(document.get("notebook_formats", ()))
+        values["order"] = document.get("order", 0)
         return cls(**values)
 
     def files(self) -> list[PartFile]:
@@ -131,4 +134,4 @@ class Manifest:
         return (*asked, self.experiments, set(self.parts), set(self.objects), self.failed)
 
 
-_ADDED_LATER = ("objects", "notebook_formats")
+_ADDED_LATER = ("objects", "notebook_formats", "order")

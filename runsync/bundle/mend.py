@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.checker import BROKEN, INVALID, MISSING, Checker
+from runsync.bundle.history import Position
 from runsync.bundle.store import Store
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.errors import BundleDamaged
@@ -78,20 +79,28 @@ class Quarantine:
         """Sets a file aside."""
         self._store.move(name, self.folder + name)
 
-    def give_back(self, name: str) -> None:
-        """Puts it where it was."""
-        self._store.move(self.folder + name, name)
+    def take_snapshot(self, position: Position) -> None:
+        """Sets a manifest and its record aside: the record first, so that no snapshot looks missing meanwhile."""
+        for name in (position.record, layout.snapshot(position.id)):
+            if self._store.size(name) is not None:
+                self.take(name)
+
+    def give_back_snapshot(self, position: Position) -> None:
+        """Puts them where they were."""
+        for name in (layout.snapshot(position.id), position.record):
+            if self._store.size(self.folder + name) is not None:
+                self._store.move(self.folder + name, name)
 
 
 def unreplaced(bundle: Bundle) -> str:
     """The newest manifest in quarantine, when no snapshot was made since: a repair was stopped, or had no source."""
-    newest = max(bundle.snapshot_ids(), default="")
-    aside = {
-        snapshot_id: entry.name
-        for entry in bundle.store.list(layout.QUARANTINE)
-        if (snapshot_id := layout.snapshot_id("/".join(entry.name.split("/")[2:]))) > newest
-    }
-    return aside[max(aside)] if aside else ""
+    names = {"/".join(entry.name.split("/")[2:]): entry.name for entry in bundle.store.list(layout.QUARANTINE)}
+    orders = {found[1]: found[0] for name in names if (found := layout.recorded(name))}
+    ids = {snapshot_id: place for name, place in names.items() if (snapshot_id := layout.snapshot_id(name))}
+    aside = {Position(orders.get(i, layout.time_of(i)), i): place for i, place in ids.items()}
+    newest = max(aside, default=None)
+    made = bundle.history().positions
+    return aside[newest] if newest and not (made and made[-1] > newest) else ""
 
 
 @dataclass(frozen=True, slots=True)

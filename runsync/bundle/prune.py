@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from runsync.bundle import layout, locks
+from runsync.bundle import history, layout, locks
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.locks import Lock
@@ -101,6 +101,7 @@ def prune(
         report = plan_prune(opened, opened.snapshot_ids(), progress or Silent()).report(opened, dry_run)
     else:
         with locks.exclusive(opened.store, "prune", retry_lock) as lock:
+            history.tidy(opened.store, opened.history())
             plan = plan_prune(opened, opened.snapshot_ids(), progress or Silent())
             report = carry_out(opened, plan, lock)
     report.seconds = round(time.monotonic() - begun, 3)

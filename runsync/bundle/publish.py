@@ -2,17 +2,18 @@
 
 A writer and a process that deletes files each first say in the bundle what they are about to do, and then look at what
 the other has said. The writer stores its manifest as a claim, then looks for announced removals, and whether every
-file that it needs is still there; only then does the claim become the manifest, by a move that fails when somebody
-removed the claim. Whoever deletes announces it, then reads claims and new manifests (`removal`). So at least one of
-the two sees the other, without any clock.
+file that it needs is still there; only then is it recorded (see `history`), and becomes the manifest by a move that
+fails when somebody removed the claim. Whoever deletes announces it, then reads claims and new manifests (`removal`). So
+at least one of the two sees the other, without any clock.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 
-from runsync.bundle import announced, layout
+from runsync.bundle import announced, history, layout
 from runsync.bundle.bundle import Bundle, content_of
+from runsync.bundle.history import Position
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import Entry, Store
 from runsync.bundle.survey import survey_manifests
@@ -61,16 +62,45 @@ def publish(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, *, repla
             claims[name] = each
             store.create(name, each.content())
         _refuse_conflicts(bundle, pending, gone, name)
-        there = {entry.name for entry in store.list(layout.SNAPSHOTS)} if replace else set()
+        there = (
+            {e.name for folder in (layout.HISTORY, layout.SNAPSHOTS) for e in store.list(folder)} if replace else set()
+        )
         for name, each in list(claims.items()):
-            final = layout.snapshot(each.manifest.id)
-            if not replace or final in there:  # else it was forgotten meanwhile
-                _appear(store, name, final)
-                del claims[name]
+            if not replace:
+                _appear_recorded(store, name, each.manifest)
+            elif layout.snapshot(each.manifest.id) in there:  # else it was forgotten meanwhile
+                _replace(store, name, each.manifest, there)
+            else:
+                continue
+            del claims[name]
     finally:
         for name in claims:
-            with suppress(RunsyncError):  # who may not delete leaves it; prune removes it
-                store.remove(name)
+            _drop(store, name)
+
+
+def _drop(store: Store, name: str) -> None:
+    with suppress(RunsyncError):  # who may not delete leaves it; prune removes it
+        store.remove(name)
+
+
+def _appear_recorded(store: Store, claim: str, manifest: Manifest) -> None:
+    """The record first: no snapshot is there without one. It goes again where no snapshot comes."""
+    recorded = False
+    try:
+        recorded = history.write(store, manifest)
+        _appear(store, claim, layout.snapshot(manifest.id))
+    except BaseException:
+        if recorded and store.size(layout.snapshot(manifest.id)) is None:
+            _drop(store, Position.of(manifest).record)
+        raise
+
+
+def _replace(store: Store, claim: str, manifest: Manifest, there: Set[str]) -> None:
+    """A snapshot whose record is gone by then was forgotten meanwhile: it must not come back."""
+    name, record = layout.snapshot(manifest.id), Position.of(manifest).record
+    _appear(store, claim, name)
+    if record in there and store.size(record) is None:
+        _drop(store, name)
 
 
 def _appear(store: Store, claim: str, manifest: str) -> None:

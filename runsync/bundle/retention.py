@@ -1,7 +1,7 @@
 """Which snapshots a policy keeps, with the semantics of restic's `forget`. Pure: nothing is read or removed here."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
@@ -86,30 +86,46 @@ class Decision:
     reasons: tuple[str, ...]
 
 
-def apply(policy: Policy, finished: Sequence[tuple[str, datetime]], now: datetime | None = None) -> list[Decision]:
+def apply(
+    policy: Policy,
+    finished: Sequence[tuple[str, datetime]],
+    set_apart: Mapping[str, str] | None = None,
+    newest: str = "",
+) -> list[Decision]:
     """Decides on snapshots of one group, given as id and when it was finished (with a zone); newest first.
 
     The newest of each day (week, …) is kept, for as many days as the rule says. The oldest snapshot is kept as well
-    while a rule has counts left. `within` is counted from the newest snapshot that is not in the future. Raises
-    WrongUsage for an empty policy.
+    while a rule has counts left. `within` is counted from the newest date. Those that are `set_apart`, for the reason
+    given with the id, are kept and no rule counts them: their date is wrong. So is the one that is the `newest` by
+    order, where its date would not keep it. Raises WrongUsage for an empty policy.
     """
     if policy.is_empty:
         raise WrongUsage(f"without a rule no snapshot would be kept: say what to keep with {OPTIONS}")
-    now = now or datetime.now(UTC)
+    apart = set_apart or {}
     ordered = sorted(finished, key=lambda one: (one[1], one[0]), reverse=True)
-    newest = max((moment for _, moment in ordered if moment < now), default=None)
-    since = policy.within.before(newest, policy.zone) if policy.within and newest else None
+    counted = [one for one in ordered if one[0] not in apart]
+    decide = _decider(policy, counted)
+    decided = {snapshot: decide(number) for number, (snapshot, _) in enumerate(counted)}
+    decided |= {snapshot: (True, (why,)) for snapshot, why in apart.items()}
+    if newest in decided and not decided[newest][0]:
+        decided[newest] = (True, ("the newest, whatever its date",))
+    return [Decision(snapshot, *decided[snapshot]) for snapshot, _ in ordered]
+
+
+def _decider(policy: Policy, counted: Sequence[tuple[str, datetime]]) -> Callable[[int], tuple[bool, tuple[str, ...]]]:
+    """What decides on the snapshots one after the other, newest first: whether to keep it, and why."""
+    since = policy.within.before(counted[0][1], policy.zone) if policy.within and counted else None
     rules = list(_rules(policy))
-    decisions = []
-    for number, (snapshot, moment) in enumerate(ordered):
-        is_oldest = number == len(ordered) - 1
-        verdicts = [rule.decide(_local(moment, policy.zone), number, is_oldest) for rule in rules]
-        if policy.within:
-            is_within = since is None or moment > since
-            verdicts.append((is_within, f"{'within' if is_within else 'older than'} {policy.within}"))
+
+    def decide(number: int) -> tuple[bool, tuple[str, ...]]:
+        moment = counted[number][1]
+        verdicts = [rule.decide(_local(moment, policy.zone), number, number == len(counted) - 1) for rule in rules]
+        if since is not None:
+            verdicts.append((moment > since, f"{'within' if moment > since else 'older than'} {policy.within}"))
         keep = any(kept for kept, _ in verdicts)
-        decisions.append(Decision(snapshot, keep, tuple(why for kept, why in verdicts if kept == keep)))
-    return decisions
+        return keep, tuple(why for kept, why in verdicts if kept == keep)
+
+    return decide
 
 
 class _Rule:

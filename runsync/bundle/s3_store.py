@@ -112,6 +112,10 @@ class S3Store:
             return False
         return True
 
+    def ahead(self) -> float | None:
+        """See `Store`."""
+        return self.s3.ahead
+
     def clear_temporary(self) -> None:
         """Removes what waited on this machine's disk in a process that was killed, and ends uploads in parts that one
         left a day ago or longer, where that is allowed to us."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, open_bundle
+from runsync.bundle.dates import Doubt, doubts
 from runsync.bundle.manifest import Manifest
 from runsync.errors import BundleDamaged
 from runsync.model import threads
@@ -18,7 +19,7 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class BrokenSnapshot:
-    """A manifest that cannot be read, and why."""
+    """A manifest that cannot be read or is missing, and why."""
 
     id: str
     error: str
@@ -66,16 +67,19 @@ class SnapshotSummary:
 
 @dataclass(slots=True)
 class SnapshotsReport:
-    """`schemas/v1/snapshots-report.schema.json`. Oldest first."""
+    """`schemas/v1/snapshots-report.schema.json`. Oldest first, in the order they were made. `missing_snapshots`
+    are those that the bundle should have: their manifest was removed or renamed."""
 
     bundle: str
     snapshots: list[SnapshotSummary] = field(default_factory=list)
     broken: list[BrokenSnapshot] = field(default_factory=list)
+    missing_snapshots: list[BrokenSnapshot] = field(default_factory=list)
+    doubtful_dates: list[Doubt] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """12 when a manifest is broken."""
-        return DAMAGED if self.broken else 0
+        """12 when a manifest is broken or missing."""
+        return DAMAGED if self.broken or self.missing_snapshots else 0
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
@@ -83,14 +87,22 @@ class SnapshotsReport:
 
 
 def snapshots(bundle: str | Path, *, access: Access | None = None) -> SnapshotsReport:
-    """Lists all snapshots; those whose manifest is broken are listed apart. Raises BundleNotFound, BundleDamaged."""
+    """Lists all snapshots; those whose manifest is broken or missing are listed apart.
+
+    Raises BundleNotFound, BundleDamaged.
+    """
     opened = open_bundle(bundle, access)
-    whole, broken = read_manifests(opened, opened.snapshot_ids())
-    return SnapshotsReport(opened.address, [SnapshotSummary.of(manifest) for manifest in whole], broken)
+    known = opened.history()
+    whole, broken = read_manifests(opened, known.ids)
+    report = SnapshotsReport(opened.address, [SnapshotSummary.of(manifest) for manifest in whole])
+    for one in broken:
+        (report.missing_snapshots if one.id in known.missing else report.broken).append(one)
+    report.doubtful_dates = doubts(known.ids)
+    return report
 
 
 def read_manifests(bundle: Bundle, snapshot_ids: Iterable[str]) -> tuple[list[Manifest], list[BrokenSnapshot]]:
-    """The manifests in the order given, and apart those that cannot be read or that say they are another's."""
+    """The manifests in the order given, and apart those that cannot be read."""
     whole: list[Manifest] = []
     broken: list[BrokenSnapshot] = []
     with threads.pool(AT_ONCE) as pool:
@@ -104,9 +116,6 @@ def read_manifests(bundle: Bundle, snapshot_ids: Iterable[str]) -> tuple[list[Ma
 
 def _read(bundle: Bundle, snapshot_id: str) -> Manifest | BrokenSnapshot:
     try:
-        manifest = bundle.manifest(snapshot_id)
+        return bundle.manifest(snapshot_id)
     except BundleDamaged as error:
         return BrokenSnapshot(snapshot_id, str(error))
-    if manifest.id != snapshot_id:
-        return BrokenSnapshot(snapshot_id, f"its manifest says that it is snapshot {manifest.id}")
-    return manifest

@@ -18,6 +18,7 @@ from typing import IO, Protocol
 from runsync.bundle import layout
 from runsync.bundle.processes import Process, here
 from runsync.errors import BundleDamaged, NoRoom, RunsyncError
+from runsync.model import times
 from runsync.model.protocol import StoredObject
 
 TEMPORARY = "tmp"
@@ -122,6 +123,9 @@ class Store(Protocol):
 
         What is no file (see `Entry`) is among them, so that it is told of rather than passed over.
         """
+
+    def ahead(self) -> float | None:
+        """Seconds that the clock of the place is ahead of this machine's; None where it does not tell."""
 
     def clear_temporary(self) -> None:
         """Removes what this process, and processes that were killed, left half-written."""
@@ -271,6 +275,14 @@ class LocalStore:
             for name in moved:
                 yield from self.list(f"{name}/")
 
+    def ahead(self) -> float | None:
+        """See `Store`. A share dates files by the clock of its server."""
+        incoming = self.incoming()
+        try:
+            return incoming.modified() - times.utc_now().timestamp()
+        finally:
+            incoming.discard()
+
     def clear_temporary(self) -> None:
         """Removes our temporary folder, those of processes that are gone, and those unchanged for a day."""
         if _link_on_the_way(self.folder, TEMPORARY + "/"):
@@ -309,6 +321,10 @@ class LocalIncoming:
     def sha256(self) -> str:
         """See `Incoming`."""
         return self._hash.hexdigest()
+
+    def modified(self) -> float:
+        """When it was written last (epoch seconds), as the file system dates it."""
+        return os.fstat(self._file.fileno()).st_mtime
 
     def keep(self, name: str, replace: bool = False) -> None:
         """See `Incoming`."""

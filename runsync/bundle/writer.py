@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from runsync.bundle import layout, parts
+from runsync.bundle import dates, layout, parts
 from runsync.bundle.bundle import Bundle
+from runsync.bundle.history import History
 from runsync.bundle.known import Known, KnownRun, learn
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
@@ -25,7 +26,7 @@ from runsync.bundle.stored import StoredRun
 from runsync.bundle.suspects import Reusable, noted
 from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS
-from runsync.model import threads
+from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import fingerprint
@@ -81,6 +82,7 @@ class SnapshotWriter:
         self._verify_stored = verify_stored
         self._stored = Reusable(bundle.store, {}, frozenset())
         self._known = Known()
+        self._history = History()
         self.objects = ObjectsWriter(bundle, KnownObjects(), self._stored)
         self._not_copied: set[str] = set()
         """Buckets that copies were refused from: their files are not read once more for a hash."""
@@ -91,6 +93,7 @@ class SnapshotWriter:
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
         self._notes: list[str] = []
+        self.warnings: list[str] = []
         self._lock = threading.Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
@@ -98,10 +101,11 @@ class SnapshotWriter:
         self._source = source
         self._selection = selection
         self._experiments = list(experiments)
-        self._started = datetime.now(UTC)
+        self._started = times.utc_now()
         sizes = {e.name: e.size for folder in (layout.BLOBS, layout.PARTS) for e in self._store.list(folder)}
         self._stored = Reusable(self._store, sizes, noted(self._store), self._verify_stored, self._workers)
         self._known = learn(self.bundle, self._stored, self._thorough)
+        self.warnings += [*self._known.unreadable, *self._known.missing]
         objects = learn_objects(self.bundle, source.place, source.objects.kinds if source.objects else ())
         self.objects = ObjectsWriter(self.bundle, objects, self._stored, self._thorough)
         return self.prepare()
@@ -176,17 +180,23 @@ class SnapshotWriter:
         """Stores what was held back, then writes the manifest: from now on the snapshot exists."""
         outcomes = self._store_held_back()
         manifest = self._manifest(not_carried)
-        latest = self._known.latest
-        if self._skip_unchanged and latest is not None and latest.has_same_contents(manifest):
+        if self._skip_unchanged and self._is_unchanged(manifest):
             self._notes.append("Nothing has changed since the newest snapshot: none was made.")
             return outcomes
         if self._held is not None:
             self._held.confirm()
         self.bundle.require(part.kind for part in manifest.objects)
+        self.bundle.record_all(self._history)
         needed = {**self._stored.sizes, **{file.path: file.bytes for file in manifest.files()}}
         publish(self.bundle, [Pending.of(manifest)], lambda entries: vanished(needed, entries))
         self.snapshot_id = manifest.id
+        self.warnings += dates.warnings(self.bundle, self._history.ids, manifest.id)
         return outcomes
+
+    def _is_unchanged(self, manifest: Manifest) -> bool:
+        """Whether the newest snapshot holds the same. One that cannot be read is no reason to make none."""
+        latest = self._known.latest
+        return latest is not None and not self._known.unreadable and latest.has_same_contents(manifest)
 
     def close(self) -> None:
         """Removes temporary files."""
@@ -198,9 +208,10 @@ class SnapshotWriter:
         self._stored.arrived(path, size)
         self._counts.experiments = len(self._experiments)
         self._counts.experiments_deleted = sum(e.lifecycle_stage == DELETED for e in self._experiments)
-        now = max(datetime.now(UTC), self._known.not_before)
+        now = times.utc_now()
+        snapshot_id, order = self._place(now)
         return Manifest(
-            id=layout.new_snapshot_id(now),
+            id=snapshot_id,
             started_at=_iso(self._started),
             created_at=_iso(now),
             tool_version=VERSION,
@@ -215,7 +226,17 @@ class SnapshotWriter:
             not_carried=tuple(not_carried),
             objects=tuple(self.objects.finish()),
             notebook_formats=self._notebooks,
+            order=order,
         )
+
+    def _place(self, now: datetime) -> tuple[str, int]:
+        """An id that is not taken, with the time of this export, and the order that puts it after all others."""
+        self._history = self.bundle.history()
+        taken = set(self._history.ids)
+        snapshot_id = layout.new_snapshot_id(now)
+        while snapshot_id in taken:
+            snapshot_id = layout.new_snapshot_id(now)
+        return snapshot_id, self._history.order_after(snapshot_id)
 
     def _action(self, run: Run) -> str:
         if run.run_id not in self._known.runs:

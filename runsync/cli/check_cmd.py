@@ -8,7 +8,7 @@ import click
 from runsync.cli import consent, options, say
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import listed, many, size
+from runsync.cli.text import doubted, listed, many, size
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport
@@ -52,12 +52,14 @@ def command(
 ) -> int:
     """Is a bundle sound?
 
-    Structure, schemas, counts and the hash of every file, of every snapshot. Exit 12 and a list of faults when not.
+    Structure, schemas, counts and the hash of every file, of every snapshot, and whether a snapshot is missing. Exit 12
+    and a list of faults when not. A date in the future is reported, and is no fault.
 
     With --repair, artifact files and metrics that are missing or broken are read again from SOURCE: the workspace that
     was backed up, one with copies of its runs, or another bundle. What is broken is moved to quarantine/ in the bundle,
-    and so are manifests of snapshots that cannot be read any more; an export from SOURCE then makes a new one. Nothing
-    is deleted.
+    and so are manifests of snapshots that cannot be read any more; an export from SOURCE then makes a new one. A
+    missing snapshot is copied from SOURCE if that is a bundle that has it; else its loss is accepted. Nothing is
+    deleted.
     """
     if not repair:
         if source or yes or dry_run:
@@ -152,6 +154,7 @@ def _lines(report: "CheckReport") -> Iterator[str]:
         yield f"{many(len(report.suspects), 'broken file')} noted in the bundle: the next export reads them again"
     elif any(fault.kind == "broken" and fault.file.startswith(("blobs/", "parts/")) for fault in report.faults):
         yield "This bundle cannot be written: run the next export with --verify-stored, or it may reuse broken files"
+    yield from doubted(report.doubtful_dates)
     yield "Damaged." if report.faults else "Sound."
 
 

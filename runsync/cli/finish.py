@@ -65,5 +65,7 @@ def tell_unread(unreadable: "Sequence[Unreadable]") -> None:
 
 
 def finish_transfer(report: "TransferReport", as_json: bool) -> int:
-    """Prints the report of a transfer; gives the exit code."""
+    """Prints the report of a transfer, and its warnings on stderr, also with --quiet; gives the exit code."""
+    for warning in report.warnings:
+        say.err(f"runsync: warning: {warning}")
     return finish(report, as_json, lines(report))

@@ -9,7 +9,7 @@ from runsync.cli import consent, options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.prune_text import lines as prune_lines
-from runsync.cli.text import listed, many, selection, table
+from runsync.cli.text import doubted, listed, many, selection, table
 
 if TYPE_CHECKING:
     from runsync.bundle.forget import ForgetReport
@@ -63,7 +63,8 @@ def command(
     """Forget snapshots by a policy, or one by BUNDLE@ID.
 
     A snapshot is kept when any rule keeps it; the snapshots of each source and selection are looked at by themselves.
-    Forgetting removes manifests; space is freed by prune.
+    Those whose date cannot be right (in the future, or out of order) are kept and count in no rule. BUNDLE@ID of a
+    missing snapshot accepts its loss. Forgetting removes manifests; prune frees the space.
     """
     from runsync.bundle.forget import forget
 
@@ -113,5 +114,6 @@ def _lines(report: "ForgetReport") -> Iterator[str]:
     told = "would be forgotten (dry run: nothing was removed)" if report.dry_run else "forgotten"
     yield f"{report.bundle}: {len(report.to_remove):,} of {len(report.snapshots):,} snapshots {told}"
     yield from listed("Broken, and kept", (f"{one.id}: {one.error}" for one in report.broken))
+    yield from doubted(report.doubtful_dates)
     if report.prune:
         yield from prune_lines(report.prune)

@@ -23,8 +23,11 @@ _TOLD = {
     "problems": (logging.ERROR, "missing"),
     "faults": (logging.ERROR, "fault"),
     "broken": (logging.ERROR, "broken"),
+    "missing_snapshots": (logging.ERROR, "missing snapshot"),
     "differences": (logging.ERROR, "difference"),
     "not_carried": (logging.WARNING, "not carried"),
+    "warnings": (logging.WARNING, "warning"),
+    "doubtful_dates": (logging.WARNING, "doubtful date"),
     "notes": (logging.INFO, "note"),
 }
 """The lists of a report that a log tells, entry by entry: how grave they are, and what they are called."""

@@ -8,7 +8,7 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.tables import table
-from runsync.cli.text import listed, many, selection, size
+from runsync.cli.text import doubted, listed, many, selection, size
 
 if TYPE_CHECKING:
     from runsync.bundle.snapshots import SnapshotsReport
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
     """List the snapshots of a bundle.
 
-    Oldest first, by their manifests alone. BUNDLE@ID, BUNDLE@latest or BUNDLE@2026-11-01 names one wherever a bundle
-    is read. Exit 12 when a manifest is broken; the others are listed all the same.
+    Oldest first, in the order they were made. BUNDLE@ID, BUNDLE@latest or BUNDLE@2026-11-01 names one wherever a
+    bundle is read. Exit 12 when a manifest is broken or missing; the others are listed all the same.
     """
     from runsync.bundle.snapshots import snapshots
 
@@ -50,3 +50,5 @@ def _lines(report: "SnapshotsReport") -> Iterator[str]:
         yield from table(rows, whole={0})
     yield f"{report.bundle}: {many(len(report.snapshots), 'snapshot')}"
     yield from listed("Broken", (f"{one.id}: {one.error}" for one in report.broken))
+    yield from listed("Missing", (one.error for one in report.missing_snapshots))
+    yield from doubted(report.doubtful_dates)

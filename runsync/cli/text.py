@@ -1,11 +1,14 @@
 """Reports as a person reads them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runsync.cli.tables import table as table
 from runsync.model.times import iso
 from runsync.model.wording import many as many
+
+if TYPE_CHECKING:
+    from runsync.bundle.dates import Doubt
 
 MOST_LISTED = 20
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -37,6 +40,14 @@ def selection(asked: Mapping[str, Any], with_artifacts: bool = True) -> str:
     told += [f"--{bound} {iso(asked[bound])}" for bound in ("since", "until") if asked[bound] is not None]
     told += [f"--state {asked['state']}"] if asked["state"] != "all" else []
     return (", ".join(told) or "everything") + ("" if with_artifacts else ", without artifacts")
+
+
+def doubted(dates: Iterable["Doubt"]) -> Iterator[str]:
+    """Snapshots whose date cannot be right, and what follows from that."""
+    lines = [str(one) for one in dates]
+    yield from listed("Doubtful dates", lines)
+    if lines:
+        yield "A clock was wrong when they were made, or is behind now. No rule of forget removes or counts them."
 
 
 def json_text(document: dict[str, Any]) -> str:

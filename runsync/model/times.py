@@ -76,3 +76,8 @@ def duration(milliseconds: int) -> str:
 def now() -> int:
     """Epoch milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def utc_now() -> datetime:
+    """What this machine's clock says. Whatever dates a snapshot, or judges a date, asks here."""
+    return datetime.now(UTC)

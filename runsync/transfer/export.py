@@ -62,6 +62,7 @@ def export(
                     writer.close()
         report.snapshot = writer.snapshot_id
         report.notes += workspace.notes
+        report.warnings += writer.warnings
         report.requests = workspace.requests
         return report
     finally:

@@ -13,6 +13,7 @@ from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.check import DAMAGED
 from runsync.bundle.checker import Checker, Fault
+from runsync.bundle.history import Position
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.snapshot import Snapshot
@@ -137,6 +138,7 @@ def repair_from(
     work.set_aside_files(damage)
     if isinstance(source, Snapshot):
         work.take_from(source.bundle, damage)
+    work.record_again()
     if source is not None:
         work.read_again(source, checker, [*damage.missing, *damage.broken])
     work.set_aside_snapshots(damage)
@@ -169,6 +171,7 @@ class _Repair:
         """Manifests that were had from another bundle."""
         self._replaced: list[str] = []
         """Manifests that were set aside for those."""
+        self._positions: dict[str, Position] = {}
 
     def set_aside_files(self, damage: mend.Damage) -> None:
         """Broken parts and blobs, so that nothing takes them for sound ones any more."""
@@ -176,6 +179,12 @@ class _Repair:
         for name in damage.broken:
             self._quarantine.take(name)
         suspects.clear(self._store, damage.broken)
+
+    def record_again(self) -> None:
+        """Records that were lost or broken follow from the manifests."""
+        known = self._bundle.history()
+        if known.is_complete and known.unrecorded:
+            self._bundle.record_all(known)
 
     def take_from(self, other: Bundle, damage: mend.Damage) -> None:
         """Whatever another bundle has that its own hash vouches for: manifests, and parts and blobs of every kind."""
@@ -230,10 +239,12 @@ class _Repair:
         after.check(None, self._workers, Silent())
         self._manifests = {book.id: book.manifest for book in after.books}
         taken = {layout.snapshot_id(name) for name in self._taken}
-        self._report.set_aside = sorted({*mend.Damage.of(after).unreadable, *damage.contradictory} - taken)
+        lost = {*mend.Damage.of(after).unreadable, *damage.contradictory} - taken
+        self._positions = {position.id: position for position in after.history.positions if position.id in lost}
+        self._report.set_aside = list(self._positions)
         self._confirm()
-        for snapshot_id in self._report.set_aside:
-            self._quarantine.take(layout.snapshot(snapshot_id))
+        for position in self._positions.values():
+            self._quarantine.take_snapshot(position)
 
     def export(self, source: Source) -> None:
         """A new snapshot, of what the newest of those that are gone was of. Takes over all that is sound."""
@@ -255,10 +266,10 @@ class _Repair:
     def give_back(self, damage: mend.Damage) -> None:
         """Snapshots whose parts the export happened to write again, to the byte."""
         sizes = {entry.name: entry.size for entry in self._store.list(layout.PARTS)}
-        for snapshot_id in [i for i in self._report.set_aside if i not in damage.contradictory]:
+        for snapshot_id in [i for i in self._manifests if i in self._positions and i not in damage.contradictory]:
             manifest = self._manifests[snapshot_id]
             if all(sizes.get(file.path) == file.bytes for file in manifest.files()):
-                self._quarantine.give_back(layout.snapshot(snapshot_id))
+                self._quarantine.give_back_snapshot(self._positions[snapshot_id])
                 self._report.set_aside.remove(snapshot_id)
 
     def conclude(self, damage: mend.Damage) -> None:
@@ -270,7 +281,8 @@ class _Repair:
         still = {fault.file for fault in report.left}
         mended = {*damage.missing, *damage.broken, *self._taken}
         report.repaired = sorted(name for name in mended if name in after.sizes and name not in still)
-        report.quarantined = sorted([*damage.broken, *self._replaced, *map(layout.snapshot, report.set_aside)])
+        aside = {*map(layout.snapshot, report.set_aside)} - {*damage.missing}
+        report.quarantined = sorted([*damage.broken, *self._replaced, *aside])
         report.quarantine = self._quarantine.folder if report.quarantined else ""
 
     def _confirm(self) -> None:
@@ -285,8 +297,10 @@ class _Repair:
         if before := mend.unreplaced(self._bundle):
             with suppress(BundleDamaged):
                 return self._bundle.read_manifest(before)
-        ids = self._bundle.snapshot_ids()
-        return self._bundle.manifest(ids[-1]) if ids else None
+        for snapshot_id in reversed(self._bundle.snapshot_ids()):
+            with suppress(BundleDamaged):
+                return self._bundle.manifest(snapshot_id)
+        return None
 
     def _mend_blob(self, source: Source, lost: mend.Lost, runs: Mapping[str, Run]) -> None:
         for run_id in lost.runs.keys() & runs.keys():

@@ -38,6 +38,7 @@ class TransferReport:
     """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, for experiments and runs;
     `objects` tells of further kinds of objects.
 
+    `warnings` are about the target (a snapshot that is missing, a clock that is wrong) and change no exit code.
     `stopped` tells why a transfer ended before its end ("" when it did not); `seconds` is wall time; `requests`
     counts HTTP requests to either side.
     """
@@ -57,6 +58,7 @@ class TransferReport:
     failed: list[dict[str, str]] = field(default_factory=list)
     not_carried: list[NotCarried] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     id_map: dict[str, dict[str, str]] = field(default_factory=lambda: {"experiments": {}, "runs": {}})
     seconds: float = 0.0
     requests: int = 0

@@ -17,7 +17,7 @@ from support.memory import START, MemorySource, run_with_metrics
 from support.processes import GONE
 from support.stopping import Stopped
 
-from runsync.bundle import address, announced, layout, removal, repack, store
+from runsync.bundle import address, announced, history, layout, removal, repack, store
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.checker import Checker
@@ -93,7 +93,7 @@ def forget_and_prune(target: Store) -> str:
     bundle = open_store(target)
     oldest, *stay = bundle.snapshot_ids()
     plan = plan_prune(bundle, stay, Silent())
-    target.remove(layout.snapshot(oldest))
+    history.forget(target, bundle.history().position(oldest))
     carry_out(bundle, plan, _Blind())  # type: ignore[arg-type]
     return ""
 
@@ -126,7 +126,7 @@ class Place:
     def new(self, name: str, is_forgotten: bool) -> Store:
         target = self.store(name)
         for file, content in self._files.items():
-            if not (is_forgotten and file == layout.snapshot(self.forgotten)):
+            if not (is_forgotten and self.forgotten in file):
                 target.create(file, content)
         return target
 

@@ -105,7 +105,7 @@ def test_only_what_is_new_is_copied_the_next_time(folder: Path, target: Path) ->
     assert (planned.copied, planned.files, planned.bytes) == (report.copied, report.files, report.bytes)
     new = {name: content for name, content in files_of(target).items() if before.get(name) != content}
     assert (report.files, report.bytes) == (len(new), sum(map(len, new.values())))
-    assert len(new) == 3  # a blob, a runs part, a manifest
+    assert len(new) == 4  # a blob, a runs part, a manifest, its record
 
 
 def test_one_snapshot_is_copied_alone_with_what_it_needs(folder: Path, target: Path) -> None:

@@ -261,7 +261,7 @@ def test_a_copy_has_them_and_asks_its_readers_for_as_much(bundle: Path, tmp_path
     assert report.exit_code == 0
     assert objects_in(tmp_path / "copy") == objects_in(bundle)
     assert check(tmp_path / "copy").faults == []
-    assert _features(tmp_path / "copy") == ["notebooks", "permissions"]
+    assert _features(tmp_path / "copy") == ["history", "notebooks", "permissions"]
 
 
 def test_a_snapshot_whose_notebook_is_broken_is_not_copied(bundle: Path, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_inspect_counts_them(whole: Path) -> None:
 
 
 def test_a_bundle_with_them_is_refused_by_who_does_not_know_them(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "FEATURES", frozenset())
+    monkeypatch.setattr(layout, "FEATURES", frozenset(["history"]))
     for act in (open_snapshot, check, prune):
         with pytest.raises(BundleDamaged, match="needs the feature “notebooks”: upgrade runsync"):
             act(bundle)
@@ -285,7 +285,7 @@ def test_a_bundle_with_them_is_refused_by_who_does_not_know_them(bundle: Path, m
 
 def test_a_bundle_without_them_is_as_it_was_before(tmp_path: Path) -> None:
     export_into(tmp_path / "b", small_source())
-    assert _features(tmp_path / "b") == []
+    assert _features(tmp_path / "b") == ["history"]
     (manifest,) = (tmp_path / "b").glob("snapshots/*.json")
     assert not {"objects", "notebook_formats"} & json.loads(manifest.read_bytes()).keys()
     assert list(open_snapshot(tmp_path / "b").objects.kinds) == []

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,14 +31,16 @@ def nights(first: str, last: str) -> list[tuple[str, datetime]]:
     return made
 
 
-def kept(policy: Policy, finished: Iterable[tuple[str, datetime]], now: str = "2040-01-01T00:00Z") -> list[str]:
+def kept(
+    policy: Policy, finished: Iterable[tuple[str, datetime]], apart: Iterable[str] = (), newest: str = ""
+) -> list[str]:
     """Newest first."""
-    decided = apply(policy, list(finished), datetime.fromisoformat(now))
+    decided = apply(policy, list(finished), dict.fromkeys(apart, "its date is wrong"), newest)
     return [decision.snapshot for decision in decided if decision.keep]
 
 
 def reasons(policy: Policy, finished: Iterable[tuple[str, datetime]]) -> dict[str, str]:
-    decided = apply(policy, list(finished), datetime.fromisoformat("2040-01-01T00:00Z"))
+    decided = apply(policy, list(finished))
     return {decision.snapshot: ", ".join(decision.reasons) for decision in decided}
 
 
@@ -186,10 +189,24 @@ def test_each_snapshot_is_told_every_rule_that_keeps_it_or_why_none_does() -> No
     assert told["2026-10-30"] == "last: 1 newer kept, daily: 2 newer kept, monthly: 2 newer kept, older than 2d"
 
 
-def test_a_snapshot_of_the_future_does_not_move_the_bound_of_within() -> None:
-    made = [at("2031-01-01T00:00Z"), at("2026-11-23T00:00Z"), at("2026-11-22T12:00Z"), at("2026-11-01T00:00Z")]
-    assert kept(replace(IN_UTC, within=Within(days=1)), made, now="2026-11-23T01:00Z") == [name for name, _ in made[:3]]
-    assert len(kept(replace(IN_UTC, within=Within(days=1)), made, now="2020-01-01T00:00Z")) == 4
+@pytest.mark.parametrize("policy", [{"daily": 2}, {"last": 2}, {"within": Within(days=1)}], ids=str)
+@pytest.mark.parametrize("wrong", ["2031-01-01T00:00Z", "2001-01-01T00:00Z", "2026-11-23T12:00Z"])
+def test_a_snapshot_with_a_wrong_date_is_kept_and_no_rule_counts_it(policy: dict[str, Any], wrong: str) -> None:
+    made = [at("2026-11-23T00:00Z"), at("2026-11-22T12:00Z"), at("2026-11-01T00:00Z")]
+    asked = replace(IN_UTC, **policy)
+    assert set(kept(asked, [*made, at(wrong)], apart=[wrong])) == {*kept(asked, made), wrong}
+
+
+def test_the_newest_is_kept_also_when_its_date_is_the_oldest() -> None:
+    made = [at("2026-11-23T00:00Z"), at("2026-11-22T00:00Z"), at("2026-11-22T01:00Z"), at("2026-11-20T00:00Z")]
+    assert kept(replace(IN_UTC, daily=1), made, newest="2026-11-22T00:00Z") == [
+        "2026-11-23T00:00Z",
+        "2026-11-22T00:00Z",
+    ]
+    (told,) = [
+        one for one in apply(replace(IN_UTC, last=1), made, newest="2026-11-20T00:00Z") if one.snapshot[8:10] == "20"
+    ]
+    assert told.reasons == ("the newest, whatever its date",)
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "30d5y", "1w", "5s", "-3d", "3 d", "3d3d", "½d"])

@@ -11,6 +11,7 @@ from support.memory import add_snapshot, export_to, small_source
 
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle
+from runsync.bundle.forget import forget
 from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import BundleNotFound, WrongUsage
 from runsync.s3 import S3Options
@@ -40,7 +41,7 @@ def bundle(tmp_path: Path) -> Bundle:
         of_today = export_to(made, source).snapshot
         for snapshot_id in ids:
             dated(made, snapshot_id)
-        made.store.remove(f"snapshots/{of_today}.json")
+        forget(f"{made.address}@{of_today}")
     return made
 
 

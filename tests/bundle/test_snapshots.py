@@ -2,9 +2,11 @@
 
 import dataclasses
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.clocks import Clock
 from support.damage import files_of, flip
 from support.memory import add_snapshot, export_to, small_source
 
@@ -26,10 +28,19 @@ def bundle(folder: Path) -> Bundle:
     return create_bundle(folder)
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Exports are made in December 2025, before the dates that tests choose; it is February 2026 after that."""
+    return Clock(monkeypatch, datetime(2025, 12, 1, tzinfo=UTC))
+
+
+FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
+
+
 def dated(bundle: Bundle, day: str, **changes: object) -> str:
     """A snapshot like the newest one, finished at noon of a day."""
     snapshot_id = f"{day.replace('-', '')}T120000.000Z-{len(bundle.snapshot_ids()):06x}"
-    manifest = bundle.latest()
+    manifest = bundle.manifest(bundle.snapshot_ids()[0])
     add_snapshot(bundle, dataclasses.replace(manifest, id=snapshot_id, created_at=f"{day}T12:00:00.000Z", **changes))  # type: ignore[arg-type]
     return snapshot_id
 
@@ -52,7 +63,7 @@ def test_a_broken_manifest_is_told_and_the_others_are_listed(bundle: Bundle, fol
     report = snapshots(folder)
     assert [one.id for one in report.snapshots] == [made[0], made[3]]
     assert [one.id for one in report.broken] == made[1:3]
-    assert report.broken[1].error.endswith(f"says that it is snapshot {made[0]}")
+    assert report.broken[1].error.endswith(f"it is the manifest of another snapshot, {made[0]}")
     assert report.exit_code == 12
 
 
@@ -74,47 +85,51 @@ def test_a_place_without_a_bundle_is_told(tmp_path: Path) -> None:
             verb(tmp_path)
 
 
-def test_each_source_and_selection_is_looked_at_by_itself(bundle: Bundle, folder: Path) -> None:
+def test_each_source_and_selection_is_looked_at_by_itself(bundle: Bundle, folder: Path, clock: Clock) -> None:
     first = export_to(bundle, small_source()).snapshot
     selection = dict(bundle.latest().selection)
     others = [
-        dated(bundle, "2027-01-01", source=Place("memory", "another")),
-        dated(bundle, "2027-01-02", source=Place("memory", "memory"), selection={**selection, "state": "active"}),
-        dated(bundle, "2027-01-03", selection={**selection, "filter": "x"}),
-        dated(bundle, "2027-01-04", selection=selection, with_artifacts=False),
+        dated(bundle, "2026-01-01", source=Place("memory", "another")),
+        dated(bundle, "2026-01-02", source=Place("memory", "memory"), selection={**selection, "state": "active"}),
+        dated(bundle, "2026-01-03", selection={**selection, "filter": "x"}),
+        dated(bundle, "2026-01-04", selection=selection, with_artifacts=False),
     ]
+    clock.now = FEBRUARY
     report = forget(folder, Policy(last=1))
     assert report.to_remove == []
     assert bundle.snapshot_ids() == [first, *others]
 
 
-def test_a_selection_by_age_is_the_same_every_night(bundle: Bundle, folder: Path) -> None:
+def test_a_selection_by_age_is_the_same_every_night(bundle: Bundle, folder: Path, clock: Clock) -> None:
     export_to(bundle, small_source())
     selection = dict(bundle.latest().selection)
-    older = dated(bundle, "2027-01-01", selection={**selection, "since": 1})
-    newer = dated(bundle, "2027-01-02", selection={**selection, "since": 2})
+    older = dated(bundle, "2026-01-01", selection={**selection, "since": 1})
+    newer = dated(bundle, "2026-01-02", selection={**selection, "since": 2})
+    clock.now = FEBRUARY
     assert forget(folder, Policy(last=1)).to_remove == [older]
     assert newer in bundle.snapshot_ids()
 
 
-def test_forgetting_removes_manifests_and_nothing_else(bundle: Bundle, folder: Path) -> None:
+def test_forgetting_removes_manifests_with_their_records_and_nothing_else(bundle: Bundle, folder: Path) -> None:
     made = [export_to(bundle, small_source()).snapshot for _ in range(4)]
     before = files_of(folder)
     planned = forget(folder, Policy(last=2), dry_run=True)
     assert files_of(folder) == before
     report = forget(folder, Policy(last=2))
     assert report.snapshots == planned.snapshots
-    assert before.keys() - files_of(folder).keys() == {f"snapshots/{gone}.json" for gone in made[:2]}
+    records = {name for name in before if name.startswith("history/") and any(gone in name for gone in made[:2])}
+    assert before.keys() - files_of(folder).keys() == {*records, *(f"snapshots/{gone}.json" for gone in made[:2])}
+    assert (len(records), files_of(folder).keys() - before.keys()) == (2, set())
     assert forget(folder, Policy(last=2)).to_remove == []
 
 
 @pytest.mark.parametrize("name", ["the id", "its beginning", "its end", "latest"])
 def test_one_snapshot_is_forgotten_by_its_name(bundle: Bundle, folder: Path, name: str) -> None:
     made = [export_to(bundle, small_source()).snapshot for _ in range(2)]
-    dated(bundle, "2027-01-01")
+    dated(bundle, "2026-01-01")
     made = bundle.snapshot_ids()
     last = made[-1]
-    named = {"the id": last, "its beginning": "20270101", "its end": last[-6:], "latest": "latest"}[name]
+    named = {"the id": last, "its beginning": "20260101", "its end": last[-6:], "latest": "latest"}[name]
     assert forget(f"{folder}@{named}").to_remove == [last]
     assert bundle.snapshot_ids() == made[:-1]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import IO, TypeVar
 
-from runsync.bundle.store import Entry, Incoming, Store
+from runsync.bundle.store import MOST, Entry, Incoming, Store
 from runsync.model.protocol import StoredObject
 
 T = TypeVar("T")
@@ -56,9 +56,9 @@ class StoppingStore:
         self._refuse()
         return self._store.chunks(name)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, most: int = MOST) -> bytes:
         self._refuse()
-        return self._store.read(name)
+        return self._store.read(name, most)
 
     def locate(self, name: str, size: int, sha256: str | None) -> StoredObject | None:
         self._refuse()
@@ -71,6 +71,10 @@ class StoppingStore:
     def list(self, prefix: str = "") -> Iterator[Entry]:
         self._refuse()
         return self._store.list(prefix)
+
+    def ahead(self) -> float | None:
+        self._refuse()
+        return self._store.ahead()
 
     def clear_temporary(self) -> None:
         self._refuse()
