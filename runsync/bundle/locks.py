@@ -139,6 +139,7 @@ def _held(store: Store, name: str, verb: str, patience: float) -> Iterator[Lock]
         lock = Lock(store, name, holder)
     except KeyboardInterrupt:
         _give_back(store, name, holder)
+        store.leave()
         raise
     try:
         yield lock
@@ -148,6 +149,8 @@ def _held(store: Store, name: str, verb: str, patience: float) -> Iterator[Lock]
         except KeyboardInterrupt:
             lock.release()
             raise
+        finally:
+            store.leave()
 
 
 def _acquire(store: Store, name: str, holder: Holder, patience: float) -> Holder:

@@ -116,6 +116,9 @@ class S3Store:
         """See `Store`."""
         return self.s3.ahead
 
+    def leave(self) -> None:
+        """See `Store`: nothing of it is in the bucket."""
+
     def clear_temporary(self) -> None:
         """Removes what waited on this machine's disk in a process that was killed, and ends uploads in parts that one
         left a day ago or longer, where that is allowed to us."""

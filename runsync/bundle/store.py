@@ -130,6 +130,9 @@ class Store(Protocol):
     def clear_temporary(self) -> None:
         """Removes what this process, and processes that were killed, left half-written."""
 
+    def leave(self) -> None:
+        """The same where it costs no request: a reader writes a lock too, and is to leave no trace."""
+
 
 class LocalStore:
     """A folder. It may be a link, and so may `blobs/` and `parts/` in it; no other link is followed.
@@ -282,6 +285,10 @@ class LocalStore:
             return incoming.modified() - times.utc_now().timestamp()
         finally:
             incoming.discard()
+
+    def leave(self) -> None:
+        """See `Store`."""
+        self.clear_temporary()
 
     def clear_temporary(self) -> None:
         """Removes our temporary folder, those of processes that are gone, and those unchanged for a day."""

@@ -76,6 +76,10 @@ class StoppingStore:
         self._refuse()
         return self._store.ahead()
 
+    def leave(self) -> None:
+        self._refuse()
+        self._store.leave()
+
     def clear_temporary(self) -> None:
         self._refuse()
         self._store.clear_temporary()
