@@ -77,8 +77,11 @@ def pack(incoming: Incoming, kind: str, documents: Iterable[dict[str, Any]]) -> 
 
 def line_of(kind: str, document: dict[str, Any], place: str) -> bytes:
     """A document as it stands in a part. Raises BundleDamaged, naming the place, when it is invalid or too long."""
-    schemas.check(kind, document, place)
-    line = orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    try:
+        schemas.check(kind, document, place)
+        line = orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    except (TypeError, ValueError) as error:  # a text that is no Unicode
+        raise BundleDamaged(f"{place}: {error}") from None
     if len(line) > LONGEST_LINE:
         raise BundleDamaged(f"{place}: the document of {len(line):,} bytes is longer than {_LONGEST}")
     return line

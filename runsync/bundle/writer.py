@@ -25,7 +25,7 @@ from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
 from runsync.bundle.suspects import Reusable, noted
 from runsync.download import from_the_start
-from runsync.errors import ITEM_ERRORS
+from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.hashing import sha256_of
@@ -89,6 +89,8 @@ class SnapshotWriter:
         self._taken: dict[str, tuple[str, int]] = {}
         self._held_back: list[Run] = []
         self._progress: Progress = Silent()
+        self._unfit: dict[str, str] = {}
+        """Why experiments cannot be kept, by id."""
         self._counts = Counts()
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
@@ -100,7 +102,11 @@ class SnapshotWriter:
         """Looks through what the bundle holds already."""
         self._source = source
         self._selection = selection
-        self._experiments = list(experiments)
+        self._unfit = {e.experiment_id: error for e in experiments if (error := _unfit(e))}
+        for e in experiments:
+            if e.experiment_id in self._unfit:
+                self._note_failed("experiment", e.experiment_id, e.name, self._unfit[e.experiment_id])
+        self._experiments = [e for e in experiments if e.experiment_id not in self._unfit]
         self._started = times.utc_now()
         sizes = {e.name: e.size for folder in (layout.BLOBS, layout.PARTS) for e in self._store.list(folder)}
         self._stored = Reusable(self._store, sizes, noted(self._store), self._verify_stored, self._workers)
@@ -112,7 +118,8 @@ class SnapshotWriter:
 
     def prepare(self) -> list[Outcome]:
         """Nothing is written before the first part."""
-        return [Outcome("experiment", e.experiment_id, e.name, self._experiment_action(e)) for e in self._experiments]
+        good = [Outcome("experiment", e.experiment_id, e.name, self._experiment_action(e)) for e in self._experiments]
+        return good + [Outcome("experiment", id, id, FAILED, error=error) for id, error in self._unfit.items()]
 
     def cannot_keep(self) -> list[NotCarried]:
         """A bundle keeps all that it is given."""
@@ -136,8 +143,13 @@ class SnapshotWriter:
         for unreadable in batch.unreadable:
             self._note_failed(unreadable.kind, unreadable.id, unreadable.place, unreadable.reason)
         unchanged = {step.run_id for step in steps if step.action == UNCHANGED}
-        wanted = [run for run in batch.runs if run.run_id not in unchanged]
-        outcomes = [self._take_over(run) for run in batch.runs if run.run_id in unchanged]
+        runs = [run for run in batch.runs if run.experiment_id not in self._unfit]
+        wanted = [run for run in runs if run.run_id not in unchanged]
+        outcomes = [self._take_over(run) for run in runs if run.run_id in unchanged]
+        lost = [run for run in batch.runs if run.experiment_id in self._unfit]
+        outcomes += [
+            self._fail(run, f"its experiment cannot be kept: {self._unfit[run.experiment_id]}") for run in lost
+        ]
         progress.advance(runs=len(outcomes))
         if unchanged:
             wanted = self._with_held_back(wanted, progress)
@@ -243,7 +255,10 @@ class SnapshotWriter:
             return CREATE
         if run.status == RUNNING or self._thorough:
             return UPDATE
-        return UNCHANGED if self._known.same(run, self._with_artifacts) else UPDATE
+        try:
+            return UNCHANGED if self._known.same(run, self._with_artifacts) else UPDATE
+        except ITEM_ERRORS:
+            return UPDATE  # told when it is stored
 
     def _experiment_action(self, experiment: Experiment) -> str:
         known = self._known.experiments.get(experiment.experiment_id)
@@ -351,19 +366,36 @@ class SnapshotWriter:
                 rows.append((run, replace(contents, metric_points=points), first))
                 progress.advance(points=points)
             writer.close()
-            stored = [
-                StoredRun(run, contents, fingerprint(run), incoming.sha256() if contents.metric_points else "", first)
-                for run, contents, first in rows
-            ]
+            stored = list(self._as_stored(rows, incoming.sha256(), outcomes))
             known = {s.run.run_id: self._known.equal(s) for s in stored}
             outcomes += [self._take_over(s.run, version) for s in stored if (version := known[s.run.run_id])]
             stored = [s for s in stored if not known[s.run.run_id]]
             metrics = self._keep_metrics(incoming, writer.rows if any(s.metrics_part for s in stored) else 0)
         finally:
             incoming.discard()
-        self._keep_runs(stored, metrics)
+        stored = self._keep_runs(stored, metrics, outcomes)
         progress.advance(runs=len(group))
         return outcomes + [_outcome(s, UPDATE if s.run.run_id in self._known.runs else CREATE) for s in stored]
+
+    def _as_stored(
+        self, rows: Sequence[tuple[Run, Contents, int]], metrics: str, outcomes: list[Outcome]
+    ) -> Iterator[StoredRun]:
+        for run, contents, first in rows:
+            try:
+                yield StoredRun(run, contents, fingerprint(run), metrics if contents.metric_points else "", first)
+            except ITEM_ERRORS as error:
+                outcomes.append(self._fail(run, str(error)))
+
+    def _fit(self, stored: Sequence[StoredRun], outcomes: list[Outcome]) -> list[StoredRun]:
+        """The runs of which there can be a document; the others are among the outcomes, as failed."""
+        fit = []
+        for s in stored:
+            try:
+                parts.line_of("run", s.to_document(), "its document")
+                fit.append(s)
+            except BundleDamaged as error:
+                outcomes.append(self._fail(s.run, str(error)))
+        return fit
 
     def _keep_metrics(self, incoming: Incoming, rows: int) -> tuple[PartFile, ...]:
         if not rows:
@@ -372,11 +404,20 @@ class SnapshotWriter:
         self._stored.keep(incoming, path)
         return (PartFile(path, incoming.size, rows),)
 
-    def _keep_runs(self, stored: Sequence[StoredRun], metrics: tuple[PartFile, ...]) -> None:
+    def _keep_runs(
+        self, stored: list[StoredRun], metrics: tuple[PartFile, ...], outcomes: list[Outcome]
+    ) -> list[StoredRun]:
+        """Writes a runs part; gives the runs that are in it."""
         if not stored:
-            return
-        documents = (s.to_document() for s in stored)
-        path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._known.broken)
+            return []
+        try:
+            documents = (s.to_document() for s in stored)
+            path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._known.broken)
+        except BundleDamaged:
+            fit = self._fit(stored, outcomes)
+            if len(fit) == len(stored):
+                raise
+            return self._keep_runs(fit, metrics, outcomes)
         self._stored.arrived(path, size)
         with self._lock:
             self._known.parts[path] = RunsPart(PartFile(path, size, len(stored)), metrics)
@@ -384,6 +425,7 @@ class SnapshotWriter:
                 self._taken[s.run.run_id] = (path, line)
                 self._counts.add(s.counts())
                 self._problems += [{"run_id": s.run.run_id, **asdict(p)} for p in s.contents.problems]
+        return stored
 
     def _fail(self, run: Run, error: str) -> Outcome:
         self._note_failed("run", run.run_id, run.name, error)
@@ -395,7 +437,7 @@ class SnapshotWriter:
         if older is not None:
             self._keep_known(id, older)
         with self._lock:
-            self._failed.append({"kind": kind, "id": id, "name": name, "error": error})
+            self._failed.append({"kind": kind, "id": _unicode(id), "name": _unicode(name), "error": _unicode(error)})
 
     def _final_parts(self) -> Iterator[RunsPart]:
         """The parts that hold a run of this snapshot, each with the lines of it that are not."""
@@ -429,6 +471,19 @@ def _outcome(stored: StoredRun, action: str) -> Outcome:
         bytes=sum(file.size for file in artifacts),
         problems=stored.contents.problems,
     )
+
+
+def _unfit(experiment: Experiment) -> str:
+    """Why there can be no document of an experiment; "" when there can."""
+    try:
+        parts.line_of("experiment", experiment.to_document(), "its document")
+    except BundleDamaged as error:
+        return str(error)
+    return ""
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _iso(moment: datetime) -> str:

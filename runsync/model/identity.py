@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import orjson
 
+from runsync.errors import RequestRefused
 from runsync.model.run import Run
 
 PREFIX = "runsync."
@@ -59,7 +60,8 @@ def fingerprint(run: Run) -> str:
     """A hash (32 hex digits) of all that a search page tells about a run, apart from where the run lies.
 
     It does not see a point logged behind the latest step, a file replaced in place, or model inputs and the time of a
-    deletion (which MLflow's search leaves out).
+    deletion (which MLflow's search leaves out). Raises RequestRefused for a number beyond 64 bits, or a text that is no
+    Unicode.
     """
     document = run.to_document()
     for place in ("run_id", "experiment_id", "artifact_uri", "model_inputs", "deleted_time"):
@@ -68,7 +70,10 @@ def fingerprint(run: Run) -> str:
     document["latest_metrics"].sort(key=lambda metric: metric["key"])
     document["dataset_inputs"].sort(key=lambda d: (d["name"], d["digest"]))
     document["model_outputs"].sort(key=lambda m: (m["model_id"], m["step"]))
-    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    try:
+        return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+    except TypeError as error:
+        raise RequestRefused(f"run {run.run_id!a} cannot be kept: {error}") from None
 
 
 def renamed(run: Run, new_id: str, resolve: Callable[[str], str | None]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from runsync.errors import RequestRefused
 from runsync.model import numbers
 from runsync.model.numbers import LARGEST
 
@@ -32,21 +33,18 @@ _IDENTITY = ("key", "timestamp", "step", "bits")
 
 
 def points_of_key(key: str, steps: Sequence[int], timestamps: Sequence[int], values: Sequence[float]) -> pa.RecordBatch:
-    """Points of one key, without model and dataset, as columns."""
+    """Points of one key, without model and dataset, as columns.
+
+    Raises RequestRefused when a step or a time is beyond 64 bits: no store of MLflow and no bundle can hold it.
+    """
     count = len(steps)
     unknown = pa.nulls(count, _NAME)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([key])),
-            pa.array(steps, pa.int64()),
-            pa.array(timestamps, pa.int64()),
-            pa.array(values, pa.float64()),
-            unknown,
-            unknown,
-            unknown,
-        ],
-        schema=POINTS,
-    )
+    try:
+        columns = [pa.array(steps, pa.int64()), pa.array(timestamps, pa.int64()), pa.array(values, pa.float64())]
+        names = pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([key]))
+    except (OverflowError, UnicodeEncodeError, pa.ArrowInvalid) as error:
+        raise RequestRefused(f"metric {key!a} has a point that cannot be kept: {error}") from None
+    return pa.RecordBatch.from_arrays([names, *columns, unknown, unknown, unknown], schema=POINTS)
 
 
 def as_table(batches: Iterable[pa.RecordBatch]) -> pa.Table:
