@@ -139,6 +139,11 @@ def is_suspect(name: str) -> bool:
     return re.fullmatch(SUSPECTS + r"[0-9a-f]{64}\.json", name) is not None
 
 
+def is_folder_of_blobs(step: str) -> bool:
+    """Whether a folder of `blobs/` is one of ours, by its name."""
+    return re.fullmatch("[0-9a-f]{2}", step) is not None
+
+
 def is_file_name(step: str) -> bool:
     """Whether the last step of a name is one that only files of a bundle have."""
     return step == MARKER or re.fullmatch(r"[0-9a-f]{64}(\..*)?|.*\.json", step) is not None

@@ -164,16 +164,17 @@ class LocalStore:
         file = self.folder / name
         _refuse_links(self.folder, name)
         try:
-            stream = os.fdopen(os.open(file, _READ), "rb")
+            if odd := _odd(file.lstat()):
+                raise BundleDamaged(f"{file} cannot be read: it is {odd}, and no file")
+            descriptor = os.open(file, _READ)
         except FileNotFoundError:
             raise BundleDamaged(f"{file} is missing") from None
         except OSError as error:
-            why = "it is a link, and no file" if error.errno == errno.ELOOP else error.strerror
-            raise BundleDamaged(f"{file} cannot be read: {why}") from None
-        if odd := _odd(os.fstat(stream.fileno())):
-            stream.close()
+            raise BundleDamaged(f"{file} cannot be read: {error.strerror}") from None
+        if odd := _odd(os.fstat(descriptor)):  # it was replaced just now
+            os.close(descriptor)
             raise BundleDamaged(f"{file} cannot be read: it is {odd}, and no file")
-        return stream
+        return os.fdopen(descriptor, "rb")
 
     def chunks(self, name: str) -> Iterator[bytes]:
         """See `Store`."""
@@ -262,8 +263,11 @@ class LocalStore:
         """See `Store`."""
         if prefix and _link_on_the_way(self.folder, prefix):
             return
+        leads_out = bool(prefix) and (self.folder / prefix).is_symlink()
         for where, folders, names in os.walk(self.folder / prefix, onerror=_unless_missing):
             place = Path(where)
+            if leads_out:  # to who knows what
+                folders[:] = [name for name in folders if layout.is_folder_of_blobs(name)]
             moved = []
             if place == self.folder:
                 folders[:] = [name for name in folders if name != TEMPORARY]

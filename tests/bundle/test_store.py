@@ -79,7 +79,7 @@ def test_a_missing_file_is_named(store: LocalStore) -> None:
 
 def test_a_folder_where_a_file_should_be_is_named(store: LocalStore) -> None:
     (store.folder / "parts/no").mkdir(parents=True)
-    with pytest.raises(BundleDamaged, match=r"parts/no cannot be read: Is a directory"):
+    with pytest.raises(BundleDamaged, match=r"parts/no cannot be read: it is a folder"):
         store.read("parts/no")
 
 
