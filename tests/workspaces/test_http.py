@@ -20,6 +20,7 @@ from runsync.model import threads
 from runsync.model.limits import Limits
 from runsync.s3 import S3, S3Options
 from runsync.workspaces.clouds.credential import Credential, Pass
+from runsync.workspaces.clouds.signed import check
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.rates import Rates
@@ -376,6 +377,31 @@ def test_a_file_at_a_signed_address_is_never_mixed_either(
     assert b"".join(storage.download(Pass(signed, lambda: signed))) == CONTENT
     assert (path == "/whole") == ("Range" not in proxy.requests[-1].headers)
     storage.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("file:///etc/passwd", "https://mlflow.example"),
+        ("ftp://store.example/file", "https://mlflow.example"),
+        ("//store.example/file", "https://mlflow.example"),
+        ("http://[", "https://mlflow.example"),
+        ("http://store.example/file", "https://mlflow.example"),
+        ("https://127.0.0.1:8080/admin", "https://mlflow.example"),
+        ("https://localhost/admin", "https://mlflow.example"),
+        ("http://169.254.169.254/latest/meta-data", "http://mlflow.example"),
+        ("http://[fe80::1]/", "http://mlflow.example"),
+    ],
+)
+def test_a_server_cannot_send_anyone_where_its_storage_cannot_be(url: str, server: str) -> None:
+    with pytest.raises(RequestRefused, match="no address to ask for an artifact"):
+        check(url, server)
+
+
+def test_where_storage_may_be_is_asked() -> None:
+    check("https://bucket.s3.amazonaws.com/file?X-Amz-Signature=1", "https://mlflow.example")
+    check("http://10.0.0.7:9000/bucket/file", "http://mlflow.example")
+    check("http://127.0.0.1:9000/bucket/file", "http://localhost:5000")
 
 
 def test_a_download_that_always_breaks_is_given_up_and_says_so(proxy: FaultProxy, connect: Connect) -> None:

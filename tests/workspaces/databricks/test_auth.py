@@ -1,6 +1,7 @@
 """Logging in to Databricks: tokens are fetched, renewed in time and when refused, and never seen."""
 
 import sys
+from typing import Any
 
 import pytest
 from emulators.databricks import Databricks
@@ -10,11 +11,12 @@ from runsync.errors import AccessDenied, WrongUsage
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.databricks import auth
 from runsync.workspaces.databricks.address import DatabricksAddress
 from runsync.workspaces.databricks.auth import authority
 from runsync.workspaces.databricks.profile import Profile
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace, open_databricks
-from runsync.workspaces.http import Patience
+from runsync.workspaces.http import Client, Patience
 from workspaces.databricks.conftest import Start
 
 NOBODY = Credentials()
@@ -47,6 +49,18 @@ def test_each_way_to_log_in_leads_in(start: Start, way: str) -> None:
     name = lake.owner.name if way == "pat" else lake.principal.name
     kind = way.partition(" ")[0]
     assert workspace.place.details == {"user": name, "workspace_id": lake.workspace_id, "auth": kind}
+    workspace.close()
+
+
+def test_a_secret_goes_to_no_other_host_than_that_of_the_profile(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lying(Client):
+        def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
+            return {"token_endpoint": "https://elsewhere.example/token"}
+
+    lake = start("lake")
+    monkeypatch.setattr(auth, "Client", Lying)
+    workspace = opened(lake, ways(lake)["oauth-m2m"])
+    assert workspace.experiments(Selection()) == []
     workspace.close()
 
 
