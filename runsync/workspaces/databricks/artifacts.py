@@ -81,7 +81,7 @@ class DatabricksArtifacts:
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `Artifacts`."""
-        yield from as_listed(self._read(run, file.path), file.path, file.size)
+        yield from as_listed(self._read(run, file.path, file.size), file.path, file.size)
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """See `Artifacts`: where Databricks' own files lie, it does not tell."""
@@ -126,14 +126,14 @@ class DatabricksArtifacts:
 
         return self._storage.download(Pass(ask(), ask))
 
-    def _read(self, run: Run, path: str) -> Iterator[bytes]:
+    def _read(self, run: Run, path: str, size: int) -> Iterator[bytes]:
         root, folder = run.artifact_uri, _folder(run.artifact_uri)
         if folder.startswith(MANAGED):
             return self._storage.download(self._credentials.of(run.run_id, "read", path))
         if folder.startswith(VOLUMES):
             return self._volumes.read(folder, path)
         if folder:
-            return self._dbfs.read(folder, path)
+            return self._dbfs.read(folder, path, size)
         if root.startswith("s3://"):
             return self._s3.read(root, path)
         raise _unknown(root)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from runsync.errors import ABSENT, RequestRefused, WorkspaceUnreachable
+from runsync.errors import ABSENT, ChangedMeanwhile, RequestRefused, WorkspaceUnreachable
 from runsync.model.run import ArtifactFile
 from runsync.multipart import cut
 from runsync.workspaces.http import Client, Opener, post_once
@@ -36,8 +36,21 @@ class Dbfs:
 
         return walk("DBFS", entries, root)
 
-    def read(self, root: str, path: str) -> Iterator[bytes]:
-        """The bytes of a file."""
+    def read(self, root: str, path: str, size: int) -> Iterator[bytes]:
+        """The bytes of a file of that size. Raises ChangedMeanwhile.
+
+        Each block is a request of its own, so the file is looked at before the first and after the last.
+        """
+        begun = self._version(f"{root}/{path}") if size > BLOCK else {}
+        yield from self._blocks(root, path)
+        if begun and self._version(f"{root}/{path}") != begun:
+            raise ChangedMeanwhile(f"artifact “{path}” changed while it was read: run it again for it as it is now")
+
+    def _version(self, place: str) -> dict[str, Any]:
+        told = self._client.get(f"{DBFS}/get-status", path=place)
+        return {name: told.get(name) for name in ("file_size", "modification_time")}
+
+    def _blocks(self, root: str, path: str) -> Iterator[bytes]:
         offset = 0
         while True:
             answer = self._client.get(f"{DBFS}/read", path=f"{root}/{path}", offset=offset, length=BLOCK)

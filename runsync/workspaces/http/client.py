@@ -249,7 +249,8 @@ class Client:
             asked = retry_after(response.headers.get("Retry-After", ""))
             if asked is not None:
                 delay = min(asked, LONGEST_RETRY_AFTER)
-            self._not_before = max(self._not_before, time.monotonic() + delay)
+            # Others wait too, but no longer than anyone has patience.
+            self._not_before = max(self._not_before, time.monotonic() + min(delay, self.patience.seconds))
         return delay
 
     def _is_alive(self) -> bool:

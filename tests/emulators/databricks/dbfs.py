@@ -3,6 +3,7 @@
 import base64
 import binascii
 import posixpath
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from emulators.databricks.errors import Refusal, absent
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MANAGED = "/databricks/mlflow-"
 MODIFIED = 1_760_000_000_000
+"""When an empty file was written; others seem to be written later, and each content at a time of its own."""
 
 
 class Dbfs:
@@ -52,7 +54,8 @@ def _content(workspace: "Databricks", path: str) -> bytes:
 
 def _entry(path: str, content: bytes | None) -> dict[str, Any]:
     size = 0 if content is None else len(content)
-    return {"path": path, "is_dir": content is None, "file_size": size, "modification_time": MODIFIED}
+    written = MODIFIED + zlib.crc32(content or b"")
+    return {"path": path, "is_dir": content is None, "file_size": size, "modification_time": written}
 
 
 def get_status(workspace: "Databricks", call: Call) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from support.databricks import DatabricksSeeder
 from support.rich import ARTIFACTS, big_content
 
 import runsync
-from runsync.errors import Interrupted, RequestRefused
+from runsync.errors import ChangedMeanwhile, Interrupted, RequestRefused
 from runsync.model.limits import Limits as Pace
 from runsync.model.run import ArtifactFile, Run
 from runsync.transfer.places import open_workspace
@@ -306,6 +306,19 @@ def test_artifacts_in_plain_dbfs_go_a_megabyte_at_a_time(opened: Callable[..., A
     for path, content in wanted.items():
         put(workspace, run, path, content)
     assert got(workspace, run) == wanted
+
+
+def test_a_file_in_dbfs_that_is_written_again_while_it_is_read_is_never_mixed(opened: Callable[..., Any]) -> None:
+    lake, workspace = opened()
+    run = run_in(lake, "dbfs:/mnt/ours")
+    put(workspace, run, "model.ckpt", b"A" * (5 << 19))
+    (file,) = workspace.artifacts(run)
+    chunks = workspace.read_artifact(run, file)
+    next(chunks)
+    put(workspace, run, "model.ckpt", b"B" * (5 << 19))
+    with pytest.raises(ChangedMeanwhile, match=r"model\.ckpt” changed while it was read"):
+        list(chunks)
+    assert b"".join(workspace.read_artifact(run, file)) == b"B" * (5 << 19)
 
 
 @pytest.mark.parametrize("where", ["add-block", "close"])
