@@ -24,7 +24,8 @@ PROGRESS = 16 << 10
 """Bytes that count as progress."""
 STALLED = 300.0
 """Seconds of waiting in which fewer bytes than that come: no link that works is so slow."""
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
+_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 _NOT_THE_SAME = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
 
 T = TypeVar("T")
@@ -132,7 +133,7 @@ class Version:
         told = headers.get("content-length", "") if answer.status == HTTPStatus.OK else found[3] if found else ""
         is_strong = len(tag) > 2 and tag.startswith('"') and tag.endswith('"')
         is_settled = not tag and _seconds(headers.get("date", "")) - _seconds(modified) >= SETTLED
-        total = int(told) if answer.has_ranges and told.isdecimal() else None
+        total = int(told) if answer.has_ranges and _NUMBER.fullmatch(told) else None
         return cls(tag if is_strong else "", modified, is_settled, total)
 
     @property

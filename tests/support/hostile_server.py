@@ -112,10 +112,11 @@ def good(asked: Asked) -> Good:
 def _search(asked: Asked) -> Good:
     is_wanted = "1" in asked.body.get("experiment_ids", [])
     condition = str(asked.body.get("filter", ""))
-    is_source = "runsync." not in condition and "IN (" not in condition
+    is_source = "runsync." not in condition
+    named = re.findall(r"'([0-9a-f]{32})'", condition) if "IN (" in condition else list(_ALL)
     since = re.search(r"start_time >= (\d+)", condition)
     least = int(since[1]) if since else 0
-    found = [run for run in _ALL.values() if run["info"]["start_time"] >= least]
+    found = [run for run_id, run in _ALL.items() if run_id in named and run["info"]["start_time"] >= least]
     return Good({"runs": found} if is_wanted and is_source else {})
 
 

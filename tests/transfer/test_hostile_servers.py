@@ -12,7 +12,7 @@ from support.hostile_server import EXPORTED, RUNS, Fault, HostileServer
 import runsync
 from runsync import download
 from runsync.errors import BundleNotFound, RunsyncError
-from runsync.workspaces.http import answer
+from runsync.workspaces.http import answer, client
 from runsync.workspaces.rest import folders
 
 LIMIT = 120
@@ -53,6 +53,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limits that are met soon, and little patience."""
     monkeypatch.setenv("RUNSYNC_PATIENCE", "0.2")
     monkeypatch.setattr(download, "STALLED", 1.0)
+    monkeypatch.setattr(client, "TIMEOUT", (10.0, 3.0))
     monkeypatch.setattr(answer, "LONGEST", 1 << 20)
     monkeypatch.setattr(folders, "MOST_FOLDERS", 500)
 

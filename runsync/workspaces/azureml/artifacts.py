@@ -97,7 +97,7 @@ class AzureArtifacts:
     def _size(self, run: Run, path: str) -> int:
         response = self._storage.send(self._readable(run, path), "HEAD", headers=_plain)
         told = response.headers.get("Content-Length", "")
-        if not told.isdecimal():
+        if not told.isdecimal() or len(told) > 19:
             raise RequestRefused(f"artifact “{path}”: its storage does not tell its size")
         return int(told)
 

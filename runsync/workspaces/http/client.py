@@ -33,6 +33,8 @@ from runsync.workspaces.http.session import session_for
 from runsync.workspaces.http.trouble import BROKEN, cause, tls_trouble, without_query
 
 AT_ROOT = ("/api/", "/version", "/health")
+TIMEOUT = (10.0, 300.0)
+"""Seconds to connect, and for the next byte to come."""
 TIDYING = 5.0
 """Seconds that the end waits for what is half made to be taken away."""
 LAST_WORDS = (2.0, 3.0)
@@ -61,7 +63,7 @@ class Client:
         self.credentials = credentials
         self.patience = patience or Patience.from_environment()
         self.limits = limits
-        self.timeout = (10.0, 300.0)
+        self.timeout = TIMEOUT
         self.requests = 0
         self._session = session_for(url, credentials, connections)
         self.identity = identity
