@@ -140,9 +140,17 @@ def test_a_run_moved_by_hand_in_the_target_is_not_made_again(
     move(mlflow3_b, copy, own)
     told = runsync.sync(mlflow3_a.url, mlflow3_b.url, selection=selection)
     assert (told.exit_code, told.runs.created, told.id_map["runs"]) == (3, 0, ids)
-    assert [problem["run_id"] for problem in told.problems] == [run_id]
+    (problem,) = told.problems
+    assert (problem["run_id"], "mlflow gc" in problem["reason"]) == (run_id, True)
+    followed = runsync.sync(mlflow3_a.url, mlflow3_b.url, selection=selection, delete=True, max_delete="100%")
+    assert (followed.exit_code, followed.runs.created) == (3, 0)
     differences = runsync.verify(mlflow3_a.url, mlflow3_b.url, selection=selection).differences
     assert [(d.id, d.field) for d in differences] == [(run_id, "experiment")]
+    # The advice, followed to the letter.
+    Database(mlflow3_b).purge(copy)
+    told = runsync.sync(mlflow3_a.url, mlflow3_b.url, selection=selection)
+    assert (told.exit_code, told.runs.created) == (0, 1)
+    assert runsync.verify(mlflow3_a.url, mlflow3_b.url, selection=selection).differences == []
 
 
 def test_an_experiment_made_anew_under_the_name_of_a_deleted_one_is_another_one(

@@ -98,6 +98,11 @@ class Deletions:
             self._left[there.run_id] = there.name
         return replace(run, lifecycle_stage=ACTIVE)
 
+    def may_make_anew(self, there: There) -> bool:
+        """Whether that is done with a copy in another experiment where deletions are followed."""
+        is_from_here = there.came_from == self._experiments.came_from
+        return not self._policy.replays and is_from_here and self._is_of_this((there.experiment_id, ""), there)
+
     def makes_anew(self, there: There) -> bool:
         """Whether a copy in another experiment is to be deleted, and the run made where it belongs."""
         return there.run_id in self._moved

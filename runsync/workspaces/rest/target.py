@@ -189,9 +189,10 @@ class RestTarget:
             self._experiments.name_of(run.experiment_id),
         )
         way = (
-            f"delete run {there.run_id} there, have “mlflow gc” remove it for good, and run this again"
-            if self._options.deletions.replays or there.came_from != self._experiments.came_from
-            else "runsync sync --delete makes it anew where it belongs and deletes the old copy"
+            "runsync sync --delete makes it anew where it belongs and deletes the old copy"
+            if self._deletions.may_make_anew(there)
+            else f"to have it there, delete run {there.run_id} of the target, have “mlflow gc” remove it for good, and "
+            "run this again"
         )
         reason = f"it is in “{where}” in the target, and belongs in “{belongs}”: a server cannot move runs; {way}"
         return (Problem("experiment", belongs, reason),)
