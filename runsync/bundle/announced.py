@@ -8,12 +8,13 @@ of one that still runs counts, for a day by the store's own clock.
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from runsync.bundle import history, layout, schemas
-from runsync.bundle.processes import Process, here
+from runsync.bundle.holder import Holder
+from runsync.bundle.processes import UNKNOWN, Process, here
 from runsync.bundle.store import ABANDONED, Entry, Store
 from runsync.errors import BundleDamaged, NoRoom, RunsyncError
 
@@ -71,6 +72,23 @@ def removals(store: Store, ours: str) -> set[str]:
             raise
         names.update(_files_of(store, entry.name, content) if content else (EVERYTHING,))
     return names
+
+
+def holders(store: Store) -> dict[str, Holder]:
+    """Whose they are, by file name, as those of locks are told."""
+    return {entry.name: _holder(entry) for entry in list(store.list(layout.CLAIMS))}
+
+
+def _holder(entry: Entry) -> Holder:
+    process = _process(entry)
+    return replace(
+        Holder.unknown(entry),
+        verb="a deletion" if _label(entry) == _REMOVAL else "a snapshot being written",
+        pid=process.pid,
+        boot_id="" if process.boot == UNKNOWN else process.boot,
+        namespace=process.namespace,
+        started=process.started,
+    )
 
 
 def _files_of(store: Store, name: str, content: bytes) -> list[str]:

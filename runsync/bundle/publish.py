@@ -133,5 +133,5 @@ def _refuse_conflicts(bundle: Bundle, pending: Sequence[Pending], gone: Vanished
 def _conflict(store: Store) -> BundleLocked:
     return BundleLocked(
         f"{store.address}: files that this snapshot needs were deleted meanwhile, or are being deleted: "
-        "wait until no prune or repair runs there, then run it again"
+        "wait until no prune or repair runs there (or, if none does, runsync unlock --all), then run it again"
     )

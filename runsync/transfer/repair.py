@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runsync.bundle import layout, locks, mend, suspects
+from runsync.bundle import layout, locks, mend, parts, removal, suspects
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.check import DAMAGED
@@ -16,6 +16,7 @@ from runsync.bundle.checker import Checker, Fault
 from runsync.bundle.history import Position
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest
+from runsync.bundle.removal import Newcomers
 from runsync.bundle.snapshot import Snapshot
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
@@ -123,6 +124,7 @@ def repair_from(
     progress: Progress,
 ) -> None:
     """The same, of an open bundle and source; tells in the report what was done."""
+    newcomers = Newcomers(bundle, {entry.name: entry for entry in bundle.store.list(layout.SNAPSHOTS)})
     checker = Checker(bundle)
     checker.check(Subset(), workers, progress)
     damage = mend.Damage.of(checker)
@@ -135,7 +137,7 @@ def repair_from(
         if source is not None and mend.unreplaced(bundle):
             work.export(source)
         return
-    work.set_aside_files(damage)
+    work.set_aside_files(damage, newcomers)
     if isinstance(source, Snapshot):
         work.take_from(source.bundle, damage)
     work.record_again()
@@ -173,12 +175,26 @@ class _Repair:
         """Manifests that were set aside for those."""
         self._positions: dict[str, Position] = {}
 
-    def set_aside_files(self, damage: mend.Damage) -> None:
-        """Broken parts and blobs, so that nothing takes them for sound ones any more."""
-        self._confirm()
+    def set_aside_files(self, damage: mend.Damage, newcomers: Newcomers) -> None:
+        """Broken parts and blobs, so that nothing takes them for sound ones any more.
+
+        An export whom our lock did not hold off may have written one anew meanwhile.
+        """
+        assert self._lock is not None
+        self._lock.confirm()
         for name in damage.broken:
-            self._quarantine.take(name)
+            if not name.startswith((layout.PARTS, layout.BLOBS)):
+                self._quarantine.take(name)
+        listed = (entry for folder in (layout.PARTS, layout.BLOBS) for entry in self._store.list(folder))
+        entries = [entry for entry in listed if entry.name in damage.broken]
+        removal.remove(self._store, entries, newcomers, self._lock, lambda name: self._set_aside(name, damage))
         suspects.clear(self._store, damage.broken)
+
+    def _set_aside(self, name: str, damage: mend.Damage) -> None:
+        with suppress(BundleDamaged):
+            if name not in damage.invalid and parts.has_its_hash(self._store, name):
+                return
+        self._quarantine.take(name)
 
     def record_again(self) -> None:
         """Records that were lost or broken follow from the manifests."""

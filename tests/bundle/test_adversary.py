@@ -5,6 +5,7 @@ what it promises; what is left is a sound bundle.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any
 
 import pytest
 from conftest import Bucket
-from support.interleaving import Command, SteppedStore, interleave
+from support.interleaving import Command, NoLock, SteppedStore, interleave
 from support.memory import START, MemorySource, run_with_metrics
-from support.processes import GONE
+from support.processes import GONE, run_as
 from support.stopping import Stopped
 
-from runsync.bundle import address, announced, history, layout, removal, repack, store
+from runsync.bundle import address, history, layout, removal, repack, store
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.checker import Checker
@@ -26,6 +27,7 @@ from runsync.bundle.processes import Process
 from runsync.bundle.prune import carry_out, plan_prune
 from runsync.bundle.store import Store
 from runsync.bundle.subset import Subset
+from runsync.bundle.unlock import unlock
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import BundleLocked, RunsyncError
 from runsync.model.experiment import Experiment
@@ -33,17 +35,8 @@ from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.s3 import Refused, S3Options
 from runsync.transfer.engine import transfer
+from runsync.transfer.repair import RepairReport, repair_from
 from runsync.transfer.report import TransferReport
-
-
-class _Blind:
-    """A lock that holds nobody off, and that is never found to be lost."""
-
-    def confirm(self) -> None:
-        pass
-
-    def confirm_lately(self) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -62,10 +55,10 @@ def source(*names: str) -> MemorySource:
     return MemorySource([Experiment("1", "kept")], runs, points, files)
 
 
-def export(target: Store, *names: str) -> str:
+def export(target: Store, *names: str, thorough: bool = False) -> str:
     """Gives the id of the snapshot."""
     bundle = create_in(target)
-    writer = SnapshotWriter(bundle, lock=_Blind(), workers=1)  # type: ignore[arg-type]
+    writer = SnapshotWriter(bundle, thorough=thorough, lock=NoLock(), workers=1)  # type: ignore[arg-type]
     found = source(*names)
     report = TransferReport("export", found.place, writer.place)
     try:
@@ -85,7 +78,7 @@ def export_again(target: Store) -> str:
 
 def prune(target: Store) -> str:
     bundle = open_store(target)
-    carry_out(bundle, plan_prune(bundle, bundle.snapshot_ids(), Silent()), _Blind())  # type: ignore[arg-type]
+    carry_out(bundle, plan_prune(bundle, bundle.snapshot_ids(), Silent()), NoLock())  # type: ignore[arg-type]
     return ""
 
 
@@ -94,7 +87,7 @@ def forget_and_prune(target: Store) -> str:
     oldest, *stay = bundle.snapshot_ids()
     plan = plan_prune(bundle, stay, Silent())
     history.forget(target, bundle.history().position(oldest))
-    carry_out(bundle, plan, _Blind())  # type: ignore[arg-type]
+    carry_out(bundle, plan, NoLock())  # type: ignore[arg-type]
     return ""
 
 
@@ -103,7 +96,7 @@ def copy_from(origin: Store) -> Command:
 
     def copy(target: Store) -> str:
         report = CopyReport("", "")
-        copy_snapshots(open_store(origin), open_store(target), report, None, _Blind(), 1, Silent())  # type: ignore[arg-type]
+        copy_snapshots(open_store(origin), open_store(target), report, None, NoLock(), 1, Silent())  # type: ignore[arg-type]
         return report.copied[0] if report.copied else ""
 
     return copy
@@ -224,10 +217,7 @@ def killed(command: Command, target: Store, at: int, process: Process) -> bool:
             raise Stopped
 
     stepped = SteppedStore(target, stop)
-    with pytest.MonkeyPatch.context() as patch, suppress(Stopped):
-        for module in (announced, store):
-            patch.setattr(module, "here", lambda: process)
-        patch.setattr(Process, "is_gone", False)  # not before it is killed
+    with run_as(process), suppress(Stopped):
         command(stepped)  # type: ignore[arg-type]
     return stepped.steps > at
 
@@ -299,3 +289,51 @@ def test_who_may_not_delete_publishes_and_prune_removes_the_claim(s3: Place, mon
     prune(target)
     assert list(target.list(layout.CLAIMS)) == []
     assert_sound(target, [made])
+
+
+def set_aside(target: Store) -> str:
+    report = RepairReport(target.address, "")
+    repair_from(open_store(target), None, report, NoLock(), 1, None, Silent())  # type: ignore[arg-type]
+    return ""
+
+
+def export_thoroughly(target: Store) -> str:
+    """Reads all again, and so writes broken files anew."""
+    return export(target, "kept", thorough=True)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_repair_sets_no_file_aside_that_an_export_has_written_anew(disk: Place, is_first: bool) -> None:
+    commands = (set_aside, export_thoroughly) if is_first else (export_thoroughly, set_aside)
+    at, made = 0, 0
+    while True:
+        target = disk.new(f"{is_first} {at}", False)
+        broken = next(e.name for e in target.list(layout.BLOBS) if target.read(e.name) == b"kept b")
+        target.remove(broken)
+        target.create(broken, b"Kept b")
+        outcomes = interleave((target, disk.store(f"{is_first} {at}")), *commands, at)
+        if outcomes is None:
+            break
+        if not isinstance(outcomes[int(is_first)], RunsyncError):
+            assert_sound(target, outcomes)
+            made += 1
+        at += 1
+    assert made > 7
+
+
+def test_unlock_tells_of_what_was_announced_and_removes_it_when_asked(
+    disk: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["runsync.bundle.unlock"], "NOTICED", 0)
+    target = disk.new("one", True)
+    for at in range(100):
+        killed(prune, target, at, ELSEWHERE)
+        if list(target.list(layout.CLAIMS)):
+            break
+    target.create(f"{layout.CLAIMS}removal_{GONE.token}_0123abcd.json", b"")
+    report = unlock(target.address)
+    assert [(one.verb, one.pid) for one in report.removed] == [("a deletion", GONE.pid)]
+    assert [(one.verb, one.pid) for one in report.held] == [("a deletion", ELSEWHERE.pid)]
+    assert [one.pid for one in unlock(target.address, everything=True).removed] == [ELSEWHERE.pid]
+    assert list(target.list(layout.CLAIMS)) == []
+    assert_sound(target, [export_again(target)])

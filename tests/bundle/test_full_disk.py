@@ -91,9 +91,8 @@ def test_forget_and_prune_free_room_on_a_full_disk(full: Bundle) -> None:
 def test_prune_frees_room_on_a_full_disk(full: Bundle) -> None:
     """Not even a manifest goes first that would make room for a lock and an announcement."""
     folder = Path(full.address)
-    for snapshot_id in full.snapshot_ids()[:-1]:
-        forgotten = folder / "snapshots" / f"{snapshot_id}.json"
-        forgotten.unlink()
+    (folder.parent / "filler").unlink()
+    forget(folder, Policy(last=1))
     fill_up(folder.parent)
     before = all_contents(full)
     assert prune(full.address).removed_files > 0

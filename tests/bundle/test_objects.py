@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.damage import edit_marker, flip
+from support.interleaving import NoLock
 from support.memory import MemoryObjects, MemorySource, export_into, export_to, small_source
 from support.stopping import Stopped, StoppingStore
 
@@ -237,7 +238,8 @@ def test_a_broken_notebook_is_repaired_from_its_source(bundle: Path) -> None:
     file = blob_of(bundle, objects_in(bundle)[PATH, "1699999990000", "SOURCE"])
     flip(file, 0)
     report = RepairReport("", "")
-    repair_from(open_bundle(bundle), source_with_notebooks(), report, None, 4, None, Silent())
+    opened = open_bundle(bundle)
+    repair_from(opened, source_with_notebooks(), report, NoLock(), 4, None, Silent())  # type: ignore[arg-type]
     assert (report.left, report.set_aside) == ([], [])
     assert file.read_bytes() == FIRST
 

@@ -11,6 +11,16 @@ WAIT = 120
 Command = Callable[[Store], Any]
 
 
+class NoLock:
+    """A lock that holds nobody off, and that is never found to be lost."""
+
+    def confirm(self) -> None:
+        pass
+
+    def confirm_lately(self) -> None:
+        pass
+
+
 class SteppedStore:
     """Calls `before` with the number of each operation, from 0, ahead of it. One at a time."""
 

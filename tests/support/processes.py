@@ -2,7 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import pytest
+
+from runsync.bundle import announced, store
 from runsync.bundle.processes import Process, here
 
 
@@ -13,3 +18,13 @@ def gone() -> Process:
 
 
 GONE = gone()
+
+
+@contextmanager
+def run_as(process: Process) -> Iterator[None]:
+    """What is written meanwhile is of that process, which runs until then."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (announced, store):
+            patch.setattr(module, "here", lambda: process)
+        patch.setattr(Process, "is_gone", False)
+        yield

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import Runner
 from support.damage import files_of, flip, one_of
+from support.interleaving import NoLock
 from support.memory import MemorySource, export_into, small_source
 from support.mutations import export_nights
+from support.processes import GONE, run_as
 from support.s3 import Bucket
 from support.seed import Seeder, points
 from support.servers import MlflowServer
@@ -41,7 +43,7 @@ def mend(bundle: Path | Bundle, source: MemorySource | None) -> RepairReport:
     """What `runsync.repair` does, from memory."""
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     report = RepairReport(opened.address, "memory" if source else "")
-    repair_from(opened, source, report, None, 4, None, Silent())
+    repair_from(opened, source, report, NoLock(), 4, None, Silent())  # type: ignore[arg-type]
     opened.store.clear_temporary()
     return report
 
@@ -189,7 +191,8 @@ def test_stopped_at_any_write_nothing_is_lost_and_the_next_repair_finishes(
         place = tmp_path / f"try-{stops}"
         shutil.copytree(bundle, place)
         try:
-            mend(Bundle(StoppingStore(LocalStore(place), stops)), small_source())
+            with run_as(GONE):
+                mend(Bundle(StoppingStore(LocalStore(place), stops)), small_source())
             break
         except Stopped:
             LocalStore(place).clear_temporary()
