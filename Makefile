@@ -12,12 +12,13 @@ RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
 RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
 export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 
-.PHONY: help setup test stress test-older lint docs bench bench-direct bench-backup demo demo-servers clean
+.PHONY: help setup test test-fast stress test-older lint docs bench bench-direct bench-backup demo demo-servers clean
 
 help:
 	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
 	@echo "make test        the quick tests, against real servers of both"
-	@echo "make stress      the slow tests (minutes)"
+	@echo "make test-fast   those of them that need no server: under a minute"
+	@echo "make stress      the slow tests, and the generated ones with many more examples"
 	@echo "make test-older  the tests against MLflow before 2.22"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs        docs/commands.md, from the help of the commands"
@@ -31,10 +32,14 @@ help:
 setup: .venv/made .venvs/mlflow-3/made .venvs/mlflow-2/made
 
 test: setup
-	$(PYTEST) -n $(JOBS) --dist loadfile
+	$(PYTEST) -n $(JOBS) --dist worksteal
+
+test-fast: .venv/made
+	$(PYTEST) -n $(JOBS) --dist worksteal -m 'not slow and not older and not server and not long'
 
 stress: setup
 	$(PYTEST) -m slow
+	$(PYTEST) -m 'hypothesis and not older' --hypothesis-profile=thorough
 
 test-older: setup .venvs/mlflow-1/made
 	$(PYTEST) -m older

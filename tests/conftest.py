@@ -20,9 +20,11 @@ from support.secrets import SEARCH, look_at_runsync
 from support.seed import Seeder
 from support.servers import MlflowServer
 
-# A busy machine is no fault of an example.
-hypothesis.settings.register_profile("runsync", deadline=None)
-hypothesis.settings.load_profile("runsync")
+# A busy machine is no fault of an example. `make stress` looks at many more: --hypothesis-profile=thorough.
+UNHURRIED = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None, suppress_health_check=UNHURRIED)
+hypothesis.settings.register_profile("thorough", max_examples=400, deadline=None, suppress_health_check=UNHURRIED)
+hypothesis.settings.load_profile("quick")
 
 # A script's background job ignores SIGINT, and so would every command that it starts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -108,6 +110,22 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = "\n".join([*filter(None, [report.longreprtext]), *found])
     return report
+
+
+SERVERS = {"fleet", "start_server", "s3_server", "databases"}
+"""Fixtures behind which a server is, or a database that MLflow has made."""
+PLACES = {"S3", "sqlite", "postgres", "mysql"}
+"""Parameters of fixtures that stand for one."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what needs a server: `make test-fast` leaves it out."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        values = callspec.params.values() if callspec else ()
+        given = {word for value in values if isinstance(value, str) for word in value.split("-")}
+        if SERVERS & set(getattr(item, "fixturenames", ())) or PLACES & given:
+            item.add_marker("server")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -4,7 +4,6 @@ import configparser
 import os
 import shlex
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, Result, Runner
 from prometheus_client.parser import text_string_to_metric_families
 from support.s3 import KEYS, Bucket
+from support.secrets import SEARCH
 from support.seed import Seeder
 from support.servers import MlflowServer, clean_environment
 
@@ -116,7 +116,8 @@ def home(tmp_path: Path) -> Path:
     for name in (*FOLDERS.values(), "bin", "tmp"):
         (tmp_path / name).mkdir()
     shim = tmp_path / "bin" / "runsync"
-    shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m runsync "$@"\n')
+    # What the shell makes of a command line: the command itself then runs without a start of its own.
+    shim.write_text('#!/bin/sh\nprintf "%s\\0" "$@" >"$HOME/arguments"\nenv -0 >"$HOME/environment"\n')
     shim.chmod(0o755)
     (tmp_path / "aws-config").write_text("\n".join(f"[profile {name}]\nregion = us-east-1" for name in PROFILES))
     keys = f"aws_access_key_id = {KEYS['AWS_ACCESS_KEY_ID']}\naws_secret_access_key = test"
@@ -131,7 +132,7 @@ def here(text: str, home: Path) -> str:
     return text
 
 
-def run(schedule: Schedule, server: str, bucket: Bucket, home: Path) -> list[subprocess.CompletedProcess[str]]:
+def run(schedule: Schedule, server: str, bucket: Bucket, home: Path, runsync: Runner) -> list[Result]:
     """Every command line, with nothing changed but addresses and folders."""
     config = tomllib.loads(schedule.config)
     text = schedule.config.replace(config["workspaces"]["prod"]["uri"], server)
@@ -147,13 +148,16 @@ def run(schedule: Schedule, server: str, bucket: Bucket, home: Path) -> list[sub
         "AWS_CONFIG_FILE": str(home / "aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(home / "aws-credentials"),
         "PATH": f"{home / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+        "HOME": str(home),
     }
-    options: Any = {"cwd": home, "env": environment, "encoding": "utf-8", "timeout": 900, "stdin": subprocess.DEVNULL}
-    return [
-        subprocess.run(["/bin/sh", "-c", here(command, home)], capture_output=True, check=False, **options)
-        for command in schedule.commands
-    ]
+    return [_run(here(command, home), environment, home, runsync) for command in schedule.commands]
+
+
+def _run(line: str, environment: Mapping[str, str], home: Path, runsync: Runner) -> Result:
+    subprocess.run(["/bin/sh", "-c", line], env=environment, cwd=home, stdin=subprocess.DEVNULL, check=True)
+    *arguments, _ = (home / "arguments").read_text().split("\0")
+    *variables, _ = SEARCH.holds_secrets(home / "environment").read_text().split("\0")
+    return runsync(*arguments, env=dict(variable.split("=", 1) for variable in variables), cwd=home)
 
 
 @pytest.fixture
@@ -168,12 +172,12 @@ def seeded(mlflow3_a: MlflowServer, prefix: str) -> str:
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_command_line_of_a_schedule_works_night_after_night(
-    seeded: str, bucket: Bucket, home: Path, name: str
+    seeded: str, bucket: Bucket, home: Path, runsync: Runner, name: str
 ) -> None:
     schedule = SCHEDULES[name]()
     assert [_verb(command) for command in schedule.commands] == ["export", "forget", "check"]
     for _ in range(2):
-        for command, done in zip(schedule.commands, run(schedule, seeded, bucket, home), strict=True):
+        for command, done in zip(schedule.commands, run(schedule, seeded, bucket, home, runsync), strict=True):
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             assert done.stderr == ""
             assert "--quiet" not in command or done.stdout == ""
