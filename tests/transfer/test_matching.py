@@ -226,6 +226,22 @@ def test_two_sources_share_a_target_though_their_ids_collide(make: Make, kind: s
 
 
 @KINDS
+def test_what_two_sources_shared_goes_apart_when_one_gives_it_another_name(make: Make, kind: str) -> None:
+    one, other, target = make("files"), make("files"), make(kind)
+    for source, id, label in ((one, "11", "ours"), (other, "12", "theirs")):
+        with opened(source) as workspace:
+            filler = Filler(workspace)
+            filler.run(plain(label, filler.experiment(Experiment(id, "shared"))))
+        assert runsync.sync(source, target).exit_code == 0
+    assert layout(target).homes == {("shared", "11"): ("ours", "theirs")}
+    rename(one, {"11": "apart"})
+    for source in (one, other):
+        assert runsync.sync(source, target).exit_code == 0
+        assert runsync.verify(source, target).differences == []
+    assert layout(target).homes == {("apart", "11"): ("ours",), ("shared", "12"): ("theirs",)}
+
+
+@KINDS
 def test_a_source_that_moved_to_another_address_is_known_by_its_runs(make: Make, kind: str, tmp_path: Path) -> None:
     source, target = make("files"), make(kind)
     fill(source)
