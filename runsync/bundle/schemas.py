@@ -54,10 +54,15 @@ def explain(kind: str, document: object) -> tuple[str, str]:
     try:
         _validator(kind).validate(document)
     except jsonschema_rs.ValidationError as error:
-        return "".join(f"/{step}" for step in error.instance_path)[:LONGEST], error.message[:LONGEST]
+        return "".join(f"/{step}" for step in error.instance_path)[:LONGEST], _shortened(error.message)
     except ValueError as error:  # nested deeper than it follows
         return "", str(error)
     return "", "it breaks the schema"
+
+
+def _shortened(message: str) -> str:
+    """A message quotes the document first, and says what is wrong with it last."""
+    return message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} … {message[-LONGEST // 2 :]}"
 
 
 @dataclass(frozen=True, slots=True)

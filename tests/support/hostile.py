@@ -248,8 +248,8 @@ def _in_manifests() -> Iterator[Change]:
     for name in ("99999999T999999.999Z-000000", "00000000T000000.000Z-000000", "99991231T235959.999Z-000000"):
         yield f"called {name}", lambda forgery, name=name: forgery.manifest.update(id=name)
     yield (
-        "a hundred thousand problems",
-        _lie(lambda m: m.update(problems=[{"run_id": "x", "kind": "k", "name": "n", "reason": "r"}] * 100_000)),
+        "twenty thousand problems",
+        _lie(lambda m: m.update(problems=[{"run_id": "x", "kind": "k", "name": "n", "reason": "r"}] * 20_000)),
     )
 
 
@@ -310,7 +310,7 @@ def _in_documents() -> Iterator[Change]:
     yield "points that are not there", run(metric_points=2**62, first_row=2**62)
     yield "a metrics part that is not there", run(metrics_part="")
     yield "points of another run", run(first_row=3)
-    yield "a hundred thousand tags", run(tags={f"tag{n}": "x" for n in range(100_000)})
+    yield "twenty thousand tags", run(tags={f"tag{n}": "x" for n in range(20_000)})
 
 
 def _files(forgery: Forgery) -> list[Document]:
@@ -424,7 +424,7 @@ def _in_parquet() -> Iterator[Change]:
         lambda f: _with_column(f, "run_id", pa.array([b"\xff\xfe"] * len(_table(f))).view(pa.string())),
     )
     yield (
-        "a name of 100 MB",
+        "a name of 10 MB",
         lambda f: _with_column(f, "key", pa.array(["x" * 10_000_000] + ["y"] * (len(_table(f)) - 1))),
     )
     yield "a long name, many times", made(lambda table: parquet(_many(table, 200_000, "x" * 1_000_000)))
