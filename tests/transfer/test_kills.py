@@ -294,7 +294,15 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest, tmp_path: Path, templates: Path, prefix: str, bucket: Bucket) -> World:
+def world(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    templates: Path,
+    prefix: str,
+    bucket: Bucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
     (tmp_path / "tmp").mkdir()
     server = lambda: request.getfixturevalue("mlflow3_b")  # noqa: E731
     databases = request.getfixturevalue("databases")
