@@ -184,8 +184,14 @@ def strike_report(document: Mapping[str, Any]) -> dict[str, Any]:
         elif name in PROSE:
             told[name] = strike_all(value)
         else:
-            told[name] = strike_report(value) if isinstance(value, Mapping) else value
+            told[name] = _strike_within(value)
     return told
+
+
+def _strike_within(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return strike_report(value)
+    return [_strike_within(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _forms(secret: str, user: str) -> Iterator[_Form]:

@@ -136,6 +136,7 @@ def test_reports_have_none_and_their_data_stay_exact() -> None:
         "failed": [{"id": "1", "error": TOKEN}],
         "runs": [{"params": {"error": TOKEN}}],
         "run": {"tags": {"note": TOKEN}},
+        "items": [{"id": "1", "error": TOKEN}],
         "count": 1,
     }
     assert strike_report(document) == {
@@ -144,5 +145,6 @@ def test_reports_have_none_and_their_data_stay_exact() -> None:
         "failed": [{"id": "1", "error": "***"}],
         "runs": [{"params": {"error": TOKEN}}],
         "run": {"tags": {"note": TOKEN}},
+        "items": [{"id": "1", "error": "***"}],
         "count": 1,
     }

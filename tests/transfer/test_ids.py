@@ -95,16 +95,7 @@ def test_a_file_store_is_not_read_outside_of_itself(place: str, runsync: Runner,
     secret.parent.mkdir(parents=True)
     secret.write_text("private")
     store = tmp_path / "mlruns"
-    run = store / "1/notes"
-    for folder in ("params", "tags", "metrics", "artifacts"):
-        (run / folder).mkdir(parents=True)
-    uri = place.format(tmp=tmp_path, store=store)
-    (store / "1/meta.yaml").write_text(
-        f"experiment_id: '1'\nname: one\nlifecycle_stage: active\nartifact_location: {store}/1\n"
-    )
-    (run / "meta.yaml").write_text(
-        f"run_id: notes\nexperiment_id: '1'\nstatus: 3\nlifecycle_stage: active\nartifact_uri: {uri}\n"
-    )
+    _store(store, "notes", place.format(tmp=tmp_path, store=store))
     done = runsync("export", store, tmp_path / "b", cwd=tmp_path / "elsewhere")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "0 artifacts" in done.stdout
@@ -116,12 +107,26 @@ def test_a_run_that_mlflow_made_may_lie_outside_of_the_store(runsync: Runner, tm
     file = tmp_path / "elsewhere" / GOOD / "artifacts/model.bin"
     file.parent.mkdir(parents=True)
     file.write_text("model")
-    run = tmp_path / "mlruns/1" / GOOD
-    for folder in ("params", "tags", "metrics", "artifacts"):
-        (run / folder).mkdir(parents=True)
-    (tmp_path / "mlruns/1/meta.yaml").write_text("experiment_id: '1'\nname: one\nlifecycle_stage: active\n")
-    (run / "meta.yaml").write_text(
-        f"run_id: {GOOD}\nexperiment_id: '1'\nstatus: 3\nlifecycle_stage: active\nartifact_uri: {file.parent}\n"
-    )
+    _store(tmp_path / "mlruns", GOOD, str(file.parent))
     done = runsync("export", tmp_path / "mlruns", tmp_path / "b")
     assert (done.returncode, "1 artifact (" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("place", ["s3://private/secrets", "s3://private/notes/artifacts", "s3://private/x/artifacts"])
+def test_a_file_store_is_not_read_from_any_bucket(place: str, runsync: Runner, tmp_path: Path) -> None:
+    """Our credentials may open buckets that whoever made the store cannot read."""
+    _store(tmp_path / "mlruns", "notes", place)
+    done = runsync("export", tmp_path / "mlruns", tmp_path / "b")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "which is not the folder of a run: refused" in done.stdout
+
+
+def _store(store: Path, run_id: str, uri: str) -> None:
+    """A file store with one run that has its artifacts there."""
+    for folder in ("params", "tags", "metrics", "artifacts"):
+        (store / "1" / run_id / folder).mkdir(parents=True)
+    location = f"artifact_location: {store}/1\n"
+    (store / "1/meta.yaml").write_text(f"experiment_id: '1'\nname: one\nlifecycle_stage: active\n{location}")
+    (store / "1" / run_id / "meta.yaml").write_text(
+        f"run_id: {run_id}\nexperiment_id: '1'\nstatus: 3\nlifecycle_stage: active\nartifact_uri: {uri}\n"
+    )

@@ -63,6 +63,8 @@ class _Echo(BaseHTTPRequestHandler):
             self._send(200, {"experiments": [EXPERIMENT]})
         elif path.endswith("runs/search"):
             self._send(200, {"runs": [{"info": RUN_INFO, "data": {"metrics": METRICS}}]})
+        elif "get-history" in path:
+            self._send(200, {"metrics": [{**METRICS[0], "run_id": RUN}]})
         elif path.endswith("/version"):
             self._send(200, f"3.1 {self.headers.get('Authorization')}"[:29].encode())
         else:
@@ -139,3 +141,20 @@ def test_a_password_in_an_address_is_struck_out(
     done = runsync("export", address, tmp_path / "b", "--log-file", tmp_path / "log", env=BRIEF)
     assert done.returncode == 3
     assert "***" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://private/secrets", f"s3://private/{RUN[:-1]}2/artifacts", "{tmp}/notes/artifacts"]
+)
+def test_a_server_cannot_have_us_read_what_it_cannot(
+    echo: str, uri: str, runsync: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our credentials open buckets, and our rights folders, that are not its runs': it is asked itself for those."""
+    (tmp_path / "notes/artifacts").mkdir(parents=True)
+    (tmp_path / "notes/artifacts/private.txt").write_text("private")
+    monkeypatch.setitem(RUN_INFO, "artifact_uri", uri.format(tmp=tmp_path))
+    monkeypatch.setattr(_Echo, "refused", ("artifacts/list",))
+    done = runsync("export", echo, tmp_path / "b", env=BRIEF)
+    assert done.returncode == 3, done.stderr
+    assert "answered 400 to /api/2.0/mlflow/artifacts/list" in done.stdout
+    assert not [blob for blob in (tmp_path / "b/blobs").rglob("*") if blob.is_file()]

@@ -203,9 +203,18 @@ class DirectArtifacts:
         places = [place for root in roots if root and (place := _folder(root)) is not None]
         return any(Path(os.path.normpath(folder)).is_relative_to(place) for place in places)
 
+    def _check_on_s3(self, run: Run, place: str) -> None:
+        """Whoever made the store may have recorded any prefix that our credentials open. Raises RequestRefused."""
+        roots = (self._roots.given, self._roots.recorded)
+        is_inside = any(root and place.startswith(f"{root.rstrip('/')}/") for root in roots)
+        is_of_run = place.rstrip("/").endswith(f"/{run.run_id}/artifacts")
+        if not is_of_run or not (is_given_out(run.run_id) or is_inside):
+            raise RequestRefused(f"its artifacts are recorded at {place}, which is not the folder of a run: refused")
+
     def _root(self, run: Run) -> str:
         place = self.place_of(run.artifact_uri)
         if place.startswith("s3://"):
+            self._check_on_s3(run, place)
             if self._roots.given and (experiment := _experiment_of(run, place)):
                 self._sightings.look(_root_of(experiment), run.run_id)
             return place

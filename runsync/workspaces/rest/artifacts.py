@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
+from runsync.model.ids import is_given_out
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
@@ -92,6 +93,7 @@ class ArtifactStore:
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """Some file of a run; without a run, of a root where it can be told. Raises RequestRefused."""
+        root = root if run is None else _own_root(run)
         folder = local_folder(self._client.url, root)
         if folder is not None:
             return next(local_artifacts.walk(folder), None)
@@ -104,7 +106,8 @@ class ArtifactStore:
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
-        folder, root = local_folder(self._client.url, run.artifact_uri), run.artifact_uri
+        root = _own_root(run)
+        folder = local_folder(self._client.url, root)
         if folder is not None:
             files = list(local_artifacts.walk(folder))
         else:
@@ -115,7 +118,8 @@ class ArtifactStore:
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
-        folder, root = local_folder(self._client.url, run.artifact_uri), run.artifact_uri
+        root = _own_root(run)
+        folder = local_folder(self._client.url, root)
         if folder is not None:
             chunks = local_artifacts.read(folder, file.path)
         else:
@@ -126,7 +130,7 @@ class ArtifactStore:
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere, or only the server can get at them."""
-        root = run.artifact_uri
+        root = _own_root(run)
         if not _is_on_s3(root) or (bucket_of(root), "read") in self._closed:
             return None
         try:
@@ -143,7 +147,8 @@ class ArtifactStore:
 
         `locate` tells where the source has the very bytes in S3: in the same S3 they are copied.
         """
-        folder = local_folder(self._client.url, run.artifact_uri)
+        root = _own_root(run)
+        folder = local_folder(self._client.url, root)
         if folder is not None:
             local_artifacts.write(folder, path, opener)
         elif run.artifact_uri.startswith(PROXIED):
@@ -152,9 +157,9 @@ class ArtifactStore:
                 self._upload(PROXY + quote(place), size, opener)
         else:
             self._on_s3_first(
-                run.artifact_uri,
+                root,
                 "write",
-                lambda: self._write_on_s3(run.artifact_uri, path, size, opener, locate),
+                lambda: self._write_on_s3(root, path, size, opener, locate),
                 lambda: self._upload_small(run.run_id, path, size, opener),
             )
 
@@ -231,6 +236,13 @@ def local_folder(url: str, root: str) -> Path | None:
         return None
     nearest = next(place for place in (folder, *folder.parents) if place.exists())
     return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
+
+
+def _own_root(run: Run) -> str:
+    """Where the files of a run are got at without the server: "" for what may be any place that we can read, and the
+    server cannot. MLflow makes nothing but the folder of a run under such a name."""
+    is_own = is_given_out(run.run_id) and run.artifact_uri.rstrip("/").endswith(f"/{run.run_id}/artifacts")
+    return run.artifact_uri if is_own else ""
 
 
 def _is_on_s3(root: str) -> bool:
