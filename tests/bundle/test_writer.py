@@ -27,12 +27,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def test_an_export_that_finds_nothing_new_writes_a_manifest_and_nothing_else(folder: Path) -> None:
+def test_an_export_that_finds_nothing_new_writes_a_manifest_with_its_record_and_nothing_else(folder: Path) -> None:
     export_into(folder, small_source())
     before = files_of(folder)
     report = export_into(folder, small_source())
     after = files_of(folder)
-    assert {name for name in after if name not in before} == {f"snapshots/{report.snapshot}.json"}
+    record = open_bundle(folder).history().position(report.snapshot).record
+    assert {name for name in after if name not in before} == {f"snapshots/{report.snapshot}.json", record}
     assert {name: after[name] for name in before} == before
     assert (report.runs.unchanged, report.runs.total) == (3, 3)
 
@@ -55,7 +56,10 @@ def test_two_exports_of_the_same_source_have_the_same_parts_and_blobs(tmp_path: 
 
 def test_an_export_leaves_no_temporary_files(folder: Path) -> None:
     export_into(folder, small_source())
-    assert sorted(place.name for place in folder.iterdir()) == ["blobs", "parts", "runsync.json", "snapshots"]
+    assert sorted(place.name for place in folder.iterdir()) == [
+        *("blobs", "claims", "history", "parts", "runsync.json", "snapshots"),
+    ]
+    assert list((folder / "claims").iterdir()) == []
 
 
 def test_of_two_snapshots_made_within_one_second_the_later_is_the_newest(folder: Path) -> None:
@@ -294,15 +298,15 @@ def test_what_a_killed_export_stored_is_not_read_again(tmp_path: Path) -> None:
     source = small_source()
     disk = _FrozenDisk(10**9)
     with _frozen(disk):
-        real = store.LocalIncoming.keep
+        real = store.LocalIncoming.link
 
-        def keep(self: Any, name: str, replace: bool = False) -> None:
-            if name.startswith("snapshots/"):
+        def link(self: Any, name: str) -> bool:
+            if name.startswith("claims/"):
                 disk.left = 0
-            real(self, name)
+            return real(self, name)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store.LocalIncoming, "keep", keep)
+            patch.setattr(store.LocalIncoming, "link", link)
             report = export_into(folder, source)
     assert report.stopped
     assert not list(folder.glob("snapshots/*.json"))

@@ -11,12 +11,18 @@ from support.damage import manifest_of
 from support.proxy import FaultProxy, Request
 from support.seed import Seeder
 
+from runsync.bundle.bundle import open_bundle
 from transfer.commands import NEWEST, export, import_, report, tree, verify
 from transfer.database import START, Database
 
 RUNS = 250
 SEARCHES = re.compile(r"/(experiments|runs|registered-models|logged-models|traces)/search(-traces)?$|/traces$")
 GREETINGS = re.compile(r"/(version|server-info|health|workspaces)$|/experiments/get")
+
+
+def record_of(bundle: Path, snapshot_id: str) -> str:
+    """The file that says that there is such a snapshot."""
+    return open_bundle(bundle).history().position(snapshot_id).record
 
 
 @pytest.fixture
@@ -107,14 +113,14 @@ def test_after_no_change_there_are_searches_and_one_manifest_or_nothing(
         assert read_besides_searches(proxy) == {running}
     assert told["runs"] == {"created": 0, "updated": 0, "unchanged": RUNS + 1, "failed": 0}
     second = tree(bundle)
-    assert set(second) - set(first) == {f"snapshots/{told['snapshot']}.json"}
+    assert set(second) - set(first) == {f"snapshots/{told['snapshot']}.json", record_of(bundle, told["snapshot"])}
     assert {name: second[name] for name in first} == first
 
     # A source at another address is another source, so one more is made first.
     third = export(runsync, pair.source.url, bundle, prefix + "*", "--skip-unchanged")["snapshot"]
-    assert set(tree(bundle)) - set(second) == {f"snapshots/{third}.json"}
+    assert set(tree(bundle)) - set(second) == {f"snapshots/{third}.json", record_of(bundle, third)}
     skipped = export(runsync, pair.source.url, bundle, prefix + "*", "--skip-unchanged")
-    assert (skipped["snapshot"], len(tree(bundle))) == ("", len(second) + 1)
+    assert (skipped["snapshot"], len(tree(bundle))) == ("", len(second) + 2)
     assert skipped["notes"] == ["Nothing has changed since the newest snapshot: none was made."]
 
     # Also when all that changed is that a run is no more.
