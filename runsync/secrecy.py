@@ -29,6 +29,8 @@ LONG = 24
 BLOCK = 12
 BLOCKS = 4
 """That are looked for at each end."""
+SIGNATURE = 16
+"""Characters that a signature has at least; those of the clouds have 43 and more."""
 PASSING = 128
 """Texts that sign addresses, of which so many are kept: each is good for one file, for some minutes."""
 TRIVIAL = frozenset(
@@ -137,15 +139,18 @@ def keep_header(value: str) -> None:
 
 
 def keep_url(url: str) -> None:
-    """What is secret in an address: its password, and what signs it."""
+    """The password in an address that a user gave."""
     try:
         parts = urlsplit(url)
-        user, password = parts.username or "", parts.password or ""
     except ValueError:
         return
-    keep(unquote(password), unquote(user))
-    for name, value in parse_qsl(parts.query):
-        if name.lower() in _SIGNING and len(value) >= SHORTEST:
+    keep(unquote(parts.password or ""), unquote(parts.username or ""))
+
+
+def keep_signature(url: str) -> None:
+    """What signs an address that a server gave. It is no word of any text: else a server could have words struck."""
+    for name, value in parse_qsl(url.partition("?")[2]):
+        if name.lower() in _SIGNING and len(value) >= SIGNATURE and not any(c.isspace() for c in value):
             _KEPT.keep_passing(value)
 
 

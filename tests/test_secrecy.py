@@ -16,7 +16,7 @@ from runsync.log import LOG
 from runsync.model.finding import failure
 from runsync.model.protocol import Place
 from runsync.s3 import Refused
-from runsync.secrecy import keep, keep_header, keep_url, strike, strike_report
+from runsync.secrecy import keep, keep_header, keep_signature, keep_url, strike, strike_report
 
 ODD = f"p/w+ {MARK}\"'ü<&>\\%"
 TOKEN = f"dapi{MARK}9f8e7d6c5b4a3921"
@@ -95,11 +95,18 @@ def test_signed_addresses_are_not_good_any_more_once_shown(name: str) -> None:
 
 
 def test_the_signature_of_an_address_in_use_is_struck_by_itself() -> None:
-    keep_url(f"https://host/file?sig={MARK}%2Bx&se=2026")
+    keep_signature(f"https://host/file?sig={MARK}%2Bx&se=2026")
     assert strike(f"the signature {MARK}+x does not match") == "the signature *** does not match"
     for number in range(secrecy.PASSING):
-        keep_url(f"https://host/file?sig=other{number:06}")
-    assert secrecy._KEPT.strike("other000001 other000127") == "other000001 ***"
+        keep_signature(f"https://host/file?sig=another-one{number:06}")
+    assert secrecy._KEPT.strike("another-one000001 another-one000127") == "another-one000001 ***"
+
+
+@pytest.mark.parametrize("sig", ["failed", "Nothing+was+written", "%20" * 20])
+def test_a_server_cannot_have_words_struck(sig: str) -> None:
+    keep_signature(f"https://ada:snapshot@host/file?sig={sig}")
+    text = "failed: snapshot x. Nothing was written" + " " * 20
+    assert strike(text) == text
 
 
 def test_headers_and_addresses_give_their_secret() -> None:

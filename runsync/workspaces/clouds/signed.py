@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import requests
 
 from runsync.errors import RequestRefused
-from runsync.secrecy import keep_url
+from runsync.secrecy import keep_signature
 from runsync.version import VERSION
 from runsync.workspaces.address import is_loopback
 from runsync.workspaces.http import connect
@@ -28,7 +28,7 @@ def bare_session(connections: int) -> requests.Session:
 
 def _keep_signature(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Storage that refuses an address may quote it."""
-    keep_url(request.url or "")
+    keep_signature(request.url or "")
     return request
 
 
