@@ -184,16 +184,17 @@ def test_one_command_that_is_held_at_any_operation_while_another_runs(disk: Plac
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["disk", "s3"])
+@pytest.mark.parametrize(("kind", "steps"), [("disk", (2, 3)), ("s3", (8, 17))])
 @pytest.mark.parametrize("pair", COMMANDS)
-def test_two_commands_held_at_any_operation_of_each(request: pytest.FixtureRequest, kind: str, pair: str) -> None:
+def test_two_commands_held_at_operations_of_each(
+    request: pytest.FixtureRequest, kind: str, steps: tuple[int, int], pair: str
+) -> None:
     place = request.getfixturevalue(kind)
-    at, is_done = 0, False
-    while not is_done:
-        is_done = attempt(place, pair, at, 0) is None
-        for until in range(1, 120):
+    at = 0
+    while attempt(place, pair, at, 0) is not None:
+        for until in range(1, 70, steps[1]):
             attempt(place, pair, at, until)
-        at += 1
+        at += steps[0]
     assert at > 7
 
 
