@@ -13,6 +13,7 @@ from support.damage import files_of, flip
 from support.memory import export_to, small_source
 from support.s3 import Bucket
 from support.servers import clean_environment
+from support.stores import empty_sqlite
 
 from runsync.bundle import schemas
 from runsync.bundle.address import Access
@@ -52,6 +53,30 @@ def test_snapshots_are_listed_for_people_and_for_programs(bundle: Path, runsync:
     assert "Broken (1):" in told.stdout
     document = report(runsync("snapshots", bundle, "--json").stdout, "snapshots-report")
     assert (document["exit_code"], len(document["snapshots"]), document["broken"][0]["id"]) == (12, 2, ids[1])
+
+
+def test_a_missing_snapshot_stops_no_export_and_is_reported_by_every_command(
+    bundle: Path, tmp_path: Path, runsync: Runner
+) -> None:
+    database, ids = empty_sqlite(tmp_path / "mlflow.db"), open_bundle(bundle).snapshot_ids()
+    (bundle / f"snapshots/{ids[2]}.json").unlink()
+    for verb in ("inspect", "verify"):
+        done = runsync(verb, bundle, *([database] if verb == "verify" else []))
+        assert (done.returncode, done.stdout) == (12, "")
+        assert f"snapshot {ids[2]} is missing" in done.stderr
+    listed = runsync("snapshots", bundle)
+    assert (listed.returncode, "Missing (1):" in listed.stdout) == (12, True)
+    done = runsync("export", database, bundle, "--quiet")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"runsync: warning: {bundle}: snapshot {ids[2]} is missing")
+    told = runsync("export", database, bundle, "--json")
+    document = report(told.stdout, "transfer-report")
+    assert (len(document["warnings"]), told.stderr.count("warning")) == (1, 1)
+    assert runsync("inspect", bundle).returncode == 0
+    assert runsync("check", bundle).returncode == 12
+    assert runsync("forget", f"{bundle}@{ids[2]}", "--yes").returncode == 0
+    assert runsync("check", bundle).returncode == 0
+    assert runsync("export", database, bundle, "--quiet").stderr == ""
 
 
 def test_a_dry_run_of_forget_tells_the_reason_for_each_and_removes_nothing(bundle: Path, runsync: Runner) -> None:
