@@ -137,6 +137,7 @@ def _stopped_at(folder: Path, target: Path, moment: int) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_stopped_at_any_write_every_snapshot_is_whole_or_absent_and_the_next_copy_finishes(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ from runsync.s3 import S3Options
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
 
+pytestmark = pytest.mark.long
+
 
 class Home:
     """Where a test's bundles lie: `of(number)` is the address of one. Of the moments to stop at every `step`th is."""

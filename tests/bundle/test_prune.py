@@ -308,6 +308,7 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
         yield written
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("forgets", [False, True], ids=["prune", "forget and prune"])
 def test_stopped_before_any_write_every_snapshot_is_whole_and_pruning_again_finishes(
     tmp_path: Path, forgets: bool, monkeypatch: pytest.MonkeyPatch

@@ -98,9 +98,10 @@ def test_a_removed_file_is_gone_and_may_be_removed_again(store: Store) -> None:
     assert list(store.list()) == []
 
 
+@pytest.mark.usefixtures("short_pages")
 def test_a_list_tells_what_is_below_a_prefix_however_much_it_is(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(lambda number: store.create(f"blobs/{number:04d}", b""), range(1050)))
+        assert all(pool.map(lambda number: store.create(f"blobs/{number:04d}", b""), range(45)))
     put(store, "parts/x", b"")
-    assert sorted(e.name for e in store.list("blobs/")) == [f"blobs/{number:04d}" for number in range(1050)]
-    assert len(list(store.list())) == 1051
+    assert sorted(e.name for e in store.list("blobs/")) == [f"blobs/{number:04d}" for number in range(45)]
+    assert len(list(store.list())) == 46

@@ -21,6 +21,8 @@ from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import RunsyncError
 from runsync.model.selection import Selection
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -15,6 +15,8 @@ from runsync.bundle import schemas
 from runsync.errors import RunsyncError, WrongUsage
 from runsync.model.selection import Selection
 
+pytestmark = pytest.mark.long
+
 BROKEN = "0aba8daddd544914a4afeee76cbb0474"
 WHOLE = "b1954ccdbcd14b1f8b5081fe1ef9b417"
 

@@ -13,7 +13,9 @@ from support.proxy import FaultProxy
 from support.servers import clean_environment
 
 NEWEST = pytest.mark.parametrize("pair", ["3-to-3"], indirect=True)
-EACH_RELEASE = pytest.mark.parametrize("pair", ["3-to-3", "2-to-2"], indirect=True)
+EACH_RELEASE = pytest.mark.parametrize(
+    "pair", ["3-to-3", pytest.param("2-to-2", marks=pytest.mark.slow)], indirect=True
+)
 
 Report = dict[str, Any]
 

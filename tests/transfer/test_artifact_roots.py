@@ -16,6 +16,8 @@ from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
 
+pytestmark = pytest.mark.long
+
 STORE = ROOT / "examples" / "mlruns"
 HISTORY = {"mlflow.log-model.history": '[{"artifact_path": "model"}]'}
 

@@ -83,7 +83,7 @@ def test_a_server_without_workspaces_never_hears_of_them(
     assert_same(pair.source.url, pair.target.url, [prefix + "*"])
 
 
-@pytest.mark.parametrize("release", ["3", "2"])
+@pytest.mark.parametrize("release", ["3", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_server_with_a_static_prefix_is_reached_under_it(
     start_server: StartServer, prefix: str, bundle: Path, runsync: Runner, release: str
 ) -> None:

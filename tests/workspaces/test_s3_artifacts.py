@@ -197,12 +197,14 @@ def test_a_key_that_leads_out_of_its_run_is_refused_by_name_and_fails_that_run_a
 MANY = {f"folder/{number:04d}": b"" if number % 7 else b"%d" % number for number in range(1050)}
 
 
+@pytest.mark.usefixtures("short_pages")
 def test_a_run_with_more_files_than_one_listing_tells(
     home: Home, env: dict[str, str], prefix: str, tmp_path: Path, runsync: Runner
 ) -> None:
-    home.run(prefix + "many", {**MANY, "folder/": b""})  # as consoles show a folder
+    many = dict(list(MANY.items())[:45])
+    home.run(prefix + "many", {**many, "folder/": b""})  # as consoles show a folder
     told = report(runsync("export", home.server.url, tmp_path / "b", "--experiment", prefix + "*", "--json", env=env))
-    assert (told["artifacts"], told["problems"]) == (1050, [])
+    assert (told["artifacts"], told["problems"]) == (45, [])
 
 
 @pytest.mark.slow

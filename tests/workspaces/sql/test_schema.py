@@ -20,6 +20,8 @@ from runsync.workspaces.sql.address import parse
 from runsync.workspaces.sql.initialise import initialise
 from runsync.workspaces.sql.store import SqlStore, open_store
 
+pytestmark = pytest.mark.long
+
 Open = Callable[[str], SqlStore]
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 from support.databases import Databases
@@ -40,7 +41,7 @@ def test_with_a_write_ahead_log_a_writer_does_not_wait(filled: Path, opened: Ope
         connection.execute("PRAGMA journal_mode = WAL")
     store = opened(f"sqlite:///{filled}")
     assert len(store.experiments()) == 1
-    with closing(sqlite3.connect(filled, timeout=1)) as writer, writer:
+    with closing(sqlite3.connect(filled, timeout=300)) as writer, writer:
         writer.execute(INSERT, (8,))
     assert len(store.experiments()) == 1
     store.refresh()
@@ -50,7 +51,15 @@ def test_with_a_write_ahead_log_a_writer_does_not_wait(filled: Path, opened: Ope
 def test_without_one_a_writer_waits_only_until_a_copy_is_made(
     filled: Path, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aside, "AFTER", 1.0)
+    read_for_long = Event()
+
+    class WhenTold(Timer):
+        def run(self) -> None:
+            read_for_long.wait()
+            super().run()
+
+    monkeypatch.setattr(aside, "AFTER", 0)
+    monkeypatch.setattr(aside, "Timer", WhenTold)
     store = opened(f"sqlite:///{filled}")
     with store.histories([f"{0:032x}"]) as histories:
         begun = histories.of(f"{0:032x}")
@@ -60,8 +69,9 @@ def test_without_one_a_writer_waits_only_until_a_copy_is_made(
             writer.execute(INSERT, (8,))
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 writer.commit()
+        read_for_long.set()
         count += sum(batch.num_rows for batch in begun)
-        with closing(sqlite3.connect(filled, timeout=20)) as writer, writer:
+        with closing(sqlite3.connect(filled, timeout=300)) as writer, writer:
             writer.execute(INSERT, (8,))
         assert count == 1_000
         assert len(store.experiments()) == 1
