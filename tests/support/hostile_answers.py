@@ -179,7 +179,6 @@ NAMED: dict[str, tuple[str, Answering]] = {
     "the same experiments for ever": ("experiments/search$", _same_page("experiments")),
     "empty pages for ever": ("experiments/search$", made(lambda asked: _fresh_page(asked, "experiments"))),
     "empty pages of runs": (SEARCH, made(lambda asked: _fresh_page(asked, "runs"))),
-    "empty pages of versions": ("model-versions", made(lambda asked: _fresh_page(asked, "model_versions"))),
     "a token that is a list": (LISTS, changed(lambda document: document.update(next_page_token=[1]))),
     "every run thrice": (SEARCH, changed(_thrice)),
     "every experiment twice": ("experiments/search$", changed(lambda d: d.update(experiments=d["experiments"] * 2))),

@@ -55,6 +55,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "STALLED", 1.0)
     monkeypatch.setattr(client, "TIMEOUT", (10.0, 3.0))
     monkeypatch.setattr(answer, "LONGEST", 1 << 20)
+    monkeypatch.setattr(answer, "MOST_PIECES", 5000)
     monkeypatch.setattr(folders, "MOST_FOLDERS", 500)
 
 

@@ -15,6 +15,8 @@ from runsync.workspaces.http.body import CHUNK
 
 LONGEST = 128 << 20
 """Bytes of a document, unpacked."""
+MOST_PIECES = 200_000
+"""In which a document may come: each costs time, however small it is."""
 LONGEST_COMPLAINT = 64 << 10
 """Bytes of an error that are read."""
 LONGEST_HEADERS = 1 << 20
@@ -73,16 +75,17 @@ class _Raw(io.RawIOBase):
 def take(response: requests.Response) -> None:
     """Reads the body of an answer whole; of an error, its beginning. Raises AnswerTooLong, and what reading raises."""
     most = LONGEST if response.status_code < 300 else LONGEST_COMPLAINT
-    pieces, size = [], 0
-    while size <= most and (piece := response.raw.read1(CHUNK, decode_content=True)):
+    pieces: list[bytes] = []
+    size = 0
+    while size <= most and len(pieces) <= MOST_PIECES and (piece := response.raw.read1(CHUNK, decode_content=True)):
         pieces.append(piece)
         size += len(piece)
-    if size > most:
+    if size > most or len(pieces) > MOST_PIECES:
         response.close()
         if response.status_code < 300:
             raise AnswerTooLong(
-                f"{_place(response)} answered with more than {LONGEST >> 20} MiB: that is no answer of MLflow's API; "
-                "look at what runs at that address"
+                f"{_place(response)} answered with more than {LONGEST >> 20} MiB or {MOST_PIECES:,} pieces: that is "
+                "no answer of MLflow's API; look at what runs at that address"
             )
     response._content = b"".join(pieces)
     response._content_consumed = True  # type: ignore[attr-defined]
