@@ -10,6 +10,8 @@ import pytest
 from conftest import ROOT
 from support.servers import clean_environment
 
+pytestmark = pytest.mark.long
+
 SCHEMAS = sorted(file.name for file in (ROOT / "schemas" / "v1").glob("*.schema.json"))
 
 

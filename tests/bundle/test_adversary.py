@@ -38,6 +38,8 @@ from runsync.transfer.engine import transfer
 from runsync.transfer.repair import RepairReport, repair_from
 from runsync.transfer.report import TransferReport
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:

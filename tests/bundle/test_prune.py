@@ -33,6 +33,8 @@ from runsync.model.selection import Selection
 from runsync.s3 import S3Options
 from runsync.transfer.verify import VerifyReport, _Comparer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -308,7 +310,6 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
         yield written
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("forgets", [False, True], ids=["prune", "forget and prune"])
 def test_stopped_before_any_write_every_snapshot_is_whole_and_pruning_again_finishes(
     tmp_path: Path, forgets: bool, monkeypatch: pytest.MonkeyPatch

@@ -26,6 +26,8 @@ from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from runsync.workspaces.http import Patience, Readable
 from workspaces.databricks.conftest import Start
 
+pytestmark = pytest.mark.long
+
 CLOUDS = ["aws", "gcp", "azure", "adls"]
 LARGE = 20 << 20
 SIZES = {"empty": 0, "one byte": 1, "small": 70_000, "three parts": LARGE}

@@ -19,6 +19,8 @@ from runsync.runs.delete import delete_selected_runs
 from runsync.runs.restore import restore_selected_runs
 from workspaces.databricks.conftest import Start
 
+pytestmark = pytest.mark.long
+
 WHERE = "databricks://lake"
 BULK_DELETE = "/api/2.0/mlflow/databricks/runs/delete-runs"
 BULK_RESTORE = "/api/2.0/mlflow/databricks/runs/restore-runs"
