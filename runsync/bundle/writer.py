@@ -198,6 +198,11 @@ class SnapshotWriter:
         if self._held is not None:
             self._held.confirm()
         self.bundle.require(part.kind for part in manifest.objects)
+        if self._history.is_complete:
+            lost = (position.id for position in self._history.unrecorded)
+            self.warnings += [
+                f"the record of snapshot {snapshot_id} was lost: it is written again" for snapshot_id in lost
+            ]
         self.bundle.record_all(self._history)
         needed = {**self._stored.sizes, **{file.path: file.bytes for file in manifest.files()}}
         publish(self.bundle, [Pending.of(manifest)], lambda entries: vanished(needed, entries))
