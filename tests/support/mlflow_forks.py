@@ -117,7 +117,7 @@ def forked(act):
 
 
 def attend(connection, listening, template):
-    """Forks a process and tells its id. One that is waited for has a parent of its own, which tells how it ended."""
+    """Forks a process, tells and gives its id. Where one is waited for, its parent is forked, and tells its end."""
     asked = json.loads(connection.makefile().readline())
 
     def act():
@@ -134,6 +134,7 @@ def attend(connection, listening, template):
     child = forked(act)
     if not asked.get("wait"):
         connection.sendall(f"{child}\n".encode())
+    return child
 
 
 def is_there(process):
@@ -145,23 +146,42 @@ def is_there(process):
     return True
 
 
+def reap(*_):
+    """Whoever ended is gone at once, not a zombie that still seems to run."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def kill(child):
+    """What a session left running, when it was killed itself."""
+    with suppress(ChildProcessError, ProcessLookupError):
+        if os.waitpid(child, os.WNOHANG)[0] == 0:
+            os.killpg(child, signal.SIGKILL)
+
+
 def main(place, template, session):
     """Until the session ends."""
     load()
     cheap_passwords()
     initialise(template)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, reap)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(f"{place}.new")
     listening.listen(16)
     Path(f"{place}.new").rename(place)
     listening.settimeout(1)
+    children = []
     while is_there(int(session)):
         with suppress(TimeoutError):
             connection, _ = listening.accept()
             with connection:
-                attend(connection, listening, template)
+                children.append(attend(connection, listening, template))
+    for child in children:
+        kill(child)
     shutil.rmtree(Path(place).parent, ignore_errors=True)
+    with suppress(OSError):
+        Path(place).parents[1].rmdir()  # unless another release is still there
 
 
 if __name__ == "__main__":
