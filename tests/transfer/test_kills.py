@@ -211,7 +211,7 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "runs restore": ("runs", "restore", "WHERE", run_id("deleted"), run_id("parent"), "--yes"),
     "experiments tag": ("experiments", "tag", "WHERE", "alpha", "team=x", "note=y"),
     "experiments untag": ("experiments", "untag", "WHERE", "alpha", "owner"),
-    "experiments rename": ("experiments", "rename", "WHERE", "alpha", "beta"),
+    "experiments rename": ("experiments", "rename", "WHERE", "101", "beta"),
     "experiments delete": ("experiments", "delete", "WHERE", "alpha", "--yes"),
     "experiments restore": ("experiments", "restore", "WHERE", "gone", "--yes"),
 }
