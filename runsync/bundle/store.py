@@ -143,16 +143,17 @@ class LocalStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._ways = _Ways(folder)
         self.address = str(folder)
         self._temporary = folder / TEMPORARY / f"{here().token}_{os.urandom(4).hex()}"
 
     def incoming(self) -> "LocalIncoming":
         """A temporary file in the bundle's own folder, so that a rename can put it in place."""
-        _refuse_links(self.folder, TEMPORARY + "/")
+        self._ways.refuse_link(TEMPORARY + "/")
         for _ in range(TRIES):
             try:
                 _make_folder(self._temporary)
-                return LocalIncoming(self.folder, self._temporary)
+                return LocalIncoming(self.folder, self._temporary, self._ways)
             except FileNotFoundError as error:  # another process has just cleared away what was empty
                 gone = error
             except OSError as error:
@@ -162,7 +163,7 @@ class LocalStore:
     def open(self, name: str) -> IO[bytes]:
         """See `Store`."""
         file = self.folder / name
-        _refuse_links(self.folder, name)
+        self._ways.refuse_link(name)
         try:
             if odd := _odd(file.lstat()):
                 raise BundleDamaged(f"{file} cannot be read: it is {odd}, and no file")
@@ -194,7 +195,7 @@ class LocalStore:
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Store`."""
-        _refuse_links(self.folder, name)
+        self._ways.refuse_link(name)
         if not content:
             return self._create_empty(self.folder / name)
         incoming = self.incoming()
@@ -218,7 +219,7 @@ class LocalStore:
 
     def remove(self, name: str) -> None:
         """See `Store`."""
-        _refuse_links(self.folder, name)
+        self._ways.refuse_link(name)
         try:
             (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
@@ -226,8 +227,8 @@ class LocalStore:
 
     def move(self, name: str, new: str) -> None:
         """See `Store`."""
-        _refuse_links(self.folder, name)
-        _refuse_links(self.folder, new)
+        self._ways.refuse_link(name)
+        self._ways.refuse_link(new)
         try:
             final = self.folder / new
             _make_folder(final.parent)
@@ -257,11 +258,11 @@ class LocalStore:
             told = (self.folder / name).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return NO_FILE if _odd(told) or _link_on_the_way(self.folder, name) else told.st_size
+        return NO_FILE if _odd(told) or self._ways.link(name) else told.st_size
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store`."""
-        if prefix and _link_on_the_way(self.folder, prefix):
+        if prefix and self._ways.link(prefix):
             return
         leads_out = bool(prefix) and (self.folder / prefix).is_symlink()
         for where, folders, names in os.walk(self.folder / prefix, onerror=_unless_missing):
@@ -296,7 +297,7 @@ class LocalStore:
 
     def clear_temporary(self) -> None:
         """Removes our temporary folder, those of processes that are gone, and those unchanged for a day."""
-        if _link_on_the_way(self.folder, TEMPORARY + "/"):
+        if self._ways.link(TEMPORARY + "/"):
             return
         shutil.rmtree(self._temporary, ignore_errors=True)
         root = self.folder / TEMPORARY
@@ -310,8 +311,9 @@ class LocalStore:
 class LocalIncoming:
     """See `Incoming`."""
 
-    def __init__(self, folder: Path, temporary: Path) -> None:
+    def __init__(self, folder: Path, temporary: Path, ways: "_Ways") -> None:
         self._folder = folder
+        self._ways = ways
         self._path = temporary / os.urandom(8).hex()
         self._file = self._path.open("xb", buffering=0)
         self._hash = hashlib.sha256()
@@ -343,7 +345,7 @@ class LocalIncoming:
         if not replace and self._is_there(final):
             self.discard()
             return
-        _refuse_links(self._folder, name)
+        self._ways.refuse_link(name)
         if final.is_dir() and not final.is_symlink():
             raise BundleDamaged(f"{final} is a folder, and no file: move it away, then run it again")
         try:
@@ -370,7 +372,7 @@ class LocalIncoming:
     def link(self, name: str) -> bool:
         """Puts the file there, durably, unless there is one of that name; then it is False."""
         final = self._folder / name
-        _refuse_links(self._folder, name)
+        self._ways.refuse_link(name)
         try:
             os.fsync(self._file.fileno())
             _make_folder(final.parent)
@@ -442,16 +444,32 @@ def _odd(told: os.stat_result) -> str:
     return "" if stat.S_ISREG(told.st_mode) else _ODD.get(stat.S_IFMT(told.st_mode), "something else")
 
 
-def _link_on_the_way(folder: Path, name: str) -> Path | None:
-    """The first folder on the way from the bundle to a file that is a link, and may not be one."""
-    steps = name.split("/")
-    ways = ("/".join(steps[:depth]) for depth in range(1, len(steps)))
-    return next((folder / way for way in ways if f"{way}/" not in layout.MOVABLE and (folder / way).is_symlink()), None)
+class _Ways:
+    """Which folders of a bundle may be gone into: none that is a link, but for those that may be moved.
 
+    Each is looked at once: what somebody else puts there meanwhile is not what this keeps us from.
+    """
 
-def _refuse_links(folder: Path, name: str) -> None:
-    if link := _link_on_the_way(folder, name):
-        raise BundleDamaged(f"{link} is a link, and no folder: put the folder itself there, then run it again")
+    def __init__(self, folder: Path) -> None:
+        self._folder = str(folder)
+        self._plain = {""}
+
+    def link(self, name: str) -> str:
+        """The first link on the way to a file; "" where there is none."""
+        way = name.rpartition("/")[0]
+        if way in self._plain:
+            return ""
+        above = self.link(way)
+        place = f"{self._folder}/{way}"
+        if above or (f"{way}/" not in layout.MOVABLE and Path(place).is_symlink()):
+            return above or place
+        self._plain.add(way)
+        return ""
+
+    def refuse_link(self, name: str) -> None:
+        """Raises BundleDamaged where there is one."""
+        if link := self.link(name):
+            raise BundleDamaged(f"{link} is a link, and no folder: put the folder itself there, then run it again")
 
 
 def _entry(place: str, name: str) -> Entry | None:
