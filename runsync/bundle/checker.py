@@ -105,6 +105,8 @@ class Checker:
 
     def check(self, subset: Subset | None, workers: int, progress: Progress) -> None:
         """All of it; of artifacts and metrics the bytes that are of the subset (None: of none)."""
+        for name in layout.WITH_DATA & self.odd.keys():
+            self._fault(name, f"it is {self.odd[name]}, and no folder", BROKEN)
         for snapshot_id in self.ids:
             self._open(snapshot_id)
         for name in self._users:

@@ -23,6 +23,8 @@ LOCKS = "locks/"
 CLAIMS = "claims/"
 QUARANTINE = "quarantine/"
 SUSPECTS = "suspects/"
+WITH_DATA = frozenset(name.rstrip("/") for name in (SNAPSHOTS, HISTORY, PARTS, BLOBS))
+"""Folders without which snapshots are lost."""
 MOVABLE = (PARTS, BLOBS)
 """Folders that may be moved to another disk and linked."""
 OF_NO_SNAPSHOT = (LOCKS, CLAIMS, SUSPECTS, QUARANTINE)

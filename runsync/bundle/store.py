@@ -254,11 +254,15 @@ class LocalStore:
 
     def size(self, name: str) -> int | None:
         """See `Store`."""
+        if self._ways.link(name):
+            return NO_FILE
         try:
             told = (self.folder / name).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return NO_FILE if _odd(told) or self._ways.link(name) else told.st_size
+        except OSError as error:
+            raise BundleDamaged(f"{self.folder / name} cannot be read: {error.strerror}") from None
+        return NO_FILE if _odd(told) else told.st_size
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """See `Store`."""
