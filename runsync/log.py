@@ -13,3 +13,6 @@ def _without_secrets(record: logging.LogRecord) -> bool:
 LOG = logging.getLogger("runsync")
 LOG.addHandler(logging.NullHandler())
 LOG.addFilter(_without_secrets)
+WAITING = LOG.getChild("waiting")
+"""Says why a command waits though it was not asked to."""
+WAITING.addFilter(_without_secrets)

@@ -12,7 +12,7 @@ from support.secrets import MARK
 
 from runsync import secrecy
 from runsync.errors import AccessDenied, BundleDamaged, RequestRefused, RunsyncError
-from runsync.log import LOG
+from runsync.log import LOG, WAITING
 from runsync.model.finding import failure
 from runsync.model.protocol import Place
 from runsync.s3 import Refused
@@ -125,7 +125,8 @@ def test_the_log_has_none(caplog: pytest.LogCaptureFixture) -> None:
     keep(TOKEN)
     with caplog.at_level(logging.INFO, "runsync"):
         LOG.warning("%s said %s", "it", TOKEN)
-    assert caplog.messages == ["it said ***"]
+        WAITING.warning("waiting for %s", TOKEN)
+    assert caplog.messages == ["it said ***", "waiting for ***"]
 
 
 def test_places_and_findings_have_none() -> None:

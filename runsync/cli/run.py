@@ -13,15 +13,16 @@ from runsync.cli.interruption import Interruption, end_children
 from runsync.cli.journal import Journal
 from runsync.cli.output import ReaderGone
 from runsync.errors import RunsyncError
+from runsync.log import WAITING
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
     """The exit code."""
     journal = Journal(arguments)
     interruption = Interruption(lambda: _give_up(journal))
-    waiting, shown = logging.getLogger("runsync.waiting"), _Shown()
+    shown = _Shown()
     if "--quiet" not in arguments:
-        waiting.addHandler(shown)
+        WAITING.addHandler(shown)
     try:
         interruption.begin()
         code = _attempt(command, arguments, journal, interruption)
@@ -29,7 +30,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:  # between two of the steps above
         interruption.end()
         code = _fail(journal, "stopped", code=INTERRUPTED, debug=False)
-    waiting.removeHandler(shown)
+    WAITING.removeHandler(shown)
     return journal.end(code)
 
 
