@@ -14,7 +14,7 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.history import History
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import MOST_SMALL, LocalStore, Store
-from runsync.errors import BundleDamaged, BundleNotFound, WrongUsage
+from runsync.errors import BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
 from runsync.model import times
 from runsync.version import VERSION
 
@@ -73,6 +73,16 @@ class Bundle:
         if layout.id_in(name) != manifest.id:
             raise BundleDamaged(f"{self.address}/{name}: it is the manifest of another snapshot, {manifest.id}")
         return manifest
+
+    def content_of(self, manifest: Manifest) -> bytes:
+        """The bytes of a manifest that was read before. Raises BundleLocked when a prune has replaced it since."""
+        name = layout.snapshot(manifest.id)
+        content = self.store.read(name)
+        if _digest(content, manifest.digest) != manifest.digest:
+            raise BundleLocked(
+                f"{self.address}/{name} changed while it was read: wait for the prune, then run it again"
+            )
+        return content
 
     def require(self, features: Iterable[str]) -> None:
         """Has the marker name these features, so that only who knows them opens the bundle. Raises BundleDamaged."""

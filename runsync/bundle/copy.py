@@ -193,7 +193,7 @@ class _Copy:
             if self._lock is not None:
                 self._lock.confirm()
             self._target.require(part.kind for manifest in self._pending for part in manifest.objects)
-            pending = [Pending(manifest, partial(self._content, manifest.id)) for manifest in self._pending]
+            pending = [Pending(manifest, partial(self._source.content_of, manifest)) for manifest in self._pending]
             publish(self._target, pending, lambda entries: vanished(self._files_there(), entries))
         self._count(layout.snapshot(manifest.id) for manifest in self._pending)
         self._report.files += len(self._pending)
@@ -202,9 +202,6 @@ class _Copy:
         self._pending = []
         now = time.monotonic()
         self._due = now + max(PUBLISH_EVERY, 10 * (now - begun))
-
-    def _content(self, snapshot_id: str) -> bytes:
-        return self._source.store.read(layout.snapshot(snapshot_id))
 
     def _files_there(self) -> dict[str, int]:
         return {

@@ -67,9 +67,9 @@ def publish(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, *, repla
         )
         for name, each in list(claims.items()):
             if not replace:
-                _appear_recorded(store, name, each.manifest)
+                _appear_recorded(store, name, each)
             elif layout.snapshot(each.manifest.id) in there:  # else it was forgotten meanwhile
-                _replace(store, name, each.manifest, there)
+                _replace(store, name, each, there)
             else:
                 continue
             del claims[name]
@@ -83,35 +83,38 @@ def _drop(store: Store, name: str) -> None:
         store.remove(name)
 
 
-def _appear_recorded(store: Store, claim: str, manifest: Manifest) -> None:
+def _appear_recorded(store: Store, claim: str, pending: Pending) -> None:
     """The record first: no snapshot is there without one. It goes again where no snapshot comes."""
-    recorded = False
+    recorded, manifest = False, pending.manifest
     try:
         recorded = history.write(store, manifest)
-        _appear(store, claim, layout.snapshot(manifest.id))
+        _appear(store, claim, pending)
     except BaseException:
         if recorded and store.size(layout.snapshot(manifest.id)) is None:
             _drop(store, Position.of(manifest).record)
         raise
 
 
-def _replace(store: Store, claim: str, manifest: Manifest, there: Set[str]) -> None:
+def _replace(store: Store, claim: str, pending: Pending, there: Set[str]) -> None:
     """A snapshot whose record is gone by then was forgotten meanwhile: it must not come back."""
-    name, record = layout.snapshot(manifest.id), Position.of(manifest).record
-    _appear(store, claim, name)
+    record = Position.of(pending.manifest).record
+    _appear(store, claim, pending)
     if record in there and store.size(record) is None:
-        _drop(store, name)
+        _drop(store, layout.snapshot(pending.manifest.id))
 
 
-def _appear(store: Store, claim: str, manifest: str) -> None:
+def _appear(store: Store, claim: str, pending: Pending) -> None:
+    name = layout.snapshot(pending.manifest.id)
     try:
-        store.move(claim, manifest)
+        store.move(claim, name)
     except BundleDamaged:  # the claim is gone
         raise _conflict(store) from None
     except RunsyncError:
-        # It may be that only the claim could not be removed.
-        if store.size(manifest) is None:
+        # Perhaps only the claim could not be removed. An older manifest of that name proves nothing: its parts would
+        # be deleted next.
+        if store.size(name) is None or store.read(name) != pending.content():
             raise
+        _drop(store, claim)
 
 
 def _refuse_conflicts(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, claim: str) -> None:

@@ -9,14 +9,16 @@ import pytest
 from conftest import Runner
 from support.damage import files_of, flip, one_of
 from support.memory import MemorySource, export_into, small_source
+from support.nights import fill
 from support.s3 import Bucket
 from support.stopping import Stopped, StoppingStore
 
 from runsync.bundle import locks
 from runsync.bundle.address import Access, locate
-from runsync.bundle.bundle import Bundle, open_bundle
+from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.check import check
-from runsync.bundle.copy import CopyReport, copy, copy_snapshots
+from runsync.bundle.copy import CopyReport, _Copy, copy, copy_snapshots
+from runsync.bundle.prune import prune
 from runsync.bundle.store import LocalStore
 from runsync.errors import BundleLocked, RunsyncError
 from runsync.model.progress import Silent
@@ -221,6 +223,28 @@ def test_prune_waits_for_a_copy_and_a_copy_for_prune(folder: Path, target: Path)
             copy(folder, target)
     with locks.shared(LocalStore(folder), "export"), locks.shared(LocalStore(target), "export"):
         assert copy(folder, target).exit_code == 0
+
+
+def test_a_source_that_is_pruned_in_spite_of_the_lock_gives_no_snapshot_without_its_parts(
+    folder: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(create_bundle(folder), 3)
+    publish = _Copy.publish
+
+    def prune_first(self: _Copy, at_once: bool) -> None:
+        if at_once:
+            locks.unlock(LocalStore(folder), everything=True)
+            prune(folder)
+        publish(self, at_once)
+
+    monkeypatch.setattr(_Copy, "publish", prune_first)
+    with pytest.raises(BundleLocked, match="changed while it was read"):
+        copy(folder, target)
+    monkeypatch.undo()
+    assert check(target).faults == []
+    copy(folder, target)
+    assert check(target).faults == []
+    assert open_bundle(target).snapshot_ids() == open_bundle(folder).snapshot_ids()
 
 
 def test_a_source_that_may_only_be_read_is_copied_without_a_lock(

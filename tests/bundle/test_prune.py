@@ -274,6 +274,39 @@ def test_a_lock_that_was_taken_away_stops_the_deletions(folder: Path, monkeypatc
     assert check(folder).faults == []
 
 
+@pytest.mark.parametrize("has_moved", [False, True], ids=["not moved", "moved, and the answer lost"])
+def test_a_manifest_that_cannot_be_replaced_keeps_the_parts_it_names(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, has_moved: bool
+) -> None:
+    bundle = create_bundle(folder)
+    fill(bundle, 3)
+    before = all_contents(bundle)
+    move, tries = store.LocalStore.move, []
+
+    def fail_once(self: store.LocalStore, name: str, new: str) -> None:
+        tries.append(new)
+        if len(tries) == 2:
+            if has_moved:
+                move(self, name, new)
+            raise RunsyncError("the connection broke")
+        move(self, name, new)
+
+    monkeypatch.setattr(store.LocalStore, "move", fail_once)
+    if has_moved:
+        prune(folder)
+    else:
+        with pytest.raises(RunsyncError, match="the connection broke"):
+            prune(folder)
+    assert len(tries) == (3 if has_moved else 2)
+    assert all_contents(bundle) == before
+    assert check(folder).faults == []
+    assert not list(folder.glob("claims/*"))
+    prune(folder)
+    found = check(folder)
+    assert (found.faults, found.unused) == ([], [])
+    assert all_contents(bundle) == before
+
+
 @contextmanager
 def _stops_at(moment: int) -> Iterator[list[str]]:
     """A disk that stops changing before a write, as for a process that is killed there. Gives what was written."""
