@@ -8,7 +8,6 @@ Locks keep commands from getting into each other's way. That a snapshot is whole
 and `removal`.
 """
 
-import logging
 import random
 import secrets
 import threading
@@ -32,11 +31,10 @@ from runsync.bundle.holder import (
 )
 from runsync.bundle.store import Store
 from runsync.errors import BundleDamaged, BundleLocked, RunsyncError
+from runsync.log import WAITING
 
 __all__ = ["EXCLUSIVE", "Holder", "Lock", "exclusive", "holders", "reading", "shared", "unlock"]
 
-WAITING = logging.getLogger("runsync.waiting")
-"""Tells why a command waits though it was not asked to."""
 REFRESH = 60.0
 CONFIRM_EVERY = 5.0
 """Seconds for which a look at our lock is good while files are deleted."""
@@ -138,7 +136,8 @@ def _held(store: Store, name: str, verb: str, patience: float) -> Iterator[Lock]
         holder = _acquire(store, name, holder, patience)
         lock = Lock(store, name, holder)
     except KeyboardInterrupt:
-        _give_back(store, name, holder)
+        with suppress(RunsyncError):
+            _give_back(store, name, holder)
         store.leave()
         raise
     try:

@@ -87,8 +87,8 @@ def _start_of(pid: int) -> int | None:
         os.kill(pid, 0)
     except ProcessLookupError:
         return 0
-    except OSError:
-        pass  # it is another user's
+    except (OSError, OverflowError):
+        pass  # another user's, or no process id of this system
     try:
         fields = _PROC.joinpath(str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
         state, threads, started = fields[0], int(fields[17]), int(fields[19])

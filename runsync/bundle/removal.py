@@ -31,14 +31,16 @@ class Newcomers:
     known: Mapping[str, Entry]
     _files: set[str] = field(default_factory=set)
     _blobs: set[bytes] = field(default_factory=set)
+    _claims: set[str] = field(default_factory=set)
     _read: dict[str, Entry] = field(default_factory=dict)
 
     def look(self, announcement: str) -> None:
         """Claims first, manifests then: a claim that is gone by then has become a manifest."""
         store = self.bundle.store
         for claim in announced.claims(store, announcement):
-            if claim.name not in self._read:
+            if claim.name not in self._claims:
                 self._need(claim.name, is_claim=True)
+                self._claims.add(claim.name)
         for entry in list(store.list(layout.SNAPSHOTS)):
             if layout.snapshot_id(entry.name) and entry not in (self.known.get(entry.name), self._read.get(entry.name)):
                 self._need(entry.name, is_claim=False)

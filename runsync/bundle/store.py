@@ -198,12 +198,16 @@ class LocalStore:
         self._ways.refuse_link(name)
         if not content:
             return self._create_empty(self.folder / name)
-        incoming = self.incoming()
-        try:
-            incoming.write(content)
-            return incoming.link(name)
-        finally:
-            incoming.discard()
+        for _ in range(TRIES):
+            incoming = self.incoming()
+            try:
+                incoming.write(content)
+                return incoming.link(name)
+            except FileNotFoundError as error:  # another thread has just cleared away our temporary files
+                gone = error
+            finally:
+                incoming.discard()
+        raise cannot_write(self.folder, gone)
 
     def _create_empty(self, final: Path) -> bool:
         """Without a temporary file: a full disk has room for this."""
@@ -288,8 +292,11 @@ class LocalStore:
                 yield from self.list(f"{name}/")
 
     def ahead(self) -> float | None:
-        """See `Store`. A share dates files by the clock of its server."""
-        incoming = self.incoming()
+        """See `Store`. A share dates files by the clock of its server. None on a disk that is full by now."""
+        try:
+            incoming = self.incoming()
+        except RunsyncError:
+            return None
         try:
             return incoming.modified() - times.utc_now().timestamp()
         finally:
@@ -374,7 +381,9 @@ class LocalIncoming:
             return False
 
     def link(self, name: str) -> bool:
-        """Puts the file there, durably, unless there is one of that name; then it is False."""
+        """Puts the file there, durably; False if there is one of that name. Raises FileNotFoundError if this temporary
+        file was removed.
+        """
         final = self._folder / name
         self._ways.refuse_link(name)
         try:
@@ -384,6 +393,8 @@ class LocalIncoming:
             _sync_folder(final.parent)
         except FileExistsError:
             return False
+        except FileNotFoundError:
+            raise
         except OSError as error:
             raise cannot_write(self._folder, error) from None
         return True
@@ -394,8 +405,9 @@ class LocalIncoming:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
+            content = self._path.read_bytes()
             with final.open("xb") as file:
-                file.write(self._path.read_bytes())
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
 

@@ -15,7 +15,7 @@ from support.stopping import Stopped, StoppingStore
 
 from runsync.bundle import locks
 from runsync.bundle.address import Access, locate
-from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
+from runsync.bundle.bundle import Bundle, create_bundle, create_in, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import CopyReport, _Copy, copy, copy_snapshots
 from runsync.bundle.prune import prune
@@ -89,7 +89,7 @@ def test_between_two_places_on_s3_no_file_passes_through_here(folder: Path, buck
     read: list[str] = []
     chunks = place.chunks
     place.chunks = lambda name: read.append(name) or chunks(name)  # type: ignore[method-assign, func-returns-value]
-    copy_snapshots(Bundle(place), Bundle(goal), CopyReport("", ""), None, None, 4, Silent())
+    copy_snapshots(Bundle(place), create_in(goal), CopyReport("", ""), None, None, 4, Silent())
     assert [name for name in read if name.startswith("blobs/") or name.endswith(".parquet")] == []
     assert len(contents(bucket.files("other/"), "other/")) == len(contents(bucket.files("one/"), "one/"))
 

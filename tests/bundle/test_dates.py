@@ -25,6 +25,7 @@ from runsync.bundle.snapshot import open_snapshot
 from runsync.bundle.snapshots import snapshots
 from runsync.bundle.suspects import Reusable
 from runsync.bundle.writer import SnapshotWriter
+from runsync.errors import NoRoom
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
@@ -278,5 +279,12 @@ def test_on_a_disk_the_clock_of_the_file_system_is_compared(tmp_path: Path, cloc
     ahead = store.ahead()
     assert ahead is not None
     assert abs(ahead - 7200) < 600
+    with pytest.MonkeyPatch.context() as patch:  # the snapshot is made: a disk that is full by now does not undo it
+        patch.setattr(store, "incoming", _refuse)
+        assert store.ahead() is None
     (told,) = dates.warnings(Bundle(store), [], f"{clock.now:%Y%m%dT%H%M%S}.000Z-abcdef")
     assert told.startswith("this machine's clock is ")
+
+
+def _refuse() -> None:
+    raise NoRoom("No space left on device")

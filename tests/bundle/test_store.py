@@ -10,7 +10,7 @@ import pytest
 from support.processes import GONE
 
 from runsync.bundle.processes import here
-from runsync.bundle.store import LocalStore
+from runsync.bundle.store import LocalIncoming, LocalStore
 from runsync.errors import BundleDamaged, RunsyncError
 
 
@@ -131,3 +131,20 @@ def test_a_file_that_was_cut_short_is_replaced(store: LocalStore) -> None:
     _put(store, "name", b"cut")
     _put(store, "name", b"cut no more")
     assert store.read("name") == b"cut no more"
+
+
+def test_a_lock_is_made_though_another_thread_clears_away_temporary_files(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, cleared = LocalIncoming.write, []
+
+    def clear_once(self: LocalIncoming, data: bytes) -> int:
+        if not cleared:
+            cleared.append(data)
+            store.clear_temporary()
+        return write(self, data)
+
+    monkeypatch.setattr(LocalIncoming, "write", clear_once)
+    assert store.create("locks/exclusive.json", b"{}")
+    assert cleared
+    assert store.read("locks/exclusive.json") == b"{}"
