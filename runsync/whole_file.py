@@ -1,9 +1,10 @@
-"""Files that are there whole or not at all, whenever the process is killed."""
+"""Files that appear whole or not at all, even if the process is killed."""
 
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import get_ident
 from typing import IO
 
 from runsync.bundle.processes import Process, here
@@ -13,17 +14,22 @@ PREFIX, SUFFIX = ".runsync-", ".part"
 
 @contextmanager
 def whole_file(place: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that takes its name at the end of the block; an error leaves what was there. A link stays one,
-    and a device is written to as it is. Raises OSError."""
+    """A file to write to that takes its name at the end of the block; an error leaves what was there.
+
+    A file that is replaced keeps its permissions, a link stays a link, and a device is written to directly. Raises
+    OSError.
+    """
     place = place.resolve()
     if place.exists() and not place.is_file():
         with place.open("wb") as device:
             yield device
         return
     # mkstemp would make files that only their owner may read.
-    waiting = place.with_name(f"{beginning()}{get_ident()}{SUFFIX}")
+    waiting = place.with_name(f"{beginning()}{secrets.token_hex(4)}{SUFFIX}")
     try:
-        with waiting.open("wb") as file:
+        with waiting.open("xb") as file:
+            if place.exists():
+                shutil.copymode(place, waiting)
             yield file
         waiting.replace(place)
     finally:
@@ -32,12 +38,12 @@ def whole_file(place: Path) -> Iterator[IO[bytes]]:
 
 
 def beginning() -> str:
-    """How the name of a file of this process begins that is not whole yet; it ends on `SUFFIX`."""
+    """The start of the name of an unfinished file of this process; the name ends with `SUFFIX`."""
     return f"{PREFIX}{here().token}-"
 
 
 def clear(folder: Path) -> None:
-    """Removes what processes that were killed left half-written in a folder."""
+    """Removes the unfinished files that killed processes left in a folder."""
     for left in folder.glob(f"{PREFIX}*{SUFFIX}"):
         token = left.name.removeprefix(PREFIX).rpartition("-")[0]
         if Process.from_token(token).is_gone:
