@@ -6,6 +6,7 @@ A server is `http(s)://[user:password@]host[:port][/prefix][?workspace=NAME]`, a
 
 import dataclasses
 import ipaddress
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,10 +65,22 @@ def is_url(where: str) -> bool:
 
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine itself."""
+    number = ip_of(host)
+    return host == "localhost" if number is None else number.is_loopback or number.is_unspecified
+
+
+def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address that a host is written as, in whatever way the resolver takes (`127.1`, `0x7f000001`,
+    `::ffff:127.0.0.1`); None for a name."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        found = ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except (OSError, ValueError):
+            return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
 
 
 def parse(url: str, credentials: Credentials) -> Address:

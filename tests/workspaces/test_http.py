@@ -391,6 +391,12 @@ def test_a_file_at_a_signed_address_is_never_mixed_either(
         ("https://localhost/admin", "https://mlflow.example"),
         ("http://169.254.169.254/latest/meta-data", "http://mlflow.example"),
         ("http://[fe80::1]/", "http://mlflow.example"),
+        ("http://[::ffff:169.254.169.254]/", "http://mlflow.example"),
+        ("http://2852039166/", "http://mlflow.example"),
+        ("http://0xa9.0xfe.43518/", "http://mlflow.example"),
+        ("http://127.1/admin", "http://mlflow.example"),
+        ("http://0.0.0.0/admin", "http://mlflow.example"),
+        ("http://[::]/admin", "http://mlflow.example"),
     ],
 )
 def test_a_server_cannot_send_anyone_where_its_storage_cannot_be(url: str, server: str) -> None:

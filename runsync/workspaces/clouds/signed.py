@@ -1,6 +1,5 @@
 """What all storage behind signed addresses wants: none of our credentials, and an address that may be asked."""
 
-import ipaddress
 import os
 from urllib.parse import urlsplit
 
@@ -9,7 +8,7 @@ import requests
 from runsync.errors import RequestRefused
 from runsync.secrecy import keep_signature
 from runsync.version import VERSION
-from runsync.workspaces.address import is_loopback
+from runsync.workspaces.address import ip_of, is_loopback
 from runsync.workspaces.http import connect
 from runsync.workspaces.s3_artifacts import ignores_tls
 
@@ -55,7 +54,5 @@ def check(url: str, server: str) -> None:
 
 
 def _is_of_the_network(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        return False
+    number = ip_of(host)
+    return number is not None and number.is_link_local
