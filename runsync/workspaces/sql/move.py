@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runsync.model.run import Run
 from runsync.workspaces.sql.read import parts
 from runsync.workspaces.sql.schema import Schema
-from runsync.workspaces.sql.upsert import upsert
+from runsync.workspaces.sql.upsert import as_committed, upsert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -27,7 +27,7 @@ def move_inputs(connection: "Connection", kind: str, schema: Schema, runs: Seque
     copies = [_copy(row, moved[row["destination_id"]]) for row in rows]
     connection.execute(upsert(kind, datasets), copies)
     for row in rows:
-        new = _dataset_id(connection, schema, moved[row["destination_id"]], row)
+        new = _dataset_id(connection, kind, schema, moved[row["destination_id"]], row)
         here = inputs.c.input_uuid == row["input_uuid"]
         connection.execute(inputs.update().where(here), {"source_id": new})
 
@@ -69,9 +69,9 @@ def _copy(row: Mapping[str, Any], experiment_id: int) -> dict[str, Any]:
     return fields | {"dataset_uuid": uuid.uuid4().hex, "experiment_id": experiment_id}
 
 
-def _dataset_id(connection: "Connection", schema: Schema, experiment_id: int, row: Mapping[str, Any]) -> str:
+def _dataset_id(connection: "Connection", kind: str, schema: Schema, experiment_id: int, row: Mapping[str, Any]) -> str:
     from sqlalchemy import select
 
     c = schema.tables["datasets"].c
     here = (c.experiment_id == experiment_id, c.name == row["name"], c.digest == row["digest"])
-    return str(connection.execute(select(c.dataset_uuid).where(*here)).scalar_one())
+    return str(connection.execute(as_committed(kind, select(c.dataset_uuid).where(*here))).scalar_one())

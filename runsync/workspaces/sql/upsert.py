@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from runsync.workspaces.sql.address import MYSQL, SQLITE
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, Select, Table
 
 
 def upsert(kind: str, table: "Table", updated: Sequence[str] = ()) -> Any:
@@ -30,6 +30,11 @@ def upsert(kind: str, table: "Table", updated: Sequence[str] = ()) -> Any:
     if not updated:
         return insert.on_conflict_do_nothing(index_elements=key)
     return insert.on_conflict_do_update(index_elements=key, set_={name: insert.excluded[name] for name in updated})
+
+
+def as_committed(kind: str, rows: "Select[Any]") -> "Select[Any]":
+    """With rows that others committed since this transaction began, which MySQL shows to readers with a lock."""
+    return rows.with_for_update(read=True) if kind == MYSQL else rows
 
 
 def set_texts(connection: "Connection", kind: str, table: "Table", texts: Mapping[str, Mapping[str, str]]) -> None:

@@ -18,11 +18,11 @@ from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.move import move_inputs
 from runsync.workspaces.sql.read import Reader, parts
 from runsync.workspaces.sql.schema import Schema
-from runsync.workspaces.sql.upsert import set_texts, upsert
+from runsync.workspaces.sql.upsert import as_committed, set_texts, upsert
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Connection
 
 RUNS = 400
 POINTS = 250_000
@@ -246,16 +246,12 @@ class RunWriter:
         for part in parts(digests):
             here = (c.experiment_id.in_(experiments), c.digest.in_(part))
             columns = select(c.experiment_id, c.name, c.digest, c.dataset_uuid).where(*here)
-            for number, name, digest, dataset_id in connection.execute(self._as_committed(columns)):
+            for number, name, digest, dataset_id in connection.execute(as_committed(self._database.kind, columns)):
                 found[number, name, digest] = dataset_id
         for number, name, digest in asked:
             if (number, name, digest) not in found:
                 raise RequestRefused(f"dataset “{name}”: its name differs from that of another only in its case")
         return found
-
-    def _as_committed(self, rows: "Select[Any]") -> "Select[Any]":
-        """With rows that others committed since this transaction began, which MySQL shows to readers with a lock."""
-        return rows.with_for_update(read=True) if self._database.kind == MYSQL else rows
 
     def _input_ids(self, connection: "Connection", run_ids: Sequence[str]) -> dict[tuple[str, str], str]:
         from sqlalchemy import select
@@ -265,7 +261,9 @@ class RunWriter:
         for part in parts(run_ids):
             here = (inputs.c.destination_type == "RUN", inputs.c.destination_id.in_(part))
             columns = select(inputs.c.source_id, inputs.c.destination_id, inputs.c.input_uuid)
-            for source_id, run_id, input_id in connection.execute(self._as_committed(columns.where(*here))):
+            for source_id, run_id, input_id in connection.execute(
+                as_committed(self._database.kind, columns.where(*here))
+            ):
                 found[source_id, run_id] = input_id
         return found
 
