@@ -4,7 +4,6 @@ boto3 is imported when the first request is made, with its whole chain of creden
 of the machine).
 """
 
-import email.utils
 import hashlib
 import os
 import re
@@ -322,8 +321,7 @@ class S3:
         with threads.last_words(), suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
             answer = self.client.list_multipart_uploads(Bucket=bucket, Prefix=key)
             begun = {left["UploadId"]: left["Initiated"] for left in answer.get("Uploads", ()) if left["Key"] == key}
-            now = email.utils.parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-            since = begun.pop(ours, now).timestamp() - seconds - SLOW_CLOCK
+            since = (begun.pop(ours).timestamp() if ours in begun else _asked_at(answer)) - seconds - SLOW_CLOCK
             for upload_id, at in begun.items():
                 if at.timestamp() >= since:
                     self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
@@ -387,7 +385,7 @@ class S3:
 
 
 def _asked_at(answer: Mapping[str, Any]) -> float:
-    """When S3 answered, by its own clock (epoch seconds); 0 where it does not tell."""
+    """When S3 answered, by its own clock (epoch seconds); 0 where it does not say."""
     told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
     try:
         return parsedate_to_datetime(told).timestamp()

@@ -121,7 +121,10 @@ class Draft:
                 Path(self.folder).mkdir()
         if not is_plain_folder(self.folder):
             raise Broken("it is no longer there" if not self.is_new else "its folder is a link or a file")
-        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
         try:
             while not _locked(self._lock):
                 if time.monotonic() >= deadline:
