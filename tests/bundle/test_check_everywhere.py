@@ -43,7 +43,7 @@ class Copied:
         assert self.store.create(name, content)
 
 
-@pytest.fixture(params=["disk", "S3"])
+@pytest.fixture(params=["disk", pytest.param("S3", marks=pytest.mark.slow)])
 def bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Copied:
     local = tmp_path / "made"
     export_into(local, small_source())

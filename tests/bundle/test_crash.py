@@ -50,7 +50,9 @@ class Home:
         return locate(self.of(number), self.access).store
 
 
-@pytest.fixture(params=["disk", "S3", pytest.param("S3, every write", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["disk", pytest.param("S3", marks=pytest.mark.slow), pytest.param("S3, every write", marks=pytest.mark.slow)]
+)
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     if request.param == "disk":
         # A process that is killed loses nothing that it wrote, synced or not.

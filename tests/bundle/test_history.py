@@ -77,7 +77,7 @@ class Place:
         assert self.store.create(name, content)
 
 
-@pytest.fixture(params=["disk", "S3"])
+@pytest.fixture(params=["disk", pytest.param("S3", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Three nights."""
     address, access = str(tmp_path / "bundle"), Access()

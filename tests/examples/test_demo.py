@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, executable
 
 
-@pytest.mark.parametrize("demo", ["demo.py", "demo_servers.py"])
+@pytest.mark.parametrize("demo", ["demo.py", pytest.param("demo_servers.py", marks=pytest.mark.slow)])
 def test_a_demo_goes_to_its_end(demo: str) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "demo" / demo)],

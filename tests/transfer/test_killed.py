@@ -67,6 +67,7 @@ def crowd(pair: Pair, seeder: Seeder, prefix: str) -> list[str]:
     return runs
 
 
+@pytest.mark.slow
 @NEWEST
 def test_a_killed_export_leaves_no_snapshot_and_the_next_one_goes_on(
     pair: Pair,
