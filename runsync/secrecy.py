@@ -5,9 +5,10 @@ they were sent, and libraries quote what they were given, so every text that run
 passes `strike` on its way: in `RunsyncError`, in the logger, in what is printed, in reports. Artifacts, params and tags
 do not: they are data, and arrive as they are.
 
-A secret of 6 characters or more is struck wherever it stands, as it is or encoded (percent, JSON, HTML, base64), and
-the beginning or end of a long one too, for texts get cut. A password such as "a" or "mlflow" would tear other words
-apart: it is struck only where a text says that it is one, as in `ada:a@host`, `password=a` or Basic authentication.
+A secret of 6 characters or more is struck wherever it stands, as it is or encoded (percent, JSON, HTML, base64), also
+where characters are escaped that need not be. The beginning or end of a long one is struck too, for texts get cut. A
+password such as "a" or "mlflow" would tear other words apart: it is struck only where a text says that it is one, as in
+`ada:a@host`, `password=a` or Basic authentication.
 """
 
 import base64
@@ -17,6 +18,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from html.entities import html5
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -50,6 +52,11 @@ _SIGNED = re.compile(
     re.IGNORECASE,
 )
 """What makes a signed address one, whether or not it is among those that were kept."""
+_ESCAPES = ("%", "&", "\\u", "\\/")
+"""What a text has that escapes characters: for URLs, HTML or JSON."""
+_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|/)")
+_WORD_BEGINS = "(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))"
+"""Also behind an escaped character, as in `token%3Dsecret`."""
 _SIGNING = frozenset({"sig", "signature", "x-amz-signature", "x-amz-security-token", "x-goog-signature"})
 
 
@@ -96,6 +103,7 @@ class _Kept:
         self._forms: tuple[_Form, ...] = ()
         self._needles: tuple[str, ...] = ()
         self._known: set[tuple[str, str]] = set()
+        self._whole: tuple[str, ...] = ()
         self._passing: deque[str] = deque(maxlen=PASSING)
         self._lock = Lock()
 
@@ -107,12 +115,17 @@ class _Kept:
             found = {form.text: form for form in (*self._forms, *_forms(secret, user))}
             self._forms = tuple(sorted(found.values(), key=lambda form: -len(form.text)))
             self._needles = tuple({needle for form in self._forms for needle in form.needles})
+            self._whole = tuple(dict.fromkeys((*self._whole, *_whole(secret, user))))
 
     def keep_passing(self, secret: str) -> None:
         if secret not in self._passing:
             self._passing.extend((secret, quote(secret, safe="")))
 
     def strike(self, text: str) -> str:
+        if self._whole and any(mark in text for mark in _ESCAPES):
+            read = _as_read(text)
+            for secret in (secret for secret in self._whole if any(secret in reading for reading in read)):
+                text = _character_by_character(secret).sub(STRUCK, text)
         if any(needle in text for needle in self._needles):
             for form in self._forms:
                 text = form.strike(text)
@@ -259,8 +272,40 @@ def _inside_base64(secret: str) -> Iterator[str]:
                 yield inner
 
 
+def _whole(secret: str, user: str) -> Iterator[str]:
+    """What is looked for behind escapes of any character."""
+    if not _is_weak(secret):
+        yield secret
+    if user:
+        yield from _base64(f"{user}:{secret}")
+
+
+def _as_read(text: str) -> tuple[str, ...]:
+    """What others read in a text with escapes: of URLs (once and twice), of HTML and of JSON."""
+    once = unquote(text)
+    json_read = _JSON_ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else "/", text)
+    return once, unquote(once), html.unescape(text), json_read
+
+
+def _character_by_character(secret: str) -> re.Pattern[str]:
+    """A secret of which any character may be escaped, also those for which no library does it."""
+    pattern = "".join(map(_escaped, secret))
+    return re.compile(pattern if len(secret) >= LONG else rf"{_WORD_BEGINS}{pattern}(?![A-Za-z0-9])")
+
+
+def _escaped(character: str) -> str:
+    """A pattern of the ways to write a character."""
+    code = ord(character)
+    url = "".join(f"%(?:25){{0,2}}{byte:02x}" for byte in character.encode(errors="surrogatepass"))
+    ways = [rf"(?i:{url}|\\u{code:04x}|&#0*{code};|&#x0*{code:x};)"]
+    ways += [re.escape(f"&{name}") for name, text in html5.items() if text == character and name.endswith(";")]
+    ways += [r"\\/"] if character == "/" else []
+    ways.append(re.escape(character))
+    return f"(?:{'|'.join(ways)})"
+
+
 def _as_a_word(text: str) -> re.Pattern[str]:
-    return re.compile(rf"(?P<before>)(?<![A-Za-z0-9]){re.escape(text)}(?![A-Za-z0-9])")
+    return re.compile(rf"(?P<before>){_WORD_BEGINS}{re.escape(text)}(?![A-Za-z0-9])")
 
 
 def _where_named(text: str, user: str) -> re.Pattern[str]:

@@ -54,6 +54,30 @@ def test_a_secret_is_struck_in_every_spelling(secret: str) -> None:
         assert struck.endswith(", after")
 
 
+def _escaped(secret: str) -> Iterator[str]:
+    """Escapes that no library writes: of every character, or of one."""
+    percent = "".join(f"%{byte:02x}" for byte in secret.encode())
+    yield from (percent, percent.upper(), quote(percent, safe=""), f"%{ord(secret[0]):02X}{secret[1:]}")
+    yield "".join(f"&#{ord(character)};" for character in secret)
+    yield "".join(f"&#x{ord(character):X};" for character in secret)
+    yield "".join(f"\\u{ord(character):04x}" for character in secret)
+    yield secret.replace("/", "\\/").replace("+", "\\u002b")
+    yield secret.replace("/", "&sol;").replace("+", "&plus;")
+
+
+@pytest.mark.parametrize("secret", [ODD, TOKEN, "s3cr3t-9", f"s3cr/t+{MARK}"])
+def test_a_secret_is_struck_whatever_characters_are_escaped(secret: str) -> None:
+    keep(secret, "ada")
+    basic = base64.b64encode(f"ada:{secret}".encode()).decode()
+    for spelled in (*_escaped(secret), *_escaped(basic)):
+        assert strike(f"before Bearer {spelled}, after") == "before Bearer ***, after"
+
+
+def test_a_short_secret_is_struck_behind_an_escaped_character() -> None:
+    keep("s3cr3t-9")
+    assert strike("to=http%3A%2F%2Fh%3Ftoken%3Ds3cr3t-9%26x%3D1") == "to=http%3A%2F%2Fh%3Ftoken%3D***%26x%3D1"
+
+
 @pytest.mark.parametrize("cut", [12, 20, 30])
 def test_the_beginning_or_end_of_a_long_secret_is_struck(cut: int) -> None:
     keep(TOKEN)
