@@ -21,10 +21,10 @@ DAMAGED = 12
 class CheckReport:
     """`schemas/v1/check-report.schema.json`.
 
-    `suspects` are broken files that are now noted in the bundle, so that no export takes them for sound; empty where
-    that cannot be written. Neither `unused` files (a killed export, or a snapshot that is gone, leaves such) nor
-    `foreign` ones (which are not of the format) are faults, nor are `doubtful_dates`. `hashed` and `bytes` count the
-    files that were read.
+    `suspects` are broken files that are now noted in the bundle, so that no export takes them for sound; not `is_noted`
+    when that could not be written. Neither `unused` files (a killed export, or a snapshot that is gone, leaves such)
+    nor `foreign` ones (which are not of the format) are faults, nor are `doubtful_dates`. `hashed` and `bytes` count
+    the files that were read.
     """
 
     bundle: str
@@ -40,6 +40,7 @@ class CheckReport:
     suspects: list[str] = field(default_factory=list)
     doubtful_dates: list[Doubt] = field(default_factory=list)
     seconds: float = 0.0
+    is_noted: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -48,7 +49,9 @@ class CheckReport:
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
-        return {"format": "runsync-check-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
+        document = {"format": "runsync-check-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
+        del document["is_noted"]
+        return document
 
 
 def check(
@@ -87,6 +90,7 @@ def check(
     report.hashed, report.bytes = (0, 0) if quick else (len(checker.hashed), checker.bytes_hashed)
     report.faults = checker.faults()
     report.unused, report.foreign = checker.unused(), checker.foreign()
+    report.is_noted = is_noted
     report.suspects = sorted(checker.broken()) if is_noted else []
     report.doubtful_dates = [one for one in doubts(checker.history.ids) if one.id in checker.ids]
     report.seconds = round(time.monotonic() - begun, 3)

@@ -152,7 +152,7 @@ def _lines(report: "CheckReport") -> Iterator[str]:
     yield from listed("Foreign files", report.foreign)
     if report.suspects:
         yield f"{many(len(report.suspects), 'broken file')} noted in the bundle: the next export reads them again"
-    elif any(fault.kind == "broken" and fault.file.startswith(("blobs/", "parts/")) for fault in report.faults):
+    elif not report.is_noted:
         yield "This bundle cannot be written: run the next export with --verify-stored, or it may reuse broken files"
     yield from doubted(report.doubtful_dates)
     yield "Damaged." if report.faults else "Sound."

@@ -62,7 +62,7 @@ def command(
         )
     if exit_code and report.changes:
         report.exit_code = DIFFERENT
-    return finish(report, as_json, _lines(report))
+    return finish(report, as_json, _lines(report), is_data=True)
 
 
 def _lines(report: "DiffReport") -> Iterator[str]:

@@ -1,7 +1,7 @@
 """How a command ends: data on stdout, what went wrong on stderr, the journal, and the exit code."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -28,19 +28,23 @@ class Report(Protocol):
         """The JSON report."""
 
 
-def finish(report: Report, as_json: bool, told: Iterable[str]) -> int:
-    """Prints a report (`told` is how a person reads it); gives the exit code. With --quiet a success is not told."""
+def finish(report: Report, as_json: bool, told: Iterable[str], *, is_data: bool = False) -> int:
+    """Prints a report (`told` is how a person reads it); gives the exit code. With --quiet a success is not told.
+
+    `is_data` is for commands that do nothing but print: when that cannot be written, they fail.
+    """
+    printing = nullcontext if is_data else _on_stdout
     kept = click.get_current_context().obj
     document = strike_report(report.to_document())
     kept["journal"].take(document)
     if as_json:
-        with _on_stdout():
+        with printing():
             say.json(json_text(document))
     if kept.get("quiet"):
         if report.exit_code:
             say.all_err(told)
     elif not as_json:
-        with _on_stdout():
+        with printing():
             say.all_out(told)
     if document.get("stopped"):
         say.err(f"runsync: {document['stopped']}")

@@ -27,7 +27,7 @@ def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
     from runsync.bundle.inspect import inspect
 
     report = inspect(bundle, options.access(ctx))
-    return finish(report, as_json, _lines(report))
+    return finish(report, as_json, _lines(report), is_data=True)
 
 
 def _lines(report: "InspectReport") -> Iterator[str]:

@@ -28,7 +28,7 @@ def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
     from runsync.bundle.snapshots import snapshots
 
     report = snapshots(bundle, access=options.access(ctx))
-    return finish(report, as_json, _lines(report))
+    return finish(report, as_json, _lines(report), is_data=True)
 
 
 def _lines(report: "SnapshotsReport") -> Iterator[str]:

@@ -81,7 +81,8 @@ def test_what_is_no_file_is_named_and_neither_read_nor_waited_for(
     name = file.relative_to(bundle).as_posix()
     assert (report.exit_code, {fault.file for fault in report.faults}) == (12, {name})
     assert any(odd in fault.error for fault in report.faults)
-    assert report.suspects == []
+    assert (report.suspects, report.is_noted) == ([], True)  # nobody takes it for sound anyway
+    assert "cannot be written" not in attempt("check", bundle).stdout
     store = LocalStore(bundle)
     assert store.size(name) == NO_FILE
     with pytest.raises(BundleDamaged, match=f"cannot be read: it is {odd}, and no file"):

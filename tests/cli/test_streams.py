@@ -68,7 +68,10 @@ def test_a_report_on_a_full_disk_is_told_and_the_work_counts(tmp_path: Path, bun
     assert in_shell('"$@" > /dev/full', "check", bundle, "--json", cwd=tmp_path).returncode == 12
 
 
-@pytest.mark.parametrize("arguments", [("runs", "csv"), ("runs", "list", "--format", "jsonl"), ("--help",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [("runs", "csv"), ("runs", "list", "--format", "jsonl"), ("runs", "list", "--json"), ("inspect",), ("--help",)],
+)
 def test_data_on_a_full_disk_is_a_failure(arguments: tuple[str, ...], tmp_path: Path) -> None:
     where = () if arguments == ("--help",) else (BUNDLE,)
     done = in_shell('"$@" > /dev/full', *arguments, *where, cwd=tmp_path)

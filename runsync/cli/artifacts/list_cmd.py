@@ -41,7 +41,7 @@ def command(
 
     report = list_artifacts(where, run, path, workers=workers, access=options.access(ctx))
     as_tree = format_ == "tree" or (format_ is None and terminal_width() is not None)
-    return finish(report, as_json or format_ == "json", _tree(report) if as_tree else _table(report))
+    return finish(report, as_json or format_ == "json", _tree(report) if as_tree else _table(report), is_data=True)
 
 
 def _tree(report: "ArtifactsReport") -> Iterator[str]:

@@ -50,7 +50,7 @@ def command(
     report = list_experiments(
         where, experiments=experiments, state=state, counts=counts, workers=workers, access=options.access(ctx)
     )
-    code = finish(report, as_json, _lines(report))
+    code = finish(report, as_json, _lines(report), is_data=True)
     tell_unread(report.unreadable)
     return code
 

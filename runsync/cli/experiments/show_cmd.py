@@ -33,7 +33,7 @@ def command(ctx: click.Context, /, where: str, experiment: str, workers: int, as
     from runsync.runs.experiments_list import show_experiment
 
     report = show_experiment(where, experiment, workers=workers, access=options.access(ctx))
-    code = finish(report, as_json, _lines(report))
+    code = finish(report, as_json, _lines(report), is_data=True)
     tell_unread(report.unreadable)
     return code
 

@@ -79,7 +79,7 @@ def command(
         page.require_plotly()
     report = _compare(ctx, where, run, curves=form == "html", artifacts=not no_artifacts, **asked)
     if form == "json" and output is None:
-        return finish(report, True, ())
+        return finish(report, True, (), is_data=True)
     if form == "csv" and output is None:
         return _print_csv(report, diff_only, csv_safe)
     if form == "csv":
@@ -88,7 +88,7 @@ def command(
         text: Iterable[str] = [to_csv(report, diff_only, csv_safe).removesuffix("\n")]
     else:
         text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
-    return finish(report, False, _written(output, text, report) if output else text)
+    return finish(report, False, _written(output, text, report) if output else text, is_data=not output)
 
 
 def _form(form: str | None, as_json: bool, output: str | None) -> str:

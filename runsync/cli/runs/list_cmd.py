@@ -85,7 +85,7 @@ def command(
 
         report = list_runs(where, **asked)
         if output is None:
-            finish(report, format_ == "json", _lines(report, chosen))
+            finish(report, format_ == "json", _lines(report, chosen), is_data=True)
         else:
             _save(report, output, format_, chosen)
         tell_unread(report.unreadable)

@@ -37,7 +37,7 @@ def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, wor
     from runsync.runs.show import show_run
 
     report = show_run(where, run, artifacts=not no_artifacts, workers=workers, access=options.access(ctx))
-    return finish(report, as_json, _lines(report))
+    return finish(report, as_json, _lines(report), is_data=True)
 
 
 def _lines(report: "RunReport") -> Iterator[str]:

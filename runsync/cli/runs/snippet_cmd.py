@@ -36,4 +36,4 @@ def command(
         access=options.access(ctx),
         workers=workers,
     )
-    return finish(report, as_json, report.code.rstrip("\n").split("\n"))
+    return finish(report, as_json, report.code.rstrip("\n").split("\n"), is_data=True)

@@ -34,7 +34,7 @@ def command(ctx: click.Context, /, where: str, run: str, open_: bool, workers: i
     from runsync.runs.source import source_of
 
     report = source_of(where, run, access=options.access(ctx), workers=workers)
-    code = finish(report, as_json, _lines(report))
+    code = finish(report, as_json, _lines(report), is_data=True)
     if open_:
         _open(report.url)
     return code
