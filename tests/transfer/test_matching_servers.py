@@ -123,6 +123,7 @@ def test_a_run_that_was_moved_is_named_and_with_delete_made_anew_where_it_belong
     followed = runsync.sync(mlflow3_a.url, mlflow3_b.url, selection=selection, delete=True, max_delete="1")
     assert (followed.exit_code, followed.runs.created) == (0, 1)
     assert any("made anew in the experiment" in note for note in followed.notes)
+    assert not any("deletions" in left.what for left in followed.not_carried)
     assert where(mlflow3_b.url, prefix) == {"a": [], "b": ["a", "b"], "c": ["c"]}
     assert runsync.verify(mlflow3_a.url, mlflow3_b.url, selection=selection).differences == []
     with FaultProxy(mlflow3_b.url) as proxy:

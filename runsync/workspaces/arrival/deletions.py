@@ -111,7 +111,9 @@ class Deletions:
         """Deletes the copies of runs that are no longer at the source at all, or that were made anew elsewhere."""
         self._is_done = True
         failed = []
-        self._present.look(sorted({self._lookup.belongs_in(run) for run in self._moved.values()} - {""}))
+        made = {(self._lookup.belongs_in(run), origin_of(run)) for run in self._moved.values()}
+        self._present.look(sorted({place for place, _ in made} - {""}))
+        self._met |= made  # the source has them: they are not gone
         for (_, origin), there in self._gone():
             if there.run_id in self._going and self._may_go(there):
                 try:
