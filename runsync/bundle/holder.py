@@ -64,7 +64,7 @@ class Holder:
     @classmethod
     def unknown(cls, entry: Entry) -> "Holder":
         """Of a file that is no lock."""
-        since = datetime.fromtimestamp(entry.modified, UTC).isoformat(timespec="seconds")
+        since = datetime.fromtimestamp(entry.modified, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return cls("", entry.name == EXCLUSIVE, "an unknown command", "?", 0, since, since, "?")
 
     @classmethod
@@ -98,7 +98,9 @@ class Holder:
         return Process(self.pid, self.boot_id or UNKNOWN, self.namespace, self.started)
 
     def __str__(self) -> str:
-        return f"{self.verb} of process {self.pid} on {self.host}, since {self.created_at}"
+        process = f" of process {self.pid}" if self.pid else ""
+        host = "" if self.host == "?" else f" on {self.host}"
+        return f"{self.verb}{process}{host}, since {self.created_at}"
 
 
 _WHERE_KNOWN = ("boot_id", "namespace", "started")
