@@ -1,6 +1,6 @@
 """Runs in the environment of an MLflow release: makes, fills and reads a database by MLflow itself.
 
-`initialise URI`, `upgrade URI REVISION`, `fill URI`, `read URI [RUN…]`: the last line printed is JSON.
+`initialise URI`, `upgrade URI REVISION`, `fill URI`, `read URI [PREFIX]`: the last line printed is JSON.
 """
 
 import json
@@ -84,13 +84,14 @@ def fill(uri):
     print(json.dumps({"first": first, "second": second, "runs": made}))
 
 
-def read(uri):
-    """Everything that the client tells."""
+def read(uri, prefix=""):
+    """Everything that the client tells of experiments whose names begin so."""
     client = mlflow.MlflowClient(uri) if hasattr(mlflow, "MlflowClient") else mlflow.tracking.MlflowClient(uri)
     if IS_OLD:
         experiments = client.list_experiments(view_type=ViewType.ALL)
     else:
         experiments = client.search_experiments(view_type=ViewType.ALL)
+    experiments = [experiment for experiment in experiments if experiment.name.startswith(prefix)]
     told = {"experiments": {}, "runs": {}}
     for experiment in experiments:
         told["experiments"][experiment.experiment_id] = {

@@ -83,7 +83,7 @@ def test_what_a_server_has_goes_through_bundles_into_a_database_and_on_to_a_serv
     (tmp_path / "art").mkdir()
     export(runsync, pair.source.url, tmp_path / "first", facts.pattern)
     import_(runsync, tmp_path / "first", database.url, *place)
-    at_source = run_script(executable("3"), "read", pair.source.url)
+    at_source = run_script(executable("3"), "read", pair.source.url, prefix)
     wanted, found = (_told(told, prefix) for told in (at_source, database.script("read")))
     assert wanted.keys() == set(facts.runs.values())
     assert found == wanted
