@@ -1,9 +1,9 @@
-"""The bytes of one file over a line that may break: of one version of the file, whatever happens to it meanwhile.
+"""Downloads one version of a file over connections that may break, even if the file changes meanwhile.
 
-A download goes on where it broke only where the server vouches for the bytes: by a strong ETag, or by a Last-Modified
-that was a minute old (RFC 9110, 8.8.2.2). Otherwise it begins again, and goes on once the same bytes have come again.
-That is told by a CRC: it is a guard against accidents, for who may write the file needs no collision, and costs next to
-nothing. A file that has changed is no longer the one that was begun: ChangedMeanwhile.
+A download resumes where it broke only if the server vouches for the bytes: by a strong ETag, or by a Last-Modified
+that was a minute old (RFC 9110, 8.8.2.2). Otherwise it starts over, and continues once the same bytes have arrived.
+A CRC compares them: it guards against accidents, which is enough, since whoever can write the file needs no collision,
+and costs next to nothing. A file that has changed raises ChangedMeanwhile.
 """
 
 import re
@@ -227,7 +227,7 @@ class _File:
             asked = f"the bytes from {self.received} on" if is_part else "the whole file"
             raise RequestRefused(
                 f"{self._name}: the server was asked for {asked} and sent “{told[:60]}”; "
-                "what stands between here and it may be at fault: download it another way, or tell its administrator"
+                "a proxy in between may be at fault: download it another way, or tell the administrator"
             )
         assert self._version is not None
         if not self._version.is_that_of(version):
@@ -262,7 +262,7 @@ class _File:
         return self._version is not None and self._version.vouches
 
     def _changed(self) -> ChangedMeanwhile:
-        return ChangedMeanwhile(f"{self._name} changed while it was read: run it again for the file as it is now")
+        return ChangedMeanwhile(f"{self._name} changed while it was read: run it again to get the current version")
 
 
 def _seconds(header: str) -> float:

@@ -116,7 +116,7 @@ class Bundle:
         positions = self.history().positions
         if name in ("", "latest"):
             if not positions:
-                raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again, it goes on")
+                raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again to finish it")
             return positions[-1].id
         found = [p.id for p in positions if p.id.startswith(name) or p.id.endswith("-" + name)]
         if len(found) > 1:

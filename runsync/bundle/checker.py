@@ -342,7 +342,7 @@ class Checker:
             snapshots, runs = self.hit(name)
             kind, wrong = MISSING, "it is missing"
             if name in self.odd:
-                kind, wrong = BROKEN, f"it is {self.odd[name]}, and no file"
+                kind, wrong = BROKEN, f"it is {self.odd[name]}, not a file"
             elif name in self.sizes:
                 kind, wrong = MISMATCH, f"it has {self.sizes[name]} bytes, not {size}"
             self._fault(name, wrong, kind, [snapshot_id] if snapshot_id else snapshots, runs)

@@ -11,7 +11,7 @@ from runsync.model import times
 
 TOLERANCE = timedelta(hours=1)
 """Clocks differ by less than that."""
-CLOCKS_APART = 300.0
+WORTH_A_WARNING = 300.0
 """Seconds between this machine's clock and that of the place where the bundle is, above which an export says so."""
 FUTURE = "future"
 OUT_OF_ORDER = "out of order"
@@ -58,7 +58,7 @@ def warnings(bundle: Bundle, older: Sequence[str], made: str) -> list[str]:
     if found and {one.id for one in found} >= set(older):
         told = [f"snapshot {made} has a date before that of all {len(older)} older ones: set this machine's clock"]
     ahead = bundle.store.ahead()
-    if ahead is not None and abs(ahead) > CLOCKS_APART:
+    if ahead is not None and abs(ahead) > WORTH_A_WARNING:
         apart, way = times.duration(round(abs(ahead) * 1000)), "behind" if ahead > 0 else "ahead of"
         told.append(f"this machine's clock is {apart} {way} that of {bundle.address}: set it, for it dates snapshots")
     return told

@@ -23,11 +23,11 @@ from runsync.version import VERSION
 
 EXCLUSIVE = f"{layout.LOCKS}exclusive.json"
 TAKEOVER = f"{layout.LOCKS}removing-"
-"""Names that begin so are of processes that are removing another's lock."""
+"""Prefix of the files of processes that are removing somebody else's lock."""
 LIFETIME = 300
 """Seconds in which a holder refreshes its lock several times."""
 OLD_LIFETIME = 1800
-"""Of locks that do not say it."""
+"""Of locks that do not state it."""
 LOOK_AGAIN = 1.0
 """Seconds between two looks at a bundle that is locked."""
 
@@ -36,7 +36,7 @@ LOOK_AGAIN = 1.0
 class Holder:
     """`schemas/v1/lock.schema.json`: who holds a lock. Times are ISO 8601 in UTC, `lifetime` is in seconds.
 
-    `id` is empty for a file that is no lock, such as one of a process that found the disk full.
+    `id` is empty for a file that is not a lock, such as the empty one that is made on a full disk.
     """
 
     id: str
@@ -63,7 +63,7 @@ class Holder:
 
     @classmethod
     def unknown(cls, entry: Entry) -> "Holder":
-        """Of a file that is no lock."""
+        """Stands for a file that is not a lock."""
         since = datetime.fromtimestamp(entry.modified, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         return cls("", entry.name == EXCLUSIVE, "an unknown command", "?", 0, since, since, "?")
 
@@ -84,17 +84,17 @@ class Holder:
         return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
     def refreshed(self) -> "Holder":
-        """The same, as it says that it lives."""
+        """The same, refreshed now."""
         return replace(self, refreshed_at=_now())
 
     def taken_now(self) -> "Holder":
-        """The same, as it begins."""
+        """The same, taken now."""
         now = _now()
         return replace(self, created_at=now, refreshed_at=now)
 
     @property
     def process(self) -> Process:
-        """Who that is."""
+        """The process that holds it."""
         return Process(self.pid, self.boot_id or UNKNOWN, self.namespace, self.started)
 
     def __str__(self) -> str:
@@ -171,7 +171,7 @@ def standing(store: Store) -> Iterator[Standing]:
 
 
 def holders(store: Store) -> dict[str, Holder]:
-    """All locks on a bundle by file name, stale ones too. A file that is no lock counts as one of nobody known."""
+    """All locks on a bundle by file name, stale ones too. A file that is not a lock counts as one of unknown holder."""
     return {each.name: each.holder for each in standing(store) if not each.is_takeover}
 
 
@@ -182,7 +182,7 @@ def takeover_of(stale: Standing) -> str:
 
 
 def read(store: Store, name: str) -> Holder | None:
-    """None when it is gone. Raises BundleDamaged when it is no lock."""
+    """None when it is gone. Raises BundleDamaged when it is not a lock."""
     try:
         content = store.read(name)
     except BundleDamaged:
@@ -195,12 +195,12 @@ def read(store: Store, name: str) -> Holder | None:
         holder = Holder.from_document(document)
         datetime.fromisoformat(holder.refreshed_at)
     except ValueError:
-        raise BundleDamaged(f"{store.address}/{name} is no lock") from None
+        raise BundleDamaged(f"{store.address}/{name} is not a lock") from None
     return holder
 
 
 def make(store: Store, name: str, holder: Holder) -> bool:
-    """Makes a lock where there is none. On a full disk it is an empty file, for which there is room still."""
+    """Makes a lock unless there is one. On a full disk it is an empty file, for which there is still room."""
     try:
         return store.create(name, holder.content())
     except NoRoom:
@@ -210,7 +210,7 @@ def make(store: Store, name: str, holder: Holder) -> bool:
 def looks_abandoned(store: Store, standing: Standing, us: Holder) -> bool:
     """Whether, by the store's own clock, a lock was not refreshed for longer than it should be.
 
-    That is no proof: clocks jump, and a holder may sleep. It tells that watching the lock is worth the time.
+    That proves nothing, since clocks jump and a holder may sleep, but makes it worth watching the lock.
     """
     if standing.holder.process.is_running:
         return False

@@ -56,14 +56,14 @@ class Lock:
 
     @property
     def id(self) -> str:
-        """Tells it from every other lock."""
+        """Unique to this lock."""
         return self._holder.id
 
     def confirm(self) -> None:
         """Raises BundleLocked when the lock was taken away (this machine slept, somebody removed it by hand)."""
         now = time.clock_gettime(_CLOCK)
         if not _is_ours(self._store, self._name, self._holder):
-            raise BundleLocked(f"{self._store.address}: another process took our lock away: run it again")
+            raise BundleLocked(f"{self._store.address}: another process removed the lock of this command: run it again")
         self._confirmed = now
 
     def confirm_lately(self) -> None:
@@ -72,14 +72,14 @@ class Lock:
             self.confirm()
 
     def release(self) -> None:
-        """Gives it back; harmless when it was taken away, and when it cannot be reached: it will be stale."""
+        """Removes the lock. Harmless when it was taken away, or cannot be reached: then it goes stale."""
         self._released.set()
         self._refresher.join(timeout=10)
         with suppress(RunsyncError):
             _give_back(self._store, self._name, self._holder)
 
     def refresh(self) -> None:
-        """Says that we live."""
+        """Shows that this process is alive."""
         self.confirm()
         _write(self._store, self._name, self._holder.refreshed())
 

@@ -2,7 +2,7 @@
 
 A process id alone proves nothing: another container has the same ids, and a rebooted machine gives them out again. So a
 process is known by the boot of its kernel, its pid namespace, its id there and its start time. All four can be read on
-Linux; elsewhere, and where `/proc` is not our own, nothing is ever proved.
+Linux; elsewhere, and where `/proc` shows another namespace, a process is never known to be gone.
 """
 
 import os
@@ -43,12 +43,12 @@ class Process:
 
     @property
     def is_gone(self) -> bool:
-        """True only where that is certain: it ran under this boot and in this namespace, and runs no more."""
+        """True only if certain: it ran under this boot and in this namespace, and has ended."""
         return self._is_comparable and _start_of(self.pid) not in (None, self.started)
 
     @property
     def is_running(self) -> bool:
-        """True only where that is certain."""
+        """True only if certain."""
         return self._is_comparable and _start_of(self.pid) == self.started
 
     @property

@@ -47,7 +47,7 @@ def vanished(expected: Mapping[str, int], entries: Iterable[Entry]) -> set[str]:
 
 
 def publish(bundle: Bundle, pending: Sequence[Pending], gone: Vanished, *, replace: bool = False) -> None:
-    """Writes manifests: from now on the snapshots exist. With `replace` they must exist, and are written anew.
+    """Writes manifests: from now on the snapshots exist. With `replace` they must exist, and are replaced.
 
     `gone` is given all parts and blobs there are now. Raises BundleLocked, and nothing is written, when a file that one
     of them needs is gone or about to be deleted.

@@ -166,7 +166,7 @@ class LocalStore:
         self._ways.refuse_link(name)
         try:
             if odd := _odd(file.lstat()):
-                raise BundleDamaged(f"{file} cannot be read: it is {odd}, and no file")
+                raise BundleDamaged(f"{file} cannot be read: it is {odd}, not a file")
             descriptor = os.open(file, _READ)
         except FileNotFoundError:
             raise BundleDamaged(f"{file} is missing") from None
@@ -174,7 +174,7 @@ class LocalStore:
             raise BundleDamaged(f"{file} cannot be read: {error.strerror}") from None
         if odd := _odd(os.fstat(descriptor)):  # it was replaced just now
             os.close(descriptor)
-            raise BundleDamaged(f"{file} cannot be read: it is {odd}, and no file")
+            raise BundleDamaged(f"{file} cannot be read: it is {odd}, not a file")
         return os.fdopen(descriptor, "rb")
 
     def chunks(self, name: str) -> Iterator[bytes]:
@@ -358,7 +358,7 @@ class LocalIncoming:
             return
         self._ways.refuse_link(name)
         if final.is_dir() and not final.is_symlink():
-            raise BundleDamaged(f"{final} is a folder, and no file: move it away, then run it again")
+            raise BundleDamaged(f"{final} is a folder, not a file: move it away, then run it again")
         try:
             os.fsync(self._file.fileno())
             self._file.close()
@@ -485,7 +485,7 @@ class _Ways:
     def refuse_link(self, name: str) -> None:
         """Raises BundleDamaged where there is one."""
         if link := self.link(name):
-            raise BundleDamaged(f"{link} is a link, and no folder: put the folder itself there, then run it again")
+            raise BundleDamaged(f"{link} is a link, not a folder: put the folder itself there, then run it again")
 
 
 def _entry(place: str, name: str) -> Entry | None:

@@ -1,8 +1,8 @@
 """Files that a check found broken, noted in the bundle, so that no export or copy takes one of them for sound.
 
-A note is one small file for each, so that several can be at it: it is made where there is none, and deleted. Whoever
-writes the file anew, sets it aside or finds it sound deletes its note. A note too many costs one more reading at the
-source; one too few can only come of a bundle that cannot be written.
+Each note is a small file of its own, so that several processes can make and delete them. Whoever writes the file
+again, sets it aside or finds it sound deletes its note. A note too many costs one more read from the source; one too
+few only happens where the bundle cannot be written.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -45,7 +45,7 @@ def note(store: Store, faults: Mapping[str, str]) -> bool:
 
 
 def clear(store: Store, names: Iterable[str]) -> None:
-    """Takes the notes of these files back, as far as we may."""
+    """Deletes the notes of these files, as far as that is allowed."""
     with suppress(RunsyncError):
         for name in names:
             store.remove(layout.suspect(name))

@@ -52,8 +52,8 @@ def command(
 ) -> int:
     """Is a bundle sound?
 
-    Structure, schemas, counts and the hash of every file, of every snapshot, and whether a snapshot is missing. Exit 12
-    and a list of faults when not. A date in the future is reported, and is no fault.
+    Checks the structure, schemas, counts and file hashes of every snapshot, and that no snapshot is missing. If
+    something is wrong, lists the faults and exits with 12. A date in the future is reported, but is not a fault.
 
     With --repair, artifact files and metrics that are missing or broken are read again from SOURCE: the workspace that
     was backed up, one with copies of its runs, or another bundle. What is broken is moved to quarantine/ in the bundle,

@@ -62,9 +62,9 @@ def command(
 ) -> int:
     """Forget snapshots by a policy, or one by BUNDLE@ID.
 
-    A snapshot is kept when any rule keeps it; the snapshots of each source and selection are looked at by themselves.
-    Those whose date cannot be right (in the future, or out of order) are kept and count in no rule. BUNDLE@ID of a
-    missing snapshot accepts its loss. Forgetting removes manifests; prune frees the space.
+    A snapshot is kept when any rule keeps it; the rules apply to each source and selection separately. Snapshots with
+    an impossible date (in the future or out of order) are kept, and no rule counts them. Forgetting a missing snapshot
+    by BUNDLE@ID accepts its loss. Forgetting removes manifests; prune frees the space.
     """
     from runsync.bundle.forget import forget
 

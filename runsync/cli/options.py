@@ -119,7 +119,7 @@ unattended = _all(
 verify_stored = click.option(
     "--verify-stored",
     is_flag=True,
-    help="Compare the hash of every stored file that is reused, not only its size; replace broken ones.",
+    help="Compare the hash of every stored file that is reused, not only its size, and replace broken ones.",
 )
 retry_lock = click.option(
     "--retry-lock",

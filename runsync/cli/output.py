@@ -15,13 +15,13 @@ from runsync.model.printable import printable
 from runsync.whole_file import clear, whole_file
 
 output = click.option(
-    "--output", metavar="FILE", help="Write there instead of to stdout; a file appears when it is whole."
+    "--output", metavar="FILE", help="Write to this file instead of stdout; it appears once it is complete."
 )
 
 csv_safe = click.option(
     "--csv-safe",
     is_flag=True,
-    help="In csv, put an apostrophe before what a spreadsheet would run as a formula.",
+    help="In CSV, put an apostrophe before values that a spreadsheet would run as formulas.",
 )
 
 

@@ -25,7 +25,7 @@ def command(ctx: click.Context, /, bundle: str, everything: bool, dry_run: bool,
     """Remove locks of processes that are gone.
 
     A lock stays when its process may still run: on another machine, in another container, or before this machine
-    booted. Such a lock needs --all, or goes by itself: the next command watches it for 5 minutes, then takes it over.
+    booted. Remove such a lock with --all, or wait: the next command watches it for 5 minutes, then takes it over.
     """
     from runsync.bundle.unlock import unlock
 
@@ -43,5 +43,5 @@ def _lines(report: "UnlockReport") -> Iterator[str]:
     yield from (f"held: {holder}" for holder in report.held)
     done = "would be removed" if report.dry_run else "removed"
     if report.held:
-        yield "If nothing runs there any more, runsync unlock --all removes the locks that are held."
+        yield "If nothing is running there, runsync unlock --all removes the locks that are held."
     yield f"{report.bundle}: {many(len(report.removed), 'lock')} {done}, {len(report.held)} held"

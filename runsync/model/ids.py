@@ -22,7 +22,7 @@ def unfit_id(text: str) -> str | None:
     if len(text.encode(errors="surrogatepass")) > LONGEST:
         return f"it is longer than {LONGEST} bytes"
     if _FIT.fullmatch(text) is None:
-        return "it may have letters, digits and _ . : @ + ~ = - only, and begins with a letter, a digit or _"
+        return "only letters, digits and _ . : @ + ~ = - are allowed, and it must begin with a letter, a digit or _"
     return None
 
 

@@ -52,7 +52,9 @@ def read(folder: Path, path: str) -> Iterator[bytes]:
             while chunk := stream.read(CHUNK):
                 yield chunk
             if _version(os.fstat(stream.fileno())) != _version(begun):
-                raise ChangedMeanwhile(f"artifact {place} changed while it was read: run it again for it as it is now")
+                raise ChangedMeanwhile(
+                    f"artifact {place} changed while it was read: run it again to get the current version"
+                )
     except OSError as error:
         raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
 

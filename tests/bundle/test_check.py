@@ -345,7 +345,7 @@ def test_a_bundle_without_a_finished_snapshot_says_so(bundle: Path, runsync: Run
     assert check(bundle).exit_code == 0
     done = runsync("inspect", bundle)
     assert done.returncode == 10
-    assert done.stderr == (f"runsync: {bundle} holds no finished snapshot: run the export again, it goes on\n")
+    assert done.stderr == (f"runsync: {bundle} holds no finished snapshot: run the export again to finish it\n")
 
 
 @pytest.mark.parametrize("what", ["nothing", "an empty folder", "other files", "a file"])

@@ -85,7 +85,7 @@ def test_what_is_no_file_is_named_and_neither_read_nor_waited_for(
     assert "cannot be written" not in attempt("check", bundle).stdout
     store = LocalStore(bundle)
     assert store.size(name) == NO_FILE
-    with pytest.raises(BundleDamaged, match=f"cannot be read: it is {odd}, and no file"):
+    with pytest.raises(BundleDamaged, match=f"cannot be read: it is {odd}, not a file"):
         store.open(name)
 
 
@@ -128,7 +128,7 @@ def test_no_other_folder_is_followed(bundle: Path, tmp_path: Path, name: str) ->
     for command in (("check", bundle), ("unlock", bundle), ("prune", bundle)):
         assert not wrong_with(attempt(*command))
     assert attempt("check", bundle).code == (12 if name == "snapshots" else 0)
-    with pytest.raises(BundleDamaged, match="is a link, and no folder"):
+    with pytest.raises(BundleDamaged, match="is a link, not a folder"):
         LocalStore(bundle).create(f"{name}/new", b"new")
     assert files_of(outside) == before
 
@@ -164,5 +164,5 @@ def test_a_folder_of_blobs_that_is_a_link_is_damage(bundle: Path, tmp_path: Path
     report = check(bundle)
     assert [fault.kind for fault in report.faults] == ["missing"]
     assert open_bundle(bundle).snapshot_ids()
-    with pytest.raises(BundleDamaged, match="is a link, and no folder"):
+    with pytest.raises(BundleDamaged, match="is a link, not a folder"):
         LocalStore(bundle).open(blob.relative_to(bundle).as_posix())

@@ -295,7 +295,7 @@ def test_a_lock_is_refreshed_while_it_is_held(store: Store, monkeypatch: pytest.
 def test_who_lost_a_lock_is_told_and_does_not_take_the_next_holders(store: Store) -> None:
     with exclusive(store, "prune") as lost:
         store.remove(EXCLUSIVE)
-        with pytest.raises(BundleLocked, match="took our lock away"):
+        with pytest.raises(BundleLocked, match="removed the lock of this command"):
             lost.confirm()
         with exclusive(store, "other") as held:
             with pytest.raises(BundleLocked):
@@ -501,5 +501,5 @@ def test_a_machine_that_slept_while_it_deleted_looks_at_its_lock_first(
         lock.confirm_lately()  # that was a moment ago
         now = time.clock_gettime(locks._CLOCK)
         monkeypatch.setattr(locks.time, "clock_gettime", lambda clock: now + 3600)
-        with pytest.raises(BundleLocked, match="took our lock away"):
+        with pytest.raises(BundleLocked, match="removed the lock of this command"):
             lock.confirm_lately()

@@ -267,7 +267,7 @@ def test_a_lock_that_was_taken_away_stops_the_deletions(folder: Path, monkeypatc
 
     monkeypatch.setattr(prune_module, "publish", lose_the_lock)
     files = set(files_of(folder))
-    with pytest.raises(BundleLocked, match="took our lock away"):
+    with pytest.raises(BundleLocked, match="removed the lock of this command"):
         prune(folder)
     assert files <= set(files_of(folder))
     assert all_contents(bundle) == before

@@ -144,7 +144,7 @@ def test_a_run_that_cannot_be_read_fails_by_its_id_and_the_others_are_kept(
     report = runsync.export(server.url, tmp_path / "bundle")
     assert report.exit_code == 3
     assert [(failed["kind"], failed["id"]) for failed in report.failed] == [("run", RUNS[0])]
-    assert "“BANANA” is unknown as a “status”" in str(report.failed[0])
+    assert "“status” has the unknown value “BANANA”" in str(report.failed[0])
     assert len(runsync.list_runs(str(tmp_path / "bundle")).runs) == 2
 
 

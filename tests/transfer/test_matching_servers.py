@@ -116,13 +116,13 @@ def test_a_run_that_was_moved_is_named_and_with_delete_made_anew_where_it_belong
     assert (told.exit_code, told.runs.unchanged, told.id_map["runs"]) == (3, 3, ids)
     (problem,) = told.problems
     assert (problem["run_id"], problem["kind"]) == (names["a"], "experiment")
-    assert "sync --delete makes it anew" in problem["reason"]
+    assert "sync --delete creates it again" in problem["reason"]
     differences = runsync.verify(mlflow3_a.url, mlflow3_b.url, selection=selection).differences
     assert [(d.id, d.field) for d in differences] == [(names["a"], "experiment")]
 
     followed = runsync.sync(mlflow3_a.url, mlflow3_b.url, selection=selection, delete=True, max_delete="1")
     assert (followed.exit_code, followed.runs.created) == (0, 1)
-    assert any("made anew in the experiment" in note for note in followed.notes)
+    assert any("created again in the experiment" in note for note in followed.notes)
     assert not any("deletions" in left.what for left in followed.not_carried)
     assert where(mlflow3_b.url, prefix) == {"a": [], "b": ["a", "b"], "c": ["c"]}
     assert runsync.verify(mlflow3_a.url, mlflow3_b.url, selection=selection).differences == []

@@ -26,8 +26,8 @@ def command(
     last value of each). A param and a metric of one name have a column each. Newest run first. What cannot be read is
     named on stderr; the exit code is 3 then.
 
-    Names and params are written as they are, and a spreadsheet runs those that begin with = + - or @: use --csv-safe
-    for one.
+    Names and params are written unchanged, and a spreadsheet runs those that begin with = + - or @ as formulas: use
+    --csv-safe if the file is opened in one.
     """
     from runsync.runs.csv_page import write_runs_csv
 

@@ -64,8 +64,8 @@ def command(
 
     jsonl is one run document a line, csv what --columns says: both are read and written run by run where the server
     can sort (by start time, always). parquet has params, tags and metrics as maps (in DuckDB: params['lr']), or a
-    column for each field of --columns. csv has names and params as they are, and a spreadsheet runs those that begin
-    with = + - or @: use --csv-safe for one.
+    column for each field of --columns. csv has names and params unchanged, and a spreadsheet runs those that begin
+    with = + - or @ as formulas: use --csv-safe if the file is opened in one.
 
     Runs and experiments that cannot be read, as in a file store, are named on stderr; the exit code is 3 then.
     """

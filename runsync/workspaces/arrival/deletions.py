@@ -141,9 +141,9 @@ class Deletions:
         notes = [f"{len(names)} {kind} {done}: {_shown(names)}" for kind, names in told.items() if names]
         if self._moved:
             names = {id: self._going[id] for id in self._moved}
-            done = "were made" if self._is_done else "would be made"
+            done = "were created" if self._is_done else "would be created"
             notes.append(
-                f"{len(names)} runs {done} anew in the experiment that they were moved to at the source, and their old "
+                f"{len(names)} runs {done} again in the experiment they were moved to at the source, and their old "
                 f"copies deleted: {_shown(names)}"
             )
         return notes

@@ -209,8 +209,8 @@ class ExperimentMap:
     def notes(self) -> list[str]:
         """What else is worth knowing: copies that made room for others of their name, and further copies."""
         moved = [
-            f"experiment “{move.experiment.name}” ({move.experiment.experiment_id}) of the target is called "
-            f"“{move.name}” from now on: the source calls another one so"
+            f"experiment “{move.experiment.name}” ({move.experiment.experiment_id}) in the target is now called "
+            f"“{move.name}”: at the source its name belongs to another experiment"
             for move in self._moved_aside
         ]
         return moved + [
@@ -257,8 +257,8 @@ class ExperimentMap:
             for place in places if len(places) > 1 else ():
                 told = " and ".join(f"“{p.source.name}” ({p.source.experiment_id})" for p in places)
                 place.error = (
-                    f"{told} would {'both' if len(places) == 2 else 'all'} be called “{name}”: give all but one other "
-                    f"names, by their ids: --rename '{place.source.experiment_id}=NEW'"
+                    f"{told} would {'both' if len(places) == 2 else 'all'} be called “{name}”: rename all but one "
+                    f"by id, as in --rename '{place.source.experiment_id}=NEW'"
                 )
 
     def _rename(self) -> None:

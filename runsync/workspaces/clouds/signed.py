@@ -46,11 +46,11 @@ def check(url: str, server: str) -> None:
     if scheme not in ("http", "https") or not host:
         why = "it is not an http:// or https:// address"
     elif scheme == "http" and own.scheme == "https":
-        why = "it has no TLS, and the server that sends us there has"
+        why = "it has no TLS, although the server has"
     elif _is_of_the_network(host) or (is_loopback(host) and not is_loopback(own.hostname or "")):
         why = "it is a service of this machine or its network"
     if why:
-        raise RequestRefused(f"{host or 'nowhere'}: no address to ask for an artifact: {why}")
+        raise RequestRefused(f"refused to ask {host or 'an unknown host'} for an artifact: {why}")
 
 
 def _is_of_the_network(host: str) -> bool:

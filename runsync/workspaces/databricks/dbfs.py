@@ -44,7 +44,9 @@ class Dbfs:
         begun = self._version(f"{root}/{path}") if size > BLOCK else {}
         yield from self._blocks(root, path)
         if begun and self._version(f"{root}/{path}") != begun:
-            raise ChangedMeanwhile(f"artifact “{path}” changed while it was read: run it again for it as it is now")
+            raise ChangedMeanwhile(
+                f"artifact “{path}” changed while it was read: run it again to get the current version"
+            )
 
     def _version(self, place: str) -> dict[str, Any]:
         told = self._client.get(f"{DBFS}/get-status", path=place)
@@ -97,4 +99,4 @@ def _decoded(data: str) -> bytes:
     try:
         return base64.b64decode(data, validate=True)
     except ValueError:
-        raise OddAnswer("data", "there is no base64 in") from None
+        raise OddAnswer("data", "is not base64") from None

@@ -228,8 +228,8 @@ class DirectArtifacts:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
         if not is_given_out(run.run_id) and not self._is_inside(folder):
             raise RequestRefused(
-                f"its artifacts are recorded at {folder}, outside of the store, and its id is none that MLflow gives "
-                f"out: refused, as that may be anything. If they lie there, {SAY_WHERE}"
+                f"its artifacts are recorded at {folder}, outside the store, and its id was not made by MLflow: "
+                f"refused, since that may be any folder. If they are there, {SAY_WHERE}"
             )
         root, moved = folder.parents[1].parent, None if folder.exists() else self._roots.moved(run)
         self._sightings.look(str(root), run.run_id)

@@ -213,8 +213,9 @@ class DirectTarget:
             return f"its id is that of another run in the target (in experiment “{where}”): neither is touched"
         if there is None:
             return (
-                f"the target has this run in another experiment, “{where}”, which is no copy of this one, and a run id "
-                "only once: give the same --prefix and --rename as when that copy was made, or delete that run for good"
+                f"the target has this run in another experiment, “{where}”, which is not a copy of this one, and a "
+                "run id can exist only once: give the same --prefix and --rename as when that copy was made, or delete "
+                "that run for good"
             )
         return ""
 

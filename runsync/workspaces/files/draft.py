@@ -128,7 +128,7 @@ class Draft:
         try:
             while not _locked(self._lock):
                 if time.monotonic() >= deadline:
-                    raise Held("another import is writing it in this moment: run this one again")
+                    raise Held("another import is writing it: run this import again")
                 time.sleep(_LOOK_AGAIN)
             if _is_at(self.folder, self._lock):
                 return True

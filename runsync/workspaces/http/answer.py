@@ -84,8 +84,8 @@ def take(response: requests.Response) -> None:
         response.close()
         if response.status_code < 300:
             raise AnswerTooLong(
-                f"{_place(response)} answered with more than {LONGEST >> 20} MiB or {MOST_PIECES:,} pieces: that is "
-                "no answer of MLflow's API; look at what runs at that address"
+                f"{_place(response)} answered with more than {LONGEST >> 20} MiB or {MOST_PIECES:,} pieces: "
+                "MLflow's API does not send that; check what is running at that address"
             )
     response._content = b"".join(pieces)
     response._content_consumed = True  # type: ignore[attr-defined]

@@ -225,7 +225,7 @@ class Client:
         except BROKEN as error:
             return None, error
         except (requests.RequestException, UnicodeError) as error:
-            raise RequestRefused(f"{self.url}{path}: the answer is no HTTP ({type(error).__name__})") from None
+            raise RequestRefused(f"{self.url}{path}: the answer is not valid HTTP ({type(error).__name__})") from None
         finally:
             if not isinstance(body, bytes):
                 body.close()

@@ -15,10 +15,10 @@ ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexErro
 
 
 class OddAnswer(RequestRefused):
-    """An answer that is not as the API has it."""
+    """An answer that does not follow the API; `why` completes a sentence that begins with the field's name."""
 
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"the server's answer is not as MLflow's API has it: {why} “{name}”")
+        super().__init__(f"unexpected answer from the server: “{name}” {why}")
 
 
 def part(document: Json, name: str) -> Json:
@@ -27,7 +27,7 @@ def part(document: Json, name: str) -> Json:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise OddAnswer(name, "there is no object in")
+        raise OddAnswer(name, "is not an object")
     return found
 
 
@@ -37,7 +37,7 @@ def listed(document: Json, name: str) -> list[dict[str, Any]]:
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise OddAnswer(name, "there is no list of objects in")
+        raise OddAnswer(name, "is not a list of objects")
     return found
 
 
@@ -47,7 +47,7 @@ def text(document: Json, name: str, default: str | None = None) -> str:
     if found is None and default is not None:
         return default
     if not isinstance(found, str):
-        raise OddAnswer(name, "there is no text in")
+        raise OddAnswer(name, "is not a string")
     return found
 
 
@@ -57,7 +57,7 @@ def identifier(document: Json, name: str) -> str:
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
     if not isinstance(found, str) or not found:
-        raise OddAnswer(name, "there is no id in")
+        raise OddAnswer(name, "is not an id")
     return found
 
 
@@ -67,9 +67,9 @@ def number(document: Json, name: str, default: int = 0) -> int:
     try:
         value = default if found is None else int(found)
     except ODD:
-        raise OddAnswer(name, "there is no number in") from None
+        raise OddAnswer(name, "is not a number") from None
     if not LEAST <= value <= MOST:
-        raise OddAnswer(name, "there is too great a number in")
+        raise OddAnswer(name, "is out of range")
     return value
 
 
@@ -98,8 +98,8 @@ def pages(ask: Callable[[str], Json], name: str) -> Iterator[list[dict[str, Any]
 def endless(name: str) -> RequestRefused:
     """Of a list whose pages bring nothing new any more."""
     return RequestRefused(
-        f"the server's list of {name} has no end: it sends the same pages again, or empty ones; look at what stands "
-        "between here and it, and run it again"
+        f"the server's list of {name} does not end: it repeats pages or sends empty ones; check any proxy in between, "
+        "then run it again"
     )
 
 

@@ -59,5 +59,5 @@ def _path(who: str, path: str, root: str, folder: str) -> str:
 def _size(entry: Json) -> int:
     size = number(entry, "file_size")
     if size < 0:
-        raise OddAnswer("file_size", "there is no size in")
+        raise OddAnswer("file_size", "is not a size")
     return size

@@ -187,7 +187,7 @@ def _by_run(request: _Request, rows: list[dict[str, Any]]) -> "dict[tuple[str, s
         for row in rows:
             of_run[row["run_id"]].append(row)
     except (KeyError, TypeError):
-        raise OddAnswer("run_id", "the history has a point of a run that was not asked for:") from None
+        raise OddAnswer("run_id", "is not a run that was asked for") from None
     return {
         (run_id, request.key): points_of_key(request.key, *_columns(part)) for run_id, part in of_run.items() if part
     }
@@ -201,8 +201,8 @@ def _columns(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], list[flo
             [float(row.get("value", 0.0)) for row in rows],
         )
     except ODD:
-        raise OddAnswer("metrics", "there is no point in") from None
+        raise OddAnswer("metrics", "has an invalid point") from None
     for whole in columns[:2]:
         if min(whole) < LEAST or max(whole) > MOST:
-            raise OddAnswer("metrics", "there is too great a number in")
+            raise OddAnswer("metrics", "has a number that is out of range")
     return columns

@@ -164,5 +164,5 @@ def _signed(told: Mapping[str, Any]) -> Credential:
     """An address of an answer. Raises RequestRefused where there is none."""
     url, headers = told.get("url"), told.get("headers") or {}
     if not isinstance(url, str) or not isinstance(headers, dict):
-        raise RequestRefused("the server signs no address")
+        raise RequestRefused("the server did not return a signed address")
     return Credential(AWS, url, {str(name): str(value) for name, value in headers.items()})

@@ -142,7 +142,7 @@ class RestTarget:
         moved = [copy for copy in self._twins.settle(self._links.waiting) if not copy.is_whole]
         self._links.finish_waiting(moved)  # first our own: the other import may wait for those
         for copy in self._twins.unfinished(moved):
-            copy.error = "another import is writing this run now: run this one again when that has ended"
+            copy.error = "another import is writing this run: run this import again when that one has finished"
         outcomes = [copy.outcome() for copy in self._links.waiting]
         outcomes += [copy.outcome() for copy in self._links.relink()]
         outcomes += self._deletions.finish()
@@ -189,10 +189,9 @@ class RestTarget:
             self._experiments.name_of(run.experiment_id),
         )
         way = (
-            "runsync sync --delete makes it anew where it belongs and deletes the old copy"
+            "runsync sync --delete creates it again where it belongs and deletes the old copy"
             if self._deletions.may_make_anew(there)
-            else f"to have it there, delete run {there.run_id} of the target, have “mlflow gc” remove it for good, and "
-            "run this again"
+            else f"to move it, delete run {there.run_id} in the target, purge it with “mlflow gc”, then run this again"
         )
         reason = f"it is in “{where}” in the target, and belongs in “{belongs}”: a server cannot move runs; {way}"
         return (Problem("experiment", belongs, reason),)

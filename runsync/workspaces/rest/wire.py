@@ -22,7 +22,9 @@ def each(answer: Json, name: str, make: Callable[[Json], T]) -> list[T]:
     try:
         return [make(document) for document in listed(answer, name)]
     except OddAnswer:
-        raise WorkspaceUnreachable(f"the server's list of {name} is not as MLflow's API has it") from None
+        raise WorkspaceUnreachable(
+            f"unexpected answer from the server: its list of {name} does not follow MLflow's API"
+        ) from None
 
 
 def runs(answer: Json, make: Callable[[Json], Run]) -> tuple[list[Run], list[Unreadable]]:
@@ -39,7 +41,9 @@ def runs(answer: Json, make: Callable[[Json], Run]) -> tuple[list[Run], list[Unr
             info = document.get("info")
             run_id = info.get("run_id") or info.get("run_uuid") if isinstance(info, dict) else None
             if not isinstance(run_id, str):
-                raise WorkspaceUnreachable("the server's list of runs is not as MLflow's API has it") from None
+                raise WorkspaceUnreachable(
+                    "unexpected answer from the server: its list of runs does not follow MLflow's API"
+                ) from None
             odd.append(Unreadable(run_id, "on the server", str(error)))
     return found, odd
 
@@ -53,7 +57,7 @@ def _strict(make: Callable[[Json], T]) -> Callable[[Json], T]:
             return make(document)
         except ODD as error:
             told = error.args[0] if isinstance(error, KeyError) else type(error).__name__
-            raise OddAnswer(str(told)[:60], f"no {make.__name__.replace('_', ' ')} can be made of") from None
+            raise OddAnswer(str(told)[:60], f"is missing or invalid in a {make.__name__.replace('_', ' ')}") from None
 
     return made
 
@@ -63,7 +67,7 @@ def experiment(document: Json) -> Experiment:
     """An experiment of experiments/search or get. Raises OddAnswer."""
     name = text(document, "name")
     if not name:
-        raise OddAnswer("name", "there is nothing in")
+        raise OddAnswer("name", "is empty")
     return Experiment(
         experiment_id=identifier(document, "experiment_id"),
         name=name,
@@ -111,7 +115,7 @@ def pairs(entries: Any) -> dict[str, str]:
     """`[{"key": …, "value": …}, …]` as a dictionary. Raises OddAnswer, and what `_strict` takes for it."""
     found = {entry["key"]: entry.get("value", "") for entry in entries or ()}
     if not _TEXT.issuperset(map(type, found)) or not _TEXT.issuperset(map(type, found.values())):
-        raise OddAnswer("key or value", "there is no text in a")
+        raise OddAnswer("key or value", "is not a string")
     return found
 
 
@@ -138,7 +142,7 @@ def dataset(given: DatasetInput) -> dict[str, Any]:
 def _one_of(known: frozenset[str], document: Json, name: str, default: str) -> str:
     value = text(document, name, default)
     if value not in known:
-        raise OddAnswer(name, f"“{value[:40]}” is unknown as a")
+        raise OddAnswer(name, f"has the unknown value “{value[:40]}”")
     return value
 
 
@@ -149,7 +153,7 @@ def _time(document: Json, name: str) -> int | None:
 def _latest(document: Json) -> LatestMetric:
     key, timestamp, step = document["key"], int(document.get("timestamp", 0)), int(document.get("step", 0))
     if type(key) is not str or not (LEAST <= timestamp <= MOST and LEAST <= step <= MOST):
-        raise OddAnswer("metrics", "there is no point in")
+        raise OddAnswer("metrics", "has an invalid point")
     return LatestMetric(key, numbers.from_json(document.get("value", 0.0)), timestamp, step)
 
 

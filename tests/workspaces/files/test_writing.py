@@ -196,7 +196,7 @@ def test_of_two_imports_of_the_same_run_at_once_one_makes_it_and_the_other_hears
         yield points_of_key("loss", [0], [START], [1.0])
 
     assert store.write_runs([Arrival(run_of("run"), True, slow())]) == {}
-    assert answers == [{"run": "another import is writing it in this moment: run this one again"}]
+    assert answers == [{"run": "another import is writing it: run this import again"}]
     assert [run.status for run in all_runs(store)] == ["FINISHED"]
 
 
