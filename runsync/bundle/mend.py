@@ -15,7 +15,7 @@ from runsync.bundle.checker import BROKEN, INVALID, MISSING, Checker
 from runsync.bundle.history import Position
 from runsync.bundle.store import Store
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs
-from runsync.errors import BundleDamaged
+from runsync.errors import BundleDamaged, BundleLocked
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.objects import Object
@@ -168,9 +168,8 @@ def sound_manifest(name: str, other: Bundle) -> bytes | None:
     if other.store.size(name) is None:
         return None
     try:
-        manifest = other.read_manifest(name)
-        return other.store.read(name) if manifest.id == layout.snapshot_id(name) else None
-    except BundleDamaged:
+        return other.content_of(other.read_manifest(name))
+    except (BundleDamaged, BundleLocked):  # broken, or replaced by a prune just now
         return None
 
 
