@@ -200,7 +200,7 @@ def test_two_commands_held_at_operations_of_each(
     assert at > 7
 
 
-@pytest.mark.parametrize("pair", ["export, prune", "prune, export"])
+@pytest.mark.parametrize("pair", ["export, prune", pytest.param("prune, export", marks=pytest.mark.slow)])
 def test_the_same_on_s3(s3: Place, pair: str) -> None:
     at = 0
     while attempt(s3, pair, at, None) is not None:

@@ -343,7 +343,9 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
         yield written
 
 
-@pytest.mark.parametrize("forgets", [False, True], ids=["prune", "forget and prune"])
+@pytest.mark.parametrize(
+    "forgets", [pytest.param(False, id="prune", marks=pytest.mark.slow), pytest.param(True, id="forget and prune")]
+)
 def test_stopped_before_any_write_every_snapshot_is_whole_and_pruning_again_finishes(
     tmp_path: Path, forgets: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

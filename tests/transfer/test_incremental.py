@@ -99,6 +99,7 @@ def test_after_a_change_of_k_runs_only_those_are_read_and_written(
     verify(runsync, pair.source.url, bundle, prefix + "*", "--verify-artifacts")
 
 
+@pytest.mark.slow
 @NEWEST
 def test_after_no_change_there_are_searches_and_one_manifest_or_nothing(
     pair: Pair, crowd: Sequence[str], seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
@@ -129,6 +130,7 @@ def test_after_no_change_there_are_searches_and_one_manifest_or_nothing(
     assert manifest_of(bundle)["counts"]["runs"] == RUNS
 
 
+@pytest.mark.slow
 @NEWEST
 def test_an_older_snapshot_is_imported_and_verified_as_it_was(
     pair: Pair, crowd: Sequence[str], seeder: Seeder, prefix: str, bundle: Path, runsync: Runner

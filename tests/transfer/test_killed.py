@@ -19,7 +19,7 @@ from transfer.database import START, Database
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
-KILLS = [pytest.param(5, id="5 times"), pytest.param(20, id="20 times", marks=pytest.mark.slow)]
+KILLS = [pytest.param(3, id="3 times"), pytest.param(20, id="20 times", marks=pytest.mark.slow)]
 
 
 def killed_at(process_box: "list[subprocess.Popen[str]]", request: int, chance: random.Random) -> Rule:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from conftest import Pair, Runner
 from support.oracle import assert_same
 from support.proxy import FaultProxy
@@ -44,6 +45,7 @@ def test_a_child_that_started_before_its_parent_is_below_it(
     assert_same(pair.source.url, pair.target.url, [prefix + "*"])
 
 
+@pytest.mark.slow
 @NEWEST
 def test_children_find_parents_that_come_two_hundred_runs_later(
     pair: Pair, seeder: Seeder, receiver: Seeder, prefix: str, bundle: Path, runsync: Runner

@@ -23,7 +23,11 @@ KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
 EACH_WAY = pytest.mark.parametrize(("kind", "bring"), [("files", "sync"), ("sqlite", "bundle")], indirect=["bring"])
 EVERYWHERE = pytest.mark.parametrize(
     ("kind", "bring"),
-    [("files", "sync"), ("sqlite", "bundle"), ("postgres", "sync"), ("mysql", "sync")],
+    [
+        ("files", "sync"),
+        ("sqlite", "bundle"),
+        *(pytest.param(kind, "sync", marks=pytest.mark.slow) for kind in ("postgres", "mysql")),
+    ],
     indirect=["bring"],
 )
 Way = Callable[..., TransferReport]

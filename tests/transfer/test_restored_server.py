@@ -74,7 +74,7 @@ def test_what_a_server_had_is_the_same_in_every_kind_of_database(
 
 
 @NEWEST
-@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+@pytest.mark.parametrize("kind", ["postgres", pytest.param("mysql", marks=pytest.mark.slow)])
 def test_what_a_server_has_goes_through_bundles_into_a_database_and_on_to_a_server(
     pair: Pair, seeder: Seeder, prefix: str, kind: str, runsync: Runner, databases: Databases, tmp_path: Path
 ) -> None:
@@ -122,7 +122,7 @@ def _told(read: dict[str, Any], prefix: str) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_init_makes_the_tables_of_an_empty_database_from_the_command_line(
     kind: str, runsync: Runner, databases: Databases, tmp_path: Path
 ) -> None:

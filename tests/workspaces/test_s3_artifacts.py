@@ -256,6 +256,7 @@ def test_runsync_toml_says_where_the_artifacts_of_a_workspace_are_reached(
     assert s3.count(method="GET")
 
 
+@pytest.mark.slow
 def test_a_large_artifact_is_written_in_parts_and_copied_in_parts(
     home: Home, s3: FaultProxy, env: dict[str, str], prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
