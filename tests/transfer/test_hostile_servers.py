@@ -1,13 +1,16 @@
 """Servers that answer in ways no server should: a documented exit code, one line, and a sound bundle, in due time."""
 
+import copy
+import itertools
 import resource
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.hostile_answers import NAMED, faults, mutation
-from support.hostile_server import EXPORTED, RUNS, Fault, HostileServer
+from support.hostile_answers import NAMED, faults, made, mutation
+from support.hostile_server import EXPORTED, RUNS, Asked, Fault, HostileServer
+from support.hostile_server import good as good_answer
 
 import runsync
 from runsync import download
@@ -119,6 +122,33 @@ def test_an_export_survives_what_no_server_should_do(server: HostileServer, tmp_
     settle(lambda: runsync.export(server.url, tmp_path / "bundle"))
     assert is_sound(tmp_path / "bundle")
     assert server.met > 0
+
+
+@pytest.mark.parametrize(("first", "code"), [([], 0), ([{"info": {"run_id": "f" * 32, "status": "ODD"}}], 3)])
+def test_runs_behind_a_page_without_any_that_can_be_read_are_exported(
+    server: HostileServer, tmp_path: Path, first: list[object], code: int
+) -> None:
+    def search(asked: Asked) -> object:
+        is_first = "start_time" not in str(asked.body.get("filter")) and "page_token" not in asked.body
+        return {"runs": first, "next_page_token": "more"} if is_first else good_answer(asked).document
+
+    server.meet(Fault("nothing on the first page", "runs/search$", made(search)))
+    report = runsync.export(server.url, tmp_path / "bundle")
+    assert (report.exit_code, report.runs.created) == (code, len(RUNS))
+
+
+def test_a_page_token_that_comes_again_ends_a_list_of_ever_new_runs(server: HostileServer, tmp_path: Path) -> None:
+    numbers = itertools.count()
+
+    def search(asked: Asked) -> object:
+        run = copy.deepcopy((good_answer(asked).document or {})["runs"][0])
+        run["info"]["run_id"] = f"{next(numbers):032x}"
+        return {"runs": [run], "next_page_token": "again"}
+
+    server.meet(Fault("ever new runs", "runs/search$", made(search)))
+    report = runsync.export(server.url, tmp_path / "bundle")
+    assert report.exit_code == 13
+    assert "has no end" in report.stopped
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -316,11 +316,13 @@ class RestWorkspace:
         MLflow's page tokens are offsets, which shift when a run is purged meanwhile. So in the order of start time
         each page is asked for by it (from that of the last run seen on), and offsets are used only within one and
         the same start time. In another order a run that others purge meanwhile may make one be passed over.
+        A page may be empty, or have no run that can be read, and others follow.
         """
         since: int | None = None
         by_time, beyond = is_by_time(by), ">=" if by == OLDEST_FIRST else "<="
         token, stale = "", 0
         seen: set[str] = set()
+        tokens: set[str] = set()
         while True:
             bound = "" if since is None else f"attributes.start_time {beyond} {since}"
             condition = " AND ".join(part for part in (filter_string, bound) if part)
@@ -328,14 +330,16 @@ class RestWorkspace:
             most = min(PAGE, 2 * most)
             fresh = [run for run in page if run.run_id not in seen]
             yield from fresh
-            if not token or not page:
+            if not token:
                 return
             stale = 0 if fresh else stale + 1
-            if stale >= STALE:
+            if stale >= STALE or token in tokens:
                 raise WorkspaceUnreachable(str(endless("runs")))
-            last = page[-1].start_time
+            tokens.add(token)
+            last = page[-1].start_time if page else None
             if by_time and last is not None and last != since and last != page[0].start_time:
                 since, token = last, ""
+                tokens.clear()
                 seen = {run.run_id for run in page if run.start_time == last}
             else:
                 seen.update(run.run_id for run in fresh)
