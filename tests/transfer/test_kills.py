@@ -311,6 +311,11 @@ def world(
     return World(tmp_path / "world", templates, bucket, server, databases, prefix, env)
 
 
+def locks_in(world: World) -> set[str]:
+    """The lock files of all bundles."""
+    return {*map(str, world.folder.glob("*/locks/*")), *(key for key in world.bucket.files() if "/locks/" in key)}
+
+
 def kill(world: World, name: str, chance: random.Random, number: signal.Signals) -> bool:
     """One scenario: whether the command was killed, and not through before."""
     shutil.rmtree(world.folder, ignore_errors=True)
@@ -318,13 +323,14 @@ def kill(world: World, name: str, chance: random.Random, number: signal.Signals)
     for key in world.bucket.files():
         world.bucket.remove(key)
     arguments, check = SCENARIOS[name](world)
+    before = locks_in(world)
     moment = chance.randrange(1, chance.choice((8, 60, 300)))
     killed = run_until(moment, number, arguments, world.folder, world.env)
     what = f"{name}, {number.name} at write {moment}: {killed.told}"
     assert killed.code in (0, 130 if number == signal.SIGTERM else -number), what
     assert "Traceback" not in killed.told, what
     if number == signal.SIGTERM:
-        assert not [*world.folder.glob("*/locks/*"), *(k for k in world.bucket.files() if "/locks/" in k)], what
+        assert locks_in(world) <= before, what
     again = run_until(0, number, arguments, world.folder, world.env)
     assert again.code == 0, f"{what}\nagain: {again.told}"
     assert "Traceback" not in again.told, what
