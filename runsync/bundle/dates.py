@@ -1,9 +1,11 @@
 """Dates of snapshots that cannot be right: a clock was wrong when they were made. Pure, but for `warnings`."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 from runsync.bundle import layout
 from runsync.bundle.bundle import Bundle
@@ -36,7 +38,7 @@ class Doubt:
 def doubts(snapshot_ids: Iterable[str], now: datetime | None = None) -> list[Doubt]:
     """Of the snapshots of a bundle, given oldest first, those with a date in the future or out of order.
 
-    Where dates contradict the order, those are doubted without which the rest fits: as few days as can be.
+    Where dates contradict the order, as few days as possible are doubted, and all of them where that leaves a choice.
     """
     limit = (now or times.utc_now()) + TOLERANCE
     dated = [(snapshot_id, layout.date_of(snapshot_id)) for snapshot_id in snapshot_ids]
@@ -65,30 +67,43 @@ def warnings(bundle: Bundle, older: Sequence[str], made: str) -> list[str]:
 
 
 def _misfits(dates: Sequence[datetime]) -> list[int]:
-    """Which dates do not fit: those off the longest chain of growing days, and not between their neighbours in it."""
-    chain = _longest_growing([date.toordinal() for date in dates])
-    misfits, following = [], 0
-    for number, date in enumerate(dates):
-        while following < len(chain) and chain[following] < number:
-            following += 1
-        is_late = following < len(chain) and date > dates[chain[following]] + TOLERANCE
-        is_early = following > 0 and date < dates[chain[following - 1]] - TOLERANCE
-        if is_late or is_early:
-            misfits.append(number)
-    return misfits
+    """Which dates do not fit: those that contradict a longest chain of growing days, and are not in all such chains.
+
+    Of two dates that contradict only each other nobody can say which is wrong: both are misfits.
+    """
+    days = [date.toordinal() for date in dates]
+    places = _chain_lengths(days)
+    after = _chain_lengths([-day for day in reversed(days)])[::-1]
+    longest = max(places, default=0)
+    in_some = [here + there - 1 == longest for here, there in zip(places, after, strict=True)]
+    rivals = Counter(place for place, is_in in zip(places, in_some, strict=True) if is_in)
+    contradicted = _contradicted(dates, in_some)
+    return [n for n, wrong in enumerate(contradicted) if wrong and not (in_some[n] and rivals[places[n]] == 1)]
 
 
-def _longest_growing(values: Sequence[int]) -> list[int]:
-    """The indices of a longest strictly growing part of a sequence."""
-    ends: list[int] = []  # by length, the index of the smallest value that ends a growing part of that length
-    before: list[int] = []
-    for number, value in enumerate(values):
-        length = bisect_left(ends, value, key=lambda index: values[index])
-        before.append(ends[length - 1] if length else -1)
-        ends[length : length + 1] = [number]
-    chain = []
-    number = ends[-1] if ends else -1
-    while number >= 0:
-        chain.append(number)
-        number = before[number]
-    return chain[::-1]
+def _chain_lengths(values: Sequence[int]) -> list[int]:
+    """For each value, the length of the longest strictly growing part of the sequence that ends with it."""
+    ends: list[int] = []  # by length, the smallest value that ends a growing part of that length
+    lengths = []
+    for value in values:
+        length = bisect_left(ends, value)
+        ends[length : length + 1] = [value]
+        lengths.append(length + 1)
+    return lengths
+
+
+def _contradicted(dates: Sequence[datetime], witnesses: Sequence[bool]) -> list[bool]:
+    """Whether a witness before it has a later date, or one after it an earlier one."""
+    latest_before = accumulate(
+        (date if is_one else datetime.min.replace(tzinfo=UTC) for date, is_one in zip(dates, witnesses, strict=True)),
+        max,
+    )
+    earliest_after = accumulate(
+        (
+            date if is_one else datetime.max.replace(tzinfo=UTC)
+            for date, is_one in zip(reversed(dates), reversed(witnesses), strict=True)
+        ),
+        min,
+    )
+    bounds = zip(dates, latest_before, reversed(list(earliest_after)), strict=True)
+    return [latest - date > TOLERANCE or date - earliest > TOLERANCE for date, latest, earliest in bounds]
