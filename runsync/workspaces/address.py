@@ -92,6 +92,8 @@ def parse(url: str, credentials: Credentials) -> Address:
         raise WrongUsage("that address is no URL: write http://host:port or https://host/prefix") from None
     if not parts.hostname:
         raise WrongUsage("that address names no host: write http://host:port or https://host/prefix")
+    if parts.username is not None and "@" in parts.path + parts.query + parts.fragment:
+        raise WrongUsage("a password in an address takes no @, / or : as such: write %40, %2F or %3A")
     query = parse_qs(parts.query)
     if set(query) - {"workspace"}:
         raise WrongUsage(f"an address takes only ?workspace=NAME, not “{min(set(query) - {'workspace'})}”")

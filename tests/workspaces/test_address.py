@@ -52,6 +52,7 @@ def test_a_workspace_is_part_of_what_is_printed() -> None:
         "http://user:secret@",
         "http://user:secret@:5000",
         "http://user:sec/ret@host:5000",
+        "http://user:sec@ret/word@host",
     ],
 )
 def test_what_is_no_address_is_refused_without_showing_a_secret(typed: str) -> None:

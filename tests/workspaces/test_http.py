@@ -315,7 +315,7 @@ def test_https_to_a_server_without_tls_is_told(server: Any, connect: Connect) ->
 )
 def test_a_redirect_to_a_login_page_is_told_without_its_secrets(server: Any, connect: Connect, location: str) -> None:
     server.answers["/json"] = (302, {"Location": location}, b"")
-    with pytest.raises(WorkspaceUnreachable, match="redirects to ") as caught:
+    with pytest.raises(RequestRefused, match="redirects to ") as caught:
         connect(server.url).get("/json")
     assert "secret" not in str(caught.value)
     assert "login" in str(caught.value)

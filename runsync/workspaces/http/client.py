@@ -274,9 +274,10 @@ class Client:
         if status < 300:
             return response
         if status < 400:
-            raise WorkspaceUnreachable(
+            raise RequestRefused(
                 f"{self.url} redirects to {without_query(response.headers.get('Location', ''))}; "
-                "use the server's own address, behind any login page"
+                "use the server's own address, behind any login page",
+                status,
             )
         code, message = _complaint(response)
         text = f"{self.url} answered {status} to {path}: {message or response.reason}"
