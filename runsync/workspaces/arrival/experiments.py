@@ -195,16 +195,15 @@ class ExperimentMap:
     def activate_again(self, source_id: str) -> bool:
         """Restores an experiment that another import of the same may have deleted by now, as it is at the source.
 
-        False where no import deletes it. True also when another thread has just restored it.
+        Whether it was.
         """
         place = self._places[source_id]
-        if not place.deletes:
-            return False
         with self._lock:
-            if self._writer.is_deleted(place.target_id):
-                self._writer.restore(place.as_target(ACTIVE))
-                place.state = ACTIVE
-        return True
+            if not place.deletes or not self._writer.is_deleted(place.target_id):
+                return False
+            self._writer.restore(place.as_target(ACTIVE))
+            place.state = ACTIVE
+            return True
 
     def notes(self) -> list[str]:
         """What else is worth knowing: copies that made room for others of their name, and further copies."""

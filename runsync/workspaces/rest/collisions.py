@@ -22,9 +22,23 @@ _SIGNS = re.compile(
 """What MLflow passes on of SQLAlchemy and of SQLite, PostgreSQL, MySQL and MariaDB; Databricks answers 409."""
 
 
+_TRIES = 10
+
+
+def is_inactive(error: RequestRefused) -> bool:
+    """Whether a write was refused because its run or experiment was deleted."""
+    return "must be in the 'active' state" in str(error)
+
+
 def is_collision(error: RequestRefused) -> bool:
     """Whether a write was refused for what another client wrote in the same moment."""
     return error.status == HTTPStatus.CONFLICT or _SIGNS.search(str(error)) is not None
+
+
+def is_untagged(error: RequestRefused) -> bool:
+    """Whether a tag was not taken away because it is gone already: by another client, or by a request whose answer was
+    lost."""
+    return "No tag with name" in str(error)
 
 
 def post(client: Client, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,25 +60,29 @@ def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: 
     """Posts to a run that is active for as long as it is filled, and deleted after that. Another import of the same run
     may have deleted it by now: then it is restored first."""
 
-    def restore() -> bool:
+    def restore(error: RequestRefused) -> bool:
         run = wire.run(part(client.get(f"{API}/runs/get", run_id=run_id), "run"))
         if run.lifecycle_stage == DELETED:
             post(client, "runs/restore", {"run_id": run_id})
-        return run.lifecycle_stage == DELETED
+        # Where it is active by now, another import has restored it after we were refused.
+        return run.lifecycle_stage == DELETED or is_inactive(error)
 
     again(client, lambda: post(client, path, body), restore)
 
 
-def again(client: Client, act: Callable[[], object], mend: Callable[[], bool]) -> None:
-    """Does what is refused once more, as often as `mend` finds, and takes away, what stood against it."""
-    for _ in range(client.patience.tries):
+def again(client: Client, act: Callable[[], object], mend: Callable[[RequestRefused], bool]) -> None:
+    """Does what is refused once more, as long as `mend` finds, and takes away, what stood against it."""
+    failures = 0
+    while True:
         try:
             act()
             return
-        except RequestRefused:
-            if not mend():
+        except RequestRefused as error:
+            failures += 1
+            if failures > _TRIES or not mend(error):
                 raise
-    act()
+        if failures > 1:  # several imports are at it: they must not meet again and again
+            client.pause(client.patience.delay(failures))
 
 
 def to_stage(client: Client, experiment_id: str, stage: str) -> None:

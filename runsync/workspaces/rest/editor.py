@@ -12,7 +12,7 @@ from runsync.workspaces import remembered
 from runsync.workspaces.http import Client
 from runsync.workspaces.remembered import MARK, RESTORING
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.collisions import post, to_stage
+from runsync.workspaces.rest.collisions import is_untagged, post, to_stage
 from runsync.workspaces.rest.runs import BATCH_TAGS, LONGEST_TAG
 
 
@@ -165,7 +165,7 @@ class RestEditor:
         try:
             self._post(path, **body)
         except RequestRefused as error:
-            if "No tag with name" not in str(error):
+            if not is_untagged(error):
                 raise
 
     def _post(self, path: str, **body: object) -> None:

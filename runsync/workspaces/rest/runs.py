@@ -14,7 +14,7 @@ from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import identifier, listed, part, text
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.collisions import post, post_to_deleted
+from runsync.workspaces.rest.collisions import is_untagged, post, post_to_deleted
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
 
@@ -158,7 +158,11 @@ class RunWriter:
         # The other import may have deleted it with its experiment, and deleted runs take no tags.
         post(self._client, "runs/restore", {"run_id": run_id})
         self._post("runs/set-tag", {"key": "runsync.duplicate_of", "value": instead}, run_id, ends_deleted=True)
-        self._post("runs/delete-tag", {"key": ORIGIN}, run_id, ends_deleted=True)
+        try:
+            self._post("runs/delete-tag", {"key": ORIGIN}, run_id, ends_deleted=True)
+        except RequestRefused as error:
+            if not is_untagged(error):  # of three imports two may take back the same run
+                raise
         self.delete(run_id)
 
     def _missing_params(self, copy: Copy) -> dict[str, str]:

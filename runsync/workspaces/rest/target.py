@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
     ARRIVES,
@@ -49,7 +50,7 @@ from runsync.workspaces.arrival.files import FileWriter
 from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
 from runsync.workspaces.arrival.present import Present, There
-from runsync.workspaces.rest.collisions import again
+from runsync.workspaces.rest.collisions import again, is_inactive
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.links import Links
@@ -242,8 +243,11 @@ class RestTarget:
         def create() -> None:
             copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
 
-        source_id = copy.run.experiment_id
-        again(self._workspace.client, create, lambda: self._experiments.activate_again(source_id))
+        def mend(error: RequestRefused) -> bool:
+            # Where it is active by now, another thread or import has restored it after we were refused.
+            return self._experiments.activate_again(copy.run.experiment_id) or is_inactive(error)
+
+        again(self._workspace.client, create, mend)
         self._links.note(copy.run.run_id, copy.target_id)
 
     def _fill(self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress) -> None:
