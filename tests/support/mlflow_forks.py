@@ -59,6 +59,8 @@ def serve(command, extra_env=None, **_):
     os.environ.update(extra_env or {})
     place = next(i for i, word in enumerate(command) if Path(word).name in ("uvicorn", "gunicorn"))
     sys.argv = command[place:]
+    if Path(sys.argv[0]).name == "gunicorn":
+        sys.argv[1:1] = ["--timeout", "900"]  # on a busy machine it would kill a worker that got no turn for 30 s
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
