@@ -28,14 +28,15 @@ class Forgery:
     """A bundle of one snapshot in pieces. `write` puts them together, with every hash and count as it should be.
 
     `lines` stands in for the documents of a kind of part, `packed` for its bytes; `metrics` is the metrics part of all
-    runs with points. `manifest` is changed last, by `lie`, before its digest is made; `after` breaks the folder.
+    runs with points, `files` are blobs and records. `manifest` is changed last, by `lie`, before its digest is made;
+    `after` breaks the folder.
     """
 
     marker: Document
     manifest: Document
     documents: dict[str, list[Document]]
     metrics: bytes
-    blobs: dict[str, bytes]
+    files: dict[str, bytes]
     lines: dict[str, bytes] = field(default_factory=dict)
     packed: dict[str, bytes] = field(default_factory=dict)
     lie: Callable[[Document], object] = lambda _: None
@@ -55,15 +56,16 @@ class Forgery:
         documents["experiments"] = _documents_in(bundle / manifest["experiments"]["path"])
         for part in manifest["objects"]:
             documents[part["kind"]] = _documents_in(bundle / part["documents"]["path"])
-        blobs = {f.relative_to(bundle).as_posix(): f.read_bytes() for f in bundle.glob("blobs/*/*")}
+        kept = (*bundle.glob("blobs/*/*"), *bundle.glob("history/*"))
+        files = {file.relative_to(bundle).as_posix(): file.read_bytes() for file in kept}
         marker = json.loads((bundle / "runsync.json").read_bytes())
-        return cls(marker, manifest, documents, parquet(pa.concat_tables(tables)), blobs)
+        return cls(marker, manifest, documents, parquet(pa.concat_tables(tables)), files)
 
     def write(self, folder: Path) -> None:
         """Makes the bundle."""
         for name in ("snapshots", "parts"):
             (folder / name).mkdir(parents=True)
-        for name, content in self.blobs.items():
+        for name, content in self.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         (folder / "runsync.json").write_text(json.dumps(self.marker))
