@@ -256,6 +256,7 @@ def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_quick_disk")
 def test_an_export_killed_at_any_write_leaves_whole_snapshots_and_the_next_one_finishes(tmp_path: Path) -> None:
     reached_the_end = False
@@ -276,6 +277,7 @@ def test_an_export_killed_at_any_write_leaves_whole_snapshots_and_the_next_one_f
     assert moments > 30
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_quick_disk")
 def test_a_second_export_killed_at_any_write_leaves_the_first_snapshot_whole(tmp_path: Path) -> None:
     changed = small_source()

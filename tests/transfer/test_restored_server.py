@@ -55,7 +55,7 @@ def experiments(url: str, pattern: str) -> list[Experiment]:
         workspace.close()
 
 
-@pytest.mark.parametrize("kind", ["postgres", "mysql"])
+@pytest.mark.parametrize("kind", ["postgres", pytest.param("mysql", marks=pytest.mark.slow)])
 def test_what_a_server_had_is_the_same_in_every_kind_of_database(
     kind: str, runsync: Runner, databases: Databases
 ) -> None:
@@ -94,7 +94,7 @@ def test_what_a_server_has_goes_through_bundles_into_a_database_and_on_to_a_serv
 
 
 @NEWEST
-@pytest.mark.parametrize("kind", ["files", "sqlite"])
+@pytest.mark.parametrize("kind", [pytest.param("files", marks=pytest.mark.slow), "sqlite"])
 def test_what_a_server_has_goes_straight_into_a_store_and_from_there_into_a_server(
     pair: Pair, seeder: Seeder, prefix: str, kind: str, runsync: Runner, databases: Databases, tmp_path: Path
 ) -> None:

@@ -13,7 +13,9 @@ from transfer.commands import NEWEST, Report, report
 
 
 @NEWEST
-@pytest.mark.parametrize("way", ["the environment", "options", "runsync.toml"])
+@pytest.mark.parametrize(
+    "way", ["the environment", *(pytest.param(way, marks=pytest.mark.slow) for way in ("options", "runsync.toml"))]
+)
 def test_a_backup_on_s3_is_made_checked_verified_and_restored(
     pair: Pair, seeder: Seeder, prefix: str, bucket: Bucket, runsync: Runner, tmp_path: Path, way: str
 ) -> None:

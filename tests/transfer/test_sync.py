@@ -210,7 +210,7 @@ def test_a_workspace_is_not_synced_onto_itself(pair: Pair, seeder: Seeder, prefi
 
 
 @pytest.mark.parametrize(
-    "times", [pytest.param(3, id="3 times"), pytest.param(10, id="10 times", marks=pytest.mark.slow)]
+    "times", [pytest.param(2, id="twice"), pytest.param(10, id="10 times", marks=pytest.mark.slow)]
 )
 @NEWEST
 def test_a_killed_sync_goes_on_without_duplicates(

@@ -11,7 +11,7 @@ from workspaces.files.small import START, make_store
 
 ROOT = Path(__file__).parents[3]
 READ = """
-import resource, sys, time
+import resource, sys
 from pathlib import Path
 import pyarrow.compute
 from runsync.workspaces.files import open_store
@@ -21,19 +21,18 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 store = open_store(Path(sys.argv[1]), create=False)
-before, began, count, last = peak(), time.monotonic(), 0, (0, "")
+before, count, last = peak(), 0, (0, "")
 for batch in store.batches(Query(("0",))):
     assert not batch.unreadable
     for run in batch.runs:
         assert (run.start_time, run.run_id) > last
         last = run.start_time, run.run_id
         count += 1
-runs = time.monotonic() - began
-grown, began, rows = peak() - before, time.monotonic(), 0
+grown, rows = peak() - before, 0
 with store.histories(["long"]) as histories:
     for points in histories.of("long"):
         rows += points.num_rows
-print(count, grown, rows, peak() - before, round(count / runs), round(rows / max(time.monotonic() - began, 0.001)))
+print(count, grown, rows, peak() - before)
 """
 TRANSFER = """
 import resource, sys
@@ -71,7 +70,7 @@ def numbers(script: str, *arguments: object) -> list[int]:
 
 
 def read(root: Path) -> list[int]:
-    """Runs, megabytes for them, points, megabytes in all, runs a second, points a second."""
+    """Runs, megabytes for them, points, megabytes in all."""
     return numbers(READ, root)
 
 
@@ -86,10 +85,11 @@ def long_history(root: Path, count: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_20_000_runs_and_a_million_points_are_streamed_in_order(tmp_path: Path) -> None:
     many(tmp_path / "mlruns", 20_000)
     long_history(tmp_path / "mlruns", 1_000_000)
-    runs, for_runs, rows, in_all, _, _ = read(tmp_path / "mlruns")
+    runs, for_runs, rows, in_all = read(tmp_path / "mlruns")
     assert (runs, rows) == (20_001, 1_000_000)
     assert for_runs < 130
     assert in_all < 180
@@ -111,9 +111,7 @@ def test_memory_does_not_grow_with_the_points_of_a_run(tmp_path: Path) -> None:
 def test_100_000_runs_and_ten_million_points_take_little_more(tmp_path: Path) -> None:
     many(tmp_path / "mlruns", 100_000)
     long_history(tmp_path / "mlruns", 10_000_000)
-    runs, for_runs, rows, in_all, runs_a_second, points_a_second = read(tmp_path / "mlruns")
+    runs, for_runs, rows, in_all = read(tmp_path / "mlruns")
     assert (runs, rows) == (100_001, 10_000_000)
     assert for_runs < 250
     assert in_all < 280
-    assert runs_a_second > 500
-    assert points_a_second > 300_000
