@@ -148,7 +148,7 @@ def test_a_page_token_that_comes_again_ends_a_list_of_ever_new_runs(server: Host
     server.meet(Fault("ever new runs", "runs/search$", made(search)))
     report = runsync.export(server.url, tmp_path / "bundle")
     assert report.exit_code == 13
-    assert "has no end" in report.stopped
+    assert "does not end" in report.stopped
 
 
 @pytest.mark.parametrize("seed", range(12))
