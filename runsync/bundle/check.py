@@ -68,7 +68,8 @@ def check(
 
     `quick` reads manifests, experiments and runs, and compares no hash of artifacts and metrics. Of those,
     `read_data_subset` reads a part: “5%” of the bytes at random, or “2/7”: the second of seven groups, so that seven
-    checks in turn read everything once. Of `backup@2026-11-01` only that snapshot and what it needs are checked.
+    checks in turn read everything once; with “week/7” or “day/7” they take turns by the date. Of `backup@2026-11-01`
+    only that snapshot and what it needs are checked.
 
     `retry_lock` is how many seconds to wait for a bundle that is being pruned.
 
@@ -77,6 +78,7 @@ def check(
     if quick and read_data_subset:
         raise WrongUsage("--quick reads no data: leave out --read-data-subset, or --quick")
     begun, subset = time.monotonic(), None if quick else Subset.parse(read_data_subset)
+    part = str(subset) if read_data_subset else ""
     place = locate(bundle, access)
     opened = open_store(place.store)
     try:
@@ -86,7 +88,7 @@ def check(
             is_noted = _note(checker)
     finally:
         place.store.clear_temporary()
-    report = CheckReport(opened.address, quick, read_data_subset, len(checker.ids), len(checker.sizes))
+    report = CheckReport(opened.address, quick, part, len(checker.ids), len(checker.sizes))
     report.hashed, report.bytes = (0, 0) if quick else (len(checker.hashed), checker.bytes_hashed)
     report.faults = checker.faults()
     report.unused, report.foreign = checker.unused(), checker.foreign()

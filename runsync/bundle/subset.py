@@ -4,9 +4,14 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from runsync.bundle import layout
 from runsync.errors import WrongUsage
+from runsync.model import times
+
+_DAYS = {"day": 1, "week": 7}
+_FIRST_MONDAY = date(1970, 1, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,11 @@ class Subset:
 
     @classmethod
     def parse(cls, text: str) -> "Subset":
-        """Of “5%” or “2/7”; "" means everything. Raises WrongUsage."""
+        """Of “5%”, “2/7”, or “week/8”: of eight groups the one whose turn it is this week; "" means everything.
+
+        Days and weeks are counted through, across years, so that every group has its turn. They are days of UTC, and a
+        week begins on Monday. Raises WrongUsage.
+        """
         if not text:
             return cls()
         if found := re.fullmatch(r"(\d+(?:\.\d+)?)%", text):
@@ -30,10 +39,17 @@ class Subset:
             group, groups = int(found[1]), int(found[2])
             if 1 <= group <= groups:
                 return cls(1.0, group, groups)
+        elif found := re.fullmatch(r"(day|week)/(\d{1,9})", text):
+            groups = int(found[2])
+            if groups:
+                return cls(1.0, _turn(_DAYS[found[1]]) % groups + 1, groups)
         raise WrongUsage(
-            f"“{text}” is no subset: write a share such as 5% (above 0, up to 100), or n/t such as 2/7 "
-            "(the second of seven groups)"
+            f"“{text}” is no subset: write a share such as 5% (above 0, up to 100), n/t such as 2/7 (the second of "
+            "seven groups), or week/8 or day/30 (another group each week or day)"
         )
+
+    def __str__(self) -> str:
+        return f"{self.group}/{self.groups}" if self.groups > 1 else f"{self.share * 100:g}%"
 
     def choose(self, sizes: Mapping[str, int]) -> list[str]:
         """The files to read, of those given with their bytes. A share above none reads at least one."""
@@ -49,3 +65,8 @@ class Subset:
             chosen.append(name)
             read += sizes[name]
         return sorted(chosen)
+
+
+def _turn(days: int) -> int:
+    """How many periods of that many days have passed; a week begins on Monday."""
+    return (times.utc_now().date() - _FIRST_MONDAY).days // days

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -18,6 +19,7 @@ from runsync.bundle.copy import copy
 from runsync.bundle.store import LocalIncoming, LocalStore, Store, cannot_write
 from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
+from runsync.model import times
 from runsync.s3 import S3Options
 
 KINDS = ["manifest", "experiments part", "runs part", "metrics part", "blob"]
@@ -193,6 +195,34 @@ def test_the_groups_in_turn_read_every_file_once_and_the_same_ones_each_time(tmp
         blob.write_bytes(sound)
 
 
+@pytest.mark.parametrize(("form", "days"), [("week/8", 7), ("day/30", 1), ("week/3", 7)])
+def test_checks_of_a_year_read_one_group_after_the_other(monkeypatch: pytest.MonkeyPatch, form: str, days: int) -> None:
+    groups = int(form.partition("/")[2])
+    # Sundays, each a little earlier or later, over a year of 53 weeks and its end.
+    moments = [
+        datetime(2026, 1, 4, 6, 30, tzinfo=UTC) + timedelta(days=n * days, minutes=n % 21 - 10)
+        for n in range(2 * 366 // days)
+    ]
+    read = [_chosen_at(monkeypatch, moment, form).group for moment in moments]
+    for n in range(len(read) - groups):
+        assert sorted(read[n : n + groups]) == list(range(1, groups + 1))
+    sizes = {f"blobs/{n:02x}/{n * 7919:064x}": 1 for n in range(200)}
+    chosen = [_chosen_at(monkeypatch, moment, form).choose(sizes) for moment in moments[:groups]]
+    assert sorted(name for names in chosen for name in names) == sorted(sizes)
+
+
+def _chosen_at(monkeypatch: pytest.MonkeyPatch, moment: datetime, form: str) -> Subset:
+    monkeypatch.setattr(times, "utc_now", lambda: moment)
+    return Subset.parse(form)
+
+
+def test_a_group_stays_the_same_from_monday_to_sunday(monkeypatch: pytest.MonkeyPatch) -> None:
+    monday = datetime(2026, 11, 30, tzinfo=UTC)
+    week = [_chosen_at(monkeypatch, monday + timedelta(hours=h), "week/8") for h in (0, 1, 100, 167)]
+    assert len(set(week)) == 1
+    assert _chosen_at(monkeypatch, monday + timedelta(hours=168), "week/8").group == week[0].group % 8 + 1
+
+
 def test_a_share_reads_about_that_many_bytes_and_at_least_one_file_and_not_always_the_same() -> None:
     sizes = {f"blobs/{n:02x}/{n:064x}": 100 + n for n in range(200)}
     chosen = [frozenset(Subset.parse("5%").choose(sizes)) for _ in range(5)]
@@ -206,7 +236,25 @@ def test_a_share_reads_about_that_many_bytes_and_at_least_one_file_and_not_alway
 
 
 @pytest.mark.parametrize(
-    "text", ["0%", "101%", "-5%", "5", "%", "nan%", "0/3", "4/3", "1/0", "1/", "a/b", "5 %", "1/2/3"]
+    "text",
+    [
+        "0%",
+        "101%",
+        "-5%",
+        "5",
+        "%",
+        "nan%",
+        "0/3",
+        "4/3",
+        "1/0",
+        "1/",
+        "a/b",
+        "5 %",
+        "1/2/3",
+        "week",
+        "week/0",
+        "year/2",
+    ],
 )
 def test_a_subset_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, runsync: Runner) -> None:
     with pytest.raises(WrongUsage, match="is no subset"):
@@ -224,3 +272,15 @@ def test_the_command_tells_which_share_was_read(tmp_path: Path, runsync: Runner)
     report = json.loads(done.stdout)
     assert (done.returncode, report["subset"], report["quick"]) == (0, "2/5", False)
     assert 0 < report["hashed"] < len(files_of(tmp_path / "bundle"))
+    lines = [
+        runsync("check", tmp_path / "bundle", *options).stdout.splitlines()[-1]
+        for options in (("--read-data-subset", "2/5"), ("--read-data-subset", "50%"), ("--quick",), ())
+    ]
+    assert lines == [
+        "Sound, as far as it was read: group 2 of 5 of artifacts and metrics.",
+        "Sound, as far as it was read: 50% of artifacts and metrics.",
+        "Sound, as far as it was read: no hashes of artifacts and metrics were compared.",
+        "Sound.",
+    ]
+    report = json.loads(runsync("check", tmp_path / "bundle", "--read-data-subset", "week/5", "--json").stdout)
+    assert report["subset"] in {f"{n}/5" for n in range(1, 6)}

@@ -210,8 +210,7 @@ def test_a_schedule_asks_for_retention_a_rotating_check_and_holds_no_secret(name
     export, forget, check = schedule.commands
     assert "export prod nightly --skip-unchanged" in export
     assert "--keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune --yes" in forget
-    assert "check nightly --read-data-subset" in check
-    assert "/8" in check
+    assert "check nightly --read-data-subset week/8" in check
     secrets = {name: value for name, value in schedule.environment.items() if "TOKEN" in name or "SECRET" in name}
     assert [value for value in secrets.values() if value and "${{ secrets." not in value] == []
     assert set(tomllib.loads(schedule.config)) == {"workspaces", "bundles"}
