@@ -20,6 +20,7 @@ from runsync.model.paths import unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces import local_artifacts
+from runsync.workspaces.direct.recorded import below
 from runsync.workspaces.direct.sightings import Sightings
 from runsync.workspaces.http import Opener
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
@@ -218,9 +219,17 @@ class DirectArtifacts:
             if self._roots.given and (experiment := _experiment_of(run, place)):
                 self._sightings.look(_root_of(experiment), run.run_id)
             return place
+        folder = self._elsewhere(run, place) or self._as_recorded(run, place)
+        if folder.is_symlink() or folder.parent.is_symlink():
+            raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
+        return str(folder)
+
+    def _as_recorded(self, run: Run, place: str) -> Path:
+        """The folder that a run records for its artifacts. Raises RequestRefused for one that is not its own."""
         folder = local_artifacts.folder_of(place)
         if folder is None:
-            shown = place if urlsplit(place).scheme else f"{place} (a path relative to where its server was started)"
+            is_address = "://" in place or place.startswith("dbfs:")
+            shown = place if is_address else f"{place} (a path of another machine, or relative to where a server ran)"
             raise RequestRefused(
                 f"its artifacts are recorded at {shown}, which cannot be reached from here: {SAY_WHERE}"
             )
@@ -231,14 +240,38 @@ class DirectArtifacts:
                 f"its artifacts are recorded at {folder}, outside the store, and its id was not made by MLflow: "
                 f"refused, since that may be any folder. If they are there, {SAY_WHERE}"
             )
-        root, moved = folder.parents[1].parent, None if folder.exists() else self._roots.moved(run)
+        root = folder.parents[1].parent
         self._sightings.look(str(root), run.run_id)
-        if folder.parents[1].is_dir() or (moved is not None and not self._roots.given):
+        if folder.parents[1].is_dir():
             self._sightings.find(str(root))
-        folder = moved or folder
-        if folder.is_symlink() or folder.parent.is_symlink():
-            raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
-        return str(folder)
+        return folder
+
+    def _elsewhere(self, run: Run, place: str) -> Path | None:
+        """Where artifacts lie that are not where they are recorded, and not where --artifacts maps that to: in the
+        root that --artifacts names, or in a store that was moved. None where they are in neither."""
+        recorded = local_artifacts.folder_of(place)
+        if recorded is not None and recorded.exists():
+            return None
+        given = _folder(self._roots.given) if self._roots.given else None
+        is_mapped = given is not None and recorded is not None and recorded.is_relative_to(given)
+        folder = below(given, run) if given is not None and not is_mapped else None
+        if folder is not None and folder.is_dir():
+            return self._found(run, folder.parents[2], folder)
+        moved = self._roots.moved(run)
+        if moved is not None:
+            root = moved.parents[2] if recorded is None else recorded.parents[2]
+            return self._found(run, root, moved, is_sure=given is None)
+        has_experiment = folder is not None and folder.parents[1].is_dir()
+        if folder is None or not (recorded is None or has_experiment):
+            return None
+        return self._found(run, folder.parents[2], folder, has_experiment)
+
+    def _found(self, run: Run, root: Path, folder: Path, is_sure: bool = True) -> Path:
+        """Notes where a run was looked for, and whether that surely is a right root."""
+        self._sightings.look(str(root), run.run_id)
+        if is_sure:
+            self._sightings.find(str(root))
+        return folder
 
 
 def _folder(root: str) -> Path | None:

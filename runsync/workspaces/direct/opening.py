@@ -1,6 +1,7 @@
 """From the address of a store to an open workspace."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from runsync.model.limits import Limits
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import StoreAddress
 from runsync.workspaces.direct.artifacts import EXPERIMENT, SERVED, DirectArtifacts, Roots
+from runsync.workspaces.direct.recorded import beside
 from runsync.workspaces.direct.store import DirectStore
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
@@ -48,9 +50,10 @@ def open_direct(
     database = open_database(address.url)
     roots = Roots(_location(database), given)
     if parsed.kind == SQLITE:
-        destination = Path(parsed.database).absolute().parent / DESTINATION
-        if role == "target" or destination.is_dir():
-            roots = replace(roots, served=str(destination))
+        home = Path(parsed.database).absolute().parent
+        roots = replace(roots, moved=partial(beside, home))
+        if role == "target" or (home / DESTINATION).is_dir():
+            roots = replace(roots, served=str(home / DESTINATION))
     return DirectWorkspace(database, DirectArtifacts(roots, s3))
 
 

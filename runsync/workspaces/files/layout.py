@@ -209,11 +209,10 @@ def is_plain_file(path: str) -> bool:
 
 
 def local_path(uri: str) -> str | None:
-    """The path of an artifact root (URI) on a disk; None where it is elsewhere."""
+    """The absolute path of an artifact root (URI) on a disk; None where it is elsewhere."""
     parts = urlsplit(uri)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return unquote(parts.path)
-    return uri if uri.startswith("/") else None
+    path = unquote(parts.path) if parts.scheme == "file" and parts.netloc in ("", "localhost") else uri
+    return path if path.startswith("/") else None
 
 
 def why_no_key(key: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from runsync.errors import ABSENT, RequestRefused
 from runsync.model.protocol import NotCarried
 from runsync.model.run import ModelVersion
+from runsync.workspaces.direct.recorded import is_reached_otherwise
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
     META,
@@ -98,8 +99,8 @@ def _counted(what: str, folders: Sequence[str], shown: int) -> NotCarried | None
 
 def _where(recorded: str, own: Path) -> str:
     path = local_path(recorded)
-    is_moved = path is not None and not Path(path).is_dir() and is_plain_folder(str(own))
-    return own.as_uri() if is_moved or not recorded else recorded
+    is_right = is_reached_otherwise(recorded) or (path is not None and Path(path).is_dir())
+    return own.as_uri() if not recorded or (not is_right and is_plain_folder(str(own))) else recorded
 
 
 def _version(folder: str) -> Iterator[tuple[str, ModelVersion]]:

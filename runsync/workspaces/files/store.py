@@ -13,6 +13,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
+from runsync.workspaces.direct.recorded import is_reached_otherwise, steps
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.files import batches, leftovers, write
 from runsync.workspaces.files.layout import (
@@ -139,15 +140,17 @@ class FileStore:
         ones), says nothing unless the root is that of a store of the same name.
 
         Of a run that is still to be written into a deleted experiment they go where its folder will be."""
-        recorded = local_path(run.artifact_uri)
+        uri = run.artifact_uri
+        recorded = local_path(uri)
         folder = find_experiment(self._root, run.experiment_id)
-        if recorded is None or Path(recorded).is_dir() or folder is None:
+        is_right = is_reached_otherwise(uri) or (recorded is not None and Path(recorded).is_dir())
+        if not uri or is_right or folder is None:
             return None
         path = f"{folder.path}/{run.run_id}"
         if is_run_id(run.run_id) and is_plain_folder(path):
             here = Path(path, ARTIFACTS)
             has_files = is_plain_folder(str(here)) and any(here.iterdir())
-            if has_files or Path(recorded).parts[-4:-3] == (self.path.name,):
+            if has_files or steps(uri)[-4:-3] == (self.path.name,):
                 return here
         is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
         return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
