@@ -7,6 +7,10 @@ import os
 import sys
 
 INTERRUPTED = 130
+STOPPED = (
+    b'{\n  "format": "runsync-error-report",\n  "version": 1,\n  "exit_code": 130,\n'
+    b'  "error": "stopped",\n  "details": []\n}\n'
+)
 
 
 def main() -> None:
@@ -36,6 +40,15 @@ def _leave_when_told() -> None:
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup, or a job in the background of a script
-                signal.signal(number, lambda *_: os._exit(INTERRUPTED))
+                signal.signal(number, lambda *_: _leave())
     except KeyboardInterrupt:
+        _leave()
+
+
+def _leave() -> None:
+    """Nothing that makes or prints documents is imported yet."""
+    try:
+        if "--json" in sys.argv:
+            os.write(1, STOPPED)
+    finally:
         os._exit(INTERRUPTED)

@@ -36,19 +36,22 @@ def finish(report: Report, as_json: bool, told: Iterable[str], *, is_data: bool 
     printing = nullcontext if is_data else _on_stdout
     kept = click.get_current_context().obj
     document = strike_report(report.to_document())
-    kept["journal"].take(document)
-    if as_json:
+    journal = kept["journal"]
+    journal.take(document)
+    code: int = journal.measure(report.exit_code)
+    document["exit_code"] = code
+    if as_json and journal.owes_document():
         with printing():
             say.json(json_text(document))
     if kept.get("quiet"):
-        if report.exit_code:
+        if code:
             say.all_err(told)
     elif not as_json:
         with printing():
             say.all_out(told)
     if document.get("stopped"):
         say.err(f"runsync: {document['stopped']}")
-    return report.exit_code
+    return code
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Journal:
     """Of one command, from its start to its end. Nothing is written unless a file was named for it."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
+        self._wants_json = "--json" in arguments
         self._line = shlex.join(["runsync", *map(without_credentials, arguments)])
         self._is_debug = "--debug" in arguments
         self._begun = time.monotonic()
@@ -44,6 +45,10 @@ class Journal:
         self._log: _LogFile | None = None
         self._metrics: Path | None = None
         self._report: Mapping[str, Any] = {}
+        self._measured: int | None = None
+        """The exit code that the metrics tell."""
+        self._is_lost = False
+        """Whether they could not be written, which is told once."""
 
     def log_to(self, ctx: click.Context, file: str) -> None:
         """Appends to that file from now on. Raises WrongUsage when it cannot be written."""
@@ -81,18 +86,30 @@ class Journal:
         """What ended the command before its end."""
         LOG.error("%s", message)
 
+    def owes_document(self) -> bool:
+        """Whether --json was given and nothing printed for it; asked once, for it is printed then."""
+        owes, self._wants_json = self._wants_json, False
+        return owes
+
+    def measure(self, code: int) -> int:
+        """Writes the metrics. Gives the exit code: 1 when only they could not be written."""
+        if self._metrics is None or self._is_lost or self._measured == code:
+            return (code or 1) if self._is_lost else code
+        self._measured = code
+        try:
+            metrics.write(self._metrics, *self._labels(), self._report, code, time.monotonic() - self._begun)
+        except OSError as error:
+            message = f"{self._metrics} cannot be written: {error.strerror or error}"
+            say.err(f"runsync: {message}")
+            self.fail(message)
+            self._is_lost = True
+            return code or 1
+        return code
+
     def end(self, code: int) -> int:
-        """Writes the metrics and the last line. Gives the exit code: 1 when only the metrics could not be written."""
-        seconds = time.monotonic() - self._begun
-        if self._metrics is not None:
-            try:
-                metrics.write(self._metrics, *self._labels(), self._report, code, seconds)
-            except OSError as error:
-                message = f"{self._metrics} cannot be written: {error.strerror or error}"
-                say.err(f"runsync: {message}")
-                self.fail(message)
-                code = code or 1
-        LOG.info("end: exit code %d after %.1f s", code, seconds)
+        """Writes the last line, and the metrics unless that is done. Gives the exit code, as `measure` does."""
+        code = self.measure(code)
+        LOG.info("end: exit code %d after %.1f s", code, time.monotonic() - self._begun)
         if self._log is not None:
             LOG.removeHandler(self._log)
             self._log.close()

@@ -10,6 +10,7 @@ from typing import IO, Any, cast
 import click
 
 from runsync.cli import streams
+from runsync.cli.plain import PLAIN
 from runsync.errors import RunsyncError, WrongUsage
 from runsync.model.printable import printable
 from runsync.whole_file import clear, whole_file
@@ -56,7 +57,7 @@ class _Terminal(_Stdout):
 
     def write(self, data: Any) -> int:
         lines = bytes(data).decode(errors="replace").replace("\r\n", "\n").split("\n")
-        super().write("\n".join(printable(line) for line in lines).encode())
+        super().write("\n".join(printable(line) for line in lines).encode(sys.stdout.encoding, PLAIN))
         return len(data)
 
 

@@ -1,10 +1,14 @@
-"""Runs the command line: one line for an error, its exit code, no traceback unless asked for."""
+"""Runs the command line: one line for an error, its exit code, no traceback unless asked for.
+
+With --json an error is a document on stdout, too, unless the report is there already.
+"""
 
 import io
 import logging
 import os
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
@@ -12,8 +16,10 @@ from runsync.cli import INTERRUPTED, say, streams
 from runsync.cli.interruption import Interruption, end_children
 from runsync.cli.journal import Journal
 from runsync.cli.output import ReaderGone
+from runsync.cli.text import error_document, json_text
 from runsync.errors import RunsyncError
 from runsync.log import WAITING
+from runsync.secrecy import strike
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
@@ -57,6 +63,7 @@ def _attempt(command: click.Command, arguments: Sequence[str], journal: Journal,
     except click.ClickException as error:
         journal.fail(error.format_message())
         _show(error)
+        _tell(journal, error.format_message(), code=error.exit_code)
         return error.exit_code
     except RunsyncError as error:
         return _fail(journal, *error.lines, code=error.exit_code, debug=debug)
@@ -89,4 +96,12 @@ def _fail(journal: Journal, message: str, *below: str, code: int, debug: bool) -
     if debug:
         say.err(*traceback.format_exc().rstrip("\n").split("\n"))
     say.err(f"runsync: {message}", *below)
+    _tell(journal, message, *below, code=code)
     return code
+
+
+def _tell(journal: Journal, message: str, *below: str, code: int) -> None:
+    """The error as the document that --json promises; stdout may be what failed."""
+    if journal.owes_document():
+        with suppress(OSError):
+            say.json(json_text(error_document(strike(message), map(strike, below), code)))

@@ -5,10 +5,13 @@ each line is made printable as it is written, and the secrets in use are struck 
 Data stays as it is: JSON escapes itself, and for csv and files there is `output`.
 """
 
+import sys
 from collections.abc import Iterable, Iterator
 
 import click
 
+from runsync.cli import streams
+from runsync.cli.plain import json_escaped
 from runsync.model.printable import printable
 from runsync.secrecy import strike
 
@@ -35,18 +38,18 @@ def err(*lines: str) -> None:
 def all_out(lines: Iterable[str]) -> None:
     """Prints lines on stdout as they come."""
     for text in _batches(lines):
-        click.echo(text, nl=False)
+        click.echo(text, sys.stdout, nl=False)
 
 
 def all_err(lines: Iterable[str]) -> None:
     """Prints lines on stderr as they come."""
     for text in _batches(lines):
-        click.echo(text, nl=False, err=True)
+        click.echo(text, sys.stderr, nl=False)
 
 
 def json(text: str) -> None:
-    """Prints a JSON document on stdout."""
-    click.echo(text)
+    """Prints a JSON document on stdout: in UTF-8, or in ASCII where stdout has another encoding."""
+    click.echo(text if streams.is_unicode(sys.stdout) else json_escaped(text), sys.stdout)
 
 
 def ask(question: str) -> bool:

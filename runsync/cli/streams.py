@@ -1,7 +1,8 @@
 """Standard streams that are always open, and that fail a command only when there is something to do about it.
 
 A reader that has seen enough (`| head`), a stream that was closed before we began (`>&-`), a terminal that is gone:
-what is written from then on is dropped, as nobody wants it. A disk that is full is told once.
+what is written from then on is dropped, as nobody wants it. A disk that is full is told once. A character that the
+encoding of a stream lacks is written as `plain` has it.
 """
 
 import errno
@@ -10,6 +11,8 @@ import os
 import sys
 from types import FrameType
 from typing import Any, TextIO
+
+from runsync.cli.plain import PLAIN
 
 _NOBODY_READS = frozenset({errno.EPIPE, errno.EBADF, errno.ECONNRESET, errno.ESHUTDOWN})
 
@@ -60,6 +63,11 @@ def trouble() -> OSError | None:
     return output.trouble if output else None
 
 
+def is_unicode(stream: TextIO) -> bool:
+    """Whether every character can be written to it."""
+    return (stream.encoding or "").lower().replace("_", "-").startswith("utf-")
+
+
 def is_unread() -> bool:
     """Whether nobody reads stdout any more."""
     output = _raw(sys.stdout)
@@ -83,7 +91,7 @@ def _prepared(stream: TextIO | None, is_vital: bool) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(_Output(stream.fileno(), is_vital)),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors=PLAIN,  # never an error: a name that latin-1 lacks does not undo a snapshot
         line_buffering=not is_vital or stream.isatty(),
     )
 

@@ -50,8 +50,31 @@ def doubted(dates: Iterable["Doubt"]) -> Iterator[str]:
         yield "A clock was wrong when they were made, or is behind now. No rule of forget removes or counts them."
 
 
+def error_document(message: str, below: Iterable[str], code: int) -> dict[str, Any]:
+    """What --json prints of a command that ended without a report: `schemas/v1/error-report.schema.json`."""
+    return {
+        "format": "runsync-error-report",
+        "version": 1,
+        "exit_code": code,
+        "error": message,
+        "details": list(below),
+    }
+
+
 def json_text(document: dict[str, Any]) -> str:
-    """A report for programs."""
+    """A report for programs. A file name that is no UTF-8 stands in it with escapes."""
     import orjson
 
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    try:
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_in_unicode(document), option=orjson.OPT_INDENT_2).decode()
+
+
+def _in_unicode(value: Any) -> Any:
+    """Without lone surrogates, as which Python has bytes that are no UTF-8: no JSON holds them."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_in_unicode(name): _in_unicode(inner) for name, inner in value.items()}
+    return [_in_unicode(inner) for inner in value] if isinstance(value, list | tuple) else value

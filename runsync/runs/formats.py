@@ -43,7 +43,7 @@ def csv_line(cells: Iterable[str], safe: bool = False) -> bytes:
     # csv quotes only the line's end that it writes itself, and readers take either for one.
     is_odd = any("\r" in cell for cell in cells)
     csv.writer(line, lineterminator="\n", quoting=csv.QUOTE_ALL if is_odd else csv.QUOTE_MINIMAL).writerow(cells)
-    return line.getvalue().encode()
+    return line.getvalue().encode(errors="backslashreplace")
 
 
 def _harmless(cell: str) -> str:

@@ -344,6 +344,6 @@ def _write(report: ReproduceReport, folder: Path, name: str, text: str | bytes) 
         raise WrongUsage(f"{place.parent} leads out of {folder}: name a new folder")
     clear(place.parent)
     with whole_file(place) as file:
-        file.write(text if isinstance(text, bytes) else text.encode("utf-8"))
+        file.write(text if isinstance(text, bytes) else text.encode(errors="backslashreplace"))
         os.fchmod(file.fileno(), 0o755 if name.endswith(".sh") else 0o644)
     report.files.append(name)

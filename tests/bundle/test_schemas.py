@@ -53,6 +53,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "copy-report",
         "diff-report",
         "doctor-report",
+        "error-report",
         "experiment",
         "experiment-report",
         "experiments-list-report",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from support.every_command import COMMANDS
 from support.memory import MemorySource, export_into, run_with_metrics
 
 from runsync.cli import say
@@ -23,42 +24,6 @@ SOFT = "\x85\x9b31m\u202e\u2066\u2028\x7fend"
 """What a path in a bundle may have in it."""
 FIRST, SECOND = "a" * 32, "b" * 32
 HOSTILE_ID = f"ab{EVIL}"
-COMMANDS = {
-    "export": "export {store} {new} --quiet",
-    "import": "import {bundle} {new_store}",
-    "sync": "sync {store} {new_store}",
-    "verify": "verify {bundle} {store}",
-    "diff": "diff {bundle} {store}",
-    "doctor": "doctor {store}",
-    "check": "check {bundle}",
-    "inspect": "inspect {bundle}",
-    "snapshots": "snapshots {bundle}",
-    "forget": "forget {bundle} --keep-last 1 --dry-run",
-    "prune": "prune {bundle} --dry-run",
-    "copy": "copy {bundle} {new}",
-    "unlock": "unlock {bundle}",
-    "runs list": "runs list {bundle}",
-    "runs show": "runs show {bundle} aaaa",
-    "runs compare": "runs compare {bundle} aaaa bbbb",
-    "runs csv": "runs csv {bundle} --output {new}",
-    "runs snippet": "runs snippet {bundle} aaaa",
-    "runs source": "runs source {bundle} aaaa",
-    "runs reproduce": "runs reproduce {bundle} aaaa --into {new} --dry-run",
-    "runs rename": "runs rename {store} {evil_id} {evil}",
-    "runs tag": "runs tag {store} a=b --all",
-    "runs untag": "runs untag {store} a --all --dry-run",
-    "runs delete": "runs delete {store} --experiment 'e*' --dry-run",
-    "runs restore": "runs restore {store} --experiment 'e*' --dry-run",
-    "experiments list": "experiments list {bundle}",
-    "experiments show": "experiments show {bundle} 1",
-    "experiments rename": "experiments rename {store} {evil} y --dry-run",
-    "experiments tag": "experiments tag {store} 1 a=b --dry-run",
-    "experiments untag": "experiments untag {store} 1 a --dry-run",
-    "experiments delete": "experiments delete {store} 'e*' --dry-run",
-    "experiments restore": "experiments restore {store} 'e*' --dry-run",
-    "artifacts list": "artifacts list {bundle} aaaa",
-    "artifacts get": "artifacts get {bundle} aaaa --into {new}",
-}
 MORE = (
     "export {store} {new}",
     "export {store} {new} --dry-run",

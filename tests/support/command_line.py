@@ -21,6 +21,7 @@ from unittest import mock
 import runsync.cli.run
 import runsync.secrecy
 from runsync.cli.interruption import Interruption
+from runsync.cli.plain import PLAIN
 from runsync.cli.root import cli
 from support.secrets import SEARCH
 from support.servers import clean_environment
@@ -66,7 +67,9 @@ def run_here(
 ) -> Result:
     """The same within this process, from its main thread, which has only one environment and one stdout."""
     assert threading.current_thread() is threading.main_thread(), "commands side by side need processes: `run_process`"
-    streams = [_Stream(io.BytesIO(content), encoding="utf-8") for content in ((text or "").encode(), b"", b"")]
+    encoding = env.get("PYTHONIOENCODING", "utf-8")
+    contents = ((text or "").encode(encoding), b"", b"")
+    streams = [_Stream(io.BytesIO(content), encoding=encoding, errors=PLAIN) for content in contents]
     with ExitStack() as stack:
         stack.enter_context(mock.patch.dict(os.environ, clean_environment() | dict(env), clear=True))
         for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
@@ -97,7 +100,7 @@ class _Stream(io.TextIOWrapper):
     def written(self) -> str:
         self.flush()
         content = self.buffer.getvalue()  # type: ignore[attr-defined]
-        return str(content, "utf-8")
+        return str(content, self.encoding)
 
 
 class _NoSignals(Interruption):

@@ -88,7 +88,8 @@ def command(
         text: Iterable[str] = [to_csv(report, diff_only, csv_safe).removesuffix("\n")]
     else:
         text = _text(report, form, diff_only, {"x": x, "y": y, "color": color}, to_file=output is not None)
-    return finish(report, False, _written(output, text, report) if output else text, is_data=not output)
+    told = _written(output, text, report) if output else text
+    return finish(report, False, () if as_json else told, is_data=not output)
 
 
 def _form(form: str | None, as_json: bool, output: str | None) -> str:
@@ -138,7 +139,7 @@ def _print_csv(report: "CompareReport", diff_only: bool, csv_safe: bool) -> int:
 
     say.all_err(not_read(report))
     with opened(None) as file:
-        file.write(to_csv(report, diff_only, csv_safe).encode())
+        file.write(to_csv(report, diff_only, csv_safe).encode(errors="backslashreplace"))
     return finish(report, False, ())
 
 
@@ -146,7 +147,7 @@ def _written(output: str, text: Iterable[str], report: "CompareReport") -> list[
     """Writes the file; gives what is told instead."""
     from runsync.cli.runs.compare_text import not_read
 
-    content = ("\n".join(text) + "\n").encode()
+    content = ("\n".join(text) + "\n").encode(errors="backslashreplace")
     with opened(output) as file:
         file.write(content)
     told = [f"{many(len(report.subjects), 'run')} compared: {output} ({size(len(content))})"]

@@ -122,7 +122,7 @@ def _save(report: "RunsReport", output: str, format_: str, chosen: "Sequence[Fie
 
     lines = [json_text(report.to_document())] if format_ == "json" else _lines(report, chosen)
     with opened(output) as file:
-        file.writelines(f"{line}\n".encode() for line in lines)
+        file.writelines(f"{line}\n".encode(errors="backslashreplace") for line in lines)
 
 
 def _lines(report: "RunsReport", chosen: "Sequence[Field]") -> Iterator[str]:
