@@ -95,13 +95,9 @@ def test_csv_and_lines_of_json_are_utf_8_in_any_encoding(bundle: Path, tmp_path:
 def test_every_command_ends_in_latin_1_as_in_utf_8(line: str, bundle: Path, tmp_path: Path, runsync: Runner) -> None:
     done = []
     for encoding in ("utf-8", "latin-1"):
-        new = {"new": tmp_path / f"new-{encoding}", "new_store": tmp_path / f"mlruns-{encoding}"}
-        named = {
-            "bundle": bundle,
-            "store": shutil.copytree(STORE, tmp_path / f"store-{encoding}"),
-            "evil": NAME,
-            "evil_id": NAME,
-        }
+        folder = tmp_path / encoding
+        new = {"new": folder / "new", "new_store": folder / "mlruns", "store": _small_store(folder / "store")}
+        named = {"bundle": bundle, "evil": NAME, "evil_id": NAME}
         words = [word.format_map(new | named) for word in shlex.split(line)]
         done.append(runsync(*words, env={"PYTHONIOENCODING": encoding}))
     assert done[0].returncode == done[1].returncode
