@@ -8,7 +8,7 @@ from typing import Any
 
 _HELP = {
     "last_run_timestamp_seconds": "When the command last ended, however it did.",
-    "last_success_timestamp_seconds": "When it last ended with exit code 0.",
+    "last_success_timestamp_seconds": "When it last ended with exit code 0; 0 when it never did.",
     "duration_seconds": "How long it took.",
     "exit_code": "What it ended with.",
     "runs": "Runs by what was done with them.",
@@ -19,11 +19,44 @@ _HELP = {
     "files": "Files of the bundle.",
     "bytes": "Bytes read of the bundle.",
     "problems": "What failed, is missing, differs or is broken.",
+    "not_carried": "What stayed behind, where it was counted.",
     "requests": "HTTP requests sent.",
 }
+NAMES = frozenset(_HELP)
+"""All there are, without the `runsync_` before them."""
+
 _NUMBERS = ("metric_points", "artifacts", "artifact_bytes", "snapshots", "files", "bytes", "requests")
 _PROBLEMS = ("failed", "problems", "differences", "faults", "broken")
 _SUCCESS = "last_success_timestamp_seconds"
+
+
+def _runs(*states: str) -> tuple[str, ...]:
+    return tuple(f'runs{{state="{state}"}}' for state in states)
+
+
+_TRANSFER = (
+    *_runs("created", "updated", "unchanged", "failed"),
+    *("metric_points", "artifacts", "artifact_bytes", "requests", "problems", "not_carried"),
+)
+_CHANGE = (*_runs("changed", "unchanged", "failed", "undecidable", "not_reached"), "requests", "problems")
+_SERIES = {
+    "export": _TRANSFER,
+    "import": _TRANSFER,
+    "sync": _TRANSFER,
+    "verify": (*_runs("compared"), "metric_points", "artifacts", "requests", "problems"),
+    "check": ("snapshots", "files", "bytes", "problems"),
+    "copy": ("files", "bytes", "problems"),
+    "diff": (*_runs("added", "changed", "removed"), "requests"),
+    "forget": ("problems",),
+    "prune": ("snapshots",),
+    "runs compare": ("requests", "problems"),
+}
+"""What a command writes at every end, 0 when it came to nothing: an alert never lacks what it asks for."""
+
+
+def _series(verb: str) -> tuple[str, ...]:
+    changes = ("delete", "restore", "rename", "tag", "untag")
+    return _CHANGE if verb.rpartition(" ")[2] in changes else _SERIES.get(verb, ())
 
 
 def counts(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -39,6 +72,8 @@ def counts(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     lists = [report[name] for name in _PROBLEMS if isinstance(report.get(name), list)]
     if lists:
         yield "problems", sum(map(len, lists))
+    if isinstance(left := report.get("not_carried"), list):
+        yield "not_carried", sum(entry["count"] or 0 for entry in left)
 
 
 def probe(place: Path) -> None:
@@ -54,7 +89,10 @@ def probe(place: Path) -> None:
 
 
 def write(place: Path, verb: str, target: str, report: Mapping[str, Any], code: int, seconds: float) -> None:
-    """Replaces the file at once. The time of the last success is kept from it when this was none. Raises OSError."""
+    """Replaces the file at once, with every number the command has, however it ended.
+
+    The time of the last success is kept from the file that was there when this was none. Raises OSError.
+    """
     from runsync.whole_file import whole_file
 
     labels = f'verb="{_escaped(verb)}",target="{_escaped(target)}"'
@@ -62,9 +100,10 @@ def write(place: Path, verb: str, target: str, report: Mapping[str, Any], code: 
     is_success = code == 0 and bool(report) and not report.get("dry_run")
     success = now if is_success else _last_success(place, labels)
     samples = [("last_run_timestamp_seconds", now), ("duration_seconds", seconds), ("exit_code", code)]
-    samples += [(_SUCCESS, success)] if success is not None else []
+    samples.append((_SUCCESS, success))
+    samples += {**dict.fromkeys(_series(verb), 0), **dict(counts(report))}.items()
     with whole_file(place) as file:  # the collector reads *.prom
-        file.write("".join(_lines([*samples, *counts(report)], labels)).encode())
+        file.write("".join(_lines(samples, labels)).encode())
 
 
 def _lines(samples: list[tuple[str, float]], labels: str) -> Iterator[str]:
@@ -77,13 +116,13 @@ def _lines(samples: list[tuple[str, float]], labels: str) -> Iterator[str]:
         yield f"runsync_{name}{{{labels}{',' if more else ''}{more.rstrip('}')}}} {value:.15g}\n"
 
 
-def _last_success(place: Path, labels: str) -> float | None:
+def _last_success(place: Path, labels: str) -> float:
     beginning = f"runsync_{_SUCCESS}{{{labels}}} "
     with suppress(OSError, ValueError):
         for line in place.read_text(encoding="utf-8").splitlines():
             if line.startswith(beginning):
                 return float(line.removeprefix(beginning))
-    return None
+    return 0.0
 
 
 def _escaped(value: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Runner
+from conftest import ROOT, Runner
 from prometheus_client.parser import text_string_to_metric_families
 from support import proxy as faults
 from support.damage import flip, one_of
@@ -240,14 +240,69 @@ def test_the_last_success_is_kept_when_a_run_fails(bundle: Path, runsync: Runner
     assert after[run] > before[run]
     assert after["runsync_problems", "", "check", str(bundle)] == 1
     assert runsync("check", tmp_path / "nowhere", "--metrics-file", prom).returncode == 10
-    assert not [name for name, *_ in metrics_of(prom) if "success" in name], "of another target there was none"
+    assert _successes(prom) == [0], "of another target there was none"
 
 
 def test_a_dry_run_is_no_success(experiment: str, mlflow3_a: MlflowServer, runsync: Runner, tmp_path: Path) -> None:
     prom = tmp_path / "x.prom"
     options = ("--experiment", experiment, "--dry-run", "--metrics-file", prom)
     assert runsync("export", mlflow3_a.url, "b", *options).returncode == 0
-    assert not [name for name, *_ in metrics_of(prom) if "success" in name]
+    assert _successes(prom) == [0]
+
+
+def _successes(prom: Path) -> list[float]:
+    return [value for (name, *_), value in metrics_of(prom).items() if "success" in name]
+
+
+UNREACHABLE = "http://127.0.0.1:9"
+EXAMPLE = str(ROOT / "examples" / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("failing", "working"),
+    [
+        (("export", UNREACHABLE, "new"), ("export", "SERVER", "new", "--experiment", "NAME")),
+        (("import", "BUNDLE", UNREACHABLE), ("import", "BUNDLE", "SERVER", "--prefix", "NAME-import/")),
+        (("sync", UNREACHABLE, "SERVER"), ("sync", "SERVER", "SERVER", "--experiment", "NAME", "--prefix", "NAME/")),
+        (("verify", "BUNDLE", UNREACHABLE), ("verify", "BUNDLE", "BUNDLE")),
+        (("diff", "BUNDLE", UNREACHABLE), ("diff", "BUNDLE", "BUNDLE")),
+        (("check", "nowhere"), ("check", "BUNDLE")),
+        (("copy", "nowhere", "other"), ("copy", "BUNDLE", "other")),
+        (("forget", "nowhere", "--keep-last", "1", "--yes"), ("forget", "BUNDLE", "--keep-last", "1", "--yes")),
+        (("prune", "nowhere", "--yes"), ("prune", "BUNDLE", "--yes")),
+        (("runs", "compare", UNREACHABLE, "a", "b"), ("runs", "compare", EXAMPLE, "sweep", "C=0.5")),
+        (
+            ("runs", "tag", UNREACHABLE, "a=b", "--run", "x"),
+            ("runs", "tag", "SERVER", "a=b", *("--experiment", "NAME")),
+        ),
+        (("runs", "delete", UNREACHABLE, "x", "--yes"), ("runs", "delete", "SERVER", "--yes", "--experiment", "NAME")),
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]) if arguments[0] == "runs" else arguments[0],
+)
+def test_a_command_writes_the_same_numbers_however_it_ends(
+    experiment: str,
+    mlflow3_a: MlflowServer,
+    bundle: Path,
+    runsync: Runner,
+    tmp_path: Path,
+    failing: tuple[str, ...],
+    working: tuple[str, ...],
+) -> None:
+    prom = tmp_path / "x.prom"
+    patience = {"RUNSYNC_PATIENCE": "0.2"}
+
+    def names_of(arguments: tuple[str, ...], is_success: bool) -> set[tuple[str, str]]:
+        given = [
+            word.replace("BUNDLE", str(bundle)).replace("SERVER", mlflow3_a.url).replace("NAME", experiment)
+            for word in arguments
+        ]
+        done = runsync(*given, "--metrics-file", prom, env=patience)
+        assert (done.returncode == 0) is is_success, done.stdout + done.stderr
+        return {(name, state) for name, state, *_ in metrics_of(prom)}
+
+    failed = names_of(failing, False)
+    assert ("runsync_last_success_timestamp_seconds", "") in failed
+    assert failed == names_of(working, True)
 
 
 def test_a_target_with_quotes_and_backslashes_is_still_a_label(runsync: Runner, tmp_path: Path) -> None:
