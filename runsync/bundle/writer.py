@@ -89,6 +89,8 @@ class SnapshotWriter:
         self._taken: dict[str, tuple[str, int]] = {}
         self._held_back: list[Run] = []
         self._progress: Progress = Silent()
+        self._broken: dict[str, tuple[Problem, ...]] = {}
+        """Pieces of runs that the source cannot read, by run id."""
         self._unfit: dict[str, str] = {}
         """Why experiments cannot be kept, by id."""
         self._counts = Counts()
@@ -131,6 +133,7 @@ class SnapshotWriter:
 
     def plan(self, batch: Batch) -> list[Step]:
         """A run that is stored with the same fingerprint is not read again, unless it is still running."""
+        self._broken.update(batch.broken)
         return [Step(run.run_id, self._action(run)) for run in batch.runs]
 
     def put(
@@ -179,7 +182,7 @@ class SnapshotWriter:
             group: list[tuple[Run, Contents]] = []
             waiting_bytes = 0
             for run, future in zip(todo.runs, futures, strict=True):
-                contents = self._contents(future.result())
+                contents = self._contents(future.result(), self._broken.get(run.run_id, ()))
                 group.append((run, contents))
                 waiting_bytes += sum(file.size for file in contents.artifacts or ())
                 if waiting_bytes >= COMMIT_BYTES:
@@ -258,7 +261,7 @@ class SnapshotWriter:
     def _action(self, run: Run) -> str:
         if run.run_id not in self._known.runs:
             return CREATE
-        if run.status == RUNNING or self._thorough:
+        if run.status == RUNNING or self._thorough or run.run_id in self._broken:
             return UPDATE
         try:
             return UNCHANGED if self._known.same(run, self._with_artifacts) else UPDATE
@@ -335,10 +338,10 @@ class SnapshotWriter:
         finally:
             incoming.discard()
 
-    def _contents(self, fetching: "_Fetching") -> Contents:
-        """Waits for a run's files."""
+    def _contents(self, fetching: "_Fetching", broken: Sequence[Problem]) -> Contents:
+        """Waits for a run's files; `broken` is what else of it the source cannot read."""
         files: list[ArtifactFile] = []
-        problems = [fetching.problem] if fetching.problem else []
+        problems = [*broken, *([fetching.problem] if fetching.problem else [])]
         for file, future in fetching.files:
             result = future.result()
             if isinstance(result, Problem):

@@ -174,19 +174,34 @@ class Batch:
     """Runs that are carried together: plain data, so that any executor can take it.
 
     `contents` is told by sources that know it beforehand (a snapshot), by run id. `unreadable` are runs and
-    experiments that the source met and cannot read: there is nothing of them to carry but their names.
+    experiments that the source met and cannot read: there is nothing of them to carry but their names. `broken` tells,
+    by run id, which pieces of runs it cannot read: the runs are without them.
     """
 
     runs: tuple[Run, ...]
     contents: Mapping[str, Contents] = field(default_factory=dict)
     unreadable: tuple["Unreadable", ...] = ()
+    broken: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+
+    @property
+    def pieces(self) -> tuple["Unreadable", ...]:
+        """The broken pieces as what cannot be read."""
+        broken = ((run, problem) for run in self.runs for problem in self.broken.get(run.run_id, ()))
+        return tuple(Unreadable.piece(run.run_id, run.name, problem, "run") for run, problem in broken)
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A run or an experiment that cannot be read: its id, as far as the source tells it, where it lies, and why not."""
+    """A run or an experiment that cannot be read: its id, as far as the source tells it, where it lies, and why not.
+
+    `kind` is “run” or “experiment”, or “tag of experiment” and the like for a piece of what can be read else."""
 
     id: str
     place: str
     reason: str
     kind: str = "run"
+
+    @classmethod
+    def piece(cls, id: str, place: str, problem: Problem, whole: str) -> "Unreadable":
+        """A broken piece of what can else be read, which is a run or an experiment."""
+        return cls(id, place, f"“{problem.name}”: {problem.reason}", f"{problem.kind} of {whole}")

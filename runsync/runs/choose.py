@@ -38,7 +38,7 @@ def chosen_runs(
     selection = with_ids(source, selection, experiments)
     unreadable: list[Unreadable] = []
     runs = runs_of(source, selection, experiments, unreadable.append)
-    met = {one.id for one in unreadable}
+    met = {one.id for one in unreadable if one.kind == "run"}
     replace(selection, runs=tuple(run_id for run_id in selection.runs if run_id not in met)).having_runs(homes, runs)
     for one in unreadable:
         unread(one)
@@ -50,7 +50,7 @@ def runs_of(source: Source, selection: Selection, experiments: Sequence[Experime
     runs: list[Run] = []
     for batch in source.batches(experiments, selection):
         runs += batch.runs
-        for one in batch.unreadable:
+        for one in (*batch.unreadable, *batch.pieces):
             unread(one)
     return sorted(runs, key=lambda run: (run.start_time or 0, run.run_id))
 

@@ -114,7 +114,7 @@ def show_experiment(
     it is there and cannot be read."""
     with open_source(where, "experiments show", access=access or Access(), workers=workers) as source:
         for one in source.unreadable_experiments():
-            if one.id == experiment:
+            if one.id == experiment and one.kind == "experiment":
                 raise RunsyncError(f"experiment {one.id} ({one.place}) cannot be read: {one.reason}")
         chosen = source.experiments(Selection((experiment,)))
         if len(chosen) > 1:
@@ -129,7 +129,9 @@ def show_experiment(
                 report.deleted += 1
             else:
                 statuses[run.status] += 1
-        report.unreadable = [one for one in unread if one.kind == "run" or one.id == report.experiment.experiment_id]
+        report.unreadable = [
+            one for one in unread if one.kind.endswith("run") or one.id == report.experiment.experiment_id
+        ]
         report.statuses = dict(sorted(statuses.items()))
         report.requests = source.requests
     return report

@@ -46,6 +46,7 @@ def transfer(
             report.add(planned)
             for batch in map(_judged, source.batches(experiments, selection)):
                 objects.note(batch)
+                report.note_broken(batch.broken)
                 report.add(_unreadable(batch))
                 report.add(_planned(batch, target.plan(batch)))
             objects.carry(report, workers, progress)
@@ -100,6 +101,7 @@ def _carry(
         for batch in map(_judged, source.batches(experiments, selection)):
             progress.expect(len(batch.runs))
             objects.note(batch)
+            report.note_broken(batch.broken)
             waiting.add(lanes.submit(_one, batch, source, target, pool, progress))
             while len(waiting) > LANES:
                 waiting = _take(report, waiting)

@@ -1,12 +1,13 @@
 """What a transfer did: counts, and everything that did not arrive by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.errors import RunsyncError
 from runsync.model.objects import CLASSES
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place
+from runsync.model.run import Problem
 
 PARTLY_DONE = 3
 _KINDS = {each.noun: kind for kind, each in CLASSES.items()}
@@ -64,6 +65,7 @@ class TransferReport:
     requests: int = 0
     stopped: str = ""
     stop_code: int = 0
+    _broken: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -90,12 +92,19 @@ class TransferReport:
                         "error": outcome.error,
                     }
                 )
-            self.problems += [{"run_id": outcome.source_id, **asdict(problem)} for problem in outcome.problems]
+            broken = self._broken.pop(outcome.source_id, ()) if outcome.kind == "run" else ()
+            problems = dict.fromkeys((*outcome.problems, *broken))  # a bundle tells of them itself
+            self.problems += [{"run_id": outcome.source_id, **asdict(problem)} for problem in problems]
+
+    def note_broken(self, broken: Mapping[str, tuple[Problem, ...]]) -> None:
+        """Pieces of runs, by run id, that the source cannot read: told with what is done with those runs."""
+        self._broken.update(broken)
 
     def _tally(self, kind: str) -> Tally:
         if kind in _KINDS:
             return self.objects.setdefault(_KINDS[kind], Tally())
-        return self.runs if kind == "run" else self.experiments
+        tallies = {"run": self.runs, "experiment": self.experiments}
+        return tallies.get(kind, Tally())  # a broken piece of one is named, and the rest of it counts
 
     def stop(self, error: RunsyncError) -> None:
         """Ends the transfer before its end."""
@@ -105,5 +114,5 @@ class TransferReport:
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
         document = asdict(self)
-        del document["stop_code"]
+        del document["stop_code"], document["_broken"]
         return {"format": "runsync-transfer-report", "version": 1, "exit_code": self.exit_code, **document}

@@ -207,7 +207,7 @@ class _Comparer:
         self._report.differences.append(Difference(kind, id, name, "", "there", "missing"))
 
     def _compare_batch(self, batch: Batch) -> None:
-        for unreadable in batch.unreadable:
+        for unreadable in (*batch.unreadable, *batch.pieces):
             told = (unreadable.kind, unreadable.id, unreadable.place, "", f"cannot be read: {unreadable.reason}", "")
             self._report.differences.append(Difference(*told))
         places = self._copies.of(batch.runs)

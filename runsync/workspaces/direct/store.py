@@ -100,6 +100,10 @@ class DirectStore(Protocol):
     def whereabouts(self) -> tuple[str, ...]:
         """See `Workspace`."""
 
+    @property
+    def notes(self) -> list[str]:
+        """What its user should hear of what was met in reading."""
+
     def close(self) -> None:
         """Lets go of it; what still waits raises Interrupted."""
 

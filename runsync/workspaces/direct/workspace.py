@@ -57,8 +57,8 @@ class DirectWorkspace:
 
     @property
     def notes(self) -> list[str]:
-        """What seems wrong with the artifact root."""
-        return self.artifact_store.doubts
+        """What was passed over, and what seems wrong with the artifact root."""
+        return [*self.store.notes, *self.artifact_store.doubts]
 
     @property
     def doubts(self) -> list[str]:
@@ -202,10 +202,12 @@ class DirectWorkspace:
             yield dataclasses.replace(batch, runs=meant, unreadable=unreadable)
 
     def _unreadable_among(self, asked: Sequence[str]) -> tuple[Unreadable, ...]:
-        """Those that cannot be read, where all are asked for."""
+        """Those that cannot be read, where all are asked for; and what is broken in those that are."""
         unreadable = tuple(self.unreadable_experiments())
         known = {e.experiment_id for e in self.store.experiments()} if unreadable else set()
-        return unreadable if known <= set(asked) else ()
+        if known <= set(asked):
+            return unreadable
+        return tuple(one for one in unreadable if one.id in asked and one.kind != "experiment")
 
     def _has_version(self, run_id: str) -> bool:
         return bool(self.store.model_versions(run_id))
@@ -213,7 +215,7 @@ class DirectWorkspace:
 
 def _runs(batches: Iterable[Batch], unread: Unread) -> Iterator[Run]:
     for batch in batches:
-        for unreadable in batch.unreadable:
+        for unreadable in (*batch.unreadable, *batch.pieces):
             unread(unreadable)
         yield from batch.runs
 

@@ -1,10 +1,11 @@
 """Runs in their order, some hundred at a time: memory holds the start time and id of each run, and one batch."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from runsync.model.run import Batch, LatestMetric, Run, Unreadable
+from runsync.model.run import Batch, LatestMetric, Problem, Run, Unreadable
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.files.inputs import Datasets
 from runsync.workspaces.files.layout import (
@@ -15,11 +16,13 @@ from runsync.workspaces.files.layout import (
     is_plain_folder,
     is_run_id,
     run_folders,
+    why,
 )
-from runsync.workspaces.files.meta import integer, text
-from runsync.workspaces.files.read import is_half_written, read_head, read_run, why
+from runsync.workspaces.files.meta import text
+from runsync.workspaces.files.read import Pieces, is_half_written, read_head, read_run, start_time
 from runsync.workspaces.files.read_points import MetricFile, latest, read_pieces
 from runsync.workspaces.files.recent import Recent
+from runsync.workspaces.files.strays import Strays
 
 BATCH = 200
 _LOOKS = 5
@@ -34,9 +37,19 @@ class _Place(NamedTuple):
     experiment: str
 
 
-def batches(root: str, query: Query, recent: Recent, is_open: Callable[[], None]) -> Iterator[Batch]:
-    """See `DirectStore.batches`; `recent` keeps the points that were read, `is_open` is called now and then and may
-    raise. Runs that go away meanwhile are skipped."""
+@dataclass(slots=True)
+class Memory:
+    """What is kept of reading runs: points that were read, the metrics (by run id) that cannot be read, and what was
+    passed over."""
+
+    strays: Strays
+    recent: Recent = field(default_factory=Recent)
+    without: dict[str, set[str]] = field(default_factory=dict)
+
+
+def batches(root: str, query: Query, memory: Memory, is_open: Callable[[], None]) -> Iterator[Batch]:
+    """See `DirectStore.batches`; `is_open` is called now and then and may raise. Runs that go away meanwhile are
+    skipped."""
     unreadable: list[Unreadable] = []
     places: list[_Place] = []
     for experiment_id in dict.fromkeys(query.experiment_ids):
@@ -44,7 +57,7 @@ def batches(root: str, query: Query, recent: Recent, is_open: Callable[[], None]
         if folder is None:
             continue
         try:
-            places += _listed(folder.path, experiment_id, query, unreadable, is_open)
+            places += _listed(folder.path, experiment_id, query, unreadable, memory.strays, is_open)
         except OSError as error:
             unreadable.append(Unreadable(experiment_id, folder.path, f"its runs: {why(error)}", "experiment"))
     places.sort(reverse=query.newest_first)
@@ -53,7 +66,7 @@ def batches(root: str, query: Query, recent: Recent, is_open: Callable[[], None]
     datasets: dict[str, Datasets] = {}
     for start in range(0, len(places), BATCH):
         is_open()
-        batch = _batch(places[start : start + BATCH], datasets, recent)
+        batch = _batch(places[start : start + BATCH], datasets, memory)
         if batch.runs or batch.unreadable:
             yield batch
 
@@ -64,16 +77,21 @@ def count_runs(experiment: str) -> int:
 
 
 def _listed(
-    experiment: str, experiment_id: str, query: Query, unreadable: list[Unreadable], is_open: Callable[[], None]
+    experiment: str,
+    experiment_id: str,
+    query: Query,
+    unreadable: list[Unreadable],
+    strays: Strays,
+    is_open: Callable[[], None],
 ) -> Iterator[_Place]:
-    for number, (run_id, path) in enumerate(_candidates(experiment, query)):
+    for number, (run_id, path) in enumerate(_candidates(experiment, query, strays)):
         if number % 1000 == 0:
             is_open()
         try:
             if not is_plain_folder(path):
                 raise Broken("it is a link, and links are not followed")
             meta = read_head(path, experiment_id, run_id)
-            start_time = integer(meta, "start_time") or 0
+            began = start_time(meta)
             stage = text(meta, "lifecycle_stage") or "active"
         except FileNotFoundError:
             if is_half_written(path):
@@ -81,13 +99,13 @@ def _listed(
         except (Broken, OSError) as error:
             unreadable.append(Unreadable(run_id, path, why(error)))
         else:
-            if _is_meant(query, start_time, stage):
-                yield _Place(start_time, run_id, experiment)
+            if _is_meant(query, began, stage):
+                yield _Place(began, run_id, experiment)
 
 
-def _candidates(experiment: str, query: Query) -> Iterator[tuple[str, str]]:
+def _candidates(experiment: str, query: Query, strays: Strays) -> Iterator[tuple[str, str]]:
     if query.run_ids is None:
-        for entry in run_folders(experiment):
+        for entry in run_folders(experiment, strays.note):
             yield entry.name, entry.path
         return
     for run_id in dict.fromkeys(query.run_ids):
@@ -104,47 +122,56 @@ def _is_meant(query: Query, start_time: int, stage: str) -> bool:
     )
 
 
-def _batch(places: Sequence[_Place], datasets: dict[str, Datasets], recent: Recent) -> Batch:
-    runs: list[tuple[Run, str]] = []
+def _batch(places: Sequence[_Place], datasets: dict[str, Datasets], memory: Memory) -> Batch:
+    runs: list[Run] = []
     files: list[MetricFile] = []
-    unreadable: dict[str, Unreadable] = {}
+    unreadable: list[Unreadable] = []
+    broken: dict[str, list[Problem]] = {}
     for place in places:
         path = f"{place.experiment}/{place.run_id}"
         known = datasets.setdefault(place.experiment, Datasets(place.experiment))
         try:
-            found = _read(path, place, known)
+            run, its_files, pieces = _read(path, place, known)
         except FileNotFoundError:
             continue
         except (Broken, OSError) as error:
-            unreadable[place.run_id] = Unreadable(place.run_id, path, why(error))
+            unreadable.append(Unreadable(place.run_id, path, why(error)))
         else:
-            runs.append((found[0], path))
-            files += found[1]
-    paths = {run.run_id: path for run, path in runs}
+            runs.append(run)
+            files += its_files
+            if pieces.broken:
+                broken[place.run_id] = pieces.broken
+            for stray in pieces.strays:
+                memory.strays.note(stray)
+    refused: dict[str, set[str]] = {}
 
     def refuse(file: MetricFile, error: Exception) -> None:
+        refused.setdefault(file.run_id, set()).add(file.key)
         if not isinstance(error, FileNotFoundError):
-            reason = f"metric {ascii(file.key)[1:-1]}: {why(error)}"
-            unreadable.setdefault(file.run_id, Unreadable(file.run_id, paths[file.run_id], reason))
+            broken.setdefault(file.run_id, []).append(Problem("metric", file.key, why(error)))
 
-    points = latest(recent.noting(read_pieces(files, refuse)))
-    recent.forget(unreadable)
-    whole = tuple(_with_latest(run, points.get(run.run_id, ())) for run, _ in runs if run.run_id not in unreadable)
-    return Batch(whole, unreadable=tuple(unreadable.values()))
+    points = latest(memory.recent.noting(read_pieces(files, refuse)))
+    memory.recent.forget(refused)  # of a long file some pieces may have been kept
+    for run_id, problems in broken.items():
+        memory.without[run_id] = {problem.name for problem in problems if problem.kind == "metric"}
+    whole = tuple(_with_latest(run, points.get(run.run_id, ()), refused.get(run.run_id, ())) for run in runs)
+    return Batch(whole, {}, tuple(unreadable), {run_id: tuple(of_run) for run_id, of_run in broken.items()})
 
 
-def _read(path: str, place: _Place, datasets: Datasets) -> tuple[Run, list[MetricFile]]:
+def _read(path: str, place: _Place, datasets: Datasets) -> tuple[Run, list[MetricFile], Pieces]:
     """A run, read again where it changed meanwhile. Raises FileNotFoundError where it is gone, Broken, OSError."""
     for _ in range(_LOOKS):
         try:
-            return read_run(path, place.experiment.rpartition("/")[2], place.run_id, datasets)
+            pieces = Pieces()
+            run, files = read_run(path, place.experiment.rpartition("/")[2], place.run_id, datasets, pieces)
+            return run, files, pieces
         except FileNotFoundError:
             if not is_plain_file(f"{path}/{META}"):
                 raise
     raise Broken("files of it come and go while it is read: run it again")
 
 
-def _with_latest(run: Run, points: Sequence[LatestMetric]) -> Run:
+def _with_latest(run: Run, points: Sequence[LatestMetric], but: Collection[str]) -> Run:
     values: dict[str, Any] = {name: getattr(run, name) for name in Run.__slots__}
-    values["latest_metrics"] = tuple(sorted(points))
+    values["latest_metrics"] = tuple(sorted(point for point in points if point.key not in but))
     return Run(**values)

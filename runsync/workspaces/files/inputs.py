@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runsync.model.run import DatasetInput, ModelLink, Run
+from runsync.model.run import DatasetInput, ModelLink, Problem, Run
 from runsync.workspaces.files.layout import (
     DATASETS,
     INPUTS,
@@ -23,8 +23,11 @@ from runsync.workspaces.files.layout import (
     entries_of,
     is_plain_file,
     is_plain_folder,
+    printable,
+    why,
 )
 from runsync.workspaces.files.meta import dump, read_meta, text
+from runsync.workspaces.files.strays import is_stray
 
 _FIELDS = ("name", "digest", "source_type", "source", "schema", "profile")
 _MOST_KEPT = 8 * 2**20
@@ -67,29 +70,39 @@ class Datasets:
         return {name: text(meta, name) for name in _FIELDS}
 
 
-def dataset_and_model_inputs(run: str, datasets: Datasets) -> tuple[tuple[DatasetInput, ...], tuple[ModelLink, ...]]:
-    """What a run read. Raises Broken, OSError."""
+def dataset_and_model_inputs(
+    run: str, datasets: Datasets, problems: list[Problem]
+) -> tuple[tuple[DatasetInput, ...], tuple[ModelLink, ...]]:
+    """What a run read; what cannot be told of it goes to the problems. Raises Broken, OSError."""
     read: list[DatasetInput] = []
     models: list[ModelLink] = []
-    for meta in _links(f"{run}/{INPUTS}"):
-        if meta.get("source_type") == "DATASET":
-            fields = datasets.get(text(meta, "source_id"))
-            read.append(DatasetInput(**fields, tags=_tags(meta)))
-        elif meta.get("source_type") == "MODEL":
-            models.append(ModelLink(text(meta, "source_id")))
-        else:
-            raise Broken(f"it has an input of an unknown kind: {ascii(meta.get('source_type'))[:40]}")
+    for name, meta in _links(f"{run}/{INPUTS}", "input", problems):
+        try:
+            if meta.get("source_type") == "DATASET":
+                fields = datasets.get(text(meta, "source_id"))
+                read.append(DatasetInput(**fields, tags=_tags(meta)))
+            elif meta.get("source_type") == "MODEL":
+                models.append(ModelLink(text(meta, "source_id")))
+            else:
+                raise Broken(f"it has an input of an unknown kind: {ascii(meta.get('source_type'))[:40]}")
+        except FileNotFoundError:
+            raise
+        except (Broken, OSError) as error:
+            problems.append(Problem("input", printable(name), why(error)))
     return tuple(sorted(read, key=lambda d: (d.name, d.digest))), tuple(sorted(models, key=lambda m: m.model_id))
 
 
-def model_outputs(run: str) -> tuple[ModelLink, ...]:
-    """The logged models that a run wrote. Raises Broken, OSError."""
+def model_outputs(run: str, problems: list[Problem]) -> tuple[ModelLink, ...]:
+    """The logged models that a run wrote; likewise."""
     links = []
-    for meta in _links(f"{run}/{OUTPUTS}"):
+    for name, meta in _links(f"{run}/{OUTPUTS}", "output", problems):
         step = meta.get("step", 0)
-        if not isinstance(step, int):
-            raise Broken("a step among its outputs is no number")
-        links.append(ModelLink(text(meta, "source_id"), step))
+        try:
+            if not isinstance(step, int):
+                raise Broken("its step is no number")
+            links.append(ModelLink(text(meta, "source_id"), step))
+        except Broken as error:
+            problems.append(Problem("output", printable(name), str(error)))
     return tuple(sorted(links, key=lambda m: (m.model_id, m.step)))
 
 
@@ -133,7 +146,8 @@ def put_dataset(experiment: str, dataset_id: str, content: Callable[[], bytes]) 
 
 def datasets_of(run: str) -> list[str]:
     """The ids of the datasets that the run in a folder read. Raises Broken, OSError."""
-    return [text(meta, "source_id") for meta in _links(f"{run}/{INPUTS}") if meta.get("source_type") == "DATASET"]
+    links = _links(f"{run}/{INPUTS}", "input", [])
+    return [text(meta, "source_id") for _, meta in links if meta.get("source_type") == "DATASET"]
 
 
 def id_of_dataset(read: DatasetInput) -> str:
@@ -162,18 +176,19 @@ def _link(source: str, destination: str, source_id: str) -> dict[str, Any]:
     }
 
 
-def _links(folder: str) -> list[dict[str, Any]]:
+def _links(folder: str, kind: str, problems: list[Problem]) -> list[tuple[str, dict[str, Any]]]:
+    """Name and meta.yaml of each; those that cannot be read go to the problems."""
     found = []
     for entry in entries_of(folder):
-        if entry.is_dir(follow_symlinks=False):
-            try:
-                found.append(read_meta(f"{entry.path}/{META}"))
-            except FileNotFoundError:
-                continue  # its folder is made first: it is being written, or never was
-            except Broken as error:
-                raise Broken(f"{entry.name!a}, which tells what it read or wrote: {error}") from error
-        elif entry.is_symlink():
-            raise Broken(f"{entry.name!a}, which tells what it read or wrote, is a link")
+        try:
+            if entry.is_symlink() and not is_stray(entry.name):
+                raise Broken("it is a link, and links are not followed")
+            if entry.is_dir(follow_symlinks=False) and not is_stray(entry.name):
+                found.append((entry.name, read_meta(f"{entry.path}/{META}")))
+        except FileNotFoundError:
+            continue  # its folder is made first: it is being written, or never was
+        except (Broken, OSError) as error:
+            problems.append(Problem(kind, printable(entry.name), why(error)))
     return found
 
 

@@ -17,6 +17,8 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from runsync.workspaces.files.strays import is_stray
+
 TRASH = ".trash"
 META = "meta.yaml"
 PARAMS = "params"
@@ -34,7 +36,6 @@ RUN_FOLDERS = frozenset({PARAMS, TAGS, METRICS, INPUTS, OUTPUTS, ARTIFACTS})
 
 _EXPERIMENT_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,63}")
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
-_STRAY = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".directory"})
 _LINK = "is a link, and links are not followed"
 _LARGEST_FILE = 64 * 2**20
 _CHUNK = 2**16
@@ -84,12 +85,15 @@ def is_run_id(name: str) -> bool:
     return _RUN_ID.fullmatch(name) is not None
 
 
-def experiment_folders(root: str) -> Iterator[Folder]:
-    """All folders that may be experiments, active ones first; links are among them."""
+def experiment_folders(root: str, stray: Callable[[str], object] = lambda path: None) -> Iterator[Folder]:
+    """All folders that may be experiments, active ones first; links are among them. `stray` is told what is passed
+    over though it is not MLflow's, or looks like an experiment and has a name that none has."""
     for parent, is_deleted in ((root, False), (f"{root}/{TRASH}", True)):
         for entry in entries_of(parent):
-            if entry.name != MODELS and is_experiment_id(entry.name) and entry.is_dir():
+            if entry.name != MODELS and is_experiment_id(entry.name) and not is_stray(entry.name) and entry.is_dir():
                 yield Folder(entry.name, entry.path, is_deleted)
+            elif is_stray(entry.name) or (entry.name != MODELS and is_plain_file(f"{entry.path}/{META}")):
+                stray(entry.path)
 
 
 def find_experiment(root: str, experiment_id: str) -> Folder | None:
@@ -114,11 +118,16 @@ def find_run(root: str, run_id: str, likely: str = "") -> str | None:
     return None
 
 
-def run_folders(experiment: str) -> Iterator[os.DirEntry[str]]:
-    """What may be a run in the folder of an experiment; links are among it."""
+def run_folders(experiment: str, stray: Callable[[str], object] = lambda path: None) -> Iterator[os.DirEntry[str]]:
+    """What may be a run in the folder of an experiment; links are among it. `stray` as for experiments."""
     for entry in entries_of(experiment):
-        if entry.name not in NO_RUNS and is_run_id(entry.name) and (entry.is_symlink() or entry.is_dir()):
-            yield entry
+        if entry.name in NO_RUNS:
+            continue
+        if is_run_id(entry.name) and not is_stray(entry.name):
+            if entry.is_symlink() or entry.is_dir():
+                yield entry
+        elif is_stray(entry.name) or is_plain_file(f"{entry.path}/{META}"):
+            stray(entry.path)
 
 
 def entries_of(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -133,33 +142,43 @@ def entries_of(folder: str) -> Iterator[os.DirEntry[str]]:
         yield from entries
 
 
-def files_below(folder: str) -> list[tuple[str, str]]:
-    """Key and path of every file in a folder of params, tags or metrics, by key. Raises Broken, OSError."""
+@dataclass(slots=True)
+class Below:
+    """What is in a folder of params, tags or metrics: key and path of each file, by key; by key why others cannot be
+    read; and the paths of what was passed over."""
+
+    files: list[tuple[str, str]]
+    broken: dict[str, str]
+    strays: list[str]
+
+
+def files_below(folder: str) -> Below:
+    """Looks through a folder of params, tags or metrics. Raises Broken, OSError."""
     if _is(stat.S_ISLNK, folder):
         raise Broken(f"{_tail(folder)} {_LINK}")
-    found = []
+    found = Below([], {}, [])
     waiting = [(folder, "")]
     while waiting:
         place, prefix = waiting.pop()
         for entry in entries_of(place):
             key = prefix + entry.name
-            if entry.is_dir(follow_symlinks=False):
+            if is_stray(entry.name):
+                found.strays.append(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
                 waiting.append((entry.path, f"{key}/"))
-            elif is_stray(entry.name):
-                continue
             elif not entry.is_file(follow_symlinks=False):
-                raise Broken(f"{_tail(entry.path)} {_what(entry)}")
+                found.broken[printable(key)] = f"{_tail(entry.path)} {_what(entry)}"
             elif not (key.isascii() or _is_text(key)):
-                raise Broken(f"the name of {_tail(entry.path)} is not UTF-8")
+                found.broken[printable(key)] = f"the name of {_tail(entry.path)} is not UTF-8"
             else:
-                found.append((key, entry.path))
-    found.sort()
+                found.files.append((key, entry.path))
+    found.files.sort()
     return found
 
 
-def is_stray(name: str) -> bool:
-    """Whether a file is none of MLflow's but of a file manager or a network share."""
-    return name in _STRAY or name.startswith(("._", ".nfs"))
+def printable(name: str) -> str:
+    """The name of a file, with what is no UTF-8 in it as escapes of its bytes."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def read_bytes(path: str, most: int = _LARGEST_FILE) -> bytes:
@@ -198,6 +217,13 @@ def read_text(path: str) -> str:
         raise Broken(f"{_tail(path)} is not UTF-8 at byte {error.start}") from error
 
 
+def why(error: Exception) -> str:
+    """An error as the reason why something cannot be read, without a path."""
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return str(error)
+
+
 def is_plain_folder(path: str) -> bool:
     """Whether it is a folder, and not a link to one."""
     return _is(stat.S_ISDIR, path)
@@ -224,8 +250,8 @@ def why_no_key(key: str) -> str:
         return "its name has characters that a file name cannot have"
     if any(len(part.encode()) > 255 for part in parts) or len(key.encode()) > 2000:
         return "its name is longer than a file name can be"
-    if is_stray(parts[-1]):
-        return "its name is that of a file of a file manager, which is passed over in reading"
+    if any(is_stray(part) for part in parts):
+        return "its name is that of a file of a file manager or an editor, which is passed over in reading"
     return ""
 
 

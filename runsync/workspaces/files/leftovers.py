@@ -20,9 +20,10 @@ from runsync.workspaces.files.layout import (
     find_experiment,
     is_plain_folder,
     local_path,
+    why,
 )
 from runsync.workspaces.files.meta import read_meta, text
-from runsync.workspaces.files.read import why
+from runsync.workspaces.files.strays import is_stray
 
 WHY = "this version carries experiments and runs"
 _SHOWN = 20
@@ -54,7 +55,7 @@ def versions_by_run(root: str) -> dict[str, tuple[ModelVersion, ...]]:
 
 def _versions(root: str) -> Iterator[tuple[str, ModelVersion]]:
     for model in entries_of(f"{root}/{MODELS}"):
-        if not model.is_dir(follow_symlinks=False):
+        if is_stray(model.name) or not model.is_dir(follow_symlinks=False):
             continue
         for entry in entries_of(model.path):
             if entry.name.startswith("version-") and entry.is_dir(follow_symlinks=False):
@@ -88,7 +89,7 @@ def _counted(what: str, folders: Sequence[str], shown: int) -> NotCarried | None
             entry.name
             for folder in folders
             for entry in entries_of(folder)
-            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and not is_stray(entry.name)
         )
     except OSError:
         return NotCarried(what, None, WHY)

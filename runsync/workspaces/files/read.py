@@ -1,12 +1,13 @@
 """Experiments and runs as the files tell them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import RUN_NAME
-from runsync.model.run import Run
+from runsync.model.run import RUNNING, Problem, Run, Unreadable
 from runsync.workspaces.files.inputs import Datasets, dataset_and_model_inputs, model_outputs
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
@@ -25,35 +26,65 @@ from runsync.workspaces.files.layout import (
     files_below,
     is_plain_folder,
     read_text,
+    why,
 )
 from runsync.workspaces.files.meta import integer, read_meta, text
 from runsync.workspaces.files.read_points import MetricFile
+from runsync.workspaces.files.strays import is_stray
 
+T = TypeVar("T")
 STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 """RunStatus in MLflow's service.proto."""
 
 
-def read_experiments(root: str) -> tuple[list[Experiment], dict[str, str]]:
-    """All experiments, oldest first, and by folder why others cannot be read."""
+@dataclass(slots=True)
+class Experiments:
+    """All experiments that can be read, oldest first; `unreadable` tells of the others and of what is broken in these.
+    `strays` are the paths of what was passed over."""
+
+    experiments: list[Experiment]
+    unreadable: list[Unreadable]
+    strays: list[str]
+
+
+def read_experiments(root: str) -> Experiments:
+    """Reads them all."""
     found: dict[str, Experiment] = {}
-    problems: dict[str, str] = {}
+    result = Experiments([], [], [])
+
+    def refuse(path: str, reason: str) -> None:
+        result.unreadable.append(Unreadable(path.rpartition("/")[2], path, reason, "experiment"))
+
     if Path(root, TRASH).is_symlink():
-        problems[TRASH] = "it is a link, and links are not followed"
-    for folder in experiment_folders(root):
-        name = folder.path[len(root) + 1 :]
+        refuse(f"{root}/{TRASH}", "it is a link, and links are not followed")
+    for folder in experiment_folders(root, result.strays.append):
         try:
             if folder.experiment_id in found:
                 raise Broken("an active experiment of the same id hides it")
-            found[folder.experiment_id] = read_experiment(folder)
+            pieces = Pieces()
+            experiment = found[folder.experiment_id] = _read_experiment(folder, pieces)
         except FileNotFoundError:
             if is_plain_folder(folder.path):
-                problems[name] = "it has no meta.yaml"
+                refuse(folder.path, "it has no meta.yaml")
         except (Broken, OSError) as error:
-            problems[name] = why(error)
-    return sorted(found.values(), key=lambda e: (e.creation_time or 0, e.experiment_id)), problems
+            refuse(folder.path, why(error))
+        else:
+            result.strays += pieces.strays
+            told = (experiment.experiment_id, folder.path)
+            result.unreadable += [Unreadable.piece(*told, problem, "experiment") for problem in pieces.broken]
+    result.experiments = sorted(found.values(), key=lambda e: (e.creation_time or 0, e.experiment_id))
+    return result
 
 
-def read_experiment(folder: Folder) -> Experiment:
+@dataclass(slots=True)
+class Pieces:
+    """What of a run or an experiment is broken, and the paths of what was passed over."""
+
+    broken: list[Problem] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+
+
+def _read_experiment(folder: Folder, pieces: Pieces) -> Experiment:
     """One experiment with its tags. Raises Broken, OSError."""
     if not is_plain_folder(folder.path):
         raise Broken("it is a link, and links are not followed")
@@ -69,9 +100,9 @@ def read_experiment(folder: Folder) -> Experiment:
         text(meta, "name"),
         stage,
         text(meta, "artifact_location"),
-        integer(meta, "creation_time"),
-        integer(meta, "last_update_time"),
-        read_texts(folder.path, TAGS),
+        _or_none(integer, meta, "creation_time", pieces),
+        _or_none(integer, meta, "last_update_time", pieces),
+        _texts(folder.path, TAGS, pieces),
     )
 
 
@@ -86,43 +117,72 @@ def read_head(folder: str, experiment_id: str, run_id: str) -> dict[str, Any]:
     return meta
 
 
-def read_run(folder: str, experiment_id: str, run_id: str, datasets: Datasets) -> tuple[Run, list[MetricFile]]:
-    """A run without its latest metrics, and its metric files. Raises Broken, OSError."""
+def read_run(
+    folder: str, experiment_id: str, run_id: str, datasets: Datasets, pieces: Pieces
+) -> tuple[Run, list[MetricFile]]:
+    """A run without its latest metrics, and its metric files; what is broken of it is noted. Raises Broken, OSError."""
     meta = read_head(folder, experiment_id, run_id)
-    there = set(_folders_of_run(folder))
-    tags = read_texts(folder, TAGS) if TAGS in there else {}
-    read, models = dataset_and_model_inputs(folder, datasets) if INPUTS in there else ((), ())
+    there = set(_folders_of_run(folder, pieces))
+    tags = _texts(folder, TAGS, pieces) if TAGS in there else {}
+    read, models = dataset_and_model_inputs(folder, datasets, pieces.broken) if INPUTS in there else ((), ())
+    name = _or_none(text, meta, "run_name", pieces) or tags.get(RUN_NAME, "") or _or_none(text, meta, "name", pieces)
     run = Run(
         run_id=run_id,
         experiment_id=experiment_id,
-        name=text(meta, "run_name") or tags.get(RUN_NAME, "") or text(meta, "name"),
-        user_id=text(meta, "user_id"),
-        status=_status(meta),
-        start_time=integer(meta, "start_time"),
-        end_time=integer(meta, "end_time"),
+        name=name or "",
+        user_id=_or_none(text, meta, "user_id", pieces) or "",
+        status=_or_none(_status, meta, "status", pieces) or RUNNING,
+        start_time=_or_none(integer, meta, "start_time", pieces),
+        end_time=_or_none(integer, meta, "end_time", pieces),
         lifecycle_stage=_stage(meta),
-        deleted_time=integer(meta, "deleted_time"),
+        deleted_time=_or_none(integer, meta, "deleted_time", pieces),
         artifact_uri=text(meta, "artifact_uri"),
-        params=read_texts(folder, PARAMS) if PARAMS in there else {},
+        params=_texts(folder, PARAMS, pieces) if PARAMS in there else {},
         tags=tags,
         dataset_inputs=read,
         model_inputs=models,
-        model_outputs=model_outputs(folder) if OUTPUTS in there else (),
+        model_outputs=model_outputs(folder, pieces.broken) if OUTPUTS in there else (),
     )
-    files = files_below(f"{folder}/{METRICS}") if METRICS in there else []
+    files = _files(f"{folder}/{METRICS}", "metric", pieces) if METRICS in there else []
     return run, [MetricFile(run_id, key, path) for key, path in files]
 
 
-def read_texts(folder: str, kind: str) -> dict[str, str]:
+def start_time(meta: Mapping[str, Any]) -> int:
+    """When a run began; 0 where its meta.yaml does not tell, or not as a time."""
+    return _or_none(integer, meta, "start_time", Pieces()) or 0
+
+
+def _or_none(
+    read: Callable[[Mapping[str, Any], str], T], meta: Mapping[str, Any], name: str, pieces: Pieces
+) -> T | None:
+    """One field of a meta.yaml; None, and it is noted, where it is none that MLflow writes."""
+    try:
+        return read(meta, name)
+    except Broken as error:
+        pieces.broken.append(Problem("field", name, str(error)))
+        return None
+
+
+def _files(folder: str, kind: str, pieces: Pieces) -> list[tuple[str, str]]:
+    """Key and path of each file. Raises Broken, OSError."""
+    found = files_below(folder)
+    pieces.strays += found.strays
+    pieces.broken += [Problem(kind, key, reason) for key, reason in found.broken.items()]
+    return found.files
+
+
+def _texts(folder: str, name: str, pieces: Pieces) -> dict[str, str]:
     """The values of all params or tags. Raises Broken, OSError."""
-    return {key: read_text(path) for key, path in files_below(f"{folder}/{kind}")}
-
-
-def why(error: Exception) -> str:
-    """An error as the reason why something cannot be read, without a path."""
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return str(error)
+    texts = {}
+    kind = name.removesuffix("s")
+    for key, path in _files(f"{folder}/{name}", kind, pieces):
+        try:
+            texts[key] = read_text(path)
+        except FileNotFoundError:
+            raise
+        except (Broken, OSError) as error:
+            pieces.broken.append(Problem(kind, key, why(error)))
+    return texts
 
 
 def _stage(meta: Mapping[str, Any]) -> str:
@@ -132,8 +192,8 @@ def _stage(meta: Mapping[str, Any]) -> str:
     return stage
 
 
-def _status(meta: Mapping[str, Any]) -> str:
-    status = meta.get("status", 1)
+def _status(meta: Mapping[str, Any], name: str) -> str:
+    status = meta.get(name, 1)
     if isinstance(status, str) and status in STATUSES.values():
         return status
     if not isinstance(status, int) or status not in STATUSES:
@@ -141,9 +201,11 @@ def _status(meta: Mapping[str, Any]) -> str:
     return STATUSES[status]
 
 
-def _folders_of_run(folder: str) -> Iterator[str]:
+def _folders_of_run(folder: str, pieces: Pieces) -> Iterator[str]:
     """Which of its folders a run has. Raises Broken where one of them leads elsewhere."""
     for entry in entries_of(folder):
+        if is_stray(entry.name):
+            pieces.strays.append(entry.path)
         if entry.name in RUN_FOLDERS:
             if entry.is_symlink() and entry.name != ARTIFACTS:
                 raise Broken(f"{entry.name} is a link, and links are not followed")

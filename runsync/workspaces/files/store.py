@@ -30,10 +30,11 @@ from runsync.workspaces.files.layout import (
     is_plain_folder,
     is_run_id,
     local_path,
+    why,
 )
-from runsync.workspaces.files.read import read_experiments, why
+from runsync.workspaces.files.read import Experiments, read_experiments
 from runsync.workspaces.files.read_points import MetricFile, Piece, history, read_pieces
-from runsync.workspaces.files.recent import Recent
+from runsync.workspaces.files.strays import Strays
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +52,8 @@ class FileStore:
         self.path = path.absolute()
         self._root = str(self.path.resolve())
         self._is_closed = False
-        self._memory = _Memory()
+        self._strays = Strays(self._root)
+        self._memory = _Memory(self._strays)
         self._lock = threading.Lock()
         self._creates = create
         self._is_written = False
@@ -64,6 +66,11 @@ class FileStore:
         """See `Workspace`."""
         return ("file store", self._root)
 
+    @property
+    def notes(self) -> list[str]:
+        """See `DirectStore`."""
+        return self._strays.notes
+
     def close(self) -> None:
         """See `DirectStore`."""
         if self._creates and self._is_written and not self._is_closed:
@@ -73,7 +80,7 @@ class FileStore:
     def refresh(self) -> None:
         """See `DirectStore`."""
         with self._lock:
-            self._memory = _Memory()
+            self._memory = _Memory(self._strays)
 
     def examine(self) -> Iterator[Finding]:
         """See `DirectStore`."""
@@ -83,15 +90,15 @@ class FileStore:
 
     def experiments(self) -> list[Experiment]:
         """See `DirectStore`."""
-        return list(self._experiments()[0])
+        return list(self._experiments().experiments)
 
     def unreadable_experiments(self) -> Sequence[Unreadable]:
         """See `DirectStore`."""
-        return [_unread(Path(self._root, name), reason) for name, reason in self._experiments()[1].items()]
+        return list(self._experiments().unreadable)
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """See `DirectStore`."""
-        return batches.batches(self._root, query, self._memory.recent, self._check_open)
+        return batches.batches(self._root, query, self._memory.runs, self._check_open)
 
     def run_counts(self) -> Mapping[str, int]:
         """See `DirectStore`."""
@@ -105,7 +112,7 @@ class FileStore:
     @contextmanager
     def histories(self, run_ids: Sequence[str]) -> Iterator[Histories]:
         """See `DirectStore`."""
-        yield _Histories(self._root, self._memory.recent, self._check_open)
+        yield _Histories(self._root, self._memory.runs, self._check_open)
 
     def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
         """See `DirectStore`."""
@@ -167,7 +174,7 @@ class FileStore:
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
         """See `DirectStore`."""
         self._check_open()
-        self._memory.recent.forget([arrival.run.run_id for arrival in arrivals])
+        self._memory.runs.recent.forget([arrival.run.run_id for arrival in arrivals])
         return write.write_runs(self._root, arrivals)
 
     def change_runs(self, changes: Sequence[Change]) -> None:
@@ -200,7 +207,7 @@ class FileStore:
 
     def _add_default(self) -> None:
         """The experiment that MLflow itself makes in an empty store, and needs for runs without another."""
-        if any(e.experiment_id == "0" or e.name == "Default" for e in read_experiments(self._root)[0]):
+        if any(e.experiment_id == "0" or e.name == "Default" for e in read_experiments(self._root).experiments):
             return
         now = int(time.time() * 1000)
         location = self.default_artifact_root("0")
@@ -208,10 +215,12 @@ class FileStore:
             self._root, Experiment("0", "Default", "active", location, creation_time=now, last_update_time=now)
         )
 
-    def _experiments(self) -> tuple[list[Experiment], dict[str, str]]:
+    def _experiments(self) -> Experiments:
         with self._lock:
             if self._memory.experiments is None:
                 self._memory.experiments = read_experiments(self._root)
+                for path in self._memory.experiments.strays:
+                    self._strays.note(path)
             return self._memory.experiments
 
     def _check_open(self) -> None:
@@ -222,24 +231,24 @@ class FileStore:
 class _Memory:
     """What was read and stays so until `refresh`."""
 
-    def __init__(self) -> None:
-        self.experiments: tuple[list[Experiment], dict[str, str]] | None = None
+    def __init__(self, strays: Strays) -> None:
+        self.experiments: Experiments | None = None
         self.versions: dict[str, tuple[ModelVersion, ...]] | None = None
-        self.recent = Recent()
+        self.runs = batches.Memory(strays)
 
 
 class _Histories:
     """The metric history of runs that mostly lie in the same experiment."""
 
-    def __init__(self, root: str, recent: Recent, check_open: Callable[[], None]) -> None:
+    def __init__(self, root: str, memory: batches.Memory, check_open: Callable[[], None]) -> None:
         self._root = root
-        self._recent = recent
+        self._memory = memory
         self._check_open = check_open
         self._last = ""
 
     def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
         """See `Histories`. Raises RequestRefused."""
-        kept = self._recent.of(run_id)
+        kept = self._memory.recent.of(run_id)
         for batch in history(self._read(run_id) if kept is None else kept):
             self._check_open()
             yield batch
@@ -249,10 +258,14 @@ class _Histories:
         if folder is None:
             raise RequestRefused(f"run {run_id} is no longer there", 404, ABSENT)
         self._last = folder.rpartition("/")[0]
+        without = self._memory.without.get(run_id, ())  # told with the run already
         try:
-            files = [MetricFile(run_id, key, path) for key, path in files_below(f"{folder}/{METRICS}")]
+            found = files_below(f"{folder}/{METRICS}")
+            if fresh := [reason for key, reason in found.broken.items() if key not in without]:
+                raise Broken(fresh[0])
         except (Broken, OSError) as error:
             raise RequestRefused(f"metrics of run {run_id} cannot be read: {why(error)}") from error
+        files = [MetricFile(run_id, key, path) for key, path in found.files if key not in without]
         yield from read_pieces(files, _refuse)
 
 
@@ -264,10 +277,6 @@ def _too_deep(folder: Path) -> str:
         what, store, only = "experiment", folder.parent, f"--experiment {folder.name}"
     store = store.parent if store.name == TRASH else store
     return f"{folder} is one {what} of a file store, and not the store: give {store}, with {only} to take only this one"
-
-
-def _unread(folder: Path, reason: str) -> Unreadable:
-    return Unreadable(folder.name, str(folder), reason, "experiment")
 
 
 def _refuse(file: MetricFile, error: Exception) -> None:

@@ -32,10 +32,11 @@ from runsync.workspaces.files.layout import (
     find_run,
     is_experiment_id,
     is_run_id,
+    why,
 )
 from runsync.workspaces.files.meta import dump, read_meta
 from runsync.workspaces.files.move import move_here
-from runsync.workspaces.files.read import STATUSES, read_experiments, why
+from runsync.workspaces.files.read import STATUSES, read_experiments
 from runsync.workspaces.files.write_points import add_points
 
 _TOGETHER = 100
@@ -284,7 +285,7 @@ def _experiment_meta(told: Experiment | ExperimentChange) -> dict[str, Any]:
 
 
 def _check_name(root: str, name: str, its_own: str = "") -> None:
-    for other in read_experiments(root)[0]:
+    for other in read_experiments(root).experiments:
         if other.name == name and other.experiment_id != its_own:
             how = ", which is deleted" if other.lifecycle_stage == DELETED else ""
             raise RequestRefused(

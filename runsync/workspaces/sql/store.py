@@ -52,6 +52,11 @@ class SqlStore:
         """See `Workspace`."""
         return self._database.address.whereabouts
 
+    @property
+    def notes(self) -> list[str]:
+        """None."""
+        return []
+
     def close(self) -> None:
         """Lets go of it; what still waits raises Interrupted."""
         self._database.close()

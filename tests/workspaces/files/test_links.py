@@ -16,7 +16,7 @@ from runsync.workspaces.direct.store import Change, ExperimentChange
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.files import open_store
 from workspaces.files.small import START, arrival, make_store, run_of
-from workspaces.files.told import all_runs, points, unreadable
+from workspaces.files.told import all_runs, pieces, points, unreadable
 
 SECRET = b"1 2 3\n"
 
@@ -63,7 +63,7 @@ LINKS: dict[str, Callable[[Path, Path], None]] = {
 
 
 @pytest.mark.parametrize("name", LINKS)
-def test_a_run_with_a_link_is_refused_and_named_and_what_it_leads_to_is_neither_read_nor_written(
+def test_what_is_a_link_is_refused_and_named_and_what_it_leads_to_is_neither_read_nor_written(
     name: str, tmp_path: Path, outside: Path
 ) -> None:
     root = tmp_path / "mlruns"
@@ -71,10 +71,11 @@ def test_a_run_with_a_link_is_refused_and_named_and_what_it_leads_to_is_neither_
     assert store.write_runs([arrival(run_of("good", dataset_inputs=()))]) == {}
     LINKS[name](root / "0/bad", outside)
     before = {path: path.read_bytes() for path in outside.rglob("*") if path.is_file()}
-    found = unreadable(store)
-    assert list(found) == ["bad"]
-    assert "link" in found["bad"]
-    assert [run.run_id for run in all_runs(store)] == ["good"]
+    ((run_id, told),) = [*unreadable(store).items(), *pieces(store).items()]
+    assert (run_id, "link" in told) == ("bad", True)
+    runs = all_runs(store)
+    assert "good" in {run.run_id for run in runs}
+    assert SECRET.decode() not in {text for run in runs for text in (*run.params.values(), *run.tags.values())}
     changed = run_of("bad", params={"lr": "0.2"}, tags={"deep/x": "1"}, status="FAILED", dataset_inputs=())
     store.write_runs([arrival(changed, is_new=False, points={"loss": [(5, START, 1.0)]})])
     store.write_runs([arrival(changed, is_new=True, points={"loss": [(5, START, 1.0)]})])

@@ -10,8 +10,10 @@ import pytest
 
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
+from runsync.model.run import Problem
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.files import is_file_store, open_store
+from runsync.workspaces.files.strays import is_stray
 from workspaces.files.small import START, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
 
@@ -34,6 +36,7 @@ def with_meta(old: str, new: str) -> Damage:
 
 def file(name: str, data: bytes) -> Damage:
     def write(run: Path) -> None:
+        assert not Path(name).is_absolute()
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_bytes(data)
 
@@ -51,24 +54,47 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "not utf-8": (meta(b"run_name: \xff\n"), "it is no YAML"),
     "another run": (with_meta("run_id: bad", "run_id: other"), "is that of run 'other'"),
     "another experiment": (with_meta("experiment_id: '0'", "experiment_id: '7'"), "says that it is of experiment '7'"),
-    "odd status": (with_meta("status: 3", "status: 9"), "status 9"),
     "odd stage": (with_meta("lifecycle_stage: active", "lifecycle_stage: gone"), "lifecycle_stage 'gone'"),
-    "odd time": (with_meta(f"end_time: {START + 1000}", "end_time: noon"), "end_time in meta.yaml is no whole number"),
-    "huge time": (with_meta(f"end_time: {START + 1000}", "end_time: 99999999999999999999"), "no whole number of 64"),
-    "nested name": (with_meta("run_name: ", "run_name: [[]]\nx: "), "run_name in meta.yaml is no text"),
-    "undecodable param": (file("params/odd", b"a\xffb"), "params/odd is not UTF-8 at byte 1"),
-    "undecodable tag": (file("tags/x/odd", b"\xff"), "x/odd is not UTF-8 at byte 0"),
-    "undecodable name": (lambda run: Path(os.fsdecode(bytes(run) + b"/params/\xff")).touch(), "is not UTF-8"),
+}
+PIECES: dict[str, tuple[Damage, str, str]] = {
+    "odd status": (with_meta("status: 3", "status: 9"), "field status", "status 9"),
+    "odd time": (
+        with_meta(f"end_time: {START + 1000}", "end_time: noon"),
+        "field end_time",
+        "end_time in meta.yaml is no whole number",
+    ),
+    "huge time": (
+        with_meta(f"end_time: {START + 1000}", "end_time: 99999999999999999999"),
+        "field end_time",
+        "no whole number of 64",
+    ),
+    "nested name": (
+        with_meta("run_name: ", "run_name: [[]]\nx: "),
+        "field run_name",
+        "run_name in meta.yaml is no text",
+    ),
+    "undecodable param": (file("params/odd", b"a\xffb"), "param odd", "params/odd is not UTF-8 at byte 1"),
+    "undecodable tag": (file("tags/x/odd", b"\xff"), "tag x/odd", "x/odd is not UTF-8 at byte 0"),
+    "undecodable name": (
+        lambda run: Path(os.fsdecode(bytes(run) + b"/params/\xff")).touch(),
+        "param \\xff",
+        "is not UTF-8",
+    ),
     "bad line": (
         file("metrics/loss", b"1 2 3\n1 two 3\n1 2 4\n"),
-        "loss: line 2 is no point of a metric: 1 two",
+        "metric loss",
+        "line 2 is no point of a metric: 1 two",
     ),
-    "four fields": (file("metrics/loss", b"1 2 3 x\n1 2 3\n"), "metric loss: line 1 is no point"),
-    "binary metric": (file("metrics/a/b", bytes(range(256))), "metric a/b: line 1"),
-    "no dataset": (lambda run: shutil.rmtree(run.parent / "datasets"), "which it read, is not there"),
-    "broken input": (file("inputs/x/meta.yaml", b"["), "'x', which tells what it read or wrote: it is no YAML"),
-    "odd input": (file("inputs/x/meta.yaml", b"source_type: TRACE\n"), "an input of an unknown kind: 'TRACE'"),
-    "pipe": (lambda run: os.mkfifo(run / "params" / "pipe"), "params/pipe is no plain file"),
+    "four fields": (file("metrics/loss", b"1 2 3 x\n1 2 3\n"), "metric loss", "line 1 is no point"),
+    "binary metric": (file("metrics/a/b", bytes(range(256))), "metric a/b", "line 1"),
+    "no dataset": (lambda run: shutil.rmtree(run.parent / "datasets"), "input ", "which it read, is not there"),
+    "broken input": (file("inputs/x/meta.yaml", b"["), "input x", "it is no YAML"),
+    "odd input": (
+        file("inputs/x/meta.yaml", b"source_type: TRACE\n"),
+        "input x",
+        "an input of an unknown kind: 'TRACE'",
+    ),
+    "pipe": (lambda run: os.mkfifo(run / "params" / "pipe"), "param pipe", "params/pipe is no plain file"),
 }
 
 
@@ -85,6 +111,90 @@ def test_a_damaged_run_is_named_with_the_reason_and_the_others_are_read(name: st
     assert reason in found["bad"]
     assert [run.run_id for run in all_runs(store)] == ["good"]
     assert not Path("hacked").exists()
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_a_damaged_piece_of_a_run_is_named_and_the_rest_of_the_run_is_read(name: str, tmp_path: Path) -> None:
+    damage, piece, reason = PIECES[name]
+    root = tmp_path / "mlruns"
+    make_store(root, "bad")
+    damage(root / "0" / "bad")
+    store = open_store(root, create=False)
+    (batch,) = store.batches(Query(("0",)))
+    (run,) = batch.runs
+    (problem,) = batch.broken["bad"]
+    assert f"{problem.kind} {problem.name}".startswith(piece)
+    assert reason in problem.reason
+    assert batch.unreadable == ()
+    assert dict(run.params) == {"lr": "0.1", "net/depth": "3", "empty": ""}
+    keys = [key for key in ("loss", "val/acc") if piece != f"metric {key}"]
+    assert [metric.key for metric in run.latest_metrics] == keys
+    assert list(points(store, "bad")) == keys
+
+
+STRAYS = (
+    *(".DS_Store", "Thumbs.db", "thumbs.DB", "desktop.ini", "._lr", ".nfs0000000000a1", ".fuse_hidden0000001", ".#lr"),
+    *(
+        "lr~",
+        "#lr#",
+        ".lr.swp",
+        ".lr.swo",
+        ".lr.un~",
+        "~$lr",
+        ".~lock.lr#",
+        "@eaDir/lr@SynoEAStream",
+        "lr@SynoResource",
+    ),
+    *("#recycle/lr", "@Recycle/lr", ".@__thumb/lr", ".AppleDouble/lr", "lr (Ada's conflicted copy 2026-01-02)"),
+    *(
+        "lr (conflicted copy 2026-01-02 101112)",
+        "lr (1)",
+        "lr.sync-conflict-20260102-101112-ABCDEFG",
+        ".syncthing.lr.tmp",
+    ),
+    *("lr:Zone.Identifier", ".gitkeep", ".ipynb_checkpoints/lr-checkpoint", ".goutputstream-AB12C3", "lost+found/x"),
+)
+
+
+def test_what_a_nas_an_editor_or_a_sync_tool_leaves_is_passed_over_and_counted(tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    make_store(root, "run")
+    folders = ("run/params", "run/tags", "run/metrics", "run/metrics/val", "run", "tags", ".")
+    for folder in folders:
+        for name in STRAYS:
+            file(f"{folder}/{name}", b"\xff\x00\x01")(root / "0")
+    file("@eaDir/x@SynoEAStream", b"\xff")(root)
+    shutil.copytree(root / "0/run", root / "0/run (1)")
+    shutil.copytree(root / "0/run", root / "0/run - conflict +", dirs_exist_ok=True)
+    store = open_store(root, create=False)
+    (run,) = all_runs(store)
+    assert run.params == {"lr": "0.1", "net/depth": "3", "empty": ""}
+    assert (list(run.tags), list(points(store, "run"))) == (["a/b", "mlflow.runName"], ["loss", "val/acc"])
+    assert unreadable(store) == {}
+    assert store.experiments()[0].tags == {}
+    (note,) = store.notes
+    assert note.startswith(f"passed over {len(folders) * len(STRAYS) + 3:,} files and folders that are not MLflow's")
+    assert list(store.notes) == [note], "each counts once, however often it is met"
+
+
+@pytest.mark.parametrize(
+    "name", ["lr", "val_loss", "a.b-c d/e:f", ".hidden", "mlflow.runName", "x.swp", "copy of lr", "4913"]
+)
+def test_names_that_mlflow_writes_are_not_taken_for_strays(name: str) -> None:
+    assert not any(is_stray(step) for step in name.split("/"))
+
+
+def test_a_broken_tag_of_an_experiment_is_named_and_its_runs_are_read(tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    make_store(root, "run")
+    file("tags/bad", b"\xff")(root / "0")
+    file("tags/good", b"1")(root / "0")
+    store = open_store(root, create=False)
+    (experiment,) = store.experiments()
+    assert experiment.tags == {"good": "1"}
+    (one,) = store.unreadable_experiments()
+    assert (one.kind, one.id, one.reason) == ("tag of experiment", "0", "“bad”: tags/bad is not UTF-8 at byte 0")
+    assert [run.run_id for run in all_runs(store)] == ["run"]
 
 
 def test_duplicate_lines_old_lines_windows_lines_and_datasets_are_points(tmp_path: Path) -> None:
@@ -240,9 +350,10 @@ def test_reading_needs_read_rights_only_and_names_what_it_may_not_read(tmp_path:
     assert unreadable(store) == {}  # root may read all
     with with_fewer_rights(root):
         store = open_store(root, create=False)
-        assert [run.run_id for run in all_runs(store)] == ["open"]
-        told = {"closed": "permission denied", "half": "permission denied", experiment: "permission denied"}
-        assert unreadable(store) == told
+        assert [run.run_id for run in all_runs(store)] == ["half", "open"]
+        assert unreadable(store) == {"closed": "permission denied", experiment: "permission denied"}
+        (batch,) = (found for found in store.batches(Query(("0",))) if found.runs)
+        assert batch.broken == {"half": (Problem("param", "lr", "permission denied"),)}
         with pytest.raises(AccessDenied, match="may not be written to"):
             store.check_writable()
         with pytest.raises(AccessDenied, match="cannot be written: permission denied"):

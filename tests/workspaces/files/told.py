@@ -40,6 +40,12 @@ def unreadable(store: FileStore) -> dict[str, str]:
     return {one.id: one.reason for one in (*bad, *store.unreadable_experiments())}
 
 
+def pieces(store: FileStore) -> dict[str, str]:
+    """By id of run which piece of it cannot be read, and why; the last where there are more."""
+    ids = tuple(e.experiment_id for e in store.experiments())
+    return {one.id: f"{one.kind} {one.reason}" for batch in store.batches(Query(ids)) for one in batch.pieces}
+
+
 def points(store: FileStore, run_id: str) -> dict[str, list[list[Any]]]:
     """The history of a run by key: timestamp, value (as text), step."""
     with store.histories([run_id]) as histories:
