@@ -6,6 +6,7 @@
     ├── NoRoom                      1   the disk is full: make room
     ├── TooManyDeletions            4   a sync would delete more than it may: look at the source
     ├── TooManyChanges              4   more would be deleted or restored than --max allows: look at the selection
+    ├── OtherRunsSelected           4   not as many runs as --min-runs or --expect-runs say: a gate was not met
     ├── Interrupted               130   somebody stopped it: run it again
     ├── BundleError
     │   ├── BundleNotFound         10   no bundle there
@@ -73,6 +74,12 @@ class TooManyDeletions(RunsyncError):
 
 class TooManyChanges(RunsyncError):
     """More would be deleted or restored than `--max` allows; nothing was changed."""
+
+    exit_code = 4
+
+
+class OtherRunsSelected(RunsyncError):
+    """The selection means fewer runs than `--min-runs`, or others than `--expect-runs`, say; nothing was written."""
 
     exit_code = 4
 

@@ -75,6 +75,7 @@ def _lines(report: "DiffReport") -> Iterator[str]:
         yield from _change(change)
     if len(report.changes) > MOST_LISTED:
         yield f"… and {len(report.changes) - MOST_LISTED:,} more (--json lists all)"
+    yield from (f"Note: {note}" for note in report.notes)
     if not report.changes:
         yield "Nothing has changed."
 

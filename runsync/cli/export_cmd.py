@@ -13,6 +13,7 @@ from runsync.cli.progress import shown
 @click.argument("source")
 @click.argument("bundle")
 @options.selection
+@options.expected
 @options.artifacts
 @click.option("--thorough", is_flag=True, help="Read also runs that look unchanged since the last snapshot.")
 @options.verify_stored

@@ -71,6 +71,11 @@ def tell_unread(unreadable: "Sequence[Unreadable]") -> None:
     say.all_err(listed("Not read", (f"{one.kind} {one.id} ({one.place}): {one.reason}" for one in unreadable)))
 
 
+def tell_hints(hints: Sequence[str]) -> None:
+    """Says on stderr what may be wrong with what was asked for."""
+    say.all_err(f"Note: {hint}" for hint in hints)
+
+
 def finish_transfer(report: "TransferReport", as_json: bool) -> int:
     """Prints the report of a transfer, and its warnings on stderr, also with --quiet; gives the exit code."""
     for warning in report.warnings:

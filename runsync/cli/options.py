@@ -55,6 +55,21 @@ def selecting(state: str) -> Callable[[Command], Command]:
 
 
 selection = selecting("all")
+expected = _all(
+    click.option(
+        "--min-runs",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Stop with exit code 4, before anything is written, when the selection means fewer runs.",
+    ),
+    click.option(
+        "--expect-runs",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Stop likewise when it means fewer or more.",
+    ),
+)
 
 
 def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -179,6 +194,8 @@ def selected(
     since: str | None,
     until: str | None,
     state: str,
+    min_runs: int = 0,
+    expect_runs: int | None = None,
 ) -> Any:
     """The Selection that the shared options mean."""
     from runsync.model.selection import Selection
@@ -191,6 +208,8 @@ def selected(
         parse_time(since) if since else None,
         parse_time(until) if until else None,
         state,
+        min_runs,
+        expect_runs,
     )
 
 

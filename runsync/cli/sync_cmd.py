@@ -13,6 +13,7 @@ from runsync.cli.progress import shown
 @click.argument("source")
 @click.argument("target")
 @options.selection
+@options.expected
 @options.naming
 @options.artifacts
 @options.into_workspace

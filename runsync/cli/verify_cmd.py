@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("source")
 @click.argument("target")
 @options.selection
+@options.expected
 @options.naming
 @options.artifacts
 @options.source_artifacts

@@ -2,7 +2,7 @@
 
 import fnmatch
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runsync.errors import NothingSelected, WrongUsage
@@ -18,7 +18,10 @@ class Selection:
 
     `experiments` are names, ids or globs; `runs` are run ids; `filter` is written in the language of docs/filters.md
     (MLflow's, and more); `since` and `until` (both inclusive) bound the start time in epoch milliseconds; `state` is
-    one of active, deleted, all. Raises WrongUsage for a filter that cannot be read.
+    one of active, deleted, all. `min_runs` and `expect_runs` say how many runs that should mean, at least and exactly:
+    export, import, sync and verify stop with OtherRunsSelected (exit code 4) when it is otherwise.
+
+    Raises WrongUsage for a filter that cannot be read.
     """
 
     experiments: tuple[str, ...] = ()
@@ -27,11 +30,13 @@ class Selection:
     since: int | None = None
     until: int | None = None
     state: str = "all"
+    min_runs: int = field(default=0, compare=False)
+    expect_runs: int | None = field(default=None, compare=False)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Selection":
         """Of a manifest."""
-        values = {name: document[name] for name in cls.__slots__}
+        values = {name: document[name] for name in cls().to_document()}
         return cls(**{**values, "experiments": tuple(values["experiments"]), "runs": tuple(values["runs"])})
 
     def __post_init__(self) -> None:
@@ -81,7 +86,7 @@ class Selection:
         )
 
     def to_document(self) -> dict[str, Any]:
-        """As it stands in a manifest."""
+        """As it stands in a manifest: what is meant, not how many there should be."""
         return {
             "experiments": list(self.experiments),
             "runs": list(self.runs),

@@ -20,6 +20,7 @@ from runsync.model.run_table import Row, Subject, direction_of, rows_of
 from runsync.model.selection import Selection
 from runsync.runs.find import find_run, with_ids
 from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.unmet import unmet_fields
 
 RUNS_A_LOOK = 200
 """Runs whose histories are read together."""
@@ -152,7 +153,8 @@ def _gather(wanted: Sequence[_Wanted], places: dict[str, Any], unread: Unread) -
         for one in _look_up(each, places[each.where], unread):
             found.setdefault((one.subject.place, one.subject.run.run_id), one)
     if not found:
-        raise NothingSelected("no run is meant: name some, or widen the selection")
+        hints = [hint for e in wanted if e.selection for hint in unmet_fields(places[e.where], e.selection, ())]
+        raise NothingSelected("; ".join(("no run is meant: name some, or widen the selection", *dict.fromkeys(hints))))
     return list(found.values())
 
 

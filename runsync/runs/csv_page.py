@@ -21,11 +21,12 @@ HEAD = ("Run ID", "Name", "Source Type", "Source Name", "User", "Status")
 
 @dataclass(frozen=True, slots=True)
 class CsvReport:
-    """How many runs and columns were written, and what could not be read."""
+    """How many runs and columns were written, what could not be read, and what may be wrong with the filter."""
 
     runs: int
     columns: int
     unreadable: tuple[Unreadable, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -60,6 +61,7 @@ def write_runs_csv(
                 row = (_first(run), dict(run.params), values)
                 waiting.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
                 count += 1
+            notes = tuple(listing.hints())
         waiting.seek(0)
         names, keys = sorted(params), sorted(metrics)
         file.write(csv_line((*HEAD, *names, *keys), safe))
@@ -67,7 +69,7 @@ def write_runs_csv(
             first, given, measured = orjson.loads(line)
             cells = (*first, *(given.get(n, "") for n in names), *(measured.get(k, "") for k in keys))
             file.write(csv_line(cells, safe))
-    return CsvReport(count, len(HEAD) + len(names) + len(keys), tuple(listing.unreadable))
+    return CsvReport(count, len(HEAD) + len(names) + len(keys), tuple(listing.unreadable), notes)
 
 
 def _first(run: Run) -> tuple[str, ...]:

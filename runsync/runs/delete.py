@@ -19,6 +19,7 @@ from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, It
 from runsync.runs.choose import children_first, chosen_runs, nested_in, refuse_everything, with_runs
 from runsync.transfer.export import export
 from runsync.transfer.places import open_editor
+from runsync.transfer.unmet import unmet_fields
 
 
 def delete_selected_runs(
@@ -59,6 +60,7 @@ def delete_selected_runs(
         }
         report = ChangeReport("runs delete", source.place, how.dry_run, asked)
         chosen = chosen_runs(source, selection, homes, report.note_unread)
+        report.notes += unmet_fields(source, selection, chosen)
         if max_runs is not None:
             chosen = [run for run in chosen if run.lifecycle_stage == ACTIVE][:max_runs]
         nested = nested_in(source, chosen, homes) if children else []

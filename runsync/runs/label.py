@@ -13,6 +13,7 @@ from runsync.runs.change import RENAME, TAG, UNCHANGED, UNTAG, Change, ChangeRep
 from runsync.runs.choose import chosen_runs, one_experiment
 from runsync.runs.find import find_run
 from runsync.transfer.places import open_editor
+from runsync.transfer.unmet import unmet_fields
 
 IN_USE = Selection(state="active")
 
@@ -114,6 +115,7 @@ def _each_run(
         report = ChangeReport(f"runs {action}", source.place, how.dry_run, asked)
         homes = source.experiments(Selection())
         chosen = chosen_runs(source, selection, homes, report.note_unread)
+        report.notes += unmet_fields(source, selection, chosen)
         planned = [(run, *plan(editor, run)) for run in chosen]
         _label(report, planned, action, {e.experiment_id: e.name for e in homes}, how)
         report.requests = editor.requests

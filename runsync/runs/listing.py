@@ -16,6 +16,7 @@ from runsync.model.selection import Selection
 from runsync.runs.find import with_ids
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.report import PARTLY_DONE
+from runsync.transfer.unmet import UnmetFields
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +32,16 @@ class Listing:
     experiments: Mapping[str, Experiment]
     runs: Iterator[Run]
     unreadable: list[Unreadable]
+    unmet: UnmetFields
 
     @property
     def exit_code(self) -> int:
         """3 when something could not be read."""
         return PARTLY_DONE if self.unreadable else 0
+
+    def hints(self) -> list[str]:
+        """What the filter asks for that no run has; once the runs were gone through."""
+        return self.unmet.hints(self.source)
 
     def experiment_of(self, run: Run) -> Experiment | None:
         """Where a run is."""
@@ -51,6 +57,7 @@ class RunsReport:
     experiments: Mapping[str, Experiment]
     runs: list[Run]
     unreadable: list[Unreadable] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     requests: int = 0
 
@@ -67,6 +74,7 @@ class RunsReport:
             "place": asdict(self.place),
             "runs": [document_of(run, self.experiments.get(run.experiment_id)) for run in self.runs],
             "unreadable": [asdict(one) for one in self.unreadable],
+            "notes": self.notes,
             "seconds": self.seconds,
             "requests": self.requests,
             "exit_code": self.exit_code,
@@ -101,6 +109,7 @@ def list_runs(
         where, selection=selection, order_by=order_by, limit=limit, workers=workers, access=access
     ) as listing:
         report = RunsReport(listing.source.place, listing.experiments, list(listing.runs), listing.unreadable)
+        report.notes = listing.hints()
         report.requests = listing.source.requests
     report.seconds = round(time.monotonic() - begun, 3)
     return report
@@ -125,8 +134,10 @@ def open_runs(
         homes = source.experiments(Selection(selection.experiments, state=selection.state))
         selection = with_ids(source, selection, homes)
         unreadable: list[Unreadable] = []
-        runs = source.in_order(homes, selection, order, limit, unreadable.append)
-        yield Listing(source, {e.experiment_id: e for e in homes}, _all_there(runs, selection, limit), unreadable)
+        unmet = UnmetFields(selection)
+        runs = unmet.noting_each(source.in_order(homes, selection, order, limit, unreadable.append))
+        by_id = {e.experiment_id: e for e in homes}
+        yield Listing(source, by_id, _all_there(runs, selection, limit), unreadable, unmet)
 
 
 def orders(texts: Sequence[str]) -> tuple[Order, ...]:

@@ -29,6 +29,7 @@ from runsync.runs.change import (
 from runsync.runs.choose import chosen_runs, nested_in, refuse_everything, with_runs
 from runsync.runs.purged import Purged
 from runsync.transfer.places import open_editor
+from runsync.transfer.unmet import unmet_fields
 
 DAY = 24 * 60 * 60 * 1000
 """Milliseconds."""
@@ -71,6 +72,7 @@ def restore_selected_runs(
         if from_bundle is None:
             selection = with_runs(source, selection, runs, homes)
             chosen = chosen_runs(source, selection, homes, report.note_unread)
+            report.notes += unmet_fields(source, selection, chosen)
             nested = nested_in(source, chosen, homes) if children and deleted_since is None else []
         else:
             purged = Purged(where, from_bundle, editor, how)

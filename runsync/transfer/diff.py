@@ -22,6 +22,7 @@ from runsync.model.selection import Selection
 from runsync.transfer.compare_objects import Seen, seen
 from runsync.transfer.compare_objects import changes as changed_object
 from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.unmet import unmet_fields
 from runsync.workspaces.arrival.evidence import shares_runs
 
 ADDED = "added"
@@ -63,6 +64,7 @@ class DiffReport:
     runs: Changes = field(default_factory=Changes)
     objects: dict[str, Changes] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     requests: int = 0
     exit_code: int = 0
@@ -191,6 +193,8 @@ class _Comparison:
         self._old, self._new = (_Side(source, selection, experiments) for source, experiments in sides)
         self._compare_experiments()
         old, new = self._old.versions(self._new), self._new.versions(self._old)
+        if not old and not new:
+            self._report.notes += unmet_fields(self._new.source, selection, ())
         moved = _moved(old, new)
         came = set(moved.values())
         for key, version in new.items():

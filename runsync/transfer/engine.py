@@ -7,14 +7,15 @@ from dataclasses import replace
 
 from runsync.errors import Interrupted, RunsyncError
 from runsync.model import threads
-from runsync.model.experiment import Experiment
 from runsync.model.ids import unfit_run
 from runsync.model.progress import Progress
 from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
 from runsync.model.run import Batch, Unreadable
 from runsync.model.selection import Selection
+from runsync.transfer.expected import expected
 from runsync.transfer.objects import Objects
 from runsync.transfer.report import TransferReport
+from runsync.transfer.unmet import UnmetFields
 
 LANES = 2
 """Batches carried side by side: one reads while the other writes."""
@@ -38,25 +39,29 @@ def transfer(
     """
     begun = time.monotonic()
     experiments = source.experiments(selection)
+    unmet = UnmetFields(selection)
+    meant = unmet.noting(map(_judged, source.batches(experiments, selection)))
+    batches = expected(meant, selection, lambda: unmet.hints(source))
     objects = Objects(source, target, experiments, notebooks)
     planned = target.begin(source, selection, experiments)
     try:
         report.not_carried += source.left_behind(experiments)
         if report.dry_run:
             report.add(planned)
-            for batch in map(_judged, source.batches(experiments, selection)):
-                objects.note(batch)
+            for batch in objects.noting(batches):
                 report.note_broken(batch.broken)
                 report.add(_unreadable(batch))
                 report.add(_planned(batch, target.plan(batch)))
             objects.carry(report, workers, progress)
         else:
             report.add(target.prepare())
-            _carry(report, source, target, experiments, selection, objects, workers, progress)
+            _carry(report, source, target, objects.noting(batches), workers, progress)
             objects.carry(report, workers, progress)
             report.add(target.finish(report.not_carried))
         report.not_carried += target.cannot_keep()
         report.notes += target.notes()
+        report.notes += ["the selection means no run"] if selection.names_runs and not report.runs.total else []
+        report.notes += unmet.hints(source)
     except KeyboardInterrupt:
         report.stop(Interrupted("stopped from outside; run it again to go on"))
     except RunsyncError as error:
@@ -89,18 +94,15 @@ def _carry(
     report: TransferReport,
     source: Source,
     target: Target,
-    experiments: Sequence[Experiment],
-    selection: Selection,
-    objects: Objects,
+    batches: Iterator[Batch],
     workers: int,
     progress: Progress,
 ) -> None:
     # The requests end first: a batch that waits for one that was dropped ends then too.
     with threads.pool(LANES, "runsync-batch") as lanes, threads.pool(workers, "runsync-request") as pool:
         waiting: set[Future[list[Outcome]]] = set()
-        for batch in map(_judged, source.batches(experiments, selection)):
+        for batch in batches:
             progress.expect(len(batch.runs))
-            objects.note(batch)
             report.note_broken(batch.broken)
             waiting.add(lanes.submit(_one, batch, source, target, pool, progress))
             while len(waiting) > LANES:

@@ -1,6 +1,6 @@
 """The further kinds of objects of a transfer (see `model.objects`), carried once all runs are in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from runsync.model import threads
 from runsync.model.experiment import Experiment
@@ -20,10 +20,12 @@ class Objects:
         self._experiments = experiments
         self._named = Named(formats)
 
-    def note(self, batch: Batch) -> None:
-        """Runs that pass."""
-        if self._source is not None:
-            self._named.note(batch.runs)
+    def noting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches again, each noted: runs name objects."""
+        for batch in batches:
+            if self._source is not None:
+                self._named.note(batch.runs)
+            yield batch
 
     def carry(self, report: TransferReport, workers: int, progress: Progress) -> None:
         """Carries them (or, for a dry run, only plans it), kind by kind, and tells in `report` what was done."""

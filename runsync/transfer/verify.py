@@ -24,7 +24,9 @@ from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.transfer.compare_objects import lacking
 from runsync.transfer.copies import Copies, Index, Seen
+from runsync.transfer.expected import unexpected
 from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.unmet import UnmetFields
 from runsync.workspaces.arrival.copy import address_of
 from runsync.workspaces.arrival.evidence import shares_runs
 
@@ -133,11 +135,16 @@ class _Comparer:
         self._copies = Copies(self._target, self._pairing, self._others)
         self._report.experiments = len(experiments)
         named = Named(self._target.objects.notebook_formats if self._target.objects else ())
+        unmet = UnmetFields(selection)
         for batch in self._source.batches(experiments, selection):
             progress.expect(len(batch.runs))
             named.note(batch.runs)
+            unmet.note(batch.runs)
             self._compare_batch(batch)
             progress.advance(runs=len(batch.runs))
+        self._report.notes += unmet.hints(self._source)
+        if wrong := unexpected(selection, self._report.runs):
+            self._report.differences.append(Difference("selection", "", "", "runs", wrong, ""))
         self._doubt()
         self._compare_objects(experiments, named)
         if self._without_artifacts:

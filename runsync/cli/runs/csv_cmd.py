@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from runsync.cli import options
-from runsync.cli.finish import tell_unread
+from runsync.cli.finish import tell_hints, tell_unread
 from runsync.cli.output import csv_safe, opened, output
 
 
@@ -41,4 +41,5 @@ def command(
             safe=csv_safe,
         )
     tell_unread(report.unreadable)
+    tell_hints(report.notes)
     return report.exit_code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import options
-from runsync.cli.finish import finish, tell_unread
+from runsync.cli.finish import finish, tell_hints, tell_unread
 from runsync.cli.output import csv_safe, format_of, opened, output
 from runsync.cli.tables import GAP, NARROWEST, table, terminal_width, widths_of
 from runsync.cli.text import many
@@ -89,12 +89,15 @@ def command(
         else:
             _save(report, output, format_, chosen)
         tell_unread(report.unreadable)
+        tell_hints(report.notes)
         return report.exit_code
     from runsync.runs.listing import open_runs
 
     with opened(output, binary=format_ == "parquet") as file, open_runs(where, **asked) as listing:
         _write(file, listing, format_, chosen, csv_safe)
+        hints = listing.hints()
     tell_unread(listing.unreadable)
+    tell_hints(hints)
     return listing.exit_code
 
 

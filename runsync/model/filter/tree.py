@@ -59,13 +59,18 @@ def conjuncts(expression: Expression) -> Iterator[Expression]:
         yield expression
 
 
-def fields_of(expression: Expression) -> Iterator[Field]:
-    """Every field that is asked about."""
+def comparisons_of(expression: Expression) -> Iterator[Comparison]:
+    """Every comparison in it."""
     match expression:
         case Comparison():
-            yield expression.field
+            yield expression
         case Not():
-            yield from fields_of(expression.part)
+            yield from comparisons_of(expression.part)
         case And() | Or():
             for part in expression.parts:
-                yield from fields_of(part)
+                yield from comparisons_of(part)
+
+
+def fields_of(expression: Expression) -> Iterator[Field]:
+    """Every field that is asked about."""
+    return (comparison.field for comparison in comparisons_of(expression))
