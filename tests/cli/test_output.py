@@ -114,7 +114,7 @@ def test_reports_of_what_went_wrong_are_valid_documents_too(
         mlflow3_b.restart()
     assert stopped.returncode == 13
     assert len(stopped.stderr.splitlines()) == 1
-    assert stopped.stdout == "" or _valid(stopped.stdout, "transfer-report")["stopped"]
+    assert _valid(stopped.stdout, "error-report")["exit_code"] == 13
 
 
 def test_reports_for_people_are_on_stdout_and_a_pipe_gets_no_progress_bar(
