@@ -299,6 +299,8 @@ class SnapshotWriter:
 
     def _fetch(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str | Problem:
         """Stores one file and gives its hash, or why it could not be had."""
+        if file.fault:
+            return Problem("artifact", file.path, file.fault)
         try:
             if sha256 := self._copy(run, file, source):
                 progress.advance(bytes=file.size)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from runsync.errors import RequestRefused
 from runsync.model import numbers
 from runsync.model.experiment import ACTIVE
 
@@ -117,11 +118,24 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactFile:
-    """One artifact: its path below the run's artifact root, bytes, and SHA-256 (hex) where it is known."""
+    """One artifact: its path below the run's artifact root, bytes, and SHA-256 (hex) where it is known.
+
+    `fault` tells why it cannot be read for its name; then `path` is what it is called in reports.
+    """
 
     path: str
     size: int
     sha256: str | None = None
+    fault: str = ""
+
+    def check(self) -> None:
+        """Raises RequestRefused where it cannot be read for its name."""
+        if self.fault:
+            raise RequestRefused(f"artifact “{self.path}” is not read: {self.fault}")
+
+    def to_document(self) -> dict[str, Any]:
+        """The JSON document of what it is, whether it can be read or not."""
+        return {"path": self.path, "size": self.size, "sha256": self.sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +168,7 @@ class Contents:
         """The other part of the JSON document of `schemas/v1/run.schema.json`."""
         return {
             "metric_points": self.metric_points,
-            "artifacts": None if self.artifacts is None else [asdict(a) for a in self.artifacts],
+            "artifacts": None if self.artifacts is None else [a.to_document() for a in self.artifacts],
             "problems": [asdict(p) for p in self.problems],
         }
 

@@ -1,6 +1,7 @@
 """list_artifacts and get_artifacts: the files of one run."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,17 +12,19 @@ from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
 from runsync.model import threads
 from runsync.model.hashing import sha256_of
-from runsync.model.paths import unsafe
+from runsync.model.paths import folders_above, unfit_for_folders
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Place, Source
 from runsync.model.redact import without_credentials
 from runsync.model.run import ArtifactFile, Run
 from runsync.runs.find import find_run
+from runsync.spelling import folded, spelled_otherwise
 from runsync.transfer.places import WORKERS, open_source
 from runsync.whole_file import clear, whole_file
 
 FETCHED = "fetched"
 KEPT = "kept"
+LEFT_OUT = "left out"
 FAILED = "failed"
 PARTLY_DONE = 3
 _CHUNK = 1 << 20
@@ -39,12 +42,14 @@ class ArtifactsReport:
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
-        return {"format": "runsync-artifacts-list-report", "version": 1, **asdict(self)}
+        document = {"format": "runsync-artifacts-list-report", "version": 1, **asdict(self)}
+        return document | {"files": [file.to_document() | {"fault": file.fault} for file in self.files]}
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of one file: fetched, kept (it was there already) or failed."""
+    """What became of one file: fetched, kept (it was there already), left out (empty, and the run has files below a
+    folder of its name: S3 has such objects for folders) or failed."""
 
     path: str
     size: int
@@ -118,11 +123,14 @@ def get_artifacts(
         report = GetReport(source.place, found.run_id, str(into), dry_run)
         files = list(_chosen(source.artifacts(found), paths))
         progress.expect(len(files))
+        wanted, others = _arranged(files)
         if not dry_run:
-            for folder in {(Path(into) / file.path).parent for file in files if unsafe(file.path) is None}:
-                clear(folder)
+            for folder in {(Path(into) / file.path).parent for file in wanted}:
+                _clear(folder)
         fetch = partial(_fetch, source, found, Path(into), dry_run, progress)
-        report.files = list(pool.map(fetch, files))
+        first, later = _told_apart(wanted)
+        done = [*others, *pool.map(fetch, first), *map(fetch, later)]
+        report.files = sorted(done, key=lambda file: file.path)
     return report
 
 
@@ -151,14 +159,42 @@ def _chosen(files: Iterable[ArtifactFile], paths: Sequence[str]) -> Iterator[Art
         raise NothingSelected(f"the run has nothing at “{min(missing)}” (runsync artifacts list shows what it has)")
 
 
+def _arranged(files: Sequence[ArtifactFile]) -> tuple[list[ArtifactFile], list[Fetched]]:
+    """The files that a folder can hold, and what is to be told of the others."""
+    wanted, others = [], []
+    folders = folders_above(file.path for file in files)
+    for file in files:
+        if why := file.fault or unfit_for_folders(file.path):
+            others.append(Fetched(file.path, file.size, FAILED, f"its path is refused: {why}"))
+        elif file.path in folders and file.size:
+            others.append(Fetched(file.path, file.size, FAILED, "the run has a folder of the same name"))
+        elif file.path in folders:
+            others.append(Fetched(file.path, file.size, LEFT_OUT))
+        else:
+            wanted.append(file)
+    return wanted, others
+
+
+def _told_apart(files: Sequence[ArtifactFile]) -> tuple[list[ArtifactFile], list[ArtifactFile]]:
+    """Files that may come side by side, and those after them that some disk takes for one of these."""
+    first: dict[str, ArtifactFile] = {}
+    for file in files:
+        first.setdefault(folded(file.path), file)
+    return list(first.values()), [file for file in files if first[folded(file.path)] is not file]
+
+
+def _clear(folder: Path) -> None:
+    with suppress(OSError):  # a name that the disk does not take is told with the file
+        clear(folder)
+
+
 def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progress, file: ArtifactFile) -> Fetched:
-    why = unsafe(file.path)
-    if why is not None:
-        return Fetched(file.path, file.size, FAILED, f"its path is refused: {why}")
     place = into / file.path
-    if not place.parent.resolve().is_relative_to(into.resolve()):
-        return Fetched(file.path, file.size, FAILED, f"cannot write {place}: a link leads out of {into}")
     try:
+        if not place.parent.resolve().is_relative_to(into.resolve()):
+            return Fetched(file.path, file.size, FAILED, f"cannot write {place}: a link leads out of {into}")
+        if there := spelled_otherwise(into, file.path):
+            return Fetched(file.path, file.size, FAILED, f"the disk takes it for {into / there}, which is there")
         action = KEPT if _is_same(place, file) else FETCHED
         if action == FETCHED and not dry_run:
             from_the_start(lambda: _write(place, source.read_artifact(run, file), progress))

@@ -16,7 +16,7 @@ from runsync.errors import ITEM_ERRORS, WrongUsage
 from runsync.model import protocol
 from runsync.model.code import Code, code_of
 from runsync.model.git_remote import Remote, parse_remote
-from runsync.model.paths import unsafe
+from runsync.model.paths import unfit_for_folders
 from runsync.model.protocol import Workspace
 from runsync.model.redact import tags_without_credentials, without_credentials
 from runsync.model.run import ArtifactFile, Run
@@ -259,7 +259,7 @@ def _write_notebook(plan: Plan, folder: Path, report: ReproduceReport) -> None:
     if found is None or found.text is None:
         return
     name = found.file_name
-    name = "notebook" + name[name.rfind(".") :] if unsafe(name) or "\\" in name else name
+    name = "notebook" + name[name.rfind(".") :] if unfit_for_folders(name) or "\\" in name else name
     _write(report, folder, f"notebook/{name}", found.text)
 
 
@@ -317,7 +317,7 @@ def _script_in(home: Path, name: str) -> str | None:
     steps = PurePosixPath(name.replace("\\", "/")).parts
     for first in range(len(steps)):
         path = "/".join(steps[first:])
-        file = None if unsafe(path) or not path.endswith((".py", ".sh")) else _inside(home, path)
+        file = None if unfit_for_folders(path) or not path.endswith((".py", ".sh")) else _inside(home, path)
         if file is not None and file.is_file():
             return path
     return None
@@ -325,7 +325,7 @@ def _script_in(home: Path, name: str) -> str | None:
 
 def _inside(home: Path, path: str) -> Path | None:
     """What lies below a folder, when it is there and no link leads out of it."""
-    if path != "." and unsafe(path):
+    if path != "." and unfit_for_folders(path):
         return None
     place = (home / path).resolve()
     return place if place.is_relative_to(home.resolve()) and place.exists() else None

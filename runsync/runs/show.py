@@ -82,7 +82,7 @@ class RunReport:
             "source": self.launched,
             "notes": self.notes,
             "metrics": [curve.to_document() for curve in self.metrics],
-            "artifacts": [asdict(file) for file in self.artifacts],
+            "artifacts": [file.to_document() | {"fault": file.fault} for file in self.artifacts],
             "model_versions": [asdict(version) for version in self.model_versions],
             "parent": None if self.parent is None else asdict(self.parent),
             "children": [asdict(child) for child in self.children],
@@ -125,6 +125,7 @@ def _look(report: RunReport, source: Source, batch: Batch, pool: Executor, artif
         report.problems.append(Problem("metrics", run.run_id, str(error)))
     try:
         report.artifacts = source.artifacts(run) if artifacts else ()
+        report.problems += [Problem("artifact", file.path, file.fault) for file in report.artifacts if file.fault]
     except ITEM_ERRORS as error:
         report.problems.append(Problem("artifacts", run.run_id, str(error)))
     report.model_versions = source.model_versions(run)

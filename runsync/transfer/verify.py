@@ -17,6 +17,7 @@ from runsync.model.identity import origin_of
 from runsync.model.naming import Names, Naming
 from runsync.model.objects import Named
 from runsync.model.pairing import is_named_so, pair
+from runsync.model.paths import folders_above
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Run
@@ -274,12 +275,14 @@ class _Comparer:
             if files is None:
                 self._without_artifacts += 1
                 return []
-            found = {file.path: file for file in self._files(self._target, other, there) or ()}
+            found = {file.path: file for file in self._files(self._target, other, there) or () if not file.fault}
         except ITEM_ERRORS as error:
             return [("artifacts", "", str(error))]
         self._report.artifacts += len(files)
         self._only_there += 0 if files else len(found)
-        return [d for file in files for d in self._file_differences(run, other, file, found.get(file.path))]
+        folders = folders_above(file.path for file in files)
+        wanted = [file for file in files if file.size or file.path not in folders or file.path in found]
+        return [d for file in wanted for d in self._file_differences(run, other, file, found.get(file.path))]
 
     def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
         told = batch.contents.get(run.run_id)
@@ -289,7 +292,9 @@ class _Comparer:
         self, run: Run, other: Run, file: ArtifactFile, found: ArtifactFile | None
     ) -> Iterator[tuple[str, str, str]]:
         place = f"artifacts.{file.path}"
-        if found is None:
+        if file.fault:
+            yield place, f"cannot be read: {file.fault}", ""
+        elif found is None:
             yield place, many(file.size, "byte"), "missing"
         elif found.size != file.size and len(run.run_id) == len(other.run_id):
             yield place, many(file.size, "byte"), many(found.size, "byte")

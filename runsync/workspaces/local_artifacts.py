@@ -4,21 +4,25 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from runsync.errors import AccessDenied, ChangedMeanwhile, RequestRefused, RunsyncError
-from runsync.model.paths import unsafe
+from runsync.model.paths import escaped, is_unicode, unfit_for_folders, unsafe
 from runsync.model.run import ArtifactFile
+from runsync.spelling import folded, spelled_otherwise
 from runsync.workspaces.http import CHUNK, Opener
 
 _HALF = ".runsync-"
-"""How files begin that are being written: they are no artifacts."""
+_IS_HALF = re.compile(r"\.runsync-[0-9a-f]{16}")
+"""What files are called that are being written: they are no artifacts."""
 _OF_NAMES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 
 
@@ -31,14 +35,27 @@ def folder_of(root: str) -> Path | None:
 
 
 def walk(folder: Path) -> Iterator[ArtifactFile]:
-    """All files below it. Links to folders are told as files that cannot be read: what they lead to is not followed."""
+    """All files below it. Links to folders are told as files that cannot be read: what they lead to is not followed.
+
+    A file whose name, or that of a folder above it, is no UTF-8 has its fault told.
+    """
     for place, folders, names in os.walk(folder, onerror=_refuse):
         links = [name for name in folders if (Path(place) / name).is_symlink()]
         for name in (*names, *links):
-            if name.startswith(_HALF):
+            if _IS_HALF.fullmatch(name):
                 continue
             file = Path(place) / name
-            yield ArtifactFile(file.relative_to(folder).as_posix(), _size(file))
+            path = file.relative_to(folder).as_posix()
+            yield ArtifactFile(escaped(path), _size(file), fault=unsafe(path) or "")
+
+
+def misnamed(experiment: Path, most: int) -> Iterator[str]:
+    """Artifacts of an experiment's runs whose names are no UTF-8, of so many files at the most."""
+    runs = (run / "artifacts" for run in experiment.iterdir() if run.is_dir()) if experiment.is_dir() else ()
+    files = (Path(place, name) for run in runs for place, _, names in os.walk(run) for name in names)
+    for file in islice(files, most):
+        if not is_unicode(path := file.relative_to(experiment).as_posix()):
+            yield escaped(path)
 
 
 def read(folder: Path, path: str) -> Iterator[bytes]:
@@ -73,7 +90,7 @@ def write(folder: Path, path: str, opener: Opener) -> None:
     takes no more."""
     place = inside(folder, path)
     try:
-        _write(place, opener)
+        _write(folder, path, place, opener)
     except PermissionError as error:
         raise AccessDenied(f"artifact {place} cannot be written: {error.strerror}") from None
     except OSError as error:
@@ -88,12 +105,14 @@ def write(folder: Path, path: str, opener: Opener) -> None:
         ) from error
 
 
-def _write(place: Path, opener: Opener) -> None:
+def _write(folder: Path, path: str, place: Path, opener: Opener) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    # The same name each time: what a kill left is written over.
-    half = place.with_name(_HALF + hashlib.sha256(place.name.encode()).hexdigest()[:16])
+    # The same name each time: what a kill left is written over. Names that some disks take for one wait for each other.
+    half = place.with_name(_HALF + hashlib.sha256(folded(place.name).encode()).hexdigest()[:16])
     with _alone(half) as file:
         try:
+            if there := spelled_otherwise(folder, path):
+                raise RequestRefused(f"artifact “{path}”: the disk takes it for “{there}”, which is there")
             with closing(opener()) as stream:
                 shutil.copyfileobj(stream, file, CHUNK)
             file.flush()
@@ -127,13 +146,15 @@ def _is_at(place: Path, file: IO[bytes]) -> bool:
 
 def inside(folder: Path, path: str) -> Path:
     """The file below a folder. Raises RequestRefused when it is outside, by a symbolic link too."""
+    if reason := unfit_for_folders(path):
+        raise RequestRefused(f"artifact “{escaped(path)}” cannot be in a folder: {reason}")
     place = folder / path
     try:
-        is_outside = unsafe(path) or not place.resolve().is_relative_to(folder.resolve())
+        is_inside = place.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):
-        is_outside = "it is a link to itself"
-    if is_outside:
-        raise RequestRefused(f"artifact “{path}” lies outside its run's folder")
+        raise RequestRefused(f"artifact “{path}” is a link to itself") from None
+    if not is_inside:
+        raise RequestRefused(f"artifact “{path}” lies outside its run's folder, by a link")
     return place
 
 

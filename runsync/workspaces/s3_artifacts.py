@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from runsync.errors import ChangedMeanwhile, RequestRefused, WrongUsage
 from runsync.model.limits import Limits
-from runsync.model.paths import unsafe
+from runsync.model.paths import escaped, unsafe
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile
 from runsync.multipart import PART, cut, part_size
@@ -75,16 +75,14 @@ class S3Artifacts:
         return self._s3.requests
 
     def list(self, root: str) -> Iterator[ArtifactFile]:
-        """All files, however many. An object whose key is no fit path of a file refuses the whole list."""
+        """All files, however many. Of an object whose key leads out of the root the fault is told."""
         bucket, prefix = _place(root, "")
         with _told():
             for found in self._s3.list(bucket, prefix):
                 path = found.key.removeprefix(prefix)
                 if found.size == 0 and (not path or path.endswith("/")):
                     continue  # what consoles make to show a folder
-                if reason := unsafe(path):
-                    raise RequestRefused(f"s3://{bucket}/{found.key} is refused as an artifact path: {reason}")
-                yield ArtifactFile(path, found.size)
+                yield ArtifactFile(escaped(path), found.size, fault=unsafe(path) or "")
 
     def is_used(self, root: str) -> bool:
         """Whether there is any object below it."""
@@ -131,7 +129,7 @@ def bucket_of(root: str) -> str:
 def _place(root: str, path: str) -> tuple[str, str]:
     """Bucket and key, as MLflow's clients make them: names stand in keys as they are."""
     if path and (reason := unsafe(path)):
-        raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
+        raise RequestRefused(f"“{escaped(path)}” is refused as an artifact path: {reason}")
     parts = urlsplit(root)
     folder = parts.path.removeprefix("/").rstrip("/")
     return parts.netloc, f"{folder}/{path}" if folder else path

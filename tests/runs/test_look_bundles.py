@@ -156,15 +156,12 @@ def test_a_file_that_cannot_be_written_fails_alone(bundle: Path, tmp_path: Path)
     assert "2 failed" in done.stdout
 
 
-def test_a_path_that_leaves_its_folder_is_refused(tmp_path: Path) -> None:
-    from runsync.model.progress import Silent
+def test_a_path_that_leaves_its_folder_is_refused() -> None:
     from runsync.model.run import ArtifactFile
-    from runsync.runs.artifacts import _fetch
+    from runsync.runs.artifacts import _arranged
 
-    source = MemorySource([], [], files={ONE: {"../evil": b"x"}})
-    found = _fetch(source, Run(ONE, "1"), tmp_path / "in", False, Silent(), ArtifactFile("../evil", 1))  # type: ignore[arg-type]
-    assert (found.action, "leaves its folder" in found.error) == ("failed", True)
-    assert list(tmp_path.iterdir()) == []
+    wanted, (found,) = _arranged([ArtifactFile("../evil", 1)])
+    assert (wanted, found.action, "leaves its folder" in found.error) == ([], "failed", True)
 
 
 def test_experiments_of_a_bundle_are_counted(bundle: Path) -> None:

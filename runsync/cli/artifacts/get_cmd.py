@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from runsync.runs.artifacts import GetReport
 
 
+ACTIONS = ("fetched", "kept", "left out", "failed")
+
+
 @click.command(epilog="Example: runsync artifacts get prod 0f2b9c4d model --into churn-model")
 @click.argument("where")
 @click.argument("run")
@@ -63,7 +66,7 @@ def command(
 
 
 def _lines(report: "GetReport") -> Iterator[str]:
-    by_action = {name: [file for file in report.files if file.action == name] for name in ("fetched", "kept", "failed")}
+    by_action = {name: [file for file in report.files if file.action == name] for name in ACTIONS}
     fetched, kept = by_action["fetched"], by_action["kept"]
     if report.dry_run:
         yield from (f"{file.path}  {size(file.size)}" for file in fetched)
@@ -72,4 +75,6 @@ def _lines(report: "GetReport") -> Iterator[str]:
         f"{many(len(fetched), 'file')} {done} ({size(sum(file.size for file in fetched))}), "
         f"{len(kept):,} there already, {len(by_action['failed']):,} failed: {report.into}"
     )
+    left = (f"{file.path}: empty, and the run has a folder of this name" for file in by_action["left out"])
+    yield from listed("Left out", left)
     yield from listed("Failed", (f"{f.path}: {f.error}" for f in by_action["failed"]))

@@ -9,9 +9,10 @@ from runsync.cli import options
 from runsync.cli.artifact_tree import tree
 from runsync.cli.finish import finish
 from runsync.cli.tables import table, terminal_width
-from runsync.cli.text import many, size
+from runsync.cli.text import listed, many, size
 
 if TYPE_CHECKING:
+    from runsync.model.run import ArtifactFile
     from runsync.runs.artifacts import ArtifactsReport
 
 
@@ -47,9 +48,16 @@ def command(
 def _tree(report: "ArtifactsReport") -> Iterator[str]:
     yield from tree(report.files)
     yield f"{many(len(report.files), 'file')}, {size(sum(file.size for file in report.files))}"
+    yield from listed("Cannot be read", (f"{file.path}: {file.fault}" for file in report.files if file.fault))
 
 
 def _table(report: "ArtifactsReport") -> Iterator[str]:
     rows = [("path", "bytes", "sha256")]
-    rows += [(file.path, str(file.size), file.sha256 or "–") for file in report.files]
+    rows += [
+        (file.path, str(file.size), "cannot be read" if file.fault else file.sha256 or "–") for file in report.files
+    ]
     yield from table(rows)
+
+
+def _hash(file: "ArtifactFile") -> str:
+    return "cannot be read" if file.fault else file.sha256 or "–"

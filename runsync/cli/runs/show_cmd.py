@@ -14,6 +14,7 @@ from runsync.cli.text import many, size
 from runsync.model.redact import tags_without_credentials
 
 if TYPE_CHECKING:
+    from runsync.model.run import Problem
     from runsync.runs.show import Relative, RunReport
 
 SHOWN_APART = "mlflow.note.content"
@@ -55,7 +56,11 @@ def _lines(report: "RunReport") -> Iterator[str]:
     total = sum(file.size for file in report.artifacts)
     files = f"Artifacts ({many(len(report.artifacts), 'file')}, {size(total)})"
     yield from section(files, [INDENT + line for line in tree(report.artifacts)])
-    yield from section("Could not be read", [f"{INDENT}{p.kind}: {p.reason}" for p in report.problems])
+    yield from section("Could not be read", [f"{INDENT}{_what(p)}: {p.reason}" for p in report.problems])
+
+
+def _what(problem: "Problem") -> str:
+    return f"{problem.kind} “{problem.name}”" if problem.kind == "artifact" else problem.kind
 
 
 def _head(report: "RunReport") -> dict[str, str]:

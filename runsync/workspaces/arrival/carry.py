@@ -53,7 +53,8 @@ class ArtifactCarrier:
     def _wanted(self, copies: Sequence[Copy], contents: Mapping[str, Contents]) -> Files:
         futures = [(copy, self._pool.submit(self._files, copy, contents)) for copy in copies]
         found = {copy.target_id: future.result() for copy, future in futures}
-        return {target_id: files for target_id, files in found.items() if files is not None}
+        by_id = {copy.target_id: copy for copy in copies}
+        return {id: self._writer.arrange(by_id[id], files) for id, files in found.items() if files is not None}
 
     def _files(self, copy: Copy, contents: Mapping[str, Contents]) -> tuple[ArtifactFile, ...] | None:
         told = contents.get(copy.run.run_id)
@@ -75,7 +76,7 @@ class ArtifactCarrier:
         return {target_id: known[target_id] for target_id in files}
 
     def _with_hash(self, copy: Copy, file: ArtifactFile, there: Sizes) -> ArtifactFile:
-        is_there = there.get(copy.target_id, {}).get(file.path) == file.size
+        is_there = there.get(copy.target_id, {}).get(file.path) == file.size and not file.fault
         if file.sha256 is not None or not is_there or not self._is_to_compare(copy):
             return file
         try:
@@ -96,7 +97,8 @@ class ArtifactCarrier:
         """Gives the files with the hashes that are known now, the ids of runs that got any, and what is missing."""
         for copy in copies:
             sizes = there.get(copy.target_id, {})
-            self._writer.expect(copy, [f.path for f in files.get(copy.target_id, ()) if sizes.get(f.path) != f.size])
+            wanted = [f for f in files.get(copy.target_id, ()) if not f.fault]
+            self._writer.expect(copy, [f.path for f in wanted if sizes.get(f.path) != f.size])
         tasks = [
             (copy, file, self._pool.submit(self._upload, copy, file, there.get(copy.target_id, {})))
             for copy in copies
@@ -121,6 +123,7 @@ class ArtifactCarrier:
 
     def _upload(self, copy: Copy, file: ArtifactFile, sizes: Mapping[str, int]) -> tuple[int | None, str | None]:
         """Bytes written (None: it is there already), and the hash at the source, where it is known."""
+        file.check()
         if file.path in sizes and sizes[file.path] == self._writer.expected_size(copy, file, self._source):
             if not self._is_to_compare(copy):
                 return None, file.sha256

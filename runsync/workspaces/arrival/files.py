@@ -5,13 +5,16 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Protocol
 
 from runsync.download import from_the_start
 from runsync.errors import RequestRefused
 from runsync.model.hashing import sha256_of
-from runsync.model.protocol import Source, StoredObject
+from runsync.model.paths import folders_above
+from runsync.model.protocol import NAMED, Source, StoredObject
 from runsync.model.run import ArtifactFile, Run
+from runsync.model.wording import many
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.http import Opener, Readable
 
@@ -24,6 +27,9 @@ _EMPTY = sha256_of(())
 
 class Artifacts(Protocol):
     """Where a target's artifact bytes lie, told by `Run.artifact_uri`. Each raises RequestRefused."""
+
+    def has_folders(self, run: Run) -> bool:
+        """Whether a name there is either a file or a folder, as far as that is known; on S3 it may be both."""
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path."""
@@ -48,6 +54,28 @@ class FileWriter:
         self._artifacts = artifacts
         self._before = before
         self._expect = expect
+        self._left_out: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """Files that were left out, and are no loss."""
+        names = sorted(set(self._left_out))
+        if not names:
+            return []
+        count = many(len(self._left_out), "empty file")
+        shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+        return [f"{count} left out, as S3 has them for folders: the run has a folder of the same name ({shown})"]
+
+    def arrange(self, copy: Copy, files: Sequence[ArtifactFile]) -> tuple[ArtifactFile, ...]:
+        """The files that are to go there. One that would have to be a folder too is told with its fault; where it is
+        empty, it is left out."""
+        folders = folders_above(file.path for file in files)
+        if not any(file.path in folders for file in files) or not self._artifacts.has_folders(_as_target(copy)):
+            return tuple(files)
+        self._left_out += [file.path for file in files if file.path in folders and not file.size]
+        fault = "the run has a folder of the same name, and the target cannot hold both"
+        kept = (file for file in files if file.size or file.path not in folders)
+        return tuple(replace(file, fault=file.fault or fault) if file.path in folders else file for file in kept)
 
     def expect(self, copy: Copy, paths: Sequence[str]) -> None:
         """These files are going to be written."""

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
-from runsync.model.paths import unsafe
+from runsync.model.paths import escaped, unfit_for_folders
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces.clouds.credential import AZURE, Credential, Pass
@@ -42,15 +42,24 @@ class AzureArtifacts:
         self._client.close()
         self._storage.close()
 
+    def has_folders(self, run: Run) -> bool:
+        """See `Artifacts`: ADLS has them."""
+        return True
+
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`. The root of an experiment cannot be looked at."""
         path = next(iter(self._paths(run)), None) if run is not None else None
-        return None if run is None or path is None else ArtifactFile(path, self._size(run, path))
+        return None if run is None or path is None else self._file(run, path)
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `Artifacts`."""
-        files = (ArtifactFile(path, self._size(run, path)) for path in self._paths(run))
+        files = (self._file(run, path) for path in self._paths(run))
         return tuple(sorted(files, key=lambda file: file.path))
+
+    def _file(self, run: Run, path: str) -> ArtifactFile:
+        """A path that leads out of its folder is told with its fault, and not asked for."""
+        reason = unfit_for_folders(path)
+        return ArtifactFile(escaped(path), 0, fault=reason) if reason else ArtifactFile(path, self._size(run, path))
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `Artifacts`."""
@@ -65,7 +74,7 @@ class AzureArtifacts:
 
     def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """See `Artifacts`."""
-        if reason := unsafe(path):
+        if reason := unfit_for_folders(path):
             raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
 
         def ask() -> Credential:
@@ -87,11 +96,7 @@ class AzureArtifacts:
                 raise endless("artifacts")
             seen[link] = None
             answer = self._client.get(parts.path + (f"?{parts.query}" if parts.query else ""))
-            for entry in listed(answer, "value"):
-                path = text(entry, "path", "")
-                if reason := unsafe(path):
-                    raise RequestRefused(f"the server lists an artifact path “{path}” that is refused: {reason}")
-                yield path
+            yield from (text(entry, "path", "") for entry in listed(answer, "value"))
             link = text(answer, "nextLink", "")
 
     def _size(self, run: Run, path: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
-from runsync.model.paths import unsafe
+from runsync.model.paths import unfit_for_folders
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces.clouds.credential import Credential, Pass
@@ -54,6 +54,10 @@ class DatabricksArtifacts:
         """Drops the connections."""
         self._storage.close()
 
+    def has_folders(self, run: Run) -> bool:
+        """See `Artifacts`: of what Databricks manages it is not known, as ADLS has folders."""
+        return not run.artifact_uri.startswith("s3://")
+
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`. The root of an experiment cannot be looked at."""
         return next(iter(self.list(run)), None) if run is not None else None
@@ -72,11 +76,8 @@ class DatabricksArtifacts:
         else:
             raise _unknown(root)
         found.sort(key=lambda file: file.path)
-        for file in found:
-            if reason := unsafe(file.path):
-                raise RequestRefused(f"the workspace lists an artifact path “{file.path}” that is refused: {reason}")
         if folder.startswith(MANAGED):
-            self._credentials.expect(run.run_id, "read", [file.path for file in found])
+            self._credentials.expect(run.run_id, "read", [file.path for file in found if not file.fault])
         return tuple(found)
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
@@ -100,6 +101,8 @@ class DatabricksArtifacts:
     def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """See `Artifacts`."""
         root, folder = run.artifact_uri, _folder(run.artifact_uri)
+        if folder and (reason := unfit_for_folders(path)):
+            raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
         if folder.startswith(MANAGED):
             in_parts = partial(self._multipart.send, run.run_id, path, size, opener)
             self._uploads.send(self._credentials.of(run.run_id, "write", path), path, size, opener, in_parts)

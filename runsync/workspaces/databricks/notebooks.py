@@ -20,7 +20,7 @@ from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, Wr
 from runsync.model.hashing import sha256_of
 from runsync.model.naming import plain_path
 from runsync.model.objects import DBC, HTML, JUPYTER, SOURCE, Notebook
-from runsync.model.paths import unsafe
+from runsync.model.paths import unfit_for_folders
 from runsync.model.progress import Progress
 from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.databricks.notebook_code import code_of, is_same
@@ -94,7 +94,7 @@ class Notebooks:
         Gives where it is, and whether it is new there. Nothing is ever written over. Raises RequestRefused.
         """
         for place in places:
-            if reason := unsafe(place[1:]):
+            if reason := unfit_for_folders(place[1:]):
                 raise RequestRefused(f"the path “{place}” is refused: {reason}")
             there = self.status(place)
             if there is None:
@@ -233,6 +233,6 @@ def _language(text: bytes) -> str:
 def checked_folder(folder: str) -> str:
     """Without `/Workspace`, and a slash at its end. Raises WrongUsage where it is no absolute path."""
     path = plain_path(folder).rstrip("/")
-    if not path.startswith("/") or unsafe(path[1:]):
+    if not path.startswith("/") or unfit_for_folders(path[1:]):
         raise WrongUsage(f"--notebook-folder “{folder}” is no folder of a workspace: write /Users/NAME/imported")
     return path

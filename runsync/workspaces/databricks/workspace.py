@@ -103,6 +103,7 @@ class DatabricksWorkspace(RestWorkspace):
 
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
         """See `Source`."""
+        file.check()
         return as_listed(self._artifacts.read_model(model.model_id, file.path), file.path, file.size)
 
     def existing(self, restore_deleted: bool) -> list[Experiment]:

@@ -16,7 +16,7 @@ from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.identity import COMPLETE, MODEL_HISTORY
 from runsync.model.ids import is_given_out
 from runsync.model.mark import NOT_CARRIED, Mark
-from runsync.model.paths import unsafe
+from runsync.model.paths import unfit_for_folders
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces import local_artifacts
@@ -150,6 +150,10 @@ class DirectArtifacts:
         with _told():
             chunks = self._s3.read(root, file.path) if folder is None else local_artifacts.read(folder, file.path)
             yield from as_listed(chunks, file.path, file.size)
+
+    def has_folders(self, run: Run) -> bool:
+        """Whether a name there is either a file or a folder: on S3 it may be both."""
+        return not self.place_of(run.artifact_uri).startswith("s3://")
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere."""
@@ -335,7 +339,7 @@ def _walked(folder: Path) -> Iterator[ArtifactFile]:
 
 
 def _below(root: str, path: str) -> str:
-    if path and (reason := unsafe(path)):
+    if path and (reason := unfit_for_folders(path)):
         raise RequestRefused(f"“{path}” is refused as a place of artifacts: {reason}")
     return f"{root.rstrip('/')}/{path}"
 

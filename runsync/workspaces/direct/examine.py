@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.workspaces.direct.artifacts import SAY_WHERE, DirectArtifacts
-from runsync.workspaces.local_artifacts import folder_of
+from runsync.workspaces.local_artifacts import folder_of, misnamed
 from runsync.workspaces.s3_artifacts import REMEDY, bucket_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 NEWEST_RUNS = 5
 """Runs that are looked at for one that has a file."""
+MOST_NAMES = 100_000
+"""Files of an experiment whose names are looked at."""
+NAMED = 5
+RENAME = "rename them; an export takes all others, and ends with exit code 3"
 TOPIC = "artifacts"
 
 
@@ -51,6 +56,7 @@ def _artifacts(workspace: "DirectWorkspace", experiments: Sequence[Experiment]) 
         places.setdefault(_place(workspace.artifact_store, experiment.artifact_location), []).append(experiment)
     for place, members in places.items():
         yield _finding(workspace, f"{place} ({many(len(members), 'experiment')})", members)
+    yield from _misnamed(workspace.artifact_store, experiments)
     for experiment in experiments:  # the newest runs may have no artifacts, in a root that is the right one
         workspace.artifact_store.recognise(experiment.artifact_location)
     yield from (warning(TOPIC, note, SAY_WHERE) for note in workspace.notes)
@@ -74,7 +80,7 @@ def _read(workspace: "DirectWorkspace", runs: Sequence[Run]) -> str:
     refused: RequestRefused | None = None
     for run in runs:
         try:
-            for file in workspace.artifacts(run)[:1]:
+            for file in [file for file in workspace.artifacts(run) if not file.fault][:1]:
                 next(workspace.read_artifact(run, file), b"")
                 return f"one of run {run.run_id} was read"
         except RequestRefused as error:
@@ -86,6 +92,21 @@ def _read(workspace: "DirectWorkspace", runs: Sequence[Run]) -> str:
         if runs
         else "can be looked into; no runs yet"
     )
+
+
+def _misnamed(artifacts: DirectArtifacts, experiments: Sequence[Experiment]) -> Iterator[Finding]:
+    """A warning where files on this machine have names that cannot be carried."""
+    names: list[str] = []
+    for experiment in experiments:
+        with suppress(RequestRefused, WrongUsage, OSError):  # told where a file is read
+            folder = folder_of(artifacts.place_of(experiment.artifact_location))
+            if folder is not None:
+                names += misnamed(folder, MOST_NAMES)
+    if names:
+        told = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}"
+        yield warning(
+            TOPIC, f"{many(len(names), 'file')} with a name that is not UTF-8, which cannot be carried: {told}", RENAME
+        )
 
 
 def _empty(workspace: "DirectWorkspace", place: str, location: str) -> Finding:

@@ -149,7 +149,7 @@ class DirectTarget:
         """Deletions that were followed, and points that were told twice."""
         repeated = self._records.repeated
         told = [f"{many(repeated, 'metric point')} stood there more than once: stored once"] if repeated else []
-        return self._deletions.notes() + self._experiments.notes() + told
+        return self._deletions.notes() + self._experiments.notes() + self._files.notes + told
 
     @property
     def objects(self) -> ObjectTarget | None:

@@ -140,11 +140,12 @@ class DirectWorkspace:
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `DirectArtifacts.read`."""
+        file.check()
         return self.artifact_store.read(run, file)
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """See `DirectArtifacts.locate`."""
-        return self.artifact_store.locate(run, file)
+        return None if file.fault else self.artifact_store.locate(run, file)
 
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         """See `Source`."""
@@ -166,6 +167,7 @@ class DirectWorkspace:
 
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
         """See `Source`."""
+        file.check()
         _, root = self.store.model_folder(model.model_id)
         return self.artifact_store.read_root(self.artifact_store.place_of(root), file)
 

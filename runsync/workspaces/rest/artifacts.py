@@ -51,6 +51,9 @@ class Artifacts(Protocol):
     def close(self) -> None:
         """Drops the connections."""
 
+    def has_folders(self, run: Run) -> bool:
+        """Whether a name there is either a file or a folder, as far as that is known; on S3 it may be both."""
+
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """Some file of a run; without a run, of a root where it can be told."""
 
@@ -90,6 +93,10 @@ class ArtifactStore:
     def close(self) -> None:
         """Drops the connections."""
         self._signed.close()
+
+    def has_folders(self, run: Run) -> bool:
+        """See `Artifacts`: what a server keeps its files in, it does not tell."""
+        return not _is_on_s3(_own_root(run))
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """Some file of a run; without a run, of a root where it can be told. Raises RequestRefused."""

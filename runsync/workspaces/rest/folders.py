@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from runsync.errors import RequestRefused
-from runsync.model.paths import unsafe
+from runsync.model.paths import escaped, unfit_for_folders
 from runsync.model.run import ArtifactFile
 from runsync.workspaces.http.fields import Json, OddAnswer, number, text
 
@@ -11,6 +11,8 @@ DEEPEST = 200
 """Folders within one another."""
 MOST_ENTRIES = 1_000_000
 """Files and folders of one run."""
+LONGEST_TOLD = 300
+"""Characters of a path that is refused."""
 MOST_FOLDERS = 100_000
 """Of one run: each takes a request."""
 
@@ -20,7 +22,8 @@ Entries = Callable[[str], Iterable[Json]]
 def walk(who: str, entries: Entries, root: str = "", sign: str = "is_dir") -> Iterator[ArtifactFile]:
     """All files below a root. `entries` lists a folder; `sign` tells that an entry is one.
 
-    Raises RequestRefused for a path that leaves its folder, and for folders without end.
+    Of a path that leaves its folder, and of a size that is none, the fault is told, and the others are given. Raises
+    RequestRefused for folders without end.
     """
     found: dict[str, int] = {}
     folders, known, met, files = [root], {root}, 0, 0
@@ -30,34 +33,37 @@ def walk(who: str, entries: Entries, root: str = "", sign: str = "is_dir") -> It
             met += 1
             if met > MOST_ENTRIES or len(known) > MOST_FOLDERS:
                 raise RequestRefused(f"{who} lists more than {met - 1:,} files and folders of one run")
-            path = _path(who, text(entry, "path"), root, folder)
-            if entry.get(sign):
-                inner = f"{root}/{path}" if root else path
-                if inner not in known:
-                    known.add(inner)
-                    folders.append(inner)
-            else:
-                size = _size(entry)
-                if found.setdefault(path, size) != size:
-                    raise RequestRefused(f"{who} lists the artifact “{path}” twice, with two sizes")
-                if len(found) > files:
-                    files = len(found)
-                    yield ArtifactFile(path, size)
+            path = text(entry, "path")
+            below = path.removeprefix(root + "/") if root else path
+            size, fault = _size(entry) if not entry.get(sign) else (0, "")
+            fault = _fault(path, below, folder) or fault
+            if entry.get(sign) and not fault:
+                if path not in known:
+                    known.add(path)
+                    folders.append(path)
+                continue
+            if fault:
+                below, fault = escaped(below)[:LONGEST_TOLD], f"{who} lists it, and it is refused: {fault}"
+            if found.setdefault(below, size) != size:
+                raise RequestRefused(f"{who} lists the artifact “{below}” twice, with two sizes")
+            if len(found) > files:
+                files = len(found)
+                yield ArtifactFile(below, size, fault=fault)
 
 
-def _path(who: str, path: str, root: str, folder: str) -> str:
-    """Below the root. Raises RequestRefused."""
-    below = path.removeprefix(root + "/") if root else path
-    reason = unsafe(below) or (None if path.rpartition("/")[0] == folder else "it is not in the folder listed")
-    if reason is None and below.count("/") >= DEEPEST:
-        reason = f"it is more than {DEEPEST} folders deep"
-    if reason:
-        raise RequestRefused(f"{who} lists an artifact path “{path[:300]}” that is refused: {reason}")
-    return below
+def _fault(path: str, below: str, folder: str) -> str:
+    """Why a path that was listed is refused; "" when it is not."""
+    if reason := unfit_for_folders(below):
+        return reason
+    if path.rpartition("/")[0] != folder:
+        return "it is not in the folder listed"
+    return f"it is more than {DEEPEST} folders deep" if below.count("/") >= DEEPEST else ""
 
 
-def _size(entry: Json) -> int:
-    size = number(entry, "file_size")
-    if size < 0:
-        raise OddAnswer("file_size", "is not a size")
-    return size
+def _size(entry: Json) -> tuple[int, str]:
+    """A size, and what is wrong with it."""
+    try:
+        size = number(entry, "file_size")
+    except OddAnswer as error:
+        return 0, str(error)
+    return (size, "") if size >= 0 else (0, "file_size is not a size")

@@ -68,7 +68,7 @@ def _tried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> str
     for run in runs:
         try:
             file = store.first(run.artifact_uri, run)
-            if file is not None:
+            if file is not None and not file.fault:
                 next(store.read(run, file), b"")
                 return f"one of run {run.run_id} was read"
         except RequestRefused as error:

@@ -164,7 +164,7 @@ class RestTarget:
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
-        return self._deletions.notes() + self._experiments.notes()
+        return self._deletions.notes() + self._experiments.notes() + self._files.notes
 
     @property
     def objects(self) -> ObjectTarget | None:

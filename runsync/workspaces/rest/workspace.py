@@ -221,11 +221,12 @@ class RestWorkspace:
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `ArtifactStore.read`."""
+        file.check()
         return self.artifact_store.read(run, file)
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """See `ArtifactStore.locate`."""
-        return self.artifact_store.locate(run, file)
+        return None if file.fault else self.artifact_store.locate(run, file)
 
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         """See `Source`; none where the server has no model registry."""
@@ -248,6 +249,7 @@ class RestWorkspace:
 
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
         """See `rest.models`."""
+        file.check()
         return models.read_model_file(self.client, model, file)
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:

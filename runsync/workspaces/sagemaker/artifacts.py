@@ -49,6 +49,10 @@ class SignedUploads:
         self._store.close()
         self._storage.close()
 
+    def has_folders(self, run: Run) -> bool:
+        """See `Artifacts`."""
+        return self._store.has_folders(run)
+
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`."""
         return self._store.first(root, run)
