@@ -2,6 +2,7 @@
 
     RunsyncError                    1   it failed
     ├── WrongUsage                  2   correct the command, the selection or runsync.toml
+    │   └── Ambiguous               2   a name or an id that means several: say which
     ├── NothingSelected             1   no such experiment or run
     ├── NoRoom                      1   the disk is full: make room
     ├── TooManyDeletions            4   a sync would delete more than it may: look at the source
@@ -22,7 +23,12 @@
 Exit codes 0 (done), 3 (some items failed) and 4 (differences) are no errors: a report tells them.
 """
 
+from collections.abc import Sequence
+
 from runsync.secrecy import strike
+
+MOST_SHOWN = 10
+"""Candidates of an ambiguous name."""
 
 
 class RunsyncError(Exception):
@@ -55,6 +61,22 @@ class BadFilter(WrongUsage):
     @property
     def lines(self) -> tuple[str, ...]:
         """The message, the filter and the caret."""
+        return self._lines
+
+
+class Ambiguous(WrongUsage):
+    """A name or an id that means several; `candidates` are a line each, of which some are shown."""
+
+    def __init__(self, message: str, candidates: Sequence[str]) -> None:
+        shown = [f"  {one}" for one in candidates[:MOST_SHOWN]]
+        if len(candidates) > MOST_SHOWN:
+            shown.append(f"  … and {len(candidates) - MOST_SHOWN:,} more")
+        super().__init__("\n".join((message, *shown)))
+        self._lines = (message, *shown)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message and the candidates."""
         return self._lines
 
 

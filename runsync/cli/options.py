@@ -32,9 +32,15 @@ def selecting(state: str) -> Callable[[Command], Command]:
             multiple=True,
             metavar="NAME",
             shell_complete=completion.experiments,
-            help="Name, id or glob; repeatable.",
+            help="Name, id or glob; repeatable. A name that is another's id: name:NAME, and id:ID.",
         ),
-        click.option("--run", "runs", multiple=True, metavar="ID", help="Run id; repeatable."),
+        click.option(
+            "--run",
+            "runs",
+            multiple=True,
+            metavar="RUN",
+            help="Id, the beginning of one, name, or EXPERIMENT/NAME; repeatable.",
+        ),
         click.option(
             "--filter",
             "filter_",

@@ -1,11 +1,12 @@
 """What experiments are called in a target."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from runsync.errors import WrongUsage
+from runsync.errors import NothingSelected
 from runsync.model.experiment import ACTIVE, Experiment
+from runsync.model.named import ambiguous, exactly, plain_path, suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,11 @@ class Naming:
     def among(self, experiments: Sequence[Experiment]) -> "Names":
         """The names that these experiments of one source get; a deleted one makes room for an active one of its name.
 
-        Raises WrongUsage when `rename` names none of them, or more than one: file stores may have two experiments of
-        one name, and the name of one may be the id of another.
+        Raises NothingSelected when `rename` names none of them, Ambiguous for more than one: file stores may have two
+        experiments of one name, and the name of one may be the id of another.
         """
-        by_name: dict[str, set[str]] = defaultdict(set)
-        for experiment in experiments:
-            by_name[experiment.name].add(experiment.experiment_id)
         names = {e.experiment_id: e.name for e in experiments}
-        renamed = {_meant(key, names, by_name): plain_path(new) for key, new in self.rename.items()}
+        renamed = {_renamed(experiments, key): plain_path(new) for key, new in self.rename.items()}
         given = {id: renamed.get(id) or self.plain(name) for id, name in names.items()}
         # On Databricks a name is free again once its experiment is deleted.
         active = Counter(given[e.experiment_id] for e in experiments if e.lifecycle_stage == ACTIVE)
@@ -70,28 +68,13 @@ def old_name(name: str, id: str) -> str:
     return f"{name} (old {id})"
 
 
-def plain_path(name: str) -> str:
-    """A path in Databricks without `/Workspace` before it: experiments are found by their names only so."""
-    return name.removeprefix("/Workspace") if name.startswith("/Workspace/") else name
-
-
-def _meant(key: str, names: Mapping[str, str], by_name: Mapping[str, set[str]]) -> str:
-    """The id of the experiment that a name or an id means; `names` are those of all experiments, by id."""
-    named = by_name.get(key, set())
-    if key in names:
-        others = named - {key}
-        if others and len(by_name[names[key]]) == 1:
-            raise WrongUsage(
-                f"--rename '{key}=…': “{key}” is the id of “{names[key]}” and the name of experiment {min(others)}: "
-                f"give the name of the one, --rename '{names[key]}=NEW', or the id of the other, "
-                f"--rename '{min(others)}=NEW'"
-            )
-        return key
-    if not named:
-        raise WrongUsage(f"--rename names “{key}”, which is not among the experiments to carry")
-    if len(named) > 1:
-        raise WrongUsage(
-            f"--rename '{key}=…': {len(named)} experiments are called “{key}” ({', '.join(sorted(named))}): give the "
-            f"id of one, as in --rename '{min(named)}=NEW'"
+def _renamed(experiments: Sequence[Experiment], key: str) -> str:
+    """The id of the experiment that is to have another name."""
+    found = exactly(experiments, key)
+    if not found:
+        raise NothingSelected(
+            f"--rename names “{key}”, which is not among the experiments to carry{suggestion(key, experiments)}"
         )
-    return min(named)
+    if len(found) > 1:
+        raise ambiguous(key, found)
+    return found[0].experiment_id

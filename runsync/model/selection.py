@@ -1,12 +1,12 @@
 """Which experiments and runs are meant: the same options on every command."""
 
-import fnmatch
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.named import meant
 from runsync.model.run import Run
 
 STATES = (ACTIVE, DELETED, "all")
@@ -16,10 +16,12 @@ STATES = (ACTIVE, DELETED, "all")
 class Selection:
     """Everything, unless narrowed.
 
-    `experiments` are names, ids or globs; `runs` are run ids; `filter` is written in the language of docs/filters.md
-    (MLflow's, and more); `since` and `until` (both inclusive) bound the start time in epoch milliseconds; `state` is
-    one of active, deleted, all. `min_runs` and `expect_runs` say how many runs that should mean, at least and exactly:
-    export, import, sync and verify stop with OtherRunsSelected (exit code 4) when it is otherwise.
+    `experiments` are names, ids, globs, or `id:ID` and `name:NAME` where a name is another's id; `runs` are ids, unique
+    beginnings of ids, names, or `EXPERIMENT/NAME` (`transfer.find` makes ids of them); `filter` is written in the
+    language of docs/filters.md (MLflow's, and more); `since` and `until` (both inclusive) bound the start time in epoch
+    milliseconds; `state` is one of active, deleted, all. `min_runs` and `expect_runs` say how many runs that should
+    mean, at least and exactly: export, import, sync and verify stop with OtherRunsSelected (exit code 4) when it is
+    otherwise.
 
     Raises WrongUsage for a filter that cannot be read.
     """
@@ -57,22 +59,25 @@ class Selection:
         homes = {run.run_id: run.experiment_id for run in runs}
         missing = [run_id for run_id in self.runs if run_id not in homes]
         if missing:
-            raise NothingSelected(f"there is no run {missing[0]} (in the experiments and state selected)")
+            raise self.absent(missing[0])
         found = set(homes.values())
         return [e for e in experiments if e.experiment_id in found]
 
+    def absent(self, run_id: str) -> NothingSelected:
+        """The error for a run that is not among those found."""
+        advice = "" if self.state == "all" else "; --state all takes active and deleted runs"
+        return NothingSelected(f"there is no run {run_id} (in the experiments and state selected){advice}")
+
     def choose(self, experiments: Iterable[Experiment]) -> list[Experiment]:
-        """The experiments meant, in the order given. Raises NothingSelected for a name that matches none."""
-        experiments = [e for e in experiments if self.state != ACTIVE or e.lifecycle_stage == ACTIVE]
+        """The experiments meant, in the order given. Raises NothingSelected for a name that matches none, Ambiguous
+        for one that is the id of another."""
+        everything = list(experiments)
+        experiments = [e for e in everything if self.state != ACTIVE or e.lifecycle_stage == ACTIVE]
         if not self.experiments:
             return experiments
         chosen: dict[str, Experiment] = {}
         for wanted in self.experiments:
-            found = [e for e in experiments if wanted in (e.name, e.experiment_id)]
-            found = found or [e for e in experiments if fnmatch.fnmatchcase(e.name, wanted)]
-            if not found:
-                raise NothingSelected(f"no experiment is called “{wanted}”, has that id or matches it")
-            chosen.update((e.experiment_id, e) for e in found)
+            chosen.update((e.experiment_id, e) for e in meant(experiments, wanted, everything))
         return [e for e in experiments if e.experiment_id in chosen]
 
     def takes(self, run: Run) -> bool:

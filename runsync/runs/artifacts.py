@@ -17,8 +17,8 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Place, Source
 from runsync.model.redact import without_credentials
 from runsync.model.run import ArtifactFile, Run
-from runsync.runs.find import find_run
 from runsync.spelling import folded, spelled_otherwise
+from runsync.transfer.find import find_run
 from runsync.transfer.places import WORKERS, open_source
 from runsync.whole_file import clear, whole_file
 

@@ -4,15 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from runsync.errors import NothingSelected, WrongUsage
-from runsync.model.experiment import Experiment
+from runsync.errors import WrongUsage
+from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.identity import PARENT
 from runsync.model.ids import unfit_id
-from runsync.model.naming import plain_path
+from runsync.model.named import exactly, meant_to_change, missing
 from runsync.model.protocol import Source, Unread, pass_over
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
-from runsync.runs.find import with_ids
+from runsync.transfer.find import with_ids
 
 FEW = 8
 """Parents whose children are asked for one by one; for more of them, all nested runs are read, a page a thousand."""
@@ -55,17 +55,18 @@ def runs_of(source: Source, selection: Selection, experiments: Sequence[Experime
     return sorted(runs, key=lambda run: (run.start_time or 0, run.run_id))
 
 
-def one_experiment(homes: Iterable[Experiment], text: str) -> Experiment:
-    """The experiment of an id or a name. Raises NothingSelected."""
-    homes = list(homes)
-    found = [e for e in homes if text in (e.experiment_id, e.name) or plain_path(text) == e.name]
-    if not found:
-        raise NothingSelected(f"there is no experiment “{text}”: give its name or its id")
-    if len(found) > 1:
-        raise NothingSelected(
-            f"“{text}” is the id of one experiment and the name of another: give the other of the two"
-        )
-    return found[0]
+def chosen_experiments(homes: Sequence[Experiment], texts: Iterable[str], state: str) -> list[Experiment]:
+    """The experiments to change (names, ids or globs), each once, in the order of `homes`; of those that share a name,
+    the one in that lifecycle stage. Raises NothingSelected, Ambiguous."""
+    ids = {e.experiment_id for text in texts for e in meant_to_change(homes, text, state)}
+    return [e for e in homes if e.experiment_id in ids]
+
+
+def one_experiment(homes: Sequence[Experiment], text: str) -> Experiment:
+    """The experiment of an id or a name. Raises NothingSelected, Ambiguous."""
+    if not exactly(homes, text):
+        raise missing(text, homes)
+    return meant_to_change(homes, text, ACTIVE)[0]
 
 
 def nested_in(source: Source, runs: Sequence[Run], homes: Sequence[Experiment]) -> list[Run]:

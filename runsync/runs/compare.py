@@ -18,7 +18,7 @@ from runsync.model.protocol import Place, Source, Unread
 from runsync.model.run import ArtifactFile, Batch, Problem, Unreadable
 from runsync.model.run_table import Row, Subject, direction_of, rows_of
 from runsync.model.selection import Selection
-from runsync.runs.find import find_run, with_ids
+from runsync.transfer.find import find_run, with_ids
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.unmet import unmet_fields
 

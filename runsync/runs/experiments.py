@@ -10,11 +10,13 @@ from pathlib import Path
 
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
 from runsync.runs.change import DELETE, IMPORT, RESTORE, UNCHANGED, Change, ChangeReport, How, carry_out, item_of
+from runsync.runs.choose import chosen_experiments
 from runsync.runs.delete import backup_first
 from runsync.transfer.import_ import import_
 from runsync.transfer.places import open_editor, open_held
@@ -33,7 +35,7 @@ def delete_experiments(
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         asked = {"experiments": list(experiments), "max": how.most, "backup": None if backup is None else str(backup)}
         report = ChangeReport("experiments delete", source.place, how.dry_run, asked)
-        chosen = _chosen(source, experiments)
+        chosen = _chosen(source, experiments, ACTIVE)
         report.items += [item_of(e, UNCHANGED) for e in chosen if e.lifecycle_stage == DELETED]
         going = [e for e in chosen if e.lifecycle_stage == ACTIVE]
         runs = _runs(source, going)
@@ -45,7 +47,7 @@ def delete_experiments(
         active = sum(r.lifecycle_stage == ACTIVE for some in runs.values() for r in some)
         if active:
             report.notes.append(f"{active:,} active runs {'would go' if how.dry_run else 'go'} with them")
-        wanted = Selection(experiments=tuple(e.experiment_id for e in going))
+        wanted = Selection(experiments=tuple(BY_ID + e.experiment_id for e in going))
         carry_out(report, [changes], how, backup_first(report, where, backup, wanted, how))
         report.requests = editor.requests
     return report
@@ -69,7 +71,7 @@ def restore_experiments(
         report = ChangeReport("experiments restore", source.place, how.dry_run, asked)
         purged: list[Experiment] = []
         if from_bundle is None:
-            chosen = _chosen(source, experiments)
+            chosen = _chosen(source, experiments, DELETED)
         else:
             chosen, purged = _of_bundle(from_bundle, source, experiments, how)
         runs = _runs(source, chosen)
@@ -78,17 +80,17 @@ def restore_experiments(
         report.items += [item_of(e, UNCHANGED) for e in chosen if e not in back]
         waves = _restorations(report, editor, back, runs)
         waves[0] += [Change(item_of(e, IMPORT), partial(_tell, report, e)) for e in purged]
-        names = tuple(e.experiment_id for e in purged)
+        names = tuple(BY_ID + e.experiment_id for e in purged)
         before = partial(_import, report, where, from_bundle, names, how) if from_bundle and purged else None
         carry_out(report, waves, how, before)
         report.requests = editor.requests
     return report
 
 
-def _chosen(source: Source, experiments: Sequence[str]) -> list[Experiment]:
+def _chosen(source: Source, experiments: Sequence[str], state: str) -> list[Experiment]:
     if not experiments:
         raise WrongUsage("name the experiments: by name, id or glob")
-    return source.experiments(Selection(experiments=tuple(experiments)))
+    return chosen_experiments(source.experiments(Selection()), experiments, state)
 
 
 def _runs(source: Source, experiments: Sequence[Experiment]) -> dict[str, list[Run]]:
@@ -155,7 +157,7 @@ def _of_bundle(
 ) -> tuple[list[Experiment], list[Experiment]]:
     """The experiments that the workspace still has (by id and name, or as what was imported before), and the others."""
     with open_held(bundle, "restore", how.access) as snapshot:
-        wanted = _chosen(snapshot, experiments)
+        wanted = _chosen(snapshot, experiments, ACTIVE)
         is_of_here = snapshot.place.details.get("source") == source.place.address
     everything = source.experiments(Selection())
     by_id = {e.experiment_id: e for e in everything} if is_of_here else {}

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import NothingSelected, RunsyncError
+from runsync.errors import RunsyncError
 from runsync.model.experiment import Experiment
+from runsync.model.named import ambiguous
 from runsync.model.protocol import Place
 from runsync.model.run import Unreadable
 from runsync.model.selection import Selection
@@ -110,16 +111,15 @@ def list_experiments(
 def show_experiment(
     where: str, experiment: str, *, workers: int = WORKERS, access: Access | None = None
 ) -> ExperimentReport:
-    """One experiment by name or id, and how many runs it has by status. Raises NothingSelected, and RunsyncError where
-    it is there and cannot be read."""
+    """One experiment by name or id, and how many runs it has by status. Raises NothingSelected, Ambiguous, and
+    RunsyncError where it is there and cannot be read."""
     with open_source(where, "experiments show", access=access or Access(), workers=workers) as source:
         for one in source.unreadable_experiments():
             if one.id == experiment and one.kind == "experiment":
                 raise RunsyncError(f"experiment {one.id} ({one.place}) cannot be read: {one.reason}")
         chosen = source.experiments(Selection((experiment,)))
         if len(chosen) > 1:
-            names = ", ".join(f"“{e.name}” (id {e.experiment_id})" for e in chosen[:5])
-            raise NothingSelected(f"“{experiment}” means {len(chosen)} experiments: name one ({names}, …)")
+            raise ambiguous(experiment, chosen)
         report = ExperimentReport(source.place, chosen[0])
         statuses: Counter[str] = Counter()
         unread: list[Unreadable] = []

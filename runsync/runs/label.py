@@ -1,21 +1,18 @@
 """rename, tag and untag, of runs and of experiments."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from runsync.errors import WrongUsage
-from runsync.model.experiment import DELETED, Experiment
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import is_ours
 from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import RENAME, TAG, UNCHANGED, UNTAG, Change, ChangeReport, How, carry_out, item_of
-from runsync.runs.choose import chosen_runs, one_experiment
-from runsync.runs.find import find_run
+from runsync.runs.choose import chosen_experiments, chosen_runs, one_experiment
+from runsync.transfer.find import find_run
 from runsync.transfer.places import open_editor
 from runsync.transfer.unmet import unmet_fields
-
-IN_USE = Selection(state="active")
 
 
 def rename_run(where: str, run: str, name: str, *, how: How | None = None) -> ChangeReport:
@@ -135,7 +132,8 @@ def _each_experiment(
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         asked = {**asked, "experiments": list(experiments)}
         report = ChangeReport(f"experiments {action}", source.place, how.dry_run, asked)
-        chosen = source.experiments(replace(IN_USE, experiments=tuple(experiments)))
+        homes = source.experiments(Selection())
+        chosen = chosen_experiments([e for e in homes if e.lifecycle_stage == ACTIVE], experiments, ACTIVE)
         _label(report, [(e, *plan(editor, e)) for e in chosen], action, {}, how)
         report.requests = editor.requests
     return report

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runsync.bundle.address import Access
-from runsync.errors import NothingSelected, WrongUsage
+from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order, parse_order, value_of
 from runsync.model.protocol import Place, Source
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
-from runsync.runs.find import with_ids
+from runsync.transfer.find import with_ids
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.report import PARTLY_DONE
 from runsync.transfer.unmet import UnmetFields
@@ -159,4 +159,4 @@ def _all_there(runs: Iterator[Run], selection: Selection, limit: int | None) -> 
         missing.pop(run.run_id, None)
         yield run
     if missing and limit is None and not selection.filter and selection.since is None and selection.until is None:
-        raise NothingSelected(f"there is no run {next(iter(missing))} (in the experiments and state selected)")
+        raise selection.absent(next(iter(missing)))

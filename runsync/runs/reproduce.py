@@ -23,11 +23,11 @@ from runsync.model.run import ArtifactFile, Run
 from runsync.model.workbench import Clone, Workbench
 from runsync.runs.checkout import NoCheckout, check_out
 from runsync.runs.environment import FILES, REQUIREMENTS, Environment, environment_of, understood
-from runsync.runs.find import find_run
 from runsync.runs.models import LONGEST_TEXT, models_of
 from runsync.runs.notebook import NotebookText, notebook_of
 from runsync.runs.reproduce_script import PACKAGES, Start, script
 from runsync.runs.workbench import ClusterPlan, reproduce_there
+from runsync.transfer.find import find_run
 from runsync.transfer.places import WORKERS, open_source
 from runsync.whole_file import clear, whole_file
 

@@ -13,8 +13,8 @@ from runsync.model.identity import PARENT
 from runsync.model.protocol import Place, Source
 from runsync.model.run import ArtifactFile, Batch, ModelVersion, Problem, Run
 from runsync.model.selection import Selection
-from runsync.runs.find import find_run, quoted
 from runsync.runs.history import Curve, curves
+from runsync.transfer.find import find_run, quoted
 from runsync.transfer.places import WORKERS, open_source
 
 PARTLY_DONE = 3

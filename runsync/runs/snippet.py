@@ -10,9 +10,9 @@ from runsync.model import protocol
 from runsync.model.model_file import PYTHON_FUNCTION
 from runsync.model.printable import printable
 from runsync.model.run import Run
-from runsync.runs.find import find_run
 from runsync.runs.models import RunModel, models_of
 from runsync.runs.snippet_text import Place, pandas_code, spark_code
+from runsync.transfer.find import find_run
 from runsync.transfer.places import WORKERS, open_source
 
 Library = Literal["pandas", "spark"]

@@ -6,7 +6,7 @@ from typing import Any
 from runsync.bundle.address import Access
 from runsync.model import protocol
 from runsync.model.code import Code, code_of
-from runsync.runs.find import find_run
+from runsync.transfer.find import find_run
 from runsync.transfer.places import WORKERS, open_source
 
 

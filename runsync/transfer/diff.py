@@ -21,6 +21,7 @@ from runsync.model.run import ArtifactFile, Batch, Contents, Run
 from runsync.model.selection import Selection
 from runsync.transfer.compare_objects import Seen, seen
 from runsync.transfer.compare_objects import changes as changed_object
+from runsync.transfer.find import resolved
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.unmet import unmet_fields
 from runsync.workspaces.arrival.evidence import shares_runs
@@ -189,8 +190,9 @@ class _Comparison:
         self._artifacts = artifacts
 
     def compare(self, selection: Selection, progress: Progress) -> None:
-        sides = zip(self._sources, self._paired(selection), strict=True)
-        self._old, self._new = (_Side(source, selection, experiments) for source, experiments in sides)
+        chosen = [resolved(source, selection) for source in self._sources]
+        sides = zip(self._sources, chosen, self._paired(*chosen), strict=True)
+        self._old, self._new = (_Side(*side) for side in sides)
         self._compare_experiments()
         old, new = self._old.versions(self._new), self._new.versions(self._old)
         if not old and not new:
@@ -214,10 +216,10 @@ class _Comparison:
             if kind == PERMISSIONS or selection == Selection():
                 self._compare_objects(kind)
 
-    def _paired(self, selection: Selection) -> tuple[dict[str, Experiment], dict[str, Experiment]]:
+    def _paired(self, of_old: Selection, of_new: Selection) -> tuple[dict[str, Experiment], dict[str, Experiment]]:
         """The experiments of both sides, those that are the same under the same key."""
         old, new = self._sources
-        before, after = old.experiments(selection), new.experiments(selection)
+        before, after = old.experiments(of_old), new.experiments(of_new)
         if _home(old.place) == _home(new.place):
             return {e.experiment_id: e for e in before}, {e.experiment_id: e for e in after}
         addresses = _home(old.place), _home(new.place)

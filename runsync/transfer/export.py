@@ -13,6 +13,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
+from runsync.transfer.find import resolved
 from runsync.transfer.places import WORKERS, is_workspace, open_with
 from runsync.transfer.report import TransferReport
 
@@ -49,6 +50,7 @@ def export(
     _refuse_workspace(str(bundle), access)
     workspace = open_with(source, access, workers)
     try:
+        selection = resolved(workspace, selection)
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
             verify = verify_stored and not dry_run

@@ -12,6 +12,7 @@ from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.transfer.engine import transfer
+from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, is_workspace, open_held, open_target
 from runsync.transfer.report import TransferReport
@@ -66,11 +67,12 @@ def import_(
         notebook_folder=notebook_folder,
     )
     with open_held(bundle, "import", access, retry_lock) as snapshot:
+        selection = resolved(snapshot, selection or Selection())
         workspace = open_target(target, access, workers, init and not dry_run, artifacts)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:
-            transfer(report, snapshot, sink, selection or Selection(), workers, progress or Silent())
+            transfer(report, snapshot, sink, selection, workers, progress or Silent())
         finally:
             workspace.close()
     if failed := snapshot.manifest.failed:

@@ -15,6 +15,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Source
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
+from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, open_target, open_with
 from runsync.transfer.report import TransferReport
@@ -65,6 +66,7 @@ def sync(
     with ExitStack() as opened:
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
+        selection = resolved(one, selection)
         other = open_target(target, access, workers, init and not dry_run, artifacts)
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:

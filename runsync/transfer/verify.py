@@ -26,6 +26,7 @@ from runsync.model.wording import many
 from runsync.transfer.compare_objects import lacking
 from runsync.transfer.copies import Copies, Index, Seen
 from runsync.transfer.expected import unexpected
+from runsync.transfer.find import resolved
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.unmet import UnmetFields
 from runsync.workspaces.arrival.copy import address_of
@@ -96,7 +97,9 @@ def verify(
     ):
         report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)
         comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts, permissions)
-        comparer.compare(selection or Selection(), Naming(dict(rename or {}), prefix), progress or Silent())
+        comparer.compare(
+            resolved(one, selection or Selection()), Naming(dict(rename or {}), prefix), progress or Silent()
+        )
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     report.seconds = round(time.monotonic() - begun, 3)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runsync.errors import WrongUsage
+from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.comparison import compare_runs
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
@@ -256,7 +256,7 @@ def test_experiments_are_called_as_they_were_renamed_else_with_the_prefix() -> N
 
 def test_a_name_that_two_experiments_have_is_refused_with_the_ids_and_an_id_is_taken() -> None:
     experiments = [Experiment(id, "x") for id in ("11", "12")]
-    with pytest.raises(WrongUsage, match=r"2 experiments are called “x” \(11, 12\).*--rename '11=NEW'"):
+    with pytest.raises(WrongUsage, match=r"“x” means 2 experiments.*\n  id:11 .*\n  id:12 "):
         Naming({"x": "y"}).among(experiments)
     names = Naming({"11": "y"}).among(experiments)
     assert [names.of(experiment) for experiment in experiments] == ["y", "x"]
@@ -264,17 +264,16 @@ def test_a_name_that_two_experiments_have_is_refused_with_the_ids_and_an_id_is_t
 
 def test_an_id_that_is_also_the_name_of_another_experiment_is_refused_with_both_ways_out() -> None:
     one, other = Experiment("11", "x"), Experiment("12", "11")
-    with pytest.raises(WrongUsage, match=r"--rename 'x=NEW'.*--rename '12=NEW'"):
+    with pytest.raises(WrongUsage, match=r"“11” means 2 experiments.*\n  id:11  “x”.*\n  id:12  “11”"):
         Naming({"11": "y"}).among([one, other])
     assert Naming({"x": "y"}).among([one, other]).of(one) == "y"
     assert Naming({"12": "y"}).among([one, other]).of(other) == "y"
-    # Where neither name nor id would do for the one, its id is taken.
     twin = Experiment("13", "x")
-    assert Naming({"11": "y"}).among([one, other, twin]).of(one) == "y"
+    assert Naming({"id:11": "y"}).among([one, other, twin]).of(one) == "y"
 
 
 def test_a_rename_of_what_is_not_there_is_refused() -> None:
-    with pytest.raises(WrongUsage, match="“z”, which is not among"):
+    with pytest.raises(NothingSelected, match="“z”, which is not among"):
         Naming({"z": "y"}).among([Experiment("1", "a")])
 
 

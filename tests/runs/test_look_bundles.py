@@ -290,7 +290,7 @@ def test_a_slip_in_an_order_is_told(bundle: Path) -> None:
 def test_a_name_that_begins_like_another_runs_id_is_no_run_until_it_is_clear(tmp_path: Path) -> None:
     runs = [run_with_metrics(ONE, {}), run_with_metrics(TWO, {}, name="1111", tags={"mlflow.runName": "1111"})]
     export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], runs))
-    with pytest.raises(NothingSelected, match="“1111” means 2 runs"):
+    with pytest.raises(WrongUsage, match="“1111” means 2 runs"):
         runsync.show_run(str(tmp_path / "b"), "1111")
     assert runsync.show_run(str(tmp_path / "b"), "11111").run.run_id == ONE
 

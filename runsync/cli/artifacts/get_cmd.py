@@ -44,9 +44,10 @@ def command(
 ) -> int:
     """Fetch files of a run.
 
-    RUN is its id, the beginning of its id, or its name; PATH a folder or file in it (default: everything). Files
-    keep their paths within the run. What is there with the same size (and hash, where the source knows it) is not
-    fetched again: running it again finishes. Exit 3 when some files failed. --into - writes one file to stdout.
+    RUN is its id, the beginning of one, its name, or EXPERIMENT/NAME; PATH a folder or file in it (default:
+    everything). Files keep their paths within the run. What is there with the same size (and hash, where the source
+    knows it) is not fetched again: running it again finishes. Exit 3 when some files failed. --into - writes one
+    file to stdout.
     """
     from runsync.runs.artifacts import get_artifacts, read_artifact
 

@@ -36,7 +36,7 @@ def command(
 ) -> int:
     """List the files of a run.
 
-    RUN is its id, the beginning of its id, or its name; PATH a folder or file in it.
+    RUN is its id, the beginning of one, its name, or EXPERIMENT/NAME; PATH a folder or file in it.
     """
     from runsync.runs.artifacts import list_artifacts
 

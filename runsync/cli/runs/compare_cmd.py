@@ -63,8 +63,8 @@ def command(
 ) -> int:
     """Put runs beside each other: those named, and those that are selected.
 
-    A RUN is an id, the beginning of one, or a name. WHERE is a workspace or a bundle; runs of other places join by
-    --with and --also-in. Two runs are also compared by metric curves and artifacts.
+    A RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME. WHERE is a workspace or a bundle; runs of
+    other places join by --with and --also-in. Two runs are also compared by metric curves and artifacts.
 
     The best value of a metric is the greatest, or the least where the key has a word such as loss, error, rmse or
     time in it; the two options say otherwise. Params are text: 0.1 and 0.10 differ.

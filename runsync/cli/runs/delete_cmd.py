@@ -44,10 +44,10 @@ def command(
 ) -> int:
     """Delete runs.
 
-    RUN is an id, the beginning of one, or a name; or say which with a selection. Runs that are nested in them go too.
-    The server keeps deleted runs until its administrator purges them: runsync runs restore brings them back. Runs that
-    are deleted already are left alone, so running it again finishes what was stopped. Without a terminal to ask at it
-    needs --yes.
+    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. Runs that are
+    nested in them go too. The server keeps deleted runs until its administrator purges them: runsync runs restore
+    brings them back. Runs that are deleted already are left alone, so running it again finishes what was stopped.
+    Without a terminal to ask at it needs --yes.
     """
     from runsync.runs.delete import delete_selected_runs
 

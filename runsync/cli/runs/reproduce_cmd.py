@@ -54,11 +54,11 @@ def command(
 ) -> int:
     """The code and environment of a run, to run again.
 
-    RUN is an id, the beginning of one, or a name, in a workspace or bundle. Writes the code at its commit, the
-    environment of the model or run, its params, and a reproduce.sh that builds the environment and shows how the run
-    was started; “sh reproduce.sh run” starts it. In a Databricks workspace --notebook-folder clones the notebook there,
-    and starts the cluster of the run, or makes one of the same configuration and libraries where it is gone. Exit 3
-    when a part could not be had: all else is written.
+    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME, in a workspace or bundle. Writes the code at its
+    commit, the environment of the model or run, its params, and a reproduce.sh that builds the environment and
+    shows how the run was started; “sh reproduce.sh run” starts it. In a Databricks workspace --notebook-folder
+    clones the notebook there, and starts the cluster of the run, or makes one of the same configuration and
+    libraries where it is gone. Exit 3 when a part could not be had: all else is written.
     """
     from runsync.runs.reproduce import reproduce
 

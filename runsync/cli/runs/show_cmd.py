@@ -31,9 +31,9 @@ SHOWN_APART = "mlflow.note.content"
 def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, workers: int, as_json: bool) -> int:
     """Show all that is known of a run.
 
-    RUN is its id, the beginning of its id, or its name. Its source and version, times, params, metrics with their
-    history (the lowest and highest value, and a line of bars), tags, notes, inputs, models, nested runs and files.
-    Exit 3 when something of it could not be read.
+    RUN is its id, the beginning of one, its name, or EXPERIMENT/NAME. Its source and version, times, params,
+    metrics with their history (the lowest and highest value, and a line of bars), tags, notes, inputs, models,
+    nested runs and files. Exit 3 when something of it could not be read.
     """
     from runsync.runs.show import show_run
 

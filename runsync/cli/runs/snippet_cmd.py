@@ -23,8 +23,8 @@ def command(
 ) -> int:
     """Code that predicts with the model of a run.
 
-    RUN is an id, the beginning of one, or a name, in a workspace or bundle. The code loads the model and predicts on an
-    example that fits the model's signature.
+    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME, in a workspace or bundle. The code loads the
+    model and predicts on an example that fits the model's signature.
     """
     from runsync.runs.snippet import snippet
 

@@ -28,8 +28,8 @@ CHANGES = {True: "uncommitted ones were there", False: "all was committed", None
 def command(ctx: click.Context, /, where: str, run: str, open_: bool, workers: int, as_json: bool) -> int:
     """Where does the code of a run lie?
 
-    RUN is an id, the beginning of one, or a name, in a workspace or bundle. Tells the notebook and its revision, or the
-    script or project, its repository and commit, and their pages on the web.
+    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME, in a workspace or bundle. Tells the notebook and
+    its revision, or the script or project, its repository and commit, and their pages on the web.
     """
     from runsync.runs.source import source_of
 

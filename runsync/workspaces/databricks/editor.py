@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from runsync.errors import ABSENT, RequestRefused
-from runsync.model.naming import plain_path
+from runsync.model.named import plain_path
 from runsync.model.run import Run
 from runsync.workspaces.databricks.client import DatabricksClient
 from runsync.workspaces.http.fields import number

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
-from runsync.model.naming import Naming, plain_path
+from runsync.model.named import plain_path
+from runsync.model.naming import Naming
 from runsync.model.selection import Selection
 
 

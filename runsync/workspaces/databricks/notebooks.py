@@ -18,7 +18,7 @@ import orjson
 
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage
 from runsync.model.hashing import sha256_of
-from runsync.model.naming import plain_path
+from runsync.model.named import plain_path
 from runsync.model.objects import DBC, HTML, JUPYTER, SOURCE, Notebook
 from runsync.model.paths import unfit_for_folders
 from runsync.model.progress import Progress
