@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Protocol, TypeVar
 from zlib import crc32
 
-from runsync.errors import ChangedMeanwhile, RequestRefused
+from runsync.errors import ChangedMeanwhile, GrownMeanwhile, RequestRefused
 
 SETTLED = 60.0
 """Seconds that a Last-Modified must be old: the file could have changed again within its second."""
@@ -95,24 +95,26 @@ def download(ask: Ask, name: str, line: Line) -> Iterator[bytes]:
 
 
 def as_listed(chunks: Iterator[bytes], path: str, size: int) -> Iterator[bytes]:
-    """The same chunks of an artifact, as many bytes as it was listed with. Raises RequestRefused at the first too many,
-    or when they are fewer."""
-    received = 0
-    for chunk in chunks:
-        received += len(chunk)
-        if received > size:
-            raise RequestRefused(f"artifact “{path}” is listed with {size} bytes and gave more")
-        yield chunk
+    """The same chunks of an artifact, as many bytes as it was listed with. Raises GrownMeanwhile at the first too many,
+    RequestRefused when they are fewer; the last chunk comes only once it is known to be the last."""
+    held, received = b"", 0
+    try:
+        for chunk in chunks:
+            if received + len(chunk) > size:
+                held += chunk[: size - received]
+                received = size
+                raise GrownMeanwhile("")
+            received += len(chunk)
+            if held:
+                yield held
+            held = chunk
+    except GrownMeanwhile:
+        if received == size:
+            raise GrownMeanwhile(f"artifact “{path}” is listed with {size} bytes and gave more", held) from None
     if received != size:
         raise RequestRefused(f"artifact “{path}” is listed with {size} bytes and gave {received}")
-
-
-def from_the_start(act: Callable[[], T]) -> T:
-    """What `act` gives; once more where a file changed while it was read."""
-    try:
-        return act()
-    except ChangedMeanwhile:
-        return act()
+    if held:
+        yield held
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@
             ├── AccessDenied       13   wrong or missing credentials
             ├── AnswerTooLong      13   an answer has no end in sight: ask for less
             └── ChangedMeanwhile   13   a file changed while it was read: read it from the start
+                └── GrownMeanwhile 13   it has more bytes than it was listed with: list it again
 
 Exit codes 0 (done), 3 (some items failed) and 4 (differences) are no errors: a report tells them.
 """
@@ -170,6 +171,14 @@ class AnswerTooLong(RequestRefused):
 
 class ChangedMeanwhile(RequestRefused):
     """A file changed while it was read: what came of it is of no use."""
+
+
+class GrownMeanwhile(ChangedMeanwhile):
+    """A file has more bytes than it was listed with; `rest` are those of the listed ones that were held back."""
+
+    def __init__(self, message: str, rest: bytes = b"") -> None:
+        super().__init__(message)
+        self.rest = rest
 
 
 ITEM_ERRORS = (RequestRefused, BundleDamaged)

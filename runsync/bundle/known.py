@@ -37,6 +37,7 @@ class KnownRun:
         "experiment_id",
         "fingerprint",
         "has_artifacts",
+        "is_growing",
         "is_sound",
         "place",
         "problems",
@@ -49,10 +50,11 @@ class KnownRun:
         self.fingerprint = stored.fingerprint
         self.has_artifacts = stored.contents.artifacts is not None
         self.problems: tuple[Problem, ...] = stored.contents.problems
+        self.is_growing = bool(stored.contents.growing)
         self.is_sound = is_sound
         self.place = place
         # Only a run that is read again though its fingerprint is the same can turn out to be as it was.
-        again = with_digest or self.problems or stored.run.status == RUNNING
+        again = with_digest or self.problems or self.is_growing or stored.run.status == RUNNING
         self.digest = digest(stored) if again else b""
 
     def is_placed_as(self, run: Run) -> bool:
@@ -83,7 +85,12 @@ class Known:
             return None
         told = fingerprint(run)
         for known in versions:
-            whole = known.is_sound and not known.problems and (known.has_artifacts or not with_artifacts)
+            whole = (
+                known.is_sound
+                and not known.problems
+                and not known.is_growing
+                and (known.has_artifacts or not with_artifacts)
+            )
             if whole and known.fingerprint == told and known.is_placed_as(run):
                 return known
         return None

@@ -24,8 +24,8 @@ from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
 from runsync.bundle.suspects import Reusable, noted
-from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS, BundleDamaged
+from runsync.growing import Growing, note
 from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.hashing import sha256_of
@@ -97,6 +97,7 @@ class SnapshotWriter:
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
         self._notes: list[str] = []
+        self._growing: list[str] = []
         self.warnings: list[str] = []
         self._lock = threading.Lock()
 
@@ -128,8 +129,8 @@ class SnapshotWriter:
         return []
 
     def notes(self) -> list[str]:
-        """Whether there was nothing to write."""
-        return self._notes
+        """Whether there was nothing to write, and which files were still growing."""
+        return [*self._notes, *note(self._growing)]
 
     def plan(self, batch: Batch) -> list[Step]:
         """A run that is stored with the same fingerprint is not read again, unless it is still running."""
@@ -295,17 +296,19 @@ class SnapshotWriter:
             files = source.artifacts(run)
         except ITEM_ERRORS as error:
             return _Fetching([], Problem("artifact list", "", str(error)))
-        return _Fetching([(file, pool.submit(self._fetch, run, file, source, progress)) for file in files], None)
+        return _Fetching([pool.submit(self._fetch, run, file, source, progress) for file in files], None)
 
-    def _fetch(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str | Problem:
-        """Stores one file and gives its hash, or why it could not be had."""
+    def _fetch(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> "_Fetched | Problem":
+        """Stores one file, or gives why it could not be had."""
         if file.fault:
             return Problem("artifact", file.path, file.fault)
         try:
             if sha256 := self._copy(run, file, source):
                 progress.advance(bytes=file.size)
-                return sha256
-            return from_the_start(lambda: self._stream(run, file, source, progress))
+                return _Fetched(replace(file, sha256=sha256))
+            growing = Growing(source, run, file)
+            sha256 = growing.carry(lambda: self._stream(growing.chunks(), progress))
+            return _Fetched(replace(growing.file, sha256=sha256), growing.is_cut)
         except ITEM_ERRORS as error:
             return Problem("artifact", file.path, str(error))
 
@@ -328,10 +331,10 @@ class SnapshotWriter:
         self._not_copied.add(place.bucket)
         return ""
 
-    def _stream(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> str:
+    def _stream(self, chunks: Iterator[bytes], progress: Progress) -> str:
         incoming = self._store.incoming()
         try:
-            for chunk in source.read_artifact(run, file):
+            for chunk in chunks:
                 incoming.write(chunk)
                 progress.advance(bytes=len(chunk))
             sha256 = incoming.sha256()
@@ -342,15 +345,19 @@ class SnapshotWriter:
 
     def _contents(self, fetching: "_Fetching", broken: Sequence[Problem]) -> Contents:
         """Waits for a run's files; `broken` is what else of it the source cannot read."""
-        files: list[ArtifactFile] = []
+        files: list[_Fetched] = []
         problems = [*broken, *([fetching.problem] if fetching.problem else [])]
-        for file, future in fetching.files:
+        for future in fetching.files:
             result = future.result()
             if isinstance(result, Problem):
                 problems.append(result)
             else:
-                files.append(replace(file, sha256=result))
-        return Contents(0, tuple(files) if self._with_artifacts else None, tuple(problems))
+                files.append(result)
+        growing = tuple(each.file.path for each in files if each.is_growing)
+        with self._lock:
+            self._growing += growing
+        listed = tuple(each.file for each in files) if self._with_artifacts else None
+        return Contents(0, listed, tuple(problems), growing)
 
     def _commit(
         self,
@@ -461,10 +468,18 @@ class SnapshotWriter:
 
 
 @dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A file that is stored, as far as it went when it was listed where it is still growing."""
+
+    file: ArtifactFile
+    is_growing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Fetching:
     """The files of a run on their way."""
 
-    files: list[tuple[ArtifactFile, Future[str | Problem]]]
+    files: list[Future[_Fetched | Problem]]
     problem: Problem | None
 
 

@@ -11,6 +11,7 @@ from runsync.model.run import ArtifactFile, Contents, Run
 
 NOT_CARRIED = "-"
 UNKNOWN = "?"
+GROWING = "~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Mark:
     """`record` is the run's fingerprint, `points` its number of points, `artifacts` a digest of its files.
 
     As a tag: `<record>:<points>:<artifacts>`. A part that was not carried is `-`; one that was carried, or is to be,
-    without its number or digest being known is `?`.
+    without its number or digest being known is `?`. Artifacts of which one was still growing are `~`, and are
+    looked at again.
     """
 
     record: str
@@ -58,4 +60,4 @@ def digest(files: Iterable[ArtifactFile]) -> str:
 
 
 def _is_met(wanted: str, there: str) -> bool:
-    return wanted in (there, NOT_CARRIED) or (wanted == UNKNOWN and there != NOT_CARRIED)
+    return wanted in (there, NOT_CARRIED) or (wanted == UNKNOWN and there not in (NOT_CARRIED, GROWING))

@@ -158,15 +158,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a bundle holds of a run beside the run itself. `artifacts` is None where they were not asked for."""
+    """What a bundle holds of a run beside the run itself. `artifacts` is None where they were not asked for; `growing`
+    are paths of those that had more bytes when they were read."""
 
     metric_points: int
     artifacts: tuple[ArtifactFile, ...] | None
     problems: tuple[Problem, ...] = ()
+    growing: tuple[str, ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """The other part of the JSON document of `schemas/v1/run.schema.json`."""
+        growing = {"growing": list(self.growing)} if self.growing else {}
         return {
+            **growing,
             "metric_points": self.metric_points,
             "artifacts": None if self.artifacts is None else [a.to_document() for a in self.artifacts],
             "problems": [asdict(p) for p in self.problems],
@@ -180,6 +184,7 @@ class Contents:
             document["metric_points"],
             None if artifacts is None else tuple(ArtifactFile(**a) for a in artifacts),
             tuple(Problem(**p) for p in document["problems"]),
+            tuple(document.get("growing", ())),
         )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.download import from_the_start
 from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
+from runsync.growing import Growing
+from runsync.log import LOG
 from runsync.model import threads
 from runsync.model.hashing import sha256_of
 from runsync.model.paths import folders_above, unfit_for_folders
@@ -197,7 +198,11 @@ def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progre
             return Fetched(file.path, file.size, FAILED, f"the disk takes it for {into / there}, which is there")
         action = KEPT if _is_same(place, file) else FETCHED
         if action == FETCHED and not dry_run:
-            from_the_start(lambda: _write(place, source.read_artifact(run, file), progress))
+            growing = Growing(source, run, file)
+            growing.carry(lambda: _write(place, growing.chunks(), progress))
+            file = growing.file
+            if growing.is_cut:
+                LOG.warning("artifact “%s” is still growing: its first %s bytes were fetched", file.path, file.size)
     except ITEM_ERRORS as error:
         return Fetched(file.path, file.size, FAILED, str(error))
     except OSError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from runsync.errors import AccessDenied, ChangedMeanwhile, RequestRefused, RunsyncError
+from runsync.errors import AccessDenied, ChangedMeanwhile, GrownMeanwhile, RequestRefused, RunsyncError
 from runsync.model.paths import escaped, is_unicode, unfit_for_folders, unsafe
 from runsync.model.run import ArtifactFile
 from runsync.spelling import folded, spelled_otherwise
@@ -68,10 +68,10 @@ def read(folder: Path, path: str) -> Iterator[bytes]:
                 raise RequestRefused(f"artifact {place} is no plain file")
             while chunk := stream.read(CHUNK):
                 yield chunk
-            if _version(os.fstat(stream.fileno())) != _version(begun):
-                raise ChangedMeanwhile(
-                    f"artifact {place} changed while it was read: run it again to get the current version"
-                )
+            ended = os.fstat(stream.fileno())
+            if _version(ended) != _version(begun):
+                kind = GrownMeanwhile if ended.st_size > begun.st_size else ChangedMeanwhile
+                raise kind(f"artifact {place} changed while it was read: run it again to get the current version")
     except OSError as error:
         raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
 

@@ -24,8 +24,9 @@ REGISTRY: Any = referencing.Registry().with_resources(
     (schema["$id"], referencing.Resource.from_contents(schema)) for schema in SCHEMAS.values()
 )
 LOCKS_LATER = {"boot_id", "namespace", "started", "lifetime"}
-ADDED_LATER = {"run": {"deleted_time"}, "snapshot": {"objects", "notebook_formats", "order"}, "lock": LOCKS_LATER}
-"""What the first bundles do not have: they are valid without it."""
+RUNS_LATER = {"deleted_time", "growing"}
+ADDED_LATER = {"run": RUNS_LATER, "snapshot": {"objects", "notebook_formats", "order"}, "lock": LOCKS_LATER}
+"""What the first bundles do not have, or only some documents: they are valid without it."""
 EXAMPLES = [(kind, number) for kind in KINDS for number in range(len(SCHEMAS[kind].get("examples", ())))]
 
 

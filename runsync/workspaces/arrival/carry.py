@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.hashing import sha256_of
-from runsync.model.mark import UNKNOWN, digest
+from runsync.model.mark import GROWING, UNKNOWN, digest
 from runsync.model.progress import Progress
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
 from runsync.workspaces.arrival.copy import Copy
-from runsync.workspaces.arrival.files import LOOKS_AGAIN, FileWriter
+from runsync.workspaces.arrival.files import LOOKS_AGAIN, FileWriter, Uploaded
 
 Files = Mapping[str, tuple[ArtifactFile, ...]]
 """The source's files by the target's run id."""
@@ -88,7 +88,9 @@ class ArtifactCarrier:
         return self._verify_bytes or not copy.is_left_over
 
     def _complete(self, copy: Copy, files: Files) -> None:
-        if copy.mark.artifacts == UNKNOWN and copy.target_id in files:
+        if copy.growing:
+            copy.mark = replace(copy.mark, artifacts=GROWING)
+        elif copy.mark.artifacts in (UNKNOWN, GROWING) and copy.target_id in files:
             copy.mark = replace(copy.mark, artifacts=digest(files[copy.target_id]))
 
     def _bring(
@@ -108,27 +110,29 @@ class ArtifactCarrier:
         sent, missed = set(), set()
         for copy, file, task in tasks:
             try:
-                size, sha256 = task.result()
+                done = task.result()
             except ITEM_ERRORS as error:
                 copy.miss("artifact", file.path, error)
                 missed.add((copy.target_id, file.path))
-                size, sha256 = None, None
-            known[copy.target_id].append(replace(file, sha256=sha256))
-            if size is not None:
+                done = Uploaded(replace(file, sha256=None))
+            known[copy.target_id].append(done.file)
+            if done.is_growing:
+                copy.growing.append(file.path)
+                self._writer.growing.append(file.path)
+            if done.size is not None:
                 sent.add(copy.target_id)
                 copy.artifacts += 1
-                copy.bytes += size
-                self._progress.advance(bytes=size)
+                copy.bytes += done.size
+                self._progress.advance(bytes=done.size)
         return {target_id: tuple(of_run) for target_id, of_run in known.items()}, sent, missed
 
-    def _upload(self, copy: Copy, file: ArtifactFile, sizes: Mapping[str, int]) -> tuple[int | None, str | None]:
-        """Bytes written (None: it is there already), and the hash at the source, where it is known."""
+    def _upload(self, copy: Copy, file: ArtifactFile, sizes: Mapping[str, int]) -> Uploaded:
         file.check()
         if file.path in sizes and sizes[file.path] == self._writer.expected_size(copy, file, self._source):
             if not self._is_to_compare(copy):
-                return None, file.sha256
+                return Uploaded(file)
             if self._writer.has_bytes(copy, file, sizes[file.path], self._source):
-                return None, file.sha256
+                return Uploaded(file)
         return self._writer.upload(copy, file, self._source, self._verify_bytes)
 
     def _listed(self, copies: Sequence[Copy]) -> Sizes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.identity import COMPLETE, ORIGIN, RUN_NAME, renamed
-from runsync.model.mark import NOT_CARRIED, UNKNOWN, Mark
+from runsync.model.mark import GROWING, NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Step
 from runsync.model.run import Problem, Run
 
@@ -29,6 +29,8 @@ class Copy:
     bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
     """Pieces that did not arrive: the copy is not whole."""
+    growing: list[str] = field(default_factory=list)
+    """Paths of artifacts that had more bytes by the time they were read."""
     told: tuple[Problem, ...] = ()
     """What else is wrong with it; the copy may be whole all the same."""
     error: str = ""
@@ -49,7 +51,7 @@ class Copy:
         """Whether an earlier import brought these very points (or artifacts), so that they need no second look."""
         there = Mark.parse(self.present.tags.get(COMPLETE, "")) if self.present is not None else None
         wanted = getattr(self.mark, part)
-        return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN)
+        return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN, GROWING)
 
     def miss(self, kind: str, name: str, reason: object) -> None:
         """Notes a piece that does not arrive."""

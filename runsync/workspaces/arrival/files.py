@@ -5,11 +5,12 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
-from runsync.download import from_the_start
 from runsync.errors import RequestRefused
+from runsync.growing import Growing, note
 from runsync.model.hashing import sha256_of
 from runsync.model.paths import folders_above
 from runsync.model.protocol import NAMED, Source, StoredObject
@@ -51,6 +52,8 @@ class FileWriter:
     """Writes files of runs; `before` is called with a copy before anything is written to it."""
 
     def __init__(self, artifacts: Artifacts, before: Callable[[Copy], None], expect: Expect | None = None) -> None:
+        self.growing: list[str] = []
+        """Paths of files that had more bytes by the time they were read."""
         self._artifacts = artifacts
         self._before = before
         self._expect = expect
@@ -58,13 +61,14 @@ class FileWriter:
 
     @property
     def notes(self) -> list[str]:
-        """Files that were left out, and are no loss."""
+        """Files that were still growing, and those that were left out and are no loss."""
         names = sorted(set(self._left_out))
         if not names:
-            return []
+            return note(self.growing)
         count = many(len(self._left_out), "empty file")
         shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
-        return [f"{count} left out, as S3 has them for folders: the run has a folder of the same name ({shown})"]
+        left_out = f"{count} left out, as S3 has them for folders: the run has a folder of the same name ({shown})"
+        return [left_out, *note(self.growing)]
 
     def arrange(self, copy: Copy, files: Sequence[ArtifactFile]) -> tuple[ArtifactFile, ...]:
         """The files that are to go there. One that would have to be a folder too is told with its fault; where it is
@@ -82,29 +86,37 @@ class FileWriter:
         if self._expect is not None and paths:
             self._expect(_as_target(copy), paths)
 
-    def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> tuple[int, str | None]:
-        """Puts one file there; gives its bytes, and the hash that it has at the source, where that is known now.
-
-        With `check_bytes` it is read back and its hash compared.
-        """
+    def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
+        """Puts one file there. With `check_bytes` it is read back and its hash compared."""
         self._before(copy)
-        at = _as_target(copy)
-        size, told = file.size, [file.sha256]
-        if _is_rewritten(copy, file):
-            original = b"".join(source.read_artifact(copy.run, file))
-            content = rewritten(original, copy.run.run_id, copy.target_id)
-            told = [sha256_of((original,))]
-            size, opener = len(content), _opener_of(content)
-        elif file.sha256 is None:
-            told = [None if size else _EMPTY]
-            opener = lambda: _Stream(_hashed(source.read_artifact(copy.run, file), told), size)  # noqa: E731
-        else:
-            opener = lambda: _Stream(source.read_artifact(copy.run, file), size)  # noqa: E731
-        locate = None if _is_rewritten(copy, file) else lambda: source.locate_artifact(copy.run, file)
-        from_the_start(lambda: self._artifacts.write(at, file.path, size, opener, locate))
+        return (self._upload_rewritten if _is_rewritten(copy, file) else self._upload)(copy, file, source, check_bytes)
+
+    def _upload_rewritten(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
+        original = b"".join(source.read_artifact(copy.run, file))
+        content = rewritten(original, copy.run.run_id, copy.target_id)
+        at, opener = _as_target(copy), _opener_of(content)
+        self._artifacts.write(at, file.path, len(content), opener)
         if check_bytes:
-            self._compare_bytes(at, file.path, size, opener)
-        return size, told[-1]
+            self._compare_bytes(at, file.path, len(content), opener)
+        return Uploaded(replace(file, sha256=sha256_of((original,))), len(content))
+
+    def _upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
+        at, growing = _as_target(copy), Growing(source, copy.run, file)
+        told = [file.sha256]
+
+        def opener() -> _Stream:
+            chunks = growing.chunks()
+            return _Stream(chunks if file.sha256 else _hashed(chunks, told), growing.file.size)
+
+        def write() -> None:
+            told[1:] = [] if growing.file.size or file.sha256 else [_EMPTY]
+            locate = partial(source.locate_artifact, copy.run, growing.file)
+            self._artifacts.write(at, file.path, growing.file.size, opener, locate)
+
+        growing.carry(write)
+        if check_bytes:
+            self._compare_bytes(at, file.path, growing.file.size, opener)
+        return Uploaded(replace(growing.file, sha256=told[-1]), growing.file.size, growing.is_cut)
 
     def has_bytes(self, copy: Copy, file: ArtifactFile, size: int, source: Source) -> bool:
         """Whether the target's file of that size is what would be sent; the hash of `file` is known."""
@@ -133,6 +145,16 @@ class FileWriter:
             if sent == sha256_of(self._artifacts.read(at, ArtifactFile(path, size))):
                 return
         raise RequestRefused(f"artifact “{path}” reads back with other bytes than were sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A file that is in the target: as the source has it (with its hash, where that is known now), the bytes that were
+    written (None: it was there already), and whether it was still growing."""
+
+    file: ArtifactFile
+    size: int | None = None
+    is_growing: bool = False
 
 
 def rewritten(content: bytes, old_id: str, new_id: str) -> bytes:
