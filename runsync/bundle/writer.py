@@ -178,6 +178,7 @@ class SnapshotWriter:
             return []
         outcomes: list[Outcome] = []
         todo = source.complete(Batch(tuple(runs)), pool)
+        self._broken.update({id: (*self._broken.get(id, ()), *pieces) for id, pieces in todo.broken.items()})
         futures = [pool.submit(self._fetch_artifacts, run, source, pool, progress) for run in todo.runs]
         with source.histories(todo, pool) as histories:
             group: list[tuple[Run, Contents]] = []

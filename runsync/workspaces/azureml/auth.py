@@ -52,7 +52,7 @@ def _by_secret(login: str, address: AzureAddress, patience: Patience, environ: M
             content=urlencode(form).encode(),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
         ).json()
-        renew_at = renewal(asked_at, float(answer.get("expires_in", 300)))
+        renew_at = renewal(asked_at, float(answer.get("expires_in") or 300))
         return Grant(_bearer(str(answer["access_token"])), renew_at)
     except RequestRefused as error:
         raise AccessDenied(

@@ -77,7 +77,7 @@ class _Asking:
         try:
             answer = client.send("POST", parts.path, content=urlencode(form).encode(), headers=sent)
             document: dict[str, Any] = answer.json()
-            lifetime = float(document.get("expires_in", 0)) or UNTOLD
+            lifetime = float(document.get("expires_in") or 0) or UNTOLD
             return str(document["access_token"]), renewal(asked_at, lifetime)
         except RequestRefused as error:
             raise AccessDenied(

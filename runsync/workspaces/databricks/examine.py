@@ -70,7 +70,7 @@ def _runtime(client: Client) -> str:
         told = listed(client.get(RUNTIMES), "versions")
     except RequestRefused:
         return ""
-    plain = [(int(found[1]), int(found[2])) for each in told if (found := _RUNTIME.match(str(each.get("key", ""))))]
+    plain = [(int(found[1]), int(found[2])) for each in told if (found := _RUNTIME.match(str(each.get("key") or "")))]
     return f"; its newest Databricks Runtime is {'.'.join(map(str, max(plain)))}" if plain else ""
 
 

@@ -60,7 +60,7 @@ class Notebooks:
         modified_at = fields.number(told, "modified_at") if "modified_at" in told else None
         known: dict[str, Any] = {
             "language": fields.text(told, "language", ""),
-            "object_id": item.object_id or str(told.get("object_id", "")),
+            "object_id": item.object_id or str(told.get("object_id") or ""),
         }
         if _is_last(item.revision, modified_at):
             return replace(item, **known, is_last=False, modified_at=None)

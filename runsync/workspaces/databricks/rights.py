@@ -42,8 +42,8 @@ class Caller:
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> "Caller":
         """Of what SCIM tells of the caller (databricks-sdk)."""
-        groups = frozenset(str(group.get("display", "")) for group in listed(told, "groups"))
-        own = frozenset(str(entitlement.get("value", "")) for entitlement in listed(told, "entitlements"))
+        groups = frozenset(str(group.get("display") or "") for group in listed(told, "groups"))
+        own = frozenset(str(entitlement.get("value") or "") for entitlement in listed(told, "entitlements"))
         return cls(str(told.get("userName", "")), groups, own)
 
     @property
@@ -116,7 +116,7 @@ def _compute(client: Client, caller: Caller) -> Finding:
     if caller.is_admin or MAKES_CLUSTERS in caller.entitlements:
         return ok("clusters", "it may make them, of any kind")
     try:
-        policies = [str(policy.get("name", "")) for policy in listed(client.get(POLICIES), "policies")]
+        policies = [str(policy.get("name") or "") for policy in listed(client.get(POLICIES), "policies")]
     except RequestRefused:
         policies = []
     if policies:

@@ -289,7 +289,8 @@ class Client:
 def _complaint(response: requests.Response) -> tuple[str, str]:
     try:
         document = orjson.loads(response.content)
-        return str(document.get("error_code", "")), strike(" ".join(str(document.get("message", "")).split()))[:300]
+        code, message = (str(document.get(name) or "") for name in ("error_code", "message"))
+        return code, strike(" ".join(message.split()))[:300]
     except (ValueError, AttributeError):
         is_plain = response.headers.get("Content-Type", "").startswith("text/plain")
         return "", " ".join(response.text.split()) if is_plain and len(response.content) < 200 else ""

@@ -1,4 +1,7 @@
-"""Fields of the documents that servers answer with. None is trusted to be there, or to be of its type."""
+"""Fields of the documents that servers answer with. None is trusted to be there, or to be of its type.
+
+What may be absent may be null as well, as protobuf's JSON has it.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from runsync.errors import RequestRefused
 from runsync.model.paths import escaped, unfit_for_folders
 from runsync.model.run import ArtifactFile
-from runsync.workspaces.http.fields import Json, OddAnswer, number, text
+from runsync.workspaces.http.fields import Json, OddAnswer, number
 
 DEEPEST = 200
 """Folders within one another."""
@@ -15,6 +15,8 @@ LONGEST_TOLD = 300
 """Characters of a path that is refused."""
 MOST_FOLDERS = 100_000
 """Of one run: each takes a request."""
+NAMELESS = "?"
+"""What a file is called in reports that is listed without a name."""
 
 Entries = Callable[[str], Iterable[Json]]
 
@@ -33,7 +35,10 @@ def walk(who: str, entries: Entries, root: str = "", sign: str = "is_dir") -> It
             met += 1
             if met > MOST_ENTRIES or len(known) > MOST_FOLDERS:
                 raise RequestRefused(f"{who} lists more than {met - 1:,} files and folders of one run")
-            path = text(entry, "path")
+            path = entry.get("path")
+            if not isinstance(path, str):
+                yield ArtifactFile(NAMELESS, 0, fault=f"{who} lists it without a path")
+                continue
             below = path.removeprefix(root + "/") if root else path
             size, fault = _size(entry) if not entry.get(sign) else (0, "")
             fault = _fault(path, below, folder) or fault

@@ -196,8 +196,8 @@ def _by_run(request: _Request, rows: list[dict[str, Any]]) -> "dict[tuple[str, s
 def _columns(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], list[float]]:
     try:
         columns = (
-            [int(row.get("step", 0)) for row in rows],
-            [int(row.get("timestamp", 0)) for row in rows],
+            [int(row.get("step") or 0) for row in rows],
+            [int(row.get("timestamp") or 0) for row in rows],
             [float(row.get("value", 0.0)) for row in rows],
         )
     except ODD:

@@ -91,7 +91,7 @@ class SignedAddresses:
             made = self._client.post(f"{MULTIPART}/create/{quote(folder)}", {"path": name, "num_parts": count})
         except RequestRefused as error:
             raise _Unable(str(error), error.status in _UNABLE) from None
-        upload = {"path": name, "upload_id": made.get("upload_id", "")}
+        upload = {"path": name, "upload_id": made.get("upload_id") or ""}
 
         def send(number: int, content: bytes) -> dict[str, Any]:
             etag = self._put(addresses[number], content)

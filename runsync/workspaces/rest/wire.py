@@ -13,39 +13,64 @@ from runsync.workspaces.http.fields import LEAST, MOST, ODD, Json, OddAnswer, id
 STATUSES = frozenset({RUNNING, "SCHEDULED", "FINISHED", "FAILED", "KILLED"})
 STAGES = frozenset({ACTIVE, DELETED})
 _TEXT = frozenset({str})
+UNTOLD = "?"
+"""The id of what has none."""
+ON_THE_SERVER = "on the server"
 
 T = TypeVar("T")
 
 
-def each(answer: Json, name: str, make: Callable[[Json], T]) -> list[T]:
-    """The things an answer lists under a name. Raises WorkspaceUnreachable when they are not as MLflow has them."""
+def sound(answer: Json, name: str, make: Callable[[Json], T]) -> tuple[list[T], list[tuple[Json, OddAnswer]]]:
+    """The things an answer lists under a name, and those that are not as MLflow has them, with what is wrong.
+
+    Raises WorkspaceUnreachable when it is no list of objects.
+    """
+    found: list[T] = []
+    odd: list[tuple[Json, OddAnswer]] = []
     try:
-        return [make(document) for document in listed(answer, name)]
+        for document in listed(answer, name):
+            try:
+                found.append(make(document))
+            except OddAnswer as error:
+                odd.append((document, error))
     except OddAnswer:
-        raise WorkspaceUnreachable(
-            f"unexpected answer from the server: its list of {name} does not follow MLflow's API"
-        ) from None
+        raise _other_api(name) from None
+    return found, odd
 
 
 def runs(answer: Json, make: Callable[[Json], Run]) -> tuple[list[Run], list[Unreadable]]:
     """The runs that an answer lists, and those that are not as MLflow has them: one of these fails by itself.
 
-    Raises WorkspaceUnreachable where not even the id of one is told.
+    Raises WorkspaceUnreachable where there are some, and not even the id of one is told.
     """
-    found: list[Run] = []
-    odd: list[Unreadable] = []
-    for document in each(answer, "runs", lambda document: document):
-        try:
-            found.append(make(document))
-        except OddAnswer as error:
-            info = document.get("info")
-            run_id = info.get("run_id") or info.get("run_uuid") if isinstance(info, dict) else None
-            if not isinstance(run_id, str):
-                raise WorkspaceUnreachable(
-                    "unexpected answer from the server: its list of runs does not follow MLflow's API"
-                ) from None
-            odd.append(Unreadable(run_id, "on the server", str(error)))
-    return found, odd
+    found, odd = sound(answer, "runs", make)
+    unreadable = [Unreadable(_id_of_run(document), ON_THE_SERVER, str(error)) for document, error in odd]
+    if not found and unreadable and all(one.id == UNTOLD for one in unreadable):
+        raise _other_api("runs")
+    return found, unreadable
+
+
+def experiments(answer: Json, make: Callable[[Json], Experiment]) -> tuple[list[Experiment], list[Unreadable]]:
+    """The same of experiments."""
+    found, odd = sound(answer, "experiments", make)
+    unreadable = []
+    for document, error in odd:
+        id = document.get("experiment_id") or document.get("name")
+        told = str(id) if isinstance(id, str | int) else UNTOLD
+        unreadable.append(Unreadable(told, ON_THE_SERVER, str(error), "experiment"))
+    if not found and unreadable and all(one.id == UNTOLD for one in unreadable):
+        raise _other_api("experiments")
+    return found, unreadable
+
+
+def _id_of_run(document: Json) -> str:
+    info = document.get("info")
+    run_id = info.get("run_id") or info.get("run_uuid") if isinstance(info, dict) else None
+    return run_id if isinstance(run_id, str) else UNTOLD
+
+
+def _other_api(name: str) -> WorkspaceUnreachable:
+    return WorkspaceUnreachable(f"unexpected answer from the server: its list of {name} does not follow MLflow's API")
 
 
 def _strict(make: Callable[[Json], T]) -> Callable[[Json], T]:
@@ -113,7 +138,7 @@ def model_version(document: Json) -> ModelVersion:
 
 def pairs(entries: Any) -> dict[str, str]:
     """`[{"key": …, "value": …}, …]` as a dictionary. Raises OddAnswer, and what `_strict` takes for it."""
-    found = {entry["key"]: entry.get("value", "") for entry in entries or ()}
+    found = {entry["key"]: "" if (value := entry.get("value")) is None else value for entry in entries or ()}
     if not _TEXT.issuperset(map(type, found)) or not _TEXT.issuperset(map(type, found.values())):
         raise OddAnswer("key or value", "is not a string")
     return found
@@ -151,7 +176,7 @@ def _time(document: Json, name: str) -> int | None:
 
 
 def _latest(document: Json) -> LatestMetric:
-    key, timestamp, step = document["key"], int(document.get("timestamp", 0)), int(document.get("step", 0))
+    key, timestamp, step = document["key"], int(document.get("timestamp") or 0), int(document.get("step") or 0)
     if type(key) is not str or not (LEAST <= timestamp <= MOST and LEAST <= step <= MOST):
         raise OddAnswer("metrics", "has an invalid point")
     return LatestMetric(key, numbers.from_json(document.get("value", 0.0)), timestamp, step)

@@ -34,7 +34,7 @@ from runsync.model.protocol import (
     Unread,
     pass_over,
 )
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Run, Unreadable
+from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
@@ -101,6 +101,7 @@ class RestWorkspace:
         self._logged_models: bool | None = None
         self._page = PAGE
         self._oddities = Oddities()
+        self._odd_experiments: dict[str, Unreadable] = {}
 
     @property
     def requests(self) -> int:
@@ -160,6 +161,8 @@ class RestWorkspace:
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
+        if self._odd_experiments and not selection.experiments:
+            yield Batch((), unreadable=self.unreadable_experiments())
         waiting: list[Run] = []
         told: set[str] = set()
         for run in self._oddities.once(self._runs_of_all(experiments, selection)):
@@ -211,9 +214,13 @@ class RestWorkspace:
         """With model inputs, which only runs/get tells; asked for where the workspace has logged models at all."""
         if not self._has_logged_models():
             return batch
-        inputs = pool.map(self._model_inputs, [run.run_id for run in batch.runs])
-        runs = (dataclasses.replace(r, model_inputs=i) for r, i in zip(batch.runs, inputs, strict=True))
-        return Batch(tuple(runs))
+        told = list(pool.map(self._model_inputs, [run.run_id for run in batch.runs]))
+        runs = tuple(
+            run if isinstance(inputs, Problem) else dataclasses.replace(run, model_inputs=inputs)
+            for run, inputs in zip(batch.runs, told, strict=True)
+        )
+        broken = {run.run_id: (it,) for run, it in zip(runs, told, strict=True) if isinstance(it, Problem)}
+        return Batch(runs, broken=broken)
 
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `ArtifactStore.list`."""
@@ -232,13 +239,13 @@ class RestWorkspace:
         """See `Source`; none where the server has no model registry."""
         try:
             answer = self.client.get(f"{API}/model-versions/search", filter=f"run_id='{_quotable(run.run_id)}'")
+            return tuple(wire.sound(answer, "model_versions", wire.model_version)[0])
         except RequestRefused:
             return ()
-        return tuple(wire.each(answer, "model_versions", wire.model_version))
 
-    def unreadable_experiments(self) -> Sequence[Unreadable]:
-        """See `Source`: a server tells of none."""
-        return ()
+    def unreadable_experiments(self) -> tuple[Unreadable, ...]:
+        """See `Source`: as far as they were met."""
+        return tuple(self._odd_experiments.values())
 
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         """See `Source`: a server must be asked for all runs to count them."""
@@ -388,7 +395,9 @@ class RestWorkspace:
 
         seen: set[str] = set()
         for page in pages(ask, "experiments"):
-            for found in wire.each({"experiments": page}, "experiments", self._habits.experiment):
+            sound, odd = wire.experiments({"experiments": page}, self._habits.experiment)
+            self._odd_experiments.update((one.id, one) for one in odd)
+            for found in sound:
                 if found.experiment_id not in seen:
                     yield found
                 seen.add(found.experiment_id)
@@ -424,8 +433,11 @@ class RestWorkspace:
         except RequestRefused:
             return False  # before MLflow 3
 
-    def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...]:
-        return wire.run(part(self.client.get(f"{API}/runs/get", run_id=run_id), "run")).model_inputs
+    def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...] | Problem:
+        try:
+            return wire.run(part(self.client.get(f"{API}/runs/get", run_id=run_id), "run")).model_inputs
+        except RequestRefused as error:
+            return Problem("input", "logged models", str(error))
 
 
 def open_server(
