@@ -6,7 +6,7 @@
     ├── NothingSelected             1   no such experiment or run
     ├── NoRoom                      1   the disk is full: make room
     ├── TooManyDeletions            4   a sync would delete more than it may: look at the source
-    ├── TooManyChanges              4   more would be deleted or restored than --max allows: look at the selection
+    ├── TooManyChanges              4   more would be changed than --max-changes allows: look at the selection
     ├── OtherRunsSelected           4   not as many runs as --min-runs or --expect-runs say: a gate was not met
     ├── Interrupted               130   somebody stopped it: run it again
     ├── BundleError
@@ -96,7 +96,7 @@ class TooManyDeletions(RunsyncError):
 
 
 class TooManyChanges(RunsyncError):
-    """More would be deleted or restored than `--max` allows; nothing was changed."""
+    """More would be deleted or restored than `--max-changes` allows; nothing was changed."""
 
     exit_code = 4
 

@@ -22,14 +22,33 @@ _DONE = {
 }
 _ASKED_ABOUT = 5
 """Names before the question."""
-most = click.option(
-    "--max", "most", type=click.IntRange(min=0), metavar="N", help="Change nothing at all when it would be more than N."
-)
 
 
-def max_runs(told: str) -> Callable[[options.Command], options.Command]:
-    """The option that takes only some of the runs, as Databricks' functions do."""
-    return click.option("--max-runs", type=click.IntRange(1, 10_000), metavar="N", help=told)
+def most(command: options.Command) -> options.Command:
+    """The option that stops a change of too much."""
+    told = "Change nothing at all when it would be more than N."
+    command = _renamed("--max", "it is --max-changes N now, which changes nothing when more than N would be")(command)
+    return click.option("--max-changes", "most", type=click.IntRange(min=0), metavar="N", help=told)(command)
+
+
+def limit(told: str) -> Callable[[options.Command], options.Command]:
+    """The option that takes only some of the runs."""
+
+    def decorate(command: options.Command) -> options.Command:
+        command = _renamed("--max-runs", "it is --limit N now, which takes N runs only")(command)
+        return click.option("--limit", type=click.IntRange(1, 10_000), metavar="N", help=told)(command)
+
+    return decorate
+
+
+def _renamed(name: str, told: str) -> Callable[[options.Command], options.Command]:
+    """An option of before: --max and --max-runs were taken for each other, so neither is guessed at."""
+
+    def refuse(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise click.BadParameter(told)
+
+    return click.option(name, hidden=True, expose_value=False, callback=refuse)
 
 
 def how(

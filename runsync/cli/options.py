@@ -202,14 +202,15 @@ def selected(
     state: str,
     min_runs: int = 0,
     expect_runs: int | None = None,
+    named: tuple[str, ...] = (),
 ) -> Any:
-    """The Selection that the shared options mean."""
+    """The Selection that the shared options mean; `named` are runs that stand before them."""
     from runsync.model.selection import Selection
     from runsync.model.times import parse_time
 
     return Selection(
         experiments,
-        runs,
+        (*named, *runs),
         filter_,
         parse_time(since) if since else None,
         parse_time(until) if until else None,

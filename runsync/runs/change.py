@@ -201,8 +201,8 @@ def check_most(report: ChangeReport, planned: Sequence[Item], how: How) -> None:
     """Raises TooManyChanges."""
     if how.most is not None and len(planned) > how.most:
         raise TooManyChanges(
-            f"{report.verb}: {len(planned)} would be changed, more than --max {how.most} allows: nothing was changed; "
-            f"if the selection is as it should be, say --max {len(planned)}"
+            f"{report.verb}: {len(planned)} would be changed, more than --max-changes {how.most} allows: nothing was "
+            f"changed; if the selection is as it should be, say --max-changes {len(planned)}"
         )
 
 

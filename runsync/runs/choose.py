@@ -24,18 +24,19 @@ def refuse_everything(selection: Selection, what: str, first: str = "RUN") -> No
         raise WrongUsage(f"say which runs to {what}: {first}, --run, --experiment, --filter, --since or --until")
 
 
-def with_runs(source: Source, selection: Selection, runs: Sequence[str], homes: Sequence[Experiment]) -> Selection:
-    """The selection with those of `runs` in it: ids, or beginnings of ids, or names within its experiments."""
-    return with_ids(source, replace(selection, runs=(*selection.runs, *runs)), selection.choose(homes))
+def with_runs(
+    source: Source, selection: Selection, runs: Sequence[str], homes: Sequence[Experiment], state: str = ""
+) -> Selection:
+    """The selection with those of `runs` in it, and all by their ids; see `transfer.find.with_ids`."""
+    return with_ids(source, replace(selection, runs=(*selection.runs, *runs)), selection.choose(homes), state)
 
 
 def chosen_runs(
     source: Source, selection: Selection, homes: Sequence[Experiment], unread: Unread = pass_over
 ) -> list[Run]:
-    """The runs that are meant, oldest first; what is met and cannot be read is given to `unread`. Raises
-    NothingSelected for a run or an experiment that is not there."""
+    """The runs that are meant (by ids, see `with_runs`), oldest first; what is met and cannot be read is given to
+    `unread`. Raises NothingSelected for a run or an experiment that is not there."""
     experiments = selection.choose(homes)
-    selection = with_ids(source, selection, experiments)
     unreadable: list[Unreadable] = []
     runs = runs_of(source, selection, experiments, unreadable.append)
     met = {one.id for one in unreadable if one.kind == "run"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from runsync.errors import RequestRefused, RunsyncError, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT
+from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
@@ -28,14 +29,14 @@ def delete_selected_runs(
     *,
     runs: Sequence[str] = (),
     children: bool = True,
-    max_runs: int | None = None,
+    limit: int | None = None,
     backup: str | Path | None = None,
     how: How | None = None,
 ) -> ChangeReport:
     """Deletes the runs of a selection, and of `runs` (ids, beginnings of ids, or names); the server keeps them, as
     deleted, until its administrator purges them.
 
-    With `children` all that is nested in them goes too, at any depth. `max_runs` takes the oldest ones only. `backup`
+    With `children` all that is nested in them goes too, at any depth. `limit` takes the oldest ones only. `backup`
     names a bundle: what will go is exported there first, and nothing is deleted unless that export is whole. Running it
     again finishes what was stopped. What a selection says by nothing but experiments and `until` is left to the
     workspace where that deletes by time (Databricks), many runs in a request.
@@ -43,35 +44,35 @@ def delete_selected_runs(
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
     selection, how = selection or Selection(), how or How()
-    if max_runs is not None and children:
-        raise WrongUsage("--max-runs counts runs one by one, without their children: say --no-children with it")
+    if limit is not None and children:
+        raise WrongUsage("--limit counts runs one by one, without their children: say --no-children with it")
     if not runs:
         refuse_everything(selection, "delete")
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         homes = source.experiments(Selection())
-        selection = with_runs(source, selection, runs, homes)
+        selection = with_runs(source, selection, runs, homes, ACTIVE)
         listed_at = now()
         asked = {
             "selection": selection.to_document(),
             "children": children,
-            "max": how.most,
-            "max_runs": max_runs,
+            "max_changes": how.most,
+            "limit": limit,
             "backup": None if backup is None else str(backup),
         }
         report = ChangeReport("runs delete", source.place, how.dry_run, asked)
         chosen = chosen_runs(source, selection, homes, report.note_unread)
         report.notes += unmet_fields(source, selection, chosen)
-        if max_runs is not None:
-            chosen = [run for run in chosen if run.lifecycle_stage == ACTIVE][:max_runs]
+        if limit is not None:
+            chosen = [run for run in chosen if run.lifecycle_stage == ACTIVE][:limit]
         nested = nested_in(source, chosen, homes) if children else []
         going, changes = _changes(report, editor, chosen, nested, homes)
         together: list[Together] = []
-        if editor.bulk is not None and max_runs is None and _is_by_time(selection):
+        if editor.bulk is not None and limit is None and _is_by_time(selection):
             plan = partial(at_once.Plan, source, editor.bulk, report)
             together = _together(plan, editor, changes, going, selection, homes, listed_at)
             if together:
                 report.notes.append(f"the workspace keeps deleted runs for {editor.bulk.keeps_days} days")
-        wanted = Selection(runs=tuple(changes))
+        wanted = Selection(runs=tuple(BY_ID + run_id for run_id in changes))
         waves = [[changes[run.run_id] for run in wave] for wave in children_first(going)]
         carry_out(report, waves, how, backup_first(report, where, backup, wanted, how), together)
         report.requests = editor.requests

@@ -33,7 +33,8 @@ def delete_experiments(
     """
     how = how or How()
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        asked = {"experiments": list(experiments), "max": how.most, "backup": None if backup is None else str(backup)}
+        asked: dict[str, object] = {"experiments": list(experiments), "max_changes": how.most}
+        asked["backup"] = None if backup is None else str(backup)
         report = ChangeReport("experiments delete", source.place, how.dry_run, asked)
         chosen = _chosen(source, experiments, ACTIVE)
         report.items += [item_of(e, UNCHANGED) for e in chosen if e.lifecycle_stage == DELETED]
@@ -66,7 +67,7 @@ def restore_experiments(
     """
     how = how or How()
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        asked: dict[str, object] = {"experiments": list(experiments), "max": how.most}
+        asked: dict[str, object] = {"experiments": list(experiments), "max_changes": how.most}
         asked["from"] = None if from_bundle is None else str(from_bundle)
         report = ChangeReport("experiments restore", source.place, how.dry_run, asked)
         purged: list[Experiment] = []

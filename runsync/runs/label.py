@@ -9,7 +9,7 @@ from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import RENAME, TAG, UNCHANGED, UNTAG, Change, ChangeReport, How, carry_out, item_of
-from runsync.runs.choose import chosen_experiments, chosen_runs, one_experiment
+from runsync.runs.choose import chosen_experiments, chosen_runs, one_experiment, with_runs
 from runsync.transfer.find import find_run
 from runsync.transfer.places import open_editor
 from runsync.transfer.unmet import unmet_fields
@@ -111,6 +111,7 @@ def _each_run(
         asked = {**asked, "selection": selection.to_document()}
         report = ChangeReport(f"runs {action}", source.place, how.dry_run, asked)
         homes = source.experiments(Selection())
+        selection = with_runs(source, selection, (), homes)
         chosen = chosen_runs(source, selection, homes, report.note_unread)
         report.notes += unmet_fields(source, selection, chosen)
         planned = [(run, *plan(editor, run)) for run in chosen]

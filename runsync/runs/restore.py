@@ -43,7 +43,7 @@ def restore_selected_runs(
     runs: Sequence[str] = (),
     deleted_since: int | None = None,
     children: bool = True,
-    max_runs: int | None = None,
+    limit: int | None = None,
     from_bundle: str | Path | None = None,
     how: How | None = None,
 ) -> ChangeReport:
@@ -51,26 +51,26 @@ def restore_selected_runs(
 
     With `children` all that is nested in them too, at any depth. `deleted_since` (epoch milliseconds) takes only runs
     that were deleted then or later; where the time of a deletion is not told, the run is left and told as undecidable.
-    `max_runs` takes those deleted first. With `from_bundle` the selection is that of a bundle (its newest snapshot, or
+    `limit` takes those deleted first. With `from_bundle` the selection is that of a bundle (its newest snapshot, or
     `backup@2026-11-01`), and what the workspace has purged is imported from there: a server gives it new ids.
 
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
     selection, how = selection or Selection(), how or How()
-    _check(selection, runs, deleted_since, children, max_runs, from_bundle)
+    _check(selection, runs, deleted_since, children, limit, from_bundle)
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         homes = source.experiments(Selection())
         asked: dict[str, object] = {
             "children": children,
             "deleted_since": deleted_since,
-            "max": how.most,
-            "max_runs": max_runs,
+            "max_changes": how.most,
+            "limit": limit,
         }
         asked["from"] = None if from_bundle is None else str(from_bundle)
         report = ChangeReport("runs restore", source.place, how.dry_run, asked)
         purged = None
         if from_bundle is None:
-            selection = with_runs(source, selection, runs, homes)
+            selection = with_runs(source, selection, runs, homes, DELETED)
             chosen = chosen_runs(source, selection, homes, report.note_unread)
             report.notes += unmet_fields(source, selection, chosen)
             nested = nested_in(source, chosen, homes) if children and deleted_since is None else []
@@ -80,13 +80,13 @@ def restore_selected_runs(
         report.asked["selection"] = selection.to_document()
         together: list[Together] = []
         restored: set[str] = set()
-        if deleted_since is not None and editor.bulk is not None and max_runs is None and _is_by_time(selection):
+        if deleted_since is not None and editor.bulk is not None and limit is None and _is_by_time(selection):
             by_time = _ByTime(report, source, editor, editor.bulk, deleted_since, restored)
             chosen, together = by_time.planned(chosen, selection.choose(homes))
         elif deleted_since is not None:
             chosen = decided(report, editor, chosen, deleted_since, homes)
-        if max_runs is not None:
-            chosen = [run for run in chosen if run.lifecycle_stage == DELETED][:max_runs]
+        if limit is not None:
+            chosen = [run for run in chosen if run.lifecycle_stage == DELETED][:limit]
         changes = restorations(report, editor, chosen, nested, homes, restored)
         changes += purged.changes(report, homes) if purged else []
         carry_out(report, [changes], how, (lambda: purged.bring(report)) if purged else None, together)
@@ -216,12 +216,12 @@ def _check(
     runs: Sequence[str],
     deleted_since: int | None,
     children: bool,
-    max_runs: int | None,
+    limit: int | None,
     from_bundle: str | Path | None,
 ) -> None:
     if not runs and deleted_since is None:
         refuse_everything(selection, "restore")
-    if max_runs is not None and children and deleted_since is None:
-        raise WrongUsage("--max-runs counts runs one by one, without their children: say --no-children with it")
-    if from_bundle is not None and (deleted_since is not None or max_runs is not None):
+    if limit is not None and children and deleted_since is None:
+        raise WrongUsage("--limit counts runs one by one, without their children: say --no-children with it")
+    if from_bundle is not None and (deleted_since is not None or limit is not None):
         raise WrongUsage("--from takes its runs from a bundle, which knows no deletions: leave out --deleted-since")

@@ -41,9 +41,11 @@ def find_run(source: Source, text: str, experiments: Sequence[Experiment] | None
     return runs[0]
 
 
-def with_ids(source: Source, selection: Selection, experiments: Sequence[Experiment]) -> Selection:
-    """The selection with ids in place of all else that names its runs. Raises NothingSelected, Ambiguous."""
-    ids = (_whole_id(text) or find_run(source, text, experiments, selection.state).run_id for text in selection.runs)
+def with_ids(source: Source, selection: Selection, experiments: Sequence[Experiment], state: str = "") -> Selection:
+    """The selection with ids in place of all else that names its runs; of several the one in the lifecycle stage of the
+    selection, or in `state`. Raises NothingSelected, Ambiguous."""
+    state = state or selection.state
+    ids = (_whole_id(text) or find_run(source, text, experiments, state).run_id for text in selection.runs)
     return replace(selection, runs=tuple(dict.fromkeys(ids)))
 
 
@@ -63,7 +65,8 @@ def quoted(text: str) -> str:
 def _whole_id(text: str) -> str:
     """The id that a text is; "" where it has to be looked up."""
     id = text.removeprefix(BY_ID)
-    return id if is_given_out(id) else ""
+    is_whole = is_given_out(id) or (id != text and _BEGINNING.fullmatch(id) is None)
+    return id if is_whole else ""
 
 
 def _called(source: Source, experiments: Sequence[Experiment], text: str) -> Iterator[Run]:
@@ -74,7 +77,8 @@ def _called(source: Source, experiments: Sequence[Experiment], text: str) -> Ite
         yield from _named(source, experiments, text.removeprefix(BY_NAME))
     id = text.removeprefix(BY_ID)
     if _BEGINNING.fullmatch(id):
-        yield from _search(source, experiments, f"attributes.run_id LIKE '{id}%'")
+        found = _search(source, experiments, f"attributes.run_id LIKE '{id}%'")
+        yield from [run for run in found if run.run_id == id] or found
     elif unfit_id(id) is None:
         yield from source.batch([id], experiments).runs
 

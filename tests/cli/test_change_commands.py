@@ -84,21 +84,35 @@ def test_the_reports_are_valid_documents_and_the_exit_codes_right(
     url, home = mlflow3_a.url, ("--experiment", prefix + "*")
     report(0, "runs", "rename", url, family.child, "first child")
     tagged = report(0, "runs", "tag", url, "note=a=b", "team=growth", *home)
+    assert report(0, "runs", "tag", url, family.child[:12], "note=a=b")["runs"]["unchanged"] == 1
     assert tagged["runs"] == {"changed": 6, "unchanged": 0, "failed": 0, "undecidable": 0, "not_reached": 0}
-    report(0, "runs", "untag", url, "note", "--run", family.child)
+    report(0, "runs", "untag", url, family.child, "--tag", "note")
     report(0, "experiments", "rename", url, family.home, prefix + "house")
     report(0, "experiments", "tag", url, family.home, "team=growth")
     report(0, "experiments", "untag", url, family.home, "team")
     measured = ("--metrics-file", tmp_path / "runs.prom")
-    report(0, "runs", "delete", url, "parent", *home, "--yes", "--max", 5, "--backup", tmp_path / "attic", *measured)
+    report(
+        0,
+        "runs",
+        "delete",
+        url,
+        "parent",
+        *home,
+        "--yes",
+        "--max-changes",
+        5,
+        "--backup",
+        tmp_path / "attic",
+        *measured,
+    )
     told = f'runsync_runs{{verb="runs delete",target="{url}",state="changed"}} 5'
     assert told in (tmp_path / "runs.prom").read_text()
     report(0, "runs", "restore", url, *home, "--deleted-since", "1d", "--yes")
     report(0, "experiments", "delete", url, family.home, "--yes")
     report(0, "experiments", "restore", url, family.home, "--yes")
-    stopped = runsync("runs", "delete", url, *home, "--max", 1, "--yes")
+    stopped = runsync("runs", "delete", url, *home, "--max-changes", 1, "--yes")
     assert (stopped.returncode, stopped.stdout) == (4, "")
-    assert "6 would be changed, more than --max 1 allows: nothing was changed" in stopped.stderr
+    assert "6 would be changed, more than --max-changes 1 allows: nothing was changed" in stopped.stderr
 
 
 @pytest.mark.parametrize(
@@ -106,11 +120,16 @@ def test_the_reports_are_valid_documents_and_the_exit_codes_right(
     [
         (("runs", "delete", "URL", "--yes"), "say which runs to delete: RUN, --run, --experiment"),
         (("runs", "delete", "URL", "--state", "deleted", "--yes"), "say which runs to delete"),
-        (("runs", "tag", "URL", "a=b"), "say which runs to tag: --all, --run"),
-        (("runs", "untag", "URL", "a"), "say which runs to untag: --all"),
-        (("runs", "tag", "URL", "novalue", "--all"), "“novalue” is not KEY=VALUE"),
-        (("runs", "delete", "URL", "--until", "1d", "--max-runs", "10001", "--yes"), "'--max-runs'"),
-        (("runs", "delete", "URL", "--until", "1d", "--max-runs", "5", "--yes"), "say --no-children with it"),
+        (("runs", "tag", "URL", "a=b"), "say which runs to tag: RUN, --all, --run"),
+        (("runs", "untag", "URL", "--tag", "a"), "say which runs to untag: RUN, --all"),
+        (("runs", "untag", "URL", "reviewed", "--run", "x"), "say which tags to take away: --tag KEY (a word after"),
+        (("runs", "tag", "URL", "novalue", "--all"), "say which tags to set: KEY=VALUE"),
+        (("runs", "tag", "URL", "=x", "--all"), "“=x” is not KEY=VALUE"),
+        (("runs", "delete", "URL", "--max", "5", "--yes"), "it is --max-changes N now"),
+        (("experiments", "delete", "URL", "x", "--max", "5", "--yes"), "it is --max-changes N now"),
+        (("runs", "restore", "URL", "x", "--max-runs", "5", "--yes"), "it is --limit N now, which takes N runs only"),
+        (("runs", "delete", "URL", "--until", "1d", "--limit", "10001", "--yes"), "'--limit'"),
+        (("runs", "delete", "URL", "--until", "1d", "--limit", "5", "--yes"), "say --no-children with it"),
         (("runs", "rename", "URL", "x"), "Missing argument 'NAME'"),
         (("experiments", "delete", "URL", "--yes"), "Missing argument 'EXPERIMENT...'"),
         (("runs", "delete", "BUNDLE", "--until", "1d", "--yes"), "only a workspace can be changed (a bundle never is)"),

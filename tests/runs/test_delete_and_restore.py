@@ -83,13 +83,13 @@ def test_a_selection_narrows_what_goes(either: MlflowServer, on_either: Seeder, 
     assert [item.id for item in delete_selected_runs(either.url, selection).changed()] == [poor]
     assert stages(on_either, [poor, good, late]) == [DELETED, ACTIVE, ACTIVE]
     oldest = Selection(experiments=(prefix + "churn",))
-    done = delete_selected_runs(either.url, oldest, children=False, max_runs=1)
+    done = delete_selected_runs(either.url, oldest, children=False, limit=1)
     assert [item.id for item in done.changed()] == [good]
 
 
 def test_too_many_stop_it_before_anything_is_done(mlflow3_a: MlflowServer, on_three: Seeder, prefix: str) -> None:
     family = seed_family(on_three, prefix)
-    with pytest.raises(TooManyChanges, match="5 would be changed, more than --max 4 allows: nothing was changed"):
+    with pytest.raises(TooManyChanges, match="5 would be changed, more than --max-changes 4 allows: nothing was"):
         delete_selected_runs(mlflow3_a.url, runs=[family.parent], how=How(most=4))
     assert stages(on_three, family.runs) == [ACTIVE] * 5
     assert delete_selected_runs(mlflow3_a.url, runs=[family.parent], how=How(most=5)).exit_code == 0
@@ -101,7 +101,7 @@ def test_what_is_not_there_or_cannot_be_meant_is_said(mlflow3_a: MlflowServer) -
     with pytest.raises(WrongUsage, match="say which runs to restore"):
         restore_selected_runs(mlflow3_a.url, Selection(state="deleted"))
     with pytest.raises(WrongUsage, match="say --no-children with it"):
-        delete_selected_runs(mlflow3_a.url, Selection(until=1), max_runs=5)
+        delete_selected_runs(mlflow3_a.url, Selection(until=1), limit=5)
     with pytest.raises(NothingSelected, match="there is no run 0000"):
         delete_selected_runs(mlflow3_a.url, runs=["0" * 32])
     with pytest.raises(NothingSelected, match="no experiment is called “no such”"):

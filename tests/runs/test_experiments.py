@@ -170,7 +170,7 @@ def test_runs_are_renamed_and_tagged(either: MlflowServer, on_either: Seeder, pr
 def test_what_cannot_be_meant_is_refused(mlflow3_a: MlflowServer, on_three: Seeder, prefix: str) -> None:
     for name in ("a", "b"):
         on_three.create_experiment(prefix + name)
-    with pytest.raises(TooManyChanges, match="2 would be changed, more than --max 1"):
+    with pytest.raises(TooManyChanges, match="2 would be changed, more than --max-changes 1"):
         runsync.delete_experiments(mlflow3_a.url, [prefix + "*"], how=How(most=1))
     with pytest.raises(WrongUsage, match="name the experiments"):
         runsync.delete_experiments(mlflow3_a.url, [])

@@ -78,11 +78,20 @@ def _run(*arguments: object) -> Result:
 
 
 def test_a_table_in_a_pipe_is_whole_and_printable(bundle: Path) -> None:
-    lines = _run("runs", "list", bundle).stdout.splitlines()
+    lines = _run("runs", "list", bundle, "--state", "all").stdout.splitlines()
     assert lines[0].split()[:3] == ["run_id", "run_name", "experiment.name"]
     assert [line.split()[0] for line in lines[1:]] == [TWO, ONE, THREE]
     assert "bad\\x1b[31m\\nname" in lines[1]
     assert "\x1b" not in "".join(lines)
+
+
+def test_deleted_runs_are_listed_when_they_are_asked_for(bundle: Path) -> None:
+    for listed in (("list", bundle, "--columns", "run_id"), ("csv", bundle)):
+        for state, runs in (("active", {ONE, TWO}), ("deleted", {THREE}), ("all", {ONE, TWO, THREE})):
+            told = _run("runs", *listed, "--state", state).stdout
+            assert {run for run in (ONE, TWO, THREE) if run in told} == runs
+        assert THREE not in _run("runs", *listed).stdout
+    assert "--state all takes active and deleted runs" in str(_run("runs", "list", bundle, "--run", THREE).exception)
 
 
 def test_columns_and_orders_are_chosen_by_name(bundle: Path) -> None:
@@ -100,7 +109,8 @@ def test_columns_and_orders_are_chosen_by_name(bundle: Path) -> None:
 
 
 def test_jsonl_is_a_document_a_line(bundle: Path) -> None:
-    documents = [json.loads(line) for line in _run("runs", "list", bundle, "--format", "jsonl").stdout.splitlines()]
+    every = ("runs", "list", bundle, "--state", "all")
+    documents = [json.loads(line) for line in _run(*every, "--format", "jsonl").stdout.splitlines()]
     assert [d["experiment"] for d in documents] == ["kept", "kept", "gone"]
     run = {k: v for k, v in documents[1].items() if k != "experiment"}
     assert Run.from_document(run).params["lr"] == "0.1"
@@ -112,7 +122,7 @@ def test_parquet_has_maps_or_a_column_a_field(bundle: Path, tmp_path: Path) -> N
     table = pq.read_table(place)
     assert dict(table["params"][1].as_py()) == {"lr": "0.1", "auc": "a param", "a,b": '=1+"x"'}
     _run("runs", "list", bundle, "--format", "parquet", "--columns", "run_id,metrics.auc", "--output", place)
-    assert pq.read_table(place).to_pydict() == {"run_id": [TWO, ONE, THREE], "metrics.auc": [None, 0.75, None]}
+    assert pq.read_table(place).to_pydict() == {"run_id": [TWO, ONE], "metrics.auc": [None, 0.75]}
     assert [file.name for file in tmp_path.iterdir()] == ["runs.parquet"]
 
 

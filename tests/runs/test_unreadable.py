@@ -45,7 +45,7 @@ def test_runs_list_names_on_stderr_what_it_lacks(store: Path, runsync: Runner, t
 
 
 def test_the_json_of_a_list_has_what_could_not_be_read(store: Path, runsync: Runner) -> None:
-    document = json.loads(runsync("runs", "list", store, "--json").stdout)
+    document = json.loads(runsync("runs", "list", store, "--state", "all", "--json").stdout)
     schemas.check("runs-list-report", document, "the report")
     assert document["unreadable"] == api.list_runs(str(store)).to_document()["unreadable"]
     assert {(one["kind"], one["id"]) for one in document["unreadable"]} == {("run", BROKEN), ("experiment", "471")}
@@ -90,7 +90,12 @@ def test_experiments_show_names_the_runs_that_it_does_not_count(store: Path, run
 def test_changes_name_the_runs_that_they_cannot_read_as_failed(store: Path, runsync: Runner) -> None:
     (home,) = store.glob(f"*/{BROKEN}")
     chosen = ("--experiment", home.parent.name)
-    for verb in (("tag", store, "a=b"), ("untag", store, "a"), ("delete", store, "--yes"), ("restore", store, "--yes")):
+    for verb in (
+        ("tag", store, "a=b"),
+        ("untag", store, "--tag", "a"),
+        ("delete", store, "--yes"),
+        ("restore", store, "--yes"),
+    ):
         told = runsync("runs", *verb, *chosen)
         assert told.returncode == 3, told.stderr
         assert "Failed (1):" in told.stdout
@@ -104,7 +109,7 @@ def test_changes_name_the_runs_that_they_cannot_read_as_failed(store: Path, runs
 
 
 def test_csv_and_compare_name_it_too(store: Path, runsync: Runner) -> None:
-    done = runsync("runs", "csv", store)
+    done = runsync("runs", "csv", store, "--state", "all")
     assert (done.returncode, len(done.stdout.splitlines())) == (3, 9)
     assert f"run {BROKEN}" in done.stderr
     compared = api.compare_runs(str(store))

@@ -27,7 +27,7 @@ COMMANDS = {
     "runs reproduce": "runs reproduce {bundle} aaaa --into {new} --dry-run",
     "runs rename": "runs rename {store} {evil_id} {evil}",
     "runs tag": "runs tag {store} a=b --all",
-    "runs untag": "runs untag {store} a --all --dry-run",
+    "runs untag": "runs untag {store} --tag a --all --dry-run",
     "runs delete": "runs delete {store} --experiment 'e*' --dry-run",
     "runs restore": "runs restore {store} --experiment 'e*' --dry-run",
     "experiments list": "experiments list {bundle}",

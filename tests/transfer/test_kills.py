@@ -205,7 +205,7 @@ def repair(world: World, kind: str) -> Prepared:
 
 CHANGES: Mapping[str, tuple[str, ...]] = {
     "runs tag": ("runs", "tag", "WHERE", "a=b", "c=d", "--experiment", "alpha"),
-    "runs untag": ("runs", "untag", "WHERE", "mlflow.rootRunId", "--experiment", "alpha"),
+    "runs untag": ("runs", "untag", "WHERE", "--tag", "mlflow.rootRunId", "--experiment", "alpha"),
     "runs rename": ("runs", "rename", "WHERE", run_id("failed"), "other"),
     "runs delete": ("runs", "delete", "WHERE", "--experiment", "alpha", "--yes"),
     "runs restore": ("runs", "restore", "WHERE", run_id("deleted"), run_id("parent"), "--yes"),

@@ -21,7 +21,7 @@ FORMATS = ("table", "csv", "json", "html")
 @click.command(epilog="Example: runsync runs compare backup churn-1 churn-2 --with http://localhost:5000 churn-3")
 @click.argument("where")
 @click.argument("run", nargs=-1)
-@options.selection
+@options.selecting("active")
 @click.option(
     "--with", "others", nargs=2, multiple=True, metavar="WHERE RUN", help="A run of another place too; repeatable."
 )
@@ -110,7 +110,7 @@ def _compare(ctx: click.Context, where: str, run: tuple[str, ...], **asked: Any)
         return compare_runs(
             where,
             run,
-            selection=None if selection == Selection() else selection,
+            selection=None if run and selection == Selection(state="active") else selection,
             access=options.access(ctx),
             progress=progress,
             **asked,

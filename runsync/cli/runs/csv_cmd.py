@@ -11,7 +11,7 @@ from runsync.cli.output import csv_safe, opened, output
 
 @click.command(epilog="Example: runsync runs csv prod --experiment churn --output runs.csv")
 @click.argument("where")
-@options.selection
+@options.selecting("active")
 @output
 @csv_safe
 @options.s3

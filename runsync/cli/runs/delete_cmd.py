@@ -17,7 +17,7 @@ from runsync.cli.progress import shown
 @click.argument("runs_named", nargs=-1, metavar="[RUN]...")
 @options.selection
 @click.option("--no-children", is_flag=True, help="Leave the runs that are nested in them.")
-@change_text.max_runs("Take the N oldest runs only; 10000 at most.")
+@change_text.limit("Take the N oldest runs only; 10000 at most.")
 @change_text.most
 @click.option("--backup", metavar="BUNDLE", help="Export what will go there first; delete only if all of it arrived.")
 @consent.yes
@@ -33,7 +33,7 @@ def command(
     where: str,
     runs_named: tuple[str, ...],
     no_children: bool,
-    max_runs: int | None,
+    limit: int | None,
     most: int | None,
     backup: str | None,
     yes: bool,
@@ -55,10 +55,9 @@ def command(
     with shown("delete", as_json) as progress:
         report = delete_selected_runs(
             where,
-            options.selected(**selection),
-            runs=runs_named,
+            options.selected(**selection, named=runs_named),
             children=not no_children,
-            max_runs=max_runs,
+            limit=limit,
             backup=backup,
             how=change_text.how(ctx, progress, workers, dry_run, most, asks),
         )

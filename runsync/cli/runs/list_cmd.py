@@ -23,7 +23,7 @@ SHORT_ID = 8
 
 @click.command(epilog="Example: runsync runs list prod --experiment churn --order-by 'metrics.auc DESC' --limit 20")
 @click.argument("where")
-@options.selection
+@options.selecting("active")
 @click.option(
     "--order-by", multiple=True, metavar="FIELD", help="Such as “metrics.auc DESC”; repeatable. Default: newest first."
 )

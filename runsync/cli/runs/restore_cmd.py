@@ -19,7 +19,7 @@ from runsync.cli.progress import shown
     help="Deleted then or later, children by their own time; runs whose time is not known are left, and told.",
 )
 @click.option("--no-children", is_flag=True, help="Leave the runs that are nested in them.")
-@change_text.max_runs("Take N runs only, those deleted first; 10000 at most.")
+@change_text.limit("Take N runs only, those deleted first; 10000 at most.")
 @change_text.most
 @click.option("--from", "from_bundle", metavar="BUNDLE", help="Choose there; import what the server has purged.")
 @consent.yes
@@ -36,7 +36,7 @@ def command(
     runs_named: tuple[str, ...],
     deleted_since: str | None,
     no_children: bool,
-    max_runs: int | None,
+    limit: int | None,
     most: int | None,
     from_bundle: str | None,
     yes: bool,
@@ -59,11 +59,10 @@ def command(
     with shown("restore", as_json) as progress:
         report = restore_selected_runs(
             where,
-            options.selected(**selection),
-            runs=runs_named,
+            options.selected(**selection, named=runs_named),
             deleted_since=parse_time(deleted_since) if deleted_since else None,
             children=not no_children,
-            max_runs=max_runs,
+            limit=limit,
             from_bundle=from_bundle,
             how=change_text.how(ctx, progress, workers, dry_run, most, asks),
         )

@@ -9,9 +9,9 @@ from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 
 
-@click.command(epilog="Example: runsync runs tag prod reviewed=yes 'team=churn 2' --experiment churn --since 7d")
+@click.command(epilog="Example: runsync runs tag prod 3f2a91c0 reviewed=yes 'team=churn 2'")
 @click.argument("where")
-@click.argument("tags", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.argument("words", nargs=-1, required=True, metavar="[RUN]... KEY=VALUE...")
 @options.selecting("active")
 @click.option("--all", "everything", is_flag=True, help="All runs of the workspace: goes without a selection.")
 @options.workers
@@ -23,7 +23,7 @@ def command(
     ctx: click.Context,
     /,
     where: str,
-    tags: tuple[str, ...],
+    words: tuple[str, ...],
     everything: bool,
     workers: int,
     dry_run: bool,
@@ -32,15 +32,19 @@ def command(
 ) -> int:
     """Set tags of runs.
 
-    Of one run with --run ID, of many with a selection. Runs that have the tags already are left alone. Deleted runs
-    take no tags: restore them first.
+    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. A word with “=” is a
+    tag: a run of such a name goes with --run. Runs that have the tags already are left alone. Deleted runs take no
+    tags: restore them first.
     """
     from runsync.runs.choose import refuse_everything
     from runsync.runs.label import tag_runs
 
-    chosen = options.selected(**selection)
+    tags = tuple(word for word in words if "=" in word)
+    if not tags:
+        raise click.UsageError("say which tags to set: KEY=VALUE")
+    chosen = options.selected(**selection, named=tuple(word for word in words if "=" not in word))
     if not everything:
-        refuse_everything(chosen, "tag", "--all")
+        refuse_everything(chosen, "tag", "RUN, --all")
     with shown("tag", as_json) as progress:
         report = tag_runs(where, change_text.pairs(tags), chosen, how=change_text.how(ctx, progress, workers, dry_run))
     return finish(report, as_json, change_text.lines(report))

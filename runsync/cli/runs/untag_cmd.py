@@ -9,9 +9,10 @@ from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 
 
-@click.command(epilog="Example: runsync runs untag prod reviewed --experiment churn")
+@click.command(epilog="Example: runsync runs untag prod --tag reviewed --experiment churn")
 @click.argument("where")
-@click.argument("keys", nargs=-1, required=True, metavar="KEY...")
+@click.argument("runs_named", nargs=-1, metavar="[RUN]...")
+@click.option("--tag", "keys", multiple=True, metavar="KEY", help="Tag to take away; repeatable.")
 @options.selecting("active")
 @click.option("--all", "everything", is_flag=True, help="All runs of the workspace: goes without a selection.")
 @options.workers
@@ -23,6 +24,7 @@ def command(
     ctx: click.Context,
     /,
     where: str,
+    runs_named: tuple[str, ...],
     keys: tuple[str, ...],
     everything: bool,
     workers: int,
@@ -32,14 +34,17 @@ def command(
 ) -> int:
     """Take tags away from runs.
 
-    From one run with --run ID, from many with a selection. Runs without the tags are left alone.
+    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. Runs without the
+    tags are left alone.
     """
     from runsync.runs.choose import refuse_everything
     from runsync.runs.label import untag_runs
 
-    chosen = options.selected(**selection)
+    if not keys:
+        raise click.UsageError("say which tags to take away: --tag KEY (a word after WHERE is a run)")
+    chosen = options.selected(**selection, named=runs_named)
     if not everything:
-        refuse_everything(chosen, "untag", "--all")
+        refuse_everything(chosen, "untag", "RUN, --all")
     with shown("untag", as_json) as progress:
         report = untag_runs(where, keys, chosen, how=change_text.how(ctx, progress, workers, dry_run))
     return finish(report, as_json, change_text.lines(report))

@@ -153,11 +153,11 @@ def test_a_dry_run_and_a_brake_touch_nothing(lab: Lab) -> None:
     runs = lab.runs(10, started=20)
     planned = lab.delete(how=How(dry_run=True))
     assert changed(planned) == set(runs)
-    with pytest.raises(TooManyChanges, match="10 would be changed, more than --max 9"):
+    with pytest.raises(TooManyChanges, match="10 would be changed, more than --max-changes 9"):
         lab.delete(how=How(most=9))
     gone = lab.runs(5, started=20, deleted=3)
     assert changed(lab.restore(since=4, how=How(dry_run=True))) == set(gone)
-    with pytest.raises(TooManyChanges, match="5 would be changed, more than --max 4"):
+    with pytest.raises(TooManyChanges, match="5 would be changed, more than --max-changes 4"):
         lab.restore(since=4, how=How(most=4))
     assert lab.deleted() == set(gone)
     assert lab.lake.count(BULK_DELETE) == lab.lake.count(BULK_RESTORE) == 0
@@ -167,8 +167,8 @@ def test_a_selection_that_says_more_than_a_time_goes_one_by_one(lab: Lab) -> Non
     runs = lab.runs(5, started=20)
     narrowed = Selection(experiments=(lab.id,), until=lab.at(10), filter="attributes.status = 'RUNNING'")
     assert changed(delete_selected_runs(WHERE, narrowed)) == set(runs)
-    lab.restore(since=0.5, max_runs=2)
-    lab.delete(children=False, max_runs=1)
+    lab.restore(since=0.5, limit=2)
+    lab.delete(children=False, limit=1)
     assert lab.lake.count(BULK_DELETE) == lab.lake.count(BULK_RESTORE) == 0
 
 

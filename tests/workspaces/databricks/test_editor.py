@@ -70,11 +70,11 @@ def test_more_than_one_request_takes_are_asked_for_again_and_again(
 def test_more_than_may_be_changed_is_refused_before_the_workspace_is_asked(start: Start) -> None:
     lake = start("lake")
     experiment, _ = filled(lake, 5)
-    with pytest.raises(TooManyChanges, match="5 would be changed, more than --max 4 allows"):
+    with pytest.raises(TooManyChanges, match="5 would be changed, more than --max-changes 4 allows"):
         runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), how=How(most=4))
     assert (deleted(lake), lake.count(DELETE)) == (set(), 0)
     assert runsync.delete_runs("databricks://lake", experiment, lake.milliseconds(), 4, how=How(most=4)) == 4
-    with pytest.raises(TooManyChanges, match="4 would be changed, more than --max 3 allows"):
+    with pytest.raises(TooManyChanges, match="4 would be changed, more than --max-changes 3 allows"):
         runsync.restore_runs("databricks://lake", experiment, 0, how=How(most=3))
     assert runsync.restore_runs("databricks://lake", experiment, 0, how=How(most=4)) == 4
     assert deleted(lake) == set()
