@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.objects import SnapshotObjects
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
-from runsync.errors import BundleDamaged, RequestRefused
+from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
@@ -24,6 +24,7 @@ from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject, Unread, pass_over
 from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,18 +55,21 @@ class Snapshot:
         """See `Source`."""
         documents = parts.read_documents(self.bundle.store, "experiment", self.manifest.experiments.path)
         chosen = selection.choose(Experiment.from_document(d) for d in documents)
-        if selection.names_runs:
-            batches = self.batches(chosen, selection)
-            chosen = selection.having_runs(chosen, (run for batch in batches for run in batch.runs))
-        return chosen
+        if not selection.names_runs:
+            return chosen
+        batches = list(self.batches(chosen, selection))
+        try:
+            return selection.having_runs(chosen, (run for batch in batches for run in batch.runs))
+        except NothingSelected as error:
+            for lost in (one for batch in batches for one in batch.unreadable):
+                raise BundleDamaged(f"{error}; it may have been in a part that is damaged: {lost.reason}") from None
+            raise
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
-        """One batch a part."""
+        """One batch a part. One that is damaged is told with how many runs it holds; the others are read."""
         is_meant = _chooser(experiments, selection)
         for index in range(len(self.manifest.parts)):
-            stored = [s for s in self._runs_of_part(index) if is_meant(s)]
-            if stored:
-                yield _batch(stored)
+            yield from self._batch_of_part(index, is_meant)
 
     def in_order(
         self,
@@ -76,8 +80,7 @@ class Snapshot:
         unread: Unread = pass_over,
     ) -> Iterator[Run]:
         """See `Source`."""
-        found = (run for batch in self.batches(experiments, selection) for run in batch.runs)
-        yield from islice(ordered(found, order, experiments), limit)
+        yield from islice(ordered(self._told(experiments, selection, unread), order, experiments), limit)
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Without the lines that another snapshot of the same bundle holds too."""
@@ -88,9 +91,7 @@ class Snapshot:
             apart = shared.get(part.runs.path)
             if apart is not None and apart <= set(part.superseded):
                 continue
-            stored = [s for s in self._runs_of_part(index, apart) if is_meant(s)]
-            if stored:
-                yield _batch(stored)
+            yield from self._batch_of_part(index, is_meant, apart)
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         """See `Source`."""
@@ -151,6 +152,30 @@ class Snapshot:
         why = "the export could not read them; runsync inspect lists them"
         return [*self.manifest.not_carried, NotCarried("runs or pieces of runs", len(missing), why)]
 
+    def _told(self, experiments: Sequence[Experiment], selection: Selection, unread: Unread) -> Iterator[Run]:
+        for batch in self.batches(experiments, selection):
+            for unreadable in batch.unreadable:
+                unread(unreadable)
+            yield from batch.runs
+
+    def _batch_of_part(
+        self, index: int, is_meant: Callable[[StoredRun], bool], apart: Set[int] | None = None
+    ) -> Iterator[Batch]:
+        try:
+            stored = [s for s in self._runs_of_part(index, apart) if is_meant(s)]
+        except BundleDamaged as error:
+            yield Batch((), unreadable=(self._damaged(index, error),))
+            return
+        if stored:
+            yield _batch(stored)
+
+    def _damaged(self, index: int, error: BundleDamaged) -> Unreadable:
+        """A part that cannot be read, and what the manifest tells of it."""
+        part = self.manifest.parts[index]
+        held = many(part.runs.count - len(part.superseded), "run")
+        reason = f"{error}; it holds {held} of this snapshot (runsync check --repair reads what is broken again)"
+        return Unreadable(part.runs.path, self.bundle.address, reason, "part of runs")
+
     def _runs_of_part(self, index: int, apart: Set[int] | None = None) -> Iterator[StoredRun]:
         """The runs of a part; with `apart` only those of these lines. Raises BundleDamaged where one comes again."""
         part = self.manifest.parts[index]
@@ -174,8 +199,9 @@ class Snapshot:
         """Reads through all parts once, unless all these runs were met already."""
         if not run_ids <= self._located.keys() and not self._located_all:
             for index in range(len(self.manifest.parts)):
-                for _ in self._runs_of_part(index):
-                    pass
+                with suppress(BundleDamaged):  # told where the runs are asked for
+                    for _ in self._runs_of_part(index):
+                        pass
             self._located_all = True
 
     @contextmanager

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+from runsync.errors import BundleDamaged
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.objects import Named, Object
 from runsync.model.progress import Progress
-from runsync.model.protocol import NAMED, NotCarried, Source, Target
+from runsync.model.protocol import FAILED, NAMED, NotCarried, Outcome, Source, Target
 from runsync.model.run import Batch
 from runsync.transfer.report import TransferReport
 
@@ -34,7 +35,11 @@ class Objects:
                 report.notes.append(f"{report.source.address} has no notebooks to keep")
             return
         for kind in self._source.kinds:
-            items = list(self._source.list(kind, self._experiments, self._named))
+            try:
+                items = list(self._source.list(kind, self._experiments, self._named))
+            except BundleDamaged as error:
+                report.add([Outcome(f"part of {kind}", kind, report.source.address, FAILED, error=str(error))])
+                continue
             if items:
                 self._carry_kind(kind, items, report, workers, progress)
         report.not_carried += self._source.left_behind(self._named)

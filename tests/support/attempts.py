@@ -10,6 +10,7 @@ from runsync.cli.journal import Journal
 from runsync.cli.root import cli
 from runsync.errors import RunsyncError
 from runsync.model.printable import printable
+from runsync.transfer.report import PARTLY_DONE
 
 CODES = frozenset({0, 1, 2, 3, 4, 10, 11, 12, 13})
 """What a command may end with that nobody stopped."""
@@ -45,6 +46,6 @@ def wrong_with(ended: Ended) -> str:
         return ended.traceback
     if ended.code not in CODES:
         return f"exit code {ended.code}"
-    if ended.code and "\n" in ended.error.strip():
+    if ended.code not in (0, PARTLY_DONE) and "\n" in ended.error.strip():  # else a line for each thing that failed
         return f"several lines: {ended.error}"
     return ""

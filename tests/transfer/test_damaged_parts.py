@@ -1,0 +1,70 @@
+"""A part of a bundle that is damaged: what the others hold arrives, and it is named with what it held."""
+
+from pathlib import Path
+
+import pytest
+from support.damage import manifest_of
+from support.stores import Filler, empty_sqlite, opened, run_id
+
+import runsync
+from runsync.errors import BundleDamaged
+from runsync.model.experiment import Experiment
+from runsync.model.run import Run
+from runsync.model.selection import Selection
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Two snapshots: the newest has two parts of runs, the first with two runs and the second with one."""
+    store, bundle = str(tmp_path / "mlruns"), tmp_path / "bundle"
+    for labels in (("a", "b"), ("c",)):
+        with opened(store) as workspace:
+            filler = Filler(workspace)
+            home = filler.experiment(Experiment("", f"of {labels[0]}"))
+            for number, label in enumerate(labels):
+                run = Run(run_id(label), home, label, status="FINISHED", start_time=2**40 + number, end_time=2**41)
+                filler.run(run, {"loss": [(1, 1, 0.5)]})
+        runsync.export(store, bundle)
+    return bundle
+
+
+def damage(bundle: Path, kind: str) -> str:
+    """Turns a bit of the first part's file."""
+    part = manifest_of(bundle)["parts"][0]
+    name: str = (part["runs"] if kind == "runs" else part["metrics"][0])["path"]
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).chmod(0o644)
+    (bundle / name).write_bytes(content)
+    return name
+
+
+def arrived(target: str) -> set[str]:
+    return {run.name for run in runsync.list_runs(target).runs}
+
+
+def test_runs_of_other_parts_are_imported_and_the_damaged_one_is_named(bundle: Path, tmp_path: Path) -> None:
+    name, target = damage(bundle, "runs"), empty_sqlite(tmp_path / "target.db")
+    for dry_run in (True, False, False):
+        done = runsync.import_(bundle, target, dry_run=dry_run)
+        assert (done.stopped, done.exit_code) == ("", 3)
+        (failed,) = done.failed
+        assert (failed["kind"], failed["id"]) == ("part of runs", name)
+        assert "it holds 2 runs of this snapshot" in failed["error"]
+    assert arrived(target) == {"c"}
+    told = runsync.verify(str(bundle), target)
+    assert (told.exit_code, [d.id for d in told.differences]) == (4, [name])
+    listed = runsync.list_runs(str(bundle))
+    assert ([run.name for run in listed.runs], listed.exit_code) == (["c"], 3)
+    assert runsync.import_(bundle, target, selection=Selection(runs=(run_id("c"),))).runs.unchanged == 1
+    with pytest.raises(BundleDamaged, match="it may have been in a part that is damaged"):
+        runsync.import_(bundle, target, selection=Selection(runs=(run_id("a"),)))
+
+
+def test_runs_of_other_parts_are_imported_where_a_part_of_points_is_damaged(bundle: Path, tmp_path: Path) -> None:
+    damage(bundle, "metrics")
+    target = empty_sqlite(tmp_path / "target.db")
+    done = runsync.import_(bundle, target)
+    assert (done.stopped, done.exit_code, done.runs.created) == ("", 3, 1)
+    assert {(one["kind"], one["name"]) for one in done.failed} == {("run", "a"), ("run", "b")}
+    assert arrived(target) == {"c"}
