@@ -10,7 +10,8 @@
     ├── OtherRunsSelected           4   not as many runs as --min-runs or --expect-runs say: a gate was not met
     ├── Interrupted               130   somebody stopped it: run it again
     ├── BundleError
-    │   ├── BundleNotFound         10   no bundle there
+    │   ├── BundleNotFound         10   no bundle there, or no such snapshot in it
+    │   │   └── BucketNotFound     10   no such bucket
     │   ├── BundleLocked           11   another process holds it
     │   └── BundleDamaged          12   broken, invalid, or of a newer version
     └── WorkspaceError             13
@@ -123,6 +124,10 @@ class BundleNotFound(BundleError):
     """The place holds no bundle (or no finished snapshot)."""
 
     exit_code = 10
+
+
+class BucketNotFound(BundleNotFound):
+    """S3 has no such bucket: nothing can be read or made there."""
 
 
 class BundleLocked(BundleError):

@@ -188,6 +188,17 @@ class S3:
                 for entry in page.get("Contents", ()):
                     yield Object(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
 
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether a bucket is there; also where we may not ask."""
+        try:
+            with _told(f"s3://{bucket}"):
+                self.client.head_bucket(Bucket=bucket)
+        except Missing:
+            return False
+        except Refused as error:
+            return error.code != "NoSuchBucket"
+        return True
+
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes of an object; None where there is none."""
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runsync import config
+from runsync.bundle import layout
 from runsync.bundle.s3_store import S3Store
 from runsync.bundle.store import LocalStore, Store
 from runsync.errors import WrongUsage
@@ -13,7 +14,8 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.redact import without_credentials
 from runsync.s3 import S3, S3Options, split
 
-_SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{6})?|[0-9a-f]{6}|\d+[smhdw]")
+_SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{1,6})?|[0-9a-f]{1,6}|\d+[smhdw]")
+"""What names a snapshot after any address; after that of a bundle on disk, and a name of `runsync.toml`, all does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,12 @@ def locate(where: str | Path, access: Access | None = None) -> Place:
     """The place that was typed; nothing is looked for there but a folder. Raises WrongUsage."""
     access = access or Access()
     text, snapshot = str(where), ""
+    sections = config.bundles(access.config)
     if not is_there(text):
         head, sign, tail = text.rpartition("@")
-        if sign and head and _SNAPSHOT.fullmatch(tail):
+        if sign and head and tail and (_SNAPSHOT.fullmatch(tail) or head in sections or is_bundle(head)):
             text, snapshot = head, tail
-    section = config.bundles(access.config).get(text)
+    section = sections.get(text)
     if section is not None:
         text, access = section["uri"], dataclasses.replace(access, s3=_options(section, access.s3))
     if text.startswith("s3://"):
@@ -53,6 +56,11 @@ def locate(where: str | Path, access: Access | None = None) -> Place:
     if "://" in text:
         raise WrongUsage(f"“{without_credentials(text)}” is no bundle: name a folder, or s3://bucket/prefix")
     return Place(LocalStore(Path(text).expanduser()), snapshot)
+
+
+def is_bundle(text: str) -> bool:
+    """Whether a bundle lies in the folder that is called so."""
+    return "://" not in text and (Path(text).expanduser() / layout.MARKER).exists()
 
 
 def is_there(text: str) -> bool:

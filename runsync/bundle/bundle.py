@@ -1,6 +1,7 @@
 """A bundle: the marker that says so, and the snapshots in it."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,12 +15,15 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.history import History
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import MOST_SMALL, LocalStore, Store
-from runsync.errors import BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
+from runsync.errors import Ambiguous, BucketNotFound, BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
 from runsync.model import times
+from runsync.model.wording import many
 from runsync.version import VERSION
 
 NO_DIGEST = "0" * 64
 DAY = 24 * 3600 * 1000
+_DAYS = re.compile(r"\d+d")
+"""A time, though six hexadecimal digits may begin so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,25 +112,26 @@ class Bundle:
         self.require([layout.ORDERED])
 
     def find(self, name: str) -> str:
-        """The id of the snapshot that a user means: `latest`, an id, its beginning or its last six digits, or a time.
+        """The id of the snapshot that a user means: `latest`, an id, the beginning of it or of its last six digits, or
+        a time.
 
         A time (2026-11-01, 2026-11-01T12:00Z, 7d) means the snapshot with the last date that is not after it; a day,
-        the end of that day (UTC). Raises BundleNotFound. The manifest of what is found may be missing.
+        the end of that day (UTC). Raises BundleNotFound, Ambiguous. The manifest of what is found may be missing.
         """
         positions = self.history().positions
         if name in ("", "latest"):
             if not positions:
                 raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again to finish it")
             return positions[-1].id
-        found = [p.id for p in positions if p.id.startswith(name) or p.id.endswith("-" + name)]
+        found = [] if _DAYS.fullmatch(name) else [p.id for p in positions if _begins(p.id, name)]
         if len(found) > 1:
-            raise WrongUsage(f"“{name}” may be any of {len(found)} snapshots: give more of the id")
-        if not found:
-            by = _by(name, self.address)
+            raise Ambiguous(f"“{name}” means {len(found)} snapshots of {self.address}: give more of the id", found)
+        if not found and (by := _by(name)) is not None:
             dated = [(layout.time_of(p.id), p) for p in positions if layout.time_of(p.id) <= by]
             found = [max(dated)[1].id] if dated else []
         if not found:
-            raise BundleNotFound(f"{self.address} has no snapshot “{name}”: runsync snapshots lists them")
+            held = f"it has {many(len(positions), 'snapshot')}, which runsync snapshots {self.address} lists"
+            raise BundleNotFound(f"{self.address} has no snapshot “{name}”: {held}")
         return found[0]
 
     def latest(self) -> Manifest:
@@ -145,10 +150,10 @@ def open_bundle(where: str | Path, access: Access | None = None) -> Bundle:
 def open_store(store: Store) -> Bundle:
     """The bundle in a store. Raises likewise."""
     if store.size(layout.MARKER) is None:
-        raise BundleNotFound(
-            f"{store.address} is no runsync bundle (no {layout.MARKER} in it): check the path, "
-            "or make one with runsync export"
-        )
+        store.check_place()
+        is_missing = isinstance(store, LocalStore) and not store.folder.exists()
+        told = "is not there" if is_missing else f"is no runsync bundle (no {layout.MARKER} in it)"
+        raise BundleNotFound(f"{store.address} {told}: check the path, or make a bundle with runsync export")
     check_marker(store)
     return Bundle(store)
 
@@ -169,6 +174,7 @@ def create_in(store: Store) -> Bundle:
     if store.size(layout.MARKER) is None:
         if isinstance(store, LocalStore) and store.folder.exists() and not store.folder.is_dir():
             raise WrongUsage(f"{store.folder} is a file: a bundle needs a folder")
+        store.check_place()
         # Of two that make a bundle at once, one may see what the other has just made.
         if next(store.list(), None) is not None and store.size(layout.MARKER) is None:
             raise WrongUsage(f"{store.address} is not empty and no bundle: name a new place, or empty it first")
@@ -180,6 +186,8 @@ def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle
     """A bundle as a dry run sees it: an existing one, or one without anything in it where there is none."""
     try:
         return open_bundle(where, access)
+    except BucketNotFound:
+        raise
     except BundleNotFound:
         return Bundle(locate(where, access).store)
 
@@ -242,12 +250,16 @@ def _with_a_part_a_line(document: dict[str, Any]) -> bytes:
     return without.replace(b'\n  "parts": []', b'\n  "parts": [' + lines + b"\n  ]", 1)
 
 
-def _by(name: str, address: str) -> int:
-    """Epoch milliseconds of the end of what a user named."""
+def _begins(snapshot_id: str, name: str) -> bool:
+    return snapshot_id.startswith(name) or snapshot_id.rpartition("-")[2].startswith(name)
+
+
+def _by(name: str) -> int | None:
+    """Epoch milliseconds of the end of what a user named; None for what is no time."""
     try:
         moment = times.parse_time(name, times.utc_now())
     except WrongUsage:
-        raise BundleNotFound(f"{address} has no snapshot “{name}”: runsync snapshots lists them") from None
+        return None
     return moment + (DAY - 1 if len(name) == len("2026-11-01") else 0)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from runsync.bundle.store import ABANDONED, MOST, Entry, cannot_write, joined
-from runsync.errors import BundleDamaged
+from runsync.errors import BucketNotFound, BundleDamaged
 from runsync.model.protocol import StoredObject
 from runsync.s3 import MULTIPART, S3, Missing, Refused, split
 from runsync.whole_file import SUFFIX, beginning, clear
@@ -111,6 +111,14 @@ class S3Store:
         except (Missing, Refused):
             return False
         return True
+
+    def check_place(self) -> None:
+        """See `Store`."""
+        if not self.s3.has_bucket(self.bucket):
+            raise BucketNotFound(
+                f"there is no bucket “{self.bucket}” at {self.s3.endpoint}: make it first, or check its name and the "
+                "endpoint (--s3-endpoint)"
+            )
 
     def ahead(self) -> float | None:
         """See `Store`."""

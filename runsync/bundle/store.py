@@ -124,6 +124,9 @@ class Store(Protocol):
         What is no file (see `Entry`) is among them, so that it is told of rather than passed over.
         """
 
+    def check_place(self) -> None:
+        """Raises BucketNotFound where nothing could be put; costs a request."""
+
     def ahead(self) -> float | None:
         """Seconds that the clock of the place is ahead of this machine's; None where it does not tell."""
 
@@ -290,6 +293,9 @@ class LocalStore:
                     yield entry
             for name in moved:
                 yield from self.list(f"{name}/")
+
+    def check_place(self) -> None:
+        """See `Store`. Folders are made when they are needed."""
 
     def ahead(self) -> float | None:
         """See `Store`. A share dates files by the clock of its server. None on a disk that is full by now."""

@@ -17,7 +17,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done, 4 differences, 10 no bundle there, "
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done, 4 differences, 10 no such bundle, "
     "11 bundle locked, 12 bundle damaged, 13 workspace unreachable or refused us, 130 interrupted (Ctrl-C, SIGTERM, "
     "SIGHUP).",
 )

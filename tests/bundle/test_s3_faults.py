@@ -16,11 +16,11 @@ from support.servers import free_port
 from runsync import s3
 from runsync.bundle import s3_store
 from runsync.bundle.address import Access, locate
-from runsync.bundle.bundle import create_bundle, open_bundle
+from runsync.bundle.bundle import create_bundle, existing_or_empty, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.snapshot import open_snapshot
 from runsync.bundle.store import Store
-from runsync.errors import WrongUsage
+from runsync.errors import BucketNotFound, BundleNotFound, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.protocol import StoredObject
 from runsync.model.selection import Selection
@@ -230,8 +230,12 @@ def test_every_way_not_to_reach_a_bundle_is_one_line_and_its_own_exit_code(
 
 def test_a_bundle_cannot_be_made_in_a_bucket_that_is_not_there_or_where_other_things_lie(bucket: Bucket) -> None:
     access = Access(s3=S3Options(bucket.endpoint))
-    with pytest.raises(Refused, match=r"NoSuchBucket.*make the bucket first"):
-        create_bundle("s3://no-such-bucket-here/x", access)
+    for act in (create_bundle, open_bundle, existing_or_empty):
+        with pytest.raises(BucketNotFound, match=r"there is no bucket “no-such-bucket-here” at .*: make") as told:
+            act("s3://no-such-bucket-here/x", access)
+        assert told.value.exit_code == 10
+    with pytest.raises(BundleNotFound, match="is no runsync bundle"):
+        open_bundle(f"{bucket.url}/nothing", access)
     bucket.put("else/other.txt", b"")
     with pytest.raises(WrongUsage, match="not empty"):
         create_bundle(f"{bucket.url}/else", access)

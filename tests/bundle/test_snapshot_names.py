@@ -13,7 +13,7 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle
 from runsync.bundle.forget import forget
 from runsync.bundle.snapshot import open_snapshot
-from runsync.errors import BundleNotFound, WrongUsage
+from runsync.errors import Ambiguous, BundleNotFound, WrongUsage
 from runsync.s3 import S3Options
 
 IDS = [
@@ -71,16 +71,37 @@ def test_without_a_name_the_newest_is_meant(bundle: Bundle) -> None:
     assert open_snapshot(bundle.address).manifest.id == IDS[3]
 
 
-@pytest.mark.parametrize("name", ["2024-02-28", "00ffff", "20230101T000000.000Z-00000a"])
+@pytest.mark.parametrize("name", ["2024-02-28", "00ffff", "20230101T000000.000Z-00000a", "no such", "abcdef0123"])
 def test_a_snapshot_that_is_not_there_is_told_with_a_hint(bundle: Bundle, name: str) -> None:
-    with pytest.raises(BundleNotFound, match=f"has no snapshot “{name}”: runsync snapshots lists them"):
+    with pytest.raises(BundleNotFound, match=f"has no snapshot “{name}”: it has 4 snapshots, which runsync snap"):
         open_snapshot(f"{bundle.address}@{name}")
 
 
 @pytest.mark.parametrize("name", ["2024", "20240301"])
 def test_a_name_that_may_mean_several_is_refused(bundle: Bundle, name: str) -> None:
-    with pytest.raises(WrongUsage, match=r"any of [23] snapshots: give more of the id"):
+    with pytest.raises(Ambiguous, match=r"means [23] snapshots of .*: give more of the id") as caught:
         open_snapshot(f"{bundle.address}@{name}")
+    assert f"  {IDS[1]}" in caught.value.lines
+
+
+def test_the_beginning_of_the_last_six_digits_is_enough_and_days_stay_a_time(bundle: Bundle) -> None:
+    dated(bundle, "20240401T000000.000Z-7dab12")
+    for name in ("7dab12", "7dab", "7da", "20240401T000000.000Z-7", "20240401T000000.000Z-7d"):
+        assert open_snapshot(f"{bundle.address}@{name}").manifest.id == "20240401T000000.000Z-7dab12"
+    assert open_snapshot(f"{bundle.address}@7d").manifest.id == IDS[3]
+
+
+def test_a_name_in_runsync_toml_may_be_followed_by_any_snapshot(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "runsync.toml").write_text(f'[bundles.nightly]\nuri = "{bundle.address}"\n')
+    with pytest.raises(BundleNotFound, match="has no snapshot “zzz”"):
+        open_snapshot("nightly@zzz", Access(str(tmp_path / "runsync.toml")))
+
+
+def test_a_folder_that_is_not_there_is_told_apart_from_one_without_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleNotFound, match="nowhere is not there: check the path"):
+        open_snapshot(tmp_path / "nowhere")
+    with pytest.raises(BundleNotFound, match="is no runsync bundle"):
+        open_snapshot(tmp_path)
 
 
 def test_days_ago_mean_the_newest_that_was_finished_by_then(bundle: Bundle) -> None:
@@ -119,12 +140,12 @@ def test_commands_that_read_a_bundle_take_an_older_snapshot(bundle: Bundle, verb
 
 
 @pytest.mark.parametrize(("name", "code"), [("00ffff", 10), ("2024-02-28", 10), ("2024", 2)])
-def test_a_snapshot_that_cannot_be_meant_ends_a_command_with_one_line(
+def test_a_snapshot_that_cannot_be_meant_ends_a_command_with_one_line_and_those_it_may_be(
     bundle: Bundle, name: str, code: int, runsync: Runner
 ) -> None:
     done = runsync("inspect", f"{bundle.address}@{name}")
     assert (done.returncode, done.stdout) == (code, "")
-    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == (1 if code == 10 else 4)
 
 
 def test_nothing_is_written_into_one_snapshot(bundle: Bundle) -> None:

@@ -83,7 +83,7 @@ def test_quiet_tells_what_failed_on_stderr(bundle: Path, mlflow3_b: MlflowServer
         (("check", bundle), 12, "Faults (1):"),
         (("import", bundle, mlflow3_b.url, "--prefix", prefix), 3, "Missing pieces (1):"),
         (("verify", bundle, mlflow3_b.url, "--prefix", prefix + "nowhere"), 4, "missing"),
-        (("check", "nowhere"), 10, "runsync: nowhere is no runsync bundle"),
+        (("check", "nowhere"), 10, "runsync: nowhere is not there"),
     ]:
         done = runsync(*arguments, "--quiet")
         assert (done.returncode, done.stdout) == (code, ""), arguments
@@ -159,7 +159,7 @@ def test_neither_log_nor_metrics_hold_a_secret(
     [
         (("export", "nowhere", "b"), 2, "“nowhere” is no workspace"),
         (("export", "http://127.0.0.1:9", "b"), 13, "does not answer"),
-        (("check", "nowhere"), 10, "is no runsync bundle"),
+        (("check", "nowhere"), 10, "nowhere is not there"),
         (("check", "nowhere", "--limit-rate", "fast"), 2, "no rate"),
         (("check", "nowhere", "--max-requests-per-second", "-1"), 2, "-1"),
         (("check", "a", "b"), 2, ""),

@@ -72,6 +72,10 @@ class StoppingStore:
         self._refuse()
         return self._store.list(prefix)
 
+    def check_place(self) -> None:
+        self._refuse()
+        self._store.check_place()
+
     def ahead(self) -> float | None:
         self._refuse()
         return self._store.ahead()
