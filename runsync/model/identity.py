@@ -31,6 +31,8 @@ DELETED_AT = "runsync.deleted_at"
 """When runsync deleted the run or experiment (epoch milliseconds): servers do not tell the time of a deletion."""
 DELETED_RUNS = "runsync.deleted_runs."
 """With a number after it, on an experiment: ids of runs that were deleted before runsync deleted the experiment."""
+ARTIFACT_NAMES = "runsync.artifact_names"
+"""Artifacts that have another name there (see `model.artifact_names`); with a dot and a number after it for more."""
 CLAIMED = "+"
 
 PARENT = "mlflow.parentRunId"

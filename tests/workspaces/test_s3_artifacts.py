@@ -177,8 +177,8 @@ def test_an_artifact_that_is_gone_is_named_and_the_rest_goes_on(
     assert "missing" in told["problems"][0]["reason"]
 
 
-@pytest.mark.parametrize("path", ["../out.txt", "a//b.txt", "/etc/passwd", "a/../../b"])
-def test_a_key_that_leads_out_of_its_run_is_refused_by_name_and_fails_that_run_alone(
+@pytest.mark.parametrize("path", ["../out.txt", "/etc/passwd", "a/../../b"])
+def test_a_key_that_leads_out_of_its_run_is_refused_by_name_and_fails_alone(
     home: Home, env: dict[str, str], prefix: str, tmp_path: Path, runsync: Runner, path: str
 ) -> None:
     hit, folder = home.run(prefix + "hit", {"fine.txt": b"x", path: b"y"})
@@ -189,9 +189,8 @@ def test_a_key_that_leads_out_of_its_run_is_refused_by_name_and_fails_that_run_a
         )
     finally:
         home.bucket.remove(f"{folder}/{path}")
-    assert [(p["run_id"], p["kind"]) for p in told["problems"]] == [(hit, "artifact list")]
-    assert path in told["problems"][0]["reason"]
-    assert told["artifacts"] == 1
+    assert [(p["run_id"], p["kind"], p["name"]) for p in told["problems"]] == [(hit, "artifact", path)]
+    assert told["artifacts"] == 2
 
 
 MANY = {f"folder/{number:04d}": b"" if number % 7 else b"%d" % number for number in range(1050)}

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from runsync.errors import RequestRefused
 from runsync.growing import Growing, note
+from runsync.model.artifact_names import as_sent, restored
 from runsync.model.hashing import sha256_of
-from runsync.model.paths import folders_above
-from runsync.model.protocol import NAMED, Source, StoredObject
+from runsync.model.protocol import Source, StoredObject
 from runsync.model.run import ArtifactFile, Run
-from runsync.model.wording import many
+from runsync.workspaces.arrival.arrange import Arranger, Holder, Tag, as_target
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.http import Opener, Readable
 
@@ -26,11 +26,8 @@ LOOKS_AGAIN = (0.5, 2.0)
 _EMPTY = sha256_of(())
 
 
-class Artifacts(Protocol):
+class Artifacts(Holder, Protocol):
     """Where a target's artifact bytes lie, told by `Run.artifact_uri`. Each raises RequestRefused."""
-
-    def has_folders(self, run: Run) -> bool:
-        """Whether a name there is either a file or a folder, as far as that is known; on S3 it may be both."""
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path."""
@@ -51,40 +48,33 @@ Expect = Callable[[Run, Sequence[str]], None]
 class FileWriter:
     """Writes files of runs; `before` is called with a copy before anything is written to it."""
 
-    def __init__(self, artifacts: Artifacts, before: Callable[[Copy], None], expect: Expect | None = None) -> None:
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        before: Callable[[Copy], None],
+        expect: Expect | None = None,
+        tag: Tag | None = None,
+    ) -> None:
         self.growing: list[str] = []
         """Paths of files that had more bytes by the time they were read."""
         self._artifacts = artifacts
         self._before = before
         self._expect = expect
-        self._left_out: list[str] = []
+        self._arranger = Arranger(artifacts, tag)
 
     @property
     def notes(self) -> list[str]:
-        """Files that were still growing, and those that were left out and are no loss."""
-        names = sorted(set(self._left_out))
-        if not names:
-            return note(self.growing)
-        count = many(len(self._left_out), "empty file")
-        shown = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
-        left_out = f"{count} left out, as S3 has them for folders: the run has a folder of the same name ({shown})"
-        return [left_out, *note(self.growing)]
+        """Files that were still growing, and those that were left out or renamed and are no loss."""
+        return [*self._arranger.notes, *note(self.growing)]
 
     def arrange(self, copy: Copy, files: Sequence[ArtifactFile]) -> tuple[ArtifactFile, ...]:
-        """The files that are to go there. One that would have to be a folder too is told with its fault; where it is
-        empty, it is left out."""
-        folders = folders_above(file.path for file in files)
-        if not any(file.path in folders for file in files) or not self._artifacts.has_folders(_as_target(copy)):
-            return tuple(files)
-        self._left_out += [file.path for file in files if file.path in folders and not file.size]
-        fault = "the run has a folder of the same name, and the target cannot hold both"
-        kept = (file for file in files if file.size or file.path not in folders)
-        return tuple(replace(file, fault=file.fault or fault) if file.path in folders else file for file in kept)
+        """See `Arranger`."""
+        return self._arranger.arrange(copy, files)
 
     def expect(self, copy: Copy, paths: Sequence[str]) -> None:
         """These files are going to be written."""
         if self._expect is not None and paths:
-            self._expect(_as_target(copy), paths)
+            self._expect(as_target(copy), [_sent(copy, path) for path in paths])
 
     def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
         """Puts one file there. With `check_bytes` it is read back and its hash compared."""
@@ -94,14 +84,14 @@ class FileWriter:
     def _upload_rewritten(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
         original = b"".join(source.read_artifact(copy.run, file))
         content = rewritten(original, copy.run.run_id, copy.target_id)
-        at, opener = _as_target(copy), _opener_of(content)
-        self._artifacts.write(at, file.path, len(content), opener)
+        at, path, opener = as_target(copy), _sent(copy, file.path), _opener_of(content)
+        self._artifacts.write(at, path, len(content), opener)
         if check_bytes:
-            self._compare_bytes(at, file.path, len(content), opener)
+            self._compare_bytes(at, path, len(content), opener)
         return Uploaded(replace(file, sha256=sha256_of((original,))), len(content))
 
     def _upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
-        at, growing = _as_target(copy), Growing(source, copy.run, file)
+        at, path, growing = as_target(copy), _sent(copy, file.path), Growing(source, copy.run, file)
         told = [file.sha256]
 
         def opener() -> _Stream:
@@ -111,16 +101,16 @@ class FileWriter:
         def write() -> None:
             told[1:] = [] if growing.file.size or file.sha256 else [_EMPTY]
             locate = partial(source.locate_artifact, copy.run, growing.file)
-            self._artifacts.write(at, file.path, growing.file.size, opener, locate)
+            self._artifacts.write(at, path, growing.file.size, opener, locate)
 
         growing.carry(write)
         if check_bytes:
-            self._compare_bytes(at, file.path, growing.file.size, opener)
+            self._compare_bytes(at, path, growing.file.size, opener)
         return Uploaded(replace(growing.file, sha256=told[-1]), growing.file.size, growing.is_cut)
 
     def has_bytes(self, copy: Copy, file: ArtifactFile, size: int, source: Source) -> bool:
         """Whether the target's file of that size is what would be sent; the hash of `file` is known."""
-        there = sha256_of(self._artifacts.read(_as_target(copy), ArtifactFile(file.path, size)))
+        there = sha256_of(self._artifacts.read(as_target(copy), ArtifactFile(_sent(copy, file.path), size)))
         if not _is_rewritten(copy, file):
             return there == file.sha256
         content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
@@ -128,7 +118,8 @@ class FileWriter:
 
     def listed(self, copy: Copy) -> dict[str, int]:
         """Path and size of the artifacts that the target has of the run."""
-        return {file.path: file.size for file in self._artifacts.list(_as_target(copy))}
+        files = restored(copy.tags_there, self._artifacts.list(as_target(copy)))
+        return {file.path: file.size for file in files if not file.fault}
 
     def expected_size(self, copy: Copy, file: ArtifactFile, source: Source) -> int:
         """Bytes that the file has in the target."""
@@ -167,8 +158,9 @@ def _is_rewritten(copy: Copy, file: ArtifactFile) -> bool:
     return is_model and copy.run.run_id != copy.target_id
 
 
-def _as_target(copy: Copy) -> Run:
-    return Run(copy.target_id, copy.experiment_id, artifact_uri=copy.artifact_uri)
+def _sent(copy: Copy, path: str) -> str:
+    """What the file is called in the target."""
+    return as_sent(copy.tags_there, ArtifactFile(path, 0)).path
 
 
 def _opener_of(content: bytes) -> Opener:

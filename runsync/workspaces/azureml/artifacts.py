@@ -3,7 +3,7 @@
 As its client in azureml-mlflow 1.62 does (`/history/v1.0/…/artifacts`): sizes are asked of the blobs, one by one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, urlsplit
 
 from runsync.download import as_listed
@@ -45,6 +45,10 @@ class AzureArtifacts:
     def has_folders(self, run: Run) -> bool:
         """See `Artifacts`: ADLS has them."""
         return True
+
+    def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
+        """See `Artifacts`: nothing is known."""
+        return set()
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`. The root of an experiment cannot be looked at."""

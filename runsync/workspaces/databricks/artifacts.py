@@ -4,7 +4,7 @@ Databricks' own (`dbfs:/databricks/mlflow-…`) go to the cloud's storage at sig
 plain DBFS and S3 have ways of their own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -57,6 +57,10 @@ class DatabricksArtifacts:
     def has_folders(self, run: Run) -> bool:
         """See `Artifacts`: of what Databricks manages it is not known, as ADLS has folders."""
         return not run.artifact_uri.startswith("s3://")
+
+    def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
+        """See `Artifacts`: nothing is known."""
+        return set()
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`. The root of an experiment cannot be looked at."""

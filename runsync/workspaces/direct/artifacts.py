@@ -5,7 +5,7 @@ place on another machine: then `--artifacts URI` says where the store's artifact
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +154,10 @@ class DirectArtifacts:
     def has_folders(self, run: Run) -> bool:
         """Whether a name there is either a file or a folder: on S3 it may be both."""
         return not self.place_of(run.artifact_uri).startswith("s3://")
+
+    def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
+        """The paths that would not arrive as they are: a disk or S3 refuses what it does not hold, and changes none."""
+        return set()
 
     def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere."""

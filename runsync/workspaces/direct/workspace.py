@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from itertools import groupby, islice
 
+from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
@@ -136,16 +137,16 @@ class DirectWorkspace:
 
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `DirectArtifacts.list`."""
-        return self.artifact_store.list(run)
+        return restored(run.tags, self.artifact_store.list(run))
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `DirectArtifacts.read`."""
         file.check()
-        return self.artifact_store.read(run, file)
+        return self.artifact_store.read(run, as_sent(run.tags, file))
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """See `DirectArtifacts.locate`."""
-        return None if file.fault else self.artifact_store.locate(run, file)
+        return None if file.fault else self.artifact_store.locate(run, as_sent(run.tags, file))
 
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         """See `Source`."""

@@ -1,18 +1,19 @@
 """Artifact bytes of runs on an MLflow server: where they lie (this machine, S3), else through the server."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Literal, Protocol, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
 from runsync.model.ids import is_given_out
+from runsync.model.paths import unfit_for_folders
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
 from runsync.multipart import cut
@@ -21,6 +22,7 @@ from runsync.workspaces.address import is_loopback
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.http.fields import Json, listed
 from runsync.workspaces.rest.folders import walk
+from runsync.workspaces.rest.names import unfit, unfit_folder
 from runsync.workspaces.rest.server import AJAX, API, Server
 from runsync.workspaces.rest.signed import SignedAddresses
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
@@ -53,6 +55,9 @@ class Artifacts(Protocol):
 
     def has_folders(self, run: Run) -> bool:
         """Whether a name there is either a file or a folder, as far as that is known; on S3 it may be both."""
+
+    def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
+        """The paths that would not arrive as they are, as far as that is known."""
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """Some file of a run; without a run, of a root where it can be told."""
@@ -97,6 +102,13 @@ class ArtifactStore:
     def has_folders(self, run: Run) -> bool:
         """See `Artifacts`: what a server keeps its files in, it does not tell."""
         return not _is_on_s3(_own_root(run))
+
+    def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
+        """See `Artifacts`: on S3 and in folders every name does."""
+        if way(self._client.url, _own_root(run)) in ("folder", "s3"):
+            return set()
+        is_proxied = run.artifact_uri.startswith(PROXIED)
+        return {path for path in paths if unfit(path, below_root=is_proxied)}
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """Some file of a run; without a run, of a root where it can be told. Raises RequestRefused."""
@@ -202,7 +214,7 @@ class ArtifactStore:
             asked = {"run_id": run_id, "path": folder} if folder else {"run_id": run_id}
             return iter(listed(self._client.get(f"{API}/artifacts/list", **asked), "files"))
 
-        return walk("the server", entries)
+        return walk("the server", entries, unfit=unfit_folder)
 
     def _download(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         path = file.path
@@ -210,6 +222,7 @@ class ArtifactStore:
             place = _proxied(run.artifact_uri, path)
             by_server = partial(self._client.download, PROXY + quote(place), None, f"artifact “{path}”")
             return self._signed.download(place, file.size) or by_server()
+        _check_name(path, below_root=False)
         return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path}, f"artifact “{path}”")
 
     def _upload(self, url: str, size: int, opener: Opener) -> None:
@@ -222,7 +235,7 @@ class ArtifactStore:
                 f"artifact “{path}” has {size} bytes; a server that does not serve artifacts takes 1 byte to 10 MiB: "
                 "run the import where the artifact root can be reached, or start the server with --serve-artifacts"
             )
-        _check_name(path)
+        _check_name(path, below_root=False)
         with closing(opener()) as stream:
             content = b"".join(cut(stream.read, size, size))
         asked = {"run_uuid": run_id, "path": path}
@@ -264,14 +277,16 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _proxied(artifact_uri: str, path: str) -> str:
     """Where the file lies below the root of what the server proxies."""
-    _check_name(path)
+    _check_name(path, below_root=True)
     return urlsplit(artifact_uri).path.strip("/") + "/" + path
 
 
-def _check_name(path: str) -> None:
-    """Servers decode paths again and again, and refuse `#`: such a name would arrive as another one, or not at all."""
-    if "#" in path or unquote(path) != path or path.endswith("?"):
+def _check_name(path: str, below_root: bool) -> None:
+    """Raises RequestRefused for a name that would arrive as another one, or get another file."""
+    if reason := unfit_for_folders(path):
+        raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
+    if reason := unfit(path, below_root):
         raise RequestRefused(
-            f"artifact “{path}”: an MLflow server cannot serve a name with “#” or with an escape such as %20; "
-            "give access to the artifact root itself, or rename the file"
+            f"artifact “{path}”: an MLflow server does not keep {reason} in a name; give access to the artifact root "
+            "itself, or rename the file"
         )

@@ -19,10 +19,14 @@ NAMELESS = "?"
 """What a file is called in reports that is listed without a name."""
 
 Entries = Callable[[str], Iterable[Json]]
+Unfit = Callable[[str], str | None]
 
 
-def walk(who: str, entries: Entries, root: str = "", sign: str = "is_dir") -> Iterator[ArtifactFile]:
-    """All files below a root. `entries` lists a folder; `sign` tells that an entry is one.
+def walk(
+    who: str, entries: Entries, root: str = "", sign: str = "is_dir", unfit: Unfit = lambda folder: None
+) -> Iterator[ArtifactFile]:
+    """All files below a root. `entries` lists a folder; `sign` tells that an entry is one; `unfit` tells what in the
+    path of a folder keeps it from being listed.
 
     Of a path that leaves its folder, and of a size that is none, the fault is told, and the others are given. Raises
     RequestRefused for folders without end.
@@ -42,6 +46,8 @@ def walk(who: str, entries: Entries, root: str = "", sign: str = "is_dir") -> It
             below = path.removeprefix(root + "/") if root else path
             size, fault = _size(entry) if not entry.get(sign) else (0, "")
             fault = _fault(path, below, folder) or fault
+            if entry.get(sign) and not fault and (reason := unfit(path)):
+                fault = f"it is a folder, and {who} cannot list one with {reason} in its name"
             if entry.get(sign) and not fault:
                 if path not in known:
                     known.add(path)

@@ -8,6 +8,7 @@ from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import Json, listed, part, text
 from runsync.workspaces.rest.folders import walk
+from runsync.workspaces.rest.names import unfit_folder
 from runsync.workspaces.rest.server import AJAX, API
 
 
@@ -31,7 +32,7 @@ def _listed(client: Client, place: str) -> Iterator[ArtifactFile]:
         asked = {"artifact_directory_path": folder} if folder else {}
         return iter(listed(client.get(f"{place}/artifacts/directories", **asked), "files"))
 
-    return walk("the server", entries)
+    return walk("the server", entries, unfit=unfit_folder)
 
 
 def _plain(model_id: str) -> str:

@@ -77,7 +77,8 @@ class RestTarget:
         self._experiments = ExperimentMap(writer, options.naming, options.restore_deleted, policy)
         limits = workspace.params_a_run, workspace.longest_tag
         self._writer = RunWriter(workspace.client, self._session, *limits)
-        self._files = FileWriter(workspace.artifact_store, self._writer.touch, workspace.artifact_store.expect)
+        store, writing = workspace.artifact_store, self._writer
+        self._files = FileWriter(store, writing.touch, store.expect, writing.tag)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
         self._present = Present(RestRuns(workspace))

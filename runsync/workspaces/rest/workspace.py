@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from runsync.errors import AnswerTooLong, RequestRefused, WorkspaceUnreachable
+from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
@@ -224,16 +225,16 @@ class RestWorkspace:
 
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `ArtifactStore.list`."""
-        return self.artifact_store.list(run)
+        return restored(run.tags, self.artifact_store.list(run))
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `ArtifactStore.read`."""
         file.check()
-        return self.artifact_store.read(run, file)
+        return self.artifact_store.read(run, as_sent(run.tags, file))
 
     def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
         """See `ArtifactStore.locate`."""
-        return None if file.fault else self.artifact_store.locate(run, file)
+        return None if file.fault else self.artifact_store.locate(run, as_sent(run.tags, file))
 
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         """See `Source`; none where the server has no model registry."""

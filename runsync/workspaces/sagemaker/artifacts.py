@@ -5,7 +5,7 @@ and an upload that fails does not fall back on it. MLflow 3.17 has the endpoint 
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
@@ -52,6 +52,10 @@ class SignedUploads:
     def has_folders(self, run: Run) -> bool:
         """See `Artifacts`."""
         return self._store.has_folders(run)
+
+    def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
+        """See `Artifacts`."""
+        return self._store.changed(run, paths)
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """See `Artifacts`."""
