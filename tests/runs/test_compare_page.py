@@ -1,6 +1,7 @@
 """The page that `runs compare --format html` writes, in a real browser without a network."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from support.comparable import HOSTILE, hex_id, hostile_bundle, large_bundle
 
 from runsync import compare_runs
 from runsync.errors import WrongUsage
+from runsync.extras import how_to_install
 from runsync.runs.compare_page import page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -177,5 +179,5 @@ def test_an_axis_that_no_run_has_is_refused(small: Path) -> None:
 def test_without_plotly_it_says_what_to_install(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = compare_runs(str(small.parent / "bundle"))
     monkeypatch.setattr(page, "find_spec", lambda name: None)
-    with pytest.raises(WrongUsage, match=r"pip install 'runsync\[plot\]'"):
+    with pytest.raises(WrongUsage, match=re.escape(how_to_install("plot"))):
         page.to_html(report)

@@ -69,7 +69,7 @@ def command(
     The best value of a metric is the greatest, or the least where the key has a word such as loss, error, rmse or
     time in it; the two options say otherwise. Params are text: 0.1 and 0.10 differ.
 
-    html is one page that opens offline (needs runsync[plot]), with parallel coordinates, scatter, contour, metric
+    html is one page that opens offline (needs the extra plot), with parallel coordinates, scatter, contour, metric
     curves and sortable tables.
     """
     form = _form(form, as_json, output)

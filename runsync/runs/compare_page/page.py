@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from runsync.errors import WrongUsage
+from runsync.extras import how_to_install
 from runsync.model import fields, numbers
 from runsync.model.curves import Curve
 from runsync.model.fields import ATTRIBUTES, METRICS, PARAMS, TAGS
 from runsync.model.run_table import DETAILS, Row
 from runsync.runs.compare import CompareReport
 
-MISSING = "a page needs plotly: pip install 'runsync[plot]'"
 DIGITS = 7
 """Significant digits of the points of a curve; tables have all digits."""
 _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
@@ -24,7 +24,7 @@ _ESCAPED = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 def require_plotly() -> None:
     """Raises WrongUsage where plotly is not installed."""
     if find_spec("plotly") is None:
-        raise WrongUsage(MISSING)
+        raise WrongUsage(f"a page needs plotly: {how_to_install('plot')}")
 
 
 def to_html(

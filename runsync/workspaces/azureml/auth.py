@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from runsync.errors import AccessDenied, RequestRefused, WrongUsage
+from runsync.extras import how_to_install
 from runsync.secrecy import keep, strike
 from runsync.workspaces.address import is_loopback
 from runsync.workspaces.azureml.address import AzureAddress, Cloud
@@ -20,7 +21,7 @@ from runsync.workspaces.http import Client, Patience
 SECRET = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
 LOGIN = "AZURE_AUTHORITY_HOST"
 """Where tokens come from instead, as azure-identity has it."""
-REMEDY = f"set {', '.join(SECRET)}, or az login with pip install 'runsync[azure]', or give a token in runsync.toml"
+REMEDY = f"set {', '.join(SECRET)}, or az login, or give a token in runsync.toml"
 
 
 def authority(address: AzureAddress, patience: Patience, environ: Mapping[str, str] = os.environ) -> Authority:
@@ -69,7 +70,8 @@ def _by_identity(cloud: Cloud) -> Callable[[], Grant]:
     try:
         identity = import_module("azure.identity")
     except ImportError:
-        raise WrongUsage(f"Azure ML: who we are is not told: {REMEDY}") from None
+        more = f"az login needs azure-identity: {how_to_install('azure')}"
+        raise WrongUsage(f"Azure ML: who we are is not told: {REMEDY} ({more})") from None
     credential = identity.DefaultAzureCredential(authority=cloud.login)
 
     def fetch() -> Grant:

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 from runsync.errors import AccessDenied, WrongUsage
+from runsync.extras import how_to_install
 from runsync.secrecy import strike
 from runsync.workspaces.clouds.authority import Grant
 from runsync.workspaces.databricks.profile import CONFIG_FILE, ENVIRONMENT, Profile
@@ -45,7 +46,7 @@ def by_sdk(profile: Profile, clock: Callable[[], float]) -> tuple[str, Callable[
     except ImportError:
         raise WrongUsage(
             f"{profile.origin} has neither a token nor an id and secret of a service principal: "
-            "for every other way to log in, pip install 'runsync[databricks]'"
+            f"every other way to log in needs databricks-sdk: {how_to_install('databricks')}"
         ) from None
     given: dict[str, Any] = {name: profile.values[name] for name in FIELDS if profile.values.get(name)}
     given |= {"http_timeout_seconds": TIMEOUT, "retry_timeout_seconds": TIMEOUT}

@@ -1,5 +1,6 @@
 """Logging in to Databricks: tokens are fetched, renewed in time and when refused, and never seen."""
 
+import re
 import sys
 from typing import Any
 
@@ -8,6 +9,7 @@ from emulators.databricks import Databricks
 from support.secrets import MARK
 
 from runsync.errors import AccessDenied, WrongUsage
+from runsync.extras import how_to_install
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address
 from runsync.workspaces.credentials import Credentials
@@ -101,5 +103,5 @@ def test_a_wrong_secret_is_told_of_and_not_shown(
 
 def test_without_the_sdk_other_ways_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "databricks.sdk.core", None)
-    with pytest.raises(WrongUsage, match=r"pip install 'runsync\[databricks\]'"):
+    with pytest.raises(WrongUsage, match=re.escape(how_to_install("databricks"))):
         authority(Profile("https://x", "profile “p”", "", {"auth_type": "azure-cli"}), NOBODY, SHORT)
