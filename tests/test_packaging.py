@@ -62,6 +62,18 @@ def test_the_wheel_runs_in_a_clean_virtual_environment(wheel: Path, tmp_path: Pa
     assert place.startswith(str(tmp_path / "venv"))
 
 
+@pytest.mark.slow
+def test_the_extra_init_brings_all_that_init_needs(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    python, command = tmp_path / "venv" / "bin" / "python", tmp_path / "venv" / "bin" / "runsync"
+    call(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
+    arguments = ("sync", ROOT / "examples" / "mlruns", "sqlite:///new.db", "--init")
+    done = subprocess.run([command, *map(str, arguments)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    call("sh", "-c", done.stderr.partition("is missing): ")[2].replace("install", "install --quiet"), cwd=tmp_path)
+    assert "Done." in call(command, *arguments, cwd=tmp_path)
+
+
 def call(*command: object, cwd: Path) -> str:
     """Runs a command to its end and gives its stdout; fails with what it wrote when it fails."""
     done = subprocess.run(

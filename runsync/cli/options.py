@@ -188,7 +188,9 @@ into_workspace = _all(
         metavar="PATH",
         help="On Databricks: put notebooks below that folder, such as /Users/me/imported.",
     ),
-    click.option("--init", is_flag=True, help="Have mlflow make the tables of a database that is empty."),
+    click.option(
+        "--init", is_flag=True, help="Have MLflow (3.14 or newer) make the tables of a database that is empty."
+    ),
     click.option("--id-map", metavar="FILE", help="Write there which new id every old id got."),
 )
 

@@ -18,6 +18,7 @@ from runsync.workspaces.address import Address, resolve
 from runsync.workspaces.hosted import is_hosted
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.examine import approach
+from runsync.workspaces.sql.no_tables import NoTables
 
 PATIENCE = Patience(seconds=5.0, tries=2)
 """For a server that does not answer, unless `RUNSYNC_PATIENCE` says otherwise: a doctor tells, and does not wait."""
@@ -63,7 +64,7 @@ def doctor(
         for finding in _findings(where, access, report):
             report.findings.append(finding)
             tell(finding)
-    except WorkspaceError as error:
+    except (WorkspaceError, NoTables) as error:
         report.findings.append(_told(error))
         tell(report.findings[-1])
     report.seconds = round(time.monotonic() - begun, 3)
@@ -100,8 +101,10 @@ def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Find
         yield from approach(address)
 
 
-def _told(error: WorkspaceError) -> Finding:
+def _told(error: WorkspaceError | NoTables) -> Finding:
     """What ended the examination; the message says what to do next."""
+    if isinstance(error, NoTables):
+        return failure("store", error.told, error.remedy("--init of runsync sync and import"))
     topic = "access" if isinstance(error, AccessDenied) else "connection"
     return failure(topic, str(error))
 

@@ -14,8 +14,9 @@ from runsync.model.wording import many
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, is_workspace, open_held, open_target
+from runsync.transfer.places import WORKERS, init_of, is_workspace, open_held, open_target
 from runsync.transfer.report import TransferReport
+from runsync.workspaces.direct.opening import NO_INIT
 
 
 def import_(
@@ -66,9 +67,10 @@ def import_(
         permissions=permissions,
         notebook_folder=notebook_folder,
     )
+    tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
     with open_held(bundle, "import", access, retry_lock) as snapshot:
         selection = resolved(snapshot, selection or Selection())
-        workspace = open_target(target, access, workers, init and not dry_run, artifacts)
+        workspace = open_target(target, access, workers, tables)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
         try:

@@ -14,7 +14,7 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
 from runsync.workspaces.address import StoreAddress, folder_of, resolve
-from runsync.workspaces.direct.opening import Role
+from runsync.workspaces.direct.opening import NO_INIT, Init, Role, plan_init
 from runsync.workspaces.hosted import is_hosted, open_hosted
 from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.workspace import open_server
@@ -31,14 +31,12 @@ def open_workspace(
     limits: Limits = UNLIMITED,
     artifacts: str = "",
     role: Role = "source",
-    init: bool = False,
-    with_artifacts: bool = True,
+    init: Init = NO_INIT,
 ) -> Workspace:
     """The workspace at an address (of a server, a database, a file store) or of a name in `runsync.toml`.
 
     `artifacts` is where the artifact root of a database or file store really is, when it cannot be reached as it is
-    recorded. As a target a file store is made where there is none; with `init`, mlflow makes the tables of an empty
-    database, once it is known where artifacts are to go; without `with_artifacts`, none are.
+    recorded. As a target a file store is made where there is none, and with `init` the tables of an empty database.
 
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
@@ -50,7 +48,7 @@ def open_workspace(
         from runsync.workspaces.direct.opening import open_direct
 
         address = replace(address, artifacts=artifacts) if artifacts else address
-        return open_direct(address, connections, limits, role, init, with_artifacts)
+        return open_direct(address, connections, limits, role, init)
     return open_server(address, workers, patience, limits)
 
 
@@ -85,7 +83,7 @@ def open_with(where: str, access: Access, workers: int) -> Workspace:
     )
 
 
-def open_target(where: str, access: Access, workers: int, init: bool, with_artifacts: bool) -> Workspace:
+def open_target(where: str, access: Access, workers: int, init: Init) -> Workspace:
     """Likewise, to be written to."""
     return open_workspace(
         where,
@@ -95,8 +93,16 @@ def open_target(where: str, access: Access, workers: int, init: bool, with_artif
         artifacts=access.artifacts,
         role="target",
         init=init,
-        with_artifacts=with_artifacts,
     )
+
+
+def init_of(where: str, access: Access, *, with_artifacts: bool, dry_run: bool) -> Init:
+    """What --init comes to at a target; see `direct.opening.plan_init`."""
+    address = None if is_hosted(where, access.config) else resolve(where, access.config)
+    if not isinstance(address, StoreAddress):
+        return NO_INIT
+    address = replace(address, artifacts=access.artifacts or address.artifacts)
+    return plan_init(address, with_artifacts, dry_run)
 
 
 @contextmanager

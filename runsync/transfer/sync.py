@@ -17,8 +17,9 @@ from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, open_target, open_with
+from runsync.transfer.places import WORKERS, init_of, open_target, open_with
 from runsync.transfer.report import TransferReport
+from runsync.workspaces.direct.opening import NO_INIT
 
 MAX_DELETE = "10%"
 
@@ -63,11 +64,12 @@ def sync(
     options = ImportOptions(
         naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, permissions, notebook_folder
     )
+    tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
     with ExitStack() as opened:
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
         selection = resolved(one, selection)
-        other = open_target(target, access, workers, init and not dry_run, artifacts)
+        other = open_target(target, access, workers, tables)
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:
             _refuse_onto_itself(one, selection, naming)

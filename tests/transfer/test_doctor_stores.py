@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import Runner
-from support.databases import Databases
+from support.databases import KINDS, Databases
 from support.secrets import new_secret
 from support.seed import Seeder
 from support.servers import MlflowServer
@@ -62,6 +62,25 @@ def test_an_empty_store_can_be_used(make: Make, tmp_path: Path, runsync: Runner)
     where = make(tmp_path)
     (tmp_path / "mlruns" / ".trash").mkdir(parents=True, exist_ok=True)
     assert failures(examined(runsync, where)) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_database_that_mlflow_has_made_nothing_in_is_a_failure_with_the_command_that_makes_it(
+    kind: str, databases: Databases, tmp_path: Path, runsync: Runner
+) -> None:
+    empty = databases.fresh(kind, empty=True)
+    gone = empty.url + "_gone"
+    if empty.path is not None:
+        empty.path.touch()
+        gone = f"sqlite:///{tmp_path / 'gone.db'}"
+    for where, what in ((empty.url, "is empty"), (gone, "there is no such")):
+        told = examined(runsync, where, code=13)
+        assert failures(told) == ["store"]
+        assert what in one(told, "store")[1]
+        (remedy,) = [finding["remedy"] for finding in told["findings"] if finding["remedy"]]
+        assert "by --init of runsync sync and import, or by MLflow 3.14: mlflow db upgrade" in remedy
+        assert ("CREATE DATABASE" in remedy) == (where == gone and kind != "sqlite")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_the_artifacts_of_a_servers_database_lie_has_to_be_said(mlflow3_a: MlflowServer, runsync: Runner) -> None:

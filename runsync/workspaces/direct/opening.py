@@ -1,6 +1,6 @@
 """From the address of a store to an open workspace."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,10 +15,23 @@ from runsync.workspaces.direct.store import DirectStore
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 from runsync.workspaces.sql.address import SQLITE, DatabaseAddress, parse
+from runsync.workspaces.sql.no_tables import NoTables
 
 Role = Literal["source", "target"]
 DESTINATION = "mlartifacts"
 """Where an MLflow server keeps what it proxies, in the folder where it was started, unless it is told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Init:
+    """Of a database without tables: the version of the MLflow that makes them ("": none does), and whether it does so
+    now, or only would."""
+
+    mlflow: str = ""
+    makes: bool = False
+
+
+NO_INIT = Init()
 
 
 def open_direct(
@@ -26,14 +39,9 @@ def open_direct(
     connections: int,
     limits: Limits,
     role: Role,
-    init: bool = False,
-    with_artifacts: bool = True,
+    init: Init = NO_INIT,
 ) -> DirectWorkspace:
-    """A file store or database; with `init` mlflow makes the tables of an empty one, once it is known where artifacts
-    are to go (if there are to be any).
-
-    Raises WrongUsage, WorkspaceUnreachable, AccessDenied.
-    """
+    """A file store or database. Raises WrongUsage, WorkspaceUnreachable, AccessDenied."""
     given = _root(address.artifacts, role)
     s3 = S3Artifacts(options_for(address), connections, limits)
     if address.folder is not None:
@@ -42,12 +50,8 @@ def open_direct(
         files = open_files(address.folder, create=role == "target")
         roots = Roots(_location(files), given, moved=files.artifact_folder)
         return DirectWorkspace(files, DirectArtifacts(roots, s3))
-    from runsync.workspaces.sql.store import open_store as open_database
-
     parsed = parse(address.url)
-    if init:
-        _initialise(address.url, parsed, has_root=bool(given) or not with_artifacts)
-    database = open_database(address.url)
+    database = _open_database(address.url, parsed, role, init)
     roots = Roots(_location(database), given)
     if parsed.kind == SQLITE:
         home = Path(parsed.database).absolute().parent
@@ -57,15 +61,37 @@ def open_direct(
     return DirectWorkspace(database, DirectArtifacts(roots, s3))
 
 
-def _initialise(url: str, parsed: DatabaseAddress, has_root: bool) -> None:
-    from runsync.workspaces.sql.initialise import initialise, is_empty
+def plan_init(address: StoreAddress, with_artifacts: bool, dry_run: bool) -> Init:
+    """What --init comes to at a target, before anything is opened: nothing where it has tables, or is a file store.
 
-    if not has_root and parsed.kind != SQLITE and is_empty(parsed):
-        raise WrongUsage(
-            f"{parsed.printable} is empty, and does not tell where artifacts are to go: say with --artifacts where its "
-            "server will keep them (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
-        )
-    initialise(url)
+    Raises WrongUsage where tables cannot be made, with what to do first; WorkspaceUnreachable, AccessDenied.
+    """
+    if address.folder is not None:
+        return NO_INIT
+    from runsync.workspaces.sql.initialise import planned
+
+    try:
+        mlflow = planned(address.url, has_root=bool(address.artifacts) or not with_artifacts)
+    except NoTables as error:
+        raise error.to_be_written() from None
+    return NO_INIT if mlflow is None else Init(mlflow.version, makes=not dry_run)
+
+
+def _open_database(url: str, parsed: DatabaseAddress, role: Role, init: Init) -> DirectStore:
+    from runsync.workspaces.sql.store import open_store
+
+    if init.makes:
+        from runsync.workspaces.sql.initialise import initialise
+
+        initialise(url)
+    elif init.mlflow:
+        from runsync.workspaces.sql.planned import PlannedStore
+
+        return PlannedStore(parsed, init.mlflow)
+    try:
+        return open_store(url)
+    except NoTables as error:
+        raise error.to_be_written() if role == "target" else error from None
 
 
 def _location(store: DirectStore) -> str:

@@ -12,6 +12,7 @@ from runsync.errors import WrongUsage
 from runsync.secrecy import keep
 from runsync.workspaces.sql import faults
 from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
+from runsync.workspaces.sql.no_tables import no_file
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -25,7 +26,7 @@ _DRIVERS = {POSTGRESQL: "postgresql+psycopg", MYSQL: "mysql+pymysql"}
 
 
 def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
-    """Makes connections that are not kept. Raises WrongUsage where a driver is missing."""
+    """Makes connections that are not kept. Raises MissingDriver."""
     try:
         from sqlalchemy import URL, NullPool, create_engine
 
@@ -45,7 +46,13 @@ def engine(address: DatabaseAddress, *, read_only: bool) -> "Engine":
             keep(os.environ.get(variable, ""), address.user)
         return create_engine(url, connect_args=_arguments(address), **kept)
     except ImportError as error:
-        raise faults.missing_driver(address, error) from None
+        raise faults.MissingDriver(address, error.name or str(error)) from None
+
+
+def with_own_driver(url: str, address: DatabaseAddress) -> str:
+    """A URI of that database as SQLAlchemy takes it, by the driver that is used here."""
+    rest = url.partition("://")[2]
+    return f"{_DRIVERS.get(address.kind, address.kind)}://{rest}"
 
 
 def _arguments(address: DatabaseAddress) -> dict[str, Any]:
@@ -129,5 +136,4 @@ def _require(path: Path, address: DatabaseAddress) -> None:
     if path.is_dir():
         raise WrongUsage(f"{address.printable} is a folder, not a SQLite file")
     if not path.exists():
-        how = f"to make it, say --init (import and sync), or with MLflow 3: mlflow db upgrade {address.for_mlflow}"
-        raise WrongUsage(f"{address.printable}: there is no such file; {how}")
+        raise no_file(address)

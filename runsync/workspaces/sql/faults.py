@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 from runsync.errors import AccessDenied, RequestRefused, RunsyncError, WorkspaceUnreachable, WrongUsage
+from runsync.extras import how_to_install
 from runsync.workspaces.sql.address import MYSQL, POSTGRESQL, SQLITE, DatabaseAddress
+from runsync.workspaces.sql.no_tables import no_database
 
 LONGEST = 1000
 """Characters of what a driver said: it may quote a value of any length."""
@@ -34,6 +36,8 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     """The error of this program that an error of SQLAlchemy or a driver amounts to."""
     text = reason(error)[:LONGEST]
     where = address.printable
+    if _lacks_cryptography(error):
+        return MissingDriver(address, "cryptography")
     if "file is not a database" in text or "file is encrypted" in text:
         return WrongUsage(f"{where} is no SQLite database")
     if "malformed" in text:
@@ -41,7 +45,7 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     if "unable to open database file" in text:
         return WorkspaceUnreachable(f"{where} cannot be opened: look at the rights of the file and its folder")
     if _NO_DATABASE.search(text):
-        return WrongUsage(f"{where}: there is no such database: correct its name, or create it")
+        return no_database(address)
     if _DENIED.search(text):
         return AccessDenied(f"{where} denied it: {text}")
     if "Could not decode to UTF-8" in text:
@@ -94,11 +98,22 @@ def _driver_error(error: BaseException) -> Any:
     return getattr(error, "orig", None) or error
 
 
-def missing_driver(address: DatabaseAddress, error: ImportError) -> WrongUsage:
-    """SQLAlchemy or a driver is not installed."""
-    driver = {SQLITE: "SQLAlchemy", POSTGRESQL: "SQLAlchemy and psycopg", MYSQL: "SQLAlchemy and PyMySQL"}[address.kind]
-    how = "install runsync with its extra sql, pip install '.[sql]' in its checkout"
-    return WrongUsage(f"{address.printable} needs {driver}: {how} ({error.name or error})")
+class MissingDriver(WrongUsage):
+    """SQLAlchemy or a driver (`part`) is not installed; `extra` of runsync brings it."""
+
+    def __init__(self, address: DatabaseAddress, part: str, extra: str = "sql") -> None:
+        driver = {
+            SQLITE: "SQLAlchemy",
+            POSTGRESQL: "SQLAlchemy and psycopg",
+            MYSQL: "SQLAlchemy and PyMySQL, with cryptography",
+        }[address.kind]
+        super().__init__(f"{address.printable} needs {driver} ({part} is missing): {how_to_install(extra)}")
+        self.part = part
+
+
+def _lacks_cryptography(error: BaseException) -> bool:
+    """PyMySQL wants it for the passwords of MySQL 8, and says so when it logs in (pymysql/_auth.py)."""
+    return isinstance(error, RuntimeError) and "cryptography" in str(error)
 
 
 def is_of_a_database(error: BaseException) -> bool:
@@ -106,6 +121,6 @@ def is_of_a_database(error: BaseException) -> bool:
     from sqlalchemy.exc import SQLAlchemyError
 
     drivers = {"sqlite3", "psycopg", "pymysql"}
-    if isinstance(error, SQLAlchemyError | OverflowError | UnicodeEncodeError):
+    if isinstance(error, SQLAlchemyError | OverflowError | UnicodeEncodeError) or _lacks_cryptography(error):
         return True
     return type(error).__module__.partition(".")[0] in drivers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from runsync.errors import WrongUsage
 from runsync.workspaces.sql.address import DatabaseAddress
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.no_tables import empty
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -125,14 +126,9 @@ def require_writable(schema: Schema, address: DatabaseAddress) -> None:
 
 def _require_tables(names: frozenset[str], address: DatabaseAddress) -> None:
     if not names - {VERSIONS}:
-        raise WrongUsage(f"{address.printable} is empty: {how_to_initialise(address)}")
+        raise empty(address)
     missing = sorted({*COLUMNS, VERSIONS} - names)
     if missing:
         raise WrongUsage(
             f"{address.printable} is no database of MLflow 1.30 or newer: it has no table {', '.join(missing)}"
         )
-
-
-def how_to_initialise(address: DatabaseAddress) -> str:
-    """What to do with a database that has no tables yet."""
-    return f"initialise it with --init, or with MLflow 3: mlflow db upgrade {address.for_mlflow}"

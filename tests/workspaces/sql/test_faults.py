@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from support.databases import SERVERS, Databases
 
-from runsync.errors import AccessDenied, RunsyncError, WorkspaceUnreachable, WrongUsage
+from runsync.errors import AccessDenied, RunsyncError, WorkspaceUnreachable
+from runsync.extras import how_to_install
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import connect
 from runsync.workspaces.sql.address import DatabaseAddress
+from runsync.workspaces.sql.faults import MissingDriver
+from runsync.workspaces.sql.no_tables import NoTables
 from runsync.workspaces.sql.store import open_store
 
 
@@ -38,8 +41,8 @@ def test_a_server_that_is_down(scheme: str) -> None:
 def test_a_database_that_is_not_there(databases: Databases, kind: str) -> None:
     databases.fresh(kind, empty=True)  # skips where there is no server
     error = error_of(f"{SERVERS[kind]}/no_such_database")
-    assert type(error) is WrongUsage
-    assert "no such database" in str(error)
+    assert type(error) is NoTables
+    assert str(error).endswith("there is no such database: correct its name")
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])
@@ -53,8 +56,8 @@ def test_a_user_who_is_not_let_in(databases: Databases, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])
 def test_a_database_without_tables(databases: Databases, kind: str) -> None:
     error = error_of(databases.fresh(kind, empty=True).url)
-    assert type(error) is WrongUsage
-    assert "mlflow db upgrade" in str(error)
+    assert type(error) is NoTables
+    assert str(error).endswith(" is empty: MLflow has not written to it yet")
 
 
 FULL = {
@@ -104,5 +107,17 @@ def test_a_folder(tmp_path: Path) -> None:
 def test_a_driver_that_is_not_installed(url: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
     error = error_of(url)
-    assert type(error) is WrongUsage
-    assert "pip install '.[sql]'" in str(error)
+    assert type(error) is MissingDriver
+    assert how_to_install("sql") in str(error)
+
+
+def test_pymysql_without_cryptography(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = databases.fresh("mysql", empty=True).url
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("'cryptography' package is required for caching_sha2_password auth methods")
+
+    monkeypatch.setattr("pymysql.connections.Connection.connect", refuse)
+    error = error_of(url)
+    assert type(error) is MissingDriver
+    assert "(cryptography is missing)" in str(error)

@@ -5,19 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, executable
+from conftest import executable
 from support.databases import Databases, Fresh, run_script
 
-from runsync.bundle.address import Access
-from runsync.errors import AccessDenied, WorkspaceUnreachable, WrongUsage
+from runsync.errors import AccessDenied, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, Run
-from runsync.transfer.sync import sync
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import schema
-from runsync.workspaces.sql.address import parse
-from runsync.workspaces.sql.initialise import initialise
 from runsync.workspaces.sql.store import SqlStore, open_store
 
 pytestmark = pytest.mark.long
@@ -79,98 +75,9 @@ def test_an_older_database_gets_told_how_to_upgrade(databases: Databases, opened
         opened(database.url).check_writable()
 
 
-def test_an_empty_database_is_initialised(databases: Databases, monkeypatch: pytest.MonkeyPatch, opened: Open) -> None:
-    database = databases.fresh("sqlite", empty=True)
-    assert database.path is not None
-    database.path.touch()
-    with pytest.raises(WrongUsage, match="--init"):
-        open_store(database.url)
-    monkeypatch.setenv("PATH", str(database.mlflow.parent), prepend=":")
-    initialise(database.url)
-    store = opened(database.url)
-    store.check_writable()
-    assert store.experiments() == []
-
-
-def test_init_leaves_a_database_that_has_tables_as_it_is(
-    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    database = databases.fresh("sqlite", "2")
-    assert database.path is not None
-    before = database.path.read_bytes()
-    monkeypatch.setenv("PATH", str(database.mlflow.parent), prepend=":")
-    initialise(database.url)
-    assert database.path.read_bytes() == before
-
-
-@pytest.fixture
-def fake_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A command that writes the URI it is given into a file; gives the file."""
-    told, fake = tmp_path / "told", tmp_path / "bin" / "mlflow"
-    fake.parent.mkdir()
-    fake.write_text(f'#!/bin/sh\necho "$3" > {told}\n', encoding="utf-8")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", str(fake.parent), prepend=":")
-    return told
-
-
-def test_init_asks_where_artifacts_go_before_it_makes_anything(databases: Databases, fake_mlflow: Path) -> None:
-    empty, source = databases.fresh("postgres", empty=True), str(ROOT / "examples" / "mlruns")
-    with pytest.raises(WrongUsage, match="say with --artifacts where its server will keep them"):
-        sync(source, empty.url, init=True)
-    assert not fake_mlflow.exists()
-    for how in ({"artifacts": False}, {"access": Access(artifacts="s3://bucket/art")}):
-        with pytest.raises(WrongUsage, match="is empty"):  # for the fake makes no tables
-            sync(source, empty.url, init=True, **how)  # type: ignore[arg-type]
-        assert fake_mlflow.read_text().startswith("postgresql://")
-        fake_mlflow.unlink()
-
-
-@pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql", "mariadb"])
-def test_init_names_a_driver_of_mysql_that_is_there(
-    scheme: str, fake_mlflow: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runsync.workspaces.sql.initialise.is_empty", lambda told: True)
-    initialise(f"{scheme}://ada:s3cret@127.0.0.1:1/db")
-    assert fake_mlflow.read_text() == "mysql+pymysql://ada:s3cret@127.0.0.1:1/db\n"
-    assert schema.how_to_initialise(parse("mysql://ada:s3cret@h/db")).endswith("mysql+pymysql://ada@h/db")
-
-
-def test_a_dry_run_with_init_makes_no_database(tmp_path: Path) -> None:
-    (tmp_path / "mlruns" / "0").mkdir(parents=True)
-    (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("experiment_id: '0'\nname: Default\n", encoding="utf-8")
-    with pytest.raises(WrongUsage, match="no such file"):
-        sync(str(tmp_path / "mlruns"), f"sqlite:///{tmp_path / 'none.db'}", init=True, dry_run=True)
-    assert not (tmp_path / "none.db").exists()
-
-
 def test_options_that_the_driver_does_not_know_are_told() -> None:
     with pytest.raises(WrongUsage, match="behind"):
         open_store("mysql://root@127.0.0.1:1/db?bogus=1")
-
-
-def test_a_file_that_is_not_there_is_told_how_to_be_made(tmp_path: Path) -> None:
-    with pytest.raises(WrongUsage, match="no such file"):
-        open_store(f"sqlite:///{tmp_path / 'none.db'}")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_init_without_mlflow_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(WrongUsage, match="pip install mlflow"):
-        initialise(f"sqlite:///{tmp_path / 'none.db'}")
-
-
-def test_init_that_fails_says_why_without_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = tmp_path / "mlflow"
-    fake.write_text('#!/bin/sh\necho "Error: cannot reach $3" >&2\nexit 1\n', encoding="utf-8")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr("runsync.workspaces.sql.initialise.is_empty", lambda told: True)
-    with pytest.raises(WorkspaceUnreachable) as raised:
-        initialise("postgresql://ada:s3cret@127.0.0.1:1/db")
-    assert "cannot reach" in str(raised.value)
-    assert "s3cret" not in str(raised.value)
 
 
 def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path) -> None:

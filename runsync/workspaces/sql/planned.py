@@ -1,0 +1,92 @@
+"""What a dry run takes for the database that --init would make: it has nothing, and takes nothing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NoReturn
+
+from runsync.errors import RequestRefused
+from runsync.model.experiment import Experiment
+from runsync.model.finding import Finding
+from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.run import Batch, ModelVersion, Unreadable
+from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
+from runsync.workspaces.sql.address import DatabaseAddress
+
+
+class PlannedStore:
+    """A `DirectStore` of a database without tables."""
+
+    keeps_duplicates = False
+
+    def __init__(self, address: DatabaseAddress, mlflow: str) -> None:
+        self.place = Place("database", address.printable, "", {"database": address.kind})
+        self.whereabouts = address.whereabouts
+        self.notes = [f"its tables are not there yet: --init has MLflow {mlflow} make them"]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def refresh(self) -> None:
+        """Nothing changes."""
+
+    def examine(self) -> Iterator[Finding]:
+        """Nothing is told."""
+        return iter(())
+
+    def experiments(self) -> list[Experiment]:
+        """None."""
+        return []
+
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """None."""
+        return ()
+
+    def batches(self, query: Query) -> Iterator[Batch]:
+        """None."""
+        return iter(())
+
+    def run_counts(self) -> Mapping[str, int]:
+        """None."""
+        return {}
+
+    def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
+        """Raises RequestRefused."""
+        self._refuse()
+
+    def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
+        """None."""
+        return ()
+
+    def model_folder(self, model_id: str) -> tuple[str, str]:
+        """Raises RequestRefused."""
+        self._refuse()
+
+    def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
+        """None."""
+        return []
+
+    def check_writable(self) -> None:
+        """Whoever makes tables may write into them."""
+
+    def default_artifact_root(self, experiment_id: str) -> str:
+        """Nothing is told."""
+        return ""
+
+    def create_experiment(self, experiment: Experiment) -> str:
+        """Raises RequestRefused, as whatever else would write."""
+        self._refuse()
+
+    def change_experiment(self, change: ExperimentChange) -> None:
+        """Likewise."""
+        self._refuse()
+
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+        """Likewise."""
+        self._refuse()
+
+    def change_runs(self, changes: Sequence[Change]) -> None:
+        """Likewise."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise RequestRefused(f"{self.place.address} has no tables yet")
