@@ -8,7 +8,7 @@ and costs next to nothing. A file that has changed raises ChangedMeanwhile.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -94,6 +94,16 @@ def download(ask: Ask, name: str, line: Line) -> Iterator[bytes]:
             line.again(failures, f"{name}: the connection breaks after {file.received} bytes ({error})")
 
 
+def begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, of which the first was fetched already: what can be refused was."""
+    return _resumed(next(chunks, b""), chunks)
+
+
+def _resumed(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from chunks
+
+
 def as_listed(chunks: Iterator[bytes], path: str, size: int) -> Iterator[bytes]:
     """The same chunks of an artifact, as many bytes as it was listed with. Raises GrownMeanwhile at the first too many,
     RequestRefused when they are fewer; the last chunk comes only once it is known to be the last."""
@@ -111,6 +121,9 @@ def as_listed(chunks: Iterator[bytes], path: str, size: int) -> Iterator[bytes]:
     except GrownMeanwhile:
         if received == size:
             raise GrownMeanwhile(f"artifact “{path}” is listed with {size} bytes and gave more", held) from None
+    finally:
+        if isinstance(chunks, Generator):
+            chunks.close()  # drops the rest of an answer at once
     if received != size:
         raise RequestRefused(f"artifact “{path}” is listed with {size} bytes and gave {received}")
     if held:

@@ -4,13 +4,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Literal, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
-from runsync.download import as_listed
+from runsync.download import as_listed, begun
 from runsync.errors import RequestRefused
 from runsync.model.ids import is_given_out
 from runsync.model.paths import unfit_for_folders
@@ -143,7 +142,7 @@ class ArtifactStore:
             chunks = local_artifacts.read(folder, file.path)
         else:
             chunks = self._on_s3_first(
-                root, "read", lambda: _begun(self._s3.read(root, file.path)), lambda: _begun(self._download(run, file))
+                root, "read", lambda: begun(self._s3.read(root, file.path)), lambda: begun(self._download(run, file))
             )
         yield from as_listed(chunks, file.path, file.size)
 
@@ -267,12 +266,6 @@ def _own_root(run: Run) -> str:
 
 def _is_on_s3(root: str) -> bool:
     return root.startswith("s3://")
-
-
-def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks, of which the first was fetched already: what can be refused was."""
-    first = next(chunks, b"")
-    return chain((first,), chunks)
 
 
 def _proxied(artifact_uri: str, path: str) -> str:

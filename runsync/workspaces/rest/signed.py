@@ -7,11 +7,11 @@ left to the server's proxy, which can carry all.
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http import HTTPStatus
-from itertools import chain
 from threading import BoundedSemaphore, Lock
 from typing import Any
 from urllib.parse import quote
 
+from runsync.download import begun
 from runsync.errors import RequestRefused
 from runsync.multipart import cut, part_size, send_parts
 from runsync.workspaces.clouds.credential import AWS, Credential, Pass
@@ -57,14 +57,12 @@ class SignedAddresses:
             if error.status == HTTPStatus.NOT_IMPLEMENTED:
                 self._give_up_downloads(str(error))
             return None
-        chunks = self._storage.download(Pass(given, lambda: self._address(path)))
         try:
-            first = next(chunks, b"")
+            return begun(self._storage.download(Pass(given, lambda: self._address(path))))
         except RequestRefused as error:
             if not error.status:
                 self._give_up_downloads(str(error))
             return None
-        return chain((first,), chunks)
 
     def upload(self, path: str, size: int, opener: Opener) -> bool:
         """Sends a file; False where the server must carry it. Raises what the source raises."""
