@@ -96,6 +96,8 @@ class SnapshotWriter:
         self._counts = Counts()
         self._problems: list[dict[str, str]] = []
         self._failed: list[dict[str, str]] = []
+        self._lost: list[str] = []
+        """Runs among them."""
         self._notes: list[str] = []
         self._growing: list[str] = []
         self.warnings: list[str] = []
@@ -196,6 +198,7 @@ class SnapshotWriter:
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Stores what was held back, then writes the manifest: from now on the snapshot exists."""
         outcomes = self._store_held_back()
+        self._keep_older()
         manifest = self._manifest(not_carried)
         if self._skip_unchanged and self._is_unchanged(manifest):
             self._notes.append("Nothing has changed since the newest snapshot: none was made.")
@@ -450,12 +453,16 @@ class SnapshotWriter:
         return Outcome("run", run.run_id, run.name, FAILED, error=error)
 
     def _note_failed(self, kind: str, id: str, name: str, error: str) -> None:
-        """What could not be read. Of a run the older version stays, where there is one."""
-        older = self._known.older(id) if kind == "run" else None
-        if older is not None:
-            self._keep_known(id, older)
+        """What could not be read."""
         with self._lock:
+            self._lost += [id] if kind == "run" else []
             self._failed.append({"kind": kind, "id": _unicode(id), "name": _unicode(name), "error": _unicode(error)})
+
+    def _keep_older(self) -> None:
+        """Of a run that could not be read the older version stays, where there is one and it was met nowhere else."""
+        for run_id in dict.fromkeys(self._lost):
+            if run_id not in self._taken and (older := self._known.older(run_id)) is not None:
+                self._keep_known(run_id, older)
 
     def _final_parts(self) -> Iterator[RunsPart]:
         """The parts that hold a run of this snapshot, each with the lines of it that are not."""
