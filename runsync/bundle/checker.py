@@ -16,6 +16,7 @@ from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.objects import Object
 from runsync.model.progress import Progress
+from runsync.model.wording import many
 
 MISSING = "missing"
 """The file is not there."""
@@ -235,7 +236,7 @@ class Checker:
             return
         self.hashed.add(told.path)
         if len(experiments) != told.count:
-            wrong = f"it holds {len(experiments)} experiments, not {told.count}"
+            wrong = f"it holds {many(len(experiments), 'experiment')}, not {told.count}"
             self._fault(told.path, wrong, MISMATCH, [book.id])
         book.experiments = {e.experiment_id for e in experiments}
         book.counts.experiments = len(experiments)
@@ -270,7 +271,7 @@ class Checker:
             self._check_file(blob, size)
         for snapshot_id, user in users:
             if len(lines) != user.runs.count:
-                self._fault(name, f"it holds {len(lines)} runs, not {user.runs.count}", MISMATCH, [snapshot_id])
+                self._fault(name, f"it holds {many(len(lines), 'run')}, not {user.runs.count}", MISMATCH, [snapshot_id])
             if (last := max(user.superseded, default=0)) > len(lines):
                 self._fault(
                     name, f"line {last} is left out of the {len(lines)} that there are", MISMATCH, [snapshot_id]

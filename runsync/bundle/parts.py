@@ -14,6 +14,7 @@ from runsync.bundle import layout, schemas
 from runsync.bundle.store import CHUNK, Incoming, Store
 from runsync.errors import BundleDamaged
 from runsync.model.hashing import sha256_of
+from runsync.model.wording import many
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,7 +131,7 @@ def read_lines(
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BundleDamaged(f"{place}: broken after line {number}: {error}") from None
     if count is not None and number != count:
-        raise BundleDamaged(f"{place}: it holds {number:,} documents, not the {count:,} that the manifest says")
+        raise BundleDamaged(f"{place}: it holds {many(number, 'document')}, not the {count:,} that the manifest says")
 
 
 def _lines_in(content: bytes, place: str) -> Iterator[bytes]:
@@ -297,7 +298,7 @@ def read_points(
     told = file.metadata if group is None else file.metadata.row_group(group)
     table = table.combine_chunks()
     if len(table) != told.num_rows:
-        raise BundleDamaged(f"{place}: broken: it holds {len(table):,} points and says {told.num_rows:,}")
+        raise BundleDamaged(f"{place}: broken: it holds {many(len(table), 'point')} and says {told.num_rows:,}")
     for name in table.column_names:
         for piece in table[name].chunks:
             piece.validate(full=True)

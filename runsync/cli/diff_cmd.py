@@ -8,7 +8,7 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import MOST_LISTED, table
+from runsync.cli.text import MOST_LISTED, many, table
 
 if TYPE_CHECKING:
     from runsync.transfer.diff import Change, DiffReport
@@ -91,4 +91,4 @@ def _change(change: "Change") -> Iterator[str]:
     for field in change.fields[:MOST_FIELDS]:
         yield f"    {field.field}: {field.old or '–'} → {field.new or '–'}"
     if len(change.fields) > MOST_FIELDS:
-        yield f"    … and {len(change.fields) - MOST_FIELDS} more fields"
+        yield f"    … and {many(len(change.fields) - MOST_FIELDS, 'more field')}"

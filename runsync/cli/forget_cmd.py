@@ -94,7 +94,7 @@ def _question(report: "ForgetReport") -> str:
     gone = report.to_remove
     named = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
     pruned = f", then delete {many(report.prune.removed_files, 'file')}" if report.prune else ""
-    return f"{report.bundle}: forget {len(gone):,} of {len(report.snapshots):,} snapshots ({named}){pruned}"
+    return f"{report.bundle}: forget {len(gone):,} of {many(len(report.snapshots), 'snapshot')} ({named}){pruned}"
 
 
 def _lines(report: "ForgetReport") -> Iterator[str]:
@@ -112,7 +112,7 @@ def _lines(report: "ForgetReport") -> Iterator[str]:
     ]
     yield from table(rows)
     told = "would be forgotten (dry run: nothing was removed)" if report.dry_run else "forgotten"
-    yield f"{report.bundle}: {len(report.to_remove):,} of {len(report.snapshots):,} snapshots {told}"
+    yield f"{report.bundle}: {len(report.to_remove):,} of {many(len(report.snapshots), 'snapshot')} {told}"
     yield from listed("Broken, and kept", (f"{one.id}: {one.error}" for one in report.broken))
     yield from doubted(report.doubtful_dates)
     if report.prune:

@@ -33,14 +33,14 @@ class _Bar:
 
     def advance(self, runs: int = 0, points: int = 0, bytes: int = 0) -> None:
         """See `Progress`."""
-        from runsync.cli.text import size
+        from runsync.cli.text import many, size
 
         with self._lock:
             self._points += points
             self._bytes += bytes
             bar = self._begun()
             if self._points or self._bytes:
-                told = f"{self._points:,} points, " if self._unit == RUNS else ""
+                told = f"{many(self._points, 'point')}, " if self._unit == RUNS else ""
                 bar.set_postfix_str(told + size(self._bytes), refresh=False)
             bar.update(runs)
 

@@ -24,7 +24,8 @@ def lines(report: "PruneReport") -> Iterator[str]:
     if report.repacked_parts:
         yield (
             f"{many(report.repacked_parts, 'part')} repacked: {many(report.written_files, 'file')} written "
-            f"({size(report.written_bytes)}), {report.rewritten_snapshots:,} of {report.snapshots:,} manifests changed"
+            f"({size(report.written_bytes)}), "
+            f"{report.rewritten_snapshots:,} of {many(report.snapshots, 'manifest')} changed"
         )
     freed = report.removed_bytes - report.written_bytes
     yield f"Freed {size(freed)} in {report.seconds:.1f} s." if freed >= 0 else f"Took {size(-freed)} more."

@@ -33,7 +33,7 @@ def command(ctx: click.Context, /, bundle: str, everything: bool, dry_run: bool,
     if everything and not dry_run and consent.must_ask(yes, "unlock --all removes locks that are in use"):
         found = unlock(bundle, everything=True, dry_run=True, access=access)
         say.all_err(map(str, found.removed))
-        consent.ask(f"{found.bundle}: remove {len(found.removed)} locks")
+        consent.ask(f"{found.bundle}: remove {many(len(found.removed), 'lock')}")
     report = unlock(bundle, everything=everything, dry_run=dry_run, access=access)
     return finish(report, as_json, _lines(report))
 

@@ -2,5 +2,12 @@
 
 
 def many(count: int, noun: str) -> str:
-    """A count with its noun: 1 difference, 2 differences."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """A count with its noun: 1 difference, 2 differences, 3 libraries."""
+    return f"{count:,} {counted(count, noun)}"
+
+
+def counted(count: int, noun: str) -> str:
+    """The noun alone, as it stands after a count."""
+    if count == 1:
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"

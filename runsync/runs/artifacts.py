@@ -1,5 +1,7 @@
 """list_artifacts and get_artifacts: the files of one run."""
 
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -29,6 +31,10 @@ LEFT_OUT = "left out"
 FAILED = "failed"
 PARTLY_DONE = 3
 _CHUNK = 1 << 20
+_MILLISECOND = 1_000_000
+"""In nanoseconds."""
+_LATEST = 1 << 43
+"""Epoch milliseconds that any file system takes: the year 2248."""
 
 
 @dataclass(slots=True)
@@ -103,15 +109,17 @@ def get_artifacts(
     *,
     into: str | Path = ".",
     dry_run: bool = False,
+    verify: bool = False,
     workers: int = WORKERS,
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> GetReport:
     """Fetches files and folders of a run (default: all) into a folder, under the paths they have in the run.
 
-    A file that is there with the same hash is kept, where the source knows it (a bundle does, a server does not), so
-    running it again finishes. A path that would leave the folder fails. Raises NothingSelected when there is no such
-    run or path, WrongUsage for an address as the folder.
+    A file that is there is kept, so that running it again finishes: with the same hash where the source knows it, as a
+    bundle does, else with the same size and time (see `_time_of`); `verify` reads those again, and compares them byte
+    by byte. A path that would leave the folder fails. Raises NothingSelected when there is no such run or path,
+    WrongUsage for an address as the folder.
     """
     if "://" in str(into):
         raise WrongUsage(f"files are fetched into a folder, not to {without_credentials(str(into))}")
@@ -128,7 +136,7 @@ def get_artifacts(
         if not dry_run:
             for folder in {(Path(into) / file.path).parent for file in wanted}:
                 _clear(folder)
-        fetch = partial(_fetch, source, found, Path(into), dry_run, progress)
+        fetch = partial(_fetch, source, found, Path(into), dry_run, verify, progress)
         first, later = _told_apart(wanted)
         done = [*others, *pool.map(fetch, first), *map(fetch, later)]
         report.files = sorted(done, key=lambda file: file.path)
@@ -189,20 +197,25 @@ def _clear(folder: Path) -> None:
         clear(folder)
 
 
-def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progress, file: ArtifactFile) -> Fetched:
+def _fetch(
+    source: Source, run: Run, into: Path, dry_run: bool, verify: bool, progress: Progress, file: ArtifactFile
+) -> Fetched:
     place = into / file.path
     try:
         if not place.parent.resolve().is_relative_to(into.resolve()):
             return Fetched(file.path, file.size, FAILED, f"cannot write {place}: a link leads out of {into}")
         if there := spelled_otherwise(into, file.path):
             return Fetched(file.path, file.size, FAILED, f"the disk takes it for {into / there}, which is there")
-        action = KEPT if _is_same(place, file) else FETCHED
+        is_there = _is_same(place, run, file) and (not verify or _has_bytes_of(place, source, run, file))
+        action = KEPT if is_there else FETCHED
         if action == FETCHED and not dry_run:
             growing = Growing(source, run, file)
             growing.carry(lambda: _write(place, growing.chunks(), progress))
             file = growing.file
             if growing.is_cut:
                 LOG.warning("artifact “%s” is still growing: its first %s bytes were fetched", file.path, file.size)
+            elif time := _time_of(run, file):
+                os.utime(place, ns=(time, time))
     except ITEM_ERRORS as error:
         return Fetched(file.path, file.size, FAILED, str(error))
     except OSError as error:
@@ -211,12 +224,31 @@ def _fetch(source: Source, run: Run, into: Path, dry_run: bool, progress: Progre
     return Fetched(file.path, file.size, action)
 
 
-def _is_same(place: Path, file: ArtifactFile) -> bool:
-    """Surely so: a file of that size may be another run's, where no hash is known."""
-    if file.sha256 is None or not place.is_file() or place.stat().st_size != file.size:
+def _is_same(place: Path, run: Run, file: ArtifactFile) -> bool:
+    """By hash; where none is known by size and time, for a file of that size may be another run's."""
+    if not place.is_file() or place.stat().st_size != file.size:
         return False
+    if file.sha256 is None:
+        return place.stat().st_mtime_ns == _time_of(run, file)
     with place.open("rb") as there:
         return sha256_of(iter(lambda: there.read(_CHUNK), b"")) == file.sha256
+
+
+def _has_bytes_of(place: Path, source: Source, run: Run, file: ArtifactFile) -> bool:
+    """Reads the file of the run; nothing more of a file whose hash was compared."""
+    if file.sha256 is not None:
+        return True
+    with place.open("rb") as there:
+        return all(there.read(len(chunk)) == chunk for chunk in source.read_artifact(run, file)) and not there.read(1)
+
+
+def _time_of(run: Run, file: ArtifactFile) -> int | None:
+    """The time in nanoseconds that a fetched file gets: when its run ended, to the millisecond as servers tell it. What
+    is below a millisecond tells this file of this run from others. None while a run goes on, and its files change."""
+    if run.end_time is None or not 0 < run.end_time < _LATEST:
+        return None
+    name = hashlib.sha256(f"{run.run_id}/{file.path}".encode(errors="surrogatepass")).digest()
+    return run.end_time * _MILLISECOND + int.from_bytes(name[:4], "big") % _MILLISECOND
 
 
 def _write(place: Path, chunks: Iterator[bytes], progress: Progress) -> None:

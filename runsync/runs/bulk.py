@@ -11,6 +11,7 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.protocol import Source
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.runs.change import (
     DELETE,
     FAILED,
@@ -77,7 +78,7 @@ def restore_runs(
         chosen = decided(report, editor, runs, min_timestamp_millis, [experiment])
         carry_out(report, [restorations(report, editor, chosen[:most], [], [experiment])], how)
     if unknown := len(report.of(UNDECIDABLE)):
-        told = f"{unknown} deleted runs of “{experiment.name}” stay deleted: when they were deleted is not known"
+        told = f"{many(unknown, 'deleted run')} of “{experiment.name}” left so: when they were deleted is not known"
         warnings.warn(told, stacklevel=2)
     return _count(report)
 

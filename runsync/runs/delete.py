@@ -15,6 +15,7 @@ from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
+from runsync.model.wording import many
 from runsync.runs import at_once
 from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, Item, Together, carry_out, item_of
 from runsync.runs.choose import children_first, chosen_runs, nested_in, refuse_everything, with_runs
@@ -148,7 +149,10 @@ def backup_first(
             where, backup, selection=selection, workers=how.workers, access=how.access, progress=how.progress
         )
         if report.backup.exit_code:
-            why = report.backup.stopped or f"{len(report.backup.failed) + len(report.backup.problems)} things failed"
+            why = (
+                report.backup.stopped
+                or f"{many(len(report.backup.failed) + len(report.backup.problems), 'thing')} failed"
+            )
             raise RunsyncError(f"the backup is not whole ({why}): nothing was deleted")
 
     return act

@@ -15,6 +15,7 @@ from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
+from runsync.model.wording import many
 from runsync.runs.change import DELETE, IMPORT, RESTORE, UNCHANGED, Change, ChangeReport, How, carry_out, item_of
 from runsync.runs.choose import chosen_experiments
 from runsync.runs.delete import backup_first
@@ -47,7 +48,8 @@ def delete_experiments(
             changes.append(Change(item_of(experiment, DELETE), act))
         active = sum(r.lifecycle_stage == ACTIVE for some in runs.values() for r in some)
         if active:
-            report.notes.append(f"{active:,} active runs {'would go' if how.dry_run else 'go'} with them")
+            go = "would go" if how.dry_run else "goes" if active == 1 else "go"
+            report.notes.append(f"{many(active, 'active run')} {go} with them")
         wanted = Selection(experiments=tuple(BY_ID + e.experiment_id for e in going))
         carry_out(report, [changes], how, backup_first(report, where, backup, wanted, how))
         report.requests = editor.requests
@@ -118,7 +120,7 @@ def _restorations(
         rest = len(theirs) - len(again)
         if rest and not known.is_all:
             report.notes.append(
-                f"“{experiment.name}” was not deleted by runsync: which of its other {rest:,} runs were deleted "
+                f"“{experiment.name}” was not deleted by runsync: which of its other {many(rest, 'run')} were deleted "
                 "before it was is not known, and all of them become active"
             )
         work = _Restoration(editor, experiment, [run.run_id for run in again])

@@ -10,6 +10,7 @@ from runsync.model.model_file import ModelFile, parse_model_file
 from runsync.model.printable import printable
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, LoggedModel, Run
+from runsync.model.wording import many
 
 MODEL_FILE = "MLmodel"
 HISTORY = "mlflow.log-model.history"
@@ -43,7 +44,7 @@ class Found:
             return fits[0]
         names = ", ".join(f"“{m.path}”" + (f" ({m.uri})" if m.logged else "") for m in self.models)
         if self.models:
-            which = f"{len(fits)} models" if path is None or fits else f"no model “{path}”"
+            which = many(len(fits), "model") if path is None or fits else f"no model “{path}”"
             raise NothingSelected(printable(f"run {run.run_id} has {which}: name one with --model ({names})"))
         why = "".join(f"; “{name}”: {reason}" for name, reason in self.missing)
         raise NothingSelected(printable(f"run {run.run_id} has no model that can be read{why}"))

@@ -7,6 +7,7 @@ from typing import Any
 from runsync.errors import RequestRefused
 from runsync.model.redact import without_credentials
 from runsync.model.run import Run
+from runsync.model.wording import many
 from runsync.model.workbench import Clone, Cluster, ClusterOfRun, Library, Workbench
 from runsync.runs.notebook import NotebookText
 
@@ -111,8 +112,8 @@ def _install(bench: Workbench, wanted: ClusterOfRun, dry_run: bool, done: OnWork
     """On a cluster that stands in for the run's: what is there already is not installed again."""
     assert done.cluster is not None
     if wanted.redacted:
-        many = len(wanted.redacted)
-        done.notes.append(f"{many} libraries of the run are not told, and not installed: Databricks redacted them")
+        left = many(len(wanted.redacted), "library")
+        done.notes.append(f"not told, and not installed, as Databricks redacted them: {left} of the run")
     if not wanted.libraries:
         return
     try:

@@ -19,6 +19,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Contents, Run
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.transfer.compare_objects import Seen, seen
 from runsync.transfer.compare_objects import changes as changed_object
 from runsync.transfer.find import resolved
@@ -319,7 +320,11 @@ def _changed_points(one: Histories, old_id: str, other: Histories, new_id: str) 
         gone = dict(points.counted_by_key(points.missing(before, after)))
         come = dict(points.counted_by_key(points.missing(after, before)))
     for key in sorted(gone.keys() | come.keys()):
-        told = [f"{counted[key]} points {what}" for counted, what in ((gone, "gone"), (come, "more")) if key in counted]
+        told = [
+            f"{many(counted[key], 'point')} {what}"
+            for counted, what in ((gone, "gone"), (come, "more"))
+            if key in counted
+        ]
         yield FieldChange(f"metrics.{key}", "", ", ".join(told))
 
 

@@ -209,7 +209,7 @@ def _another_id(manifest: dict[str, Any]) -> None:
     [
         (_more_runs, r"its counts do not add up: runs 3 instead of 4$"),
         (_more_points_in_part, r"it holds \d+ points, not \d+"),
-        (_more_runs_in_part, r"it holds 1 runs, not 2"),
+        (_more_runs_in_part, r"it holds 1 run, not 2"),
         (_a_part_less, r"its counts do not add up: .*runs 2 instead of 3"),
         (_an_experiment_more, r"it holds 2 experiments, not 3"),
         (_another_id, r"it is the manifest of another snapshot, 20200101T000000.000Z-000000"),

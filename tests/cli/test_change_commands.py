@@ -52,7 +52,7 @@ def test_who_sits_at_a_terminal_is_shown_what_goes_and_asked(
     assert code == 0
     assert stages(on_three, family.runs) == ["deleted"] * 5
     code, shown = _at_a_terminal("y\n", "experiments", "delete", mlflow3_a.url, family.home)
-    assert (code, "experiment " in shown, "1 active runs go with them" in shown) == (0, True, True)
+    assert (code, "experiment " in shown, "1 active run goes with them" in shown) == (0, True, True)
 
 
 def test_without_a_terminal_yes_is_needed_and_a_dry_run_is_free(

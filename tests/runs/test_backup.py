@@ -92,7 +92,7 @@ def test_nothing_is_deleted_when_the_backup_is_not_whole(
     with FaultProxy(mlflow3_a.url, broken) as proxy:
         done = valid(runsync.delete_selected_runs(proxy.url, runs=[family.parent], backup=tmp_path / "attic"))
     assert (done.exit_code, done.changed(), len(done.of("not reached"))) == (1, [], 5)
-    assert "the backup is not whole (1 things failed): nothing was deleted" in done.stopped
+    assert "the backup is not whole (1 thing failed): nothing was deleted" in done.stopped
     assert stages(on_three, family.runs) == [ACTIVE] * 5
 
 

@@ -49,7 +49,7 @@ def test_only_runs_deleted_at_or_after_the_time_are_restored_and_nothing_is_gues
     assert [item.id for item in since.changed()] == [runs[2]]
     assert [item.id for item in since.of("undecidable")] == [runs[3]]
     assert since.exit_code == 3
-    with pytest.warns(UserWarning, match="1 deleted runs of .* stay deleted: when they were deleted is not known"):
+    with pytest.warns(UserWarning, match="1 deleted run of .* left so: when they were deleted is not known"):
         assert runsync.restore_runs(either.url, experiment_id=home, min_timestamp_millis=1000) == 2
     assert stages(on_either, runs) == [DELETED, ACTIVE, ACTIVE, DELETED]
 

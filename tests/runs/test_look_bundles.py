@@ -289,7 +289,9 @@ def test_every_param_and_metric_is_a_column_in_a_pipe_and_a_terminal_is_told_of_
     export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [many]))
     assert _run("runs", "list", tmp_path / "b").stdout.splitlines()[0].count("params.") == 40
     assert _run("runs", "list", tmp_path / "b", "--format", "csv").stdout.splitlines()[0].count("params.") == 40
-    assert "(40 more metrics and params: --columns, or --format csv)" in _on_a_terminal("runs", "list", tmp_path / "b")
+    assert "(40 more columns of metrics and params: --columns, or --format csv)" in _on_a_terminal(
+        "runs", "list", tmp_path / "b"
+    )
 
 
 def test_a_slip_in_an_order_is_told(bundle: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -169,9 +170,16 @@ def test_a_run_is_shown_with_all_that_hangs_off_it(
     assert {f["action"] for f in fetched["files"]} == {"fetched"}
     (tmp_path / "out/notes.txt").write_bytes(b"short")
     (tmp_path / "out/model/MLmodel").unlink()
+    weights = tmp_path / "out/model/data/weights.bin"
+    _change(weights, b"x" + bytes(4999))
     again = runsync_json("artifacts", "get", server.url, run_id, "--into", "out")
-    assert {f["action"] for f in again["files"]} == {"fetched"}, "a server tells no hash"
-    assert (tmp_path / "out/model/data/weights.bin").read_bytes() == bytes(5000)
+    assert [f["action"] for f in again["files"]] == ["fetched", "kept", "fetched"]
+    verified = runsync_json("artifacts", "get", server.url, run_id, "--into", "out", "--verify")
+    assert [f["action"] for f in verified["files"]] == ["kept", "fetched", "kept"]
+    assert weights.read_bytes() == bytes(5000)
+    weights.touch()
+    again = runsync_json("artifacts", "get", server.url, run_id, "model/data", "--into", "out")
+    assert [f["action"] for f in again["files"]] == ["fetched"], "a file of that size may be another's"
     only = runsync("artifacts", "get", server.url, run_id, "model", "--into", "part", "--dry-run")
     assert only.returncode == 0
     assert not (tmp_path / "part").exists()
@@ -236,3 +244,10 @@ def test_a_run_never_comes_twice_though_others_are_made_meanwhile(
                     assert there_after not in there
         assert len(set(found)) == len(found)
         assert there <= set(found)
+
+
+def _change(file: Path, content: bytes) -> None:
+    """Keeps the time of the file."""
+    time = file.stat().st_mtime_ns
+    file.write_bytes(content)
+    os.utime(file, ns=(time, time))

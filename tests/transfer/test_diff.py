@@ -59,8 +59,8 @@ def test_every_field_that_changed_is_told_with_both_values(folder: Path) -> None
     assert fields["params.ü"] == ("", "")
     assert fields["tags.note"] == ("a\nb", "")
     assert fields["tags.x"] == ("", "1")
-    assert fields["metrics.loss"] == ("", "1 points gone, 2 points more")
-    assert fields["metrics.acc"] == ("", "1 points gone")
+    assert fields["metrics.loss"] == ("", "1 point gone, 2 points more")
+    assert fields["metrics.acc"] == ("", "1 point gone")
     assert fields["artifacts.model/weights.bin"][1].startswith("5 bytes")
     assert fields["artifacts.new.txt"][0] == ""
     assert fields["artifacts.empty"][1] == ""

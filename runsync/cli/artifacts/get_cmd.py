@@ -24,6 +24,9 @@ ACTIONS = ("fetched", "kept", "left out", "failed")
 @click.argument("run")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--into", default=".", metavar="DIR", show_default=True, help="Folder to put them in; - for stdout.")
+@click.option(
+    "--verify", is_flag=True, help="Compare also what has the same size and time, byte by byte, and fetch what differs."
+)
 @options.dry_run
 @options.artifact_root
 @options.s3
@@ -38,6 +41,7 @@ def command(
     run: str,
     paths: tuple[str, ...],
     into: str,
+    verify: bool,
     dry_run: bool,
     workers: int,
     as_json: bool,
@@ -45,9 +49,10 @@ def command(
     """Fetch files of a run.
 
     RUN is its id, the beginning of one, its name, or EXPERIMENT/NAME; PATH a folder or file in it (default:
-    everything). Files keep their paths within the run. What is there with the same size (and hash, where the source
-    knows it) is not fetched again: running it again finishes. Exit 3 when some files failed. --into - writes one
-    file to stdout.
+    everything). Files keep their paths within the run. What is there already is not fetched again, so running it again
+    finishes: it has the same hash, or from a server, which knows none, the same size and the time that runsync gave it
+    (when the run ended). Files of a run that goes on are always fetched. Exit 3 when some files failed. --into - writes
+    one file to stdout.
     """
     from runsync.runs.artifacts import get_artifacts, read_artifact
 
@@ -61,7 +66,15 @@ def command(
         return 0
     with shown("artifacts get", as_json, "files") as progress:
         report = get_artifacts(
-            where, run, paths, into=into, dry_run=dry_run, workers=workers, access=access, progress=progress
+            where,
+            run,
+            paths,
+            into=into,
+            dry_run=dry_run,
+            verify=verify,
+            workers=workers,
+            access=access,
+            progress=progress,
         )
     return finish(report, as_json, _lines(report))
 

@@ -143,7 +143,7 @@ def _lines(report: "RunsReport", chosen: "Sequence[Field]") -> Iterator[str]:
             fitting = fields[: _fitting(widths_of(_Rows(report, fields, short=True)), width, len(FIRST))]
         yield from table(_Rows(report, fitting, short=width is not None))
         if left := len(fields) - len(fitting):
-            yield f"({left:,} more metrics and params: --columns, or --format csv)"
+            yield f"({many(left, 'more column')} of metrics and params: --columns, or --format csv)"
     if terminal_width() is not None:
         yield f"{many(len(report.runs), 'run')} of {report.place.address}"
 

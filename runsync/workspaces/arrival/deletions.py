@@ -23,6 +23,7 @@ from runsync.model.protocol import FAILED, NAMED, Editor, NotCarried, Outcome, S
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now
+from runsync.model.wording import many
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.present import Present, There, Where
@@ -81,8 +82,8 @@ class Deletions:
         if not self._policy.brake.allows(len(self._going), len(copies)):
             going = len(self._going)
             raise TooManyDeletions(
-                f"{going} of the {len(copies)} active copies from {source.place.address} would be deleted, more than "
-                f"--max-delete {self._policy.brake} allows: nothing was written; if the source is as it "
+                f"{going} of {many(len(copies), 'active copy')} from {source.place.address} would be deleted, more "
+                f"than --max-delete {self._policy.brake} allows: nothing was written; if the source is as it "
                 f"should be, say --max-delete {going}"
             )
 
@@ -141,10 +142,10 @@ class Deletions:
         notes = [f"{len(names)} {kind} {done}: {_shown(names)}" for kind, names in told.items() if names]
         if self._moved:
             names = {id: self._going[id] for id in self._moved}
-            done = "were created" if self._is_done else "would be created"
+            done = ("was" if len(names) == 1 else "were") + " created" if self._is_done else "would be created"
             notes.append(
-                f"{len(names)} runs {done} again in the experiment they were moved to at the source, and their old "
-                f"copies deleted: {_shown(names)}"
+                f"{many(len(names), 'run')} {done} again in the experiment they were moved to at the source, and their "
+                f"old copies deleted: {_shown(names)}"
             )
         return notes
 

@@ -5,6 +5,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from runsync.errors import ABSENT, RequestRefused
+from runsync.model.wording import many
 from runsync.multipart import cut, part_size, send_parts
 from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
@@ -60,7 +61,7 @@ class Multipart:
     ) -> list[dict[str, Any]]:
         count = -(-size // part)
         if len(infos) != count:
-            raise RequestRefused(f"artifact “{upload['path']}”: {len(infos)} addresses for {count} parts")
+            raise RequestRefused(f"artifact “{upload['path']}”: addresses for {len(infos)} of {many(count, 'part')}")
         passes = [Pass(Credential.of(info), self._again(upload, number)) for number, info in enumerate(infos, 1)]
 
         def send(number: int, content: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
+from runsync.model.wording import many
 from runsync.workspaces.databricks.notebooks import API as TREE
 from runsync.workspaces.databricks.permissions import read_permissions
 from runsync.workspaces.http import Client
@@ -83,7 +84,7 @@ def _on_experiments(client: Client, caller: Caller, experiments: Sequence[Experi
     edits = sum(bool({MANAGE, EDIT} & found) for found in levels if found is not None)
     untold = levels.count(None)
     told = "by its own name or those groups it may write to "
-    told += f"{edits:,} of {len(newest):,} experiments, and manage {manages:,}"
+    told += f"{edits:,} of {many(len(newest), 'experiment')}, and manage {manages:,}"
     told += "; they are the newest" if len(experiments) > len(newest) else ""
     told += f"; of {untold:,} it may not see the permissions" if untold else ""
     yield ok("rights", told) if manages == len(newest) else warning("rights", told, _LET_WRITE)

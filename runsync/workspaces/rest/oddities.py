@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from runsync.model.run import Run, Unreadable
+from runsync.model.wording import many
 
 NAMED = 5
 """Ids in a note."""
@@ -22,7 +23,7 @@ class Oddities:
         if not self._again:
             return []
         few = ", ".join(list(self._again)[:NAMED]) + (" …" if len(self._again) > NAMED else "")
-        return [f"the server listed {len(self._again):,} runs more than once: one copy of each was taken ({few})"]
+        return [f"the server listed {many(len(self._again), 'run')} more than once: one copy of each was taken ({few})"]
 
     def sound(self, runs: Iterable[Run], odd: Iterable[Unreadable], experiment_ids: Collection[str]) -> list[Run]:
         """The runs of a page that can be taken, each once. The others are kept to be told."""

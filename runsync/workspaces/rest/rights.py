@@ -6,6 +6,7 @@ from typing import Any
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, ok, warning
+from runsync.model.wording import many
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import identifier, listed, text
 from runsync.workspaces.rest.server import API, API3
@@ -42,7 +43,7 @@ def _writing(client: Client, user: Mapping[str, Any], experiments: Sequence[Expe
     found = _permissions(client, user, newest)
     writable = sum(permission in MAY_WRITE for permission in found.values())
     untold = len(newest) - len(found)
-    told = f"it may write to {writable:,} of {len(newest):,} experiments"
+    told = f"it may write to {writable:,} of {many(len(newest), 'experiment')}"
     told += ", the newest" if len(experiments) > len(newest) else ""
     told += f"; of {untold:,} it is not told" if untold else ""
     yield ok("rights", told) if writable == len(newest) else warning("rights", told, _LET_WRITE)

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from runsync.download import begun
 from runsync.errors import RequestRefused
+from runsync.model.wording import many
 from runsync.multipart import cut, part_size, send_parts
 from runsync.workspaces.clouds.credential import AWS, Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
@@ -154,7 +155,7 @@ def _addresses(told: object, count: int) -> dict[int, Credential]:
     except (KeyError, TypeError, ValueError, AttributeError):
         found = {}
     if set(found) != set(range(1, count + 1)):
-        raise _Unable(f"{len(found)} addresses for {count} parts", True)
+        raise _Unable(f"addresses for {len(found)} of {many(count, 'part')}", True)
     return found
 
 
