@@ -5,8 +5,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ class Databases:
         self._shared = shared or folder
         self._made: list[tuple[str, str]] = []
         self._templates: dict[tuple[str, str], Any] = {}
+        self._in_use: list[Path] = []
 
     def fresh(self, kind: str, release: str = "3", *, empty: bool = False) -> Fresh:
         """A new database. Skips the test where no server of this kind is told."""
@@ -99,7 +100,7 @@ class Databases:
         if kind == "sqlite":
             path = self._folder / f"{uuid.uuid4().hex}.db"
             if not empty:
-                shutil.copyfile(self._template(kind, release), path)
+                shutil.copyfile(forks.template(mlflow), path)
             return Fresh(kind, f"sqlite:///{path}", f"sqlite:///{path}", mlflow, path)
         template = None if empty else self._template(kind, release)
         name = self._create(kind, template if kind == "postgres" else None)
@@ -110,6 +111,8 @@ class Databases:
 
     def drop(self) -> None:
         """Takes them all away."""
+        for place in self._in_use:
+            self._leave(place)
         for kind, name in reversed(self._made):
             with suppress(Exception):
                 self._administer(kind, f"DROP DATABASE {name}" + (" WITH (FORCE)" if kind == "postgres" else ""))
@@ -118,14 +121,8 @@ class Databases:
         key = (kind, release)
         if key not in self._templates:
             mlflow = self._executable(release)
-            if kind == "sqlite":
-                path = self._folder / f"template-{release}.db"
-                run_script(mlflow, "initialise", f"sqlite:///{path}")
-                self._templates[key] = path
-            elif kind == "postgres":
-                self._templates[key] = self._initialised(kind, mlflow)[0]
-            else:
-                self._templates[key] = self._statements(release, mlflow)
+            make = self._database_for_all if kind == "postgres" else self._statements
+            self._templates[key] = make(release, mlflow)
         return self._templates[key]
 
     def _initialised(self, kind: str, mlflow: Path) -> tuple[str, Fresh]:
@@ -134,11 +131,33 @@ class Databases:
         made.script("initialise")
         return name, made
 
+    def _database_for_all(self, release: str, mlflow: Path) -> str:
+        """The name of a database that one worker makes; the last one that leaves drops it."""
+        place = self._shared / f"postgres-{release}.json"
+        with _locked(place):
+            if place.exists():
+                used = json.loads(place.read_text(encoding="utf-8"))
+            else:
+                used = {"name": self._initialised("postgres", mlflow)[0], "users": 0}
+                self._made.remove(("postgres", used["name"]))
+            place.write_text(json.dumps(used | {"users": used["users"] + 1}), encoding="utf-8")
+        self._in_use.append(place)
+        name: str = used["name"]
+        return name
+
+    def _leave(self, place: Path) -> None:
+        with _locked(place):
+            used = json.loads(place.read_text(encoding="utf-8"))
+            if used["users"] > 1:
+                place.write_text(json.dumps(used | {"users": used["users"] - 1}), encoding="utf-8")
+            else:
+                place.unlink()
+                self._made.append(("postgres", used["name"]))
+
     def _statements(self, release: str, mlflow: Path) -> list[str]:
         """What makes the tables of MySQL, asked of MLflow by one worker for all."""
         place = self._shared / f"mysql-{release}.json"
-        with place.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(place):
             if not place.exists():
                 place.write_text(json.dumps(_statements(self._initialised("mysql", mlflow)[1])), encoding="utf-8")
         statements: list[str] = json.loads(place.read_text(encoding="utf-8"))
@@ -165,6 +184,14 @@ class Databases:
         url = f"{SERVERS[kind]}/{name}"
         driver = "postgresql+psycopg2" if kind == "postgres" else "mysql+pymysql"
         return Fresh(kind, url, driver + url[url.index("://") :], mlflow)
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """One worker at a time."""
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _statements(database: Fresh) -> list[str]:

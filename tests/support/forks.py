@@ -80,6 +80,11 @@ def run(mlflow: Path, arguments: Sequence[str], environment: Mapping[str, str], 
         return Done(int(code), out.read_text("utf-8"), err.read_text("utf-8"))
 
 
+def template(mlflow: Path) -> Path:
+    """A SQLite file with the tables of that mlflow command's MLflow, without rows: to be copied."""
+    return _place(mlflow.absolute()).with_name("template.db")
+
+
 def _connection(mlflow: Path, asked: Mapping[str, Any]) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     try:

@@ -8,6 +8,7 @@ the same, by the same options, with everything loaded.
 `folder` begins as TEMPLATE, a database without rows. `wait` gets a second line, the exit code. All ends with SESSION.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -57,6 +58,9 @@ def cheap_passwords():
 def serve(command, extra_env=None, **_):
     """Instead of a process for `python -m uvicorn …` or `gunicorn …`: this one is it."""
     os.environ.update(extra_env or {})
+    if extra_env and extra_env.get("_MLFLOW_STATIC_PREFIX"):  # its addresses are made while it loads
+        for name in [name for name in sys.modules if name.startswith("mlflow.server")]:
+            del sys.modules[name]
     place = next(i for i, word in enumerate(command) if Path(word).name in ("uvicorn", "gunicorn"))
     sys.argv = command[place:]
     if Path(sys.argv[0]).name == "gunicorn":
@@ -167,6 +171,8 @@ def main(place, template, session):
     load()
     cheap_passwords()
     initialise(template)
+    gc.collect()
+    gc.freeze()
     signal.signal(signal.SIGCHLD, reap)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(f"{place}.new")

@@ -85,8 +85,8 @@ class MlflowServer:
         self._environment = self._variables(basic_auth) | dict(environment or {})
         # MLflow 1 looks for gunicorn there.
         self._environment["PATH"] = f"{Path(mlflow).parent}{os.pathsep}{self._environment['PATH']}"
-        # What MLflow decides while it loads, and what loads it several times, starts as its users start it.
-        self._is_forked = forked and workers == 1 and not static_prefix
+        # What loads it several times starts as its users start it.
+        self._is_forked = forked and workers == 1
         self._mlflow = Path(mlflow)
         self._process: forks.Fork | subprocess.Popen[bytes] | None = None
 
