@@ -60,6 +60,17 @@ def rich_workspace(seeder: Seeder, prefix: str, *, longest_param: int = 6000, in
     return maker.facts
 
 
+def small_workspace(seeder: Seeder, prefix: str) -> Facts:
+    """Makes 7 runs in 2 experiments, of most kinds: for tests of what is done with runs, not of what is in them.
+
+    Making, reading and writing it takes a quarter of what `rich_workspace` takes.
+    """
+    maker = _Maker(seeder, Facts(prefix), 0, inputs=True)
+    maker.few()
+    maker.deleted_experiment()
+    return maker.facts
+
+
 def big_content(size: int = BIG) -> bytes:
     """Bytes that do not compress and are the same every time."""
     blocks = range(math.ceil(size / 32))
@@ -121,12 +132,19 @@ class _Maker:
             self._inputs(main)
         self._artifacts(main)
         self._model(main)
-        gone = self.run(main, "deleted", tags={"kept": "yes"})
-        self.points(gone, [("loss", 1.5, START, 0), ("loss", 1.25, START + 1, 1)])
-        self.seeder.log_batch(gone, params={"lr": "0.1"})
-        self.artifact(gone, "gone.txt", b"still here\n")
-        self.seeder.finish(gone)
-        self.delete("deleted")
+        self._deleted(main)
+
+    def few(self) -> None:
+        """A run that still runs, one with contents of most kinds, a parent and its child, and a deleted run."""
+        main = self.experiment("main", {"team": "vision"})
+        running = self.run(main, "running", start_time=START + 4003, tags={"no": "end time"})
+        self.seeder.log_dataset(running, "iris", "abc12345", tags={"mlflow.data.context": "training"})
+        self.artifact(running, "with space/100% f\u00fcr.txt", b"odd\n")
+        root = self.run(main, "parent", start_time=START + 500_000)
+        self.seeder.finish(root)
+        self._child(main, "child", root, root, START + 400_000)
+        self._model(main)
+        self._deleted(main)
 
     def family(self) -> None:
         """Three generations, a child that started before its parent, one elsewhere, and deleted ones."""
@@ -252,3 +270,11 @@ class _Maker:
         self.artifact(run_id, MODEL, text.encode())
         self.artifact(run_id, "model/model.pkl", b"\x80\x04N.")
         self.seeder.finish(run_id)
+
+    def _deleted(self, experiment_id: str) -> None:
+        gone = self.run(experiment_id, "deleted", tags={"kept": "yes"})
+        self.points(gone, [("loss", 1.5, START, 0), ("loss", 1.25, START + 1, 1)])
+        self.seeder.log_batch(gone, params={"lr": "0.1"})
+        self.artifact(gone, "gone.txt", b"still here\n")
+        self.seeder.finish(gone)
+        self.delete("deleted")

@@ -12,6 +12,7 @@ from support.proxy import FaultProxy, Request
 from support.seed import Seeder
 
 from runsync.bundle.bundle import open_bundle
+from runsync.workspaces.rest import workspace
 from transfer.commands import NEWEST, export, import_, report, tree, verify
 from transfer.database import START, Database
 
@@ -28,9 +29,13 @@ def record_of(bundle: Path, snapshot_id: str) -> str:
 @pytest.fixture
 def crowd(pair: Pair, seeder: Seeder, prefix: str) -> list[str]:
     """250 finished runs with points of two metrics, every 20th with a file: two batches of a server's runs."""
+    return make_crowd(pair, seeder, prefix, RUNS)
+
+
+def make_crowd(pair: Pair, seeder: Seeder, prefix: str, count: int) -> list[str]:
     home = seeder.create_experiment(prefix + "crowd")
     database = Database(pair.source)
-    runs = database.add_runs(home, [(f"run {n:03}", START + n) for n in range(RUNS)])
+    runs = database.add_runs(home, [(f"run {n:03}", START + n) for n in range(count)])
     for run_id in runs:
         for key in ("acc", "loss"):
             database.add_points(run_id, key, [(START + n, n, n / 3) for n in range(20)])
@@ -64,12 +69,23 @@ def new_bytes(bundle: Path, before: dict[str, tuple[int, int]]) -> int:
     )
 
 
+@pytest.mark.parametrize(("runs", "batch"), [(70, 60), pytest.param(RUNS, workspace.BATCH, marks=pytest.mark.slow)])
 @NEWEST
 def test_after_a_change_of_k_runs_only_those_are_read_and_written(
-    pair: Pair, crowd: Sequence[str], seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
+    pair: Pair,
+    seeder: Seeder,
+    prefix: str,
+    bundle: Path,
+    runsync: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    runs: int,
+    batch: int,
 ) -> None:
-    database = Database(pair.source)
-    pointed, tagged, ended, deleted, restored, purged, filed = (crowd[n] for n in (3, 40, 80, 120, 160, 200, 240))
+    monkeypatch.setattr(workspace, "BATCH", batch)
+    database, crowd = Database(pair.source), make_crowd(pair, seeder, prefix, runs)
+    pointed, tagged, ended, deleted, restored, purged, filed = (
+        crowd[n * runs // 25] for n in (1, 4, 8, 12, 16, 20, 24)
+    )
     seeder.delete_run(restored)
     running = seeder.create_run(seeder.get_run(crowd[0])["info"]["experiment_id"], "still running")
     export(runsync, pair.source.url, bundle, prefix + "*")
@@ -91,11 +107,11 @@ def test_after_a_change_of_k_runs_only_those_are_read_and_written(
         histories = proxy.seen("get-history")
         assert set().union(*map(runs_asked_for, histories)) == changed
         assert len(histories) <= 2 * len(changed)
-    assert told["runs"] == {"created": 0, "updated": 6, "unchanged": RUNS - 7 + 1, "failed": 0}
+    assert told["runs"] == {"created": 0, "updated": 6, "unchanged": runs - 7 + 1, "failed": 0}
     # What a file costs at least, however little is in it, and not more than a tenth of all.
     assert 0 < new_bytes(bundle, first) < whole / 10 + 4000
     counts = manifest_of(bundle)["counts"]
-    assert (counts["runs"], counts["runs_deleted"]) == (RUNS, 1)
+    assert (counts["runs"], counts["runs_deleted"]) == (runs, 1)
     verify(runsync, pair.source.url, bundle, prefix + "*", "--verify-artifacts")
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import Bucket, Pair, Runner
 from support.oracle import assert_same, compare
 from support.proxy import FaultProxy, Rule, kill, kill_after
-from support.rich import rich_workspace
+from support.rich import Facts, rich_workspace, small_workspace
 from support.seed import Seeder, points
 
 from transfer.commands import NEWEST, copies_of, export, import_, read, reads_of_contents, report, verify
@@ -19,7 +19,13 @@ from transfer.database import START, Database
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
-KILLS = [pytest.param(3, id="3 times"), pytest.param(20, id="20 times", marks=pytest.mark.slow)]
+Make = Callable[[Seeder, str], Facts]
+
+# About so many requests bring the workspace in all; those of the start, up to 10, come again each time.
+KILLS = [
+    pytest.param(small_workspace, 2, 60, id="twice"),
+    pytest.param(rich_workspace, 20, 300, id="20 times", marks=pytest.mark.slow),
+]
 
 
 def killed_at(process_box: "list[subprocess.Popen[str]]", request: int, chance: random.Random) -> Rule:
@@ -31,12 +37,20 @@ def killed_at(process_box: "list[subprocess.Popen[str]]", request: int, chance: 
     return Rule(chance.choice([kill, kill_after])(victim), after=request)
 
 
-@pytest.mark.parametrize("times", KILLS)
+@pytest.mark.parametrize(("make", "times", "requests"), KILLS)
 @NEWEST
 def test_a_killed_import_goes_on_without_duplicates(
-    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner, start_runsync: Start, times: int
+    pair: Pair,
+    seeder: Seeder,
+    prefix: str,
+    bundle: Path,
+    runsync: Runner,
+    start_runsync: Start,
+    make: Make,
+    times: int,
+    requests: int,
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = make(seeder, prefix)
     export(runsync, pair.source.url, bundle, facts.pattern)
     chance = random.Random(times)
     processes: list[subprocess.Popen[str]] = []
@@ -44,8 +58,7 @@ def test_a_killed_import_goes_on_without_duplicates(
     with FaultProxy(pair.target.url) as proxy:
         for _ in range(times):
             proxy.clear()
-            # About 150 requests in all; those of the start, up to 10, come again each time.
-            proxy.add(killed_at(processes, chance.randrange(4, 10 + 300 // times), chance))
+            proxy.add(killed_at(processes, chance.randrange(4, 10 + requests // times), chance))
             processes.append(start_runsync("import", bundle, proxy.url))
             killed += processes[-1].wait(300) == -signal.SIGKILL
     assert killed >= times // 2

@@ -7,7 +7,7 @@ import pytest
 from conftest import Pair, Runner
 from support.oracle import Workspace, assert_same, compare
 from support.proxy import FaultProxy
-from support.rich import rich_workspace
+from support.rich import small_workspace
 from support.seed import Seeder, points
 from support.servers import MlflowServer
 
@@ -29,7 +29,7 @@ NOTHING = {"created": 0, "updated": 0, "failed": 0}
 
 @EACH_RELEASE
 def test_importing_again_writes_nothing(pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     export(runsync, pair.source.url, bundle, facts.pattern)
     first = import_(runsync, bundle, pair.target.url)
     with FaultProxy(pair.target.url) as proxy:
@@ -47,7 +47,7 @@ def test_importing_again_writes_nothing(pair: Pair, seeder: Seeder, prefix: str,
 def test_exporting_again_reads_no_history_and_no_artifacts(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     for label in set(facts.runs) & {"running", "parent"}:
         seeder.finish(facts.runs[label])
     # A run that is still running may have got points behind its latest one: it is always read, and stored if it did.
@@ -155,7 +155,7 @@ def test_a_run_that_is_partly_in_the_target_is_completed(
 def test_importing_into_the_server_it_came_from_makes_no_second_run(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     before = read(pair.source.url, facts.pattern)
     export(runsync, pair.source.url, bundle, facts.pattern)
     home = import_(runsync, bundle, pair.source.url)
@@ -196,7 +196,7 @@ def test_a_run_keeps_its_origin_from_server_to_server_and_back(
     chain: list[str], prefix: str, tmp_path: Path, runsync: Runner
 ) -> None:
     with Seeder(chain[0]) as seeder:
-        facts = rich_workspace(seeder, prefix)
+        facts = small_workspace(seeder, prefix)
     before = read(chain[0], facts.pattern)
     for hop, (source, target) in enumerate(pairwise(chain)):
         export(runsync, source, tmp_path / f"hop {hop}", facts.pattern)
@@ -231,7 +231,7 @@ def assert_unchanged(before: Workspace, after: Workspace) -> None:
 def test_an_import_without_artifacts_leaves_those_that_are_there_and_their_mark(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     export(runsync, pair.source.url, bundle, facts.pattern)
     import_(runsync, bundle, pair.target.url)
     for options in (("--no-artifacts",), ()):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conftest import ROOT
 from support.oracle import Reader, compare
-from support.rich import rich_workspace
+from support.rich import small_workspace
 from support.s3 import Bucket
 from support.seed import Seeder
 from support.servers import MlflowServer, clean_environment
@@ -24,7 +24,7 @@ def test_a_lost_server_is_restored_from_its_backup_and_everything_is_there(
     source, target = start_server(), start_server()
     source.wait()
     with Seeder(source.url) as seeder:
-        facts = rich_workspace(seeder, "team-")
+        facts = small_workspace(seeder, "team-")
     before = Reader(source.url).read([facts.pattern])
     assert before.runs
     done = drill(source, f"{bucket.url}/mlflow", target.wait().url, tmp_path, bucket)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, Pair, Runner, executable
 from support.databases import Databases, run_script
-from support.oracle import Reader, assert_same
-from support.rich import rich_workspace
+from support.oracle import Reader, assert_same, compare
+from support.rich import rich_workspace, small_workspace
 from support.seed import Seeder
 from support.servers import MlflowServer
 
@@ -34,10 +34,10 @@ def test_a_server_on_a_restored_database_shows_every_run_under_its_own_id(
     done = runsync("import", bundle, f"sqlite:///{folder}/mlflow.db", "--artifacts", folder / "artifacts")
     assert done.returncode == 0, done.stdout + done.stderr
     with MlflowServer(executable("3"), folder=folder) as server:
-        assert_same(pair.source.url, server.url, [facts.pattern])
         verified = verify(runsync, bundle, server.url, facts.pattern, "--verify-artifacts")
         assert verified["artifacts"] == facts.artifacts
         before, after = (Reader(url).read([facts.pattern]) for url in (pair.source.url, server.url))
+        assert compare(before, after) == []
         assert after.runs.keys() == before.runs.keys() == set(facts.runs.values())
         told = run_script(executable("3"), "read", server.url)
         assert told["runs"].keys() == set(facts.runs.values())
@@ -98,7 +98,7 @@ def test_what_a_server_has_goes_through_bundles_into_a_database_and_on_to_a_serv
 def test_what_a_server_has_goes_straight_into_a_store_and_from_there_into_a_server(
     pair: Pair, seeder: Seeder, prefix: str, kind: str, runsync: Runner, databases: Databases, tmp_path: Path
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     store = str(tmp_path / "mlruns") if kind == "files" else databases.fresh("sqlite").url
     place = tmp_path / "art"
     for source, target, option in [

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import Bucket, Pair, Runner
 from support.oracle import assert_same
-from support.rich import rich_workspace
+from support.rich import small_workspace
 from support.seed import Seeder
 
 from transfer.commands import NEWEST, Report, report
@@ -19,7 +19,7 @@ from transfer.commands import NEWEST, Report, report
 def test_a_backup_on_s3_is_made_checked_verified_and_restored(
     pair: Pair, seeder: Seeder, prefix: str, bucket: Bucket, runsync: Runner, tmp_path: Path, way: str
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     environment = dict(bucket.environment)
     where, options = f"{bucket.url}/backup", list[str]()
     if way != "the environment":

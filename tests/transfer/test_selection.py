@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Pair, Runner
 from support.proxy import FaultProxy
-from support.rich import rich_workspace
+from support.rich import small_workspace
 from support.seed import Seeder, points
 
 from transfer.commands import EACH_RELEASE, NEWEST, Report, export, import_, read, tree, writes
@@ -147,7 +147,7 @@ def test_a_selection_that_means_nothing_is_an_error(pair: Pair, small: Small, bu
 def test_a_dry_run_writes_nothing_and_foretells_the_act(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     source, target = Database(pair.source), Database(pair.target)
     before = source.sizes()
     foretold = export(runsync, pair.source.url, bundle, facts.pattern, "--dry-run")

@@ -11,7 +11,7 @@ import pytest
 from conftest import Pair, Runner
 from support.oracle import assert_same
 from support.proxy import FaultProxy, Rule, kill_after
-from support.rich import rich_workspace
+from support.rich import Facts, rich_workspace, small_workspace
 from support.seed import Seeder, points
 
 from transfer.commands import NEWEST, copies_of, export, import_, read, reads_of_contents, sync, verify, writes
@@ -19,6 +19,7 @@ from transfer.database import START
 from transfer.test_killed import killed_at
 
 Start = Callable[..., "subprocess.Popen[str]"]
+Make = Callable[[Seeder, str], Facts]
 
 NOTHING = {"created": 0, "updated": 0, "failed": 0}
 
@@ -138,7 +139,7 @@ def test_a_running_run_is_looked_at_until_it_has_ended(
 def test_import_and_sync_find_each_others_runs_whole(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     first = sync(runsync, pair.source.url, pair.target.url, facts.pattern)
     export(runsync, pair.source.url, bundle, facts.pattern)
     with FaultProxy(pair.target.url) as proxy:
@@ -170,7 +171,7 @@ def test_artifacts_left_out_at_first_are_brought_by_a_later_sync(
 def test_runs_come_home_and_what_is_native_there_stays(
     pair: Pair, seeder: Seeder, receiver: Seeder, prefix: str, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     before = read(pair.source.url, facts.pattern)
     there = sync(runsync, pair.source.url, pair.target.url, facts.pattern)["id_map"]
     own = receiver.create_run(there["experiments"][facts.experiments[prefix + "main"]], "their own")
@@ -210,13 +211,24 @@ def test_a_workspace_is_not_synced_onto_itself(pair: Pair, seeder: Seeder, prefi
 
 
 @pytest.mark.parametrize(
-    "times", [pytest.param(2, id="twice"), pytest.param(10, id="10 times", marks=pytest.mark.slow)]
+    ("make", "times", "requests"),
+    [
+        pytest.param(small_workspace, 2, 80, id="twice"),
+        pytest.param(rich_workspace, 10, 300, id="10 times", marks=pytest.mark.slow),
+    ],
 )
 @NEWEST
 def test_a_killed_sync_goes_on_without_duplicates(
-    pair: Pair, seeder: Seeder, prefix: str, runsync: Runner, start_runsync: Start, times: int
+    pair: Pair,
+    seeder: Seeder,
+    prefix: str,
+    runsync: Runner,
+    start_runsync: Start,
+    make: Make,
+    times: int,
+    requests: int,
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = make(seeder, prefix)
     chance = random.Random(times)
     processes: list[subprocess.Popen[str]] = []
     killed = 0
@@ -224,7 +236,7 @@ def test_a_killed_sync_goes_on_without_duplicates(
     with FaultProxy(pair.target.url) as proxy:
         for _ in range(times):
             proxy.clear()
-            proxy.add(killed_at(processes, chance.randrange(4, 10 + 300 // times), chance))
+            proxy.add(killed_at(processes, chance.randrange(4, 10 + requests // times), chance))
             processes.append(start_runsync("sync", pair.source.url, proxy.url, "--experiment", facts.pattern))
             killed += processes[-1].wait(300) == -signal.SIGKILL
             uploads += [r.path for r in proxy.seen("mlflow-artifacts", "PUT") if r.status == 200]
@@ -266,7 +278,7 @@ def test_a_sync_that_is_asked_to_stop_does_so_at_once_and_says_so(
 def test_a_dry_run_tells_what_a_sync_would_do_and_writes_nothing(
     pair: Pair, seeder: Seeder, prefix: str, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     with FaultProxy(pair.target.url) as proxy:
         planned = sync(runsync, pair.source.url, proxy.url, facts.pattern, "--dry-run")
         assert writes(proxy) == []

@@ -10,7 +10,7 @@ import requests
 from conftest import MLFLOW, Pair, Runner
 from support.oracle import assert_same
 from support.proxy import FaultProxy
-from support.rich import rich_workspace
+from support.rich import small_workspace
 from support.secrets import MARK, SEARCH
 from support.seed import Seeder, points
 from support.servers import ADMIN, MlflowServer
@@ -40,7 +40,7 @@ def test_runs_move_between_workspaces_of_one_server(start_server: StartServer, b
         assert answer.ok, answer.text
     red, blue = {WORKSPACE: "red"}, {WORKSPACE: "blue"}
     with Seeder(server.url, red) as seeder:
-        facts = rich_workspace(seeder, "same name ")
+        facts = small_workspace(seeder, "same name ")
     with Seeder(server.url) as seeder:
         a_run(seeder, "of the default workspace")
 
@@ -103,7 +103,7 @@ def test_a_server_with_a_static_prefix_is_reached_under_it(
 def test_a_server_behind_a_gateway_with_a_prefix_is_reached(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    facts = rich_workspace(seeder, prefix)
+    facts = small_workspace(seeder, prefix)
     with (
         FaultProxy(pair.source.url, prefix="/team/mlflow") as source,
         FaultProxy(pair.target.url, prefix="/other") as target,

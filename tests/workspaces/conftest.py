@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import command
-from support.rich import Facts, rich_workspace
+from support.rich import Facts, rich_workspace, small_workspace
 from support.seed import Seeder
 from support.servers import MlflowServer, clean_environment
 
@@ -23,7 +23,25 @@ def seeded(fleet: Any) -> tuple[MlflowServer, Facts]:
 @pytest.fixture(scope="session")
 def exported(seeded: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same workspace as a bundle."""
-    server, facts = seeded
+    return _bundle(seeded, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def small(fleet: Any) -> tuple[MlflowServer, Facts]:
+    """Like `seeded`, where it does not matter what is in the runs."""
+    server: MlflowServer = fleet.get("mlflow3_a")
+    with Seeder(server.url) as seeder:
+        return server, small_workspace(seeder, f"small-{time.time_ns()}-")
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same workspace as a bundle."""
+    return _bundle(small, tmp_path_factory)
+
+
+def _bundle(made: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    server, facts = made
     bundle = tmp_path_factory.mktemp("exported") / "bundle"
     arguments = command("export", server.url, bundle, "--experiment", facts.pattern)
     subprocess.run(arguments, env=clean_environment(), check=True, capture_output=True, timeout=300)

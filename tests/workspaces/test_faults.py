@@ -66,22 +66,22 @@ def test_an_import_through_a_storm_of_faults_is_whole_and_duplicates_nothing(
 
 
 def test_an_answer_to_runs_create_that_is_lost_makes_no_second_run(
-    seeded: Seeded, exported: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
+    small: Seeded, small_bundle: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
 ) -> None:
     rules = [
         Rule(faults.drop_response(), "runs/create", "POST", probability=0.6, count=None),
         Rule(faults.drop_response(), "experiments/create", "POST", count=2),
     ]
     with FaultProxy(mlflow3_b.url, *rules, seed=3) as proxy:
-        code, report, stderr = import_(runsync, exported, proxy.url, prefix, **PATIENT)
-        assert len([r for r in proxy.seen("runs/create") if r.fault]) > 5
-        assert proxy.count("runs/create") == len(seeded[1].runs)
-    assert (code, report["runs"]["created"]) == (0, len(seeded[1].runs)), stderr
-    arrived(seeded, mlflow3_b, prefix)
+        code, report, stderr = import_(runsync, small_bundle, proxy.url, prefix, **PATIENT)
+        assert len([r for r in proxy.seen("runs/create") if r.fault]) > 2
+        assert proxy.count("runs/create") == len(small[1].runs)
+    assert (code, report["runs"]["created"]) == (0, len(small[1].runs)), stderr
+    arrived(small, mlflow3_b, prefix)
 
 
 def test_a_runs_create_that_never_reached_the_server_is_sent_again(
-    seeded: Seeded, exported: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
+    small: Seeded, small_bundle: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
 ) -> None:
     rules = [
         Rule(faults.drop(), "runs/create", "POST", probability=0.3, count=None),
@@ -90,11 +90,11 @@ def test_a_runs_create_that_never_reached_the_server_is_sent_again(
     ]
     with FaultProxy(mlflow3_b.url, *rules, seed=4) as proxy:
         for _ in range(3):
-            code, _, stderr = import_(runsync, exported, proxy.url, prefix, **PATIENT)
+            code, _, stderr = import_(runsync, small_bundle, proxy.url, prefix, **PATIENT)
             if code == 0:
                 break
     assert code == 0, stderr
-    arrived(seeded, mlflow3_b, prefix)
+    arrived(small, mlflow3_b, prefix)
 
 
 def test_an_artifact_download_that_breaks_is_never_stored_short(
@@ -112,8 +112,8 @@ def test_an_artifact_download_that_breaks_is_never_stored_short(
     arrived(seeded, mlflow3_b, prefix)
 
 
-def test_an_answer_cut_within_its_json_is_asked_for_again(seeded: Seeded, runsync: Runner, tmp_path: Path) -> None:
-    server, facts = seeded
+def test_an_answer_cut_within_its_json_is_asked_for_again(small: Seeded, runsync: Runner, tmp_path: Path) -> None:
+    server, facts = small
     rules = [Rule(faults.truncate(200), path, count=2) for path in ("runs/search", "get-history", "artifacts/list")]
     with FaultProxy(server.url, *rules) as proxy:
         code, report, stderr = export(runsync, proxy.url, tmp_path / "b", facts)
@@ -122,9 +122,9 @@ def test_an_answer_cut_within_its_json_is_asked_for_again(seeded: Seeded, runsyn
 
 
 def test_an_export_takes_at_least_the_pause_that_the_server_asks_for(
-    seeded: Seeded, runsync: Runner, tmp_path: Path
+    small: Seeded, runsync: Runner, tmp_path: Path
 ) -> None:
-    server, facts = seeded
+    server, facts = small
     rule = Rule(faults.respond(429, retry_after=3), "runs/search", "POST")
     with FaultProxy(server.url, rule) as proxy:
         begun = time.monotonic()
@@ -160,10 +160,10 @@ def test_runs_that_share_a_dataset_all_get_it_though_the_server_trips_over_itsel
 
 
 def test_a_server_that_dies_amid_an_export_ends_it_with_13_and_the_next_export_goes_on(
-    seeded: Seeded, mlflow3_a: MlflowServer, runsync: Runner, tmp_path: Path
+    small: Seeded, mlflow3_a: MlflowServer, runsync: Runner, tmp_path: Path
 ) -> None:
-    server, facts = seeded
-    rule = Rule(faults.kill(mlflow3_a.kill), "mlflow-artifacts/artifacts/", "GET", after=4)
+    server, facts = small
+    rule = Rule(faults.kill(mlflow3_a.kill), "mlflow-artifacts/artifacts/", "GET", after=2)
     try:
         with FaultProxy(server.url, rule) as proxy:
             code, report, stderr = export(runsync, proxy.url, tmp_path / "b", facts)
@@ -182,27 +182,27 @@ def test_a_server_that_dies_amid_an_export_ends_it_with_13_and_the_next_export_g
 
 @pytest.mark.parametrize("path", ["runs/create", "log-batch", "mlflow-artifacts/artifacts/", "runs/set-tag"])
 def test_a_server_that_dies_amid_an_import_ends_it_with_13_and_the_next_import_finishes(
-    seeded: Seeded, exported: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner, path: str
+    small: Seeded, small_bundle: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner, path: str
 ) -> None:
-    rule = Rule(faults.kill_after(mlflow3_b.kill), path, after=5)
+    rule = Rule(faults.kill_after(mlflow3_b.kill), path, after=3)
     try:
         with FaultProxy(mlflow3_b.url, rule) as proxy:
-            code, report, stderr = import_(runsync, exported, proxy.url, prefix)
+            code, report, stderr = import_(runsync, small_bundle, proxy.url, prefix)
             assert code in (3, 13), stderr
             assert len(stderr.splitlines()) == (1 if code == 13 else 0)
             assert report["stopped"] or report["failed"]
     finally:
         mlflow3_b.restart()
-    succeeded(import_(runsync, exported, mlflow3_b.url, prefix))
-    arrived(seeded, mlflow3_b, prefix)
+    succeeded(import_(runsync, small_bundle, mlflow3_b.url, prefix))
+    arrived(small, mlflow3_b, prefix)
 
 
 def test_what_is_done_when_a_server_dies_is_told_to_people_too(
-    exported: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
+    small_bundle: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
 ) -> None:
     try:
-        with FaultProxy(mlflow3_b.url, Rule(faults.kill_after(mlflow3_b.kill), "log-batch", after=3)) as proxy:
-            done = runsync("import", exported, proxy.url, "--prefix", prefix, env=BRIEF)
+        with FaultProxy(mlflow3_b.url, Rule(faults.kill_after(mlflow3_b.kill), "log-batch", after=2)) as proxy:
+            done = runsync("import", small_bundle, proxy.url, "--prefix", prefix, env=BRIEF)
     finally:
         mlflow3_b.restart()
     one_line(done, 13)
@@ -211,17 +211,17 @@ def test_what_is_done_when_a_server_dies_is_told_to_people_too(
 
 
 def test_a_server_that_restarts_within_the_patience_is_waited_for(
-    seeded: Seeded, exported: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
+    small: Seeded, small_bundle: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
 ) -> None:
     def restart() -> None:
         mlflow3_b.kill()
         threading.Thread(target=mlflow3_b.start).start()
 
-    rule = Rule(faults.kill_after(restart), "log-batch", after=5)
+    rule = Rule(faults.kill_after(restart), "log-batch", after=2)
     try:
         with FaultProxy(mlflow3_b.url, rule) as proxy:
-            code, report, stderr = import_(runsync, exported, proxy.url, prefix, RUNSYNC_PATIENCE="90")
+            code, report, stderr = import_(runsync, small_bundle, proxy.url, prefix, RUNSYNC_PATIENCE="90")
     finally:
         mlflow3_b.wait()
     assert (code, rule.fired) == (0, 1), stderr + str(report)
-    arrived(seeded, mlflow3_b, prefix)
+    arrived(small, mlflow3_b, prefix)
