@@ -146,7 +146,7 @@ def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 FILTER = _joined(_joined(CONDITION))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(text=FILTER)
 def test_the_answer_is_the_same_whoever_gives_it(seeded: Seeded, text: str) -> None:
     facts = Facts.of(seeded.experiments)

@@ -95,6 +95,15 @@ def test_20_000_runs_and_a_million_points_are_streamed_in_order(tmp_path: Path) 
     assert in_all < 180
 
 
+def test_a_long_history_is_exported_in_little_memory(tmp_path: Path) -> None:
+    make_store(tmp_path / "mlruns")
+    long_history(tmp_path / "mlruns", 250_000)
+    code, points, megabytes = numbers(TRANSFER, "export", tmp_path / "mlruns", tmp_path / "bundle")
+    assert (code, points) == (0, 250_000)
+    assert megabytes < 120
+
+
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_points_of_a_run(tmp_path: Path) -> None:
     make_store(tmp_path / "mlruns")
     long_history(tmp_path / "mlruns", 1_500_000)
