@@ -155,6 +155,7 @@ def test_a_server_keeps_its_runs_through_a_power_cut(start_server: Callable[...,
     assert run["points"]["loss"].total() == 2500
 
 
+@pytest.mark.parametrize("pair", ["2-to-3"], indirect=True)
 def test_the_judge_reads_all_of_a_rich_workspace(pair: Pair, prefix: str) -> None:
     with pytest.raises(AssertionError, match="nothing was compared"):
         assert_same(pair.source.url, pair.target.url, [prefix + "*"])

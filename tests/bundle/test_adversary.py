@@ -174,12 +174,17 @@ def attempt(place: Place, pair: str, at: int, until: int | None) -> list[Any] | 
     return outcomes
 
 
+EVERY = pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+"""A sample of the operations in `make test`, each of them in `make stress`."""
+
+
+@EVERY
 @pytest.mark.parametrize("pair", COMMANDS)
-def test_one_command_that_is_held_at_any_operation_while_another_runs(disk: Place, pair: str) -> None:
+def test_one_command_that_is_held_at_any_operation_while_another_runs(disk: Place, pair: str, step: int) -> None:
     at, ended = 0, []
     while (outcomes := attempt(disk, pair, at, None)) is not None:
         ended.append(outcomes)
-        at += 1
+        at += step
     assert at > 7
     # The adversary is not kept off by errors alone: often enough both do what they promise.
     assert any(not isinstance(one, RunsyncError) and not isinstance(other, RunsyncError) for one, other in ended)
@@ -204,8 +209,8 @@ def test_two_commands_held_at_operations_of_each(
 def test_the_same_on_s3(s3: Place, pair: str) -> None:
     at = 0
     while attempt(s3, pair, at, None) is not None:
-        at += 12
-    assert at > 12
+        at += 24
+    assert at > 24
 
 
 ELSEWHERE = Process(1, "f" * 32, "4026531836-4026531834", 7)
@@ -225,8 +230,11 @@ def killed(command: Command, target: Store, at: int, process: Process) -> bool:
     return stepped.steps > at
 
 
+@EVERY
 @pytest.mark.parametrize("pair", ["export, prune", "prune, export", "copy, prune", "prune, copy"])
-def test_what_a_command_left_that_was_killed_at_any_operation_holds_nobody_up(disk: Place, pair: str) -> None:
+def test_what_a_command_left_that_was_killed_at_any_operation_holds_nobody_up(
+    disk: Place, pair: str, step: int
+) -> None:
     first, second, is_forgotten = COMMANDS[pair](disk)
     at, is_killed = 0, True
     while is_killed:
@@ -235,7 +243,7 @@ def test_what_a_command_left_that_was_killed_at_any_operation_holds_nobody_up(di
         assert_sound(target, [second(target)])
         prune(target)
         assert list(target.list(layout.CLAIMS)) == []
-        at += 1
+        at += step
     assert at > 7
 
 

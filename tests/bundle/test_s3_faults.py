@@ -92,7 +92,7 @@ def storm() -> list[Rule]:
     return [Rule(action, probability=0.035, count=None) for action in actions]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_in_a_storm_of_faults_an_export_a_check_and_a_read_are_right(
     bucket: Bucket, proxy: FaultProxy, access: Access, seed: int
 ) -> None:
@@ -140,7 +140,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(bucket: Bucket, proxy: 
         list(chunks)
 
 
-@pytest.mark.parametrize("name", ["locks/", "runsync.json", "parts/", "blobs/", "snapshots/"])
+@pytest.mark.parametrize(
+    "name",
+    ["locks/", "snapshots/", *(pytest.param(n, marks=pytest.mark.slow) for n in ("runsync.json", "parts/", "blobs/"))],
+)
 def test_a_write_whose_answer_was_lost_counts_as_done(
     bucket: Bucket, proxy: FaultProxy, access: Access, name: str
 ) -> None:

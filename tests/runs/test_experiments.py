@@ -78,6 +78,7 @@ def test_a_restoration_that_was_cut_short_is_taken_up_again(
     assert own_tags(on_three, home) == []
 
 
+@pytest.mark.parametrize("either", ["mlflow3_a", pytest.param("mlflow2_a", marks=pytest.mark.slow)], indirect=True)
 @pytest.mark.parametrize("who", ["runsync", "others"])
 @pytest.mark.parametrize("path", ["experiments/restore", "set-experiment-tag", "runs/set-tag", "runs/delete-tag"])
 def test_a_restoration_that_is_stopped_at_any_request_is_taken_up_again(

@@ -66,7 +66,7 @@ def test_the_server_sorts_as_we_do(seeded: Seeded, order: tuple[str, ...]) -> No
     assert order_by(orders(order)) is not None
     wanted = [run.run_id for run in ordered(everything.runs, orders(order))]
     assert len(wanted) == len(VALUES)
-    for limit in (None, 1, 4, len(VALUES) - 1, 100):
+    for limit in (None, 1, len(VALUES) - 1):
         found = runsync.list_runs(seeded.server.url, selection=selection, order_by=order, limit=limit)
         assert [run.run_id for run in found.runs] == wanted[:limit]
 
@@ -189,11 +189,11 @@ def test_a_run_is_shown_with_all_that_hangs_off_it(
     assert "nothing at “no”" in runsync("artifacts", "list", server.url, run_id, "no").stderr
 
 
-def test_five_thousand_runs_list_in_a_search_a_thousand(server: MlflowServer, prefix: str, tmp_path: Path) -> None:
+def test_thousands_of_runs_list_in_a_search_a_thousand(server: MlflowServer, prefix: str, tmp_path: Path) -> None:
     with Seeder(server.url) as seeder:
         home = seeder.create_experiment(prefix + "many")
     database = Database(server)
-    names = itertools.chain(((f"r{n}", START + n) for n in range(4990)), ((f"same {n}", START - 1) for n in range(10)))
+    names = itertools.chain(((f"r{n}", START + n) for n in range(1990)), ((f"same {n}", START - 1) for n in range(10)))
     with database._open() as opened:
         opened.executemany(
             "INSERT INTO runs (run_uuid, name, source_type, source_name, entry_point_name, user_id, status,"
@@ -205,8 +205,8 @@ def test_five_thousand_runs_list_in_a_search_a_thousand(server: MlflowServer, pr
     with FaultProxy(server.url) as proxy:
         selection = Selection((prefix + "many",))
         report = runsync.list_runs(proxy.url, selection=selection)
-        assert proxy.count("runs/search") <= 6
-        assert len({run.run_id for run in report.runs}) == len(report.runs) == 5000
+        assert proxy.count("runs/search") <= 3
+        assert len({run.run_id for run in report.runs}) == len(report.runs) == 2000
         starts = [run.start_time for run in report.runs]
         assert starts == sorted(starts, reverse=True)
         before = proxy.count("runs/search")
@@ -214,10 +214,10 @@ def test_five_thousand_runs_list_in_a_search_a_thousand(server: MlflowServer, pr
         assert proxy.count("runs/search") == before + 1
         assert [run.name for run in some.runs[:10]] != []
     table = report.to_arrow()
-    assert table.num_rows == 5000
+    assert table.num_rows == 2000
     with (tmp_path / "runs.csv").open("wb") as file:
         written = runsync.write_runs_csv(file, server.url, selection=selection)
-    assert (written.runs, written.columns) == (5000, 6)
+    assert (written.runs, written.columns) == (2000, 6)
 
 
 @pytest.mark.parametrize("order", [(), ("start_time",), ("metrics.m DESC",)], ids=str)

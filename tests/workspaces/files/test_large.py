@@ -97,9 +97,9 @@ def test_20_000_runs_and_a_million_points_are_streamed_in_order(tmp_path: Path) 
 
 def test_a_long_history_is_exported_in_little_memory(tmp_path: Path) -> None:
     make_store(tmp_path / "mlruns")
-    long_history(tmp_path / "mlruns", 250_000)
+    long_history(tmp_path / "mlruns", 300_000)
     code, points, megabytes = numbers(TRANSFER, "export", tmp_path / "mlruns", tmp_path / "bundle")
-    assert (code, points) == (0, 250_000)
+    assert (code, points) == (0, 300_000)
     assert megabytes < 120
 
 
