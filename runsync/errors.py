@@ -18,7 +18,8 @@
         ├── WorkspaceUnreachable   13   no answer, or not MLflow: the whole transfer stops
         └── RequestRefused         13   one request was refused: one item fails, the rest goes on
             ├── AccessDenied       13   wrong or missing credentials
-            ├── AnswerTooLong      13   an answer has no end in sight: ask for less
+            ├── TooMuch            13   the server does not manage so much at a time: ask for less
+            │   └── AnswerTooLong  13   an answer has no end in sight: likewise
             └── ChangedMeanwhile   13   a file changed while it was read: read it from the start
                 └── GrownMeanwhile 13   it has more bytes than it was listed with: list it again
 
@@ -170,7 +171,11 @@ class AccessDenied(RequestRefused):
     """HTTP 401 or 403."""
 
 
-class AnswerTooLong(RequestRefused):
+class TooMuch(RequestRefused):
+    """The server does not manage as much as it was asked for, or sent, at a time."""
+
+
+class AnswerTooLong(TooMuch):
     """More bytes than any answer has."""
 
 

@@ -39,6 +39,9 @@ LARGEST_COPY = 5 << 30
 COPY_PART = 512 << 20
 UPLOADS = 2
 """Streams on their way in parts at a time: each holds some parts in memory."""
+REPEATED, EMPTY = 3, 100
+"""Pages of a list in a row that may repeat earlier ones, or be empty."""
+ENDLESS = "Endless"
 TRIES = 5
 """Breaks of one download in which nothing came any more."""
 FIRST_PAUSE = 0.2
@@ -184,7 +187,16 @@ class S3:
         """All objects whose key starts with `prefix`, however many there are."""
         with _told(f"s3://{bucket}/{prefix}"):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            seen: set[int] = set()
+            again = 0
             for page in pages:
+                known = hash(tuple(entry["Key"] for entry in page.get("Contents", ())))
+                again = again + 1 if known in seen else 0
+                seen.add(known)
+                if again >= (REPEATED if page.get("Contents") else EMPTY):
+                    raise Refused(
+                        f"s3://{bucket}/{prefix}: the list of objects does not end: its pages repeat", ENDLESS
+                    )
                 for entry in page.get("Contents", ()):
                     yield Object(entry["Key"], entry["Size"], entry["LastModified"].timestamp())
 

@@ -73,7 +73,8 @@ def kill_after(victim: Callable[[], object]) -> Action:
 class Rule:
     """An action for requests whose method is `method` ("" is any) and whose path and query match `path`.
 
-    The first `after` matches pass by, the next `count` (None: all) are met, each with `probability`.
+    The first `after` matches pass by, the next `count` (None: all) are met, each with `probability`. `of` looks at the
+    body, where that is JSON.
     """
 
     action: Action
@@ -82,12 +83,15 @@ class Rule:
     after: int = 0
     count: int | None = 1
     probability: float = 1.0
+    of: Callable[[bytes], bool] | None = None
     matched: int = 0
     fired: int = 0
 
-    def fires(self, method: str, target: str, chance: random.Random) -> bool:
+    def fires(self, method: str, target: str, body: bytes, chance: random.Random) -> bool:
         """Whether the request meets the action; counts it."""
         if (self.method and self.method != method) or not re.search(self.path, target):
+            return False
+        if self.of is not None and not self.of(body):
             return False
         self.matched += 1
         if self.matched <= self.after or (self.count is not None and self.fired >= self.count):
@@ -109,6 +113,7 @@ class Request:
     status: int | None = None
     forwarded: bool = False
     fault: str = ""
+    body: bytes = b""
 
 
 class FaultProxy:
@@ -170,7 +175,7 @@ class FaultProxy:
         with self._lock:
             self.requests.append(request)
             target = f"{request.path}?{request.query}" if request.query else request.path
-            rules = (rule for rule in self.rules if rule.fires(request.method, target, self._chance))
+            rules = (rule for rule in self.rules if rule.fires(request.method, target, request.body, self._chance))
             rule = next(rules, None)
         if rule is None:
             return None
@@ -234,6 +239,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = CHUNK
     server: _Server
+    _json: bytes | None = None
 
     def setup(self) -> None:
         super().setup()
@@ -250,7 +256,10 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         proxy = self.server.proxy
         path, _, query = self.path.partition("?")
-        request = Request(self.command, path, query, dict(self.headers.items()))
+        self._json = None
+        if "json" in self.headers.get("Content-Type", ""):
+            self._json = b"".join(self._request_body())
+        request = Request(self.command, path, query, dict(self.headers.items()), body=self._json or b"")
         action = proxy.admit(request)
         if not path.startswith(proxy.prefix + "/"):
             self._answer(request, Action("prefix", 404, body=b"no such path"))
@@ -337,7 +346,9 @@ class _Handler(BaseHTTPRequestHandler):
         return connection.getresponse()
 
     def _request_body(self) -> Iterator[bytes]:
-        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+        if self._json is not None:
+            yield from filter(None, [self._json])
+        elif "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 yield from _exactly(self.rfile, size)
                 self.rfile.readline()

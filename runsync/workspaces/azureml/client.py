@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runsync.errors import RequestRefused
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import NEEDED, Care, Client
 from runsync.workspaces.http.fields import listed
 from runsync.workspaces.rest.server import API
 
@@ -19,21 +19,23 @@ HISTORY_PAGE = 998
 class AzureClient(Client):
     """See `Client`."""
 
-    def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
+    def get(self, path: str, /, *, care: Care = NEEDED, **parameters: Any) -> dict[str, Any]:
         """See `Client`. Raises RequestRefused where a history is cut and no further page is offered."""
-        answer = super().get(path, **parameters)
-        is_full = path == HISTORY and len(listed(answer, "metrics")) >= HISTORY_PAGE
+        answer = super().get(path, care=care, **parameters)
+        full = parameters.get("max_results", HISTORY_PAGE)
+        is_full = path == HISTORY and len(listed(answer, "metrics")) >= full
         if is_full and not answer.get("next_page_token"):
-            more = super().get(path, **{**parameters, "max_results": HISTORY_PAGE + 1})
-            if len(listed(more, "metrics")) > HISTORY_PAGE:
+            more = super().get(path, **{**parameters, "max_results": full + 1})
+            if len(listed(more, "metrics")) > full:
                 key = parameters["metric_key"]
-                raise RequestRefused(f"metric “{key}”: Azure ML gives {HISTORY_PAGE} points and no further page")
+                raise RequestRefused(f"metric “{key}”: Azure ML gives {full} points and no further page")
         return answer
 
-    def post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any], retry: bool = True, *, care: Care = NEEDED) -> dict[str, Any]:
         """See `Client`. Points that are too many for one request go in several."""
         points = body.get("metrics", ()) if path == f"{API}/runs/log-batch" else ()
         for start in range(METRICS_A_REQUEST, len(points), METRICS_A_REQUEST):
             part = {"run_id": body["run_id"], "metrics": points[start : start + METRICS_A_REQUEST]}
-            super().post(path, part, retry)
-        return super().post(path, {**body, "metrics": points[:METRICS_A_REQUEST]} if points else body, retry)
+            super().post(path, part, retry, care=care)
+        rest = {**body, "metrics": points[:METRICS_A_REQUEST]} if points else body
+        return super().post(path, rest, retry, care=care)

@@ -20,10 +20,11 @@ from runsync.workspaces.azureml.artifacts import AzureArtifacts
 from runsync.workspaces.azureml.auth import authority
 from runsync.workspaces.azureml.client import HISTORY_PAGE, AzureClient
 from runsync.workspaces.http import Client, Patience
+from runsync.workspaces.http.fields import Listing
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, order_by
 from runsync.workspaces.rest.server import API, Server
-from runsync.workspaces.rest.workspace import PAGE, Habits, RestWorkspace
+from runsync.workspaces.rest.workspace import PAGE, Habits, RestWorkspace, look
 
 KIND = "Azure ML"
 EXPERIMENTAL = (
@@ -125,13 +126,15 @@ class AzureWorkspace(RestWorkspace):
         self, experiment_ids: Sequence[str], filter_string: str, state: str, by: Sequence[str], most: int
     ) -> Iterator[Run]:
         seen: set[str] = set()
-        token = ""
+        token, listing = "", Listing("runs")
         while True:
             page, token = self.search(experiment_ids, filter_string, state, token, by, most)
-            yield from (run for run in page if run.run_id not in seen)
-            seen.update(run.run_id for run in page)
+            fresh = [run for run in page if run.run_id not in seen]
+            yield from fresh
+            seen.update(run.run_id for run in fresh)
             if not token or not page:
                 return
+            look(listing, token, page, fresh)
 
 
 class AzureEditor(RestEditor):

@@ -148,10 +148,9 @@ class DatabricksArtifacts:
     def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
         def entries(folder: str) -> Iterator[dict[str, Any]]:
             def ask(token: str) -> dict[str, Any]:
-                asked = {"run_id": run_id, "path": folder, "page_token": token}
-                return self._client.get(
-                    f"{API}/artifacts/list", **{name: value for name, value in asked.items() if value}
-                )
+                every_one = {"run_id": run_id, "path": folder, "page_token": token}
+                asked: dict[str, Any] = {name: value for name, value in every_one.items() if value}
+                return self._client.get(f"{API}/artifacts/list", **asked)
 
             return every(pages(ask, "files"))
 

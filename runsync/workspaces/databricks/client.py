@@ -10,7 +10,7 @@ from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.run import Run
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.tags import ServerTags
-from runsync.workspaces.http import Client, Identity, Pace, Patience
+from runsync.workspaces.http import NEEDED, Care, Client, Identity, Pace, Patience
 from runsync.workspaces.http.fields import Json, identifier
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.server import API
@@ -47,18 +47,18 @@ class DatabricksClient(Client):
         """An experiment of an answer, as it was meant."""
         return self.tags.experiment(wire.experiment(document))
 
-    def post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any], retry: bool = True, *, care: Care = NEEDED) -> dict[str, Any]:
         """See `Client.post`."""
         if path == CREATE:
             return self._create_experiment(body, retry)
-        return self._post(path, body, retry)
+        return self._post(path, body, retry, care)
 
-    def _post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
+    def _post(self, path: str, body: Mapping[str, Any], retry: bool = True, care: Care = NEEDED) -> dict[str, Any]:
         """What is refused for a tag that the server keeps to itself goes again with that tag under another name."""
         while True:
             known = self.tags.learnt
             try:
-                return super().post(path, self.tags.written(path, body), retry)
+                return super().post(path, self.tags.written(path, body), retry, care=care)
             except RequestRefused as error:
                 if not self.tags.learn(error, known):
                     raise

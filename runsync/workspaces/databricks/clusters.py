@@ -104,7 +104,8 @@ class DatabricksWorkbench:
 
     def _all(self) -> Iterator[Mapping[str, Any]]:
         def ask(token: str) -> dict[str, Any]:
-            return self._client.get(f"{API}/list", page_size=PAGE, **({"page_token": token} if token else {}))
+            asked: dict[str, Any] = {"page_token": token} if token else {}
+            return self._client.get(f"{API}/list", page_size=PAGE, **asked)
 
         return every(pages(ask, "clusters"))
 

@@ -74,9 +74,8 @@ class Multipart:
     def _again(self, upload: Mapping[str, str], number: int) -> Callable[[], Credential]:
         """What asks for another address of a part."""
         place = f"{ARTIFACTS}/get-presigned-upload-part-url"
-        return lambda: Credential.of(
-            part(self._client.get(place, **upload, part_number=number), "upload_credential_info")
-        )
+        asked: dict[str, Any] = {**upload, "part_number": number}
+        return lambda: Credential.of(part(self._client.get(place, **asked), "upload_credential_info"))
 
     def _complete(self, upload: Mapping[str, str], tags: Sequence[Mapping[str, Any]], size: int) -> None:
         """Where an answer was lost, and then there is no such upload any more, it was done if the file is there."""

@@ -41,7 +41,8 @@ class Volumes:
 
     def _entries(self, folder: str, may_lack: bool) -> Iterator[dict[str, Any]]:
         def ask(token: str) -> dict[str, Any]:
-            return self._client.get(FOLDERS + quote(folder), **({"page_token": token} if token else {}))
+            asked: dict[str, Any] = {"page_token": token} if token else {}
+            return self._client.get(FOLDERS + quote(folder), **asked)
 
         try:
             yield from every(pages(ask, "contents"))

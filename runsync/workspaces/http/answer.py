@@ -3,14 +3,19 @@
 import http.client
 import io
 import json
+import math
 import socket
+import ssl
+import time
 from typing import Any
 
 import orjson
 import requests
+import urllib3
 
 from runsync.download import Progress
-from runsync.errors import AnswerTooLong, WorkspaceUnreachable
+from runsync.errors import AnswerTooLong, Interrupted, WorkspaceUnreachable
+from runsync.model.threads import Stop
 from runsync.workspaces.http.body import CHUNK
 
 LONGEST = 128 << 20
@@ -19,6 +24,8 @@ MOST_PIECES = 200_000
 """In which a document may come: each costs time, however small it is."""
 LONGEST_COMPLAINT = 64 << 10
 """Bytes of an error that are read."""
+SLICE = 0.5
+"""Seconds between two looks at whether to stop."""
 LONGEST_HEADERS = 1 << 20
 """Bytes before a body begins, interim answers included."""
 
@@ -28,7 +35,7 @@ class Response(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self._raw = _Raw(self.fp.detach())
+        self._raw = _Raw(self.fp.detach(), sock)
         self.fp = io.BufferedReader(self._raw)
 
     def begin(self) -> None:
@@ -45,11 +52,16 @@ class Response(http.client.HTTPResponse):
 
 
 class _Raw(io.RawIOBase):
-    """What comes from a socket. How long it takes to begin is the business of its timeout."""
+    """What comes from a socket. How long it takes to begin is the business of its timeout.
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    A thread that waits for it raises Interrupted once the transfer that it belongs to was stopped.
+    """
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
         self.most: int | None = None
         self._raw = raw
+        self._sock = sock
+        self._stopped = Stop()
         self._progress: Progress | None = None
         self._came = 0
 
@@ -59,13 +71,22 @@ class _Raw(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         if self._progress is None:
             self._progress = Progress()
-            count = int(self._raw.readinto(buffer) or 0)
+            count = self._next(buffer)
         else:
-            count = self._progress.watch(lambda: int(self._raw.readinto(buffer) or 0), int)
+            count = self._progress.watch(lambda: self._next(buffer), int)
         self._came += count
         if self.most is not None and self._came > self.most:
             raise http.client.HTTPException(f"got more than {self.most} bytes of headers")
         return count
+
+    def _next(self, buffer: Any) -> int:
+        is_there = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
+        until = time.monotonic() + (self._sock.gettimeout() or math.inf)
+        while not is_there and (left := until - time.monotonic()) > 0:
+            is_there = urllib3.util.wait.wait_for_read(self._sock, min(left, SLICE))
+            if not is_there and self._stopped.is_set():
+                raise Interrupted("stopped")
+        return int(self._raw.readinto(buffer) or 0)
 
     def close(self) -> None:
         self._raw.close()

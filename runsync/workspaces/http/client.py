@@ -10,29 +10,31 @@ import orjson
 import requests
 
 from runsync.download import download
-from runsync.errors import AccessDenied, Interrupted, RequestRefused, WorkspaceError, WorkspaceUnreachable
+from runsync.errors import AccessDenied, Interrupted, RequestRefused, TooMuch, WorkspaceError, WorkspaceUnreachable
 from runsync.log import LOG
 from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.patience import Patience
 from runsync.model.threads import Stop
 from runsync.secrecy import strike
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http.answer import json_of, take
 from runsync.workspaces.http.body import Body, Paced
+from runsync.workspaces.http.care import FAILING, NEEDED, SHORT_TIMEOUT, TOO_LARGE, UNREACHED, Care, Tries
 from runsync.workspaces.http.download import HttpAnswer, HttpLine
 from runsync.workspaces.http.identity import Identity
 from runsync.workspaces.http.patience import (
     ASKS_FOR_PAUSE,
     LONGEST_RETRY_AFTER,
-    NOT_DONE,
     RETRIED,
     Pace,
-    Patience,
     retry_after,
 )
 from runsync.workspaces.http.session import session_for
 from runsync.workspaces.http.trouble import BROKEN, cause, tls_trouble, without_query
 
 AT_ROOT = ("/api/", "/version", "/health")
+ALWAYS_THERE = "/api/2.0/mlflow/experiments/search?max_results=1"
+"""What every server has."""
 TIMEOUT = (10.0, 300.0)
 """Seconds to connect, and for the next byte to come."""
 TIDYING = 5.0
@@ -73,6 +75,7 @@ class Client:
         self._count = threading.Lock()
         self._not_before = 0.0
         self._stopped = Stop()
+        self._has_answered = False
         self._half_made = 0
         self._tidied = threading.Condition()
 
@@ -97,15 +100,15 @@ class Client:
         if self._stopped.wait(seconds):
             raise Interrupted("stopped")
 
-    def get(self, path: str, /, **parameters: Any) -> dict[str, Any]:
-        """The JSON object that a GET answers with."""
-        return json_of(self.send("GET", path, parameters=parameters))
+    def get(self, path: str, /, *, care: Care = NEEDED, **parameters: Any) -> dict[str, Any]:
+        """The JSON object that a GET answers with; see `send`."""
+        return _document(self.send("GET", path, parameters=parameters, care=care), care)
 
-    def post(self, path: str, body: Mapping[str, Any], retry: bool = True) -> dict[str, Any]:
+    def post(self, path: str, body: Mapping[str, Any], retry: bool = True, *, care: Care = NEEDED) -> dict[str, Any]:
         """The JSON object that a POST answers with; see `send`."""
         content = orjson.dumps(body)
         headers = {"Content-Type": "application/json"}
-        return json_of(self.send("POST", path, content=content, headers=headers, retry=retry))
+        return _document(self.send("POST", path, content=content, headers=headers, retry=retry, care=care), care)
 
     @contextmanager
     def half_made(self) -> Iterator[None]:
@@ -145,40 +148,66 @@ class Client:
         headers: Mapping[str, str] | None = None,
         retry: bool = True,
         stream: bool = False,
+        care: Care = NEEDED,
     ) -> requests.Response:
         """The response, when it is a success. Without `retry` it is sent again only where it surely was not done.
 
         Raises WorkspaceUnreachable (no answer within the patience, not MLflow), AccessDenied, RequestRefused, and
-        Interrupted once closed.
+        Interrupted once closed. What is raised of a request that the caller can do without, or make smaller, `Care`
+        tells.
         """
-        failures = 0
-        deadline = 0.0
+        tries = Tries(self.patience, care, retry)
         renewed = False
         while True:
             self._wait_turn(method, path)
-            response, problem = self._try(method, path, parameters, content, headers, stream)
+            response, problem = self._try(method, path, parameters, content, headers, stream, care)
             if response is not None and self._pace is not None and response.status_code != 429:
                 self._pace.granted(method, path)
             if response is not None and response.status_code not in RETRIED:
                 if self.identity and self.identity.renew(response) and not renewed:
                     renewed = True
                     continue
-                return self._checked(response, path)
+                return self._checked(response, path, care)
             if response is not None and self._is_paced(response, method, path):
-                deadline = 0.0
+                tries.begin_anew()
                 continue
-            failures += 1
-            deadline = deadline or time.monotonic() + self.patience.seconds
-            delay = self._delay(response, failures)
-            is_safe = retry or (response is not None and response.status_code in NOT_DONE)
-            over = not is_safe or time.monotonic() + delay > deadline
-            if response is not None and (over or (failures >= self.patience.tries and response.status_code == 500)):
-                return self._checked(response, path)
-            if response is None and (over or failures >= self.patience.tries) and (self._is_alive() or over):
-                self._give_up(problem, path)
-            told = response.status_code if response is not None else cause(problem)
+            tries.failed()
+            delay = self._delay(response, tries.count)
+            if self._is_hopeless(problem) or self._is_given_up(tries, response, problem, delay, care):
+                return self._failed(response, problem, path, care)
+            told = f"HTTP {response.status_code}" if response is not None else cause(problem)
             LOG.warning("%s %s%s: %s; again in %.1f s", method, self.url, path.partition("?")[0], told, delay)
+            tries.tell(self.url, told, delay, self._has_answered)
             self._stopped.wait(delay)
+
+    def _is_hopeless(self, problem: Exception | None) -> bool:
+        """Whether nobody has ever answered at this address, and somebody sits there who may have mistyped it."""
+        return self.patience.is_watched and not self._has_answered and cause(problem) in UNREACHED
+
+    def _is_given_up(
+        self, tries: Tries, response: requests.Response | None, problem: Exception | None, delay: float, care: Care
+    ) -> bool:
+        if tries.are_over(response, delay):
+            return True
+        if not tries.is_one_too_many(response, problem):
+            return False
+        return (response is not None and not care.is_short) or tries.is_hopeless(self._is_alive())
+
+    def _failed(
+        self, response: requests.Response | None, problem: Exception | None, path: str, care: Care
+    ) -> requests.Response:
+        """Raises what comes of a request that is not tried again."""
+        if response is not None:
+            return self._checked(response, path, care)
+        why = cause(problem)
+        if care.is_divisible and self._is_alive():
+            raise TooMuch(f"{self.url}{path}: {why}")
+        if care.is_optional or self._is_alive():
+            raise RequestRefused(f"{path}: the server broke the connection each time ({why})")
+        hint = "; --wait 5m waits for it" if self._is_hopeless(problem) else ""
+        raise WorkspaceUnreachable(
+            f"{self.url} does not answer ({why}); check the address and that the server runs{hint}"
+        )
 
     def download(self, path: str, parameters: Mapping[str, Any] | None = None, name: str = "") -> Iterator[bytes]:
         """The body of a GET in chunks of at most CHUNK bytes; see `runsync.download`. Errors call the file `name`."""
@@ -198,6 +227,7 @@ class Client:
         content: Body,
         headers: Mapping[str, str] | None,
         stream: bool,
+        care: Care,
     ) -> tuple[requests.Response | None, Exception | None]:
         self.limits.request()
         with self._count:
@@ -214,9 +244,10 @@ class Client:
                 data=body,
                 headers=headers,
                 stream=True,
-                timeout=self.timeout,
+                timeout=self._timeout(care),
                 allow_redirects=False,
             )
+            self._has_answered = True
             if not stream or response.status_code >= 300:
                 take(response)
             return response, None
@@ -229,6 +260,12 @@ class Client:
         finally:
             if not isinstance(body, bytes):
                 body.close()
+
+    def _timeout(self, care: Care) -> tuple[float, float]:
+        connect, read = self.timeout
+        if self.patience.timeout is not None:
+            return connect, self.patience.timeout
+        return connect, min(read, SHORT_TIMEOUT) if care.is_short else read
 
     def _wait_turn(self, method: str, path: str) -> None:
         while not self._stopped.is_set() and (pause := self._not_before - time.monotonic()) > 0:
@@ -256,20 +293,18 @@ class Client:
         return delay
 
     def _is_alive(self) -> bool:
+        """Whether it answers at all: what stands before it may not let us ask for its health."""
+        return any(map(self._answers, ("/health", ALWAYS_THERE)))
+
+    def _answers(self, path: str) -> bool:
         self.limits.request()
         try:
-            with self._session.get(self.api_url + "/health", timeout=5, allow_redirects=False, stream=True) as response:
+            with self._session.get(self.api_url + path, timeout=5, allow_redirects=False, stream=True) as response:
                 return response.status_code < 500
         except (requests.RequestException, *BROKEN):
             return False
 
-    def _give_up(self, problem: Exception | None, path: str) -> None:
-        why = cause(problem)
-        if self._is_alive():
-            raise RequestRefused(f"{path}: the server broke the connection each time ({why})")
-        raise WorkspaceUnreachable(f"{self.url} does not answer ({why}); check the address and that the server runs")
-
-    def _checked(self, response: requests.Response, path: str) -> requests.Response:
+    def _checked(self, response: requests.Response, path: str, care: Care) -> requests.Response:
         status = response.status_code
         if status < 300:
             return response
@@ -283,7 +318,17 @@ class Client:
         text = f"{self.url} answered {status} to {path}: {message or response.reason}"
         if status in (401, 403):
             raise AccessDenied(text, status, code)
-        raise RequestRefused(text, status, code)
+        is_too_much = care.is_divisible and (status in TOO_LARGE or (status in FAILING and self._is_alive()))
+        raise (TooMuch if is_too_much else RequestRefused)(text, status, code)
+
+
+def _document(response: requests.Response, care: Care) -> dict[str, Any]:
+    try:
+        return json_of(response)
+    except WorkspaceUnreachable as error:  # a login page, say
+        if care.is_optional:
+            raise RequestRefused(str(error), response.status_code) from None
+        raise
 
 
 def _complaint(response: requests.Response) -> tuple[str, str]:

@@ -8,8 +8,8 @@ from runsync.download import Broken
 from runsync.errors import Interrupted, RequestRefused
 from runsync.log import LOG
 from runsync.model.limits import Limits
+from runsync.model.patience import Patience
 from runsync.workspaces.http.body import CHUNK
-from runsync.workspaces.http.patience import Patience
 from runsync.workspaces.http.trouble import BROKEN, cause
 
 

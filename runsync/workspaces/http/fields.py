@@ -6,13 +6,17 @@ What may be absent may be null as well, as protobuf's JSON has it.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from runsync.errors import RequestRefused
 
 Json = Mapping[str, Any]
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 """Of int64, which is what times, steps and sizes are."""
-STALE = 100
-"""Pages in a row that may bring nothing new."""
+EMPTY = 100
+"""Pages in a row that may be empty."""
+REPEATED = 3
+"""Pages in a row that bring nothing but what came before: so many are too many."""
 ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError)
 """What it raises to read a document that is not as it should be."""
 
@@ -76,14 +80,39 @@ def number(document: Json, name: str, default: int = 0) -> int:
     return value
 
 
-def pages(ask: Callable[[str], Json], name: str) -> Iterator[list[dict[str, Any]]]:
-    """The objects under a name of each page, from that of the token "" on.
+class Listing:
+    """Notices a list that does not end: a token that comes again, nothing new however many tokens are new."""
 
-    Raises OddAnswer, and RequestRefused where it has no end: a token that comes again, or nothing new.
+    def __init__(self, name: str, overlap: int = 0) -> None:
+        """So many things are known to come again."""
+        self._name = name
+        self._overlap = overlap
+        self._tokens: set[str] = set()
+        self._empty = self._repeated = self._again = 0
+
+    def page(self, token: str, size: int, fresh: int) -> None:
+        """Told of a page of that size, with so many new things, and of the next page's token. Raises RequestRefused."""
+        if fresh:
+            self._empty = self._repeated = self._again = 0
+        elif size:
+            self._repeated += 1
+            self._again += size
+        else:
+            self._empty += 1
+        is_stale = self._repeated >= REPEATED and self._again > self._overlap
+        if token in self._tokens or self._empty >= EMPTY or is_stale:
+            raise endless(self._name)
+        self._tokens.add(token)
+
+
+def pages(ask: Callable[[str], Json], name: str, *, are_long: bool = False) -> Iterator[list[dict[str, Any]]]:
+    """The objects under a name of each page, from that of the token "" on. Of pages that `are_long` only the ends are
+    kept in mind.
+
+    Raises OddAnswer, and RequestRefused where it has no end: see `Listing`.
     """
-    token, stale = "", 0
-    seen: set[str] = set()
-    before: list[dict[str, Any]] = []
+    token, listing = "", Listing(name)
+    seen: set[int] = set()
     while True:
         answer = ask(token)
         found = listed(answer, name)
@@ -91,11 +120,10 @@ def pages(ask: Callable[[str], Json], name: str) -> Iterator[list[dict[str, Any]
         token = text(answer, "next_page_token", "")
         if not token:
             return
-        stale = 0 if found and found != before else stale + 1
-        if token in seen or stale >= STALE:
-            raise endless(name)
-        seen.add(token)
-        before = found
+        known = {hash(orjson.dumps(one)) for one in ([found[:1], found[-1:], len(found)] if are_long else found)}
+        fresh = len(known - seen)
+        listing.page(token, len(found), fresh)
+        seen |= known
 
 
 def endless(name: str) -> RequestRefused:

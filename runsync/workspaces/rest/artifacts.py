@@ -6,7 +6,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 from runsync.download import as_listed, begun
@@ -210,7 +210,7 @@ class ArtifactStore:
 
     def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
         def entries(folder: str) -> Iterator[Json]:
-            asked = {"run_id": run_id, "path": folder} if folder else {"run_id": run_id}
+            asked: dict[str, Any] = {"run_id": run_id, "path": folder} if folder else {"run_id": run_id}
             return iter(listed(self._client.get(f"{API}/artifacts/list", **asked), "files"))
 
         return walk("the server", entries, unfit=unfit_folder)

@@ -8,7 +8,7 @@ from typing import Any
 from runsync.errors import ABSENT, RequestRefused
 from runsync.log import LOG
 from runsync.model.experiment import ACTIVE, DELETED
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import NEEDED, Care, Client
 from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.server import API
@@ -41,12 +41,12 @@ def is_untagged(error: RequestRefused) -> bool:
     return "No tag with name" in str(error)
 
 
-def post(client: Client, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def post(client: Client, path: str, body: Mapping[str, Any], care: Care = NEEDED) -> dict[str, Any]:
     """Posts what may be done twice (`runs/set-tag`), again after each collision as long as patience lasts."""
     failures = 0
     while True:
         try:
-            return client.post(f"{API}/{path}", body)
+            return client.post(f"{API}/{path}", body, care=care)
         except RequestRefused as error:
             failures += 1
             if not is_collision(error) or failures > client.patience.tries:
@@ -56,7 +56,7 @@ def post(client: Client, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
             client.pause(delay)
 
 
-def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: str) -> None:
+def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: str, care: Care = NEEDED) -> None:
     """Posts to a run that is active for as long as it is filled, and deleted after that. Another import of the same run
     may have deleted it by now: then it is restored first."""
 
@@ -67,7 +67,7 @@ def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: 
         # Where it is active by now, another import has restored it after we were refused.
         return run.lifecycle_stage == DELETED or is_inactive(error)
 
-    again(client, lambda: post(client, path, body), restore)
+    again(client, lambda: post(client, path, body, care), restore)
 
 
 def again(client: Client, act: Callable[[], object], mend: Callable[[RequestRefused], bool]) -> None:

@@ -14,7 +14,7 @@ from runsync.model.selection import Selection
 from runsync.workspaces.address import Address, is_loopback
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.clock import clock_of
-from runsync.workspaces.http import Client, fields
+from runsync.workspaces.http import OPTIONAL, Client, fields
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
@@ -98,7 +98,7 @@ def _server(workspace: "RestWorkspace") -> Iterator[Finding]:
 
 def _workspaces(workspace: "RestWorkspace") -> Iterator[Finding]:
     try:
-        listed = fields.listed(workspace.client.get(f"{API3}/workspaces"), "workspaces")
+        listed = fields.listed(workspace.client.get(f"{API3}/workspaces", care=OPTIONAL), "workspaces")
         others = sorted(
             str(w.get("name")) for w in listed if w.get("name") != (workspace.server.workspace or "default")
         )
@@ -117,7 +117,7 @@ def _speed(client: Client) -> Iterator[Finding]:
     """How long a small request takes, and how much of that is the way there and back."""
     seconds = round_trip(lambda: client.get(f"{API}/experiments/search", max_results=1))
     try:
-        way = round_trip(lambda: client.send("GET", "/health"))
+        way = round_trip(lambda: client.send("GET", "/health", care=OPTIONAL))
     except RequestRefused:
         way = seconds
     told = f"{seconds * 1000:.0f} ms a small request, {min(way, seconds) * 1000:.0f} ms of them the way there and back"
@@ -134,7 +134,7 @@ def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) ->
     client, ids = workspace.client, [e.experiment_id for e in experiments[:1]]
     places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in ids]
     asked = {"run_id": "0" * 32, "metric_key": "none", "max_results": 1}
-    bulk = _has(lambda: client.get(f"{AJAX}/metrics/get-history-bulk", **asked))
+    bulk = _has(lambda: client.get(f"{AJAX}/metrics/get-history-bulk", care=OPTIONAL, **asked))
     if bulk:
         yield ok("metrics", "histories of up to 100 runs come in one request")
     else:
@@ -144,9 +144,11 @@ def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) ->
             "have /ajax-api/2.0/mlflow/metrics/get-history-bulk let through by what stands in front of the server",
         )
     further = {
-        "model registry": lambda: client.get(f"{API}/registered-models/search", max_results=1),
-        "logged models": lambda: client.post(f"{API}/logged-models/search", {"experiment_ids": ids, "max_results": 1}),
-        "traces": lambda: client.post(f"{API3}/traces/search", {"locations": places, "max_results": 1}),
+        "model registry": lambda: client.get(f"{API}/registered-models/search", care=OPTIONAL, max_results=1),
+        "logged models": lambda: client.post(
+            f"{API}/logged-models/search", {"experiment_ids": ids, "max_results": 1}, care=OPTIONAL
+        ),
+        "traces": lambda: client.post(f"{API3}/traces/search", {"locations": places, "max_results": 1}, care=OPTIONAL),
     }
     found = {name: _has(ask) for name, ask in further.items()}
     there = ", ".join(name for name, has in found.items() if has) or "nothing"

@@ -1,57 +1,63 @@
 """What a server holds beside experiments and runs, counted so that a report can name what stays behind."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from runsync.errors import RequestRefused, WorkspaceUnreachable
+from runsync.errors import RequestRefused
 from runsync.model.protocol import NotCarried
-from runsync.workspaces.http import Client
-from runsync.workspaces.http.fields import listed, part, text
+from runsync.workspaces.http import OPTIONAL, Client
+from runsync.workspaces.http.fields import Json, listed, part, text
 from runsync.workspaces.rest.server import API, API3
 
 MOST = 1000
 WHY = "this version carries experiments and runs"
+UNKNOWN = frozenset({404, 405, 501})
+"""Statuses of a server that has no such endpoint: an older MLflow."""
 
 
-def left_behind(client: Client, experiment_ids: Sequence[str]) -> list[NotCarried]:
-    """One NotCarried for each kind of which there is any. A kind the server does not know is passed over."""
-    kinds = (
-        ("registered models", *_registered(client)),
-        ("logged models", *_logged(client, experiment_ids)),
-        ("traces", *_traces(client, experiment_ids)),
-    )
-    left = [NotCarried(what, count, WHY, names) for what, count, names in kinds if count != 0]
+def is_unknown(error: RequestRefused) -> bool:
+    """Whether a server has no such thing; else it may have it, and does not tell."""
+    return error.status in UNKNOWN
+
+
+def left_behind(client: Client, experiment_ids: Sequence[str]) -> tuple[list[NotCarried], list[str]]:
+    """One NotCarried for each kind of which there is any, and a note for each of which we are not told.
+
+    A kind the server does not know is passed over.
+    """
+    left: list[NotCarried] = []
+    untold: list[str] = []
+    places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in experiment_ids]
+    logged = {"experiment_ids": list(experiment_ids), "max_results": 50}
+    traced = {"locations": places, "max_results": 500}
+
+    def look(what: str, name: str, of: Callable[[Json], str] | None, ask: Callable[[], dict[str, Any]]) -> None:
+        try:
+            answer = ask()
+        except RequestRefused as error:
+            if not is_unknown(error):
+                status = f"HTTP {error.status}" if error.status else "no answer"
+                untold.append(f"whether there are {what}, which stay behind, the server does not tell ({status})")
+            return
+        found = listed(answer, name)
+        count = None if answer.get("next_page_token") else len(found)
+        if count != 0:
+            left.append(NotCarried(what, count, WHY, tuple(of(one) for one in found[:20]) if of else ()))
+
+    search = f"{API}/registered-models/search"
+    look("registered models", "registered_models", _name, lambda: client.get(search, care=OPTIONAL, max_results=MOST))
+    search3 = f"{API}/logged-models/search"
+    look("logged models", "models", _id, lambda: client.post(search3, logged, care=OPTIONAL))
+    look("traces", "traces", None, lambda: client.post(f"{API3}/traces/search", traced, care=OPTIONAL))
     if any(found.what == "logged models" for found in left):
         why = "the REST API does not tell them with the history"
         left.append(NotCarried("links from metric points to logged models and datasets", None, why))
-    return left
+    return left, untold
 
 
-def _registered(client: Client) -> tuple[int | None, tuple[str, ...]]:
-    try:
-        answer = client.get(f"{API}/registered-models/search", max_results=MOST)
-    except (RequestRefused, WorkspaceUnreachable):
-        return 0, ()
-    models = listed(answer, "registered_models")
-    count = None if answer.get("next_page_token") else len(models)
-    return count, tuple(text(model, "name", "") for model in models[:20])
+def _name(model: Json) -> str:
+    return text(model, "name", "")
 
 
-def _logged(client: Client, experiment_ids: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
-    body = {"experiment_ids": list(experiment_ids), "max_results": 50}
-    try:
-        answer = client.post(f"{API}/logged-models/search", body)
-    except RequestRefused:
-        return 0, ()
-    models = listed(answer, "models")
-    count = None if answer.get("next_page_token") else len(models)
-    return count, tuple(text(part(model, "info"), "model_id", "") for model in models[:20])
-
-
-def _traces(client: Client, experiment_ids: Sequence[str]) -> tuple[int | None, tuple[str, ...]]:
-    places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in experiment_ids]
-    try:
-        answer = client.post(f"{API3}/traces/search", {"locations": places, "max_results": 500})
-    except RequestRefused:
-        return 0, ()
-    traces = listed(answer, "traces")
-    return (None if answer.get("next_page_token") else len(traces)), ()
+def _id(model: Json) -> str:
+    return text(part(model, "info"), "model_id", "")

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from runsync.errors import AnswerTooLong, RequestRefused
+from runsync.errors import AnswerTooLong, RequestRefused, TooMuch
 from runsync.model.run import Batch, LatestMetric, Run
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import Care, Client, Portion
+from runsync.workspaces.http.care import FAILING
 from runsync.workspaces.http.fields import LEAST, MOST, ODD, OddAnswer, listed, pages
 from runsync.workspaces.rest.server import AJAX, API
 
@@ -27,6 +28,8 @@ HISTORY_PAGE = 50_000
 
 Always sent: without it MLflow 3.1 to 3.13 give an empty page.
 """
+UNANSWERED = 3
+"""Requests of one run each that the bulk endpoint did not answer, after which it is not asked any more."""
 IN_MEMORY = 2_000_000
 """Points of one batch that may be held; what comes on top is read again when it is asked for."""
 
@@ -36,8 +39,15 @@ class MetricReader:
 
     def __init__(self, client: Client, page: int = HISTORY_PAGE, has_bulk: bool = True) -> None:
         self._client = client
-        self._page = page
+        self._points = Portion(page, "pages of {} metric points")
+        self._runs = Portion(BULK_RUNS, "metric histories of {} runs a request")
         self._bulk = has_bulk
+        self._unanswered = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """That less was asked for than usual."""
+        return [*self._runs.notes, *self._points.notes]
 
     @contextmanager
     def open(self, batch: Batch, pool: Executor) -> Iterator["RestHistories"]:
@@ -49,12 +59,12 @@ class MetricReader:
         from runsync.model.points import points_of_key
 
         def ask(token: str) -> dict[str, Any]:
-            asked = {"run_id": run_id, "metric_key": key, "max_results": self._page}
-            if token:
-                asked["page_token"] = token
-            return self._client.get(f"{API}/metrics/get-history", **asked)
+            asked = {"run_id": run_id, "metric_key": key} | ({"page_token": token} if token else {})
+            return self._points.ask(
+                lambda size, care: self._client.get(f"{API}/metrics/get-history", care=care, max_results=size, **asked)
+            )
 
-        for rows in pages(ask, "metrics"):
+        for rows in pages(ask, "metrics", are_long=True):
             if rows:
                 yield points_of_key(key, *_columns(rows))
 
@@ -80,7 +90,7 @@ class MetricReader:
         for run in batch.runs:
             for metric in run.latest_metrics:
                 points = _likely_points(metric)
-                if points < self._page and held + points <= IN_MEMORY:
+                if points < self._points.size and held + points <= IN_MEMORY:
                     held += points
                     waiting.append((run.run_id, metric.key, pool.submit(self._first_pages, run.run_id, metric.key)))
         answers = ((run_id, key, future.result()) for run_id, key, future in waiting)
@@ -95,24 +105,36 @@ class MetricReader:
         return pages[0] if len(pages) == 1 else None
 
     def _ask(self, request: "_Request") -> "_Answer":
+        """What comes of a request. Each run that it does not bring is then asked for by itself, and fails by itself."""
+        count = len(request.runs)
         if not self._bulk:
-            return _Answer({}, 0, ())
+            return _NOTHING
+        if count > self._runs.size:
+            return request.cut(self._runs.size)
         asked = {"run_id": request.runs, "metric_key": request.key, "max_results": BULK_ROWS}
+        care = Care(is_optional=True, is_divisible=count > 1)
         try:
-            rows = listed(self._client.get(f"{AJAX}/metrics/get-history-bulk", **asked), "metrics")
+            rows = listed(self._client.get(f"{AJAX}/metrics/get-history-bulk", care=care, **asked), "metrics")
             found = _by_run(request, rows) if len(rows) < BULK_ROWS else {}
         except (OddAnswer, AnswerTooLong):
-            return _Answer({}, 0, ())  # each run is then asked for by itself, and fails by itself
+            return _NOTHING
+        except TooMuch as error:
+            self._runs.failed(count, error)
+            return request.cut(self._runs.size)
         except RequestRefused as error:
-            if error.status >= 500 or not error.status:
-                raise
-            self._bulk = False
-            return _Answer({}, 0, ())
+            self._refused(error)
+            return _NOTHING
+        self._unanswered = 0
+        self._runs.worked(count)
         if len(rows) >= BULK_ROWS:
-            middle = len(request.runs) // 2
-            halves = (request.runs[:middle], request.runs[middle:]) if middle else ()
-            return _Answer({}, 0, tuple(_Request(request.key, half) for half in halves))
+            return request.cut(-(-count // 2)) if count > 1 else _NOTHING
         return _Answer(found, len(rows), ())
+
+    def _refused(self, error: RequestRefused) -> None:
+        """The endpoint is shut to us, or is not there; where it only fails, another request may be answered."""
+        self._unanswered += 1
+        if (error.status and error.status not in FAILING) or self._unanswered >= UNANSWERED:
+            self._bulk = False
 
 
 class RestHistories:
@@ -143,6 +165,11 @@ class _Request:
         self.key = key
         self.runs = runs
 
+    def cut(self, size: int) -> "_Answer":
+        """That it is to be asked for in pieces of so many runs."""
+        pieces = (self.runs[start : start + size] for start in range(0, len(self.runs), size))
+        return _Answer({}, 0, tuple(_Request(self.key, piece) for piece in pieces))
+
 
 class _Answer:
     __slots__ = ("again", "found", "rows")
@@ -151,6 +178,9 @@ class _Answer:
         self.found = found
         self.rows = rows
         self.again = again
+
+
+_NOTHING = _Answer({}, 0, ())
 
 
 def _requests(runs: Sequence[Run]) -> Iterator[_Request]:

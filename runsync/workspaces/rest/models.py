@@ -1,6 +1,7 @@
 """The logged models of MLflow 3: what a server tells of them, and their files, which the server itself fetches."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
@@ -29,7 +30,7 @@ def read_model_file(client: Client, model: LoggedModel, file: ArtifactFile) -> I
 
 def _listed(client: Client, place: str) -> Iterator[ArtifactFile]:
     def entries(folder: str) -> Iterator[Json]:
-        asked = {"artifact_directory_path": folder} if folder else {}
+        asked: dict[str, Any] = {"artifact_directory_path": folder} if folder else {}
         return iter(listed(client.get(f"{place}/artifacts/directories", **asked), "files"))
 
     return walk("the server", entries, unfit=unfit_folder)

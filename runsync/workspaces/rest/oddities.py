@@ -1,7 +1,8 @@
-"""What a server lists that cannot be: runs of another form, runs of other experiments, the same run again."""
+"""What a server lists that cannot be: runs of another form, of other experiments, that were not asked for, twice."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from runsync.model.run import Run, Unreadable
 from runsync.model.wording import many
@@ -16,14 +17,40 @@ class Oddities:
     def __init__(self) -> None:
         self._unreadable: dict[str, Unreadable] = {}
         self._again: Counter[str] = Counter()
+        self._unasked = 0
+        self._is_unordered = False
 
     @property
     def notes(self) -> list[str]:
-        """Which runs came more than once."""
-        if not self._again:
-            return []
-        few = ", ".join(list(self._again)[:NAMED]) + (" …" if len(self._again) > NAMED else "")
-        return [f"the server listed {many(len(self._again), 'run')} more than once: one copy of each was taken ({few})"]
+        """What else than the runs that were asked for it listed, and in which order."""
+        told = []
+        if self._again:
+            few = ", ".join(list(self._again)[:NAMED]) + (" …" if len(self._again) > NAMED else "")
+            count = many(len(self._again), "run")
+            told.append(f"the server listed {count} more than once: one copy of each was taken ({few})")
+        if self._unasked:
+            told.append(f"the server ignores filters: {many(self._unasked, 'run')} that it listed too left out")
+        if self._is_unordered:
+            told.append("the server ignores the order or the bounds of start time: all of its pages were read instead")
+        return told
+
+    def asked_for(self, runs: Iterable[Run], is_meant: Callable[[Run], bool]) -> Iterator[Run]:
+        """Those that a search was for."""
+        for run in runs:
+            if is_meant(run):
+                yield run
+            else:
+                self._unasked += 1
+
+    def is_ordered(self, runs: Sequence[Run], since: int | None, descending: bool) -> bool:
+        """Whether a page is by start time, and begins where it was asked to. If not, that is kept to be told."""
+        sign = -1 if descending else 1
+        times = [sign * run.start_time for run in runs if run.start_time is not None]
+        bound = times[:1] if since is None else [sign * since]
+        if all(a <= b for a, b in pairwise([*bound, *times])):
+            return True
+        self._is_unordered = True
+        return False
 
     def sound(self, runs: Iterable[Run], odd: Iterable[Unreadable], experiment_ids: Collection[str]) -> list[Run]:
         """The runs of a page that can be taken, each once. The others are kept to be told."""

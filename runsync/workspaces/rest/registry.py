@@ -3,12 +3,12 @@
 import threading
 from typing import Any
 
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import Client, Portion
 from runsync.workspaces.http.fields import every, pages, text
 from runsync.workspaces.rest.server import API
 
 PAGE = 10_000
-"""Model versions a request; servers give at most 200,000."""
+"""Model versions a request at first; servers give at most 200,000."""
 
 
 class ModelVersions:
@@ -16,6 +16,7 @@ class ModelVersions:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._portion = Portion(PAGE, "pages of {} model versions")
         self._runs: set[str] | None = None
         self._lock = threading.Lock()
 
@@ -28,7 +29,11 @@ class ModelVersions:
 
     def _read(self) -> set[str]:
         def ask(token: str) -> dict[str, Any]:
-            asked = {"max_results": PAGE, **({"page_token": token} if token else {})}
-            return self._client.get(f"{API}/model-versions/search", **asked)
+            further = {"page_token": token} if token else {}
+            return self._portion.ask(
+                lambda size, care: self._client.get(
+                    f"{API}/model-versions/search", care=care, max_results=size, **further
+                )
+            )
 
         return {text(version, "run_id", "") for version in every(pages(ask, "model_versions"))}

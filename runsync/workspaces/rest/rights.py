@@ -7,7 +7,7 @@ from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.model.wording import many
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import OPTIONAL, Client
 from runsync.workspaces.http.fields import identifier, listed, text
 from runsync.workspaces.rest.server import API, API3
 
@@ -83,6 +83,6 @@ def _untold(client: Client) -> str:
 
 def _asked(client: Client, path: str, **parameters: Any) -> dict[str, Any]:
     try:
-        return client.get(path, **parameters)
+        return client.get(path, care=OPTIONAL, **parameters)
     except RequestRefused:
         return {}

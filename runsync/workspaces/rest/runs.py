@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from runsync.errors import RequestRefused
+from runsync.errors import RequestRefused, TooMuch
 from runsync.model.experiment import DELETED
 from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals
 from runsync.model.run import RUNNING, Run
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.present import LONGEST_PARAM
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import DIVISIBLE, NEEDED, Care, Client, Portion
 from runsync.workspaces.http.fields import identifier, listed, part, text
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import is_untagged, post, post_to_deleted
@@ -40,6 +40,12 @@ class RunWriter:
         self._session = session
         self._most_params = most_params
         self._longest_tag = longest_tag
+        self._portion = Portion(BATCH_TOTAL, "log-batch requests of {} entries")
+
+    @property
+    def notes(self) -> list[str]:
+        """That less was sent at a time than usual."""
+        return self._portion.notes
 
     def create(self, run: Run, experiment_id: str, tags: Mapping[str, str]) -> tuple[str, str]:
         """Makes the run with all its tags in one request; gives its id and artifact root.
@@ -80,16 +86,33 @@ class RunWriter:
             post(self._client, "runs/restore", {"run_id": copy.target_id})
         copy.is_touched = True
 
-    def _write(self, copy: Copy, path: str, body: Mapping[str, Any]) -> None:
+    def _write(self, copy: Copy, path: str, body: Mapping[str, Any], care: Care = NEEDED) -> None:
         self.touch(copy)
-        self._post(path, body, copy.target_id, copy.run.lifecycle_stage == DELETED)
+        self._post(path, body, copy.target_id, copy.run.lifecycle_stage == DELETED, care)
 
-    def _post(self, path: str, body: Mapping[str, Any], run_id: str, ends_deleted: bool) -> None:
+    def _write_in_pieces(self, copy: Copy, path: str, body: Mapping[str, Sequence[Any]]) -> None:
+        """As much of lists at a time as the server takes."""
+        count = sum(map(len, body.values()))
+        if count > self._portion.size:
+            for piece in _pieces(body, self._portion.size):
+                self._write_in_pieces(copy, path, piece)
+            return
+        try:
+            self._write(copy, path, body, DIVISIBLE if count > 1 else NEEDED)
+        except TooMuch as error:
+            if count <= 1:
+                raise
+            self._portion.failed(count, error)
+            self._write_in_pieces(copy, path, body)
+        else:
+            self._portion.worked(count)
+
+    def _post(self, path: str, body: Mapping[str, Any], run_id: str, ends_deleted: bool, care: Care = NEEDED) -> None:
         body = {"run_id": run_id, **body}
         if ends_deleted:
-            post_to_deleted(self._client, path, body, run_id)
+            post_to_deleted(self._client, path, body, run_id, care)
         else:
-            post(self._client, path, body)
+            post(self._client, path, body, care)
 
     def log(self, copy: Copy, tags: Mapping[str, str], history: "Iterable[pa.RecordBatch]") -> None:
         """Params, tags and points that are not there yet, in as few requests as the limits allow."""
@@ -98,14 +121,14 @@ class RunWriter:
         for key in [key for key, value in tags.items() if len(value) > LONGEST_TAG]:
             self._tag_alone(copy, key, tags.pop(key))
         for body in _bodies(copy, params, tags, history):
-            self._write(copy, "runs/log-batch", body)
+            self._write_in_pieces(copy, "runs/log-batch", body)
 
     def log_inputs(self, copy: Copy) -> None:
         """Dataset inputs; the server knows those it has."""
         there = {(d.name, d.digest) for d in copy.present.dataset_inputs} if copy.present else set()
         datasets = [d for d in copy.run.dataset_inputs if (d.name, d.digest) not in there]
         if datasets:
-            self._write(copy, "runs/log-inputs", {"datasets": [wire.dataset(d) for d in datasets]})
+            self._write_in_pieces(copy, "runs/log-inputs", {"datasets": [wire.dataset(d) for d in datasets]})
 
     def finish(self, copy: Copy) -> None:
         """Status, end time and name; then the mark that the copy is whole; at last the lifecycle stage."""
@@ -213,6 +236,16 @@ def _bodies(
                 yield from full()
     while rows or waiting_params or waiting_tags:
         yield from full()
+
+
+def _pieces(body: Mapping[str, Sequence[Any]], size: int) -> Iterator[dict[str, list[Any]]]:
+    """Bodies of so many entries, of whatever lists."""
+    entries = [(name, entry) for name, of in body.items() for entry in of]
+    for start in range(0, len(entries), size):
+        piece: dict[str, list[Any]] = {name: [] for name in body}
+        for name, entry in entries[start : start + size]:
+            piece[name].append(entry)
+        yield piece
 
 
 def _within(entries: Sequence[dict[str, str]], most_bytes: int) -> Sequence[dict[str, str]]:

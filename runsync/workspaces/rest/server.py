@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceError, WorkspaceUnreachable
 from runsync.model.filter.push import Dialect
 from runsync.workspaces.address import Address
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import OPTIONAL, Client
 
 API = "/api/2.0/mlflow"
 API3 = "/api/3.0/mlflow"
@@ -49,7 +49,7 @@ def meet(client: Client, address: Address) -> Server:
     Raises WorkspaceUnreachable, AccessDenied, or WorkspaceError for a workspace that is not there.
     """
     _find_api(client)
-    info = _optional(client, f"{API3}/server-info")
+    info = _info(client)
     has_workspaces = bool(info.get("workspaces_enabled"))
     asked = address.workspace
     if asked and not has_workspaces:
@@ -106,28 +106,22 @@ def _find_api(client: Client) -> None:
 
 def _has_page(client: Client, path: str) -> bool:
     try:
-        client.get(path, max_results=1)
+        client.get(path, care=OPTIONAL, max_results=1)
     except RequestRefused as error:
-        return error.status != 404 or bool(error.code)
-    except WorkspaceUnreachable:
-        return False
+        return error.status != 200 and (error.status != 404 or bool(error.code))
     return True
 
 
-def _optional(client: Client, path: str) -> dict[str, object]:
+def _info(client: Client) -> dict[str, object]:
     try:
-        return client.get(path)
+        return client.get(f"{API3}/server-info", care=OPTIONAL)
     except RequestRefused:
         return {}
-    except WorkspaceUnreachable as error:
-        if "not MLflow's API" in str(error):
-            return {}
-        raise
 
 
 def _version(client: Client) -> str:
     try:
-        text = client.send("GET", "/version").text.strip()
-    except (RequestRefused, WorkspaceUnreachable):
+        text = client.send("GET", "/version", care=OPTIONAL).text.strip()
+    except RequestRefused:
         return ""
     return text if text[:1].isdigit() and len(text) < 30 else ""

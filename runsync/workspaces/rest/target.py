@@ -22,6 +22,7 @@ from runsync.model.identity import (
     LINK_TAGS,
     ORIGIN,
     SESSION,
+    is_ours,
 )
 from runsync.model.import_options import ImportOptions
 from runsync.model.mark import Mark
@@ -50,6 +51,7 @@ from runsync.workspaces.arrival.files import FileWriter
 from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
 from runsync.workspaces.arrival.present import Present, There
+from runsync.workspaces.http.care import TOO_LARGE
 from runsync.workspaces.rest.collisions import again, is_inactive
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
@@ -165,7 +167,8 @@ class RestTarget:
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
-        return self._deletions.notes() + self._experiments.notes() + self._files.notes
+        own = [*self._files.notes, *self._writer.notes]
+        return self._deletions.notes() + self._experiments.notes() + own
 
     @property
     def objects(self) -> ObjectTarget | None:
@@ -242,7 +245,14 @@ class RestTarget:
         copy.tags_there = {key: value for key, value in tags.items() if value or key not in LINK_TAGS}
 
         def create() -> None:
-            copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
+            try:
+                copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
+            except RequestRefused as error:
+                own = {key: value for key, value in copy.tags_there.items() if is_ours(key)}
+                if error.status not in TOO_LARGE or own == copy.tags_there:
+                    raise
+                copy.tags_there = own  # the others follow with the params
+                copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, own)
 
         def mend(error: RequestRefused) -> bool:
             # Where it is active by now, another thread or import has restored it after we were refused.

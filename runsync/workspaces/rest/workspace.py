@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from runsync.errors import AnswerTooLong, RequestRefused, WorkspaceUnreachable
+from runsync.errors import RequestRefused, WorkspaceUnreachable
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
-from runsync.model.filter.evaluate import Facts, chooser
+from runsync.model.filter.evaluate import Facts, chooser, matches
 from runsync.model.filter.parse import parse
 from runsync.model.filter.push import Dialect, narrowed, pushed, state
 from runsync.model.filter.tree import Expression
@@ -39,11 +39,11 @@ from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelLink, Model
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
-from runsync.workspaces.http import Client, Patience, json_of
-from runsync.workspaces.http.fields import STALE, Json, endless, listed, pages, part, text
+from runsync.workspaces.http import OPTIONAL, Care, Client, Patience, Portion, json_of
+from runsync.workspaces.http.fields import Json, Listing, listed, pages, part, text
 from runsync.workspaces.rest import models, wire
 from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
-from runsync.workspaces.rest.leftovers import left_behind
+from runsync.workspaces.rest.leftovers import is_unknown, left_behind
 from runsync.workspaces.rest.metrics import HISTORY_PAGE, MetricReader
 from runsync.workspaces.rest.oddities import Oddities
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
@@ -100,7 +100,9 @@ class RestWorkspace:
         self._metrics = MetricReader(client, self._habits.history_page, self._habits.has_bulk_history)
         self._versions = ModelVersions(client)
         self._logged_models: bool | None = None
-        self._page = PAGE
+        self._run_pages = Portion(PAGE, "pages of {} runs")
+        self._experiment_pages = Portion(PAGE, "pages of {} experiments")
+        self._untold: list[str] = []
         self._oddities = Oddities()
         self._odd_experiments: dict[str, Unreadable] = {}
 
@@ -117,7 +119,8 @@ class RestWorkspace:
     @property
     def notes(self) -> list[str]:
         """What its user should hear of how it was reached."""
-        return [*self.artifact_store.notes, *self._oddities.notes]
+        portions = (*self._run_pages.notes, *self._experiment_pages.notes, *self._metrics.notes)
+        return [*self.artifact_store.notes, *self._oddities.notes, *portions, *self._untold]
 
     @property
     def whereabouts(self) -> tuple[str, ...]:
@@ -239,7 +242,8 @@ class RestWorkspace:
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
         """See `Source`; none where the server has no model registry."""
         try:
-            answer = self.client.get(f"{API}/model-versions/search", filter=f"run_id='{_quotable(run.run_id)}'")
+            of_run = f"run_id='{_quotable(run.run_id)}'"
+            answer = self.client.get(f"{API}/model-versions/search", care=OPTIONAL, filter=of_run)
             return tuple(wire.sound(answer, "model_versions", wire.model_version)[0])
         except RequestRefused:
             return ()
@@ -262,7 +266,8 @@ class RestWorkspace:
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """Registered models, logged models and traces."""
-        return left_behind(self.client, [e.experiment_id for e in experiments])
+        left, self._untold = left_behind(self.client, [e.experiment_id for e in experiments])
+        return left
 
     @property
     def objects(self) -> ObjectSource | None:
@@ -288,30 +293,22 @@ class RestWorkspace:
             "experiment_ids": list(experiment_ids),
             "filter": filter_string,
             "run_view_type": VIEWS[state],
-            "max_results": min(self._page, most),
             "order_by": list(by),
         }
         if token:
             body["page_token"] = token
-        answer = self._page_of(body)
+        answer = self._run_pages.ask(lambda size, care: self._page_of({**body, "max_results": size}, care), most)
         runs, odd = wire.runs(answer, self._habits.run)
         return self._oddities.sound(runs, odd, experiment_ids), text(answer, "next_page_token", "")
 
-    def _page_of(self, body: dict[str, Any]) -> dict[str, Any]:
-        """What a search answers with. Where that is too long, fewer runs are asked for at a time from now on."""
+    def _page_of(self, body: Json, care: Care) -> dict[str, Any]:
+        """What a search answers with. Where that is long, fewer runs are asked for at a time from now on."""
         headers = {"Content-Type": "application/json"}
-        while True:
-            try:
-                response = self.client.send("POST", f"{API}/runs/search", content=orjson.dumps(body), headers=headers)
-            except AnswerTooLong:
-                if body["max_results"] == 1:
-                    raise
-                self._page = max(1, body["max_results"] // 8)
-                body["max_results"] = self._page
-                continue
-            if len(response.content) > LONGEST_PAGE:
-                self._page = max(1, self._page // 2)
-            return json_of(response)
+        content = orjson.dumps(body)
+        response = self.client.send("POST", f"{API}/runs/search", content=content, headers=headers, care=care)
+        if len(response.content) > LONGEST_PAGE:
+            self._run_pages.shorten(body["max_results"] // 2)
+        return json_of(response)
 
     def search_every(
         self,
@@ -326,33 +323,43 @@ class RestWorkspace:
         MLflow's page tokens are offsets, which shift when a run is purged meanwhile. So in the order of start time
         each page is asked for by it (from that of the last run seen on), and offsets are used only within one and
         the same start time. In another order a run that others purge meanwhile may make one be passed over.
-        A page may be empty, or have no run that can be read, and others follow.
+        A page may be empty, or have no run that can be read, and others follow. A server that ignores order or bounds
+        is read by its tokens, and one that ignores filters is filtered here.
         """
+        expression = parse(filter_string) if filter_string else None
+        nothing = Facts.of(())
+
+        def is_meant(run: Run) -> bool:
+            is_there = state == "all" or run.lifecycle_stage == state
+            return is_there and (expression is None or matches(expression, run, nothing))
+
+        found = self._search_every(experiment_ids, filter_string, state, by, most)
+        return self._oddities.asked_for(found, is_meant)
+
+    def _search_every(
+        self, experiment_ids: Sequence[str], filter_string: str, state: str, by: Sequence[str], most: int
+    ) -> Iterator[Run]:
         since: int | None = None
-        by_time, beyond = is_by_time(by), ">=" if by == OLDEST_FIRST else "<="
-        token, stale = "", 0
+        by_time, is_oldest_first = is_by_time(by), by == OLDEST_FIRST
+        token, listing = "", Listing("runs")
         seen: set[str] = set()
-        tokens: set[str] = set()
         while True:
-            bound = "" if since is None else f"attributes.start_time {beyond} {since}"
+            bound = "" if since is None else f"attributes.start_time {'>=' if is_oldest_first else '<='} {since}"
             condition = " AND ".join(part for part in (filter_string, bound) if part)
             page, token = self.search(experiment_ids, condition, state, token, by, most)
             most = min(PAGE, 2 * most)
             fresh = [run for run in page if run.run_id not in seen]
+            seen.update(run.run_id for run in fresh)
             yield from fresh
+            if by_time and not self._oddities.is_ordered(page, since, not is_oldest_first):
+                by_time, since, token, listing = False, None, "", Listing("runs", len(seen))
+                continue
             if not token:
                 return
-            stale = 0 if fresh else stale + 1
-            if stale >= STALE or token in tokens:
-                raise WorkspaceUnreachable(str(endless("runs")))
-            tokens.add(token)
+            look(listing, token, page, fresh)
             last = page[-1].start_time if page else None
             if by_time and last is not None and last != since and last != page[0].start_time:
-                since, token = last, ""
-                tokens.clear()
-                seen = {run.run_id for run in page if run.start_time == last}
-            else:
-                seen.update(run.run_id for run in fresh)
+                since, token, listing = last, "", Listing("runs", len(page))
 
     def chunks(self, experiment_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         """So many experiments as one search may name."""
@@ -387,12 +394,16 @@ class RestWorkspace:
 
     def _all_experiments(self) -> Iterator[Experiment]:
         def ask(token: str) -> dict[str, Any]:
-            body: dict[str, Any] = {"view_type": "ALL", "max_results": 1000}
+            body: dict[str, Any] = {"view_type": "ALL"}
             if self._habits.experiment_order:
                 body["order_by"] = list(self._habits.experiment_order)
             if token:
                 body["page_token"] = token
-            return self.client.post(f"{API}/experiments/search", body)
+            return self._experiment_pages.ask(
+                lambda size, care: self.client.post(
+                    f"{API}/experiments/search", {**body, "max_results": size}, care=care
+                )
+            )
 
         seen: set[str] = set()
         for page in pages(ask, "experiments"):
@@ -430,9 +441,9 @@ class RestWorkspace:
     def _any_logged_model(self, experiment_ids: Sequence[str]) -> bool:
         body = {"experiment_ids": list(experiment_ids), "max_results": 1}
         try:
-            return bool(listed(self.client.post(f"{API}/logged-models/search", body), "models"))
-        except RequestRefused:
-            return False  # before MLflow 3
+            return bool(listed(self.client.post(f"{API}/logged-models/search", body, care=OPTIONAL), "models"))
+        except RequestRefused as error:
+            return not is_unknown(error)
 
     def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...] | Problem:
         try:
@@ -460,6 +471,14 @@ def _for_server(selection: Selection, expression: Expression, dialect: Dialect) 
     if selection.state == "all":
         selection = dataclasses.replace(selection, state=narrower)
     return dataclasses.replace(selection, filter=pushed(expression, dialect))
+
+
+def look(listing: Listing, token: str, page: Sequence[Run], fresh: Sequence[Run]) -> None:
+    """Raises WorkspaceUnreachable for a list of runs without an end: it is the whole that cannot be read."""
+    try:
+        listing.page(token, len(page), len(fresh))
+    except RequestRefused as error:
+        raise WorkspaceUnreachable(str(error)) from None
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -1,0 +1,138 @@
+"""Requests that a transfer can do without: however what stands before a server answers them, the transfer goes on."""
+
+import re
+import time
+
+import pytest
+from conftest import Runner
+from support import proxy as faults
+from support.proxy import Action, FaultProxy, Rule
+from support.seed import Seeder, points
+from support.servers import MlflowServer
+
+import runsync
+from runsync.errors import RequestRefused
+from runsync.model.patience import Patience
+from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.http import OPTIONAL, Client, client
+
+NEEDED = (
+    r"/2\.0/mlflow/(experiments|runs)/|/metrics/get-history\?|/artifacts/list|mlflow-artifacts/artifacts"
+    r"|/get-artifact|/artifacts/upload"
+)
+"""Requests that nothing stands in for."""
+OPTIONAL_ONES = rf"^(?!.*({NEEDED}))"
+LOGIN = {"Location": "https://login.example.org/start?state=1"}
+PAGE = b"<!doctype html><html><title>Log in</title></html>"
+HTML = {"Content-Type": "text/html"}
+
+
+def redirect(status: int) -> Action:
+    return Action(f"redirect {status}", status, LOGIN)
+
+
+REFUSALS = {
+    "301": redirect(301),
+    "302": redirect(302),
+    "303": redirect(303),
+    "a login page": Action("a login page", 200, HTML, PAGE),
+    **{str(status): faults.respond(status, body=PAGE) for status in (401, 403, 404, 405, 500, 501, 502)},
+    "a connection that is cut": faults.drop(),
+    "no answer in time": faults.delay(600),
+}
+ASKED = ("server-info", "/version", "get-history-bulk", "registered-models/search", "logged-models/search", "traces")
+
+
+@pytest.fixture(scope="module")
+def small(fleet: object) -> tuple[MlflowServer, str]:
+    """A little workspace: two runs with histories and a file."""
+    server: MlflowServer = fleet.get("mlflow3_a")  # type: ignore[attr-defined]
+    name = f"optional-{time.time_ns()}"
+    with Seeder(server.url) as seeder:
+        experiment = seeder.create_experiment(name)
+        for _ in range(2):
+            run = seeder.create_run(experiment, start_time=1_700_000_000_000)
+            points(seeder, run, "loss", 5)
+            seeder.put_artifact(run, "notes.txt", b"notes")
+            seeder.finish(run)
+    return server, name
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little patience, and answers are waited for only for a moment."""
+    monkeypatch.setenv("RUNSYNC_PATIENCE", "0.3")
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_an_export_does_without_every_optional_request(
+    small: tuple[MlflowServer, str], tmp_path: object, refusal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, name = small
+    monkeypatch.setattr(client, "SHORT_TIMEOUT", 1.0)
+    bundle = f"{tmp_path}/bundle"
+    health = Rule(faults.respond(200), "/health", count=None if refusal == "no answer in time" else 0)
+    with FaultProxy(server.url, health, Rule(REFUSALS[refusal], OPTIONAL_ONES, count=None)) as proxy:
+        report = runsync.export(proxy.url, bundle, selection=runsync.Selection(experiments=(name,)))
+        asked = {path for path in ASKED if proxy.count(path)}
+        unmet = [r.path for r in proxy.requests if not r.fault and not re.search(NEEDED, f"{r.path}?{r.query}")]
+    assert (report.exit_code, report.runs.created) == (0, 2)
+    assert asked == set(ASKED)
+    assert unmet == []
+    assert runsync.verify(bundle, server.url, verify_artifacts=True).exit_code == 0
+
+
+@pytest.mark.parametrize("refusal", ["302", "a login page", "502"])
+def test_an_import_and_a_doctor_do_without_them_too(
+    small: tuple[MlflowServer, str], mlflow3_b: MlflowServer, prefix: str, runsync: Runner, refusal: str
+) -> None:
+    server, name = small
+    env = {"RUNSYNC_PATIENCE": "0.3"}
+    with FaultProxy(mlflow3_b.url, Rule(REFUSALS[refusal], OPTIONAL_ONES, count=None)) as proxy:
+        done = runsync("sync", server.url, proxy.url, "--experiment", name, "--prefix", prefix, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        told = runsync("doctor", proxy.url, env=env)
+    assert told.returncode == 0
+    assert "that does not tell its version" in told.stdout
+    assert runsync("verify", server.url, mlflow3_b.url, "--experiment", name, "--prefix", prefix).returncode == 0
+
+
+@pytest.mark.parametrize("refusal", ["302", "403"])
+def test_what_may_stay_behind_is_told_where_the_server_does_not_tell_it(
+    small: tuple[MlflowServer, str], tmp_path: object, refusal: str
+) -> None:
+    server, name = small
+    with FaultProxy(server.url, Rule(REFUSALS[refusal], "registered-models", count=None)) as proxy:
+        report = runsync.export(proxy.url, f"{tmp_path}/b", selection=runsync.Selection(experiments=(name,)))
+    told = f"whether there are registered models, which stay behind, the server does not tell (HTTP {refusal})"
+    assert told in report.notes
+
+
+def test_a_history_endpoint_that_fails_once_is_asked_again(small: tuple[MlflowServer, str], tmp_path: object) -> None:
+    server, name = small
+    with FaultProxy(server.url, Rule(faults.respond(502), "get-history-bulk")) as proxy:
+        report = runsync.export(proxy.url, f"{tmp_path}/b", selection=runsync.Selection(experiments=(name,)))
+        assert (report.exit_code, proxy.count(r"get-history\?")) == (0, 0)
+
+
+def test_a_server_that_is_down_is_waited_for_by_optional_requests_too(mlflow3_a: MlflowServer) -> None:
+    """Else a restart would be taken for an old server."""
+    patience = Patience(seconds=60, first_delay=0.01, longest_delay=0.02)
+    with FaultProxy(mlflow3_a.url, Rule(faults.drop(), "", count=20)) as proxy:
+        asking = Client(proxy.url, Credentials(), patience=patience)
+        assert asking.get("/api/3.0/mlflow/server-info", care=OPTIONAL)["store_type"]
+        asking.close()
+
+
+def test_an_optional_request_raises_one_error_however_it_fails(
+    mlflow3_a: MlflowServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SHORT_TIMEOUT", 1.0)
+    with FaultProxy(mlflow3_a.url) as proxy:
+        asking = Client(proxy.url, Credentials(), patience=Patience(seconds=0.3, first_delay=0.01))
+        for action in REFUSALS.values():
+            proxy.clear()
+            proxy.add(Rule(action, "server-info", count=None))
+            with pytest.raises(RequestRefused):
+                asking.get("/api/3.0/mlflow/server-info", care=OPTIONAL)
+        asking.close()

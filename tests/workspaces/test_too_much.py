@@ -1,0 +1,187 @@
+"""Servers, and what stands before them, that do not manage as much at a time as MLflow's API allows."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import proxy as faults
+from support.proxy import Action, FaultProxy, Rule
+from support.seed import Seeder, points
+from support.servers import MlflowServer
+
+import runsync
+from runsync.errors import AnswerTooLong, RequestRefused, TooMuch
+from runsync.model.patience import Patience
+from runsync.transfer.report import TransferReport
+from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.http import NEEDED, Client, Portion
+from runsync.workspaces.http.portion import GROWS_AFTER
+
+SHORT = Patience(seconds=60, first_delay=0.01, longest_delay=0.02)
+
+
+@pytest.fixture(scope="module")
+def small(fleet: object) -> tuple[MlflowServer, str]:
+    """Three runs with two histories each, one with long tags."""
+    server: MlflowServer = fleet.get("mlflow3_a")  # type: ignore[attr-defined]
+    name = f"too-much-{time.time_ns()}"
+    with Seeder(server.url) as seeder:
+        experiment = seeder.create_experiment(name)
+        for number in range(3):
+            run = seeder.create_run(experiment, start_time=1_700_000_000_000 + number)
+            points(seeder, run, "loss", 40)
+            points(seeder, run, "auc", 3)
+            seeder.log_batch(run, params={f"p{i}": "v" * 50 for i in range(30)})
+            seeder.finish(run)
+        seeder.log_batch(run, tags={f"note {i}": "n" * 900 for i in range(6)})
+    return server, name
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Next to no pause between tries."""
+    monkeypatch.setattr(Patience, "delay", lambda self, failures: 0.01)
+
+
+def more_than(most: int) -> Callable[[bytes], bool]:
+    return lambda body: bool(json.loads(body or b"{}").get("max_results", 0) > most)
+
+
+def exported(small: tuple[MlflowServer, str], folder: Path, *rules: Rule) -> TransferReport:
+    """An export by way of a proxy that is whole; its report."""
+    server, name = small
+    bundle = str(folder / "b")
+    with FaultProxy(server.url, *rules) as proxy:
+        report = runsync.export(proxy.url, bundle, selection=runsync.Selection(experiments=(name,)))
+    assert (report.exit_code, report.runs.created) == (0, 3)
+    assert runsync.verify(bundle, server.url).exit_code == 0
+    return report
+
+
+@pytest.mark.parametrize(
+    ("action", "why"),
+    [
+        *((faults.respond(status), f"HTTP {status}") for status in (408, 413, 500, 502, 503, 504)),
+        (faults.drop(), "no answer"),
+    ],
+)
+def test_fewer_runs_are_asked_for_at_a_time(
+    small: tuple[MlflowServer, str], tmp_path: Path, action: Action, why: str
+) -> None:
+    report = exported(small, tmp_path, Rule(action, "runs/search", count=None, of=more_than(125)))
+    assert report.notes == [f"pages of 125 runs: the server did not manage 1,000 ({why})"]
+
+
+def test_fewer_experiments_are_asked_for_at_a_time(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
+    rule = Rule(faults.respond(504), "experiments/search", "POST", count=None, of=more_than(600))
+    report = exported(small, tmp_path, rule)
+    assert report.notes == ["pages of 500 experiments: the server did not manage 1,000 (HTTP 504)"]
+
+
+def test_histories_of_fewer_runs_are_asked_for_at_a_time(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
+    rule = Rule(faults.respond(504), "history-bulk.*run_id=.*run_id=", count=None)
+    report = exported(small, tmp_path, rule)
+    assert report.notes == ["metric histories of 1 runs a request: the server did not manage 3 (HTTP 504)"]
+
+
+def test_shorter_pages_of_a_history_are_asked_for(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
+    rules = [
+        Rule(faults.respond(404), "history-bulk", count=None),
+        Rule(faults.respond(504), r"get-history\?.*max_results=\d{3}", count=None),
+    ]
+    (note,) = exported(small, tmp_path, *rules).notes
+    assert note == "pages of 97 metric points: the server did not manage 50,000 (HTTP 504)"
+
+
+def test_smaller_batches_are_written(
+    small: tuple[MlflowServer, str], mlflow3_b: MlflowServer, prefix: str, tmp_path: Path
+) -> None:
+    server, name = small
+    rules = [
+        Rule(faults.respond(413), f"runs/{path}", count=None, of=lambda body: len(body) > 2500)
+        for path in ("log-batch", "create")
+    ]
+    selection = runsync.Selection(experiments=(name,))
+    with FaultProxy(mlflow3_b.url, *rules) as proxy:
+        report = runsync.sync(server.url, proxy.url, selection=selection, prefix=prefix)
+        assert [r for r in proxy.seen("runs/create") if r.fault]
+    assert (report.exit_code, report.runs.created) == (0, 3)
+    assert any("log-batch requests of" in note for note in report.notes)
+    assert runsync.verify(server.url, mlflow3_b.url, selection=selection, prefix=prefix).exit_code == 0
+
+
+def test_a_server_that_restarts_is_not_taken_for_one_that_has_too_much_to_do(mlflow3_a: MlflowServer) -> None:
+    portion = Portion(1000, "pages of {} things")
+    with FaultProxy(mlflow3_a.url, Rule(faults.drop(), "", count=25)) as proxy:
+        client = Client(proxy.url, Credentials(), patience=SHORT)
+        path = "/api/2.0/mlflow/experiments/search"
+        portion.ask(lambda size, care: client.get(path, care=care, max_results=size))
+        client.close()
+    assert (portion.size, portion.notes) == (1000, [])
+
+
+def test_one_thing_that_is_too_much_fails_as_it_did(mlflow3_a: MlflowServer) -> None:
+    portion = Portion(1000, "pages of {} things")
+    with FaultProxy(mlflow3_a.url, Rule(faults.respond(413), "experiments/search", count=None)) as proxy:
+        client = Client(proxy.url, Credentials(), patience=SHORT)
+        with pytest.raises(RequestRefused, match="answered 413") as caught:
+            portion.ask(lambda size, care: client.get("/api/2.0/mlflow/experiments/search", care=care))
+        client.close()
+    assert not isinstance(caught.value, TooMuch)
+
+
+def manages(most: int, portion: Portion, answers: int) -> list[int]:
+    """The sizes that are asked for, of a server that manages so many, until so many answers came."""
+    asked: list[int] = []
+
+    def ask(size: int, care: object) -> None:
+        asked.append(size)
+        if size > most:
+            raise TooMuch("no", 504)
+
+    for _ in range(answers):
+        portion.ask(ask)
+    return asked
+
+
+def test_more_is_tried_once_after_a_while_and_not_again_where_it_fails() -> None:
+    portion = Portion(1000, "pages of {} runs")
+    asked = manages(300, portion, 10 * GROWS_AFTER)
+    assert asked[:3] == [1000, 500, 250]
+    assert asked.count(500) == 2
+    assert asked.count(1000) == 1
+    assert set(asked[-20:]) == {250}
+
+
+def test_a_server_that_recovers_is_asked_for_as_much_as_before() -> None:
+    portion = Portion(1000, "pages of {} runs")
+    manages(100, portion, 1)
+    assert portion.size == 62
+    assert manages(1000, portion, 6 * GROWS_AFTER)[-1] == 1000
+    assert portion.notes == ["pages of 62 runs: the server did not manage 1,000 (HTTP 504)"]
+
+
+def test_an_answer_that_is_far_too_long_is_divided_at_once() -> None:
+    portion = Portion(1000, "pages of {} runs")
+
+    def ask(size: int, care: object) -> int:
+        if size == 1000:
+            raise AnswerTooLong("no end")
+        return size
+
+    assert portion.ask(ask) == 125
+
+
+def test_the_last_one_is_asked_for_with_all_patience() -> None:
+    portion = Portion(4, "pages of {} runs")
+    asked: list[object] = []
+
+    def ask(size: int, care: object) -> None:
+        asked.append(care)
+        if size > 1:
+            raise TooMuch("no", 504)
+
+    portion.ask(ask)
+    assert asked[-1] == NEEDED
