@@ -3,6 +3,8 @@
 [workspaces.prod]
 uri = "https://mlflow.example.org"
 token_env = "PROD_MLFLOW_TOKEN"
+headers = { "CF-Access-Client-Id" = "1234.access" }
+headers_env = { "CF-Access-Client-Secret" = "CF_SECRET" }
 
 [workspaces.old]
 uri = "postgresql://mlflow@db.example.org/mlflow"
@@ -29,6 +31,10 @@ KEYS = {
     "insecure_tls",
     "server_cert_path",
     "client_cert_path",
+    "headers",
+    "headers_env",
+    "aws_sigv4",
+    "auth",
     "s3_endpoint",
     "s3_profile",
     *(key + suffix for key in ("username", "password", "token") for suffix in ("", "_env")),
@@ -55,8 +61,13 @@ def workspaces(path: str | None = None) -> Mapping[str, Mapping[str, Any]]:
     """The `[workspaces.<name>]` sections. Raises WrongUsage naming the file and the place that is wrong."""
     sections = _sections("workspaces", KEYS, path)
     for name, section in sections.items():
-        if not isinstance(section.get("insecure_tls", False), bool):
-            raise WrongUsage(f"{find(path)}: [workspaces.{name}] insecure_tls is true or false, without quotes")
+        place = f"{find(path)}: [workspaces.{name}]"
+        for key in ("insecure_tls", "aws_sigv4"):
+            if not isinstance(section.get(key, False), bool):
+                raise WrongUsage(f"{place} {key} is true or false, without quotes")
+        for key in ("headers", "headers_env"):
+            if not _is_table(section.get(key, {})):
+                raise WrongUsage(f'{place} {key} is a table of texts: {key} = {{ "X-Name" = "…" }}')
     return sections
 
 
@@ -73,6 +84,13 @@ def bundles(path: str | None = None) -> Mapping[str, dict[str, str]]:
             if not isinstance(value, str):
                 raise WrongUsage(f"{find(path)}: [bundles.{name}] {key} is a text: put it in quotes")
     return sections
+
+
+def _is_table(value: object) -> bool:
+    """Of names and values that may stand in headers."""
+    if not isinstance(value, dict):
+        return False
+    return all(isinstance(text, str) and text.isprintable() for pair in value.items() for text in pair)
 
 
 def _sections(kind: str, keys: set[str], path: str | None) -> dict[str, dict[str, Any]]:

@@ -18,12 +18,14 @@ from threading import BoundedSemaphore, Lock
 from typing import IO, TYPE_CHECKING, Any
 
 from runsync.download import Broken, Progress, download
-from runsync.errors import ChangedMeanwhile, RequestRefused, RunsyncError, WrongUsage
+from runsync.errors import ChangedMeanwhile, RequestRefused, RunsyncError, WorkspaceError, WrongUsage
 from runsync.log import LOG
 from runsync.model import threads, times
 from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.patience import Patience
 from runsync.model.protocol import StoredObject
 from runsync.multipart import send_parts
+from runsync.s3_retries import UNREACHED, Retries
 from runsync.secrecy import keep, keep_url, strike
 
 if TYPE_CHECKING:
@@ -79,6 +81,8 @@ class Missing(RunsyncError):
 class Refused(RunsyncError):
     """S3 does not answer, or answers with an error: `code` is its own word for it ("AccessDenied", …)."""
 
+    exit_code = WorkspaceError.exit_code
+
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
         self.code = code
@@ -130,8 +134,10 @@ class S3:
         connections: int = 16,
         limits: Limits = UNLIMITED,
         ignore_tls: bool = False,
+        patience: Patience | None = None,
     ) -> None:
         self.options = options or S3Options()
+        self._patience = patience or Patience.from_environment()
         keep_url(self.options.endpoint)
         self.limits = limits
         self.requests = 0
@@ -170,9 +176,8 @@ class S3:
         except (BotoCoreError, ValueError) as error:
             raise WrongUsage(f"S3: {error}") from None
         client.meta.events.register("before-send.s3", self._before_send)
-        client.meta.events.register("needs-retry.s3", _log_failure)
-        _wake_between_tries(client, tries)
-        client.meta.events.register("after-call.s3", self._compare_clocks)
+        self._retries = Retries(client, tries, self._patience)
+        client.meta.events.register("after-call.s3", self._after_call)
         return client
 
     @property
@@ -399,7 +404,9 @@ class S3:
         with self._count:
             self.requests += 1
 
-    def _compare_clocks(self, http_response: Any, **_: Any) -> None:
+    def _after_call(self, http_response: Any, **_: Any) -> None:
+        """It answers; and by its date its clock is compared with ours."""
+        self._retries.has_answered = True
         try:
             told = parsedate_to_datetime(http_response.headers["Date"])
         except (KeyError, TypeError, ValueError):
@@ -448,36 +455,6 @@ class _Answer:
         self._body.close()
 
 
-def _wake_between_tries(client: Any, tries: int) -> None:
-    """boto3 sleeps between tries whatever happens: here it sleeps no more once a transfer is stopped."""
-    from botocore.retries import standard
-
-    events, own = client.meta.events, "retry-config-s3"
-    events.unregister("needs-retry.s3", unique_id=own)
-    handler = standard.register_retry_handler(client, tries)
-    events.unregister("needs-retry.s3", unique_id=own)
-
-    def decide(**asked: Any) -> float | None:
-        delay: float | None = handler.needs_retry(**asked)
-        if not delay:
-            return delay
-        threads.pause(delay)
-        return 0.0
-
-    events.register("needs-retry.s3", decide)
-
-
-def _log_failure(
-    operation: Any = None, attempts: int = 1, response: Any = None, caught_exception: Any = None, **_: Any
-) -> None:
-    """A request that failed in a way that boto3 tries again."""
-    status = response[0].status_code if response else 0
-    if caught_exception is not None or status in (429, 500, 502, 503, 504):
-        error = response[1].get("Error", {}).get("Code", "") if response else type(caught_exception).__name__
-        name = getattr(operation, "name", "request")
-        LOG.warning("S3 %s: try %d failed: %s", name, attempts, f"{status or ''} {error}".strip())
-
-
 _ADVICE = {
     "NoSuchBucket": "make the bucket first, or check its name and the endpoint",
     **dict.fromkeys(
@@ -485,11 +462,24 @@ _ADVICE = {
         "check the credentials (--s3-profile) and what they may do in the bucket",
     ),
 }
+_UNREACHED = "check the endpoint (--s3-endpoint, AWS_ENDPOINT_URL) and that it runs; --wait 5m waits for it"
 _CHANGED = {"PreconditionFailed", "InvalidRange", "412", "416"}
 CHANGED = "Changed"
 """The code of an object that was written again while it was read."""
 _PARAMETERS = {"Range": "Range", "If-Match": "IfMatch"}
 """Headers, as get_object has them. S3 knows no If-Range."""
+
+
+def _complaint(place: str, status: int, code: str, message: str) -> str:
+    """An error of S3, and what to do. An answer to HEAD has no words of its own: its status is all there is."""
+    if code in ("403", "AccessDenied"):
+        text = f"{place}: S3 refuses us (HTTP {status})"
+    elif code == str(status):
+        text = f"{place}: S3 answered {status}"
+    else:
+        text = f"{place}: S3 answered {status} {code}"
+    text += f": {message}" if message and message not in ("Forbidden", code) else ""
+    return text[:400] + (f"; {_ADVICE[code]}" if code in _ADVICE else "")
 
 
 @contextmanager
@@ -506,12 +496,10 @@ def _told(place: str) -> Iterator[None]:
         code, status = told.get("Code", ""), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _MISSING:
             raise Missing(f"{place} is missing") from None
-        advice = f"; {_ADVICE[code]}" if code in _ADVICE else ""
-        raise Refused(
-            f"{place}: S3 answered {status} {code}: {strike(told.get('Message', ''))}"[:400] + advice, code
-        ) from None
+        raise Refused(_complaint(place, status, code, strike(told.get("Message", ""))), code) from None
     except (BotoCoreError, Boto3Error) as error:
-        cause = strike(" ".join(str(error).split()))
-        raise Refused(f"{place}: {cause}"[:400], type(error).__name__) from None
+        cause, name = strike(" ".join(str(error).split())), type(error).__name__
+        advice = f"; {_UNREACHED}" if name in UNREACHED else ""
+        raise Refused(f"{place}: {cause}"[:400] + advice, name) from None
     except (HTTPError, ConnectionError) as error:
         raise Refused(f"{place}: the connection broke ({type(error).__name__})", "Broken") from None

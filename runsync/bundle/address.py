@@ -11,6 +11,7 @@ from runsync.bundle.s3_store import S3Store
 from runsync.bundle.store import LocalStore, Store
 from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
+from runsync.model.patience import Patience
 from runsync.model.redact import without_credentials
 from runsync.s3 import S3, S3Options, split
 
@@ -28,6 +29,8 @@ class Access:
     limits: Limits = UNLIMITED
     artifacts: str = ""
     connections: int = 16
+    patience: Patience | None = None
+    """How long to wait for who does not answer; None for as long as the environment says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ def locate(where: str | Path, access: Access | None = None) -> Place:
         text, access = section["uri"], dataclasses.replace(access, s3=_options(section, access.s3))
     if text.startswith("s3://"):
         split(text)
-        return Place(S3Store(text, S3(access.s3, access.connections, access.limits)), snapshot)
+        return Place(
+            S3Store(text, S3(access.s3, access.connections, access.limits, patience=access.patience)), snapshot
+        )
     if "://" in text:
         raise WrongUsage(f"“{without_credentials(text)}” is no bundle: name a folder, or s3://bucket/prefix")
     return Place(LocalStore(Path(text).expanduser()), snapshot)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @options.s3
 @options.workers
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -28,6 +28,7 @@ MOST_FIELDS = 5
 @options.s3
 @options.workers
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

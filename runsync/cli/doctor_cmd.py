@@ -22,6 +22,7 @@ _INDENT = " " * (_STATE + _TOPIC)
 @click.command(epilog="Example: runsync doctor https://mlflow.example.org")
 @click.argument("where")
 @options.artifact_root
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, as_json: bool) -> int:

@@ -47,6 +47,7 @@ def _keep(unit: str, help: str) -> Option:
 @options.retry_lock
 @options.s3
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

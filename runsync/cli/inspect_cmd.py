@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: runsync inspect backup --json | jq .snapshot.counts")
 @click.argument("bundle")
 @options.s3
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:

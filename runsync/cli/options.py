@@ -1,5 +1,6 @@
 """Options that several commands share, as decorators."""
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from runsync.model.limits import UNLIMITED, Limits, parse_rate
 
 if TYPE_CHECKING:
     from runsync.bundle.address import Access
+    from runsync.model.patience import Patience
 
 Command = Callable[..., Any]
 
@@ -151,6 +153,11 @@ retry_lock = click.option(
 workers = click.option(
     "--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at a time."
 )
+wait = _aside(
+    "--wait",
+    metavar="TIME",
+    help="Wait that long, such as 5m, for who does not answer (also: RUNSYNC_PATIENCE, in seconds).",
+)
 json = click.option("--json", "as_json", is_flag=True, help="Print one JSON report on stdout.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 artifact_root = _aside(
@@ -240,7 +247,21 @@ def access(ctx: click.Context) -> "Access":
 
     kept: dict[str, Any] = ctx.obj
     given = {name: kept.get(f"s3_{name}") or "" for name in ("endpoint", "profile", "sse", "kms_key", "storage_class")}
-    return Access(kept["config"], S3Options(**given), kept.get("limits", UNLIMITED), kept.get("artifacts") or "")
+    return Access(
+        kept["config"],
+        S3Options(**given),
+        kept.get("limits", UNLIMITED),
+        kept.get("artifacts") or "",
+        patience=_patience(kept.get("wait")),
+    )
+
+
+def _patience(wait: str | None) -> "Patience":
+    """Who is at a terminal learns at once of an address where nobody answers; what runs by itself waits."""
+    from runsync.model.patience import Patience
+
+    is_watched = sys.stdin.isatty() and sys.stderr.isatty()
+    return Patience.from_environment().waiting(seconds(wait) if wait is not None else None, is_watched)
 
 
 def seconds(text: str) -> float:

@@ -15,6 +15,7 @@ from runsync.cli.prune_text import lines, plan
 @options.retry_lock
 @options.s3
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_lock: str, as_json: bool) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: runsync snapshots backup --json | jq -r '.snapshots[].id'")
 @click.argument("bundle")
 @options.s3
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:

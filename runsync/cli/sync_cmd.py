@@ -30,6 +30,7 @@ from runsync.cli.progress import shown
 @options.workers
 @options.dry_run
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.dry_run
 @consent.yes
 @options.s3
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, everything: bool, dry_run: bool, yes: bool, as_json: bool) -> int:

@@ -32,6 +32,8 @@ class Patience:
     """Seconds for the next byte of an answer to come; None for what suits the request."""
     is_watched: bool = False
     """Whether somebody sits there: nothing is waited for at an address where nobody has answered yet."""
+    is_asked: bool = False
+    """Whether a user said how many seconds."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Patience":
@@ -42,17 +44,18 @@ class Patience:
         delay = _number(environ, BACKOFF)
         return cls(
             seconds=usual.seconds if seconds is None else seconds,
+            is_asked=seconds is not None,
             first_delay=usual.first_delay if delay is None else max(LEAST_DELAY, delay),
             retries=None if retries is None else int(retries),
             timeout=_number(environ, TIMEOUT) or None,
         )
 
-    def waiting(self, seconds: float | None, is_watched: bool, environ: Mapping[str, str] = os.environ) -> "Patience":
-        """With what was asked for, in seconds (None: nothing was); else, where somebody watches, and `RUNSYNC_PATIENCE`
-        says nothing, nobody is waited for who never answered."""
+    def waiting(self, seconds: float | None, is_watched: bool) -> "Patience":
+        """With so many seconds that were asked for (None: none were). Where none are asked for, and somebody watches,
+        nobody is waited for who never answered."""
         if seconds is not None:
-            return replace(self, seconds=seconds)
-        return replace(self, is_watched=is_watched and not environ.get(PATIENCE))
+            return replace(self, seconds=seconds, is_asked=True)
+        return replace(self, is_watched=is_watched and not self.is_asked)
 
     def delay(self, failures: int) -> float:
         """Seconds before the next try: exponential, half of it random."""

@@ -1,9 +1,8 @@
 """doctor: who we are in a workspace, and what will and will not work there, before anything is carried."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle import layout
@@ -20,8 +19,8 @@ from runsync.workspaces.http import Patience
 from runsync.workspaces.rest.examine import approach
 from runsync.workspaces.sql.no_tables import NoTables
 
-PATIENCE = Patience(seconds=5.0, tries=2)
-"""For a server that does not answer, unless `RUNSYNC_PATIENCE` says otherwise: a doctor tells, and does not wait."""
+SECONDS, TRIES = 5.0, 2
+"""For a server that does not answer, unless it was said how long: a doctor tells, and does not wait."""
 
 
 @dataclass(slots=True)
@@ -73,7 +72,9 @@ def doctor(
 
 def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
     yield from _approach(where, access, report)
-    patience = None if os.environ.get("RUNSYNC_PATIENCE") else PATIENCE
+    patience = access.patience or Patience.from_environment()
+    if not patience.is_asked:
+        patience = replace(patience, seconds=SECONDS, tries=TRIES)
     workspace = open_workspace(
         where,
         config=access.config,

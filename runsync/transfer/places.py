@@ -48,7 +48,7 @@ def open_workspace(
         from runsync.workspaces.direct.opening import open_direct
 
         address = replace(address, artifacts=artifacts) if artifacts else address
-        return open_direct(address, connections, limits, role, init)
+        return open_direct(address, connections, limits, role, init, patience)
     return open_server(address, workers, patience, limits)
 
 
@@ -79,7 +79,12 @@ def is_workspace(where: str, config: str | None) -> bool:
 def open_with(where: str, access: Access, workers: int) -> Workspace:
     """`open_workspace` with what goes with every verb."""
     return open_workspace(
-        where, config=access.config, workers=workers, limits=access.limits, artifacts=access.artifacts
+        where,
+        config=access.config,
+        workers=workers,
+        patience=access.patience,
+        limits=access.limits,
+        artifacts=access.artifacts,
     )
 
 
@@ -89,6 +94,7 @@ def open_target(where: str, access: Access, workers: int, init: Init) -> Workspa
         where,
         config=access.config,
         workers=workers,
+        patience=access.patience,
         limits=access.limits,
         artifacts=access.artifacts,
         role="target",

@@ -98,9 +98,7 @@ def parse(url: str, credentials: Credentials) -> Address:
     if set(query) - {"workspace"}:
         raise WrongUsage(f"an address takes only ?workspace=NAME, not “{min(set(query) - {'workspace'})}”")
     if parts.username:
-        credentials = dataclasses.replace(
-            credentials, username=unquote(parts.username), password=unquote(parts.password or ""), token=""
-        )
+        credentials = credentials.as_user(unquote(parts.username), unquote(parts.password or ""))
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     bare = urlunsplit((parts.scheme, host + port, parts.path.rstrip("/"), "", ""))
     return Address(bare, query.get("workspace", [""])[0], credentials)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from runsync.errors import ChangedMeanwhile, RequestRefused, WrongUsage
 from runsync.model.limits import Limits
 from runsync.model.paths import escaped, unsafe
+from runsync.model.patience import Patience
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile
 from runsync.multipart import PART, cut, part_size
@@ -66,8 +67,8 @@ class S3Artifacts:
     Every method raises RequestRefused, and of that kind NoAccess.
     """
 
-    def __init__(self, s3: S3Options, connections: int, limits: Limits) -> None:
-        self._s3 = S3(s3, connections, limits, ignores_tls())
+    def __init__(self, s3: S3Options, connections: int, limits: Limits, patience: Patience | None = None) -> None:
+        self._s3 = S3(s3, connections, limits, ignores_tls(), patience)
 
     @property
     def requests(self) -> int:

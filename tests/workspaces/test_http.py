@@ -507,7 +507,7 @@ def test_basic_and_bearer_credentials_are_sent(server: Any, connect: Connect) ->
             connect(basic.url).get("/json")
         connect(basic.url, credentials=Credentials("zoë", f"pä:ss{MARK}")).get("/json")
     with FaultProxy(server.url, token=MARK) as bearer:
-        connect(bearer.url, credentials=Credentials("u", "p", token=MARK)).get("/json")
+        connect(bearer.url, credentials=Credentials("u", token=MARK)).get("/json")
 
 
 def test_the_header_of_a_workspace_is_sent_with_every_request(proxy: FaultProxy, connect: Connect) -> None:

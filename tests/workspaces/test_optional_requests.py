@@ -69,7 +69,7 @@ def test_an_export_does_without_every_optional_request(
     small: tuple[MlflowServer, str], tmp_path: object, refusal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, name = small
-    monkeypatch.setattr(client, "SHORT_TIMEOUT", 1.0)
+    monkeypatch.setattr(client, "SHORT_TIMEOUT", 0.5)
     bundle = f"{tmp_path}/bundle"
     health = Rule(faults.respond(200), "/health", count=None if refusal == "no answer in time" else 0)
     with FaultProxy(server.url, health, Rule(REFUSALS[refusal], OPTIONAL_ONES, count=None)) as proxy:
@@ -127,7 +127,7 @@ def test_a_server_that_is_down_is_waited_for_by_optional_requests_too(mlflow3_a:
 def test_an_optional_request_raises_one_error_however_it_fails(
     mlflow3_a: MlflowServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "SHORT_TIMEOUT", 1.0)
+    monkeypatch.setattr(client, "SHORT_TIMEOUT", 0.5)
     with FaultProxy(mlflow3_a.url) as proxy:
         asking = Client(proxy.url, Credentials(), patience=Patience(seconds=0.3, first_delay=0.01))
         for action in REFUSALS.values():

@@ -32,6 +32,7 @@ ACTIONS = ("fetched", "kept", "left out", "failed")
 @options.s3
 @options.workers
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @options.artifact_root
 @options.s3
 @options.workers
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--counts", is_flag=True, help="Count the runs on a server too: reads them all. A bundle always tells.")
 @options.s3
 @options.workers
+@options.wait
 @options.json
 @click.pass_context
 def command(

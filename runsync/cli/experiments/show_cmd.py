@@ -22,6 +22,7 @@ NOTES = "mlflow.note.content"
 @click.argument("experiment")
 @options.s3
 @options.workers
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, experiment: str, workers: int, as_json: bool) -> int:

@@ -43,6 +43,7 @@ FORMATS = ("table", "csv", "json", "html")
 @options.s3
 @options.workers
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

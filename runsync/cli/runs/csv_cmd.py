@@ -16,6 +16,7 @@ from runsync.cli.output import csv_safe, opened, output
 @csv_safe
 @options.s3
 @options.workers
+@options.wait
 @click.pass_context
 def command(
     ctx: click.Context, /, where: str, output: str | None, csv_safe: bool, workers: int, **selection: Any

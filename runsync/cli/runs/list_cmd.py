@@ -39,6 +39,7 @@ SHORT_ID = 8
 @csv_safe
 @options.s3
 @options.workers
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -14,6 +14,7 @@ from runsync.cli.progress import shown
 @options.workers
 @options.dry_run
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, run: str, name: str, workers: int, dry_run: bool, as_json: bool) -> int:

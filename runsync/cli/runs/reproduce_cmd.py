@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @options.workers
 @options.dry_run
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -26,6 +26,7 @@ SHOWN_APART = "mlflow.note.content"
 @options.artifacts
 @options.s3
 @options.workers
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, workers: int, as_json: bool) -> int:

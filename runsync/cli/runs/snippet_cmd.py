@@ -16,6 +16,7 @@ from runsync.cli.finish import finish
 @options.s3
 @options.workers
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -23,6 +23,7 @@ CHANGES = {True: "uncommitted ones were there", False: "all was committed", None
 @options.s3
 @options.workers
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, run: str, open_: bool, workers: int, as_json: bool) -> int:

@@ -17,6 +17,7 @@ from runsync.cli.progress import shown
 @options.workers
 @options.dry_run
 @options.unattended
+@options.wait
 @options.json
 @click.pass_context
 def command(

@@ -1,6 +1,5 @@
 """What all storage behind signed addresses wants: none of our credentials, and an address that may be asked."""
 
-import os
 from urllib.parse import urlsplit
 
 import requests
@@ -9,7 +8,7 @@ from runsync.errors import RequestRefused
 from runsync.secrecy import keep_signature
 from runsync.version import VERSION
 from runsync.workspaces.address import ip_of, is_loopback
-from runsync.workspaces.http import connect
+from runsync.workspaces.http import authorities, connect
 from runsync.workspaces.s3_artifacts import ignores_tls
 
 
@@ -19,8 +18,7 @@ def bare_session(connections: int) -> requests.Session:
     connect(session, connections)
     session.trust_env = False  # no .netrc
     session.auth = _keep_signature
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.verify = False if ignores_tls() else bundle
+    session.verify = False if ignores_tls() else authorities() or True
     session.headers["User-Agent"] = f"runsync/{VERSION}"
     return session
 

@@ -153,5 +153,5 @@ def open_databricks(
     workspace_id = answer.headers.get("X-Databricks-Org-Id", profile.workspace_id)
     printable = profile.host + (f"?o={profile.workspace_id}" if profile.workspace_id else "")
     place = Place(KIND, printable, "", {"user": user, "workspace_id": workspace_id, "auth": own.kind})
-    artifacts = DatabricksArtifacts(client, S3Artifacts(options_for(address.s3), connections, limits))
+    artifacts = DatabricksArtifacts(client, S3Artifacts(options_for(address.s3), connections, limits, patience))
     return DatabricksWorkspace(client, artifacts, user, place)

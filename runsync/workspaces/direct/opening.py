@@ -7,6 +7,7 @@ from typing import Literal
 
 from runsync.errors import WrongUsage
 from runsync.model.limits import Limits
+from runsync.model.patience import Patience
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import StoreAddress
 from runsync.workspaces.direct.artifacts import EXPERIMENT, SERVED, DirectArtifacts, Roots
@@ -40,10 +41,11 @@ def open_direct(
     limits: Limits,
     role: Role,
     init: Init = NO_INIT,
+    patience: Patience | None = None,
 ) -> DirectWorkspace:
     """A file store or database. Raises WrongUsage, WorkspaceUnreachable, AccessDenied."""
     given = _root(address.artifacts, role)
-    s3 = S3Artifacts(options_for(address), connections, limits)
+    s3 = S3Artifacts(options_for(address), connections, limits, patience)
     if address.folder is not None:
         from runsync.workspaces.files import open_store as open_files
 
@@ -51,6 +53,10 @@ def open_direct(
         roots = Roots(_location(files), given, moved=files.artifact_folder)
         return DirectWorkspace(files, DirectArtifacts(roots, s3))
     parsed = parse(address.url)
+    if patience is not None and patience.is_asked and parsed.kind != SQLITE:
+        from runsync.workspaces.sql.reach import reach
+
+        reach(parsed, patience)
     database = _open_database(address.url, parsed, role, init)
     roots = Roots(_location(database), given)
     if parsed.kind == SQLITE:

@@ -10,10 +10,11 @@ from runsync.workspaces.http.identity import Identity
 from runsync.workspaces.http.once import post_once
 from runsync.workspaces.http.patience import NOT_DONE, RETRIED, Pace
 from runsync.workspaces.http.portion import Portion
-from runsync.workspaces.http.session import connect
+from runsync.workspaces.http.session import AUTHORITIES, authorities, connect
 from runsync.workspaces.http.trouble import BROKEN
 
 __all__ = [
+    "AUTHORITIES",
     "BROKEN",
     "CHUNK",
     "DIVISIBLE",
@@ -34,6 +35,7 @@ __all__ = [
     "Patience",
     "Portion",
     "Readable",
+    "authorities",
     "connect",
     "json_of",
     "post_once",

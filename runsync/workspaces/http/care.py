@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import requests
 
-from runsync.log import WAITING
 from runsync.model.patience import Patience
 from runsync.workspaces.http.patience import NOT_DONE, RETRIED
 
@@ -26,7 +25,8 @@ UNREACHED = ("connection refused", "no such host")
 @dataclass(frozen=True, slots=True)
 class Care:
     """`is_optional`: the transfer goes on without it. However it is answered, or not, it raises RequestRefused, and
-    soon. `is_divisible`: less can be asked for. Where the server does not manage it, it raises TooMuch, and soon."""
+    soon, as long as the server answers anything at all. `is_divisible`: less can be asked for. Where the server does
+    not manage it, it raises TooMuch, and soon."""
 
     is_optional: bool = False
     is_divisible: bool = False
@@ -51,7 +51,6 @@ class Tries:
         self._care = care
         self._retry = retry
         self._since = 0.0
-        self._is_told = False
         self._was_down = False
         self._forgiven = 0
 
@@ -87,11 +86,10 @@ class Tries:
             self._forgiven = self.count
         return is_hopeless
 
-    def tell(self, who: str, why: str, delay: float, is_known: bool) -> None:
-        """Says once what is waited for: at once where nobody has answered yet, else when it takes long."""
-        waited = time.monotonic() - self._since
-        if self._is_told or (is_known and waited + delay < LONG):
-            return
-        self._is_told = True
-        left = max(delay, self._patience.seconds - waited)
-        WAITING.warning("waiting for %s (%s), up to %.0f s more", who, why, left)
+    def is_worth_telling(self, delay: float, is_known: bool) -> bool:
+        """Whether somebody should hear what is waited for: at once where nobody has answered yet, else if for long."""
+        return not is_known or time.monotonic() - self._since + delay >= LONG
+
+    def left(self, delay: float) -> float:
+        """Seconds that there is patience for, and at least that delay."""
+        return max(delay, self._since + self._patience.seconds - time.monotonic())

@@ -11,7 +11,7 @@ import requests
 
 from runsync.download import download
 from runsync.errors import AccessDenied, Interrupted, RequestRefused, TooMuch, WorkspaceError, WorkspaceUnreachable
-from runsync.log import LOG
+from runsync.log import LOG, WAITING
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.patience import Patience
 from runsync.model.threads import Stop
@@ -19,7 +19,7 @@ from runsync.secrecy import strike
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http.answer import json_of, take
 from runsync.workspaces.http.body import Body, Paced
-from runsync.workspaces.http.care import FAILING, NEEDED, SHORT_TIMEOUT, TOO_LARGE, UNREACHED, Care, Tries
+from runsync.workspaces.http.care import NEEDED, SHORT_TIMEOUT, TOO_LARGE, UNREACHED, Care, Tries
 from runsync.workspaces.http.download import HttpAnswer, HttpLine
 from runsync.workspaces.http.identity import Identity
 from runsync.workspaces.http.patience import (
@@ -76,6 +76,8 @@ class Client:
         self._not_before = 0.0
         self._stopped = Stop()
         self._has_answered = False
+        self._is_waiting = False
+        """Whether that was told."""
         self._half_made = 0
         self._tidied = threading.Condition()
 
@@ -167,7 +169,7 @@ class Client:
                 if self.identity and self.identity.renew(response) and not renewed:
                     renewed = True
                     continue
-                return self._checked(response, path, care)
+                return self._checked(response, path, care.is_divisible)
             if response is not None and self._is_paced(response, method, path):
                 tries.begin_anew()
                 continue
@@ -177,7 +179,9 @@ class Client:
                 return self._failed(response, problem, path, care)
             told = f"HTTP {response.status_code}" if response is not None else cause(problem)
             LOG.warning("%s %s%s: %s; again in %.1f s", method, self.url, path.partition("?")[0], told, delay)
-            tries.tell(self.url, told, delay, self._has_answered)
+            if not self._is_waiting and tries.is_worth_telling(delay, self._has_answered):
+                self._is_waiting = True
+                WAITING.warning("waiting for %s (%s), up to %.0f s more", self.url, told, tries.left(delay))
             self._stopped.wait(delay)
 
     def _is_hopeless(self, problem: Exception | None) -> bool:
@@ -197,12 +201,13 @@ class Client:
         self, response: requests.Response | None, problem: Exception | None, path: str, care: Care
     ) -> requests.Response:
         """Raises what comes of a request that is not tried again."""
-        if response is not None:
-            return self._checked(response, path, care)
-        why = cause(problem)
-        if care.is_divisible and self._is_alive():
-            raise TooMuch(f"{self.url}{path}: {why}")
-        if care.is_optional or self._is_alive():
+        why = cause(problem) if response is None else f"HTTP {response.status_code}"
+        is_alive = not self._is_hopeless(problem) and (response is None or care.is_short) and self._is_alive()
+        if is_alive and care.is_divisible:
+            raise TooMuch(f"{self.url}{path}: {why}", response.status_code if response is not None else 0)
+        if response is not None and (is_alive or not care.is_optional):
+            return self._checked(response, path)
+        if is_alive:
             raise RequestRefused(f"{path}: the server broke the connection each time ({why})")
         hint = "; --wait 5m waits for it" if self._is_hopeless(problem) else ""
         raise WorkspaceUnreachable(
@@ -248,6 +253,7 @@ class Client:
                 allow_redirects=False,
             )
             self._has_answered = True
+            self._is_waiting = self._is_waiting and response.status_code in RETRIED
             if not stream or response.status_code >= 300:
                 take(response)
             return response, None
@@ -304,22 +310,22 @@ class Client:
         except (requests.RequestException, *BROKEN):
             return False
 
-    def _checked(self, response: requests.Response, path: str, care: Care) -> requests.Response:
+    def _checked(self, response: requests.Response, path: str, is_divisible: bool = False) -> requests.Response:
         status = response.status_code
         if status < 300:
             return response
         if status < 400:
             raise RequestRefused(
                 f"{self.url} redirects to {without_query(response.headers.get('Location', ''))}; "
-                "use the server's own address, behind any login page",
+                "use the server's own address, behind any login page, or name the headers that let you through it in "
+                "runsync.toml",
                 status,
             )
         code, message = _complaint(response)
         text = f"{self.url} answered {status} to {path}: {message or response.reason}"
         if status in (401, 403):
             raise AccessDenied(text, status, code)
-        is_too_much = care.is_divisible and (status in TOO_LARGE or (status in FAILING and self._is_alive()))
-        raise (TooMuch if is_too_much else RequestRefused)(text, status, code)
+        raise (TooMuch if is_divisible and status in TOO_LARGE else RequestRefused)(text, status, code)
 
 
 def _document(response: requests.Response, care: Care) -> dict[str, Any]:

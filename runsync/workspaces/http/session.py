@@ -11,9 +11,16 @@ from requests.auth import HTTPBasicAuth
 
 from runsync.secrecy import keep_url
 from runsync.version import VERSION
+from runsync.workspaces import plugins
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http.answer import Response
 from runsync.workspaces.http.body import CHUNK
+from runsync.workspaces.plugins import Authenticate, PluginHeaders
+
+AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables that name a file of certificates of authorities, the first one that is set."""
+GATEWAY = "execute-api"
+"""The service that MLflow's clients sign for: Amazon API Gateway."""
 
 
 class _QuickAck:
@@ -69,13 +76,34 @@ def session_for(url: str, credentials: Credentials, connections: int) -> request
     for proxy in session.proxies.values():
         keep_url(proxy)
     session.trust_env = False
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.verify = not credentials.insecure_tls and (credentials.server_cert_path or bundle)
+    session.verify = not credentials.insecure_tls and (credentials.server_cert_path or authorities() or True)
     session.cert = credentials.client_cert_path or None
-    if credentials.token:
-        session.headers["Authorization"] = f"Bearer {credentials.token}"
-    elif credentials.username:
-        session.auth = HTTPBasicAuth(credentials.username.encode(), credentials.password.encode())
     session.headers["User-Agent"] = f"runsync/{VERSION}"
+    session.headers.update(credentials.headers)
     session.headers["Accept-Encoding"] = "gzip"
+    login = _login(url, credentials)
+    if login is None and credentials.token:
+        session.headers["Authorization"] = f"Bearer {credentials.token}"
+    if credentials.has_plugins and (providers := plugins.header_providers()):
+        own = [*credentials.headers, *(["Authorization"] if credentials.has_login else [])]
+        login = PluginHeaders(providers, own, login)
+    session.auth = login
     return session
+
+
+def authorities() -> str:
+    """The file of certificates that the environment names; "" for the usual ones."""
+    return next((file for name in AUTHORITIES if (file := os.environ.get(name, ""))), "")
+
+
+def _login(url: str, credentials: Credentials) -> "Authenticate | None":
+    """What authenticates each request, where that is no token."""
+    if credentials.aws_sigv4:
+        from runsync.workspaces.clouds.aws_signature import AwsSignature
+
+        return AwsSignature(url, GATEWAY)
+    if credentials.auth:
+        return plugins.login(credentials.auth)
+    if credentials.is_basic:
+        return HTTPBasicAuth(credentials.username.encode(), credentials.password.encode())
+    return None

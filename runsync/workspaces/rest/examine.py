@@ -1,5 +1,6 @@
 """What doctor tells of an MLflow tracking server. Nothing is written: what only a write would show is not known."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -9,12 +10,14 @@ import requests
 from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
+from runsync.model.patience import VARIABLES
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address, is_loopback
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.clock import clock_of
-from runsync.workspaces.http import OPTIONAL, Client, fields
+from runsync.workspaces.http import AUTHORITIES, OPTIONAL, Client, fields
+from runsync.workspaces.plugins import header_providers
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 KNOWN = ("1", "2", "3")
 """Major versions of MLflow that runsync is tested with."""
+_HEARD = (*VARIABLES, *AUTHORITIES)
+"""Variables of the environment that say how requests are made."""
 _STORES = {"SqlStore": "a database", "FileStore": "a file store"}
 
 
@@ -33,7 +38,7 @@ def approach(address: Address) -> Iterator[Finding]:
     """What can be told of the way to a server before it is asked."""
     credentials = address.credentials
     url = urlsplit(address.url)
-    if (credentials.token or credentials.username) and url.scheme == "http" and not is_loopback(url.hostname or ""):
+    if (credentials.has_login or credentials.headers) and url.scheme == "http" and not is_loopback(url.hostname or ""):
         yield warning(
             "credentials",
             f"{credentials.told}, sent over http://, where everyone on the way can read them",
@@ -41,6 +46,11 @@ def approach(address: Address) -> Iterator[Finding]:
         )
     else:
         yield ok("credentials", credentials.told)
+    settings = [*credentials.used, *(name for name in _HEARD if os.environ.get(name))]
+    if settings:
+        yield ok("settings", f"taken from {', '.join(settings)}")
+    if credentials.has_plugins and (providers := header_providers()):
+        yield ok("plugins", f"headers of MLflow's plugins are sent, too: {', '.join(providers)}")
     if credentials.insecure_tls:
         yield warning(
             "tls",

@@ -61,7 +61,7 @@ def meet(client: Client, address: Address) -> Server:
     try:
         answer = client.post(f"{API}/experiments/search", {"max_results": 1})
     except AccessDenied as error:
-        if client.identity is not None:
+        if client.identity is not None or not error.status:
             raise
         raise AccessDenied(
             f"{address.printable} refuses us (HTTP {error.status}): {_way_in(error)}",

@@ -459,7 +459,7 @@ def open_server(
     connections = workers + 4
     client = Client(address.url, address.credentials, connections, patience, limits)
     server = meet(client, address)
-    artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address), connections, limits))
+    artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address), connections, limits, patience))
     if server.workspace and not address.workspace:
         address = dataclasses.replace(address, workspace=server.workspace)
     return RestWorkspace(client, server, artifacts, Place("MLflow server", address.printable, server.version))

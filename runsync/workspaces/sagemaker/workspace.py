@@ -45,7 +45,9 @@ def open_sagemaker(
     client = Client(address.url, address.tls, connections, patience, limits, identity=identity)
     client.set_header(address.arn.header, str(address.arn))
     server = meet(client, Address(address.url, address.workspace, address.tls))
-    artifacts: Artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address.s3), connections, limits))
+    artifacts: Artifacts = ArtifactStore(
+        client, server, S3Artifacts(options_for(address.s3), connections, limits, patience)
+    )
     if uploads_are_signed():
         artifacts = SignedUploads(client, artifacts)
     printable = dataclasses.replace(address, workspace=server.workspace).printable

@@ -32,6 +32,10 @@ class Busy(WorkspaceUnreachable):
     """Another program holds what is asked for; it may be asked again."""
 
 
+class Unanswered(WorkspaceUnreachable):
+    """Nobody answers at the address, or not any more."""
+
+
 def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     """The error of this program that an error of SQLAlchemy or a driver amounts to."""
     text = reason(error)[:LONGEST]
@@ -58,7 +62,7 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
         return WrongUsage(f"{where} is not as MLflow makes it ({text})")
     if is_refusal(error):
         return RequestRefused(f"{where} refused it: {text}")
-    return WorkspaceUnreachable(f"{where} gives no answer: {text}")
+    return Unanswered(f"{where} gives no answer: {text}; check the address and that it runs; --wait 5m waits for it")
 
 
 def _is_full(error: BaseException, text: str) -> bool:
