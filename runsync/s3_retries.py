@@ -38,6 +38,7 @@ class Retries:
         self, caught_exception: Exception | None = None, request_dict: Any = None, **asked: Any
     ) -> float | None:
         """Seconds until the next try (0.0, for they are over); None for no other."""
+        self.has_answered = self.has_answered or asked.get("response") is not None
         asked |= {"caught_exception": caught_exception, "request_dict": request_dict}
         delay: float | None = self._handler.needs_retry(**asked)
         name = type(caught_exception).__name__

@@ -34,10 +34,12 @@ def _at_a_terminal(columns: int, *arguments: object) -> list[str]:
 
 def test_each_finding_is_a_line_and_the_last_one_sums_up(runsync: Runner) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    done = runsync("doctor", url, env=ADA | {"RUNSYNC_PATIENCE": "0.5"})
+    done = runsync("doctor", url, env=ADA | {"RUNSYNC_PATIENCE": "0"})
     assert (done.returncode, done.stderr) == (13, "")
-    credentials, connection, summary = done.stdout.splitlines()
+    credentials, settings, connection, summary = done.stdout.splitlines()
     assert credentials == "ok       credentials  user “ada” and a password"
+    names = "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, RUNSYNC_PATIENCE"
+    assert settings == f"ok       settings     taken from {names}"
     assert connection == (
         f"failure  connection   {url} does not answer (connection refused); check the address and that the server runs"
     )

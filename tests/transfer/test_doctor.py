@@ -22,6 +22,7 @@ from runsync.errors import WrongUsage
 from runsync.model.finding import Finding
 from runsync.workspaces.address import parse
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.http import AUTHORITIES
 from runsync.workspaces.rest.examine import approach
 from transfer.commands import Report, export, report, writes
 
@@ -83,7 +84,7 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
 
 
 def test_what_is_risky_on_the_way_to_a_server_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "no_proxy"):
+    for name in ("http_proxy", "https_proxy", "no_proxy", *AUTHORITIES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     token = Credentials(token="dapi-secret")
@@ -210,7 +211,9 @@ def test_a_server_without_its_bulk_endpoint_is_slower_and_that_is_told(
 def test_a_server_that_goes_down_meanwhile_ends_it_with_what_was_found_so_far(
     mlflow3_a: MlflowServer, runsync: Runner
 ) -> None:
-    with FaultProxy(mlflow3_a.url, Rule(faults.drop(), "registered-models|health", count=None)) as proxy:
+    with FaultProxy(mlflow3_a.url) as proxy:
+        going = faults.kill(lambda: proxy.add(Rule(faults.drop(), "", count=None)))
+        proxy.add(Rule(going, "registered-models"))
         told = examined(runsync, proxy.url, code=13, RUNSYNC_PATIENCE="0.5")
     assert one(told, "server")[0] == "ok"
     assert failures(told) == ["connection"]

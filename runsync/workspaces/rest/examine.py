@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 KNOWN = ("1", "2", "3")
 """Major versions of MLflow that runsync is tested with."""
-_HEARD = (*VARIABLES, *AUTHORITIES)
-"""Variables of the environment that say how requests are made."""
 _STORES = {"SqlStore": "a database", "FileStore": "a file store"}
 
 
@@ -46,8 +44,7 @@ def approach(address: Address) -> Iterator[Finding]:
         )
     else:
         yield ok("credentials", credentials.told)
-    settings = [*credentials.used, *(name for name in _HEARD if os.environ.get(name))]
-    if settings:
+    if settings := _settings(address):
         yield ok("settings", f"taken from {', '.join(settings)}")
     if credentials.has_plugins and (providers := header_providers()):
         yield ok("plugins", f"headers of MLflow's plugins are sent, too: {', '.join(providers)}")
@@ -61,6 +58,16 @@ def approach(address: Address) -> Iterator[Finding]:
     if proxy:
         told = f"requests go by way of the proxy {without_credentials(proxy)}, as the environment says"
         yield ok("proxy", f"{told}; NO_PROXY={url.hostname} would go straight")
+
+
+def _settings(address: Address) -> list[str]:
+    """Names of what says who we are and how requests are made; no values."""
+    credentials = address.credentials
+    looks = urlsplit(address.url).scheme == "https" and not credentials.insecure_tls
+    found = [*credentials.used, *(name for name in VARIABLES if os.environ.get(name))]
+    if looks and not credentials.server_cert_path:
+        found += [name for name in AUTHORITIES if os.environ.get(name)][:1]
+    return found
 
 
 def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
