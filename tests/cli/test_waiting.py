@@ -179,17 +179,13 @@ def test_a_bundle_on_an_s3_that_does_not_answer_is_told(runsync: Runner, shut: s
     assert "check the endpoint" in error
 
 
-@pytest.mark.parametrize(("verb", "method"), [("export", "HEAD"), ("check", "GET")])
-def test_a_bundle_on_an_s3_that_refuses_us_is_told(
-    runsync: Runner, bucket: Bucket, tmp_path: Path, verb: str, method: str
-) -> None:
+@pytest.mark.parametrize("verb", ["export", "check"])
+def test_a_bundle_on_an_s3_that_refuses_us_is_told(runsync: Runner, bucket: Bucket, tmp_path: Path, verb: str) -> None:
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     meta = "experiment_id: '0'\nname: Default\nlifecycle_stage: active\n"
     (tmp_path / "mlruns" / "0" / "meta.yaml").write_text(meta)
     source = [tmp_path / "mlruns"] if verb == "export" else []
-    with FaultProxy(
-        bucket.endpoint, Rule(faults.respond(403), "b(/|%2F)", method, count=None), keep_host=True
-    ) as proxy:
+    with FaultProxy(bucket.endpoint, Rule(faults.respond(403), "b(/|%2F)", count=None), keep_host=True) as proxy:
         done = runsync(verb, *source, f"{bucket.url}/b", env={**bucket.environment, "AWS_ENDPOINT_URL": proxy.url})
     assert done.returncode == 13
     (error,) = done.stderr.splitlines()
