@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from support.databases import SERVERS, Databases
 
-from runsync.errors import AccessDenied, RunsyncError, WorkspaceUnreachable
+from runsync.errors import AccessDenied, RunsyncError
 from runsync.extras import how_to_install
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import connect
 from runsync.workspaces.sql.address import DatabaseAddress
-from runsync.workspaces.sql.faults import MissingDriver
+from runsync.workspaces.sql.faults import MissingDriver, Unanswered
 from runsync.workspaces.sql.no_tables import NoTables
 from runsync.workspaces.sql.store import open_store
 
@@ -33,7 +33,7 @@ def error_of(url: str) -> RunsyncError:
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
 def test_a_server_that_is_down(scheme: str) -> None:
     error = error_of(f"{scheme}://ada:s3cret@127.0.0.1:1/mlflow")
-    assert type(error) is WorkspaceUnreachable
+    assert type(error) is Unanswered
     assert "127.0.0.1:1/mlflow" in str(error)
 
 
