@@ -58,7 +58,11 @@ def with_own_driver(url: str, address: DatabaseAddress) -> str:
 def _arguments(address: DatabaseAddress) -> dict[str, Any]:
     given = address.options or {}
     if address.kind == POSTGRESQL:
-        arguments: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT, "application_name": "runsync"}
+        arguments: dict[str, Any] = {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "application_name": "runsync",
+            "client_encoding": "utf8",  # of a database without an encoding (SQL_ASCII) psycopg would give bytes
+        }
         return {name: value for name, value in arguments.items() if name not in given}
     arguments = {"connect_timeout": CONNECT_TIMEOUT, "charset": "utf8mb4"}
     return {name: value for name, value in arguments.items() if name not in given}

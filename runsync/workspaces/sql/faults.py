@@ -52,7 +52,7 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
         return no_database(address)
     if _DENIED.search(text):
         return AccessDenied(f"{where} denied it: {text}")
-    if "Could not decode to UTF-8" in text:
+    if "Could not decode to UTF-8" in text or isinstance(error, UnicodeDecodeError):
         return RequestRefused(f"{where} holds text that is no UTF-8 ({text})")
     if _is_full(error, text):
         return RunsyncError(f"{where} has no room left ({text}): make room where it lies, then run it again")
@@ -125,6 +125,6 @@ def is_of_a_database(error: BaseException) -> bool:
     from sqlalchemy.exc import SQLAlchemyError
 
     drivers = {"sqlite3", "psycopg", "pymysql"}
-    if isinstance(error, SQLAlchemyError | OverflowError | UnicodeEncodeError) or _lacks_cryptography(error):
+    if isinstance(error, SQLAlchemyError | OverflowError | UnicodeError) or _lacks_cryptography(error):
         return True
     return type(error).__module__.partition(".")[0] in drivers

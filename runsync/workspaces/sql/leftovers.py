@@ -1,14 +1,14 @@
 """What a database holds beside experiments and runs, counted so that a report can name what stays behind."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from runsync.model.protocol import NotCarried
-from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, SQLITE
+from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.read import numbers
 from runsync.workspaces.sql.schema import Schema
+from runsync.workspaces.sql.texts import any_text
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -43,7 +43,7 @@ def left_behind(database: Database, schema: Schema, experiment_ids: Sequence[str
 
     metadata = MetaData()
     wanted = [name for name in (*_KINDS.values(), *_OTHERS, "entity_associations") if name in schema.names]
-    with database.reading() as connection, _any_text(connection):
+    with database.reading() as connection, any_text(connection, "replace"):  # names are only told
         metadata.reflect(connection, only=wanted, resolve_fks=False)
         count = _Counter(connection, metadata.tables, numbers(experiment_ids), database.address.workspace)
         return [
@@ -52,20 +52,6 @@ def left_behind(database: Database, schema: Schema, experiment_ids: Sequence[str
             *count.assessments(),
             *count.evaluation_datasets(),
         ]
-
-
-@contextmanager
-def _any_text(connection: "Connection") -> Iterator[None]:
-    """Names are only told: what SQLite holds of them that is no UTF-8 hinders nothing."""
-    driver: Any = connection.connection.driver_connection
-    if connection.dialect.name != SQLITE:
-        yield
-        return
-    driver.text_factory = lambda data: data.decode(errors="replace")
-    try:
-        yield
-    finally:
-        driver.text_factory = str
 
 
 class _Counter:

@@ -3,17 +3,19 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.identity import RUN_NAME
-from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Run, Unreadable
+from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Problem, Run, Unreadable
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.schema import Schema
+from runsync.workspaces.sql.texts import WHY, Noting, any_text, is_text, pairs, printable, readable, sound
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +33,8 @@ class Reader:
         self._database = database
         self._schema = schema
         self._workspace = database.address.workspace or DEFAULT_WORKSPACE
+        self.without: dict[str, frozenset[str]] = {}
+        """The metrics that cannot be read for their names (with escapes), by run id."""
 
     def experiments(self) -> list[Experiment]:
         """All of this workspace that can be read, oldest first."""
@@ -50,12 +54,15 @@ class Reader:
             return [one for number in self._experiment_ids() for one in self._alone(number)]
 
     def _alone(self, number: int) -> list[Experiment | Unreadable]:
+        broken: list[Problem] = []
         try:
-            return self._experiments_of(number)
+            found = self._experiments_of(number, broken.append)
         except AccessDenied:
             raise
         except RequestRefused as error:
             return [self._unreadable(number, error)]
+        told = (str(number), self._database.address.printable)
+        return [*found, *(Unreadable.piece(*told, problem, "experiment") for problem in broken)]
 
     def _experiment_ids(self) -> list[int]:
         from sqlalchemy import select
@@ -64,8 +71,8 @@ class Reader:
         with self._database.reading() as connection:
             return list(connection.execute(asked.order_by(*self._age())).scalars())
 
-    def _experiments_of(self, number: int | None) -> list[Experiment | Unreadable]:
-        """The one of an id, or all."""
+    def _experiments_of(self, number: int | None, noting: Noting | None = None) -> list[Experiment | Unreadable]:
+        """The one of an id, or all; with `noting` without what cannot be read of it."""
         from sqlalchemy import select
 
         experiments, tags = self._schema.tables["experiments"], self._schema.tables["experiment_tags"]
@@ -75,12 +82,12 @@ class Reader:
         if number is not None:
             asked = asked.where(experiments.c.experiment_id == number)
             asked_tags = asked_tags.where(tags.c.experiment_id == number)
-        with self._database.reading() as connection:
+        with self._database.reading() as connection, nullcontext() if noting is None else any_text(connection):
             rows = connection.execute(asked).all()
             tags_of: dict[int, dict[str, str]] = defaultdict(dict)
             for experiment_id, key, value in connection.execute(asked_tags):
                 tags_of[experiment_id][key] = value or ""
-        return [self._experiment(row, tags_of.get(row[0], {})) for row in rows]
+        return [self._experiment(row, tags_of.get(row[0], {}), noting) for row in rows]
 
     def _age(self) -> "tuple[ColumnElement[Any], ...]":
         from sqlalchemy import func
@@ -88,8 +95,13 @@ class Reader:
         experiments = self._schema.tables["experiments"]
         return func.coalesce(experiments.c.creation_time, 0), experiments.c.experiment_id
 
-    def _experiment(self, row: Sequence[Any], tags: Mapping[str, str]) -> Experiment | Unreadable:
+    def _experiment(
+        self, row: Sequence[Any], tags: Mapping[str, str], noting: Noting | None
+    ) -> Experiment | Unreadable:
         number, name, stage, location, made, updated = row
+        if noting is not None:
+            name, location = readable(name, "name", noting), readable(location or "", "artifact_location", noting)
+            tags = pairs(tags, "tag", noting)
         try:
             times = _whole(made), _whole(updated)
         except ValueError as error:
@@ -120,7 +132,15 @@ class Reader:
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """The runs asked for, a page at a time. Their ids are looked up first, all at once: 40 bytes a run."""
-        ids = self._ids(query)
+        try:
+            ids = self._ids(query)
+        except AccessDenied:
+            raise
+        except RequestRefused:
+            ids, odd = self._ids_of_text(query)
+            if not odd:
+                raise
+            yield Batch((), unreadable=odd)
         for start in range(0, len(ids), PAGE):
             page = ids.slice(start, PAGE).to_pylist()
             batch = self._batch(page)
@@ -135,10 +155,32 @@ class Reader:
             raise
         except (RequestRefused, ValueError, TypeError) as error:
             if len(run_ids) == 1:
-                return Batch((), {}, (Unreadable(run_ids[0], self._database.address.printable, str(error)),))
+                return self._by_pieces(run_ids[0], error)
         each = [self._batch([run_id]) for run_id in run_ids]
         runs = tuple(chain.from_iterable(batch.runs for batch in each))
-        return Batch(runs, {}, tuple(chain.from_iterable(batch.unreadable for batch in each)))
+        broken = {run_id: pieces for batch in each for run_id, pieces in batch.broken.items()}
+        return Batch(runs, {}, tuple(chain.from_iterable(batch.unreadable for batch in each)), broken)
+
+    def _by_pieces(self, run_id: str, error: Exception) -> Batch:
+        """A run of which something cannot be read, without that."""
+        broken: list[Problem] = []
+        try:
+            with self._database.reading() as connection, any_text(connection):
+                runs = tuple(sound(run, broken.append) for run in self._runs(connection, [run_id], broken.append))
+        except AccessDenied:
+            raise
+        except (RequestRefused, ValueError, TypeError):
+            return Batch((), {}, (Unreadable(run_id, self._database.address.printable, str(error)),))
+        self.without[run_id] = frozenset(problem.name for problem in broken if problem.kind == "metric")
+        return Batch(runs, broken={run_id: tuple(broken)} if broken else {})
+
+    def _ids_of_text(self, query: Query) -> "tuple[pa.Array, tuple[Unreadable, ...]]":
+        """The ids that are UTF-8, and the runs whose ids are not."""
+        with self._database.reading() as connection, any_text(connection):
+            ids = [run_id for _, run_id in connection.execute(self._asked(query, query.run_ids))]
+        place = self._database.address.printable
+        odd = tuple(Unreadable(printable(id), place, f"its id: {WHY}") for id in ids if not is_text(id))
+        return _compact([[id for id in ids if is_text(id)]]), odd
 
     def _ids(self, query: Query) -> "pa.Array":
         if query.run_ids is None:
@@ -180,8 +222,8 @@ class Reader:
         order = (start, runs.c.run_uuid)
         return asked.order_by(*(column.desc() for column in order) if query.newest_first else order)
 
-    def _runs(self, connection: "Connection", run_ids: Sequence[str]) -> tuple[Run, ...]:
-        """These runs, in this order; one that is gone is left out."""
+    def _runs(self, connection: "Connection", run_ids: Sequence[str], noting: Noting | None = None) -> tuple[Run, ...]:
+        """These runs, in this order; one that is gone is left out. With `noting` what is no number is left out, too."""
         from sqlalchemy import select
 
         runs = self._schema.tables["runs"]
@@ -190,7 +232,7 @@ class Reader:
         rows = {row[0]: row for row in connection.execute(select(*columns).where(runs.c.run_uuid.in_(run_ids)))}
         params = self._texts(connection, "params", run_ids)
         tags = self._texts(connection, "tags", run_ids)
-        latest = self._latest(connection, run_ids)
+        latest = self._latest(connection, run_ids, noting)
         datasets = self._datasets(connection, run_ids)
         read = self._links(connection, run_ids, "RUN_INPUT")
         wrote = self._links(connection, run_ids, "RUN_OUTPUT")
@@ -201,10 +243,10 @@ class Reader:
                 row[2] or tags.get(run_id, {}).get(RUN_NAME, ""),
                 row[3] or "",
                 row[4] or RUNNING,
-                _whole(row[5]),
-                _whole(row[6]),
+                _whole(row[5], "start_time", noting),
+                _whole(row[6], "end_time", noting),
                 row[7] or ACTIVE,
-                _whole(row[8]),
+                _whole(row[8], "deleted_time", noting),
                 row[9] or "",
                 params.get(run_id, {}),
                 tags.get(run_id, {}),
@@ -227,15 +269,22 @@ class Reader:
             found[run_id][key] = value or ""
         return found
 
-    def _latest(self, connection: "Connection", run_ids: Sequence[str]) -> Mapping[str, list[LatestMetric]]:
+    def _latest(
+        self, connection: "Connection", run_ids: Sequence[str], noting: Noting | None
+    ) -> Mapping[str, list[LatestMetric]]:
         from sqlalchemy import select
 
         t = self._schema.tables["latest_metrics"]
         asked = select(t.c.run_uuid, t.c.key, t.c.value, t.c.timestamp, t.c.step, t.c.is_nan)
         found: dict[str, list[LatestMetric]] = defaultdict(list)
         for run_id, key, value, timestamp, step, is_nan in connection.execute(asked.where(t.c.run_uuid.in_(run_ids))):
-            number = math.nan if is_nan else float(value)
-            found[run_id].append(LatestMetric(key, number, _whole(timestamp) or 0, _whole(step) or 0))
+            try:
+                number = math.nan if is_nan else float(value)
+                found[run_id].append(LatestMetric(key, number, _whole(timestamp) or 0, _whole(step) or 0))
+            except (ValueError, TypeError) as error:
+                if noting is None:
+                    raise
+                noting(Problem("metric", printable(key), ascii(str(error))[1:-1]))
         return found
 
     def _datasets(self, connection: "Connection", run_ids: Sequence[str]) -> Mapping[str, list[DatasetInput]]:
@@ -294,11 +343,15 @@ class Reader:
         return found
 
 
-def _whole(number: Any) -> int | None:
-    """A column of whole numbers. Raises ValueError for what else SQLite lets stand there."""
+def _whole(number: Any, name: str = "", noting: Noting | None = None) -> int | None:
+    """A column of whole numbers. Raises ValueError for what else SQLite lets stand there, or notes it."""
     if number is None or type(number) is int:
         return number
-    raise ValueError(f"{ascii(number)[:40]} stands in the database where a whole number is to be")
+    why = f"{ascii(number)[:40]} stands in the database where a whole number is to be"
+    if noting is None:
+        raise ValueError(why)
+    noting(Problem("field", name, why))
+    return None
 
 
 def _edges(inputs: "Table", source: str, destination: str) -> "tuple[ColumnElement[bool], ...]":

@@ -89,7 +89,7 @@ class SqlStore:
 
     def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
         """The metric history of these runs, asked for in this order."""
-        return read_points.histories(self._database, run_ids)
+        return read_points.histories(self._database, run_ids, self._reader.without)
 
     def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
         """Versions of registered models that were made of a run."""

@@ -143,37 +143,6 @@ def test_a_store_that_is_closed_reads_no_more(filled: Path, opened: Open) -> Non
         store.experiments()
 
 
-def test_a_run_with_text_that_is_no_utf_8_is_named_and_the_others_are_read(filled: Path, opened: Open) -> None:
-    with closing(sqlite3.connect(filled)) as connection, connection:
-        connection.execute("INSERT INTO tags VALUES ('note', CAST(X'ff61' AS TEXT), ?)", (f"{1:032x}",))
-    store = opened(f"sqlite:///{filled}")
-    (batch,) = store.batches(Query(("7",)))
-    assert [run.run_id for run in batch.runs] == [f"{0:032x}", f"{2:032x}"]
-    (unreadable,) = batch.unreadable
-    assert unreadable.id == f"{1:032x}"
-    assert "no UTF-8" in unreadable.reason
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE runs SET start_time = 'noon' WHERE run_uuid = ?",
-        "UPDATE runs SET end_time = 12.5 WHERE run_uuid = ?",
-        "UPDATE latest_metrics SET value = 'abc' WHERE run_uuid = ?",
-        "UPDATE latest_metrics SET step = 'abc' WHERE run_uuid = ?",
-    ],
-)
-def test_a_run_with_text_where_a_number_is_to_be_is_named_and_the_others_are_read(
-    filled: Path, opened: Open, statement: str
-) -> None:
-    with closing(sqlite3.connect(filled)) as connection, connection:
-        connection.execute("PRAGMA ignore_check_constraints = 1")
-        connection.execute(statement, (f"{1:032x}",))
-    batches = list(opened(f"sqlite:///{filled}").batches(Query(("7",))))
-    assert {run.run_id for batch in batches for run in batch.runs} == {f"{0:032x}", f"{2:032x}"}
-    assert [unreadable.id for batch in batches for unreadable in batch.unreadable] == [f"{1:032x}"]
-
-
 @pytest.mark.parametrize("column", ["value", "step", "timestamp"])
 def test_points_that_are_no_numbers_are_refused(filled: Path, opened: Open, column: str) -> None:
     with closing(sqlite3.connect(filled)) as connection, connection:
