@@ -146,3 +146,19 @@ def test_a_file_beside_a_folder_of_its_name_goes_under_another(
     assert [(file.path, file.size) for file in listed.files] == [("model/MLmodel", 4), ("plots", 6), ("plots/a.png", 1)]
     assert runsync.verify(str(tmp_path / "b"), mlflow3_b.url, verify_artifacts=True).exit_code == 0
     assert runsync.import_(tmp_path / "b", mlflow3_b.url).artifacts == 0
+
+
+def test_what_lies_in_the_servers_storage_under_such_a_name_is_named_and_never_mistaken(
+    mlflow3_a: MlflowServer, prefix: str, tmp_path: Path
+) -> None:
+    """Asked for `x%20y`, a server gives `x y`; asked for the folder `j;`, it lists `j`."""
+    with Seeder(mlflow3_a.url) as seeder:
+        made = seeder.create_run(seeder.create_experiment(f"{prefix}lies"), "lies")
+        seeder.put_artifact(made, "x y", b"other")
+    root = next(mlflow3_a.artifact_root.rglob(f"{made}/artifacts"))
+    (root / "j;").mkdir()
+    for path in ("x%20y", "a#b", "j;/k"):
+        (root / path).write_bytes(b"bytes")
+    done = runsync.export(mlflow3_a.url, tmp_path / "b", selection=Selection(experiments=(f"{prefix}lies",)))
+    assert (done.exit_code, done.artifacts) == (3, 1)
+    assert sorted(problem["name"] for problem in done.problems) == ["a#b", "j;", "x%20y"]

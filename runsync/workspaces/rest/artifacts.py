@@ -119,7 +119,7 @@ class ArtifactStore:
             root,
             "list",
             lambda: next(self._s3.list(root), None),
-            lambda: next(self._listed(run.run_id), None) if run is not None else None,
+            lambda: self._first_listed(run) if run is not None else None,
         )
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
@@ -214,6 +214,11 @@ class ArtifactStore:
             return iter(listed(self._client.get(f"{API}/artifacts/list", **asked), "files"))
 
         return walk("the server", entries, unfit=unfit_folder)
+
+    def _first_listed(self, run: Run) -> ArtifactFile | None:
+        """One that can be read by its name."""
+        listed = self._listed(run.run_id)
+        return next((file for file in listed if not file.fault and not self.changed(run, [file.path])), None)
 
     def _download(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         path = file.path
