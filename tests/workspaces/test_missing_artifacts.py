@@ -77,7 +77,7 @@ def test_a_path_outside_the_run_is_one_problem_and_the_others_of_the_run_arrive(
     two_runs: tuple[str, str, str], mlflow3_a: MlflowServer, runsync: Runner, tmp_path: Path, path: str
 ) -> None:
     name, good, bad = two_runs
-    files = [{"path": name, "is_dir": False, "file_size": 3} for name in (path, "m:loss.png", "a\nb")]
+    files = [{"path": name, "is_dir": False, "file_size": 3} for name in (path, "m:loss.png", "..\\x")]
     listing = json.dumps({"files": [*files, {"path": "odd", "file_size": "many"}]}).encode()
     rules = [
         Rule(faults.respond(200, body=listing), f"artifacts/list.*run_id={bad}", count=None),
@@ -96,7 +96,7 @@ def test_a_path_outside_the_run_is_one_problem_and_the_others_of_the_run_arrive(
     made = set(tmp_path.parent.rglob("*")) - before
     assert all(place.is_relative_to(tmp_path / "deep") for place in made)
     listed = list_artifacts(str(tmp_path / "deep/er/b"), bad)
-    assert [file.path for file in listed.files] == ["a\nb", "m:loss.png"]
+    assert [file.path for file in listed.files] == ["..\\x", "m:loss.png"]
 
 
 def test_a_target_that_loses_what_it_was_sent_is_found_out(
