@@ -109,7 +109,7 @@ def test_reports_of_what_went_wrong_are_valid_documents_too(
     assert len(_valid(imported.stdout, "transfer-report")["problems"]) == 1
     mlflow3_b.kill()
     try:
-        stopped = runsync("import", bundle, mlflow3_b.url, "--json", env={"RUNSYNC_PATIENCE": "0.2"})
+        stopped = runsync("import", bundle, mlflow3_b.url, "--json", env={"RUNSYNC_PATIENCE": "0"})
     finally:
         mlflow3_b.restart()
     assert stopped.returncode == 13

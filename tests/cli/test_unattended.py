@@ -127,7 +127,7 @@ def test_the_log_tells_which_requests_were_tried_again(
         done = runsync("export", proxy.url, "b", "--experiment", experiment, "--log-file", log)
     assert (done.returncode, done.stderr) == (0, "")
     tried = [line for line in log_of(log) if " WARNING " in line and "; again in " in line]
-    assert any("runs/search: 503" in line for line in tried)
+    assert any("runs/search: HTTP 503" in line for line in tried)
     assert len(tried) >= 2
 
 
