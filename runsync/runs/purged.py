@@ -1,22 +1,82 @@
 """Runs that a server has purged, brought back from a bundle."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from runsync.errors import RequestRefused
+from runsync.bundle.address import locate
+from runsync.bundle.snapshot import Snapshot
+from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import COMPLETE, ORIGIN, origin_of
 from runsync.model.ids import unfit_id
+from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import FAILED, IMPORT, Change, ChangeReport, How, item_of
-from runsync.runs.choose import FEW, chosen_runs, nested_among, with_runs
+from runsync.runs.choose import FEW, chosen_runs, nested_among
+from runsync.transfer.find import find_run
 from runsync.transfer.import_ import import_
 from runsync.transfer.places import open_held
+from runsync.transfer.report import TransferReport
 
 NEW_IDS = "runs that the server had purged have new ids there, which MLflow gives out itself (--json tells which)"
+
+
+class _Search:
+    """Looks for the runs of a selection in one snapshot after the other: each that is named once, all others in all."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._selection = selection
+        self._left = list(selection.runs)
+        self._ids: list[str] = []
+        self._before: Snapshot | None = None
+        self._errors: dict[str, NothingSelected] = {}
+        self._has_met = False
+
+    def look(self, snapshot: Snapshot, there: Sequence[Experiment]) -> list[Run]:
+        """The runs that are meant in a snapshot; of those that the one before has too, maybe only some."""
+        before, self._before = self._before, snapshot
+        try:
+            within = self._selection.choose(there)
+        except NothingSelected as error:
+            self._errors.setdefault("", error)
+            return []
+        if not self._selection.runs:
+            self._has_met = True
+            selection = self._selection
+            found = snapshot.unlike(before, within, selection) if before else snapshot.batches(within, selection)
+            return [run for batch in found for run in batch.runs]
+        return self._named(snapshot, there, within)
+
+    def _named(self, snapshot: Snapshot, there: Sequence[Experiment], within: Sequence[Experiment]) -> list[Run]:
+        ids: list[str] = []
+        for text in list(self._left):
+            try:
+                ids.append(find_run(snapshot, text, within, self._selection.state).run_id)
+            except NothingSelected as error:
+                self._errors.setdefault(text, error)
+            else:
+                self._left.remove(text)
+        self._ids += ids
+        return chosen_runs(snapshot, replace(self._selection, runs=tuple(ids)), there) if ids else []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that were named are found."""
+        return bool(self._selection.runs) and not self._left
+
+    def end(self) -> Selection:
+        """The selection by ids. Raises NothingSelected for what no snapshot has."""
+        for text in self._left:
+            raise self._errors.get(text) or self._errors[""]
+        if "" in self._errors and not (self._has_met or self._ids):
+            raise self._errors[""]
+        return replace(self._selection, runs=tuple(dict.fromkeys(self._ids)))
 
 
 class Purged:
@@ -30,30 +90,50 @@ class Purged:
         self._runs: dict[str, Run] = {}
         self._children: set[str] = set()
         self._names: dict[str, str] = {}
+        self._snapshot_of: dict[str, str] = {}
         self._errors: dict[str, str] = {}
         self._new_ids: dict[str, str] = {}
 
     def look(
         self, source: Source, homes: Sequence[Experiment], selection: Selection, runs: Sequence[str], children: bool
     ) -> tuple[Selection, list[Run], list[Run]]:
-        """Chooses in the bundle. Gives the selection, the runs that the server has (those that were imported from a
-        bundle before, too), and those among them that came along with their parents apart."""
-        with open_held(self._bundle, "restore", self._how.access) as snapshot:
-            there = snapshot.experiments(Selection())
-            selection = with_runs(snapshot, selection, runs, there)
-            wanted = {run.run_id: run for run in chosen_runs(snapshot, selection, there)}
-            if children:
-                everything = (run for batch in snapshot.batches(there, Selection()) for run in batch.runs)
-                below = nested_among(everything, set(wanted), list(wanted))
-                self._children = {run.run_id for run in below}
-                wanted.update((run.run_id, run) for run in below)
-        self._names = {e.experiment_id: e.name for e in there}
+        """Chooses in the bundle: in the snapshot that was named, or in all, each run in the newest that has it.
+
+        Gives the selection, the runs that the server has (those that were imported from a bundle before, too), and
+        those among them that came along with their parents apart.
+        """
+        wanted: dict[str, Run] = {}
+        with open_held(self._bundle, "restore", self._how.access) as newest:
+            search = _Search(replace(selection, runs=(*selection.runs, *runs)))
+            for snapshot in self._snapshots(newest):
+                there = snapshot.experiments(Selection())
+                self._names = {e.experiment_id: e.name for e in there} | self._names
+                found = {run.run_id: run for run in search.look(snapshot, there) if run.run_id not in wanted}
+                if found and children:
+                    everything = (run for batch in snapshot.batches(there, Selection()) for run in batch.runs)
+                    below = nested_among(everything, {*wanted, *found}, list(found))
+                    self._children |= {run.run_id for run in below}
+                    found.update((run.run_id, run) for run in below)
+                self._snapshot_of.update(dict.fromkeys(found, snapshot.manifest.id))
+                wanted |= found
+                if search.is_over:
+                    break
+            selection = search.end()
         present = {run.run_id: run for run in source.batch(list(wanted), homes).runs}
         lost = {id: run for id, run in wanted.items() if id not in present}
         present |= _copies(source, homes, lost)
         self._runs = {id: run for id, run in lost.items() if id not in present}
         first = [run for id, run in present.items() if id not in self._children]
         return selection, first, [run for id, run in present.items() if id in self._children]
+
+    def _snapshots(self, newest: Snapshot) -> Iterator[Snapshot]:
+        """The one that was named, or all, newest first."""
+        yield newest
+        if locate(self._bundle, self._how.access).snapshot:
+            return
+        for snapshot_id in reversed(newest.bundle.snapshot_ids()[:-1]):
+            with suppress(BundleDamaged):  # check tells of it, and others may have the runs
+                yield Snapshot(newest.bundle, newest.bundle.manifest(snapshot_id))
 
     def changes(self, report: ChangeReport, homes: Sequence[Experiment]) -> list[Change]:
         """What brings them back; the report tells which cannot be."""
@@ -73,21 +153,38 @@ class Purged:
         """Imports them all."""
         if not self._runs:
             return
-        how = self._how
-        done = import_(
-            self._bundle,
-            self._where,
-            selection=Selection(runs=tuple(self._runs)),
-            workers=how.workers,
-            access=how.access,
-            progress=how.progress,
-        )
+        done = self._import()
         report.imported = done
         self._new_ids = done.id_map["runs"]
         if any(old != new for old, new in self._new_ids.items()):
             report.notes.append(NEW_IDS)
         self._errors = {one["id"]: one["error"] for one in done.failed if one["kind"] == "run"}
         self._errors.update((one["run_id"], f"{one['kind']} {one['name']}: {one['reason']}") for one in done.problems)
+
+    def _import(self) -> TransferReport:
+        """From each snapshot what is taken from it, as one report."""
+        runs: dict[str, list[str]] = defaultdict(list)
+        for run_id in self._runs:
+            runs[self._snapshot_of[run_id]].append(BY_ID + run_id)
+        bundle = str(self._bundle).removesuffix(f"@{locate(self._bundle, self._how.access).snapshot}")
+        reports: list[TransferReport] = []
+        for snapshot_id, ids in runs.items():
+            how = self._how
+            selection = Selection(runs=tuple(ids))
+            where = f"{bundle}@{snapshot_id}"
+            reports.append(
+                import_(
+                    where,
+                    self._where,
+                    selection=selection,
+                    workers=how.workers,
+                    access=how.access,
+                    progress=how.progress,
+                )
+            )
+            if reports[-1].stopped:
+                break
+        return joined(reports)
 
     def _tell(self, run: Run) -> str:
         """The new id. A run that was deleted when it was exported arrives so; now it is to be active."""
@@ -110,3 +207,28 @@ def _copies(source: Source, homes: Sequence[Experiment], lost: dict[str, Run]) -
             copies = [run for run in batch.runs if run.tags[ORIGIN] in ids and COMPLETE in run.tags]
             found.update((ids[run.tags[ORIGIN]], run) for run in copies)
     return found
+
+
+def joined(reports: Sequence[TransferReport]) -> TransferReport:
+    """The first report, with what the others tell added to it."""
+    first, *others = reports
+    for other in others:
+        for tally, more in ((first.runs, other.runs), (first.experiments, other.experiments)):
+            tally.created += more.created
+            tally.updated += more.updated
+            tally.unchanged += more.unchanged
+            tally.failed += more.failed
+        first.metric_points += other.metric_points
+        first.artifacts += other.artifacts
+        first.artifact_bytes += other.artifact_bytes
+        first.requests += other.requests
+        first.seconds += other.seconds
+        first.failed += other.failed
+        first.problems += other.problems
+        first.not_carried += other.not_carried
+        first.notes += [note for note in other.notes if note not in first.notes]
+        first.id_map["runs"].update(other.id_map["runs"])
+        first.id_map["experiments"].update(other.id_map["experiments"])
+        if other.stopped:
+            first.stopped, first.stop_code = other.stopped, other.stop_code
+    return first

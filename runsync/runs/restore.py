@@ -51,8 +51,9 @@ def restore_selected_runs(
 
     With `children` all that is nested in them too, at any depth. `deleted_since` (epoch milliseconds) takes only runs
     that were deleted then or later; where the time of a deletion is not told, the run is left and told as undecidable.
-    `limit` takes those deleted first. With `from_bundle` the selection is that of a bundle (its newest snapshot, or
-    `backup@2026-11-01`), and what the workspace has purged is imported from there: a server gives it new ids.
+    `limit` takes those deleted first. With `from_bundle` the selection is that of a bundle (all of its snapshots, each
+    run in the newest that has it, or `backup@2026-11-01` alone), and what the workspace has purged is imported from
+    there: a server gives it new ids.
 
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """

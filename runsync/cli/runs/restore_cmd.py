@@ -50,8 +50,8 @@ def command(
 
     RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. Runs that are
     nested in them come along. When a run was deleted is known where runsync deleted it (MLflow servers do not tell;
-    Databricks restores by its own knowledge). With --from they are chosen in a bundle, and those that the server
-    has purged are imported again, with new ids.
+    Databricks restores by its own knowledge). With --from they are chosen in a bundle, in all of its
+    snapshots or in the one of BUNDLE@ID, and those that the server has purged are imported again, with new ids.
     """
     from runsync.model.times import parse_time
     from runsync.runs.restore import restore_selected_runs
