@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from runsync.cli.tables import bold, columns_of, folded, terminal_width
+from runsync.cli.tables import bold, columns_of, folded, narrowed, terminal_width
 from runsync.model.printable import printable
 
 INDENT = "  "
@@ -15,7 +15,8 @@ def section(title: str, lines: Iterable[str]) -> Iterator[str]:
     if lines:
         yield ""
         yield bold(title)
-        yield from lines
+        for line in lines:
+            yield from narrowed(line)
 
 
 def pairs(values: Mapping[str, str]) -> Iterator[str]:

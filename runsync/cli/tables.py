@@ -75,6 +75,18 @@ def cut(text: str, width: int) -> str:
     return text[:end] + "…"
 
 
+def cut_inside(text: str, width: int) -> str:
+    """The same with “…” in the middle: names of runs often begin alike."""
+    if columns_of(text) <= width:
+        return text
+    head = cut(text, width - width // 2)
+    room = width - columns_of(head)
+    start = max(0, len(text) - room)
+    while columns_of(text[start:]) > room:
+        start += 1
+    return head + text[start:]
+
+
 def folded(text: str, width: int | None, indent: str) -> Iterator[str]:
     """A text of any length in lines that are indented; in a pipe its lines as they are."""
     room = None if width is None else max(NARROWEST, width - len(indent))
@@ -89,6 +101,16 @@ def folded(text: str, width: int | None, indent: str) -> Iterator[str]:
             yield indent + piece[:end].rstrip()
             at += end
         yield indent + rest[at:]
+
+
+def narrowed(line: str) -> Iterator[str]:
+    """A line as it is, or on a terminal that is too narrow for it in several, with its own indent."""
+    width = terminal_width()
+    if width is None or columns_of(printable(line)) <= width:
+        yield line
+    else:
+        text = line.lstrip(" ")
+        yield from folded(text, width, line[: len(line) - len(text)])
 
 
 def _measured(rows: Iterable[Sequence[str]]) -> tuple[list[int], list[bool]]:
@@ -130,6 +152,6 @@ def _blocks(widths: Sequence[int], limit: int | None) -> Iterator[list[int]]:
 
 
 def _cell(text: str, width: int, right: bool) -> str:
-    text = cut(text, width)
+    text = cut_inside(text, width)
     blank = " " * (width - columns_of(text))
     return blank + text if right else text + blank

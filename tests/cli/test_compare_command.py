@@ -152,12 +152,12 @@ def test_a_pipe_gets_whole_values_without_colours_or_control_characters(bundle: 
 def on_terminal(bundle: Path) -> Any:
     """What a terminal of 80 columns gets."""
 
-    def run(**environment: str) -> str:
+    def run(*arguments: str, **environment: str) -> str:
         own, theirs = pty.openpty()
         ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         env = clean_environment() | {"TERM": "xterm"} | environment
         process = subprocess.Popen(
-            command("runs", "compare", bundle, "--quiet" if "QUIET" in environment else "--state=all"),
+            command("runs", "compare", bundle, *(arguments or ("--state=all",))),
             env=env,
             stdout=theirs,
             stderr=subprocess.DEVNULL,
@@ -187,6 +187,18 @@ def test_a_terminal_gets_blocks_that_fit_it_in_columns_that_align(on_terminal: A
     assert max(wcswidth(line) for line in lines[: lines.index(next(t for t in lines if "rows differ" in t))]) <= 80
     assert sum(line.strip() == "params" for line in lines) > 1  # row names stand in every block
     assert "日本語" in told
+
+
+def test_two_runs_stand_beside_each_other_and_what_differs_is_seen(on_terminal: Any) -> None:
+    lines = on_terminal(hex_id(1), hex_id(2), NO_COLOR="1").splitlines()
+    assert max(wcswidth(line) for line in lines) <= 80
+    assert sum(line.strip() == "params" for line in lines) == 1
+    for row in ("run_id", "end_time", "mlflow.note.content"):
+        (line,) = [line for line in lines if line.startswith(f"  {row} ")]
+        one, other = line[30:54].strip(), line[56:].strip()
+        assert one != other
+        assert one
+    assert "Metric curves: 0 the same, 2 not." in lines  # that of one point is told by its row
 
 
 def test_a_terminal_gets_equal_rows_dim_and_the_best_value_marked(on_terminal: Any) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from runsync.cli.tables import columns_of, cut, folded, table
+from runsync.cli import tables
+from runsync.cli.tables import columns_of, cut, folded, narrowed, table
 from runsync.model.fields import METRICS, Field, values_of
 from runsync.model.printable import printable
 from runsync.model.run import LatestMetric, Run
@@ -83,3 +84,17 @@ def test_a_run_with_many_metrics_is_read_in_one_go() -> None:
     run = Run("a", "1", latest_metrics=metrics)
     fields = [Field(METRICS, metric.key) for metric in metrics]
     assert values_of(fields, run) == [metric.value for metric in metrics]
+
+
+def test_names_that_begin_alike_are_told_apart_when_they_are_cut() -> None:
+    rows = [["name", "n"], ["forecasting-transformer-large-01", "1"], ["forecasting-transformer-large-02", "2"]]
+    assert [*table(rows, 20)] == ["name               n", "forecast…large-01  1", "forecast…large-02  2"]
+    assert [*table([["x"], ["日本語" * 9 + "1"]], 12)] == ["x", "日本…日本語1"]
+
+
+def test_a_line_too_wide_for_a_terminal_is_folded_within_its_indent(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "  parent of a name that is long"
+    assert [*narrowed(line)] == [line]
+    monkeypatch.setattr(tables, "terminal_width", lambda: 20)
+    assert [*narrowed(line)] == ["  parent of a name", "  that is long"]
+    assert [*narrowed("  short")] == ["  short"]

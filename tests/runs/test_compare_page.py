@@ -144,6 +144,7 @@ def test_axes_and_curves_are_drawn_anew_as_they_are_chosen(tab: Tab) -> None:
     assert tab.tab.evaluate("document.getElementById('scatter').layout.xaxis.type") == "log"
     tab.tab.check("input[name=over][value=times]")
     assert "seconds" in tab.tab.text_content("#curves .xtitle")
+    assert tab.tab.locator("#metric option").all_inner_texts() == ["auc", "val_loss"]  # the third has one point
     tab.tab.select_option("#metric", "val_loss")
     assert "val_loss" in tab.tab.text_content("#curves .ytitle")
     before = tab.tab.locator("#parallel .y-axis").count()

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runsync.cli.pairs import INDENT
 from runsync.cli.say import Styled
-from runsync.cli.tables import columns_of, cut
+from runsync.cli.tables import GAP, columns_of, narrowed
 from runsync.cli.text import many
+from runsync.cli.told_apart import told_apart
 from runsync.model.fields import METRICS
 from runsync.model.printable import printable
-from runsync.model.run_table import DETAILS, GROUPS, LOWER, Row
+from runsync.model.run_table import DETAILS, GROUPS, LOWER, Row, Value
 from runsync.model.times import duration, iso
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 WIDEST_KEY = 28
 WIDEST_VALUE = 32
+NARROWEST_VALUE = 8
 SHORT_ID = 12
 BEST = "*"
 
@@ -33,6 +36,17 @@ class _Style:
         is_terminal = sys.stdout.isatty() and not plain
         self.width = shutil.get_terminal_size().columns if is_terminal else None
         self.colours = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    @property
+    def key_width(self) -> int | None:
+        """Columns for the names of rows."""
+        return None if self.width is None else min(WIDEST_KEY, self.width // 3)
+
+    def value_width(self, first: int) -> int | None:
+        """Columns for the values of a run, so that two runs stand beside each other behind the first column."""
+        if self.width is None:
+            return None
+        return max(NARROWEST_VALUE, min(WIDEST_VALUE, (self.width - first) // 2 - len(GAP)))
 
     def paint(self, text: str, **how: bool | str) -> str:
         return click.style(text, **how) if self.colours else text  # type: ignore[arg-type]
@@ -46,19 +60,19 @@ def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False)
     """All of it; `plain` for a file."""
     style = _Style(plain)
     rows = report.differing() if diff_only else report.rows
-    keys = [_fit(printable(row.key), WIDEST_KEY if style.width else None) for row in rows]
-    cells = [[_cell(row, i, style.width) for i in range(len(row.values))] for row in rows]
-    heads = [
-        _fit(printable(s.run.name or s.run.run_id), WIDEST_VALUE if style.width else None) for s in report.subjects
-    ]
+    keys = _fitted([printable(row.key) for row in rows], style.key_width)
+    first = max((columns_of(key) for key in keys), default=0) + len(INDENT)
+    room = style.value_width(first)
+    cells = [_cells(row, room) for row in rows]
+    heads = _fitted([printable(s.run.name or s.run.run_id) for s in report.subjects], room)
     widths = [max([columns_of(heads[i]), *(columns_of(row[i]) for row in cells)]) for i in range(len(heads))]
-    first = max((columns_of(key) for key in keys), default=0) + 2
     for block in _blocks(first, widths, style.width):
-        head = "".join(f"  {style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block)
+        head = "".join(f"{GAP}{style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block)
         yield style.line(" " * first + head.rstrip())
         yield from _block(rows, keys, cells, block, first, widths, style)
         yield ""
-    yield from _end(report, diff_only)
+    for line in _end(report, diff_only):
+        yield from (line,) if style.width is None else narrowed(line)
 
 
 def not_read(report: "CompareReport") -> Iterator[str]:
@@ -71,11 +85,11 @@ def _blocks(first: int, widths: Sequence[int], width: int | None) -> Iterator[li
     block: list[int] = []
     used = first
     for position, needed in enumerate(widths):
-        if block and width is not None and used + 2 + needed > width:
+        if block and width is not None and used + len(GAP) + needed > width:
             yield block
             block, used = [], first
         block.append(position)
-        used += 2 + needed
+        used += len(GAP) + needed
     if block:
         yield block
 
@@ -95,8 +109,8 @@ def _block(
             yield style.line(style.paint(group, bold=True))
         for i in of_group:
             row = rows[i]
-            line = pad(f"  {keys[i]}", first)
-            line += "".join("  " + _painted(row, p, pad(cells[i][p], widths[p]), style) for p in block)
+            line = pad(f"{INDENT}{keys[i]}", first)
+            line += "".join(GAP + _painted(row, p, pad(cells[i][p], widths[p]), style) for p in block)
             line = line.rstrip()
             yield style.line(line if row.differs else style.paint(line, dim=True))
 
@@ -105,19 +119,38 @@ def _painted(row: Row, position: int, cell: str, style: _Style) -> str:
     return style.paint(cell, fg="green", bold=True) if position in row.best else cell
 
 
-def _cell(row: Row, position: int, width: int | None) -> str:
-    value = row.values[position]
+def _cells(row: Row, width: int | None) -> list[str]:
+    """The values as they are shown; with a width cut, so that those that differ look different."""
+    marks = [f" {BEST}" if i in row.best else "" for i in range(len(row.values))]
+    if width is None:
+        return [_text(row, value) + mark for value, mark in zip(row.values, marks, strict=True)]
+    texts = [_short(row, value) for value in row.values]
+    if len(set(texts)) < len(set(map(str, row.values))):
+        texts = [_exact(row, value) for value in row.values]
+    texts = told_apart(texts, width - max(map(len, marks)))
+    return [text + mark for text, mark in zip(texts, marks, strict=True)]
+
+
+def _text(row: Row, value: Value) -> str:
     if value is None:
         return "–"
     if value == "":
         return '""'
     if row.group == DETAILS and isinstance(value, int):
         return duration(value) if row.key == "duration" else iso(value)
-    text = f"{value:.6g}" if isinstance(value, float) and width else printable(str(value))
-    mark = f" {BEST}" if position in row.best else ""
-    if width and row.key == "run_id":
-        return text[:SHORT_ID]
-    return _fit(text, WIDEST_VALUE - len(mark) if width else None) + mark
+    return printable(str(value))
+
+
+def _short(row: Row, value: Value) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else _text(row, value)
+    return text[:SHORT_ID] if row.key == "run_id" else text
+
+
+def _exact(row: Row, value: Value) -> str:
+    """To the last digit, where less would hide a difference."""
+    if row.group == DETAILS and isinstance(value, int):
+        return f"{value:,} ms" if row.key == "duration" else iso(value, "milliseconds")
+    return _text(row, value)
 
 
 def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:
@@ -134,9 +167,10 @@ def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:
 
 
 def _pair(pair: "Pair") -> Iterator[str]:
-    parted = [curve for curve in pair.curves if not curve.is_same]
-    if pair.curves:
-        yield f"Metric curves: {len(pair.curves) - len(parted):,} the same, {len(parted):,} not."
+    curves = [curve for curve in pair.curves if not _is_told_by_its_row(curve)]
+    parted = [curve for curve in curves if not curve.is_same]
+    if curves:
+        yield f"Metric curves: {len(curves) - len(parted):,} the same, {len(parted):,} not."
         for curve in parted:
             yield f"  {curve.key}: {_parting(curve)}"
             for which, end in (("first", curve.first), ("second", curve.second)):
@@ -146,6 +180,13 @@ def _pair(pair: "Pair") -> Iterator[str]:
         for change in pair.artifacts:
             path = change.field.removeprefix("artifacts.")
             yield f"  {path}: {change.old or 'not there'} → {change.new or 'not there'}"
+
+
+def _is_told_by_its_row(curve: "CurvePair") -> bool:
+    """One point is no curve: its value stands in the table, if the step does not make the difference."""
+    if max(curve.first.points, curve.second.points) > 1:
+        return False
+    return curve.is_same or repr(curve.first.last) != repr(curve.second.last)
 
 
 def _parting(curve: "CurvePair") -> str:
@@ -168,5 +209,5 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - columns_of(text))
 
 
-def _fit(text: str, width: int | None) -> str:
-    return text if width is None else cut(text, width)
+def _fitted(texts: Sequence[str], width: int | None) -> Sequence[str]:
+    return texts if width is None else told_apart(texts, width)

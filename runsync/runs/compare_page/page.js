@@ -3,7 +3,6 @@
 const RUNS_A_PAGE = 50;
 const MOST_COLOURED = 24; // runs with a curve (and a legend entry) of their own
 const MOST_CELLS = 30; // columns and rows of a contour, when there are more values than that
-const MOST_DIMENSIONS = 8;
 const LONGEST_LABEL = 40;
 const PALETTE = ["#3b78c3", "#e0701a", "#2c9f5b", "#cc4545", "#8f68c2", "#a0725c", "#d86fb5", "#7c8793", "#a9a11f", "#1aa5b8"];
 
@@ -182,7 +181,11 @@ function drawCurves() {
   draw("curves", traces, { xaxis: { title: { text: title } }, yaxis, showlegend: curves.length <= MOST_COLOURED });
   const thinned = curves.some((curve) => curve.points > curve.x.length);
   const drawn = `Each curve is drawn with at most ${values.most_points} points, evenly picked from all of its points, and its last one.`;
-  element("curves-hint").textContent = (thinned ? drawn : "All points are drawn.") + (curves.length > MOST_COLOURED ? " Colours repeat; point at a curve to see its run." : "");
+  const repeated = curves.length > MOST_COLOURED ? " Colours repeat; point at a curve to see its run." : "";
+  const single = values.single_points[metric] || 0;
+  const left = single ? ` ${single} of ${values.runs.length} runs have a single point, which stands in the table.` : "";
+  const all = (thinned ? drawn : "All points are drawn.") + repeated + left;
+  element("curves-hint").textContent = curves.length ? all : "No metric has more than one point: their values stand in the table.";
 }
 
 function pointsOf(curve, over) {
@@ -193,8 +196,7 @@ function pointsOf(curve, over) {
 }
 
 function traceOf(curve, i) {
-  const mode = curve.x.length === 1 ? "markers" : "lines";
-  return { type: "scatter", mode, name: curve.name, x: curve.x, y: curve.y, line: { color: PALETTE[i % PALETTE.length], width: 1.6 }, marker: { color: PALETTE[i % PALETTE.length] } };
+  return { type: "scatter", mode: "lines", name: curve.name, x: curve.x, y: curve.y, line: { color: PALETTE[i % PALETTE.length], width: 1.6 } };
 }
 
 /** Many curves as few traces, parted by gaps: a trace a run is slow to draw. */
@@ -202,7 +204,6 @@ function bundled(curves) {
   const traces = PALETTE.map((color) => ({ type: "scatter", mode: "lines", x: [], y: [], text: [], hoverinfo: "text+x+y", line: { color, width: 1 }, opacity: 0.6 }));
   curves.forEach((curve, i) => {
     const trace = traces[i % traces.length];
-    if (curve.x.length === 1) trace.mode = "lines+markers";
     trace.x.push(...curve.x, null);
     trace.y.push(...curve.y, null);
     trace.text.push(...curve.x.map(() => curve.name), "");
@@ -327,39 +328,29 @@ function fill(id, names, chosen) {
 }
 
 function chooseAxes() {
+  const first = values.first_look;
   const drawable = values.rows.filter((row) => row.group === "params" || row.group === "metrics");
   const more = values.rows.filter((row) => ["start_time", "duration"].includes(row.key) && row.group === "details");
   const name = (row) => `${row.group}.${row.key}`;
-  const asked = Object.values(values.axes).map((each) => rowsByName.get(each));
-  const names = [...new Set([...drawable, ...more, ...asked].map(name))];
-  const first = (group, not) => (drawable.find((row) => row.group === group && row.differs && name(row) !== not) || drawable.find((row) => row.group === group));
-  const metric = first("metrics");
-  const x = values.axes.x || name(first("params") || metric || more[0]);
-  const y = values.axes.y || name(metric || first("params") || more[0]);
-  const color = values.axes.color || name(first("metrics", y) || more[0]);
-  fill("x", names, x);
-  fill("y", names, y);
-  fill("color", names, color);
-  fill("parallel-color", names, values.axes.color || y);
-  fill("metric", Object.keys(values.curves), y.replace("metrics.", ""));
-  chooseDimensions(drawable, new Set([x, y, ...(values.axes.color ? [color] : [])]), name);
+  const names = [...new Set([...[...drawable, ...more].map(name), first.x, first.y, first.color])];
+  fill("x", names, first.x);
+  fill("y", names, first.y);
+  fill("color", names, first.color);
+  fill("parallel-color", names, first.parallel_color);
+  fill("metric", Object.keys(values.curves), first.metric);
+  chooseDimensions(drawable.map(name), new Set(first.dimensions));
 }
 
-function chooseDimensions(drawable, wanted, name) {
-  const differing = drawable.filter((row) => row.differs && (toNumber(row.values.find((v) => v !== null)) !== null || new Set(row.values).size <= 20));
-  for (const group of ["params", "metrics"]) {
-    const chosen = differing.filter((row) => row.group === group).slice(0, MOST_DIMENSIONS / 2);
-    chosen.forEach((row) => wanted.add(name(row)));
-  }
+function chooseDimensions(names, wanted) {
   const place = document.querySelector("#dimensions .choices");
-  for (const row of drawable) {
+  for (const name of names) {
     const input = document.createElement("input");
     input.type = "checkbox";
-    input.value = name(row);
-    input.checked = wanted.has(name(row));
+    input.value = name;
+    input.checked = wanted.has(name);
     const choice = document.createElement("label");
-    choice.title = name(row);
-    choice.append(input, ` ${name(row)}`);
+    choice.title = name;
+    choice.append(input, ` ${name}`);
     place.append(choice);
   }
   place.addEventListener("change", drawParallel);

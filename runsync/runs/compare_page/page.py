@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import string
+from collections.abc import Mapping
 from importlib import resources
 from importlib.util import find_spec
 from typing import Any
@@ -14,6 +15,7 @@ from runsync.model.curves import Curve
 from runsync.model.fields import ATTRIBUTES, METRICS, PARAMS, TAGS
 from runsync.model.run_table import DETAILS, Row
 from runsync.runs.compare import CompareReport
+from runsync.runs.compare_page.first_look import first_look
 
 DIGITS = 7
 """Significant digits of the points of a curve; tables have all digits."""
@@ -42,13 +44,13 @@ def to_html(
     require_plotly()
     from plotly.offline import get_plotlyjs
 
-    axes = {name: _axis(report, text) for name, text in (("x", x), ("y", y), ("color", color)) if text}
+    asked = {name: _axis(report, text) for name, text in (("x", x), ("y", y), ("color", color)) if text}
     plotly, script, style = get_plotlyjs(), _own("page.js"), _own("page.css")
     return string.Template(_own("page.html")).substitute(
         policy=_policy(plotly, script),
         style=style,
         plotly=plotly,
-        values=_island({**_values(report), "axes": axes, "diff_only": diff_only}),
+        values=_island({**_values(report, asked), "diff_only": diff_only}),
         script=script,
     )
 
@@ -70,14 +72,17 @@ def _island(document: dict[str, Any]) -> str:
     return orjson.dumps(document).decode().translate(_ESCAPED)
 
 
-def _values(report: CompareReport) -> dict[str, Any]:
+def _values(report: CompareReport, asked: Mapping[str, str]) -> dict[str, Any]:
+    curves = _drawable(report.curves)
     return {
+        "first_look": first_look(report, asked, curves).to_document(),
         "runs": [{"id": s.run.run_id, "name": s.run.name or s.run.run_id} for s in report.subjects],
         "rows": [_row(row) for row in report.rows],
         "curves": {
             key: [_curve(position, curve) for position, curve in sorted(of_key.items())]
-            for key, of_key in sorted(report.curves.items())
+            for key, of_key in sorted(curves.items())
         },
+        "single_points": {key: len(report.curves[key]) - len(of_key) for key, of_key in curves.items()},
         "most_points": report.most_points,
         "problems": [f"{p.kind} of {p.name}: {p.reason}" for p in report.problems],
     }
@@ -93,6 +98,12 @@ def _row(row: Row) -> dict[str, Any]:
         "best": row.best,
         "direction": row.direction,
     }
+
+
+def _drawable(curves: Mapping[str, Mapping[int, Curve]]) -> dict[str, dict[int, Curve]]:
+    """Without those of one point, which tables tell."""
+    lines = {key: {i: curve for i, curve in of_key.items() if curve.points > 1} for key, of_key in curves.items()}
+    return {key: of_key for key, of_key in lines.items() if of_key}
 
 
 def _curve(position: int, curve: Curve) -> dict[str, Any]:
