@@ -14,11 +14,17 @@ artifacts = "s3://mlflow-artifacts"
 [bundles.nightly]
 uri = "s3://backups/mlflow"
 endpoint = "https://s3.example.org"
+accept = ["traces"]                 # what may stay behind, here and in every transfer with it
+
+[pairs.standby]
+source = "prod"
+target = "old"
+accept = ["registered-models"]      # in a transfer from the one to the other, only
 """
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +43,13 @@ KEYS = {
     "auth",
     "s3_endpoint",
     "s3_profile",
+    "accept",
     *(key + suffix for key in ("username", "password", "token") for suffix in ("", "_env")),
 }
 
-BUNDLE_KEYS = {"uri", "endpoint", "profile", "sse", "kms_key", "storage_class"}
+BUNDLE_KEYS = {"uri", "endpoint", "profile", "sse", "kms_key", "storage_class", "accept"}
+PAIR_KEYS = {"source", "target", "accept"}
+NEEDED = frozenset({"uri"})
 
 
 def find(path: str | None = None) -> Path | None:
@@ -76,12 +85,28 @@ def named(where: str, path: str | None = None) -> Mapping[str, Any]:
     return workspaces(path).get(where, {})
 
 
-def bundles(path: str | None = None) -> Mapping[str, dict[str, str]]:
+def accepted(source: str, target: str, path: str | None = None) -> list[tuple[str, str]]:
+    """What may stay behind in a transfer between two places, as they were typed: names of kinds, each with where it
+    stands. Raises WrongUsage likewise."""
+    pairs = _sections("pairs", PAIR_KEYS, path, PAIR_KEYS)
+    sections = [
+        *((f"workspaces.{name}", section) for name, section in workspaces(path).items() if name in (source, target)),
+        *((f"bundles.{name}", section) for name, section in bundles(path).items() if name in (source, target)),
+        *(
+            (f"pairs.{name}", section)
+            for name, section in pairs.items()
+            if (section["source"], section["target"]) == (source, target)
+        ),
+    ]
+    return [(name, f"{find(path)}: [{title}]") for title, section in sections for name in section.get("accept", ())]
+
+
+def bundles(path: str | None = None) -> Mapping[str, dict[str, Any]]:
     """The `[bundles.<name>]` sections. Raises WrongUsage likewise."""
     sections = _sections("bundles", BUNDLE_KEYS, path)
     for name, section in sections.items():
         for key, value in section.items():
-            if not isinstance(value, str):
+            if key != "accept" and not isinstance(value, str):
                 raise WrongUsage(f"{find(path)}: [bundles.{name}] {key} is a text: put it in quotes")
     return sections
 
@@ -93,7 +118,7 @@ def _is_table(value: object) -> bool:
     return all(isinstance(text, str) and text.isprintable() for pair in value.items() for text in pair)
 
 
-def _sections(kind: str, keys: set[str], path: str | None) -> dict[str, dict[str, Any]]:
+def _sections(kind: str, keys: set[str], path: str | None, needed: Set[str] = NEEDED) -> dict[str, dict[str, Any]]:
     place = find(path)
     if place is None:
         return {}
@@ -105,9 +130,17 @@ def _sections(kind: str, keys: set[str], path: str | None) -> dict[str, dict[str
     if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
         raise WrongUsage(f"{place}: “{kind}” must hold sections such as [{kind}.prod]")
     for name, section in sections.items():
-        if not isinstance(section.get("uri"), str):
-            raise WrongUsage(f"{place}: [{kind}.{name}] has no uri")
+        for key in sorted(needed - section.keys()):
+            raise WrongUsage(f"{place}: [{kind}.{name}] has no {key}")
+        if not all(isinstance(section[key], str) for key in needed - {"accept"}):
+            raise WrongUsage(f"{place}: [{kind}.{name}] {' and '.join(sorted(needed - {'accept'}))} are texts")
+        if not _is_list_of_texts(section.get("accept", [])):
+            raise WrongUsage(f'{place}: [{kind}.{name}] accept is a list of texts: accept = ["traces"]')
         unknown = sorted(set(section) - keys)
         if unknown:
             raise WrongUsage(f"{place}: [{kind}.{name}] has an unknown key “{unknown[0]}”")
     return sections
+
+
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)

@@ -153,6 +153,10 @@ class WorkspaceUnreachable(WorkspaceError):
 
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 """MLflow's error code for what is not there."""
+UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"
+"""MLflow's error code for what may be there another time."""
+_MAY_PASS = frozenset({408, 409, 425, 429})
+"""HTTP statuses below 500 that say nothing of another try."""
 
 
 class RequestRefused(WorkspaceError):
@@ -166,6 +170,11 @@ class RequestRefused(WorkspaceError):
         self.status = status
         self.code = code
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether another try may be granted what this one was not: not so of what is refused by a rule, or gone."""
+        return self.status in _MAY_PASS or self.status >= 500 or self.code == UNAVAILABLE
+
 
 class AccessDenied(RequestRefused):
     """HTTP 401 or 403."""
@@ -174,6 +183,8 @@ class AccessDenied(RequestRefused):
 class TooMuch(RequestRefused):
     """The server does not manage as much as it was asked for, or sent, at a time."""
 
+    may_pass = True
+
 
 class AnswerTooLong(TooMuch):
     """More bytes than any answer has."""
@@ -181,6 +192,8 @@ class AnswerTooLong(TooMuch):
 
 class ChangedMeanwhile(RequestRefused):
     """A file changed while it was read: what came of it is of no use."""
+
+    may_pass = True
 
 
 class GrownMeanwhile(ChangedMeanwhile):
@@ -193,3 +206,8 @@ class GrownMeanwhile(ChangedMeanwhile):
 
 ITEM_ERRORS = (RequestRefused, BundleDamaged)
 """What fails one item (a run, a file) and not the whole."""
+
+
+def may_pass(error: object) -> bool:
+    """Whether another try may go better than the one that ended so."""
+    return isinstance(error, RequestRefused) and error.may_pass

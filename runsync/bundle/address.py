@@ -2,8 +2,10 @@
 
 import dataclasses
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runsync import config
 from runsync.bundle import layout
@@ -44,12 +46,8 @@ class Place:
 def locate(where: str | Path, access: Access | None = None) -> Place:
     """The place that was typed; nothing is looked for there but a folder. Raises WrongUsage."""
     access = access or Access()
-    text, snapshot = str(where), ""
     sections = config.bundles(access.config)
-    if not is_there(text):
-        head, sign, tail = text.rpartition("@")
-        if sign and head and tail and (_SNAPSHOT.fullmatch(tail) or head in sections or is_bundle(head)):
-            text, snapshot = head, tail
+    text, snapshot = _parted(str(where), sections)
     section = sections.get(text)
     if section is not None:
         text, access = section["uri"], dataclasses.replace(access, s3=_options(section, access.s3))
@@ -63,6 +61,19 @@ def locate(where: str | Path, access: Access | None = None) -> Place:
     return Place(LocalStore(Path(text).expanduser()), snapshot)
 
 
+def name_of(where: str | Path, access: Access) -> str:
+    """What was typed for a place, without the snapshot that is meant."""
+    return _parted(str(where), config.bundles(access.config))[0]
+
+
+def _parted(text: str, names: Container[str]) -> tuple[str, str]:
+    """What was typed for a bundle, and for a snapshot of it; `names` are those of bundles."""
+    head, sign, tail = text.rpartition("@")
+    if is_there(text) or not (sign and head and tail):
+        return text, ""
+    return (head, tail) if _SNAPSHOT.fullmatch(tail) or head in names or is_bundle(head) else (text, "")
+
+
 def is_bundle(text: str) -> bool:
     """Whether a bundle lies in the folder that is called so."""
     return "://" not in text and (Path(text).expanduser() / layout.MARKER).exists()
@@ -73,7 +84,7 @@ def is_there(text: str) -> bool:
     return "://" not in text and Path(text).expanduser().exists()
 
 
-def _options(section: dict[str, str], given: S3Options) -> S3Options:
+def _options(section: dict[str, Any], given: S3Options) -> S3Options:
     """What was given on the command line goes before what stands in the file."""
     fields = {f.name for f in dataclasses.fields(S3Options)}
     told = {name: section[name] for name in fields & section.keys()}

@@ -13,6 +13,7 @@ from runsync.bundle.dates import Doubt, doubts
 from runsync.bundle.subset import Subset
 from runsync.errors import WrongUsage
 from runsync.model.progress import Progress, Silent
+from runsync.model.protocol import NotCarried
 
 DAMAGED = 12
 
@@ -24,7 +25,7 @@ class CheckReport:
     `suspects` are broken files that are now noted in the bundle, so that no export takes them for sound; not `is_noted`
     when that could not be written. Neither `unused` files (a killed export, or a snapshot that is gone, leaves such)
     nor `foreign` ones (which are not of the format) are faults, nor are `doubtful_dates`. `hashed` and `bytes` count
-    the files that were read.
+    the files that were read. `lacks` is what the newest snapshot has not of its source: no fault of the bundle.
     """
 
     bundle: str
@@ -39,6 +40,7 @@ class CheckReport:
     foreign: list[str] = field(default_factory=list)
     suspects: list[str] = field(default_factory=list)
     doubtful_dates: list[Doubt] = field(default_factory=list)
+    lacks: list[NotCarried] = field(default_factory=list)
     seconds: float = 0.0
     is_noted: bool = True
 
@@ -95,6 +97,7 @@ def check(
     report.is_noted = is_noted
     report.suspects = sorted(checker.broken()) if is_noted else []
     report.doubtful_dates = [one for one in doubts(checker.history.ids) if one.id in checker.ids]
+    report.lacks = checker.books[-1].manifest.lacks() if checker.books else []
     report.seconds = round(time.monotonic() - begun, 3)
     return report
 

@@ -1,12 +1,16 @@
 """The manifest of a snapshot: what one finished export holds. Written last: a snapshot is there whole or not at all."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from datetime import MAXYEAR, datetime
 from typing import Any
 
 from runsync.bundle import layout
-from runsync.model.protocol import NotCarried, Place
+from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES, kind_of
+from runsync.model.protocol import NAMED, NotCarried, Place
+
+UNREAD = "not readable at export; runsync inspect lists them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class Manifest:
     def to_document(self) -> dict[str, Any]:
         """The JSON document. What the first bundles did not have is left out where there is none of it."""
         document = {"format": "runsync-snapshot", "version": 1, **asdict(self)}
+        for left in document["not_carried"]:
+            del left["kind"]  # its title tells
         return {name: value for name, value in document.items() if value or name not in _ADDED_LATER}
 
     @classmethod
@@ -104,7 +110,10 @@ class Manifest:
         values["counts"] = Counts(**document["counts"])
         values["problems"] = tuple(document["problems"])
         values["failed"] = tuple(document["failed"])
-        values["not_carried"] = tuple(NotCarried(**{**n, "names": tuple(n["names"])}) for n in document["not_carried"])
+        values["not_carried"] = tuple(
+            NotCarried(n["what"], n["count"], n["why"], tuple(n["names"]), kind_of(n["what"]))
+            for n in document["not_carried"]
+        )
         values["parts"] = tuple(
             RunsPart(
                 PartFile(**part["runs"]),
@@ -119,6 +128,24 @@ class Manifest:
         values["notebook_formats"] = tuple(document.get("notebook_formats", ()))
         values["order"] = document.get("order", 0)
         return cls(**values)
+
+    def lacks(self, run_ids: Set[str] | None = None) -> list[NotCarried]:
+        """What its source had, and it has not: what was not carried, and what could not be read. With `run_ids`, of
+        pieces of runs only those of these runs."""
+        items: dict[str, list[str]] = defaultdict(list)
+        for failed in self.failed:
+            items[failed["kind"]].append(failed["name"] or failed["id"])
+        pieces: dict[str, list[str]] = defaultdict(list)
+        for problem in self.problems:
+            if run_ids is None or problem["run_id"] in run_ids:
+                noun = "file" if problem["kind"] == "artifact" else problem["kind"]
+                pieces[noun].append(f"{problem['run_id']}: {problem['name']}".removesuffix(": "))
+        unread = [
+            kind.left(len(names), UNREAD, tuple(names[:NAMED]), noun if len(names) == 1 else f"{noun}s")
+            for kind, told in ((MISSING_ITEMS, items), (MISSING_PIECES, pieces))
+            for noun, names in told.items()
+        ]
+        return [*self.not_carried, *unread]
 
     def files(self) -> list[PartFile]:
         """Every part it names."""

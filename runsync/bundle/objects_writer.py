@@ -9,13 +9,13 @@ from runsync.bundle.bundle import Bundle
 from runsync.bundle.manifest import ObjectsPart, PartFile
 from runsync.bundle.objects import SCHEMAS, KnownObjects
 from runsync.bundle.suspects import Reusable
-from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, may_pass
+from runsync.model.left_behind import GONE, KINDS, changed
 from runsync.model.objects import Blob, Key, Object
 from runsync.model.progress import Progress
 from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 
 DOCUMENTS_A_PART = 1000
-_WHY_LEFT = {True: "they are not there any more", False: "they may not be read by who exports"}
 
 
 class ObjectsWriter:
@@ -56,10 +56,14 @@ class ObjectsWriter:
 
     def left(self) -> list[NotCarried]:
         """What is named at the source and cannot be had there."""
-        return [
-            NotCarried(kind, len(names), _WHY_LEFT[is_gone], tuple(sorted(names)[:NAMED]))
-            for (kind, is_gone), names in self._left.items()
-        ]
+        found = []
+        for (kind, is_gone), names in self._left.items():
+            shown = tuple(sorted(names)[:NAMED])
+            if is_gone:
+                found.append(changed(f"{kind} {GONE}", len(names), "they are not there any more", shown))
+            else:
+                found.append(KINDS[kind].left(len(names), "they may not be read by who exports", shown))
+        return found
 
     def finish(self) -> Iterator[ObjectsPart]:
         """Writes the documents of all that is kept, by kind and key."""
@@ -123,8 +127,8 @@ class ObjectsWriter:
                 return None
             told = {"kind": item.noun, "id": item.key[0], "name": item.name, "error": str(error)}
             self.failed.append(told)
-        return _outcome(item, FAILED, str(error))
+        return Outcome(item.noun, item.key[0], item.name, FAILED, error=str(error), retry=may_pass(error))
 
 
-def _outcome(item: Object, action: str, error: str = "") -> Outcome:
-    return Outcome(item.noun, item.key[0], item.name, action, error=error)
+def _outcome(item: Object, action: str) -> Outcome:
+    return Outcome(item.noun, item.key[0], item.name, action)

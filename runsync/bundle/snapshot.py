@@ -144,13 +144,18 @@ class Snapshot:
         """Bundles of this version hold none."""
         raise RequestRefused("a bundle does not hold logged models of MLflow 3")
 
-    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
-        """What the export left behind already."""
-        missing = self.manifest.problems + self.manifest.failed
-        if not missing:
-            return list(self.manifest.not_carried)
-        why = "the export could not read them; runsync inspect lists them"
-        return [*self.manifest.not_carried, NotCarried("runs or pieces of runs", len(missing), why)]
+    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
+        """What the export left behind already, and what it could not read."""
+        meant = None
+        if self.manifest.problems and selection != Selection():
+            meant = {run.run_id for batch in self.batches(experiments, selection) for run in batch.runs}
+        return self.manifest.lacks(meant)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it is a snapshot of everything, and the export could read every experiment."""
+        has_all = Selection.from_document(self.manifest.selection) == Selection()
+        return has_all and not any(failed["kind"] == "experiment" for failed in self.manifest.failed)
 
     def _told(self, experiments: Sequence[Experiment], selection: Selection, unread: Unread) -> Iterator[Run]:
         for batch in self.batches(experiments, selection):

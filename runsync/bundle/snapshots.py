@@ -11,6 +11,7 @@ from runsync.bundle.dates import Doubt, doubts
 from runsync.bundle.manifest import Manifest
 from runsync.errors import BundleDamaged
 from runsync.model import threads
+from runsync.model.protocol import NotCarried
 
 DAMAGED = 12
 AT_ONCE = 8
@@ -29,7 +30,8 @@ class BrokenSnapshot:
 class SnapshotSummary:
     """What the manifest of a snapshot tells. Times are ISO 8601 in UTC.
 
-    `failed` and `problems` count what the export could not read: runs, and pieces of runs.
+    `failed` and `problems` count what the export could not read: runs, and pieces of runs. `lacks` tells that, and what
+    was not carried.
     """
 
     id: str
@@ -44,6 +46,7 @@ class SnapshotSummary:
     artifact_bytes: int
     failed: int
     problems: int
+    lacks: tuple[NotCarried, ...] = ()
 
     @classmethod
     def of(cls, manifest: Manifest) -> "SnapshotSummary":
@@ -62,6 +65,7 @@ class SnapshotSummary:
             counts.artifact_bytes,
             len(manifest.failed),
             len(manifest.problems),
+            tuple(manifest.lacks()),
         )
 
 

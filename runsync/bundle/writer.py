@@ -24,7 +24,7 @@ from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
 from runsync.bundle.suspects import Reusable, noted
-from runsync.errors import ITEM_ERRORS, BundleDamaged
+from runsync.errors import ITEM_ERRORS, BundleDamaged, may_pass
 from runsync.growing import Growing, note
 from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
@@ -71,6 +71,8 @@ class SnapshotWriter:
     ) -> None:
         self.bundle = bundle
         self._notebooks = notebooks
+        self._may_pass: set[str] = set()
+        """Runs of which another try may bring what this one did not."""
         self._workers = workers
         self._held = lock
         self._skip_unchanged = skip_unchanged
@@ -193,7 +195,7 @@ class SnapshotWriter:
                     outcomes += self._commit(group, histories, progress)
                     group, waiting_bytes = [], 0
             outcomes += self._commit(group, histories, progress)
-        return outcomes
+        return [replace(one, retry=True) if one.source_id in self._may_pass else one for one in outcomes]
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Stores what was held back, then writes the manifest: from now on the snapshot exists."""
@@ -299,7 +301,7 @@ class SnapshotWriter:
         try:
             files = source.artifacts(run)
         except ITEM_ERRORS as error:
-            return _Fetching([], Problem("artifact list", "", str(error)))
+            return _Fetching([], self._problem(run, "artifact list", "", error))
         return _Fetching([pool.submit(self._fetch, run, file, source, progress) for file in files], None)
 
     def _fetch(self, run: Run, file: ArtifactFile, source: Source, progress: Progress) -> "_Fetched | Problem":
@@ -314,7 +316,13 @@ class SnapshotWriter:
             sha256 = growing.carry(lambda: self._stream(growing.chunks(), progress))
             return _Fetched(replace(growing.file, sha256=sha256), growing.is_cut)
         except ITEM_ERRORS as error:
-            return Problem("artifact", file.path, str(error))
+            return self._problem(run, "artifact", file.path, error)
+
+    def _problem(self, run: Run, kind: str, name: str, error: Exception) -> Problem:
+        """A piece that could not be had."""
+        if may_pass(error):
+            self._may_pass.add(run.run_id)
+        return Problem(kind, name, str(error))
 
     def _copy(self, run: Run, file: ArtifactFile, source: Source) -> str:
         """Has S3 copy a file; "" where it cannot. Where it keeps no hash of the file, that is read once for it."""
@@ -382,6 +390,8 @@ class SnapshotWriter:
                 try:
                     points = writer.add(run.run_id, histories.of(run.run_id))
                 except ITEM_ERRORS as error:
+                    if may_pass(error):
+                        self._may_pass.add(run.run_id)
                     outcomes.append(self._fail(run, str(error)))
                     continue
                 rows.append((run, replace(contents, metric_points=points), first))

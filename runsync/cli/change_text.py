@@ -7,6 +7,7 @@ import click
 
 from runsync.cli import consent, options, say
 from runsync.cli.text import listed, many
+from runsync.cli.transfer_text import ANOTHER_TRY, told
 
 if TYPE_CHECKING:
     from runsync.model.progress import Progress
@@ -88,6 +89,8 @@ def lines(report: "ChangeReport") -> Iterator[str]:
     yield from listed("Not reached", map(_told, report.of("not reached")))
     if report.backup is not None:
         yield f"Backup: {report.backup.target.address}, snapshot {report.backup.snapshot or 'none'}"
+    if report.imported is not None:
+        yield from listed("Not brought back", map(told, report.imported.left_behind))
     yield from (f"Note: {note}" for note in report.notes)
     requests = f", {many(report.requests, 'request')}" if report.requests else ""
     yield f"{_summary(report)} in {report.seconds:.1f} s{requests}"
@@ -146,10 +149,14 @@ def _summary(report: "ChangeReport") -> str:
 def _ending(report: "ChangeReport") -> str:
     if report.stopped:
         return "Stopped before the end. What is done stays done: run the same command again to go on."
-    if report.of("failed"):
-        return "Partly done: run it again to try those again."
+    if failed := report.of("failed"):
+        is_mendable = all(item.retry for item in failed)
+        again = "Run it again to try those again." if is_mendable else ANOTHER_TRY
+        return f"Partly done: {many(len(failed), 'item')} failed. {again}"
     if report.of("undecidable"):
         return "Partly done: what could not be decided was left as it is."
+    if report.imported is not None and report.imported.exit_code:
+        return "Partly done: what is listed above did not come back with the runs."
     if report.dry_run:
         return "Run it without --dry-run to do this."
     if report.verb.endswith(" delete") and report.changed():

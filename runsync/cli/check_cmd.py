@@ -9,6 +9,7 @@ from runsync.cli import consent, options, say
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import doubted, listed, many, size
+from runsync.cli.transfer_text import LACKS, told
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport
@@ -157,6 +158,7 @@ def _lines(report: "CheckReport") -> Iterator[str]:
     elif not report.is_noted:
         yield "This bundle cannot be written: run the next export with --verify-stored, or it may reuse broken files"
     yield from doubted(report.doubtful_dates)
+    yield from listed(LACKS, map(told, report.lacks))
     yield "Damaged." if report.faults else _sound(report)
 
 

@@ -1,4 +1,4 @@
-"""What a shell completes beside commands and options: names of experiments at the place that stands there already."""
+"""What a shell completes beside commands and options: experiments at the place that stands there already, and kinds."""
 
 import os
 import re
@@ -24,6 +24,14 @@ def experiments(ctx: click.Context, parameter: click.Parameter, incomplete: str)
         return [name for name in _names(str(where), ctx) if name.startswith(incomplete) and _is_harmless(name)]
     except RunsyncError:
         return []
+
+
+def kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """What may be accepted: the last of names with commas between."""
+    from runsync.model.left_behind import KINDS
+
+    first, comma, last = incomplete.rpartition(",")
+    return [f"{first}{comma}{name}" for name in KINDS if name.startswith(last)]
 
 
 def _is_harmless(name: str) -> bool:

@@ -78,7 +78,7 @@ def _lines(report: "DiffReport") -> Iterator[str]:
         yield f"… and {len(report.changes) - MOST_LISTED:,} more (--json lists all)"
     yield from (f"Note: {note}" for note in report.notes)
     if not report.changes:
-        yield "Nothing has changed."
+        yield "No difference was found."
 
 
 def _place(place: Any) -> str:

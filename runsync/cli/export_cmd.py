@@ -26,6 +26,7 @@ from runsync.cli.progress import shown
 )
 @options.retry_lock
 @options.s3
+@options.accept
 @options.workers
 @options.dry_run
 @options.unattended
@@ -43,6 +44,7 @@ def command(
     skip_unchanged: bool,
     notebooks: str,
     retry_lock: str,
+    accept: tuple[str, ...],
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -68,6 +70,7 @@ def command(
             thorough=thorough,
             verify_stored=verify_stored,
             skip_unchanged=skip_unchanged,
+            accept=accept,
             notebooks=parse_formats(notebooks),
             retry_lock=options.seconds(retry_lock),
             workers=workers,

@@ -19,6 +19,7 @@ from runsync.cli.progress import shown
 @options.into_workspace
 @options.retry_lock
 @options.s3
+@options.accept
 @options.workers
 @options.dry_run
 @options.unattended
@@ -40,6 +41,7 @@ def command(
     init: bool,
     id_map: str | None,
     retry_lock: str,
+    accept: tuple[str, ...],
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -68,6 +70,7 @@ def command(
             permissions=permissions,
             notebook_folder=notebook_folder,
             init=init,
+            accept=accept,
             workers=workers,
             dry_run=dry_run,
             id_map=id_map,

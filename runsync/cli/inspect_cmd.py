@@ -8,6 +8,7 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.text import listed, many, selection, size, table
+from runsync.cli.transfer_text import told
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport
@@ -66,5 +67,4 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in snapshot.failed))
     missing = (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in snapshot.problems)
     yield from listed("Missing pieces", missing)
-    left = (f"{'some' if n.count is None else n.count} {n.what}: {n.why}" for n in snapshot.not_carried)
-    yield from listed("Not carried", left)
+    yield from listed("Not carried", map(told, snapshot.not_carried))

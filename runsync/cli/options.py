@@ -139,6 +139,15 @@ unattended = _all(
         help="To servers and S3 together; 0 for no limit.",
     ),
 )
+
+
+def _accepting(told: str) -> Callable[[Command], Command]:
+    complete = completion.kinds
+    return click.option("--accept", multiple=True, metavar="KINDS", shell_complete=complete, help=told)
+
+
+accept = _accepting("What may stay behind without exit code 3, such as registered-models,traces; repeatable.")
+may_lack = _accepting("What need not be compared for exit code 0, such as registered-models,traces; repeatable.")
 verify_stored = click.option(
     "--verify-stored",
     is_flag=True,

@@ -9,6 +9,7 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.tables import table
 from runsync.cli.text import doubted, listed, many, selection, size
+from runsync.cli.transfer_text import LACKS, told
 
 if TYPE_CHECKING:
     from runsync.bundle.snapshots import SnapshotsReport
@@ -50,6 +51,8 @@ def _lines(report: "SnapshotsReport") -> Iterator[str]:
     if report.snapshots:
         yield from table(rows, whole={0})
     yield f"{report.bundle}: {many(len(report.snapshots), 'snapshot')}"
+    if report.snapshots:
+        yield from listed(LACKS, map(told, report.snapshots[-1].lacks))
     yield from listed("Broken", (f"{one.id}: {one.error}" for one in report.broken))
     yield from listed("Missing", (one.error for one in report.missing_snapshots))
     yield from doubted(report.doubtful_dates)

@@ -27,6 +27,7 @@ from runsync.cli.progress import shown
     metavar="N",
     help="Stop before anything is written when more would be deleted: a share of the copies, or a number of runs.",
 )
+@options.accept
 @options.workers
 @options.dry_run
 @options.unattended
@@ -51,6 +52,7 @@ def command(
     thorough: bool,
     delete: bool,
     max_delete: str,
+    accept: tuple[str, ...],
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -79,6 +81,7 @@ def command(
             permissions=permissions,
             notebook_folder=notebook_folder,
             init=init,
+            accept=accept,
             source_artifacts=source_artifacts,
             thorough=thorough,
             delete=delete,

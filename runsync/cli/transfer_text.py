@@ -1,12 +1,19 @@
 """The report of export, import and sync as a person reads it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from runsync.cli.text import listed, many, size, table
+from runsync.model.left_behind import KINDS
 
 if TYPE_CHECKING:
+    from runsync.model.protocol import NotCarried
     from runsync.transfer.report import Tally, TransferReport
+
+LACKS = "The newest snapshot lacks"
+"""The title of what its source had, and it has not."""
+
+ANOTHER_TRY = "The reasons tell what is needed: another try alone may not help."
 
 
 def lines(report: "TransferReport") -> Iterator[str]:
@@ -23,28 +30,89 @@ def lines(report: "TransferReport") -> Iterator[str]:
             f"{many(report.metric_points, 'metric point')}, {many(report.artifacts, 'artifact')} "
             f"({size(report.artifact_bytes)}) in {report.seconds:.1f} s{requests}"
         )
+    yield from losses(report)
+    yield from listed("Otherwise in the target", (told(left) for left in report.not_carried if not left.kind))
+    yield from report.notes
+    yield _ending(report)
+
+
+def losses(report: "TransferReport") -> Iterator[str]:
+    """What did not arrive."""
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
     missing = (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in report.problems)
     yield from listed("Missing pieces", missing)
-    yield from listed("Not carried", (_not_carried(n.what, n.count, n.why, n.names) for n in report.not_carried))
-    yield from report.notes
-    yield _ending(report)
+    yield from listed("Not carried", map(told, report.left_behind))
+    yield from listed("Not carried, as accepted", map(told, report.accepted))
+
+
+def told(left: "NotCarried") -> str:
+    """What stays behind, why, and some names."""
+    some = f" [{', '.join(left.names[:3])}{', …' if len(left.names) > 3 else ''}]" if left.names else ""
+    return f"{counted(left)}{some}: {left.why}"
+
+
+def counted(left: "NotCarried") -> str:
+    """How much of it stays behind."""
+    return f"{'some' if left.count is None else f'{left.count:,}'} {left.what}"
+
+
+def how_to_accept(kinds: Iterable[str]) -> str:
+    """The option with which these kinds may stay behind; "" where none of them can be accepted."""
+    names = [name for name in dict.fromkeys(kinds) if name in KINDS]
+    whole = [name for name in names if KINDS[name].part_of not in names]
+    return f"--accept {','.join(whole)}" if whole else ""
 
 
 def _row(name: str, tally: "Tally") -> tuple[str, str, str, str, str]:
     return (name, f"{tally.created:,}", f"{tally.updated:,}", f"{tally.unchanged:,}", f"{tally.failed:,}")
 
 
-def _not_carried(what: str, count: int | None, why: str, names: tuple[str, ...]) -> str:
-    some = f" [{', '.join(names[:3])}{', …' if len(names) > 3 else ''}]" if names else ""
-    return f"{'some' if count is None else f'{count:,}'} {what}{some}: {why}"
-
-
 def _ending(report: "TransferReport") -> str:
     if report.stopped:
         return "Stopped before the end. What is done stays done: run the same command again to go on."
-    if report.exit_code:
-        return "Partly done: what is listed above did not arrive. Run it again to try those again."
+    if report.undone:
+        return _partly(report)
+    if report.left_behind:
+        return f"{_done(report)}, but for what stays behind: {_left(report)}"
+    return "Run it without --dry-run to do this." if report.dry_run else f"{_done(report)}{_full_stop(report)}"
+
+
+def _done(report: "TransferReport") -> str:
     if report.dry_run:
-        return "Run it without --dry-run to do this."
-    return f"Done: snapshot {report.snapshot}" if report.snapshot and report.verb == "export" else "Done."
+        return "It would be done"
+    return f"Done: snapshot {report.snapshot}" if report.snapshot and report.verb == "export" else "Done"
+
+
+def _full_stop(report: "TransferReport") -> str:
+    """None behind an id that is to be copied."""
+    return "" if report.snapshot and report.verb == "export" else "."
+
+
+def _left(report: "TransferReport") -> str:
+    accept = how_to_accept(left.kind for left in report.left_behind)
+    return f"{', '.join(map(counted, report.left_behind))}." + (f" If they may, say {accept}." if accept else "")
+
+
+def _partly(report: "TransferReport") -> str:
+    """What did not arrive, and what can be done about it."""
+    counts = {
+        "failed": len([one for one in report.undone if "error" in one]),
+        "missing": len([one for one in report.undone if "error" not in one]),
+    }
+    told = [f"{many(counts['failed'], 'item')} failed"] if counts["failed"] else []
+    if counts["missing"]:
+        told.append(f"{many(counts['missing'], 'piece')} {'is' if counts['missing'] == 1 else 'are'} missing")
+    snapshot = f": snapshot {report.snapshot}" if report.snapshot and report.verb == "export" else ""
+    ending = f"Partly done{snapshot}, but {' and '.join(told)}, as listed above. {_again(report)}"
+    return ending + (f" Also left behind: {_left(report)}" if report.left_behind else "")
+
+
+def _again(report: "TransferReport") -> str:
+    passing = sum(one["retry"] for one in report.undone)
+    if report.dry_run:
+        return "Nothing was written."
+    if passing == len(report.undone):
+        return "Run it again to try those again."
+    if passing:
+        return f"Run it again to try {passing:,} of them again; the reasons tell what the others need."
+    return ANOTHER_TRY

@@ -8,7 +8,8 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import MOST_LISTED, many, table
+from runsync.cli.text import MOST_LISTED, listed, many, table
+from runsync.cli.transfer_text import how_to_accept, told
 
 if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @options.source_artifacts
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
 @click.option("--permissions", is_flag=True, help="On Databricks: compare who may do what with the experiments, too.")
+@options.may_lack
 @options.s3
 @options.workers
 @options.unattended
@@ -41,6 +43,7 @@ def command(
     verify_artifacts: bool,
     permissions: bool,
     source_artifacts: str,
+    accept: tuple[str, ...],
     workers: int,
     as_json: bool,
     **selection: Any,
@@ -48,7 +51,9 @@ def command(
     """Is everything of the one in the other?
 
     Field by field, point by point, file by file; either is a bundle or a workspace. Runs are matched by the id they
-    were born with. Exit 4 and a table when something is missing or differs; more in the target is no fault.
+    were born with. Exit 4 and a table when something is missing or differs; more in the target is no fault. Exit 4 also
+    when something of the source could not be compared, such as kinds of objects that are not carried and files that an
+    export could not read, unless --accept names it.
     """
     from runsync.transfer.verify import verify
 
@@ -63,6 +68,7 @@ def command(
             verify_artifacts=verify_artifacts,
             permissions=permissions,
             source_artifacts=source_artifacts,
+            accept=accept,
             workers=workers,
             access=options.access(ctx),
             progress=progress,
@@ -86,5 +92,23 @@ def _lines(report: "VerifyReport") -> Iterator[str]:
         yield from table(rows)
         if len(report.differences) > MOST_LISTED:
             yield f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)"
+    yield from listed("Not compared", map(told, report.left_out))
+    yield from listed("Not compared, as accepted", map(told, report.accepted))
     yield from (f"Note: {note}" for note in report.notes)
-    yield f"{many(len(report.differences), 'difference')}." if report.differences else "Everything is there."
+    yield _ending(report)
+
+
+def _ending(report: "VerifyReport") -> str:
+    """What is proved, and no more."""
+    if report.differences:
+        return f"{many(len(report.differences), 'difference')}."
+    if report.left_out:
+        accept = how_to_accept(left.kind for left in report.left_out)
+        how = f" If it may be left out, say {accept}." if accept else ""
+        return f"Everything that was compared is there, but not all was: see above.{how}"
+    if not report.experiments and not report.runs:
+        return "There was nothing to compare."
+    if report.accepted or not report.is_all:
+        return "Everything that was compared is there."
+    by_size = report.artifacts and not report.artifacts_by_hash
+    return "Everything is there (artifacts by size)." if by_size else "Everything is there."

@@ -42,12 +42,16 @@ NAMED = 20
 
 @dataclass(frozen=True, slots=True)
 class NotCarried:
-    """Something that stays behind: what it is, how many (None: not counted), why, and some names."""
+    """Something that stays behind: what it is, how many (None: not counted), why, and some names.
+
+    `kind` is the name with which it is accepted (see `left_behind`); "" where nothing is lost.
+    """
 
     what: str
     count: int | None
     why: str
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...]
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +186,14 @@ class Source(Protocol):
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file of a logged model. Raises RequestRefused, BundleDamaged."""
 
-    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
-        """Kinds of objects that hang off the source and that this version does not carry."""
+    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
+        """Kinds of objects that hang off the source and that this version does not carry, and what the source itself
+        lacks of these experiments and of the runs that the selection means."""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether an experiment that it does not list is not there: not so of a snapshot of some, or where some cannot
+        be read. Known once `experiments` was called."""
 
     @property
     def objects(self) -> ObjectSource | None:
@@ -199,13 +209,14 @@ FAILED = "failed"
 @dataclass(frozen=True, slots=True)
 class Step:
     """What is to be done with one run. `target_id` is the run's id in the target, where it has one already; `problems`
-    tell what cannot be done for it, whatever the action does."""
+    tell what cannot be done for it, whatever the action does; `retry` is as in `Outcome`."""
 
     run_id: str
     action: str
     target_id: str = ""
     error: str = ""
     problems: tuple[Problem, ...] = ()
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +224,7 @@ class Outcome:
     """What was done with one run, experiment or further object.
 
     `points`, `artifacts` and `bytes` count what was written. With `action` FAILED nothing can be said to be whole;
-    otherwise `problems` tell which pieces did not arrive.
+    otherwise `problems` tell which pieces did not arrive. `retry`: another try may bring (some of) what did not.
     """
 
     kind: str
@@ -226,6 +237,7 @@ class Outcome:
     bytes: int = 0
     problems: tuple[Problem, ...] = ()
     error: str = ""
+    retry: bool = False
 
 
 class ObjectTarget(Protocol):

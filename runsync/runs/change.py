@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import ITEM_ERRORS, Interrupted, RunsyncError, TooManyChanges
+from runsync.errors import ITEM_ERRORS, Interrupted, RunsyncError, TooManyChanges, may_pass
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.progress import Progress, Silent
@@ -36,7 +36,7 @@ class Item:
     """What was (or would be) done with one run or experiment.
 
     `is_child` tells a run that came along with its parent; `new_id` is the id of what was imported anew; `error` tells
-    why it failed, or why nothing can be decided.
+    why it failed, or why nothing can be decided; `retry`: another try may go better.
     """
 
     kind: str
@@ -47,6 +47,7 @@ class Item:
     is_child: bool = False
     new_id: str = ""
     error: str = ""
+    retry: bool = False
 
 
 @dataclass(slots=True)
@@ -243,7 +244,7 @@ def _guarded(
 
 def _at_once(group: Together, planned: Mapping[str, Item], how: How, told: dict[str, Item]) -> None:
     """Until it tells more, all of its runs are under way; so they stay where it cannot be told what became of them."""
-    told.update((run_id, replace(planned[run_id], action=FAILED, error=UNDER_WAY)) for run_id in group.ids)
+    told.update((run_id, replace(planned[run_id], action=FAILED, error=UNDER_WAY, retry=True)) for run_id in group.ids)
     try:
         with threads.pool(1, "runsync-change") as pool:
             items = pool.submit(group.act).result()
@@ -271,7 +272,7 @@ def _side_by_side(wave: Sequence[Change], how: How, done: dict[int, Item]) -> No
 def _told(future: "Future[Item]", change: Change) -> Item | None:
     """What is known of a change; None where it was not begun."""
     if future.running():
-        return replace(change.item, action=FAILED, error=UNDER_WAY)
+        return replace(change.item, action=FAILED, error=UNDER_WAY, retry=True)
     error = future.exception() if future.done() else None
     if not future.done() or isinstance(error, Interrupted):
         return None
@@ -282,6 +283,6 @@ def _attempt(change: Change) -> Item:
     try:
         return replace(change.item, new_id=change.act() or "")
     except Interrupted:
-        return replace(change.item, action=FAILED, error=UNDER_WAY)
+        return replace(change.item, action=FAILED, error=UNDER_WAY, retry=True)
     except ITEM_ERRORS as error:
-        return replace(change.item, action=FAILED, error=str(error))
+        return replace(change.item, action=FAILED, error=str(error), retry=may_pass(error))

@@ -1,7 +1,7 @@
 """Deleting runs, with what hangs below them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, It
 from runsync.runs.choose import children_first, chosen_runs, nested_in, refuse_everything, with_runs
 from runsync.transfer.export import export
 from runsync.transfer.places import open_editor
+from runsync.transfer.report import TransferReport
 from runsync.transfer.unmet import unmet_fields
 
 
@@ -138,24 +139,43 @@ def _act(editor: Editor, noted: Sequence[str], act: Callable[[], list[Item]]) ->
 
 
 def backup_first(
-    report: ChangeReport, where: str, backup: str | Path | None, selection: Selection, how: How
+    report: ChangeReport,
+    where: str,
+    backup: str | Path | None,
+    selection: Selection,
+    how: How,
+    accept: Iterable[str] = (),
+    goes_with: Container[str] = (),
 ) -> Callable[[], None] | None:
-    """What exports a selection, and raises RunsyncError unless all of it arrived; None where none was asked for."""
+    """What exports a selection, and raises RunsyncError unless all of it arrived; None where none was asked for.
+
+    `goes_with` are kinds that go with what is deleted: those that are not in `accept` must not stay behind.
+    """
     if backup is None:
         return None
 
     def act() -> None:
         report.backup = export(
-            where, backup, selection=selection, workers=how.workers, access=how.access, progress=how.progress
+            where,
+            backup,
+            selection=selection,
+            accept=accept,
+            workers=how.workers,
+            access=how.access,
+            progress=how.progress,
         )
-        if report.backup.exit_code:
-            why = (
-                report.backup.stopped
-                or f"{many(len(report.backup.failed) + len(report.backup.problems), 'thing')} failed"
-            )
+        if why := report.backup.stopped or _lacking(report.backup, goes_with):
             raise RunsyncError(f"the backup is not whole ({why}): nothing was deleted")
 
     return act
+
+
+def _lacking(backup: TransferReport, goes_with: Container[str]) -> str:
+    """What the backup has not of what is to go; "" where it has all."""
+    lost = backup.failed + backup.problems
+    left = [one for one in backup.left_behind if one.kind in goes_with]
+    told = [f"{'some' if one.count is None else one.count} {one.what} are not carried" for one in left]
+    return ", ".join([*([f"{many(len(lost), 'thing')} failed"] if lost else []), *told])
 
 
 def deletion(editor: Editor, run: Run) -> Callable[[], None]:

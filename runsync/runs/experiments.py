@@ -4,12 +4,13 @@ MLflow deletes the runs of an experiment along with it, and restores all of them
 deleted before. Where that is known, those are deleted again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
+from runsync.model.left_behind import GO_WITH_EXPERIMENTS, NOT_OF_RUNS
 from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
@@ -24,11 +25,17 @@ from runsync.transfer.places import open_editor, open_held
 
 
 def delete_experiments(
-    where: str, experiments: Sequence[str], *, backup: str | Path | None = None, how: How | None = None
+    where: str,
+    experiments: Sequence[str],
+    *,
+    backup: str | Path | None = None,
+    accept: Iterable[str] = (),
+    how: How | None = None,
 ) -> ChangeReport:
     """Deletes experiments (names, ids or globs) and their runs; the server keeps them, as deleted, until it is purged.
 
-    `backup` names a bundle: they are exported there first, and nothing is deleted unless that export is whole.
+    `backup` names a bundle: they are exported there first, and nothing is deleted unless that export is whole. Kinds of
+    objects that go with them and are not carried, such as traces, must be in `accept` (see `export`).
 
     Raises WrongUsage, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
@@ -51,7 +58,7 @@ def delete_experiments(
             go = "would go" if how.dry_run else "goes" if active == 1 else "go"
             report.notes.append(f"{many(active, 'active run')} {go} with them")
         wanted = Selection(experiments=tuple(BY_ID + e.experiment_id for e in going))
-        carry_out(report, [changes], how, backup_first(report, where, backup, wanted, how))
+        carry_out(report, [changes], how, backup_first(report, where, backup, wanted, how, accept, GO_WITH_EXPERIMENTS))
         report.requests = editor.requests
     return report
 
@@ -174,6 +181,7 @@ def _import(report: ChangeReport, where: str, bundle: str | Path, experiments: t
         bundle,
         where,
         selection=Selection(experiments=experiments),
+        accept=NOT_OF_RUNS,
         workers=how.workers,
         access=how.access,
         progress=how.progress,

@@ -13,6 +13,7 @@ from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import COMPLETE, ORIGIN, origin_of
 from runsync.model.ids import unfit_id
+from runsync.model.left_behind import NOT_OF_RUNS
 from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
@@ -177,6 +178,7 @@ class Purged:
                     where,
                     self._where,
                     selection=selection,
+                    accept=NOT_OF_RUNS,
                     workers=how.workers,
                     access=how.access,
                     progress=how.progress,

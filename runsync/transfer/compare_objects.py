@@ -8,9 +8,9 @@ from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model.comparison import Difference, FieldChange
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
+from runsync.model.left_behind import KINDS
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Grant, Key, Named, Object, Permissions
-from runsync.model.protocol import ObjectSource, Source
-from runsync.model.wording import many
+from runsync.model.protocol import NotCarried, ObjectSource, Source
 
 DIGITS = 12
 """Of a hash that is shown."""
@@ -72,7 +72,7 @@ def lacking(
     named: Named,
     permissions: bool,
     pool: Executor,
-) -> tuple[dict[str, int], list[Difference], list[str]]:
+) -> tuple[dict[str, int], list[Difference], list[NotCarried]]:
     """How many of each kind were compared, what the target lacks of the source, and what was not compared.
 
     A bundle must have them all as they are. In a workspace notebooks may lie anywhere, and of permissions
@@ -80,7 +80,7 @@ def lacking(
     """
     counts: dict[str, int] = {}
     found: list[Difference] = []
-    notes: list[str] = []
+    left: list[NotCarried] = []
     one, other = source.objects, target.objects
     for kind in one.kinds if one is not None else ():
         assert one is not None
@@ -88,8 +88,9 @@ def lacking(
         if not items:
             continue
         if other is None or not (other.are_copies or (kind == PERMISSIONS and permissions)):
-            how = " (--permissions compares them)" if kind == PERMISSIONS and other is not None else ""
-            notes.append(f"{len(items)} {kind} are not compared{how}")
+            is_option = kind == PERMISSIONS and other is not None
+            why = "--permissions compares them" if is_option else f"{target.place.kind} has no place to look for them"
+            left.append(KINDS[kind].left(len(items), why))
             continue
         counts[kind] = len(items)
         there = _counterparts(other, kind, items, pairs, named, pool)
@@ -98,8 +99,8 @@ def lacking(
             found += _lacks(each, there.get(key), other.are_copies)
         impossible = 0 if other.are_copies else sum(len(_impossible(here[key], there.get(key))) for key in here)
         if impossible:
-            notes.append(f"{many(impossible, 'permission')} of levels that experiments do not have: not compared")
-    return counts, found, notes
+            left.append(KINDS[kind].left(impossible, "of levels that experiments do not have, only notebooks"))
+    return counts, found, left
 
 
 def _is_unpaired(item: Object, pairs: Mapping[str, Experiment]) -> bool:

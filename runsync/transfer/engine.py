@@ -45,7 +45,7 @@ def transfer(
     objects = Objects(source, target, experiments, notebooks)
     planned = target.begin(source, selection, experiments)
     try:
-        report.not_carried += source.left_behind(experiments)
+        report.not_carried += source.left_behind(experiments, selection)
         if report.dry_run:
             report.add(planned)
             for batch in objects.noting(batches):
@@ -87,7 +87,7 @@ def _unreadable(batch: Batch) -> list[Outcome]:
 def _planned(batch: Batch, steps: Sequence[Step]) -> Iterator[Outcome]:
     for run, step in zip(batch.runs, steps, strict=True):
         told = (run.run_id, run.name, step.action, step.target_id)
-        yield Outcome("run", *told, problems=step.problems, error=step.error)
+        yield Outcome("run", *told, problems=step.problems, error=step.error, retry=step.retry)
 
 
 def _carry(

@@ -1,5 +1,6 @@
 """export: a workspace into a new snapshot of a bundle."""
 
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
-from runsync.transfer.places import WORKERS, is_workspace, open_with
+from runsync.transfer.places import WORKERS, accepted, is_workspace, open_with
 from runsync.transfer.report import TransferReport
 
 
@@ -31,6 +32,7 @@ def export(
     workers: int = WORKERS,
     dry_run: bool = False,
     retry_lock: float = 0.0,
+    accept: Iterable[str] = (),
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> TransferReport:
@@ -41,13 +43,15 @@ def export(
     `verify_stored` compares their hashes, and reads the runs of broken ones again. With `skip_unchanged` no snapshot is
     made that would equal the newest one. `notebooks` are the formats (`model.objects.FORMATS`) in which to keep the
     notebooks that runs of a Databricks workspace name. `retry_lock` is how many seconds to wait for a bundle that is
-    locked. The report's `snapshot` names the new snapshot; there is none when the report says `stopped`, and running it
-    again goes on where it stopped.
+    locked. `accept` are the names of kinds that may stay behind (`model.left_behind`), beside those that `runsync.toml`
+    has for source and bundle: any other that does makes the exit code 3. The report's `snapshot` names the new
+    snapshot; there is none when the report says `stopped`, and running it again goes on where it stopped.
 
     Raises RunsyncError (see `errors`) for what fails before anything is read.
     """
     selection, access, notebooks = selection or Selection(), access or Access(), parse_formats(",".join(notebooks))
     _refuse_workspace(str(bundle), access)
+    may_stay = accepted(accept, source, str(bundle), access)
     workspace = open_with(source, access, workers)
     try:
         selection = resolved(workspace, selection)
@@ -55,7 +59,7 @@ def export(
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
             verify = verify_stored and not dry_run
             writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers, notebooks, verify)
-            report = TransferReport("export", workspace.place, writer.place, dry_run)
+            report = TransferReport("export", workspace.place, writer.place, dry_run, accept=may_stay)
             try:
                 transfer(report, workspace, writer, selection, workers, progress or Silent(), notebooks)
             finally:

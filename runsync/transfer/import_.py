@@ -1,20 +1,20 @@
 """import: a snapshot of a bundle into a workspace."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from runsync.bundle.address import Access
 from runsync.errors import WrongUsage
 from runsync.model.import_options import ImportOptions
+from runsync.model.left_behind import ARTIFACTS
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
-from runsync.model.wording import many
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, init_of, is_workspace, open_held, open_target
+from runsync.transfer.places import WORKERS, accepted, init_of, is_workspace, open_held, open_target
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.direct.opening import NO_INIT
 
@@ -36,6 +36,7 @@ def import_(
     dry_run: bool = False,
     retry_lock: float = 0.0,
     id_map: str | Path | None = None,
+    accept: Iterable[str] = (),
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> TransferReport:
@@ -48,7 +49,7 @@ def import_(
     `permissions` gives principals the rights on experiments that they had, and `notebook_folder` is where notebooks
     are put, below it at the paths that they had. With `init` the tables of an empty database are made, by the mlflow
     that is installed. `id_map` names a file for the map from old to new ids, which is in the report too; `retry_lock`
-    is how many seconds to wait for a bundle that is being pruned.
+    is how many seconds to wait for a bundle that is being pruned. `accept` is as for `export`.
 
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
@@ -59,6 +60,7 @@ def import_(
             f"“{named}” is a workspace, and import takes a bundle: runsync sync brings a workspace over straight, and "
             "runsync export makes a bundle of it first"
         )
+    may_stay = accepted(accept, str(bundle), target, access)
     options = ImportOptions(
         Naming(dict(rename or {}), prefix),
         artifacts,
@@ -72,16 +74,13 @@ def import_(
         selection = resolved(snapshot, selection or Selection())
         workspace = open_target(target, access, workers, tables)
         sink = workspace.target(options)
-        report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id)
+        report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id, accept=may_stay)
+        if artifacts and not snapshot.manifest.with_artifacts and snapshot.manifest.counts.runs:
+            report.not_carried.append(ARTIFACTS.left(None, "the snapshot was made with --no-artifacts"))
         try:
             transfer(report, snapshot, sink, selection, workers, progress or Silent())
         finally:
             workspace.close()
-    if failed := snapshot.manifest.failed:
-        report.notes.append(
-            f"{many(len(failed), 'item')} could not be read when this snapshot was made, and so cannot be brought: "
-            "runsync inspect names what is missing"
-        )
     report.notes += workspace.notes
     report.requests = workspace.requests
     if id_map is not None and not dry_run:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from runsync.errors import BundleDamaged
 from runsync.model import threads
 from runsync.model.experiment import Experiment
+from runsync.model.left_behind import KINDS
 from runsync.model.objects import Named, Object
 from runsync.model.progress import Progress
-from runsync.model.protocol import FAILED, NAMED, NotCarried, Outcome, Source, Target
+from runsync.model.protocol import FAILED, NAMED, Outcome, Source, Target
 from runsync.model.run import Batch
 from runsync.transfer.report import TransferReport
 
@@ -53,7 +54,7 @@ class Objects:
         assert source is not None
         if target is None:
             why, names = f"{report.target.kind} has no place for them", tuple(item.name for item in items[:NAMED])
-            report.not_carried.append(NotCarried(kind, len(items), why, names))
+            report.not_carried.append(KINDS[kind].left(len(items), why, names))
             return
         with threads.pool(workers, "runsync-request") as pool:
             done = target.plan(items, source, pool) if report.dry_run else target.put(items, source, pool, progress)

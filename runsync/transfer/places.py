@@ -1,15 +1,17 @@
 """From what a user typed to an open workspace or bundle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from runsync import config
 from runsync.bundle import locks
-from runsync.bundle.address import Access, locate
+from runsync.bundle.address import Access, locate, name_of
 from runsync.bundle.bundle import open_store
 from runsync.bundle.snapshot import Snapshot
 from runsync.errors import WrongUsage
+from runsync.model import left_behind
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
@@ -109,6 +111,16 @@ def init_of(where: str, access: Access, *, with_artifacts: bool, dry_run: bool) 
         return NO_INIT
     address = replace(address, artifacts=access.artifacts or address.artifacts)
     return plan_init(address, with_artifacts, dry_run)
+
+
+def accepted(given: Iterable[str], source: str, target: str, access: Access) -> frozenset[str]:
+    """The kinds that may stay behind: those that are `given`, and those that `runsync.toml` names for the two places.
+
+    Raises WrongUsage for a name that there is not.
+    """
+    named = config.accepted(name_of(source, access), name_of(target, access), access.config)
+    told = (left_behind.parse([name], f"{where} accept") for name, where in named)
+    return left_behind.parse(given).union(*told)
 
 
 @contextmanager

@@ -55,8 +55,8 @@ class RepairReport:
     quarantined: list[str] = field(default_factory=list)
     set_aside: list[str] = field(default_factory=list)
     snapshot: str = ""
-    failed: list[dict[str, str]] = field(default_factory=list)
-    problems: list[dict[str, str]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[dict[str, Any]] = field(default_factory=list)
     left: list[Fault] = field(default_factory=list)
     stopped: str = ""
     stop_code: int = 0

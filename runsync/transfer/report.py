@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.errors import RunsyncError
+from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES
 from runsync.model.objects import CLASSES
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place
 from runsync.model.run import Problem
@@ -39,6 +40,9 @@ class TransferReport:
     """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, for experiments and runs;
     `objects` tells of further kinds of objects.
 
+    `accept` are the names of what may stay behind (see `model.left_behind`): it is told, and changes no exit code; nor
+    does what a target changes by its nature. `retry` of what failed or is missing: another try may bring it.
+
     `warnings` are about the target (a snapshot that is missing, a clock that is wrong) and change no exit code.
     `stopped` tells why a transfer ended before its end ("" when it did not); `seconds` is wall time; `requests`
     counts HTTP requests to either side.
@@ -55,8 +59,9 @@ class TransferReport:
     metric_points: int = 0
     artifacts: int = 0
     artifact_bytes: int = 0
-    problems: list[dict[str, str]] = field(default_factory=list)
-    failed: list[dict[str, str]] = field(default_factory=list)
+    accept: frozenset[str] = frozenset()
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
     not_carried: list[NotCarried] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -69,10 +74,29 @@ class TransferReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all done, 3 partly done, else that of what stopped it."""
+        """0 all done or accepted, 3 partly done, else that of what stopped it."""
         if self.stopped:
             return self.stop_code
-        return PARTLY_DONE if self.failed or self.problems else 0
+        return PARTLY_DONE if self.undone or self.left_behind else 0
+
+    @property
+    def undone(self) -> list[dict[str, Any]]:
+        """What failed and what is missing, unless that was accepted. What another try may bring never is."""
+        lost = ((self.failed, MISSING_ITEMS), (self.problems, MISSING_PIECES))
+        return [one for some, kind in lost for one in some if one["retry"] or kind.name not in self.accept]
+
+    @property
+    def left_behind(self) -> list[NotCarried]:
+        """What stays behind and was not accepted."""
+        return [left for left in self.not_carried if left.kind and left.kind not in self.accept]
+
+    @property
+    def accepted(self) -> list[NotCarried]:
+        """What stays behind as was accepted."""
+        lost = ((self.failed, MISSING_ITEMS), (self.problems, MISSING_PIECES))
+        counts = {kind: sum(not one["retry"] for one in some) for some, kind in lost if kind.name in self.accept}
+        told = [kind.left(count, "listed above") for kind, count in counts.items() if count]
+        return told + [left for left in self.not_carried if left.kind in self.accept]
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Takes in what was done."""
@@ -90,11 +114,13 @@ class TransferReport:
                         "id": outcome.source_id,
                         "name": outcome.name,
                         "error": outcome.error,
+                        "retry": outcome.retry,
                     }
                 )
             broken = self._broken.pop(outcome.source_id, ()) if outcome.kind == "run" else ()
             problems = dict.fromkeys((*outcome.problems, *broken))  # a bundle tells of them itself
-            self.problems += [{"run_id": outcome.source_id, **asdict(problem)} for problem in problems]
+            told = {"run_id": outcome.source_id, "retry": outcome.retry}
+            self.problems += [told | asdict(problem) for problem in problems]
 
     def note_broken(self, broken: Mapping[str, tuple[Problem, ...]]) -> None:
         """Pieces of runs, by run id, that the source cannot read: told with what is done with those runs."""
@@ -115,4 +141,7 @@ class TransferReport:
         """The JSON report."""
         document = asdict(self)
         del document["stop_code"], document["_broken"]
+        document["accept"] = sorted(self.accept)
+        for left in document["not_carried"]:
+            left["accepted"] = left["kind"] in self.accept
         return {"format": "runsync-transfer-report", "version": 1, "exit_code": self.exit_code, **document}

@@ -1,6 +1,6 @@
 """sync: a workspace into another one, straight through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, init_of, open_target, open_with
+from runsync.transfer.places import WORKERS, accepted, init_of, open_target, open_with
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.direct.opening import NO_INIT
 
@@ -44,6 +44,7 @@ def sync(
     workers: int = WORKERS,
     dry_run: bool = False,
     id_map: str | Path | None = None,
+    accept: Iterable[str] = (),
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> TransferReport:
@@ -53,8 +54,8 @@ def sync(
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`, `init` and
-    `id_map` are as for `import_`. `access.artifacts` is where the target's artifacts really are, `source_artifacts`
+    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`, `init`, `id_map`
+    and `accept` are as for `import_`. `access.artifacts` is where the target's artifacts really are, `source_artifacts`
     where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
@@ -65,6 +66,7 @@ def sync(
         naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, permissions, notebook_folder
     )
     tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
+    may_stay = accepted(accept, source, target, access)
     with ExitStack() as opened:
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
@@ -74,7 +76,7 @@ def sync(
         if one.whereabouts == other.whereabouts:
             _refuse_onto_itself(one, selection, naming)
         sink = other.target(options)
-        report = TransferReport("sync", one.place, sink.place, dry_run)
+        report = TransferReport("sync", one.place, sink.place, dry_run, accept=may_stay)
         notebooks = (SOURCE,) if notebook_folder else ()
         transfer(report, one, sink, selection, workers, progress or Silent(), notebooks)
         report.notes += one.notes + other.notes

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -14,12 +14,13 @@ from runsync.model.comparison import Difference, compare_experiments, compare_ru
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import origin_of
+from runsync.model.left_behind import ARTIFACTS, MODEL_LINKS
 from runsync.model.naming import Names, Naming
 from runsync.model.objects import Named
 from runsync.model.pairing import is_named_so, pair
 from runsync.model.paths import folders_above
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Histories, Place, Source
+from runsync.model.protocol import Histories, NotCarried, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
@@ -27,7 +28,7 @@ from runsync.transfer.compare_objects import lacking
 from runsync.transfer.copies import Copies, Index, Seen
 from runsync.transfer.expected import unexpected
 from runsync.transfer.find import resolved
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import WORKERS, accepted, open_source
 from runsync.transfer.unmet import UnmetFields
 from runsync.workspaces.arrival.copy import address_of
 from runsync.workspaces.arrival.evidence import shares_runs
@@ -37,7 +38,11 @@ DIFFERENT = 4
 
 @dataclass(slots=True)
 class VerifyReport:
-    """`schemas/v1/verify-report.schema.json`. `objects` counts what was compared of further kinds of objects."""
+    """`schemas/v1/verify-report.schema.json`. `objects` counts what was compared of further kinds of objects.
+
+    `not_compared` is what the source has, or was to have, and nobody looked for in the target; `accept` are the names
+    of what may be left out so. `is_all`: the source was compared as a whole, and holds all that it is of.
+    """
 
     source: Place
     target: Place
@@ -48,18 +53,34 @@ class VerifyReport:
     artifacts_by_hash: bool = False
     objects: dict[str, int] = field(default_factory=dict)
     differences: list[Difference] = field(default_factory=list)
+    accept: frozenset[str] = frozenset()
+    not_compared: list[NotCarried] = field(default_factory=list)
+    is_all: bool = True
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     requests: int = 0
 
     @property
     def exit_code(self) -> int:
-        """0 when everything is there, else 4."""
-        return DIFFERENT if self.differences else 0
+        """0 when everything is there, but for what was accepted, else 4."""
+        return DIFFERENT if self.differences or self.left_out else 0
+
+    @property
+    def left_out(self) -> list[NotCarried]:
+        """What was not compared, and that was not accepted."""
+        return [left for left in self.not_compared if left.kind not in self.accept]
+
+    @property
+    def accepted(self) -> list[NotCarried]:
+        """What was not compared, as was accepted."""
+        return [left for left in self.not_compared if left.kind in self.accept]
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
-        return {"format": "runsync-verify-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
+        document = asdict(self) | {"accept": sorted(self.accept)}
+        for left in document["not_compared"]:
+            left["accepted"] = left["kind"] in self.accept
+        return {"format": "runsync-verify-report", "version": 1, "exit_code": self.exit_code, **document}
 
 
 def verify(
@@ -73,29 +94,32 @@ def verify(
     verify_artifacts: bool = False,
     permissions: bool = False,
     source_artifacts: str = "",
+    accept: Iterable[str] = (),
     workers: int = WORKERS,
     access: Access | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
 
-    Runs are matched by the id they were born with, and experiments by where they came from (see `model.pairing`); a
-    run that is in another experiment than its own, and a second copy of one, are differences. Artifacts are compared
-    by path and size, with `verify_artifacts` by their bytes. `access.artifacts` is where the target's really are,
+    Runs are matched by the id they were born with, and experiments by where they came from (see `model.pairing`); a run
+    that is in another experiment than its own, and a second copy of one, are differences. Artifacts are compared by
+    path and size, with `verify_artifacts` by their bytes. `access.artifacts` is where the target's really are,
     `source_artifacts` where the source's are. Notebooks and permissions are compared with those of a bundle; with
-    `permissions`, those of a Databricks workspace are too. `rename` and `prefix` as they were given to the import.
-    Raises RunsyncError when a
-    side cannot be read.
+    `permissions`, those of a Databricks workspace are too. `rename` and `prefix` as they were given to the import. What
+    is not compared (kinds of objects that are not carried, what an export could not read) makes the exit code 4, unless
+    `accept` or `runsync.toml` names it; without `artifacts` those are accepted. Raises RunsyncError when a side cannot
+    be read.
     """
     begun = time.monotonic()
     access = access or Access()
     of_source = replace(access, artifacts=source_artifacts)
+    may_lack = accepted(accept, source, target, access) | (frozenset() if artifacts else {ARTIFACTS.name})
     with (
         open_source(source, "verify", access=of_source, workers=workers) as one,
         open_source(target, "verify", access=access, workers=workers) as other,
         threads.pool(workers) as pool,
     ):
-        report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts)
+        report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts, accept=may_lack)
         comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts, permissions)
         comparer.compare(
             resolved(one, selection or Selection()), Naming(dict(rename or {}), prefix), progress or Silent()
@@ -151,13 +175,19 @@ class _Comparer:
             self._report.differences.append(Difference("selection", "", "", "runs", wrong, ""))
         self._doubt()
         self._compare_objects(experiments, named)
+        self._tell_what_is_left_out(experiments, selection)
+
+    def _tell_what_is_left_out(self, experiments: Sequence[Experiment], selection: Selection) -> None:
+        report = self._report
+        report.is_all = selection == Selection() and self._source.is_all
+        report.not_compared += self._source.left_behind(experiments, selection)
+        if not self._artifacts and report.runs:
+            report.not_compared.append(ARTIFACTS.left(None, "--no-artifacts"))
         if self._without_artifacts:
-            count = many(self._without_artifacts, "run")
-            self._report.notes.append(f"artifacts of {count} are not in the source bundle")
+            what = f"runs' {ARTIFACTS.title}"
+            report.not_compared.append(ARTIFACTS.left(self._without_artifacts, "not in the source bundle", what=what))
         if self._links:
-            self._report.notes.append(
-                f"{many(self._links, 'link')} to logged models: not carried to a server yet, and not compared"
-            )
+            report.not_compared.append(MODEL_LINKS.left(self._links, "not carried to a server"))
 
     def _doubt(self) -> None:
         """More in the target is no fault, but that the source's artifacts are looked for in a wrong place is."""
@@ -167,9 +197,9 @@ class _Comparer:
 
     def _compare_objects(self, experiments: Sequence[Experiment], named: Named) -> None:
         sides = (self._source, self._target, self._pairs, experiments, named, self._permissions, self._pool)
-        self._report.objects, differences, notes = lacking(*sides)
+        self._report.objects, differences, left = lacking(*sides)
         self._report.differences += differences
-        self._report.notes += notes
+        self._report.not_compared += left
 
     def _pair_experiments(self, experiments: Sequence[Experiment], naming: Naming) -> None:
         existing = self._target.experiments(Selection())

@@ -177,7 +177,8 @@ def test_a_notebook_that_is_gone_stays_in_the_bundle_and_is_named_where_it_never
     assert report.exit_code == 0
     assert (PATH, "", "SOURCE") in objects_in(bundle)
     (left,) = report.not_carried
-    assert (left.what, left.count) == ("notebooks", 2)
+    assert (left.what, left.kind, left.count) == ("notebooks that the source no longer has", "", 2)
+    assert open_bundle(bundle).latest().not_carried == (left,)
     assert "not there any more" in left.why
     assert all("JUPYTER" in name for name in left.names)
 
@@ -194,15 +195,16 @@ def test_a_notebook_that_is_refused_fails_by_name_and_nothing_else_does(tmp_path
         ("notebook", f"{PATH} (SOURCE)", "it is larger than 10 MB")
     ]
     assert (PATH, "1699999990000", "SOURCE") in objects_in(tmp_path / "b")
+    assert [one.pop("retry") for one in report.failed] == [False]
     assert open_bundle(tmp_path / "b").latest().failed == tuple(report.failed)
 
 
-def test_permissions_that_may_not_be_read_are_named_and_no_failure(tmp_path: Path) -> None:
+def test_permissions_that_may_not_be_read_are_named_and_stay_behind(tmp_path: Path) -> None:
     source = source_with_notebooks()
     assert source.objects is not None
     source.objects.permissions["2"] = AccessDenied("no", 403, "PERMISSION_DENIED")
     report = export_to(create_bundle(tmp_path / "b"), source, notebooks=("SOURCE",))
-    assert report.exit_code == 0
+    assert (report.exit_code, report.failed) == (3, [])
     assert [(left.what, left.count, left.names) for left in report.not_carried] == [("permissions", 1, ("gone",))]
 
 

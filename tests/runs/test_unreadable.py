@@ -133,9 +133,11 @@ def test_a_transfer_names_an_experiment_that_cannot_be_read_as_such(store: Path,
 def test_an_import_tells_what_its_snapshot_lacks(store: Path, tmp_path: Path, runsync: Runner) -> None:
     api.export(str(store), tmp_path / "bundle")
     done = api.import_(tmp_path / "bundle", str(tmp_path / "again"))
-    (note,) = done.notes
-    assert note.startswith("2 items could not be read when this snapshot was made")
-    assert done.exit_code == 0
+    told = {(left.count, left.what, left.kind) for left in done.left_behind}
+    assert told == {(1, "run", "missing-items"), (1, "experiment", "missing-items")}
+    assert done.exit_code == 3
+    again = api.import_(tmp_path / "bundle", str(tmp_path / "again"), accept=["missing-items"])
+    assert (again.exit_code, {left.count for left in again.accepted}) == (0, {1})
     assert BROKEN in runsync("inspect", tmp_path / "bundle").stdout
 
 

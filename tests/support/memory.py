@@ -15,6 +15,7 @@ from runsync.bundle.manifest import Manifest
 from runsync.bundle.publish import Pending, publish
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import RequestRefused
+from runsync.model import left_behind
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
@@ -76,7 +77,7 @@ class MemoryObjects:
 
     def left_behind(self, named: Named) -> Sequence[NotCarried]:
         missed = named.notebooks if not named.formats else []
-        return [NotCarried("notebooks", len(missed), "they were not asked for")] if missed else []
+        return [left_behind.NOTEBOOKS.left(len(missed), "they were not asked for")] if missed else []
 
 
 @dataclass
@@ -156,8 +157,10 @@ class MemorySource:
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         return None
 
-    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
         return []
+
+    is_all = True
 
 
 def run_with_metrics(run_id: str, points: Mapping[str, Sequence[tuple[int, int, float]]], **fields: object) -> Run:

@@ -160,7 +160,7 @@ class ArtifactCarrier:
             time.sleep(pause)
         for target_id, faults in lacking.items():
             for path, fault in faults:
-                left[target_id].miss("artifact", path, fault)
+                left[target_id].miss("artifact", path, fault, retry=True)
 
     def _lacking(
         self, copy: Copy, wanted: Sequence[ArtifactFile], sizes: Mapping[str, int], missed: set[tuple[str, str]]

@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from runsync.errors import ITEM_ERRORS
+from runsync.errors import ITEM_ERRORS, may_pass
 from runsync.model.identity import COMPLETE, ORIGIN, RUN_NAME, renamed
 from runsync.model.mark import GROWING, NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Step
@@ -34,6 +34,8 @@ class Copy:
     told: tuple[Problem, ...] = ()
     """What else is wrong with it; the copy may be whole all the same."""
     error: str = ""
+    retry: bool = False
+    """Whether another try may bring what did not arrive."""
     artifact_uri: str = ""
     tags_there: Mapping[str, str] = field(default_factory=dict)
     is_whole: bool = False
@@ -53,9 +55,15 @@ class Copy:
         wanted = getattr(self.mark, part)
         return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN, GROWING)
 
-    def miss(self, kind: str, name: str, reason: object) -> None:
+    def miss(self, kind: str, name: str, reason: object, retry: bool = False) -> None:
         """Notes a piece that does not arrive."""
         self.problems.append(Problem(kind, name, str(reason)))
+        self.retry = self.retry or retry or may_pass(reason)
+
+    def fail(self, error: Exception) -> None:
+        """Nothing can be said to be whole."""
+        self.error = str(error)
+        self.retry = may_pass(error)
 
     def outcome(self) -> Outcome:
         """What was done with it."""
@@ -73,12 +81,14 @@ class Copy:
             self.bytes,
             (*self.told, *self.problems),
             self.error,
+            self.retry,
         )
 
 
 def settled(run: Run, step: Step) -> Outcome:
     """What is told of a run with which nothing is to be done."""
-    return Outcome("run", run.run_id, run.name, step.action, step.target_id, problems=step.problems, error=step.error)
+    told = (run.run_id, run.name, step.action, step.target_id)
+    return Outcome("run", *told, problems=step.problems, error=step.error, retry=step.retry)
 
 
 def target_tags(run: Run, target_id: str, resolve: Callable[[str], str | None]) -> dict[str, str]:
@@ -112,7 +122,7 @@ def each(pool: Executor, act: Callable[[Copy], None], copies: Sequence[Copy]) ->
         try:
             act(copy)
         except ITEM_ERRORS as error:
-            copy.error = str(error)
+            copy.fail(error)
 
     for future in [pool.submit(guarded, copy) for copy in copies]:
         future.result()

@@ -30,6 +30,8 @@ class Counterpart:
     is_ours: bool = False
     error: str = ""
     name_error: str = ""
+    may_pass: bool = False
+    """Whether another try may do what was refused."""
 
     @property
     def origin(self) -> str:
@@ -138,6 +140,7 @@ class Counterpart:
             self.target_id,
             problems=problems,
             error=error,
+            retry=self.may_pass,
         )
 
     @property

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 
-from runsync.errors import ITEM_ERRORS, TooManyDeletions
+from runsync.errors import ITEM_ERRORS, TooManyDeletions, may_pass
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
+from runsync.model.left_behind import changed
 from runsync.model.protocol import FAILED, NAMED, Editor, NotCarried, Outcome, Source
-from runsync.model.run import Run
+from runsync.model.run import Batch, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.times import now
 from runsync.model.wording import many
@@ -53,6 +54,8 @@ class Deletions:
         """Names of copies that are to be deleted, by their ids in the target."""
         self._left: dict[str, str] = {}
         self._met: set[Where] = set()
+        self._unread: set[str] = set()
+        """Ids of what is at the source, and cannot be read there."""
         self._is_done = False
         self._tells_gone = False
         self._lock = Lock()
@@ -65,7 +68,8 @@ class Deletions:
         self._present.look(self._experiments.gone_ids())
         states: dict[Where, str] = {}
         moved: dict[str, Run] = {}
-        for run in (run for batch in source.batches(experiments, selection) for run in batch.runs):
+        batches = (self._noted(batch) for batch in source.batches(experiments, selection))
+        for run in (run for batch in batches for run in batch.runs):
             there = self._lookup.find(run)
             if there is not None and self._lookup.is_moved(run, there) and not self._moves_runs:
                 moved[there.run_id] = run
@@ -76,7 +80,7 @@ class Deletions:
         self._going = {
             there.run_id: there.name
             for place, there in copies
-            if states.get(place) == DELETED or (place not in states and self._is_of_this(place, there))
+            if states.get(place) == DELETED or (place not in states and self._may_be_gone(place, there))
         }
         self._moved = {id: run for id, run in moved.items() if id in self._going}
         if not self._policy.brake.allows(len(self._going), len(copies)):
@@ -86,6 +90,11 @@ class Deletions:
                 f"than --max-delete {self._policy.brake} allows: nothing was written; if the source is as it "
                 f"should be, say --max-delete {going}"
             )
+
+    def note_unread(self, unreadable: Sequence[Unreadable]) -> None:
+        """What the source has, and cannot be read there, is not gone."""
+        with self._lock:
+            self._unread.update(one.id for one in unreadable)
 
     def wanted(self, run: Run, there: There | None) -> Run:
         """The run as it is to be in the target: one that is active there may have to stay so."""
@@ -120,17 +129,21 @@ class Deletions:
                 try:
                     self._editor.delete_run(there.run_id, now())
                 except ITEM_ERRORS as error:
-                    failed.append(Outcome("run", origin, there.name, FAILED, there.run_id, error=str(error)))
+                    told = (origin, there.name, FAILED, there.run_id)
+                    failed.append(Outcome("run", *told, error=str(error), retry=may_pass(error)))
         return failed
 
     def left(self) -> list[NotCarried]:
         """Deletions that were not followed."""
         left = dict(self._left)
         left.update({t.run_id: t.name for _, t in self._gone() if t.run_id not in self._going})
-        told = {"runs": left, "experiments": self._experiments.left_active()}
+        if self._policy.replays:
+            told = {"experiments that the snapshot does not have": self._experiments.left_active()}
+        else:
+            told = {"deletions of runs": left, "deletions of experiments": self._experiments.left_active()}
         return [
-            NotCarried(f"deletions of {kind}", len(names), self._why_left, tuple(_listed(names)[:NAMED]))
-            for kind, names in told.items()
+            changed(what, len(names), self._why_left, tuple(_listed(names)[:NAMED]))
+            for what, names in told.items()
             if names
         ]
 
@@ -147,10 +160,14 @@ class Deletions:
                 f"{many(len(names), 'run')} {done} again in the experiment they were moved to at the source, and their "
                 f"old copies deleted: {_shown(names)}"
             )
+        if self._tells_gone and self._unread:
+            notes.append(f"{many(len(self._unread), 'item')} cannot be read at the source: not taken for deleted there")
         return notes
 
     @property
     def _why_left(self) -> str:
+        if self._policy.replays:
+            return "left as they are: an import deletes nothing"
         if self._policy.brake is None:
             return "deleted at the source, or no longer there; active in the target, and left so without --delete"
         return "deleted at the source, or no longer there; in the target they did not come from there: left active"
@@ -173,8 +190,23 @@ class Deletions:
         return [
             (place, there)
             for place, there in self._present.all()
-            if place not in self._met and self._is_active_copy(there) and self._is_of_this(place, there)
+            if place not in self._met and self._is_active_copy(there) and self._may_be_gone(place, there)
         ]
+
+    def _noted(self, batch: Batch) -> Batch:
+        self.note_unread(batch.unreadable)
+        return batch
+
+    def _may_be_gone(self, place: Where, there: There) -> bool:
+        """Whether a copy of which nothing was met at the source is of what is gone there, not of what cannot be read.
+
+        What cannot be read tells only its id: that is the one it was born with if its experiment was born there too.
+        """
+        if not self._unread or not self._is_of_this(place, there):
+            return self._is_of_this(place, there)
+        home = self._experiments.source_id(place[0])
+        was_born_there = home in ("", self._experiments.origin(place[0]))
+        return was_born_there and self._unread.isdisjoint((home, place[1]))
 
     def _is_active_copy(self, there: There) -> bool:
         return there.lifecycle_stage == ACTIVE and there.came_from == self._experiments.came_from

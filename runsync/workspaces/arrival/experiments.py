@@ -118,7 +118,7 @@ class ExperimentMap:
                 try:
                     self._make(place)
                 except RequestRefused as error:
-                    place.error = str(error)
+                    place.error, place.may_pass = str(error), error.may_pass
             outcomes.append(place.outcome())
         return outcomes
 
@@ -130,6 +130,10 @@ class ExperimentMap:
         """Why the experiment cannot be used; "" when it can."""
         return self._places[source_id].error
 
+    def may_pass(self, source_id: str) -> bool:
+        """Whether another try may do what was refused of the experiment."""
+        return self._places[source_id].may_pass
+
     def existing_ids(self) -> list[str]:
         """Target ids of the experiments that were there before this import."""
         return [p.target_id for p in self._places.values() if p.found is not None and not p.error]
@@ -137,6 +141,11 @@ class ExperimentMap:
     def origin(self, target_id: str) -> str:
         """The id with which the source of a target experiment was born; "" where it is no copy from here."""
         return self._origins.get(target_id, "")
+
+    def source_id(self, target_id: str) -> str:
+        """The id at the source of the experiment that one of the target is the copy of; "" where there is none."""
+        found = (id for id, place in self._places.items() if place.target_id == target_id)
+        return next(found, "")
 
     def source_origin(self, source_id: str) -> str:
         """The id with which a source experiment was born."""
@@ -169,7 +178,8 @@ class ExperimentMap:
 
     def left_active(self) -> dict[str, str]:
         """Names by id of experiments that are deleted at the source, or gone, and stay active in the target."""
-        left = {place.target_id: place.name for place in self._places.values() if place.stays_active}
+        places = [] if self._policy.replays else self._places.values()  # there it is a problem of the experiment
+        left = {place.target_id: place.name for place in places if place.stays_active}
         if self._policy.brake is None:
             left.update({e.experiment_id: e.name for e in self._gone})
         return left | self._left
@@ -230,14 +240,14 @@ class ExperimentMap:
             try:
                 self._delete(place.as_target(DELETED), place.was_active)
             except RequestRefused as error:
-                place.error = str(error)
+                place.error, place.may_pass = str(error), error.may_pass
                 outcomes.append(place.outcome())
         for experiment in self._gone if self._policy.brake is not None else ():
             id, name = experiment.experiment_id, experiment.name
             try:
                 self._delete(replace(experiment, last_update_time=None), was_active=True)
             except RequestRefused as error:
-                outcomes.append(Outcome("experiment", id, name, FAILED, id, error=str(error)))
+                outcomes.append(Outcome("experiment", id, name, FAILED, id, error=str(error), retry=error.may_pass))
         return outcomes
 
     def _delete(self, experiment: Experiment, was_active: bool) -> None:
@@ -272,6 +282,7 @@ class ExperimentMap:
             except RequestRefused as error:
                 kept.add(there.name)
                 if move.of is not None:
+                    move.of.may_pass = error.may_pass
                     move.of.name_error = (
                         f"its copy “{there.name}” cannot be called “{name}”: {error}; for it to stay so, say --rename "
                         f"'{move.of.source.experiment_id}={there.name}'"

@@ -16,8 +16,9 @@ from typing import Any
 
 import orjson
 
-from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage, may_pass
 from runsync.model.hashing import sha256_of
+from runsync.model.left_behind import NOTEBOOKS
 from runsync.model.named import plain_path
 from runsync.model.objects import DBC, HTML, JUPYTER, SOURCE, Notebook
 from runsync.model.paths import unfit_for_folders
@@ -159,7 +160,7 @@ class NotebookTarget:
     def left(self) -> list[NotCarried]:
         """Those that no folder was named for."""
         why = "--notebook-folder says where to put them"
-        return [NotCarried("notebooks", len(self._left), why, tuple(self._left[:NAMED]))] if self._left else []
+        return [NOTEBOOKS.left(len(self._left), why, tuple(self._left[:NAMED]))] if self._left else []
 
     def _each(
         self, items: Sequence[Notebook], source: ObjectSource, pool: Executor, progress: Progress | None
@@ -179,7 +180,9 @@ class NotebookTarget:
                 path, action = self._one(item, item is revisions[0], source, progress)
                 outcomes.append(Outcome(item.noun, item.path, item.name, action, path))
             except ITEM_ERRORS as error:
-                outcomes.append(Outcome(item.noun, item.path, item.name, FAILED, error=str(error)))
+                outcomes.append(
+                    Outcome(item.noun, item.path, item.name, FAILED, error=str(error), retry=may_pass(error))
+                )
         return outcomes
 
     def _one(self, item: Notebook, is_newest: bool, source: ObjectSource, progress: Progress | None) -> tuple[str, str]:

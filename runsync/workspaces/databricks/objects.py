@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 
+from runsync.model import left_behind as kinds
 from runsync.model.experiment import Experiment
 from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
@@ -56,10 +57,10 @@ class DatabricksObjects:
         left = []
         if not named.formats and named.notebooks:
             names = tuple(sorted({notebook.path for notebook in named.notebooks})[:NAMED])
-            left.append(NotCarried(NOTEBOOKS, len(named.notebooks), "they were not asked for", names))
+            left.append(kinds.NOTEBOOKS.left(len(named.notebooks), "they were not asked for", names))
         if named.pathless:
             why = "the run does not tell its path"
-            left.append(NotCarried(NOTEBOOKS, len(named.pathless), why, tuple(named.pathless[:NAMED])))
+            left.append(kinds.NOTEBOOKS.left(len(named.pathless), why, tuple(named.pathless[:NAMED])))
         return left
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused
+from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused, may_pass
+from runsync.model.left_behind import PERMISSIONS
 from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
 from runsync.workspaces.http import Client, json_of
@@ -73,8 +74,7 @@ class PermissionsTarget:
     def left(self) -> list[NotCarried]:
         """What was not given, for want of its principal or its level, and what was not asked for."""
         return [
-            NotCarried("permissions", len(names), why, tuple(sorted(set(names))[:NAMED]))
-            for why, names in self._left.items()
+            PERMISSIONS.left(len(names), why, tuple(sorted(set(names))[:NAMED])) for why, names in self._left.items()
         ]
 
     def _each(self, items: Sequence[Permissions], source: ObjectSource, pool: Executor, writes: bool) -> list[Outcome]:
@@ -89,7 +89,7 @@ class PermissionsTarget:
             assert isinstance(wanted, Permissions)
             action = self._give(wanted, writes) if wanted.direct else UNCHANGED
         except ITEM_ERRORS as error:
-            return Outcome(item.noun, item.experiment_id, item.name, FAILED, error=str(error))
+            return Outcome(item.noun, item.experiment_id, item.name, FAILED, error=str(error), retry=may_pass(error))
         return Outcome(item.noun, item.experiment_id, item.name, action)
 
     def _give(self, item: Permissions, writes: bool) -> str:

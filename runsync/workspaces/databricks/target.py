@@ -8,6 +8,7 @@ from dataclasses import replace
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
+from runsync.model.left_behind import changed
 from runsync.model.progress import Progress
 from runsync.model.protocol import NAMED, NotCarried, Outcome, Source, Step
 from runsync.model.run import Batch
@@ -89,7 +90,7 @@ class DatabricksTarget:
         if keys:
             why = f"Databricks sets or refuses them: their values are kept in {KEPT}* tags, which runsync reads back"
             count = self._kept.total() if not self._tags.learnt else None
-            lost.append(NotCarried("tags under their own names", count, why, tuple(sorted(keys)[:NAMED])))
+            lost.append(changed("tags under their own names", count, why, tuple(sorted(keys)[:NAMED])))
         return lost
 
     def notes(self) -> list[str]:

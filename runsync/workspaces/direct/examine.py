@@ -37,7 +37,7 @@ def examine(workspace: "DirectWorkspace") -> Iterator[Finding]:
     active = sum(e.lifecycle_stage == ACTIVE for e in experiments)
     yield ok("experiments", f"{active:,} active, {len(experiments) - active:,} deleted; {many(runs, 'run')}")
     yield from _artifacts(workspace, experiments)
-    for left in workspace.left_behind(experiments):
+    for left in workspace.left_behind(experiments, Selection()):
         yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
 
 

@@ -11,6 +11,7 @@ from runsync.errors import WrongUsage
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, origin_of
 from runsync.model.import_options import ImportOptions
+from runsync.model.left_behind import PARENT_LINKS, changed
 from runsync.model.mark import Mark
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
@@ -77,7 +78,7 @@ class DirectTarget:
         self._store.check_writable()
         existing = self._look_at_experiments()
         came_from = self._records.came_from = address_of(source.place)
-        addresses, are_all = (came_from, self.place.address), selection == Selection()
+        addresses, are_all = (came_from, self.place.address), selection == Selection() and source.is_all
         evidence = shares_runs(source, self._workspace)
         outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence)
         self._check_places(any(outcome.action == CREATE for outcome in outcomes))
@@ -96,6 +97,7 @@ class DirectTarget:
 
     def plan(self, batch: Batch) -> list[Step]:
         """Compares each run with what is there of it, and looks whether the ids of new ones are free."""
+        self._deletions.note_unread(batch.unreadable)
         new = [run for run in batch.runs if self._there(run) is None]
         linked = [run_id for run in batch.runs for run_id in self._links.wanted(run)]
         self._runs.look_for([*(run.run_id for run in new), *linked])
@@ -138,11 +140,11 @@ class DirectTarget:
         ):
             if ids:
                 told = tuple(f"{old} is {new}" for old, new in sorted(ids.items())[:NAMED])
-                lost.append(NotCarried(what, len(ids), f"{why}; the id map tells them", told))
+                lost.append(changed(what, len(ids), f"{why}; the id map tells them", told))
         if self._links.dropped:
             dropped = sorted(set(self._links.dropped))
             why = "the parent's id is another run's in the target"
-            lost.append(NotCarried("links to parents", len(dropped), why, tuple(dropped[:NAMED])))
+            lost.append(PARENT_LINKS.left(len(dropped), why, tuple(dropped[:NAMED])))
         return lost + self._deletions.left()
 
     def notes(self) -> list[str]:
@@ -184,7 +186,7 @@ class DirectTarget:
         error = self._experiments.error(run.experiment_id) or self._clash(run, there)
         if error:
             self._links.note(run.run_id, None)
-            return Step(run.run_id, FAILED, error=error)
+            return Step(run.run_id, FAILED, error=error, retry=self._experiments.may_pass(run.experiment_id))
         self._links.note(run.run_id, run.run_id if there is None else there.run_id)
         if there is None:
             return Step(run.run_id, CREATE)

@@ -172,9 +172,14 @@ class DirectWorkspace:
         _, root = self.store.model_folder(model.model_id)
         return self.artifact_store.read_root(self.artifact_store.place_of(root), file)
 
-    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
         """Registered models, logged models, traces and the like."""
         return self.store.left_behind(_ids(experiments))
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every experiment could be read."""
+        return not self.unreadable_experiments()
 
     @property
     def objects(self) -> ObjectSource | None:

@@ -48,7 +48,7 @@ class RecordWriter:
                 try:
                     record = self._record(copy, histories, again)
                 except ITEM_ERRORS as error:
-                    copy.error = str(error)
+                    copy.fail(error)
                     continue
                 count = sum(one.count for one in held) + record.count
                 if held and (not record.is_through or count > POINTS_A_WRITE or len(held) == RUNS_A_WRITE):

@@ -5,6 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from runsync.errors import ABSENT, RequestRefused
+from runsync.model import left_behind as kinds
+from runsync.model.left_behind import Kind
 from runsync.model.protocol import NotCarried
 from runsync.model.run import ModelVersion
 from runsync.workspaces.direct.recorded import is_reached_otherwise
@@ -32,15 +34,15 @@ _SHOWN = 20
 def left_behind(root: str, experiment_ids: Sequence[str]) -> list[NotCarried]:
     """One NotCarried for each kind of which there is any."""
     folders = [folder for e in experiment_ids if (folder := find_experiment(root, e)) is not None]
-    kinds = (
-        ("registered models", [f"{root}/{MODELS}"], _SHOWN),
-        ("logged models", [f"{folder.path}/{MODELS}" for folder in folders], _SHOWN),
-        ("traces", [f"{folder.path}/{TRACES}" for folder in folders], 0),
+    places = (
+        (kinds.REGISTERED_MODELS, [f"{root}/{MODELS}"], _SHOWN),
+        (kinds.LOGGED_MODELS, [f"{folder.path}/{MODELS}" for folder in folders], _SHOWN),
+        (kinds.TRACES, [f"{folder.path}/{TRACES}" for folder in folders], 0),
     )
-    left = [found for kind in kinds if (found := _counted(*kind)) is not None]
-    if any(found.what == "logged models" for found in left):
+    left = [found for place in places if (found := _counted(*place)) is not None]
+    if any(found.kind == kinds.LOGGED_MODELS.name for found in left):
         why = "a file store tells them with the logged models, not with the history"
-        left.append(NotCarried("links from metric points to logged models", None, why))
+        left.append(kinds.METRIC_LINKS.left(None, why))
     return left
 
 
@@ -82,7 +84,7 @@ def _all_of(root: str, model_id: str) -> Iterator[Folder]:
             yield folder
 
 
-def _counted(what: str, folders: Sequence[str], shown: int) -> NotCarried | None:
+def _counted(kind: Kind, folders: Sequence[str], shown: int) -> NotCarried | None:
     """How many there are in these folders; not counted where one cannot be looked into."""
     try:
         names = sorted(
@@ -92,10 +94,10 @@ def _counted(what: str, folders: Sequence[str], shown: int) -> NotCarried | None
             if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".") and not is_stray(entry.name)
         )
     except OSError:
-        return NotCarried(what, None, WHY)
+        return kind.left(None, WHY)
     if any(Path(folder).is_symlink() for folder in folders):
-        return NotCarried(what, None, f"{WHY}, and links are not followed")
-    return NotCarried(what, len(names), WHY, tuple(names[:shown])) if names else None
+        return kind.left(None, f"{WHY}, and links are not followed")
+    return kind.left(len(names), WHY, tuple(names[:shown])) if names else None
 
 
 def _where(recorded: str, own: Path) -> str:

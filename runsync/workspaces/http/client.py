@@ -10,7 +10,15 @@ import orjson
 import requests
 
 from runsync.download import download
-from runsync.errors import AccessDenied, Interrupted, RequestRefused, TooMuch, WorkspaceError, WorkspaceUnreachable
+from runsync.errors import (
+    UNAVAILABLE,
+    AccessDenied,
+    Interrupted,
+    RequestRefused,
+    TooMuch,
+    WorkspaceError,
+    WorkspaceUnreachable,
+)
 from runsync.log import LOG, WAITING
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.patience import Patience
@@ -208,7 +216,7 @@ class Client:
         if response is not None and (is_alive or not care.is_optional):
             return self._checked(response, path)
         if is_alive:
-            raise RequestRefused(f"{path}: the server broke the connection each time ({why})")
+            raise RequestRefused(f"{path}: the server broke the connection each time ({why})", 0, UNAVAILABLE)
         hint = "; --wait 5m waits for it" if self._is_hopeless(problem) else ""
         raise WorkspaceUnreachable(
             f"{self.url} does not answer ({why}); check the address and that the server runs{hint}"

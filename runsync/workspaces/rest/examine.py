@@ -92,7 +92,7 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
 
 def not_carried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
     """What would be left behind."""
-    for left in workspace.left_behind(experiments):
+    for left in workspace.left_behind(experiments, Selection()):
         yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
 
 

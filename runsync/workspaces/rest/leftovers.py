@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from runsync.errors import RequestRefused
+from runsync.model.left_behind import LOGGED_MODELS, METRIC_LINKS, REGISTERED_MODELS, TRACES, Kind
 from runsync.model.protocol import NotCarried
 from runsync.workspaces.http import OPTIONAL, Client
 from runsync.workspaces.http.fields import Json, listed, part, text
@@ -31,27 +32,27 @@ def left_behind(client: Client, experiment_ids: Sequence[str]) -> tuple[list[Not
     logged = {"experiment_ids": list(experiment_ids), "max_results": 50}
     traced = {"locations": places, "max_results": 500}
 
-    def look(what: str, name: str, of: Callable[[Json], str] | None, ask: Callable[[], dict[str, Any]]) -> None:
+    def look(kind: Kind, name: str, of: Callable[[Json], str] | None, ask: Callable[[], dict[str, Any]]) -> None:
         try:
             answer = ask()
         except RequestRefused as error:
             if not is_unknown(error):
                 status = f"HTTP {error.status}" if error.status else "no answer"
-                untold.append(f"whether there are {what}, which stay behind, the server does not tell ({status})")
+                untold.append(f"whether there are {kind.title}, which stay behind, the server does not tell ({status})")
             return
         found = listed(answer, name)
         count = None if answer.get("next_page_token") else len(found)
         if count != 0:
-            left.append(NotCarried(what, count, WHY, tuple(of(one) for one in found[:20]) if of else ()))
+            left.append(kind.left(count, WHY, tuple(of(one) for one in found[:20]) if of else ()))
 
     search = f"{API}/registered-models/search"
-    look("registered models", "registered_models", _name, lambda: client.get(search, care=OPTIONAL, max_results=MOST))
+    look(REGISTERED_MODELS, "registered_models", _name, lambda: client.get(search, care=OPTIONAL, max_results=MOST))
     search3 = f"{API}/logged-models/search"
-    look("logged models", "models", _id, lambda: client.post(search3, logged, care=OPTIONAL))
-    look("traces", "traces", None, lambda: client.post(f"{API3}/traces/search", traced, care=OPTIONAL))
-    if any(found.what == "logged models" for found in left):
+    look(LOGGED_MODELS, "models", _id, lambda: client.post(search3, logged, care=OPTIONAL))
+    look(TRACES, "traces", None, lambda: client.post(f"{API3}/traces/search", traced, care=OPTIONAL))
+    if any(found.kind == LOGGED_MODELS.name for found in left):
         why = "the REST API does not tell them with the history"
-        left.append(NotCarried("links from metric points to logged models and datasets", None, why))
+        left.append(METRIC_LINKS.left(None, why))
     return left, untold
 
 

@@ -84,7 +84,7 @@ class Links:
                     self._set(copy, self._missing(copy))
                     self._writer.finish(copy)
             except ITEM_ERRORS as error:
-                copy.error = str(error)
+                copy.fail(error)
 
     def relink(self) -> Iterator[Copy]:
         """Sets right what only the end shows; gives the copies for which that was refused.
@@ -99,7 +99,7 @@ class Links:
                     deleted = linked.copy.run.lifecycle_stage == DELETED
                     self._writer.relink(linked.copy.target_id, stale, deleted)
                 except ITEM_ERRORS as error:
-                    linked.copy.error = str(error)
+                    linked.copy.fail(error)
                     yield linked.copy
         for copy in self._left:
             try:
@@ -108,7 +108,7 @@ class Links:
                     self._set(copy, links)
                     self._writer.finish(copy)
             except ITEM_ERRORS as error:
-                copy.error = str(error)
+                copy.fail(error)
                 yield copy
 
     def _set(self, copy: Copy, links: Mapping[str, str]) -> None:

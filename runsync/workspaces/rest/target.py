@@ -25,6 +25,7 @@ from runsync.model.identity import (
     is_ours,
 )
 from runsync.model.import_options import ImportOptions
+from runsync.model.left_behind import MODEL_LINKS, PARENT_LINKS, changed
 from runsync.model.mark import Mark
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
@@ -88,11 +89,12 @@ class RestTarget:
         editor = RestEditor(workspace.client)
         self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
         self._lost: Counter[str] = Counter()
+        self._model_links = 0
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
         existing = self._workspace.existing(self._options.restore_deleted)
-        are_all = selection == Selection()
+        are_all = selection == Selection() and source.is_all
         addresses = address_of(source.place), self.place.address
         evidence = shares_runs(source, self._workspace)
         outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence)
@@ -110,13 +112,10 @@ class RestTarget:
 
     def plan(self, batch: Batch) -> list[Step]:
         """Compares each run with what is there of it."""
+        self._deletions.note_unread(batch.unreadable)
         self._lookup.look(batch.runs)
-        self._lost.update(
-            {
-                "run ids, creation and deletion times, artifact URIs": len(batch.runs),
-                "links to logged models": sum(len(r.model_inputs) + len(r.model_outputs) for r in batch.runs),
-            }
-        )
+        self._lost["run ids, creation and deletion times, artifact URIs"] += len(batch.runs)
+        self._model_links += sum(len(run.model_inputs) + len(run.model_outputs) for run in batch.runs)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
 
     def put(
@@ -147,6 +146,7 @@ class RestTarget:
         self._links.finish_waiting(moved)  # first our own: the other import may wait for those
         for copy in self._twins.unfinished(moved):
             copy.error = "another import is writing this run: run this import again when that one has finished"
+            copy.retry = True
         outcomes = [copy.outcome() for copy in self._links.waiting]
         outcomes += [copy.outcome() for copy in self._links.relink()]
         outcomes += self._deletions.finish()
@@ -156,13 +156,12 @@ class RestTarget:
         """What REST has no place for, links whose other end is not in the target, and deletions not followed."""
         kept = "kept in the bundle" if self._source.kind == "bundle" else "kept at the source"
         why = f"the REST API sets them itself; {kept}, and the old ids in runsync.source.* tags"
-        lost = [NotCarried(what, count, why) for what, count in self._lost.items() if count and "links" not in what]
-        models = self._lost["links to logged models"]
-        if models:
-            lost.append(NotCarried("links to logged models", models, f"logged models are not carried; {kept}"))
+        lost = [changed(what, count, why) for what, count in self._lost.items() if count]
+        if self._model_links:
+            lost.append(MODEL_LINKS.left(self._model_links, f"logged models are not carried; {kept}"))
         if self._links.orphans:
             why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
-            lost.append(NotCarried("links to parents", len(self._links.orphans), why, tuple(self._links.orphans[:20])))
+            lost.append(PARENT_LINKS.left(len(self._links.orphans), why, tuple(self._links.orphans[:20])))
         return lost + self._deletions.left()
 
     def notes(self) -> list[str]:
@@ -204,7 +203,7 @@ class RestTarget:
     def _step(self, run: Run, contents: Contents | None) -> Step:
         error = self._experiments.error(run.experiment_id)
         if error:
-            return Step(run.run_id, FAILED, error=error)
+            return Step(run.run_id, FAILED, error=error, retry=self._experiments.may_pass(run.experiment_id))
         there = self._there(run)
         if there is None:
             return Step(run.run_id, CREATE)

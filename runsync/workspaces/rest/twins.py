@@ -46,7 +46,7 @@ class Twins:
                 try:
                     self._writer.discard(copy.target_id, stays.run_id)
                 except ITEM_ERRORS as error:
-                    copy.error = str(error)
+                    copy.fail(error)
                     continue
                 self._move(copy, stays)
                 moved.append(copy)
@@ -82,7 +82,7 @@ class Twins:
         self._links.move(copy, stays.run_id)
         copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
         copy.is_whole = copy.mark.is_met_by(Mark.parse(stays.tags.get(COMPLETE, "")))
-        copy.error = ""  # what was refused on the run that was taken back says nothing of this one
+        copy.error, copy.retry = "", False  # what was refused on the run that was taken back says nothing of this one
 
 
 def _rank(run: Run) -> tuple[int, str]:

@@ -264,10 +264,15 @@ class RestWorkspace:
         file.check()
         return models.read_model_file(self.client, model, file)
 
-    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
         """Registered models, logged models and traces."""
         left, self._untold = left_behind(self.client, [e.experiment_id for e in experiments])
         return left
+
+    @property
+    def is_all(self) -> bool:
+        """What a server does not list it does not have, or does not show to us."""
+        return True
 
     @property
     def objects(self) -> ObjectSource | None:

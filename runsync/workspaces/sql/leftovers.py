@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from runsync.model import left_behind as kinds
+from runsync.model.left_behind import Kind
 from runsync.model.protocol import NotCarried
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -17,20 +19,20 @@ WHY = "this version carries experiments and runs"
 NAMES = 20
 
 # Rows with an experiment are counted for the experiments in question, the others for the MLflow workspace.
-_KINDS = {
-    "logged models": "logged_models",
-    "links from metric points to logged models and datasets": "logged_model_metrics",
-    "traces": "trace_info",
-    "scorers": "scorers",
-    "issues": "issues",
-    "label schemas": "label_schemas",
-    "review queues": "review_queues",
-    "webhooks": "webhooks",
-    "gateway endpoints": "endpoints",
-    "gateway secrets": "secrets",
-    "guardrails": "guardrails",
-    "budget policies": "budget_policies",
-    "MCP servers": "mcp_servers",
+_TABLES = {
+    kinds.LOGGED_MODELS: "logged_models",
+    kinds.METRIC_LINKS: "logged_model_metrics",
+    kinds.TRACES: "trace_info",
+    kinds.SCORERS: "scorers",
+    kinds.ISSUES: "issues",
+    kinds.LABEL_SCHEMAS: "label_schemas",
+    kinds.REVIEW_QUEUES: "review_queues",
+    kinds.WEBHOOKS: "webhooks",
+    kinds.GATEWAY_ENDPOINTS: "endpoints",
+    kinds.GATEWAY_SECRETS: "secrets",
+    kinds.GUARDRAILS: "guardrails",
+    kinds.BUDGET_POLICIES: "budget_policies",
+    kinds.MCP_SERVERS: "mcp_servers",
 }
 _NAMED = {"logged_models": "model_id"}
 _OTHERS = ("registered_models", "registered_model_tags", "model_versions", "assessments", "evaluation_datasets")
@@ -42,13 +44,13 @@ def left_behind(database: Database, schema: Schema, experiment_ids: Sequence[str
     from sqlalchemy import MetaData
 
     metadata = MetaData()
-    wanted = [name for name in (*_KINDS.values(), *_OTHERS, "entity_associations") if name in schema.names]
+    wanted = [name for name in (*_TABLES.values(), *_OTHERS, "entity_associations") if name in schema.names]
     with database.reading() as connection, any_text(connection, "replace"):  # names are only told
         metadata.reflect(connection, only=wanted, resolve_fks=False)
         count = _Counter(connection, metadata.tables, numbers(experiment_ids), database.address.workspace)
         return [
             *count.registered(),
-            *(found for what, name in _KINDS.items() for found in count.kind(what, name)),
+            *(found for kind, name in _TABLES.items() for found in count.kind(kind, name)),
             *count.assessments(),
             *count.evaluation_datasets(),
         ]
@@ -61,13 +63,13 @@ class _Counter:
         self._experiment_ids = experiment_ids
         self._workspace = workspace or DEFAULT_WORKSPACE
 
-    def kind(self, what: str, name: str) -> list[NotCarried]:
+    def kind(self, kind: Kind, name: str) -> list[NotCarried]:
         """Rows of one table."""
         table = self._tables.get(name)
         if table is None:
             return []
         key = _NAMED.get(name)
-        return self._counted(what, table, [*self._here(table)], table.c[key] if key else None)
+        return self._counted(kind, table, [*self._here(table)], table.c[key] if key else None)
 
     def registered(self) -> list[NotCarried]:
         """Registered models with their versions; those that are prompts are told apart."""
@@ -80,12 +82,12 @@ class _Counter:
         is_prompt = (tags.c.key == _IS_PROMPT, tags.c.value == "true", *self._here(tags))
         prompts = select(tags.c.name).where(*is_prompt)
         found = []
-        for what, here in (
-            ("registered models", models.c.name.not_in(prompts)),
-            ("prompts", models.c.name.in_(prompts)),
+        for kind, here in (
+            (kinds.REGISTERED_MODELS, models.c.name.not_in(prompts)),
+            (kinds.PROMPTS, models.c.name.in_(prompts)),
         ):
-            found += self._counted(what, models, [here, *self._here(models)], models.c.name)
-        return found + self._counted("model versions", versions, self._here(versions))
+            found += self._counted(kind, models, [here, *self._here(models)], models.c.name)
+        return found + self._counted(kinds.MODEL_VERSIONS, versions, self._here(versions))
 
     def assessments(self) -> list[NotCarried]:
         """Those of the traces of these experiments."""
@@ -95,7 +97,7 @@ class _Counter:
         if table is None or traces is None:
             return []
         here = table.c.trace_id.in_(select(traces.c.request_id).where(*self._here(traces)))
-        return self._counted("assessments", table, [here])
+        return self._counted(kinds.ASSESSMENTS, table, [here])
 
     def evaluation_datasets(self) -> list[NotCarried]:
         """Those that belong to these experiments, and those that belong to none."""
@@ -112,7 +114,7 @@ class _Counter:
             ids = [str(number) for number in self._experiment_ids]
             ours = linked.where(cast(links.c.destination_id, String(36)).in_(ids))
             here.append(or_(table.c.dataset_id.in_(ours), table.c.dataset_id.not_in(linked)))
-        return self._counted("evaluation datasets", table, here, table.c.name)
+        return self._counted(kinds.EVALUATION_DATASETS, table, here, table.c.name)
 
     def _here(self, table: "Table") -> list[Any]:
         if "experiment_id" in table.c:
@@ -122,7 +124,7 @@ class _Counter:
             return [table.c.experiment_id.in_(ids)]
         return [table.c.workspace == self._workspace] if "workspace" in table.c else []
 
-    def _counted(self, what: str, table: "Table", here: list[Any], name: Any = None) -> list[NotCarried]:
+    def _counted(self, kind: Kind, table: "Table", here: list[Any], name: Any = None) -> list[NotCarried]:
         from sqlalchemy import func, select
 
         number = self._connection.execute(select(func.count()).select_from(table).where(*here)).scalar_one()
@@ -131,4 +133,4 @@ class _Counter:
         names: tuple[str, ...] = ()
         if name is not None:
             names = tuple(self._connection.execute(select(name).where(*here).order_by(name).limit(NAMES)).scalars())
-        return [NotCarried(what, number, WHY, names)]
+        return [kind.left(number, WHY, names)]
