@@ -59,11 +59,13 @@ if dbutils is not None:
 
 # COMMAND ----------
 
-exported = runsync.export("databricks", target, skip_unchanged=True, retry_lock=3600)
+# What the workspace has and the backup need not hold (docs/left-behind.md); anything else that stays behind fails the job.
+ACCEPT = ["notebooks", "registered-models", "prompts", "logged-models", "traces"]
+exported = runsync.export("databricks", target, skip_unchanged=True, accept=ACCEPT, retry_lock=3600)
 print(exported.to_document())
 if exported.exit_code:
     raise RuntimeError(
-        f"export: exit code {exported.exit_code}: {exported.stopped or exported.failed or exported.problems}"
+        f"export: exit code {exported.exit_code}: {exported.stopped or exported.undone or exported.left_behind}"
     )
 
 # COMMAND ----------

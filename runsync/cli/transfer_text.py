@@ -53,7 +53,9 @@ def told(left: "NotCarried") -> str:
 
 def counted(left: "NotCarried") -> str:
     """How much of it stays behind."""
-    return f"{'some' if left.count is None else f'{left.count:,}'} {left.what}"
+    kind = KINDS.get(left.kind)
+    what = kind.one if kind is not None and left.count == 1 and left.what == kind.title else left.what
+    return f"{'some' if left.count is None else f'{left.count:,}'} {what}"
 
 
 def how_to_accept(kinds: Iterable[str]) -> str:

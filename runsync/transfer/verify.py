@@ -13,8 +13,8 @@ from runsync.model import threads
 from runsync.model.comparison import Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
-from runsync.model.identity import origin_of
-from runsync.model.left_behind import ARTIFACTS, MODEL_LINKS
+from runsync.model.identity import PARENT, origin_of
+from runsync.model.left_behind import ARTIFACTS, MODEL_LINKS, PARENT_LINKS
 from runsync.model.naming import Names, Naming
 from runsync.model.objects import Named
 from runsync.model.pairing import is_named_so, pair
@@ -41,7 +41,7 @@ class VerifyReport:
     """`schemas/v1/verify-report.schema.json`. `objects` counts what was compared of further kinds of objects.
 
     `not_compared` is what the source has, or was to have, and nobody looked for in the target; `accept` are the names
-    of what may be left out so. `is_all`: the source was compared as a whole, and holds all that it is of.
+    of what may be left out so. `is_all`: the source was compared as a whole.
     """
 
     source: Place
@@ -152,6 +152,8 @@ class _Comparer:
         self._permissions = permissions
         self._without_artifacts = 0
         self._links = 0
+        self._parents = 0
+        """Links to parents that the target has not."""
         self._only_there = 0
         """Files in the target of runs that have none in the source."""
 
@@ -176,16 +178,20 @@ class _Comparer:
         self._doubt()
         self._compare_objects(experiments, named)
         self._tell_what_is_left_out(experiments, selection)
+        if self._source.objects is not None:
+            self._report.not_compared += self._source.objects.left_behind(named)
 
     def _tell_what_is_left_out(self, experiments: Sequence[Experiment], selection: Selection) -> None:
         report = self._report
-        report.is_all = selection == Selection() and self._source.is_all
+        report.is_all = selection == Selection()
         report.not_compared += self._source.left_behind(experiments, selection)
         if not self._artifacts and report.runs:
             report.not_compared.append(ARTIFACTS.left(None, "--no-artifacts"))
         if self._without_artifacts:
             what = f"runs' {ARTIFACTS.title}"
             report.not_compared.append(ARTIFACTS.left(self._without_artifacts, "not in the source bundle", what=what))
+        if self._parents:
+            report.not_compared.append(PARENT_LINKS.left(self._parents, "the parents are not in the target"))
         if self._links:
             report.not_compared.append(MODEL_LINKS.left(self._links, "not carried to a server"))
 
@@ -273,9 +279,11 @@ class _Comparer:
             for run, other in pairs:
                 if run.run_id != other.run_id:
                     self._links += len(run.model_inputs) + len(run.model_outputs)
-                self._report.differences += compare_runs(
-                    run, other, self._source_index.origin, self._copies.index.origin, self._copies.index.has_origin
-                )
+                index = self._copies.index
+                lost = list(compare_runs(run, other, self._source_index.origin, index.origin, index.has_origin))
+                self._report.differences += lost
+                is_parted = PARENT in run.tags and PARENT not in other.tags
+                self._parents += is_parted and all(each.field != f"tags.{PARENT}" for each in lost)
                 self._compare_points(run, other, history, other_history)
         if self._artifacts:
             tasks = [(run, self._pool.submit(self._artifact_differences, run, o, batch, there)) for run, o in pairs]

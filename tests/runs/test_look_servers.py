@@ -155,6 +155,8 @@ def test_a_run_is_shown_with_all_that_hangs_off_it(
     assert shown["model_versions"] == [{"name": prefix + "m", "version": "1", "stage": ""}]
     assert [f["path"] for f in shown["artifacts"]] == ["model/MLmodel", "model/data/weights.bin", "notes.txt"]
     text = runsync("runs", "show", server.url, run_id).stdout
+    with Seeder(server.url) as seeder:
+        seeder.call("DELETE", "registered-models/delete", {"name": prefix + "m"})
     for told in (
         "train.py",
         "  second line",

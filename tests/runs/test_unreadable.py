@@ -182,7 +182,8 @@ def test_text_that_is_no_utf_8_is_named_and_all_else_is_exported(
     assert done.stopped == ""
     assert {(one["kind"], one["id"]) for one in done.failed} == {(kind, id or of_metric) for kind, id in what}
     assert all("text that is no UTF-8" in one["error"] for one in done.failed)
-    assert (done.exit_code, done.runs.created > 0) == (3 if what else 0, True)
+    assert (done.exit_code, done.runs.created > 0) == (3, True)
+    assert {left.kind for left in done.left_behind} == (set() if what else {"registered-models"})
     assert {e.experiment_id for e in api.list_experiments(address).experiments} >= {"0"}
 
 

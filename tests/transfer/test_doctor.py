@@ -67,6 +67,8 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
         told = examined(runsync, proxy.url)
         assert writes(proxy) == []
         assert len(proxy.seen()) == told["requests"]
+    with Seeder(either.url) as seeder:
+        seeder.call("DELETE", "registered-models/delete", {"name": prefix + "model"})
     assert told["workspace"]["version"] in one(told, "server")[1]
     assert failures(told) == []
     assert one(told, "credentials") == ("ok", "none → ")

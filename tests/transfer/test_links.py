@@ -92,7 +92,7 @@ def test_a_parent_outside_the_selection_is_named_and_found_when_it_comes(
     parent = seeder.create_run(home, "parent", start_time=START + 1000)
     low = child(seeder, home, "child", parent)
     export(runsync, pair.source.url, bundle, prefix + "*")
-    alone = import_(runsync, bundle, pair.target.url, "--run", low)
+    alone = import_(runsync, bundle, pair.target.url, "--run", low, code=3)
     assert alone["id_map"]["runs"].keys() == {low}
     (named,) = [each for each in alone["not_carried"] if each["what"] == "links to parents"]
     assert (named["count"], named["names"]) == (1, [low])
@@ -101,7 +101,9 @@ def test_a_parent_outside_the_selection_is_named_and_found_when_it_comes(
     assert PARENT not in tags
     assert ROOT not in tags
     assert (tags[OLD + PARENT], tags[OLD + ROOT]) == (parent, parent)
-    verify(runsync, bundle, pair.target.url, "--run", low)
+    (named,) = verify(runsync, bundle, pair.target.url, "--run", low, code=4)["not_compared"]
+    assert (named["kind"], named["count"], named["accepted"]) == ("parent-links", 1, False)
+    verify(runsync, bundle, pair.target.url, "--run", low, "--accept", "parent-links")
 
     whole = import_(runsync, bundle, pair.target.url)
     assert whole["id_map"]["runs"][low] == copy
@@ -121,10 +123,10 @@ def test_a_child_without_its_parent_is_the_same_after_every_import(
     seeder.delete_run(gone)
     selected = ("--run", low, "--run", gone)
     export(runsync, pair.source.url, bundle, *selected)
-    import_(runsync, bundle, pair.target.url)
+    import_(runsync, bundle, pair.target.url, code=3)
     assert_same(pair.source.url, pair.target.url, [prefix + "*"], only_runs=[low, gone])
     with FaultProxy(pair.target.url) as proxy:
-        import_(runsync, bundle, proxy.url)
+        import_(runsync, bundle, proxy.url, "--accept", "parent-links")
         assert writes(proxy) == []
     assert_same(pair.source.url, pair.target.url, [prefix + "*"], only_runs=[low, gone])
 

@@ -184,6 +184,8 @@ def test_runs_with_a_model_version_are_found(mlflow3_a: MlflowServer, prefix: st
             assert found == expected
         assert proxy.count("model-versions/search") == 1
         workspace.close()
+    with Seeder(mlflow3_a.url) as seeder:
+        seeder.call("DELETE", "registered-models/delete", {"name": prefix + "m"})
 
 
 def test_a_filter_is_told_to_be_wrong_before_anybody_is_asked(runsync: Runner, tmp_path: Any) -> None:

@@ -81,7 +81,11 @@ def counts(report: TransferReport, kind: str) -> dict[str, int]:
 
 
 def whole(report: TransferReport) -> None:
-    assert (report.failed, report.problems, report.stopped, report.exit_code) == ([], [], "", 0)
+    """Nothing failed; notebooks and permissions may have stayed behind, which then is the exit code."""
+    assert (report.failed, report.problems, report.stopped) == ([], [], "")
+    left = {lost.kind for lost in report.left_behind}
+    assert left <= {NOTEBOOKS, PERMISSIONS}
+    assert report.exit_code == (3 if left else 0)
 
 
 def source_at(workspace: Databricks, path: str) -> str:
@@ -132,8 +136,8 @@ def test_a_notebook_that_was_deleted_is_named_and_does_not_fail_the_night(start:
     dev.tree.remove(NOTEBOOK)
     report = runsync.export("databricks://dev", tmp_path / "b", notebooks=("SOURCE",))
     whole(report)
-    left = {lost.what: lost for lost in report.not_carried}[NOTEBOOKS]
-    assert left.count == 3
+    left = {lost.what: lost for lost in report.not_carried}[f"{NOTEBOOKS} that the source no longer has"]
+    assert (left.count, report.exit_code) == (3, 0)
     assert all(NOTEBOOK in name for name in left.names)
 
 
@@ -142,7 +146,8 @@ def test_notebooks_that_were_not_asked_for_are_named(start: Start, tmp_path: Pat
     report = runsync.export("databricks://dev", tmp_path / "b")
     whole(report)
     assert {lost.what: lost.names for lost in report.not_carried}[NOTEBOOKS] == (NOTEBOOK,)
-    assert NOTEBOOKS not in report.objects
+    assert (report.exit_code, NOTEBOOKS in report.objects) == (3, False)
+    assert runsync.export("databricks://dev", tmp_path / "b", accept=["notebooks"]).exit_code == 0
 
 
 def test_permissions_are_always_exported_with_what_is_inherited(start: Start, tmp_path: Path) -> None:
@@ -337,7 +342,9 @@ def test_verify_compares_them_with_a_bundle_and_permissions_with_a_workspace_whe
     whole(runsync.import_(bundle, "databricks://prod"))
     checked = runsync.verify(bundle, "databricks://prod")
     assert (checked.differences, checked.objects) == ([], {})
-    assert [note for note in checked.notes if "permissions are not compared (--permissions" in note]
+    assert {left.kind: left.why for left in checked.left_out}[PERMISSIONS] == "--permissions compares them"
+    assert checked.exit_code == 4
+    assert runsync.verify(bundle, "databricks://prod", accept=[PERMISSIONS, NOTEBOOKS]).exit_code == 0
     (missing, *_) = runsync.verify(bundle, "databricks://prod", permissions=True).differences
     assert (missing.kind, missing.field, missing.source) == ("permissions", "permissions.science", "CAN_EDIT")
     dev.permissions["experiments", facts.experiment_id] = {("user_name", "bob@example.com"): "CAN_MANAGE"}

@@ -1,0 +1,214 @@
+"""What stays behind is the exit code and the last line, unless it was accepted by name."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Runner
+from support.stores import Filler, empty_sqlite, fill, opened
+
+import runsync as api
+from runsync.bundle import schemas
+from runsync.errors import WrongUsage
+from runsync.model.left_behind import KINDS, parse
+
+ACCEPT = "--accept"
+MODELS = "1 registered model, 1 model version"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    """A database with some runs, a registered model and its version, and a webhook."""
+    address = empty_sqlite(tmp_path / "source.db")
+    with opened(address) as workspace:
+        fill(Filler(workspace))
+    with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
+        database.execute("INSERT INTO registered_models (name, workspace) VALUES ('churner', 'default')")
+        database.execute("INSERT INTO model_versions (name, version, workspace) VALUES ('churner', 1, 'default')")
+    return address
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> Path:
+    """The example's runs; a file of one of them is a link, which is not followed."""
+    root = tmp_path / "mlruns"
+    shutil.copytree(ROOT / "examples" / "mlruns", root)
+    file = next(path for path in sorted(root.glob("*/*/artifacts/**/*")) if path.is_file())
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    return root
+
+
+def last(text: str) -> str:
+    return text.splitlines()[-1]
+
+
+def test_kinds_that_stay_behind_make_the_exit_code_3_and_are_accepted_by_name(
+    source: str, tmp_path: Path, runsync: Runner
+) -> None:
+    there = empty_sqlite(tmp_path / "there.db")
+    moved = empty_sqlite(tmp_path / "moved.db")
+    for arguments in (("export", source, "b"), ("import", "b", there), ("sync", source, moved)):
+        for dry_run in ((), ("--dry-run",)):
+            done = runsync(*arguments, *dry_run)
+            assert done.returncode == 3, done.stdout + done.stderr
+            assert "Not carried (2):\n  1 registered model [churner]" in done.stdout
+            assert f"but for what stays behind: {MODELS}. If they may, say --accept registered" in last(done.stdout)
+            assert "again" not in last(done.stdout), "that would bring nothing"
+            accepted = runsync(*arguments, *dry_run, ACCEPT, "registered-models,webhooks")
+            assert (accepted.returncode, "Not carried, as accepted (2):" in accepted.stdout) == (0, True)
+            assert not dry_run or last(accepted.stdout) == "Run it without --dry-run to do this."
+            assert dry_run or last(accepted.stdout).startswith("Done")
+    document = json.loads(runsync("import", "b", there, ACCEPT, "model-versions", ACCEPT, "traces", "--json").stdout)
+    schemas.check("transfer-report", document, "the report")
+    assert (document["exit_code"], document["accept"]) == (3, ["assessments", "model-versions", "traces"])
+    told = {left["kind"]: left["accepted"] for left in document["not_carried"]}
+    assert told == {"registered-models": False, "model-versions": True}
+
+
+def test_verify_says_what_it_did_not_compare(source: str, tmp_path: Path, runsync: Runner) -> None:
+    there = empty_sqlite(tmp_path / "there.db")
+    api.export(source, tmp_path / "b")
+    api.import_(tmp_path / "b", there)
+    for side in (source, "b"):
+        done = runsync("verify", side, there)
+        assert done.returncode == 4
+        assert "Not compared (2):\n  1 registered model [churner]" in done.stdout
+        assert last(done.stdout).startswith("Everything that was compared is there, but not all was")
+        assert last(done.stdout).endswith("--accept registered-models.")
+        accepted = runsync("verify", side, there, ACCEPT, "registered-models")
+        assert (accepted.returncode, last(accepted.stdout)) == (0, "Everything that was compared is there.")
+    document = api.verify("b" if Path("b").exists() else str(tmp_path / "b"), there).to_document()
+    schemas.check("verify-report", document, "the report")
+    assert document["exit_code"] == 4
+    without = runsync("verify", "b", there, ACCEPT, "registered-models", "--no-artifacts")
+    assert (without.returncode, last(without.stdout)) == (0, "Everything that was compared is there.")
+    assert "some artifacts: --no-artifacts" in without.stdout
+    nothing = runsync("verify", "b", there, ACCEPT, "registered-models", "--until", "1970-01-01")
+    assert (nothing.returncode, last(nothing.stdout)) == (0, "There was nothing to compare.")
+
+
+def test_only_where_nothing_was_left_out_everything_is_there(tmp_path: Path, runsync: Runner) -> None:
+    store = ROOT / "examples" / "mlruns"
+    assert last(runsync("export", store, "b").stdout).startswith("Done: snapshot")
+    assert last(runsync("verify", store, "b", "--verify-artifacts").stdout) == "Everything is there."
+    assert last(runsync("verify", store, "b").stdout) == "Everything is there (artifacts by size)."
+    some = runsync("verify", store, "b", "--state", "active")
+    assert (some.returncode, last(some.stdout)) == (0, "Everything that was compared is there.")
+
+
+def test_runsync_toml_accepts_for_a_workspace_a_bundle_or_a_pair(source: str, tmp_path: Path, runsync: Runner) -> None:
+    api.export(source, tmp_path / "b")
+    there = empty_sqlite(tmp_path / "there.db")
+    places = {"workspaces.dev": source, "workspaces.prod": there, "bundles.night": str(tmp_path / "b")}
+
+    def with_toml(accepting: str, *arguments: str) -> int:
+        sections = [
+            f'[{name}]\nuri = "{uri}"' + ('\naccept = ["registered-models"]' if name == accepting else "")
+            for name, uri in places.items()
+        ]
+        if accepting == "pair":
+            pair = '[pairs.promote]\nsource = "dev"\ntarget = "prod"\naccept = ["registered-models"]'
+            sections.append(pair)
+        (tmp_path / "runsync.toml").write_text("\n".join(sections))
+        return runsync(*arguments).returncode
+
+    expected = {"none": 3, "workspaces.dev": 0, "workspaces.prod": 0, "pair": 0, "bundles.night": 3}
+    assert {each: with_toml(each, "sync", "dev", "prod") for each in expected} == expected
+    assert with_toml("bundles.night", "import", "night@latest", "prod") == 0
+    assert with_toml("bundles.night", "verify", "night", "prod") == 0
+    assert with_toml("pair", "export", "dev", "night") == 3
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        (
+            'accept = ["registerd-models"]',
+            "[workspaces.dev] accept: nothing is called “registerd-models”: did you mean",
+        ),
+        ('accept = "traces"', "accept is a list of texts"),
+        ('[pairs.x]\nsource = "dev"\naccept = []', "[pairs.x] has no target"),
+    ],
+)
+def test_what_is_wrong_with_accept_in_runsync_toml_is_told(
+    section: str, told: str, source: str, tmp_path: Path, runsync: Runner
+) -> None:
+    (tmp_path / "runsync.toml").write_text(f'[workspaces.dev]\nuri = "{source}"\n{section}\n')
+    done = runsync("export", "dev", "b")
+    assert done.returncode == 2
+    assert told in done.stderr
+
+
+def test_a_name_that_there_is_not_is_refused_with_those_that_there_are(source: str, runsync: Runner) -> None:
+    done = runsync("export", source, "b", ACCEPT, "registered_model")
+    assert done.returncode == 2
+    assert "--accept: nothing is called “registered_model”: did you mean “registered-models”?" in done.stderr
+    assert all(name in done.stderr for name in KINDS)
+    with pytest.raises(WrongUsage, match="nothing is called “nonsense”; What can be accepted"):
+        parse(["nonsense"])
+
+
+def test_a_file_that_was_not_readable_at_export_is_told_for_ever(lossy: Path, tmp_path: Path, runsync: Runner) -> None:
+    exported = runsync("export", lossy, "b")
+    assert exported.returncode == 3
+    assert "but 1 piece is missing, as listed above" in last(exported.stdout)
+    assert "Run it again" not in last(exported.stdout)
+    assert runsync("export", lossy, "b", ACCEPT, "missing-pieces").returncode == 0
+    unread = "1 file ["
+    for told in (runsync("check", "b"), runsync("snapshots", "b")):
+        assert told.returncode == 0
+        assert "The newest snapshot lacks (1):\n  " + unread in told.stdout
+    assert "Missing pieces (1):" in runsync("inspect", "b").stdout
+    for name, report in (("check", api.check(tmp_path / "b")), ("snapshots", api.snapshots(tmp_path / "b"))):
+        schemas.check(f"{name}-report", report.to_document(), "the report")
+    there = empty_sqlite(tmp_path / "there.db")
+    for arguments, code in ((("import", "b", there), 3), (("verify", "b", there), 4)):
+        done = runsync(*arguments)
+        assert done.returncode == code
+        assert unread in done.stdout
+        assert "not readable at export" in done.stdout
+        assert "again" not in last(done.stdout)
+        assert runsync(*arguments, ACCEPT, "missing-pieces").returncode == 0
+
+
+def test_of_a_snapshot_without_artifacts_those_are_missed(tmp_path: Path, runsync: Runner) -> None:
+    there = empty_sqlite(tmp_path / "there.db")
+    assert runsync("export", ROOT / "examples" / "mlruns", "b", "--no-artifacts").returncode == 0
+    for verb, code in (("import", 3), ("verify", 4)):
+        done = runsync(verb, "b", there)
+        assert (done.returncode, "--accept artifacts" in last(done.stdout)) == (code, True), done.stdout
+        assert runsync(verb, "b", there, ACCEPT, "artifacts").returncode == 0
+        assert runsync(verb, "b", there, "--no-artifacts").returncode == 0
+
+
+def test_what_another_try_may_bring_is_never_accepted() -> None:
+    report = api.TransferReport("sync", None, None, accept=frozenset({"missing-items", "missing-pieces"}))  # type: ignore[arg-type]
+    report.failed = [{"kind": "run", "id": "1", "name": "", "error": "HTTP 503", "retry": True}]
+    assert report.exit_code == 3
+    report.failed[0]["retry"] = False
+    assert (report.exit_code, [left.kind for left in report.accepted]) == (0, ["missing-items"])
+
+
+def test_a_backup_before_experiments_are_deleted_must_have_what_goes_with_them(
+    source: str, tmp_path: Path, runsync: Runner
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
+        trace = "INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, status) VALUES ('t', ?, 1, 'OK')"
+        ((home, name),) = database.execute(
+            "SELECT experiment_id, name FROM experiments WHERE lifecycle_stage = 'active' LIMIT 1"
+        ).fetchall()
+        database.execute(trace, (home,))
+    deleting = ("experiments", "delete", source, name, "--backup", "attic", "--yes")
+    refused = runsync(*deleting)
+    assert (refused.returncode, "1 traces are not carried" in refused.stderr) == (1, True)
+    assert runsync(*deleting, ACCEPT, "traces").returncode == 0
+
+
+def test_every_kind_has_one_name_and_stands_in_the_documents() -> None:
+    assert all(kind.part_of in ("", *KINDS) for kind in KINDS.values())
+    told = (ROOT / "docs" / "left-behind.md").read_text()
+    assert [name for name in KINDS if f"`{name}`" not in told] == []
