@@ -26,6 +26,7 @@ _TOLD = {
     "missing_snapshots": (logging.ERROR, "missing snapshot"),
     "differences": (logging.ERROR, "difference"),
     "not_carried": (logging.WARNING, "not carried"),
+    "not_compared": (logging.WARNING, "not compared"),
     "warnings": (logging.WARNING, "warning"),
     "doubtful_dates": (logging.WARNING, "doubtful date"),
     "notes": (logging.INFO, "note"),
@@ -75,7 +76,8 @@ class Journal:
         self._report = report
         for name, (level, what) in _TOLD.items():
             for entry in report.get(name, ()):
-                LOG.log(level, "%s: %s", what, _told(entry))
+                is_harmless = isinstance(entry, Mapping) and (entry.get("accepted") or entry.get("kind") == "")
+                LOG.log(logging.INFO if is_harmless else level, "%s: %s", what, _told(entry))
         if report.get("stopped"):
             self.fail(report["stopped"])
         counted = ", ".join(f"{n} {v:g}" for n, v in metrics.counts(report))

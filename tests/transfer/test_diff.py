@@ -99,7 +99,7 @@ def test_the_command_prints_the_changes_and_exits_4_only_when_asked_to(folder: P
     assert "~ run first “first” in kept\n    status: FINISHED → FAILED\n" in done.stdout
     assert runsync("diff", old, new, "--exit-code").returncode == 4
     assert runsync("diff", new, new, "--exit-code").returncode == 0
-    assert "Nothing has changed." in runsync("diff", new, new).stdout
+    assert "No difference was found." in runsync("diff", new, new).stdout
     document = json.loads(runsync("diff", old, new, "--json").stdout)
     schemas.check("diff-report", document, "stdout")
     assert document["runs"] == {"added": 0, "changed": 1, "removed": 0}

@@ -18,6 +18,8 @@ from runsync.errors import BundleNotFound, RunsyncError
 from runsync.workspaces.http import answer, client
 from runsync.workspaces.rest import folders
 
+OTHER_KINDS = ("registered-models", "logged-models", "traces")
+"""The good server has them, and they stay behind."""
 LIMIT = 120
 """Seconds, on a busy machine, that nothing here takes."""
 MEMORY = 400 << 20
@@ -41,7 +43,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of the server when it is good."""
     bundle = tmp_path_factory.mktemp("hostile") / "good"
     with HostileServer() as server:
-        assert runsync.export(server.url, bundle).exit_code == 0
+        assert runsync.export(server.url, bundle, accept=OTHER_KINDS).exit_code == 0
     return bundle
 
 
@@ -133,7 +135,7 @@ def test_runs_behind_a_page_without_any_that_can_be_read_are_exported(
         return {"runs": first, "next_page_token": "more"} if is_first else good_answer(asked).document
 
     server.meet(Fault("nothing on the first page", "runs/search$", made(search)))
-    report = runsync.export(server.url, tmp_path / "bundle")
+    report = runsync.export(server.url, tmp_path / "bundle", accept=OTHER_KINDS)
     assert (report.exit_code, report.runs.created) == (code, len(RUNS))
 
 
@@ -146,7 +148,7 @@ def test_a_page_token_that_comes_again_ends_a_list_of_ever_new_runs(server: Host
         return {"runs": [run], "next_page_token": "again"}
 
     server.meet(Fault("ever new runs", "runs/search$", made(search)))
-    report = runsync.export(server.url, tmp_path / "bundle")
+    report = runsync.export(server.url, tmp_path / "bundle", accept=OTHER_KINDS)
     assert report.exit_code == 13
     assert "does not end" in report.stopped
 
@@ -160,7 +162,7 @@ def test_an_export_survives_any_value_in_any_place(server: HostileServer, tmp_pa
 
 def test_of_a_run_that_comes_thrice_one_copy_is_kept_and_said(server: HostileServer, tmp_path: Path) -> None:
     server.meet(Fault("thrice", *NAMED["every run thrice"]))
-    report = runsync.export(server.url, tmp_path / "bundle")
+    report = runsync.export(server.url, tmp_path / "bundle", accept=OTHER_KINDS)
     assert report.exit_code == 0
     assert [note for note in report.notes if "3 runs more than once: one copy of each" in note]
     assert len(runsync.list_runs(str(tmp_path / "bundle")).runs) == 3
@@ -171,7 +173,7 @@ def test_a_run_that_cannot_be_read_fails_by_its_id_and_the_others_are_kept(
     server: HostileServer, tmp_path: Path
 ) -> None:
     server.meet(Fault("status", *NAMED["a run of an unknown status"]))
-    report = runsync.export(server.url, tmp_path / "bundle")
+    report = runsync.export(server.url, tmp_path / "bundle", accept=OTHER_KINDS)
     assert report.exit_code == 3
     assert [(failed["kind"], failed["id"]) for failed in report.failed] == [("run", RUNS[0])]
     assert "“status” has the unknown value “BANANA”" in str(report.failed[0])
@@ -180,7 +182,7 @@ def test_a_run_that_cannot_be_read_fails_by_its_id_and_the_others_are_kept(
 
 def test_a_file_that_is_sent_without_end_is_named_and_the_rest_is_kept(server: HostileServer, tmp_path: Path) -> None:
     server.meet(Fault("endless", *NAMED["a file without end"]))
-    report = runsync.export(server.url, tmp_path / "bundle")
+    report = runsync.export(server.url, tmp_path / "bundle", accept=OTHER_KINDS)
     assert report.exit_code == 3
     assert {problem["name"] for problem in report.problems} == {"model/data.bin"}
     assert "listed with 5120 bytes and gave more" in report.problems[0]["reason"]
