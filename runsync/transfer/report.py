@@ -119,8 +119,8 @@ class TransferReport:
                 )
             broken = self._broken.pop(outcome.source_id, ()) if outcome.kind == "run" else ()
             problems = dict.fromkeys((*outcome.problems, *broken))  # a bundle tells of them itself
-            told = {"run_id": outcome.source_id, "retry": outcome.retry}
-            self.problems += [told | asdict(problem) for problem in problems]
+            home, retry = {"run_id": outcome.source_id}, {"retry": outcome.retry}
+            self.problems += [home | asdict(problem) | retry for problem in problems]
 
     def note_broken(self, broken: Mapping[str, tuple[Problem, ...]]) -> None:
         """Pieces of runs, by run id, that the source cannot read: told with what is done with those runs."""
