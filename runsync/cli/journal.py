@@ -76,8 +76,11 @@ class Journal:
         self._report = report
         for name, (level, what) in _TOLD.items():
             for entry in report.get(name, ()):
-                is_harmless = isinstance(entry, Mapping) and (entry.get("accepted") or entry.get("kind") == "")
-                LOG.log(logging.INFO if is_harmless else level, "%s: %s", what, _told(entry))
+                if isinstance(entry, Mapping) and entry.get("kind") == "":  # nothing is lost with it
+                    LOG.info("otherwise in the target: %s", _told(entry))
+                else:
+                    is_accepted = isinstance(entry, Mapping) and entry.get("accepted", False)
+                    LOG.log(logging.INFO if is_accepted else level, "%s: %s", what, _told(entry))
         if report.get("stopped"):
             self.fail(report["stopped"])
         counted = ", ".join(f"{n} {v:g}" for n, v in metrics.counts(report))

@@ -113,7 +113,7 @@ def test_the_log_tells_the_command_its_end_and_every_piece_that_did_not_arrive(
     lines = log_of(log)
     assert lines[: len(first)] == first
     assert any("missing: run_id=" in line for line in lines)
-    assert any("WARNING" in line and "not carried: " in line for line in lines)
+    assert any(" INFO " in line and "otherwise in the target: " in line for line in lines)
     assert any("counted: runs{state=" in line for line in lines)
     assert "end: exit code 3 after" in lines[-1]
 
