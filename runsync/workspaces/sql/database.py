@@ -100,6 +100,11 @@ class Database:
                 self._snapshot.retire()
                 self._snapshot = None
 
+    def begin_again(self) -> None:
+        """After a statement that was refused, which ends a transaction of PostgreSQL: a new one, and a new snapshot."""
+        if self.kind == POSTGRESQL:
+            self.refresh()
+
     def close(self) -> None:
         """Lets go of all connections; whoever uses one gets Interrupted."""
         self._closed = True

@@ -50,7 +50,8 @@ class Reader:
             return self._experiments_of(None)
         except AccessDenied:
             raise
-        except RequestRefused:
+        except (RequestRefused, ValueError):
+            self._database.begin_again()
             return [one for number in self._experiment_ids() for one in self._alone(number)]
 
     def _alone(self, number: int) -> list[Experiment | Unreadable]:
@@ -60,7 +61,8 @@ class Reader:
         except AccessDenied:
             raise
         except RequestRefused as error:
-            return [self._unreadable(number, error)]
+            self._database.begin_again()
+            return [Unreadable(str(number), self._database.address.printable, str(error), "experiment")]
         told = (str(number), self._database.address.printable)
         return [*found, *(Unreadable.piece(*told, problem, "experiment") for problem in broken)]
 
@@ -102,14 +104,8 @@ class Reader:
         if noting is not None:
             name, location = readable(name, "name", noting), readable(location or "", "artifact_location", noting)
             tags = pairs(tags, "tag", noting)
-        try:
-            times = _whole(made), _whole(updated)
-        except ValueError as error:
-            return self._unreadable(number, error)
+        times = _whole(made, "creation_time", noting), _whole(updated, "last_update_time", noting)
         return Experiment(str(number), name, stage or ACTIVE, location or "", *times, tags)
-
-    def _unreadable(self, number: int, error: Exception) -> Unreadable:
-        return Unreadable(str(number), self._database.address.printable, str(error), "experiment")
 
     def is_here(self) -> "list[ColumnElement[bool]]":
         """What restricts the table of experiments to this workspace."""
@@ -154,6 +150,7 @@ class Reader:
         except AccessDenied:
             raise
         except (RequestRefused, ValueError, TypeError) as error:
+            self._database.begin_again()
             if len(run_ids) == 1:
                 return self._by_pieces(run_ids[0], error)
         each = [self._batch([run_id]) for run_id in run_ids]
@@ -170,6 +167,7 @@ class Reader:
         except AccessDenied:
             raise
         except (RequestRefused, ValueError, TypeError):
+            self._database.begin_again()
             return Batch((), {}, (Unreadable(run_id, self._database.address.printable, str(error)),))
         self.without[run_id] = frozenset(problem.name for problem in broken if problem.kind == "metric")
         return Batch(runs, broken={run_id: tuple(broken)} if broken else {})
