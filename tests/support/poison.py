@@ -125,8 +125,8 @@ IN_SQL = (
     Poison("tag that is no UTF-8", NAMED, _sql(_TAG + "('bad-tag', CAST(x'e441' AS TEXT), :run)"), "bad-tag"),
     Poison("param key that is no UTF-8", NAMED, _sql(_PARAM + "(CAST(x'e441' AS TEXT), 'v', :run)"), "A"),
     Poison("name that is no UTF-8", NAMED, _sql("UPDATE runs SET name = CAST(x'ff41' AS TEXT) WHERE run_uuid = :run")),
-    Poison("metric at no time", NAMED, _sql(_POINT + "('bad-metric', 1, 'noon', :run, 0, 0)"), "bad-m"),
-    Poison("metric that is a text", NAMED, _sql(_POINT + "('bad-metric', 'one', 1, :run, 0, 0)"), "bad-metric"),
+    Poison("metric at no time", LOST, _sql(_POINT + "('bad-metric', 1, 'noon', :run, 0, 0)")),
+    Poison("metric that is a text", LOST, _sql(_POINT + "('bad-metric', 'one', 1, :run, 0, 0)")),
     Poison("time that is no time", NAMED, _sql("UPDATE runs SET end_time = 'noon' WHERE run_uuid = :run"), "end_time"),
     Poison(
         "nulls", CARRIED, _sql("UPDATE runs SET name = NULL, end_time = NULL, user_id = NULL WHERE run_uuid = :run")
@@ -147,7 +147,7 @@ IN_SQL = (
 def poisoned_sqlite(file: Path) -> str:
     """A database with all of `IN_SQL`, and a run whose id is no UTF-8; its address."""
     address = empty_sqlite(file)
-    with opened(address, str(file.with_suffix(".artifacts"))) as workspace:
+    with opened(address, str(file.parent / "mlartifacts")) as workspace:
         _fill(Filler(workspace), [poison.label for poison in IN_SQL])
     with closing(sqlite3.connect(file)) as database, database:
         for poison in IN_SQL:

@@ -41,8 +41,23 @@ class Reader:
         return [one for one in self._experiments() if isinstance(one, Experiment)]
 
     def unreadable_experiments(self) -> list[Unreadable]:
-        """The others."""
-        return [one for one in self._experiments() if isinstance(one, Unreadable)]
+        """The others, and the runs that are in no experiment."""
+        return [*(one for one in self._experiments() if isinstance(one, Unreadable)), *self._homeless()]
+
+    def _homeless(self) -> list[Unreadable]:
+        """Runs whose experiment was taken out of the table, which SQLite does not forbid: MLflow never shows them."""
+        from sqlalchemy import or_, select
+
+        runs, experiments = self._schema.tables["runs"], self._schema.tables["experiments"]
+        home = select(experiments.c.experiment_id).where(experiments.c.experiment_id == runs.c.experiment_id)
+        asked = select(runs.c.run_uuid, runs.c.experiment_id)
+        asked = asked.where(or_(runs.c.experiment_id.is_(None), ~home.exists())).order_by(runs.c.run_uuid)
+        with self._database.reading() as connection, any_text(connection):
+            found = connection.execute(asked).all()
+        place = self._database.address.printable
+        return [
+            Unreadable(printable(run_id), place, f"its experiment {number} is not there") for run_id, number in found
+        ]
 
     def _experiments(self) -> list[Experiment | Unreadable]:
         """Together, or one by one where one of them keeps the others from being read."""
@@ -212,7 +227,7 @@ class Reader:
         if run_ids is not None:
             asked = asked.where(runs.c.run_uuid.in_(run_ids))
         if query.state != "all":
-            asked = asked.where(runs.c.lifecycle_stage == query.state)
+            asked = asked.where(func.coalesce(runs.c.lifecycle_stage, ACTIVE) == query.state)
         if query.since is not None:
             asked = asked.where(start >= query.since)
         if query.until is not None:
