@@ -205,6 +205,11 @@ into_workspace = _all(
         help="On Databricks: put notebooks below that folder, such as /Users/me/imported.",
     ),
     click.option(
+        "--no-tags",
+        is_flag=True,
+        help="In databases and file stores: put no runsync.* tags on copies.",
+    ),
+    click.option(
         "--init", is_flag=True, help="Have MLflow (3.14 or newer) make the tables of a database that is empty."
     ),
     click.option("--id-map", metavar="FILE", help="Write there which new id every old id got."),

@@ -1,7 +1,7 @@
 """Who a run is across workspaces: the id it was born with, carried as a tag on every copy.
 
 A run that goes A → B → C keeps the id it had in A, so syncing B back to A finds the run again. Tags whose values
-name runs are rewritten for the target; their originals stay under `runsync.source.<tag>`.
+name runs are rewritten for the target; their originals stay under `runsync.source.<tag>` (see `model.provenance`).
 """
 
 import dataclasses
@@ -33,6 +33,10 @@ DELETED_RUNS = "runsync.deleted_runs."
 """With a number after it, on an experiment: ids of runs that were deleted before runsync deleted the experiment."""
 ARTIFACT_NAMES = "runsync.artifact_names"
 """Artifacts that have another name there (see `model.artifact_names`); with a dot and a number after it for more."""
+COPY = "runsync.copy"
+"""On a copy that kept its id, instead of the others (see `model.provenance` and `model.lineage`)."""
+COPY_PARTS = 4
+"""What it has on a run: the mark, where it came from, where the run was born, and under which id."""
 CLAIMED = "+"
 
 PARENT = "mlflow.parentRunId"
@@ -44,8 +48,10 @@ RUN_NAME = "mlflow.runName"
 
 
 def origin_of(run: Run) -> str:
-    """The id the run had where it was born."""
-    return run.tags.get(ORIGIN, run.run_id)
+    """The id the run had where it was born. The tag of a copy that kept its id tells it too: others may have made a
+    second run of it by hand, tags and all."""
+    parts = run.tags.get(COPY, "").split(" ")
+    return parts[-1] if len(parts) == COPY_PARTS else run.tags.get(ORIGIN, run.run_id)
 
 
 def is_ours(tag: str) -> bool:
@@ -81,7 +87,7 @@ def fingerprint(run: Run) -> str:
 def renamed(run: Run, new_id: str, resolve: Callable[[str], str | None]) -> dict[str, str]:
     """The tags of `run` as they read where it is called `new_id`; `resolve` gives other runs' new ids.
 
-    A link to a run that `resolve` does not know is left out (its original is kept, see `originals`).
+    A link to a run that `resolve` does not know is left out (its original is kept).
     """
     tags = own_tags_removed(run.tags)
     for tag in LINK_TAGS:
@@ -94,22 +100,6 @@ def renamed(run: Run, new_id: str, resolve: Callable[[str], str | None]) -> dict
     if MODEL_HISTORY in tags:
         tags[MODEL_HISTORY] = tags[MODEL_HISTORY].replace(run.run_id, new_id)
     return tags
-
-
-def originals(run: Run) -> dict[str, str]:
-    """`runsync.source.*` tags: the values that change on the way, as they were where the run was born."""
-    kept = {key: value for key, value in run.tags.items() if key.startswith(SOURCE)}
-    if ORIGIN in kept:
-        return kept
-    told = {
-        ORIGIN: run.run_id,
-        ORIGIN_EXPERIMENT: run.experiment_id,
-        SOURCE + "artifact_uri": run.artifact_uri,
-    }
-    for tag in (*LINK_TAGS, MODEL_HISTORY):
-        if tag in run.tags:
-            told[SOURCE + tag] = run.tags[tag]
-    return told
 
 
 def at_home(run: Run, origins: Callable[[str], str]) -> Run:

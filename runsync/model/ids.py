@@ -6,7 +6,7 @@ is touched for it: MLflow gives out 32 hexadecimal digits, other servers words w
 
 import re
 
-from runsync.model.identity import ORIGIN
+from runsync.model.identity import COPY, ORIGIN, origin_of
 from runsync.model.run import Run
 
 LONGEST = 250
@@ -30,8 +30,8 @@ def unfit_run(run: Run) -> str | None:
     """Why a run cannot be carried for its id, or for that which it had where it was born; None when it can."""
     if reason := unfit_id(run.run_id):
         return f"its id cannot be used: {reason}"
-    if ORIGIN in run.tags and (reason := unfit_id(run.tags[ORIGIN])):
-        return f"the id in its tag {ORIGIN} cannot be used: {reason}"
+    if reason := unfit_id(origin_of(run)):
+        return f"the id in its tag {COPY if COPY in run.tags else ORIGIN} cannot be used: {reason}"
     return None
 
 

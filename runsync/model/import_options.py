@@ -11,7 +11,7 @@ class ImportOptions:
     """`thorough` looks also at runs that a search shows unchanged.
 
     `permissions` gives principals the rights on experiments that they had; `notebook_folder` is the folder of a
-    workspace that notebooks are put into ("": none are).
+    workspace that notebooks are put into ("": none are). Without `tags`, copies that keep their ids get none of ours.
     """
 
     naming: Naming = field(default_factory=Naming)
@@ -22,3 +22,4 @@ class ImportOptions:
     deletions: DeletionPolicy = REPLAY
     permissions: bool = False
     notebook_folder: str = ""
+    tags: bool = True

@@ -1,10 +1,18 @@
-"""Which experiment of which source a copy was last brought from, kept in tags on the copy."""
+"""Which experiment of which source a copy was last brought from, kept in tags on the copy.
+
+A server's copy has several (`runsync.source.experiment_id`, `runsync.from`, `runsync.from_experiment`); one in a
+database or file store has `runsync.copy` alone: `{"from":"…","id":"…","name":"…"}`, with `given` and `origin` where the
+name that it got, or the id that it was born with, is another one.
+"""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from runsync.model.experiment import Experiment
-from runsync.model.identity import FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT
+from runsync.model.identity import ARRIVES, COPY, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT
+from runsync.model.provenance import key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +29,10 @@ class Lineage:
     @classmethod
     def of(cls, copy: Experiment) -> "Lineage | None":
         """What the tag of a copy says; None for anything else, as on copies that earlier versions made."""
+        told = _told(copy.tags.get(COPY) or copy.tags.get(FROM_EXPERIMENT, ""))
         try:
-            told = json.loads(copy.tags.get(FROM_EXPERIMENT, ""))
-            return cls(str(told["id"]), str(told["name"]), str(told["given"]))
-        except (ValueError, TypeError, KeyError):
+            return cls(str(told["id"]), str(told["name"]), str(told.get("given", told["name"])))
+        except KeyError:
             return None
 
     def __str__(self) -> str:
@@ -32,18 +40,44 @@ class Lineage:
         return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
+@lru_cache(1000)
+def _told(text: str) -> Mapping[str, object]:
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def copy_tag(came_from: str, origin: str, lineage: Lineage | None) -> str:
+    """The value of `runsync.copy` on an experiment that was brought from the address `came_from`."""
+    told = {"from": key_of(came_from)}
+    if lineage is not None:
+        told |= {"id": lineage.source_id, "name": lineage.source_name}
+        if lineage.given_name != lineage.source_name:
+            told["given"] = lineage.given_name
+    if lineage is None or origin != lineage.source_id:
+        told["origin"] = origin
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
 def is_copy(experiment: Experiment) -> bool:
     """Whether an import made it."""
-    return ORIGIN_EXPERIMENT in experiment.tags
+    return COPY in experiment.tags or ORIGIN_EXPERIMENT in experiment.tags
 
 
 def came_from(experiment: Experiment) -> str:
-    """The address of the workspace that a copy was last brought from; "" for what is at home."""
-    return experiment.tags.get(FROM, "") if is_copy(experiment) else ""
+    """The key (see `provenance.key_of`) of the workspace that a copy was last brought from; "" for what is at home."""
+    if COPY in experiment.tags:
+        return str(_told(experiment.tags[COPY]).get("from", ""))
+    return key_of(experiment.tags.get(FROM, "")) if is_copy(experiment) else ""
 
 
 def origin_of_experiment(experiment: Experiment) -> str:
     """The id that the experiment had where it was born."""
+    if COPY in experiment.tags:
+        told = _told(experiment.tags[COPY])
+        return str(told.get("origin", told.get("id", experiment.experiment_id)))
     return experiment.tags.get(ORIGIN_EXPERIMENT, experiment.experiment_id)
 
 
@@ -51,3 +85,8 @@ def source_id(experiment: Experiment) -> str:
     """The id that a copy had where it was last brought from; "" for what is at home or where nothing tells."""
     lineage = Lineage.of(experiment)
     return lineage.source_id if lineage is not None and is_copy(experiment) else ""
+
+
+def surplus(tags: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of the tags which say what is copied from where and are not wanted (any more)."""
+    return tuple(k for k in (COPY, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT, ARRIVES) if k in tags and k not in wanted)

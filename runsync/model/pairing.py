@@ -3,9 +3,9 @@
 Experiments are matched by where they came from, never by name alone: names change, at the source and in the target,
 and another experiment may take a name that was given up. From the surest to the weakest sign:
 
-1. the copy's tags name this very experiment of this very source (`runsync.from`, `runsync.from_experiment`); or the
-   source's experiment is itself a copy of this one, and comes home;
-2. the same origin id (`runsync.source.experiment_id`), as on copies that earlier versions made;
+1. the copy's tags name this very experiment of this very source (see `model.lineage`); or the source's experiment is
+   itself a copy of this one, and comes home;
+2. the same origin id, as on copies that earlier versions made;
 3. the same origin id, brought from another address: the source may have moved, or both are copies of a third. Ids such
    as “1” are the same in many workspaces, so the name must agree too, or some of the runs be there;
 4. the name: an experiment of the target's own, or of another source, takes in the runs of the one of its name.
@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.identity import FROM
 from runsync.model.lineage import Lineage, came_from, is_copy, origin_of_experiment, source_id
 from runsync.model.naming import Names, old_name
+from runsync.model.provenance import key_of
 
 SharesRuns = Callable[[Experiment, Experiment], bool]
 """Whether runs of an experiment of the source are in one of the target; it may be asked over the wire."""
@@ -90,7 +90,7 @@ class _Pairing:
     ) -> None:
         self._experiments = experiments
         self._names = names
-        self._source, self._target = addresses
+        self._source, self._target = map(key_of, addresses)
         self._shares_runs = shares_runs
         self._pairs = Pairs()
         self._taken: set[str] = set()
@@ -152,7 +152,7 @@ class _Pairing:
         """A copy beside its original, in the same source, has the origin of that: then the name must tell."""
         if came_from(there) != self._source or Lineage.of(there) is not None:
             return False
-        is_beside = experiment.tags.get(FROM) == self._source and there.name != self._names.of(experiment)
+        is_beside = came_from(experiment) == self._source and there.name != self._names.of(experiment)
         is_same = self._has_same_origin(experiment, there) and not is_beside
         return is_same and is_named_so(there, self._names, experiment)
 

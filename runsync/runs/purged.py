@@ -11,11 +11,12 @@ from runsync.bundle.address import locate
 from runsync.bundle.snapshot import Snapshot
 from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.identity import COMPLETE, ORIGIN, origin_of
+from runsync.model.identity import ORIGIN, origin_of
 from runsync.model.ids import unfit_id
 from runsync.model.left_behind import NOT_OF_RUNS
 from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor, Source
+from runsync.model.provenance import Provenance
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import FAILED, IMPORT, Change, ChangeReport, How, item_of
@@ -206,7 +207,7 @@ def _copies(source: Source, homes: Sequence[Experiment], lost: dict[str, Run]) -
     found: dict[str, Run] = {}
     for condition in conditions:
         for batch in source.batches(homes, Selection(filter=f"tags.`{ORIGIN}` {condition}")):
-            copies = [run for run in batch.runs if run.tags[ORIGIN] in ids and COMPLETE in run.tags]
+            copies = [run for run in batch.runs if run.tags[ORIGIN] in ids and Provenance.of(run.tags).complete]
             found.update((ids[run.tags[ORIGIN]], run) for run in copies)
     return found
 

@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.identity import COMPLETE, ORIGIN, origin_of
+from runsync.model.identity import ORIGIN, origin_of
 from runsync.model.lineage import origin_of_experiment
 from runsync.model.pairing import Pairs
 from runsync.model.protocol import Source
+from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Run
 from runsync.model.selection import Selection
 
@@ -39,7 +40,8 @@ class Index:
                 origin = origin_of(run)
                 if run.run_id not in self._origins and (wanted is None or origin in wanted):
                     self._origins[run.run_id] = origin
-                    seen = Seen(run.experiment_id, run.run_id, COMPLETE in run.tags, run.lifecycle_stage == ACTIVE)
+                    is_whole = bool(Provenance.of(run.tags).complete)
+                    seen = Seen(run.experiment_id, run.run_id, is_whole, run.lifecycle_stage == ACTIVE)
                     self._runs[origin] = (*self._runs.get(origin, ()), seen)
 
     def all(self, origin: str) -> Sequence[Seen]:

@@ -27,6 +27,7 @@ def import_(
     rename: Mapping[str, str] | None = None,
     prefix: str = "",
     artifacts: bool = True,
+    tags: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
     permissions: bool = False,
@@ -47,9 +48,11 @@ def import_(
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
     read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. On Databricks
     `permissions` gives principals the rights on experiments that they had, and `notebook_folder` is where notebooks
-    are put, below it at the paths that they had. With `init` the tables of an empty database are made, by the mlflow
-    that is installed. `id_map` names a file for the map from old to new ids, which is in the report too; `retry_lock`
-    is how many seconds to wait for a bundle that is being pruned. `accept` is as for `export`.
+    are put, below it at the paths that they had. Without `tags`, copies that keep their ids (in databases and file
+    stores) get no tags of runsync's: then they are compared in full each time. With `init` the tables of an empty
+    database are made, by the mlflow that is installed. `id_map` names a file for the map from old to new ids, which is
+    in the report too; `retry_lock` is how many seconds to wait for a bundle that is being pruned. `accept` is as
+    for `export`.
 
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
@@ -68,6 +71,7 @@ def import_(
         restore_deleted,
         permissions=permissions,
         notebook_folder=notebook_folder,
+        tags=tags,
     )
     tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
     with open_held(bundle, "import", access, retry_lock) as snapshot:

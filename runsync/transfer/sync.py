@@ -32,6 +32,7 @@ def sync(
     rename: Mapping[str, str] | None = None,
     prefix: str = "",
     artifacts: bool = True,
+    tags: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
     permissions: bool = False,
@@ -54,16 +55,16 @@ def sync(
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`, `init`, `id_map`
-    and `accept` are as for `import_`. `access.artifacts` is where the target's artifacts really are, `source_artifacts`
-    where the source's are.
+    runs). `rename`, `prefix`, `tags`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`, `init`,
+    `id_map` and `accept` are as for `import_`. `access.artifacts` is where the target's artifacts really are,
+    `source_artifacts` where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
     """
     selection, access, naming = selection or Selection(), access or Access(), Naming(dict(rename or {}), prefix)
     policy = _deletions(delete, Brake.parse(max_delete), selection)
     options = ImportOptions(
-        naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, permissions, notebook_folder
+        naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, permissions, notebook_folder, tags
     )
     tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
     may_stay = accepted(accept, source, target, access)

@@ -23,11 +23,11 @@ from runsync.model.identity import (
     at_home,
     fingerprint,
     origin_of,
-    originals,
     own_tags_removed,
     renamed,
 )
 from runsync.model.naming import Naming
+from runsync.model.provenance import originals
 from runsync.model.run import ArtifactFile, Contents, DatasetInput, LatestMetric, ModelLink, Problem, Run
 
 TEXT = st.text(max_size=8)

@@ -8,7 +8,8 @@ from typing import Any
 from support.stores import START, Filler, opened, run_id
 
 from runsync.model.experiment import Experiment
-from runsync.model.identity import ORIGIN_EXPERIMENT, origin_of
+from runsync.model.identity import origin_of
+from runsync.model.lineage import origin_of_experiment
 from runsync.model.run import DatasetInput, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.direct.store import Arrival, ExperimentChange
@@ -80,7 +81,7 @@ def layout(address: str) -> Layout:
         experiments = [e for e in workspace.experiments(Selection(state="active")) if e.name != "Default"]
         runs = [run for run in all_runs(workspace) if run.lifecycle_stage == "active"]
     homes = {
-        (e.name, e.tags.get(ORIGIN_EXPERIMENT, e.experiment_id)): tuple(
+        (e.name, origin_of_experiment(e)): tuple(
             sorted(run.name for run in runs if run.experiment_id == e.experiment_id)
         )
         for e in experiments

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.earlier import as_earlier
 from support.stores import START, Filler, assert_holds, contents, opened
 
 import runsync
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
-from runsync.model.identity import FROM_EXPERIMENT
 from runsync.model.selection import Selection
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.direct import experiments as direct_experiments
@@ -106,11 +106,9 @@ def test_copies_of_an_earlier_version_are_found_and_marked(make: Make, kind: str
     source, target = make("files"), make(kind)
     fill(source)
     runsync.sync(source, target)
-    with opened(target) as workspace:
-        for id in NAMES:
-            workspace.store.change_experiment(ExperimentChange(id, untagged=[FROM_EXPERIMENT]))
+    as_earlier(target, source, with_lineage=False)
     rename(source, CHANGES["swapped"])
-    assert runsync.sync(source, target).experiments.updated == 3
+    assert runsync.sync(source, target).experiments.updated == 4  # with Default
     assert_mirrored(source, target)
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from runsync.errors import ITEM_ERRORS, may_pass
-from runsync.model.identity import COMPLETE, ORIGIN, RUN_NAME, renamed
+from runsync.model.identity import RUN_NAME, renamed
 from runsync.model.mark import GROWING, NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Step
+from runsync.model.provenance import Provenance
 from runsync.model.run import Problem, Run
 
 if TYPE_CHECKING:
@@ -47,11 +48,21 @@ class Copy:
     @property
     def is_left_over(self) -> bool:
         """Whether an interrupted import left it, so that a file of the right size there is the one it brought."""
-        return self.present is not None and ORIGIN in self.present.tags and COMPLETE not in self.present.tags
+        return self.was_copy and not self.there.complete
+
+    @property
+    def there(self) -> Provenance:
+        """What the tags tell of the run that is there."""
+        return Provenance.of(self.present.tags if self.present is not None else {})
+
+    @property
+    def was_copy(self) -> bool:
+        """Whether an import made the run that is there."""
+        return self.there.is_copy
 
     def has_same(self, part: Literal["points", "artifacts"]) -> bool:
         """Whether an earlier import brought these very points (or artifacts), so that they need no second look."""
-        there = Mark.parse(self.present.tags.get(COMPLETE, "")) if self.present is not None else None
+        there = self.there.mark
         wanted = getattr(self.mark, part)
         return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN, GROWING)
 

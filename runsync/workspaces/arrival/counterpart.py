@@ -4,16 +4,18 @@ from dataclasses import dataclass, replace
 
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.identity import ARRIVES, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT, own_tags_removed
-from runsync.model.lineage import Lineage, came_from, is_copy, origin_of_experiment
+from runsync.model.identity import ARRIVES, COPY, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT, own_tags_removed
+from runsync.model.lineage import Lineage, came_from, copy_tag, is_copy, origin_of_experiment, surplus
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
+from runsync.model.provenance import key_of, shown_address
 from runsync.model.run import Problem
 
 
 @dataclass(slots=True)
 class Counterpart:
-    """`name` is the one it is to have in the target. `is_matched`: it was found by more than its name (see
-    `model.pairing`). `is_ours`: an import made it, nobody else; for `keeps_state` see `ExperimentWriter`.
+    """`name` is the one it is to have in the target, `came_from` the address of the source. `is_matched`: it was found
+    by more than its name (see `model.pairing`). `is_ours`: an import made it, nobody else; for `keeps_state` see
+    `ExperimentWriter`. Without `is_tagged` it gets no tags of ours, and loses those from here.
 
     With `error` nothing can be brought into it; with `name_error` only its name cannot follow.
     """
@@ -25,6 +27,7 @@ class Counterpart:
     policy: DeletionPolicy
     keeps_state: bool
     is_matched: bool = False
+    is_tagged: bool = True
     target_id: str = ""
     state: str = ACTIVE
     is_ours: bool = False
@@ -47,29 +50,47 @@ class Counterpart:
         """
         if self.found is None or not self.is_matched or not is_copy(self.found) or self.found.name == self.name:
             return False
-        from_here = came_from(self.found) == self.came_from
-        return from_here or came_from(self.source) != came_from(self.found)
+        return self._is_from_here or came_from(self.source) != came_from(self.found)
+
+    @property
+    def is_of_this_id(self) -> bool:
+        """Whether it is found by its own id alone, and no tag tells or is to tell more."""
+        is_same_id = self.found is not None and self.found.experiment_id == self.source.experiment_id
+        return not self.is_tagged and self.is_matched and is_same_id
 
     def new_tags(self, arrives_deleted: bool) -> dict[str, str]:
         """Those of a copy that is made: our own first, for where only some are given with it, another try goes by
         those."""
-        own = {ORIGIN_EXPERIMENT: self.origin, FROM: self.came_from, FROM_EXPERIMENT: str(self._lineage)}
+        own = self._own_tags() if self.is_tagged else {}
         return own | ({ARRIVES: DELETED} if arrives_deleted else {}) | self.wanted_tags()
 
     def tags_to_set(self) -> dict[str, str]:
         """Those that the copy in the target lacks, our own among them where anything else of it changes, or where an
         earlier version left them out."""
         changed = self.changed_tags()
-        if self.found is None or not is_copy(self.found):
+        if self.found is None or not is_copy(self.found) or not self.is_tagged:
             return changed
-        from_here = came_from(self.found) == self.came_from
-        if (changed or self.is_to_rename) and not from_here:
-            changed[FROM] = self.came_from
+        is_new_source = (changed or self.is_to_rename) and not self._is_from_here
         takes_tags = self.keeps_state or self.state == ACTIVE or bool(changed) or self.is_to_rename
-        follows = self.is_matched and not self.name_error and takes_tags and (from_here or self.is_to_rename)
-        if follows and Lineage.of(self.found) != self._lineage:
-            changed[FROM_EXPERIMENT] = str(self._lineage)
-        return changed
+        follows = self.is_matched and not self.name_error and takes_tags
+        follows = follows and (self._is_from_here or self.is_to_rename)
+        there = Lineage.of(self.found)
+        is_new_lineage = follows and there != self._lineage
+        if self.keeps_state or COPY in self.found.tags:
+            if changed or is_new_source or is_new_lineage:
+                own = copy_tag(self.came_from, origin_of_experiment(self.found), self._lineage if follows else there)
+                changed |= {COPY: own} if self.found.tags.get(COPY) != own else {}
+            return changed
+        changed |= {FROM: shown_address(self.came_from)} if is_new_source else {}
+        return changed | ({FROM_EXPERIMENT: str(self._lineage)} if is_new_lineage else {})
+
+    def tags_to_remove(self) -> tuple[str, ...]:
+        """Those of ours that the copy in the target has and needs no more, once others are set."""
+        if self.found is None or not self.keeps_state:
+            return ()
+        if not self.is_tagged:
+            return surplus(self.found.tags, {}) if self._is_from_here else ()
+        return surplus(self.found.tags, {COPY: ""}) if COPY in self.tags_to_set() else ()
 
     def wanted_tags(self) -> dict[str, str]:
         """The source's own."""
@@ -108,8 +129,7 @@ class Counterpart:
     @property
     def is_mirrored(self) -> bool:
         """Whether deletions are followed, and the experiment came from this source."""
-        from_there = self.found is not None and self.found.tags.get(FROM) == self.came_from
-        return self.policy.brake is not None and self.is_ours and from_there
+        return self.policy.brake is not None and self.is_ours and (self._is_from_here or self.is_of_this_id)
 
     @property
     def deletes(self) -> bool:
@@ -149,7 +169,8 @@ class Counterpart:
             return CREATE
         is_left = self.stays_active and not self.policy.replays
         same_state = is_left or self.found.lifecycle_stage == self.source.lifecycle_stage
-        is_same = same_state and not self.tags_to_set() and not self.has_other_times and not self.is_to_rename
+        has_same_tags = not self.tags_to_set() and not self.tags_to_remove()
+        is_same = same_state and has_same_tags and not self.has_other_times and not self.is_to_rename
         return UNCHANGED if is_same else UPDATE
 
     @property
@@ -159,6 +180,17 @@ class Counterpart:
     @property
     def _keeps_times(self) -> bool:
         """Where several sources share an experiment, it has those of none of them."""
-        tags = self.found.tags if self.found else {}
-        is_copy_of_it = tags.get(ORIGIN_EXPERIMENT) == self.origin and tags.get(FROM) == self.came_from
-        return self.keeps_state and is_copy_of_it
+        if self.found is None or not self.keeps_state:
+            return False
+        is_copy_of_it = is_copy(self.found) and origin_of_experiment(self.found) == self.origin and self._is_from_here
+        return is_copy_of_it or self.is_of_this_id
+
+    @property
+    def _is_from_here(self) -> bool:
+        return self.found is not None and is_copy(self.found) and came_from(self.found) == key_of(self.came_from)
+
+    def _own_tags(self) -> dict[str, str]:
+        if self.keeps_state:
+            return {COPY: copy_tag(self.came_from, self.origin, self._lineage)}
+        told = {ORIGIN_EXPERIMENT: self.origin, FROM: shown_address(self.came_from)}
+        return told | {FROM_EXPERIMENT: str(self._lineage)}

@@ -11,7 +11,7 @@ A copy that is made of a deleted run is deleted once it is whole, in every case:
 that a transfer that takes up an interrupted one does the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from threading import Lock
 
@@ -21,7 +21,7 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
 from runsync.model.left_behind import changed
 from runsync.model.protocol import FAILED, NAMED, Editor, NotCarried, Outcome, Source
-from runsync.model.run import Batch, Run, Unreadable
+from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.times import now
 from runsync.model.wording import many
@@ -41,11 +41,18 @@ class Deletions:
         editor: Editor,
         *,
         moves_runs: bool,
+        by_ids: bool = False,
     ) -> None:
+        """`by_ids`: a run that has the id of one at the source is its copy, whatever its tags tell."""
         self._policy = policy
         self._present = present
         self._lookup = Lookup(present, experiments)
         self._moves_runs = moves_runs
+        self._by_ids = by_ids
+        self._same: set[str] = set()
+        """Ids of the runs in the target that are copies for their ids."""
+        self.at_source: set[str] = set()
+        """Ids of all runs of the source, where those tell."""
         self._moved: dict[str, Run] = {}
         """Runs of the source by the id of the old copy, which is in another experiment."""
         self._experiments = experiments
@@ -68,8 +75,7 @@ class Deletions:
         self._present.look(self._experiments.gone_ids())
         states: dict[Where, str] = {}
         moved: dict[str, Run] = {}
-        batches = (self._noted(batch) for batch in source.batches(experiments, selection))
-        for run in (run for batch in batches for run in batch.runs):
+        for run in self._met_at(source, selection, experiments):
             there = self._lookup.find(run)
             if there is not None and self._lookup.is_moved(run, there) and not self._moves_runs:
                 moved[there.run_id] = run
@@ -96,6 +102,17 @@ class Deletions:
         with self._lock:
             self._unread.update(one.id for one in unreadable)
 
+    def _met_at(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> Iterator[Run]:
+        """The runs of the source; where ids tell, those of the target that have the same are looked for."""
+        for batch in source.batches(experiments, selection):
+            self.note_unread(batch.unreadable)
+            if self._by_ids:
+                self._lookup.look(batch.runs)
+                found = (self._lookup.find(run) for run in batch.runs)
+                self._same |= {there.run_id for there in found if there is not None}
+                self.at_source |= {run.run_id for run in batch.runs}
+            yield from batch.runs
+
     def wanted(self, run: Run, there: There | None) -> Run:
         """The run as it is to be in the target: one that is active there may have to stay so."""
         if self._policy.replays or there is None:
@@ -110,7 +127,7 @@ class Deletions:
 
     def may_make_anew(self, there: There) -> bool:
         """Whether that is done with a copy in another experiment where deletions are followed."""
-        is_from_here = there.came_from == self._experiments.came_from
+        is_from_here = there.came_from == self._experiments.key
         return not self._policy.replays and is_from_here and self._is_of_this((there.experiment_id, ""), there)
 
     def makes_anew(self, there: There) -> bool:
@@ -193,10 +210,6 @@ class Deletions:
             if place not in self._met and self._is_active_copy(there) and self._may_be_gone(place, there)
         ]
 
-    def _noted(self, batch: Batch) -> Batch:
-        self.note_unread(batch.unreadable)
-        return batch
-
     def _may_be_gone(self, place: Where, there: There) -> bool:
         """Whether a copy of which nothing was met at the source is of what is gone there, not of what cannot be read.
 
@@ -209,7 +222,8 @@ class Deletions:
         return was_born_there and self._unread.isdisjoint((home, place[1]))
 
     def _is_active_copy(self, there: There) -> bool:
-        return there.lifecycle_stage == ACTIVE and there.came_from == self._experiments.came_from
+        is_ours = there.came_from == self._experiments.key or there.run_id in self._same
+        return there.lifecycle_stage == ACTIVE and is_ours
 
     def _is_of_this(self, place: Where, there: There) -> bool:
         """Whether the source's experiment is where the run was born. Else it may have been merged in from another."""

@@ -7,13 +7,13 @@ from threading import Lock
 from typing import Protocol
 
 from runsync.errors import RequestRefused
-from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.identity import ORIGIN_EXPERIMENT
+from runsync.model.import_options import ImportOptions
 from runsync.model.lineage import came_from, is_copy, origin_of_experiment
-from runsync.model.naming import Names, Naming
+from runsync.model.naming import Names
 from runsync.model.pairing import Pairs, SharesRuns, is_named_so, pair
 from runsync.model.protocol import FAILED, Outcome
+from runsync.model.provenance import key_of
 from runsync.workspaces.arrival.counterpart import Counterpart
 from runsync.workspaces.arrival.renaming import Move, Renaming
 
@@ -36,8 +36,8 @@ class ExperimentWriter(Protocol):
     def restore(self, experiment: Experiment) -> None:
         """Makes a deleted one active again, with its runs."""
 
-    def change(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
-        """Sets these tags; where its state is kept, its times too."""
+    def change(self, experiment: Experiment, tags: Mapping[str, str], untagged: Sequence[str] = ()) -> None:
+        """Sets and takes away these tags; where its state is kept, its times too. Tags are taken away only there."""
 
     def rename(self, experiment: Experiment, name: str) -> None:
         """Gives it another name; a deleted one stays deleted."""
@@ -55,13 +55,14 @@ class ExperimentWriter(Protocol):
 class ExperimentMap:
     """The experiments of one import."""
 
-    def __init__(self, writer: ExperimentWriter, naming: Naming, restore_deleted: bool, policy: DeletionPolicy) -> None:
+    def __init__(self, writer: ExperimentWriter, options: ImportOptions) -> None:
         self.came_from = ""
         """The address of the workspace that the runs come from, also by way of a bundle."""
         self._writer = writer
-        self._naming = naming
-        self._restore_deleted = restore_deleted
-        self._policy = policy
+        self._naming = options.naming
+        self._restore_deleted = options.restore_deleted
+        self._policy = options.deletions
+        self._is_tagged = options.tags
         self._places: dict[str, Counterpart] = {}
         self._pairs = Pairs()
         self._elsewhere: dict[str, str] = {}
@@ -73,6 +74,8 @@ class ExperimentMap:
         self._left: dict[str, str] = {}
         self.restored: list[str] = []
         """Target ids of experiments that were deleted and are restored for this import."""
+        self.others = 0
+        """Active experiments of the target, no copies, that the source does not have, where all of its are known."""
         self._lock = Lock()
 
     def begin(
@@ -101,9 +104,10 @@ class ExperimentMap:
             e.experiment_id: origin_of_experiment(e) if is_copy(e) else "" for e in left if is_named_so(e, names)
         }
         if are_all:
+            self.others = sum(e.lifecycle_stage == ACTIVE and not is_copy(e) for e in left)
             self._gone = list(self._no_longer_there(left, names))
         self._origins = {place.target_id: place.origin for place in self._places.values()}
-        self._origins.update({e.experiment_id: e.tags[ORIGIN_EXPERIMENT] for e in self._gone})
+        self._origins.update({e.experiment_id: origin_of_experiment(e) for e in self._gone})
         renaming = Renaming(existing, names, self._writer.deleted_keep_names)
         self._moves = renaming.plan(self._places.values())
         self._moved_aside = renaming.moved_aside
@@ -121,6 +125,11 @@ class ExperimentMap:
                     place.error, place.may_pass = str(error), error.may_pass
             outcomes.append(place.outcome())
         return outcomes
+
+    @property
+    def key(self) -> str:
+        """What stands for that address in tags."""
+        return key_of(self.came_from)
 
     def target_id(self, source_id: str) -> str:
         """The target experiment's id; "" before it is made."""
@@ -222,11 +231,19 @@ class ExperimentMap:
             f"“{move.name}”: at the source its name belongs to another experiment"
             for move in self._moved_aside
         ]
-        return moved + [
+        stays = [
+            f"experiment “{place.found.name}” ({place.target_id}) in the target is “{place.name}” at the source, and "
+            "keeps its name: without tags nothing tells that it is a copy"
+            for place in self._places.values()
+            if place.is_of_this_id and place.found is not None and place.found.name != place.name
+            if not place.is_to_rename
+        ]
+        further = [
             f"the target has another copy of experiment “{one.name}”: “{there.name}” ({there.experiment_id}); it is "
             "not kept up to date, and may be deleted"
             for one, there in self._pairs.repeated
         ]
+        return moved + stays + further
 
     def finish(self) -> list[Outcome]:
         """Deletes the experiments that are deleted at the source, now that their runs are in.
@@ -294,7 +311,7 @@ class ExperimentMap:
     def _no_longer_there(self, left: Sequence[Experiment], names: Names) -> Iterator[Experiment]:
         known = {place.origin for place in self._places.values()}
         for experiment in left:
-            is_of_this = is_copy(experiment) and came_from(experiment) == self.came_from
+            is_of_this = is_copy(experiment) and came_from(experiment) == self.key
             is_known = origin_of_experiment(experiment) in known
             is_active = experiment.lifecycle_stage == ACTIVE
             if is_of_this and is_active and not is_known and is_named_so(experiment, names):
@@ -303,7 +320,8 @@ class ExperimentMap:
     def _place(self, experiment: Experiment, name: str) -> Counterpart:
         id, keeps_state = experiment.experiment_id, self._writer.keeps_state
         found, is_matched = self._pairs.found.get(id), id in self._pairs.by_origin
-        place = Counterpart(experiment, name, found, self.came_from, self._policy, keeps_state, is_matched)
+        ways = (self.came_from, self._policy, keeps_state, is_matched, self._is_tagged)
+        place = Counterpart(experiment, name, found, *ways)
         if found is None:
             if same := self._pairs.same_name.get(id):
                 told = ", ".join(e.experiment_id for e in same)
@@ -314,7 +332,7 @@ class ExperimentMap:
             return place
         place.target_id, place.state = found.experiment_id, found.lifecycle_stage
         both_deleted = found.lifecycle_stage == experiment.lifecycle_stage == DELETED
-        place.is_ours = both_deleted or ORIGIN_EXPERIMENT in found.tags
+        place.is_ours = both_deleted or is_copy(found) or place.is_of_this_id
         stays_deleted = place.is_ours and experiment.lifecycle_stage == DELETED
         may_restore = self._restore_deleted or place.is_mirrored
         if found.lifecycle_stage == DELETED and not stays_deleted and not may_restore:
@@ -333,10 +351,10 @@ class ExperimentMap:
             place.state = place.source.lifecycle_stage if keeps_state else ACTIVE
             place.is_ours = True
             return
-        changed = place.tags_to_set()
+        changed, removed = place.tags_to_set(), place.tags_to_remove()
         wants_active = place.source.lifecycle_stage == ACTIVE or (bool(changed) and not keeps_state)
         was_deleted = place.state == DELETED
         if was_deleted and wants_active:
             self.activate(place.source.experiment_id)
-        if changed or place.has_other_times:
-            self._writer.change(place.as_target(place.state), changed)
+        if changed or removed or place.has_other_times:
+            self._writer.change(place.as_target(place.state), changed, removed)

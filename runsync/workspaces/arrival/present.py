@@ -8,8 +8,9 @@ from typing import Protocol
 
 from runsync.model import numbers
 from runsync.model.experiment import DELETED
-from runsync.model.identity import ARRIVES, COMPLETE, FROM, LINK_TAGS, ORIGIN, ORIGIN_EXPERIMENT, fingerprint, origin_of
+from runsync.model.identity import ARRIVES, LINK_TAGS, fingerprint, origin_of
 from runsync.model.mark import Mark
+from runsync.model.provenance import Provenance
 from runsync.model.run import Run
 
 LONGEST_PARAM = 6000
@@ -25,9 +26,9 @@ Bounds = tuple[int, int]
 class There:
     """A run that is in the target: its mark, the fingerprint of what a search tells of it, and its links.
 
-    Of a copy `came_from` is the address of the workspace that it was last brought from and `home` the id of the
-    experiment where it was born; both are "" for a run that is at home here. `was_deleted` tells of the state in which
-    it was first met.
+    Of a copy `came_from` is the key of the workspace that it was last brought from (see `model.provenance`) and `home`
+    the id of the experiment where it was born; both are "" for a run that is at home here. `was_deleted` tells of the
+    state in which it was first met.
     """
 
     run_id: str
@@ -122,7 +123,7 @@ class Present:
     def _remember(self, run: Run, origin: str) -> None:
         """Notes a run that is there; of twins, the one that stays (see `rest.twins`)."""
         place = (run.experiment_id, origin)
-        own = run.tags if ORIGIN in run.tags else {}
+        told = Provenance.of(run.tags)
         with self._lock:
             if run.lifecycle_stage == DELETED:
                 self._deleted.add(run.run_id)
@@ -130,13 +131,13 @@ class Present:
                 run.run_id,
                 run.experiment_id,
                 run.name,
-                run.tags.get(COMPLETE, ""),
+                told.complete,
                 fingerprint(visible(run)),
                 run.lifecycle_stage,
                 {tag: run.tags[tag] for tag in LINK_TAGS if tag in run.tags},
-                own.get(FROM, ""),
-                own.get(ORIGIN_EXPERIMENT, ""),
-                own.get(ARRIVES, ""),
+                told.came_from,
+                told.home,
+                run.tags.get(ARRIVES, "") if told.is_copy else "",
                 run.run_id in self._deleted,
             )
             known = self._place.setdefault(origin, run.experiment_id)

@@ -15,6 +15,7 @@ from runsync.model.experiment import DELETED, Experiment
 from runsync.model.lineage import came_from, origin_of_experiment, source_id
 from runsync.model.naming import Names, old_name
 from runsync.model.pairing import is_named_so
+from runsync.model.provenance import key_of
 from runsync.workspaces.arrival.counterpart import Counterpart
 
 
@@ -60,7 +61,7 @@ class Renaming:
 
     def _make_room(self, one: Counterpart, matched: Collection[str]) -> Iterator[Move]:
         holder = self._holders.get(one.name)
-        if holder is None or holder.experiment_id in matched or came_from(holder) != one.came_from:
+        if holder is None or holder.experiment_id in matched or came_from(holder) != key_of(one.came_from):
             return
         if is_named_so(holder, self._names):
             move = Move(holder, self._unused(old_name(one.name, source_id(holder) or origin_of_experiment(holder))))

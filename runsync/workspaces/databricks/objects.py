@@ -5,8 +5,8 @@ from concurrent.futures import Executor
 
 from runsync.model import left_behind as kinds
 from runsync.model.experiment import Experiment
-from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
+from runsync.model.lineage import is_copy
 from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Named, Notebook, Object, Permissions
 from runsync.model.progress import Progress
 from runsync.model.protocol import NAMED, NotCarried, ObjectSource, Outcome
@@ -35,7 +35,7 @@ class DatabricksObjects:
         if kind == NOTEBOOKS:
             yield from named.wanted()
         else:
-            natives = [e for e in experiments if ORIGIN_EXPERIMENT not in e.tags]
+            natives = [e for e in experiments if not is_copy(e)]
             self._in_git_folders = {e.experiment_id: e.tags[SOURCE_ID] for e in natives if SOURCE_ID in e.tags}
             yield from (Permissions(e.experiment_id, e.name) for e in experiments)
 

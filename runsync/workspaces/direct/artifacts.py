@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from runsync.download import as_listed
 from runsync.errors import RequestRefused, WrongUsage
-from runsync.model.identity import COMPLETE, MODEL_HISTORY
+from runsync.model.identity import MODEL_HISTORY
 from runsync.model.ids import is_given_out
-from runsync.model.mark import NOT_CARRIED, Mark
+from runsync.model.mark import NOT_CARRIED
 from runsync.model.paths import unfit_for_folders
 from runsync.model.protocol import StoredObject
+from runsync.model.provenance import Provenance
 from runsync.model.run import ArtifactFile, Run
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.direct.recorded import below
@@ -327,7 +328,7 @@ def _out_of_reach(holder: str, root: str) -> RequestRefused:
 
 def _tells_of_artifacts(run: Run) -> bool:
     """Whether it ever had some, and they were not left out when it was brought here."""
-    mark = Mark.parse(run.tags.get(COMPLETE, ""))
+    mark = Provenance.of(run.tags).mark
     is_left_out = mark is not None and mark.artifacts == NOT_CARRIED
     return not is_left_out and any(run.tags.get(tag, "[]") != "[]" for tag in _TELLING)
 

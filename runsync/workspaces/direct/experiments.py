@@ -1,11 +1,11 @@
 """Making and changing experiments of a store: kept as they are given, under their own ids where those are free."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.identity import ORIGIN_EXPERIMENT
+from runsync.model.lineage import is_copy, origin_of_experiment
 from runsync.model.times import now
 from runsync.workspaces.direct.artifacts import EXPERIMENT, DirectArtifacts
 from runsync.workspaces.direct.editor import DirectEditor
@@ -50,10 +50,10 @@ class DirectExperiments:
         self._editor.restore_experiment(found, deleted)
         self._editor.forget_deletion(found, deleted)
 
-    def change(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
+    def change(self, experiment: Experiment, tags: Mapping[str, str], untagged: Sequence[str] = ()) -> None:
         """See `ExperimentWriter`."""
         times = (experiment.creation_time, experiment.last_update_time)
-        self._store.change_experiment(ExperimentChange(experiment.experiment_id, None, None, *times, tags))
+        self._store.change_experiment(ExperimentChange(experiment.experiment_id, None, None, *times, tags, untagged))
 
     def rename(self, experiment: Experiment, name: str) -> None:
         """See `ExperimentWriter`."""
@@ -80,6 +80,6 @@ class DirectExperiments:
 
     def _find(self, experiment: Experiment) -> Experiment | None:
         self._store.refresh()
-        born = experiment.tags.get(ORIGIN_EXPERIMENT)
+        born = is_copy(experiment), origin_of_experiment(experiment)
         found = (e for e in self._store.experiments() if e.name == experiment.name)
-        return next((e for e in found if e.tags.get(ORIGIN_EXPERIMENT) == born), None)
+        return next((e for e in found if (is_copy(e), origin_of_experiment(e)) == born), None)

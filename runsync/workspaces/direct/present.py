@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
-from runsync.model.identity import ORIGIN, origin_of
+from runsync.model.experiment import ACTIVE
+from runsync.model.identity import origin_of
+from runsync.model.provenance import Provenance
 from runsync.model.run import Run
 from runsync.workspaces.arrival.present import Bounds
 from runsync.workspaces.direct.store import DirectStore, Query
@@ -19,6 +21,7 @@ class Known:
     origin: str
     start_time: int | None
     deleted_time: int | None
+    is_active: bool
 
     def is_same(self, run: Run) -> bool:
         """Whether it is that run: of the same origin and, as MLflow never changes that, of the same start."""
@@ -44,7 +47,7 @@ class DirectRuns:
         """See `TargetRuns`."""
         since, until = between or (None, None)
         query = Query(tuple(experiment_ids), since=since or None, until=until)
-        return (run for run in self._met(query) if ORIGIN in run.tags)
+        return (run for run in self._met(query) if Provenance.of(run.tags).is_copy)
 
     def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
         """See `TargetRuns`."""
@@ -74,6 +77,10 @@ class DirectRuns:
         """The run of that id, if it was met."""
         return self._by_id.get(run_id)
 
+    def active_in(self, experiment_ids: Sequence[str]) -> set[str]:
+        """Ids of the runs met in these experiments that were active."""
+        return {run.run_id for run in self._by_id.values() if run.is_active and run.experiment_id in experiment_ids}
+
     def copy_of(self, origin: str) -> str | None:
         """The id of a run of that origin, if one was met."""
         return self._by_origin.get(origin)
@@ -81,7 +88,9 @@ class DirectRuns:
     def _met(self, query: Query) -> Iterator[Run]:
         for batch in self._store.batches(query):
             for run in batch.runs:
-                known = Known(run.run_id, run.experiment_id, origin_of(run), run.start_time, run.deleted_time)
+                is_active = run.lifecycle_stage == ACTIVE
+                told = (run.run_id, run.experiment_id, origin_of(run), run.start_time, run.deleted_time, is_active)
+                known = Known(*told)
                 with self._lock:
                     self._by_id[run.run_id] = known
                     self._by_origin.setdefault(known.origin, run.run_id)

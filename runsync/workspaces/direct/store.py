@@ -37,14 +37,16 @@ class Arrival:
     """A run to be written as it is: its id, experiment, times, lifecycle stage, deletion time and artifact root.
 
     Params, tags and inputs that it names are set, others stay. `points` (see `model.points`, without exact
-    duplicates where the store keeps none) are added to those that are there; `is_new` tells that the run is not there
-    yet. One that is there in another experiment is moved, with the inputs it has. The latest metrics are worked out by
-    the store, by MLflow's own order: greatest step, then timestamp, then value (NaN as 0).
+    duplicates where the store keeps none) are added to those that are there; tags of the keys in `untagged` are taken
+    away; `is_new` tells that the run is not there yet. One that is there in another experiment is moved, with the
+    inputs it has. The latest metrics are worked out by the store, by MLflow's own order: greatest step, then timestamp,
+    then value (NaN as 0).
     """
 
     run: Run
     is_new: bool
     points: Iterable["pa.RecordBatch"] = ()
+    untagged: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

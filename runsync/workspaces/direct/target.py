@@ -9,10 +9,9 @@ from concurrent.futures import Executor
 
 from runsync.errors import WrongUsage
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.identity import COMPLETE, LINK_TAGS, ORIGIN, origin_of
+from runsync.model.identity import LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
 from runsync.model.left_behind import PARENT_LINKS, changed
-from runsync.model.mark import Mark
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
     CREATE,
@@ -26,6 +25,7 @@ from runsync.model.protocol import (
     Source,
     Step,
 )
+from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Contents, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
@@ -60,16 +60,19 @@ class DirectTarget:
         self._files = FileWriter(artifacts, _touch)
         policy, editor = options.deletions, DirectEditor(store)
         self._maker = DirectExperiments(store, artifacts, editor)
-        self._experiments = ExperimentMap(self._maker, options.naming, options.restore_deleted, policy)
+        self._experiments = ExperimentMap(self._maker, options)
         self._runs = DirectRuns(store)
         self._present = Present(self._runs)
         self._links = DirectLinks(store, self._runs)
         self._lookup = Lookup(self._present, self._experiments)
-        self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=True)
-        self._records = RecordWriter(store, self._links, self._experiments.source_origin)
+        by_ids = not options.tags
+        self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=True, by_ids=by_ids)
+        self._records = RecordWriter(store, self._links, self._experiments.source_origin, is_tagged=options.tags)
         self._locations: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._other_ids: dict[str, str] = {}
+        self._in_full: set[str] = set()
+        """Runs that are there without a tag that tells that they are whole, where none is to be written."""
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports."""
@@ -151,7 +154,23 @@ class DirectTarget:
         """Deletions that were followed, and points that were told twice."""
         repeated = self._records.repeated
         told = [f"{many(repeated, 'metric point')} stood there more than once: stored once"] if repeated else []
-        return self._deletions.notes() + self._experiments.notes() + self._files.notes + told
+        return self._deletions.notes() + self._experiments.notes() + self._files.notes + told + self._untold()
+
+    def _untold(self) -> list[str]:
+        """What nobody can know of copies without tags."""
+        notes = []
+        if self._in_full:
+            count = many(len(self._in_full), "run")
+            notes.append(f"{count} in the target compared in full: without tags nothing tells which of them are whole")
+        if not self._options.tags and self._options.deletions.brake is not None:
+            runs = self._runs.active_in(self._experiments.existing_ids()) - self._deletions.at_source
+            for number, what in ((len(runs), "active run"), (self._experiments.others, "active experiment")):
+                if number:
+                    notes.append(
+                        f"{many(number, what)} in the target that the source does not have, left as without tags "
+                        "nothing tells whether they came from there"
+                    )
+        return notes
 
     @property
     def objects(self) -> ObjectTarget | None:
@@ -192,7 +211,9 @@ class DirectTarget:
             return Step(run.run_id, CREATE)
         if there.run_id not in (run.run_id, origin_of(run)):
             self._other_ids[run.run_id] = there.run_id
-        is_same = not (contents is None and is_always_looked_at(run, self._options))
+        if not self._options.tags and there.mark is None:
+            self._in_full.add(there.run_id)
+        is_same = self._options.tags and not (contents is None and is_always_looked_at(run, self._options))
         is_same = is_same and not self._lookup.is_moved(run, there)
         is_same = is_same and self._is_as_wanted(self._deletions.wanted(run, there), contents, there)
         return Step(run.run_id, UNCHANGED if is_same else UPDATE, there.run_id)
@@ -261,9 +282,10 @@ class DirectTarget:
         return [copy for copy in same if (there := known[copy.target_id]) is not None and there.is_same(copy.run)]
 
     def _copy(self, run: Run, contents: Contents | None, there: Run | None) -> Copy:
-        mark = wanted_mark(run, contents, Mark.parse(there.tags.get(COMPLETE, "")) if there else None, self._options)
+        told = Provenance.of(there.tags if there is not None else {})
+        mark = wanted_mark(run, contents, told.mark, self._options)
         if there is not None:
-            home = self._lookup.belongs_in(run) if ORIGIN in there.tags else there.experiment_id
+            home = self._lookup.belongs_in(run) if told.is_copy else there.experiment_id
             copy = Copy(run, home, there.run_id, mark, there)
             copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
             return copy

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED
-from runsync.model.identity import COMPLETE, FROM, ORIGIN, ORIGIN_EXPERIMENT, originals
+from runsync.model.identity import COPY, ORIGIN_EXPERIMENT, origin_of
 from runsync.model.progress import Progress
 from runsync.model.protocol import Histories, Source
+from runsync.model.provenance import Provenance, kept_originals, key_of, originals, surplus
 from runsync.model.run import Batch, Run
 from runsync.model.times import now
 from runsync.workspaces.arrival.copy import Copy, counted
@@ -29,7 +30,9 @@ RUNS_A_WRITE = 200
 class RecordWriter:
     """Writes the records of one transfer: all of runs but their artifacts."""
 
-    def __init__(self, store: DirectStore, links: DirectLinks, origin_of_experiment: Callable[[str], str]) -> None:
+    def __init__(
+        self, store: DirectStore, links: DirectLinks, origin_of_experiment: Callable[[str], str], *, is_tagged: bool
+    ) -> None:
         self.came_from = ""
         """The address of the workspace that the runs come from."""
         self.repeated = 0
@@ -37,6 +40,7 @@ class RecordWriter:
         self._store = store
         self._links = links
         self._origin_of_experiment = origin_of_experiment
+        self._is_tagged = is_tagged
 
     def write(self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress) -> None:
         """Writes what is new and what has changed; why one was refused is noted on it."""
@@ -88,14 +92,7 @@ class RecordWriter:
     ) -> "_Record":
         run, there = copy.run, copy.present
         tags = self._links.tags(run, copy.target_id, there.tags if there is not None else {})
-        if there is None:
-            tags = {**tags, **originals(run), FROM: self.came_from}
-        elif ORIGIN in there.tags:
-            tags[FROM] = self.came_from
-            if there.experiment_id != copy.experiment_id:
-                tags[ORIGIN_EXPERIMENT] = self._origin_of_experiment(run.experiment_id)
-        if not copy.problems:
-            tags[COMPLETE] = str(copy.mark)
+        tags |= self._own_tags(copy, tags)
         arriving = replace(
             run,
             run_id=copy.target_id,
@@ -105,7 +102,34 @@ class RecordWriter:
             artifact_uri=copy.artifact_uri,
             tags=tags,
         )
-        return _Record(copy, arriving, held, rest, is_through)
+        return _Record(copy, arriving, held, rest, is_through, self._surplus(copy, tags))
+
+    def _own_tags(self, copy: Copy, tags: Mapping[str, str]) -> dict[str, str]:
+        """Those of ours that a run with these tags is to have: one, and what its id and its links do not tell."""
+        is_copy = copy.present is None or copy.was_copy
+        kept = kept_originals(copy.run, copy.target_id, tags) if is_copy else {}
+        told = self._provenance(copy) if self._is_tagged else ""
+        return kept | ({COPY: told} if told else {})
+
+    def _provenance(self, copy: Copy) -> str:
+        """The tag. What is not whole keeps the mark that it had; what is at home gets a mark, and is no copy."""
+        there, run = copy.there, copy.run
+        complete = there.complete if copy.problems else str(copy.mark)
+        if copy.present is not None and not there.is_copy:
+            return complete
+        home = there.home
+        if copy.present is None:
+            home = originals(run)[ORIGIN_EXPERIMENT]
+        elif copy.present.experiment_id != copy.experiment_id:
+            home = self._origin_of_experiment(run.experiment_id)
+        return str(Provenance(complete, True, key_of(self.came_from), home, origin_of(run)))
+
+    def _surplus(self, copy: Copy, tags: Mapping[str, str]) -> tuple[str, ...]:
+        """Without tags, only those from here are taken away: another source's may still need its own."""
+        if copy.present is None:
+            return ()
+        is_from_here = copy.there.came_from in ("", key_of(self.came_from))
+        return surplus(copy.present.tags, tags) if self._is_tagged or is_from_here else ()
 
     def _write(self, records: Sequence["_Record"], progress: Progress) -> None:
         changed = [record for record in records if record.is_change]
@@ -121,8 +145,8 @@ class RecordWriter:
                 self.repeated += int(copy.mark.points) - record.count
             self._links.written(copy.run, copy.target_id, record.run.tags)
             progress.advance(points=record.count)
-            if COMPLETE in record.run.tags and record.run.tags[COMPLETE] != str(copy.mark):
-                self._store.change_runs([Change(copy.target_id, tags={COMPLETE: str(copy.mark)})])
+            if COPY in record.run.tags and record.run.tags[COPY] != (told := self._provenance(copy)):
+                self._store.change_runs([Change(copy.target_id, tags={COPY: told})])
 
     def _written(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
         """Why runs were refused, by id. What spoils a whole transaction is looked for run by run."""
@@ -145,6 +169,7 @@ class _Record:
     held: "list[pa.RecordBatch]"
     rest: "Iterator[pa.RecordBatch]"
     is_through: bool
+    untagged: tuple[str, ...] = ()
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -152,11 +177,11 @@ class _Record:
 
     @property
     def is_change(self) -> bool:
-        return self.copy.present is None or self.count > 0 or _differs(self.run, self.copy.present)
+        return bool(self.copy.present is None or self.count or self.untagged or _differs(self.run, self.copy.present))
 
     def arrival(self) -> Arrival:
         points = self.held if self.is_through else chain(self.held, self._counting(self.rest))
-        return Arrival(self.run, self.copy.present is None, points)
+        return Arrival(self.run, self.copy.present is None, points, self.untagged)
 
     def _counting(self, points: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         for some in points:

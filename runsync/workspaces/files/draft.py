@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from runsync.model.identity import COMPLETE
+from runsync.model.identity import COPY
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
     INPUTS,
@@ -37,7 +37,7 @@ from runsync.workspaces.files.layout import (
 _STAGING = ".runsync"
 _ALWAYS = (METRICS, PARAMS, ARTIFACTS, TAGS)
 """MLflow 3 takes a folder without the first three for no run."""
-_MARK = f"{TAGS}/{COMPLETE}"
+_MARK = f"{TAGS}/{COPY}"
 LOCK_PATIENCE = 60.0
 """Seconds to wait for another import that writes the same run: it has at most some hundred runs in hand."""
 _LOOK_AGAIN = 0.05

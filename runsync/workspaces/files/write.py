@@ -71,6 +71,9 @@ def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
     for arrival in held:
         with _shown_together(root) as drafts:
             _prepare(root, arrival, drafts, refused, LOCK_PATIENCE)
+    for arrival in arrivals:
+        if arrival.untagged and arrival.run.run_id not in refused:
+            _remove_tags(_folder_of(root, arrival.run.run_id), arrival.untagged)
     return refused
 
 

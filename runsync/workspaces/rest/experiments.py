@@ -1,10 +1,11 @@
 """Making and changing experiments of a target server."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.identity import ORIGIN_EXPERIMENT, own_tags_removed
+from runsync.model.identity import own_tags_removed
+from runsync.model.lineage import is_copy, origin_of_experiment
 from runsync.model.protocol import Editor
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import identifier, part
@@ -37,7 +38,7 @@ class RestExperiments:
         """See `ExperimentWriter`."""
         to_stage(self._client, experiment.experiment_id, ACTIVE)
 
-    def change(self, experiment: Experiment, tags: Mapping[str, str]) -> None:
+    def change(self, experiment: Experiment, tags: Mapping[str, str], untagged: Sequence[str] = ()) -> None:
         """See `ExperimentWriter`."""
         for key, value in tags.items():
             body = {"experiment_id": experiment.experiment_id, "key": key, "value": value}
@@ -75,8 +76,7 @@ class RestExperiments:
         except RequestRefused:
             return None
         there = wire.experiment(part(answer, "experiment"))
-        origin = there.tags.get(ORIGIN_EXPERIMENT)
-        is_same = origin is not None and origin == experiment.tags.get(ORIGIN_EXPERIMENT)
+        is_same = is_copy(there) and origin_of_experiment(there) == origin_of_experiment(experiment)
         wanted = experiment.tags if is_same else own_tags_removed(experiment.tags)
         self.change(there, {key: value for key, value in wanted.items() if there.tags.get(key) != value})
         return there.experiment_id

@@ -1,13 +1,15 @@
 """Writing one run into a target server: record, history, and at last the mark that it is whole."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from runsync.errors import RequestRefused, TooMuch
 from runsync.model.experiment import DELETED
-from runsync.model.identity import COMPLETE, ORIGIN, SESSION, origin_of, originals
+from runsync.model.identity import COMPLETE, COPY, ORIGIN, SESSION, origin_of
+from runsync.model.provenance import key_of, originals
 from runsync.model.run import RUNNING, Run
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.present import LONGEST_PARAM
@@ -36,6 +38,8 @@ class RunWriter:
     def __init__(
         self, client: Client, session: str, most_params: int | None = None, longest_tag: int = LONGEST_TAG
     ) -> None:
+        self.came_from = ""
+        """The address of the workspace that the runs come from."""
         self._client = client
         self._session = session
         self._most_params = most_params
@@ -148,10 +152,18 @@ class RunWriter:
         )
         if not fresh and not same:
             self._write(copy, "runs/update", body)
-        if not copy.problems and (present is None or present.tags.get(COMPLETE) != str(copy.mark)):
-            self.tag(copy, COMPLETE, str(copy.mark))
+        if not copy.problems and copy.there.complete != str(copy.mark):
+            self._mark(copy)
         if run.lifecycle_stage == DELETED and (present is None or copy.is_touched):
             self.delete(copy.target_id)
+
+    def _mark(self, copy: Copy) -> None:
+        """That it is whole. A run that was brought straight into the server's database has one tag for all."""
+        if copy.present is not None and COPY in copy.present.tags:
+            told = replace(copy.there, complete=str(copy.mark), came_from=key_of(self.came_from))
+            self.tag(copy, COPY, str(told))
+        else:
+            self.tag(copy, COMPLETE, str(copy.mark))
 
     def tag(self, copy: Copy, key: str, value: str) -> None:
         """Sets one tag of a copy."""

@@ -12,21 +12,20 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runsync.errors import RequestRefused
+from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
     ARRIVES,
     CLAIMED,
     COMPLETE,
+    COPY,
     FROM,
     LINK_TAGS,
-    ORIGIN,
     SESSION,
     is_ours,
 )
 from runsync.model.import_options import ImportOptions
 from runsync.model.left_behind import MODEL_LINKS, PARENT_LINKS, changed
-from runsync.model.mark import Mark
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
@@ -41,6 +40,7 @@ from runsync.model.protocol import (
     Source,
     Step,
 )
+from runsync.model.provenance import Provenance, shown_address
 from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.carry import ArtifactCarrier
@@ -70,6 +70,12 @@ class RestTarget:
     """One import or sync into one server."""
 
     def __init__(self, workspace: RestWorkspace, options: ImportOptions) -> None:
+        """Raises WrongUsage for copies without tags."""
+        if not options.tags:
+            raise WrongUsage(
+                f"{workspace.place.address} is a server, which gives copies new ids: only their tags tell what they "
+                "are copies of, so --no-tags is for databases and file stores"
+            )
         self.place = workspace.place
         self._workspace = workspace
         self._options = options
@@ -77,7 +83,7 @@ class RestTarget:
         policy = options.deletions
         names = workspace.deleted_keep_names
         writer = RestExperiments(workspace.client, workspace.editor(), deleted_keep_names=names)
-        self._experiments = ExperimentMap(writer, options.naming, options.restore_deleted, policy)
+        self._experiments = ExperimentMap(writer, options)
         limits = workspace.params_a_run, workspace.longest_tag
         self._writer = RunWriter(workspace.client, self._session, *limits)
         store, writing = workspace.artifact_store, self._writer
@@ -99,6 +105,7 @@ class RestTarget:
         evidence = shares_runs(source, self._workspace)
         outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence)
         self._source = source.place
+        self._writer.came_from = addresses[0]
         self._lost.update({"experiment ids, creation and update times": len(experiments)})
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)
@@ -228,8 +235,8 @@ class RestTarget:
 
     def _copy(self, run: Run, contents: Contents | None, step: Step, present: dict[str, Run]) -> Copy:
         there = present.get(step.target_id)
-        there_mark = Mark.parse(there.tags.get(COMPLETE, "")) if there else None
-        mark = wanted_mark(run, contents, there_mark, self._options)
+        told = Provenance.of(there.tags if there is not None else {})
+        mark = wanted_mark(run, contents, told.mark, self._options)
         home = self._lookup.belongs_in(run) if there is None else there.experiment_id
         copy = Copy(run, home, step.target_id, mark, there, told=step.problems)
         if there is not None:
@@ -238,7 +245,7 @@ class RestTarget:
 
     def _make(self, copy: Copy) -> None:
         self._experiments.activate(copy.run.experiment_id)
-        tags = {**self._links.tags(copy.run, ""), FROM: self._experiments.came_from}
+        tags = {**self._links.tags(copy.run, ""), FROM: shown_address(self._experiments.came_from)}
         if copy.run.lifecycle_stage == DELETED:
             tags[ARRIVES] = DELETED
         copy.tags_there = {key: value for key, value in tags.items() if value or key not in LINK_TAGS}
@@ -276,8 +283,8 @@ class RestTarget:
 
     def _log(self, copy: Copy, histories: Histories, present: Histories, progress: Progress) -> None:
         tags = self._links.tags(copy.run, copy.target_id)
-        if copy.present is None or ORIGIN in copy.present.tags:
-            tags[FROM] = self._experiments.came_from
+        if copy.present is None or (copy.was_copy and COPY not in copy.present.tags):
+            tags[FROM] = shown_address(self._experiments.came_from)
         tags = {key: value for key, value in tags.items() if copy.tags_there.get(key) != value}
         if copy.present is None:
             tags[SESSION] = self._session + CLAIMED

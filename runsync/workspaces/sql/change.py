@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runsync.workspaces.direct.store import Change
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.schema import Schema
-from runsync.workspaces.sql.upsert import set_texts
+from runsync.workspaces.sql.upsert import remove_tags, set_texts
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -29,7 +29,7 @@ def change_runs(database: Database, schema: Schema, changes: Sequence[Change]) -
         _update(connection, runs, names)
         _update(connection, runs, stages)
         set_texts(connection, database.kind, tags, {c.run_id: c.all_tags for c in changes})
-        _untag(connection, tags, [{"run": c.run_id, "tag": key} for c in changes for key in c.untagged])
+        remove_tags(connection, tags, {c.run_id: c.untagged for c in changes})
 
     database.transact(change)
 
@@ -40,11 +40,3 @@ def _update(connection: "Connection", runs: "Table", rows: Sequence[Mapping[str,
     if rows:
         values: dict[str, Any] = {name: bindparam(name) for name in rows[0] if name != "asked"}
         connection.execute(runs.update().where(runs.c.run_uuid == bindparam("asked")).values(values), list(rows))
-
-
-def _untag(connection: "Connection", tags: "Table", rows: Sequence[Mapping[str, Any]]) -> None:
-    from sqlalchemy import bindparam
-
-    if rows:
-        here = (tags.c.run_uuid == bindparam("run"), tags.c.key == bindparam("tag"))
-        connection.execute(tags.delete().where(*here), list(rows))

@@ -1,4 +1,4 @@
-"""Inserts that meet a row which is there already; each dialect spells them in its own way."""
+"""Inserts that meet a row which is there already, which each dialect spells in its own way; and params and tags."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,3 +46,13 @@ def set_texts(connection: "Connection", kind: str, table: "Table", texts: Mappin
     ]
     if rows:
         connection.execute(upsert(kind, table, ("value",)), rows)
+
+
+def remove_tags(connection: "Connection", table: "Table", keys: Mapping[str, Sequence[str]]) -> None:
+    """Tags by run id; one that is not there is no fault."""
+    from sqlalchemy import bindparam
+
+    rows = [{"run": run_id, "tag": key} for run_id, some in keys.items() for key in some]
+    if rows:
+        here = (table.c.run_uuid == bindparam("run"), table.c.key == bindparam("tag"))
+        connection.execute(table.delete().where(*here), rows)

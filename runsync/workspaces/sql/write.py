@@ -18,7 +18,7 @@ from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.move import move_inputs
 from runsync.workspaces.sql.read import Reader, parts
 from runsync.workspaces.sql.schema import Schema
-from runsync.workspaces.sql.upsert import as_committed, set_texts, upsert
+from runsync.workspaces.sql.upsert import as_committed, remove_tags, set_texts, upsert
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +36,7 @@ class Ready:
     run: Run
     is_new: bool
     points: "Iterable[pa.RecordBatch]"
+    untagged: Sequence[str]
 
 
 class RunWriter:
@@ -85,6 +86,7 @@ class RunWriter:
         runs = [one.run for one in group]
         set_texts(connection, kind, tables["params"], {run.run_id: run.params for run in runs})
         set_texts(connection, kind, tables["tags"], {run.run_id: _tags(run) for run in runs})
+        remove_tags(connection, tables["tags"], {one.run.run_id: one.untagged for one in group})
         self._set_inputs(connection, runs)
         known = self._known_latest(connection, [one.run.run_id for one in group if not one.is_new])
         newest = {one.run.run_id: known.get(one.run.run_id, {}) for one in group}
@@ -330,9 +332,9 @@ def _grouped(arrivals: Sequence[Arrival], refused: dict[str, str]) -> Iterator[l
             yield group
             group, held = [], 0
         if count > POINTS:
-            yield [Ready(arrival.run, arrival.is_new, chain(at_hand, points))]
+            yield [Ready(arrival.run, arrival.is_new, chain(at_hand, points), arrival.untagged)]
             continue
-        group.append(Ready(arrival.run, arrival.is_new, at_hand))
+        group.append(Ready(arrival.run, arrival.is_new, at_hand, arrival.untagged))
         held += count
     if group:
         yield group

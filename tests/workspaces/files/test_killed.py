@@ -38,7 +38,7 @@ def old(number: int) -> Run:
 
 def new(number: int) -> Run:
     params = {"a/b": "1", **{f"p{i}": str(i) for i in range(10)}}
-    return run_of(f"run{number:03}", name="new", params=params, tags={"t": "new", "runsync.complete": "mark"})
+    return run_of(f"run{number:03}", name="new", params=params, tags={"t": "new", "runsync.copy": "mark"})
 
 
 def write_all(store: FileStore) -> None:
@@ -46,7 +46,7 @@ def write_all(store: FileStore) -> None:
     there = {run.run_id: run for run in all_runs(store)}
     for start in range(0, RUNS, 10):
         wanted = [new(number) for number in range(start, start + 10)]
-        wanted = [r for r in wanted if "runsync.complete" not in there.get(r.run_id, old(0)).tags]
+        wanted = [r for r in wanted if "runsync.copy" not in there.get(r.run_id, old(0)).tags]
         assert store.write_runs([arrival(r, r.run_id not in there, MORE) for r in wanted]) == {}
 
 
@@ -58,7 +58,7 @@ def check(store: FileStore, is_done: bool) -> int:
     for run in runs:
         number = int(run.run_id[3:])
         told = points(store, run.run_id)
-        if "runsync.complete" in run.tags:
+        if "runsync.copy" in run.tags:
             fresh += 1
             wanted = new(number)
             assert (run.name, run.status, run.params, run.tags) == ("new", "FINISHED", wanted.params, wanted.tags)

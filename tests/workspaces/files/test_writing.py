@@ -115,7 +115,7 @@ def test_a_present_run_is_brought_up_to_date(tmp_path: Path) -> None:
         status="FAILED",
         end_time=START + 9000,
         params={"more": "1"},
-        tags={"mlflow.runName": "renamed", "runsync.complete": "mark"},
+        tags={"mlflow.runName": "renamed", "runsync.copy": "mark"},
         dataset_inputs=(DatasetInput("test", "d", "local", "{}", "[1]", "", {}),),
     )
     more: Points = {
@@ -126,7 +126,7 @@ def test_a_present_run_is_brought_up_to_date(tmp_path: Path) -> None:
         assert store.write_runs([arrival(new, is_new=False, points=more)]) == {}
         (run,) = all_runs(store)
         assert run.params == {"lr": "0.1", "net/depth": "3", "empty": "", "more": "1"}
-        assert run.tags == {"mlflow.runName": "renamed", "a/b": "c", "runsync.complete": "mark"}
+        assert run.tags == {"mlflow.runName": "renamed", "a/b": "c", "runsync.copy": "mark"}
         assert (run.name, run.status, run.end_time) == ("renamed", "FAILED", START + 9000)
         assert [d.name for d in run.dataset_inputs] == ["test", "train"]
         told = points(store, "run")

@@ -1,0 +1,184 @@
+"""How many tags copies get, what those show, and that copies with other tags, or none, are found again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.earlier import as_earlier
+from support.stores import Filler, assert_same, contents, fill, opened, run_id
+
+import runsync
+from runsync.model.experiment import DELETED
+from runsync.model.identity import COPY
+from runsync.model.run import Run
+from runsync.model.selection import Selection
+from runsync.transfer.report import TransferReport
+from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange
+from transfer.conftest import Make
+from transfer.moves import all_runs
+
+KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+Tags = dict[str, dict[str, str]]
+
+
+def own(tags: Any) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if key.startswith("runsync.")}
+
+
+def tags_of_runs(address: str) -> Tags:
+    with opened(address) as workspace:
+        return {run.run_id: own(run.tags) for run in all_runs(workspace)}
+
+
+def tags_of_experiments(address: str) -> Tags:
+    with opened(address) as workspace:
+        return {e.experiment_id: own(e.tags) for e in workspace.experiments(Selection())}
+
+
+@pytest.fixture
+def source(make: Make) -> str:
+    address = make("sqlite")
+    with opened(address) as workspace:
+        fill(Filler(workspace))
+    return address
+
+
+@pytest.mark.parametrize(
+    ("source_kind", "target_kind"),
+    [("sqlite", "sqlite"), ("files", "sqlite"), ("files", "postgres"), ("sqlite", "files")],
+)
+@pytest.mark.parametrize("by_bundle", [False, True], ids=["sync", "bundle"])
+def test_a_copy_that_keeps_its_id_has_one_tag_and_it_shows_no_address(
+    make: Make, source_kind: str, target_kind: str, by_bundle: bool, tmp_path: Path
+) -> None:
+    if by_bundle and target_kind == "postgres":
+        pytest.skip("the same as for SQLite")
+    source, target = make(source_kind), make(target_kind)
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+
+    def bring() -> TransferReport:
+        if not by_bundle:
+            return runsync.sync(source, target)
+        runsync.export(source, tmp_path / "bundle")
+        return runsync.import_(tmp_path / "bundle", target)
+
+    assert bring().exit_code == 0
+    runs, experiments = tags_of_runs(target), tags_of_experiments(target)
+    assert len(runs) == 7
+    assert [set(tags) for tags in runs.values()] == [{COPY}] * 7
+    assert all(set(tags) <= {COPY} for tags in experiments.values())
+    assert sum(map(len, experiments.values())) >= 3
+    shown = json.dumps([runs, experiments])
+    assert str(tmp_path) not in shown
+    assert "sqlite" not in shown
+    before = contents(target)
+    again = bring()
+    assert (again.runs.unchanged, again.runs.updated, again.experiments.updated) == (7, 0, 0)
+    assert (contents(target), tags_of_runs(target)) == (before, runs)
+    assert runsync.verify(source, target).differences == []
+    assert runsync.diff(source, target).changes == []
+
+
+@KINDS
+def test_what_has_the_tags_of_earlier_versions_is_known_and_loses_them_with_its_next_change(
+    make: Make, source: str, kind: str
+) -> None:
+    target = make(kind)
+    runsync.sync(source, target)
+    as_earlier(target, source)
+    before = tags_of_runs(target)
+    assert all(len(tags) >= 5 for tags in before.values())
+    again = runsync.sync(source, target)  # a running one is always looked at
+    assert (again.runs.unchanged, again.runs.updated, again.experiments.updated) == (6, 1, 0)
+    before[run_id("running")] = tags_of_runs(target)[run_id("running")]
+    assert tags_of_runs(target) == before
+    assert runsync.verify(source, target).differences == []
+    with opened(source) as workspace:
+        workspace.store.change_runs([Change(run_id("failed"), tags={"new": "1"})])
+        workspace.store.change_experiment(ExperimentChange("101", tags={"new": "1"}))
+    assert runsync.sync(source, target).runs.updated == 1
+    after = tags_of_runs(target)
+    assert set(after.pop(run_id("failed"))) == {COPY}
+    assert after == {id: tags for id, tags in before.items() if id != run_id("failed")}
+    assert set(tags_of_experiments(target)["101"]) == {COPY}
+    assert runsync.sync(source, target, thorough=True).runs.created == 0
+    assert [set(tags) for tags in tags_of_runs(target).values()] == [{COPY}] * 7
+    assert_same(source, target)
+
+
+@KINDS
+@pytest.mark.parametrize("earlier", [False, True], ids=["this version", "earlier version"])
+def test_deletions_reach_only_what_came_from_there(make: Make, source: str, kind: str, earlier: bool) -> None:
+    target = make(kind)
+    runsync.sync(source, target)
+    if earlier:
+        as_earlier(target, source)
+    _add_native(target)
+    gone, deleted = _lose(source)
+    done = runsync.sync(source, target, delete=True, max_delete="100%")
+    assert done.exit_code == 0, done.to_document()
+    stages = _stages(target)
+    assert (stages[gone], stages[deleted], stages["a" * 32]) == (DELETED, DELETED, "active")
+
+
+def _add_native(target: str) -> None:
+    """A run that no import brought, in the experiment “alpha”."""
+    run = Run("a" * 32, "101", "native", "ann", "FINISHED", 1, 2, artifact_uri=f"/nowhere/{'a' * 32}/artifacts")
+    with opened(target) as workspace:
+        assert workspace.store.write_runs([Arrival(run, is_new=True)]) == {}
+
+
+def _stages(address: str) -> dict[str, str]:
+    with opened(address) as workspace:
+        return {run.run_id: run.lifecycle_stage for run in all_runs(workspace)}
+
+
+def _lose(source: str) -> tuple[str, str]:
+    """Takes away one active run of the source for good and deletes another; gives their ids."""
+    import sqlite3
+    from contextlib import closing
+
+    gone, deleted = run_id("failed"), run_id("parent")
+    with closing(sqlite3.connect(source.removeprefix("sqlite:///"))) as database, database:
+        for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
+            database.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (gone,))
+    with opened(source) as workspace:
+        workspace.store.change_runs([Change(deleted, lifecycle_stage=DELETED, deleted_time=1_700_000_000_000)])
+    return gone, deleted
+
+
+@KINDS
+def test_without_tags_copies_have_none_and_are_found_by_their_ids(make: Make, source: str, kind: str) -> None:
+    target = make(kind)
+    first = runsync.sync(source, target, tags=False)
+    assert (first.exit_code, first.runs.created) == (0, 7)
+    assert not any(tags_of_runs(target).values())
+    assert not any(tags_of_experiments(target).values())
+    before = contents(target)
+    again = runsync.sync(source, target, tags=False)
+    assert (again.runs.unchanged, again.metric_points, again.artifacts) == (7, 0, 0)
+    assert any("7 runs in the target compared in full" in note for note in again.notes)
+    assert contents(target) == before
+    assert runsync.verify(source, target).differences == []
+    assert runsync.diff(source, target).changes == []
+    _add_native(target)
+    gone, deleted = _lose(source)
+    done = runsync.sync(source, target, tags=False, delete=True, max_delete="100%")
+    stages = _stages(target)
+    assert (stages[gone], stages[deleted], stages["a" * 32]) == ("active", DELETED, "active")
+    assert any("2 active runs in the target that the source does not have" in note for note in done.notes)
+    assert not any(tags_of_runs(target).values())
+
+
+@KINDS
+def test_tags_go_and_come_as_asked(make: Make, source: str, kind: str) -> None:
+    target = make(kind)
+    runsync.sync(source, target)
+    runsync.sync(source, target, tags=False)
+    assert not any(tags_of_runs(target).values())
+    assert not any(tags_of_experiments(target).values())
+    assert runsync.sync(source, target).runs.created == 0
+    assert runsync.sync(source, target).runs.unchanged == 7
+    assert_same(source, target)
