@@ -46,13 +46,26 @@ def is_half_restored(experiment: Experiment, runs: Sequence[Run]) -> bool:
     return experiment.lifecycle_stage == ACTIVE and is_told
 
 
+def noted(experiment: Experiment) -> tuple[str, ...] | None:
+    """What a deletion that was stopped noted on an active experiment, before it deleted any run; None where there was
+    none. One that others restored since has another time of its last change."""
+    at = time_of(experiment.tags)
+    if at is None or at <= (experiment.last_update_time or 0):
+        return None
+    return tuple(id for id in _told(experiment.tags).split(",") if id)
+
+
 def deleted_runs(experiment: Experiment, runs: Sequence[Run]) -> tuple[str, ...] | None:
     """The runs that were deleted before the experiment was (all of its runs are given); None where that is not told,
     as of an experiment that others deleted since."""
     at, changed = time_of(experiment.tags), experiment.last_update_time
     is_told = at is not None and (changed is None or abs(changed - at) <= SAME_DELETION)
-    told = ",".join(value for key, value in experiment.tags.items() if key.startswith(DELETED_RUNS))
+    told = _told(experiment.tags)
     if not is_told and not (told and is_half_restored(experiment, runs)):
         return None
     there = {run.run_id for run in runs}
     return tuple(run_id for run_id in told.split(",") if run_id in there)
+
+
+def _told(tags: Mapping[str, str]) -> str:
+    return ",".join(value for key, value in tags.items() if key.startswith(DELETED_RUNS))

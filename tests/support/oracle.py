@@ -12,6 +12,7 @@ import requests
 
 API = "/api/2.0/mlflow"
 ORIGIN = "runsync.source.run_id"
+COPY = "runsync.copy"
 OURS = "runsync."
 LINKS = ("mlflow.parentRunId", "mlflow.rootRunId")
 HISTORY = "mlflow.log-model.history"
@@ -274,7 +275,7 @@ def _run(document: dict[str, Any], experiment: str) -> RunState:
     numbers = {name: int(info[name]) for name in ("start_time", "end_time") if name in info}
     return {
         "experiment": experiment,
-        "origin": tags.get(ORIGIN, ""),
+        "origin": tags[COPY].rpartition(" ")[2] if COPY in tags else tags.get(ORIGIN, ""),
         "info": {name: numbers.get(name, info.get(name)) for name in INFO},
         "params": _pairs(data.get("params")),
         "tags": _own_removed(tags),

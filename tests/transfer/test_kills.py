@@ -20,6 +20,7 @@ from support.stores import DEFAULT, Filler, contents, empty_sqlite, fill, opened
 
 import runsync
 from runsync.bundle.bundle import create_bundle
+from runsync.model.identity import origin_of
 from runsync.model.selection import Selection
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
@@ -104,8 +105,7 @@ def _equal(source: str, target: str, **options: Any) -> None:
 
 def _no_twins(where: str, prefix: str = "") -> None:
     selection = Selection(experiments=(f"{prefix}*",)) if prefix else Selection()
-    copies = [run.tags["runsync.source.run_id"] for run in runsync.list_runs(where, selection=selection).runs
-              if "runsync.source.run_id" in run.tags]  # fmt: skip
+    copies = [origin_of(run) for run in runsync.list_runs(where, selection=selection).runs]
     assert len(copies) == len(set(copies))
 
 

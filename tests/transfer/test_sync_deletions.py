@@ -157,6 +157,10 @@ def test_an_experiment_that_was_deleted_is_told_then_followed_and_comes_back(
     told = sync(runsync, pair.source.url, pair.target.url, prefix + "*", *FOLLOWED)
     assert [note.split(" deleted")[0] for note in told["notes"]] == ["9 runs", "1 experiments"]
     assert_same(pair.source.url, pair.target.url, [prefix + "*"])
+    assert runsync("experiments", "restore", pair.target.url, prefix + "ten", "--yes").returncode == 0
+    assert deleted(pair.target.url, prefix) == {"run 0"}  # as it was before the experiment
+    sync(runsync, pair.source.url, pair.target.url, prefix + "*", *FOLLOWED)
+    assert_same(pair.source.url, pair.target.url, [prefix + "*"])
     seeder.restore_experiment(home)
     seeder.delete_run(runs["run 9"])
     sync(runsync, pair.source.url, pair.target.url, prefix + "*", *FOLLOWED)

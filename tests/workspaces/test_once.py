@@ -121,7 +121,7 @@ def test_an_experiment_that_another_import_made_in_the_same_moment_stays_that_on
     mlflow3_a: MlflowServer, prefix: str
 ) -> None:
     client = Client(mlflow3_a.url, Credentials(), patience=SHORT)
-    writer = RestExperiments(client, RestEditor(client))
+    writer = RestExperiments(client, RestEditor(client), lambda _: ())
 
     def copy_from(origin: str) -> Experiment:
         tags = {ORIGIN_EXPERIMENT: origin, FROM: f"http://{origin}", f"tag of {origin}": "x"}

@@ -14,6 +14,7 @@ from runsync.model.naming import Names
 from runsync.model.pairing import Pairs, SharesRuns, is_named_so, pair
 from runsync.model.protocol import FAILED, Outcome
 from runsync.model.provenance import key_of
+from runsync.workspaces import remembered
 from runsync.workspaces.arrival.counterpart import Counterpart
 from runsync.workspaces.arrival.renaming import Move, Renaming
 
@@ -42,8 +43,17 @@ class ExperimentWriter(Protocol):
     def rename(self, experiment: Experiment, name: str) -> None:
         """Gives it another name; a deleted one stays deleted."""
 
-    def delete(self, experiment: Experiment) -> None:
-        """Marks it and all its runs as deleted."""
+    def delete(self, experiment: Experiment, deleted_before: Sequence[str] | None = None) -> None:
+        """Marks it and all its runs as deleted; the runs that were deleted before it are remembered, where given."""
+
+    def deleted_runs(self, experiment_id: str) -> tuple[str, ...]:
+        """Ids of the runs in it that are deleted now."""
+
+    def remember(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """Notes on one that is to be deleted, before any of its runs is, which were deleted already."""
+
+    def forget(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """Takes that away again."""
 
     def is_deleted(self, experiment_id: str) -> bool:
         """Whether it is deleted now, whoever did it."""
@@ -74,6 +84,8 @@ class ExperimentMap:
         self._left: dict[str, str] = {}
         self.restored: list[str] = []
         """Target ids of experiments that were deleted and are restored for this import."""
+        self._before: dict[str, tuple[str, ...]] = {}
+        """Ids of runs that were deleted before the experiment, by its id in the target, where that is to be told."""
         self.others = 0
         """Active experiments of the target, no copies, that the source does not have, where all of its are known."""
         self._lock = Lock()
@@ -114,8 +126,10 @@ class ExperimentMap:
         return [place.outcome() for place in self._places.values()]
 
     def prepare(self) -> list[Outcome]:
-        """Lets names follow, makes what is missing, and sets tags that differ."""
+        """Lets names follow, makes what is missing, sets tags that differ, and notes what experiments that are to be
+        deleted were like."""
         self._rename()
+        self._remember()
         outcomes = []
         for place in self._places.values():
             if not place.error:
@@ -268,11 +282,28 @@ class ExperimentMap:
         return outcomes
 
     def _delete(self, experiment: Experiment, was_active: bool) -> None:
-        is_followed = was_active and not self._policy.replays
-        if is_followed and self._writer.has_active_runs(experiment.experiment_id):
-            self._left[experiment.experiment_id] = experiment.name
+        is_followed, id = was_active and not self._policy.replays, experiment.experiment_id
+        if is_followed and self._writer.has_active_runs(id):
+            self._left[id] = experiment.name
+            if id in self._before:
+                self._writer.forget(experiment, self._before[id])
         else:
-            self._writer.delete(experiment)
+            self._writer.delete(experiment, self._before.get(id))
+
+    def _remember(self) -> None:
+        """Restoring an experiment brings back all its runs, but those that were deleted before it."""
+        if self._policy.brake is None or not self._is_tagged:
+            return
+        going = [p.found for p in self._places.values() if p.found and p.was_active and p.deletes and not p.error]
+        for experiment in [*going, *self._gone]:
+            deleted = remembered.noted(experiment)
+            try:
+                if deleted is None:
+                    deleted = self._writer.deleted_runs(experiment.experiment_id)
+                    self._writer.remember(experiment, deleted)
+            except RequestRefused:
+                continue  # then nothing is known of them, as where MLflow deleted it
+            self._before[experiment.experiment_id] = deleted
 
     def _refuse_shared_names(self) -> None:
         """Two that would have one name are errors both; the others go on."""

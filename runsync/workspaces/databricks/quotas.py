@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 
 from runsync.model.experiment import Experiment
+from runsync.model.protocol import CREATE, Step
 from runsync.model.run import Batch, Run
 from runsync.model.wording import many
 
@@ -34,10 +35,15 @@ class Quotas:
             if len(experiment.tags) > TAGS_AN_EXPERIMENT:
                 self._note(EXPERIMENT, f"{TAGS_AN_EXPERIMENT:,} tags", experiment.name)
 
-    def runs(self, batch: Batch) -> None:
-        """Looks at runs."""
+    def there(self, counts: Mapping[str, int]) -> None:
+        """How many runs the target has already, by the source's experiment id."""
+        self._runs.update(counts)
+
+    def runs(self, batch: Batch, steps: Sequence[Step]) -> None:
+        """Looks at runs, and what is to be done with them."""
+        new = {step.run_id for step in steps if step.action == CREATE}
         with self._lock:
-            self._runs.update(run.experiment_id for run in batch.runs)
+            self._runs.update(run.experiment_id for run in batch.runs if run.run_id in new)
         for run in batch.runs:
             told = batch.contents.get(run.run_id)
             points = told.metric_points if told is not None else likely_points(run)

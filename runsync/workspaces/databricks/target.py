@@ -47,7 +47,9 @@ class DatabricksTarget:
         names.check(experiments, self._naming, self._home)
         self._quotas.experiments(experiments)
         self._kept.update(key for e in experiments for key in e.tags if self._tags.is_of_experiments(key))
-        return self._target.begin(source, selection, experiments)
+        outcomes = self._target.begin(source, selection, experiments)
+        self._quotas.there(self._target.copies_there(experiments))
+        return outcomes
 
     def prepare(self) -> list[Outcome]:
         """See `Target`."""
@@ -56,9 +58,9 @@ class DatabricksTarget:
 
     def plan(self, batch: Batch) -> list[Step]:
         """See `Target`."""
-        self._quotas.runs(batch)
         self._kept.update(key for run in batch.runs for key in run.tags if self._tags.is_of_runs(key))
         steps = self._target.plan(batch)
+        self._quotas.runs(batch, steps)
         self._estimate.add(batch, steps, self._carries_artifacts)
         return steps
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import DELETED_AT
 from runsync.model.lineage import is_copy, origin_of_experiment
 from runsync.model.times import now
+from runsync.workspaces import remembered
 from runsync.workspaces.direct.artifacts import EXPERIMENT, DirectArtifacts
 from runsync.workspaces.direct.editor import DirectEditor
 from runsync.workspaces.direct.lifecycle import delete_runs, runs_in
@@ -60,13 +62,28 @@ class DirectExperiments:
         self._store.refresh()
         self._store.change_experiment(ExperimentChange(experiment.experiment_id, name))
 
-    def delete(self, experiment: Experiment) -> None:
+    def delete(self, experiment: Experiment, deleted_before: Sequence[str] | None = None) -> None:
         """See `ExperimentWriter`."""
         at = experiment.last_update_time or now()
         self._store.refresh()
         delete_runs(self._store, experiment.experiment_id, at)
-        change = ExperimentChange(experiment.experiment_id, lifecycle_stage=DELETED, last_update_time=at)
+        tags = {} if deleted_before is None else {DELETED_AT: str(at)}
+        change = ExperimentChange(experiment.experiment_id, lifecycle_stage=DELETED, last_update_time=at, tags=tags)
         self._store.change_experiment(change)
+
+    def deleted_runs(self, experiment_id: str) -> tuple[str, ...]:
+        """See `ExperimentWriter`."""
+        return tuple(run.run_id for run in runs_in(self._store, experiment_id, "deleted"))
+
+    def remember(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """See `ExperimentWriter`."""
+        tags = {**remembered.tags_of(deleted_runs), DELETED_AT: str(now())}
+        stale = [key for key in remembered.keys_in(experiment.tags) if key not in tags]
+        self._store.change_experiment(ExperimentChange(experiment.experiment_id, tags=tags, untagged=stale))
+
+    def forget(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """See `ExperimentWriter`."""
+        self._editor.forget_deletion(experiment, deleted_runs)
 
     def is_deleted(self, experiment_id: str) -> bool:
         """See `ExperimentWriter`."""

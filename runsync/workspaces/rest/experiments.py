@@ -1,12 +1,15 @@
 """Making and changing experiments of a target server."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.identity import own_tags_removed
+from runsync.model.identity import DELETED_AT, own_tags_removed
 from runsync.model.lineage import is_copy, origin_of_experiment
 from runsync.model.protocol import Editor
+from runsync.model.run import Run
+from runsync.model.times import now
+from runsync.workspaces import remembered
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import identifier, part
 from runsync.workspaces.rest import wire
@@ -20,8 +23,17 @@ class RestExperiments:
 
     keeps_state = False
 
-    def __init__(self, client: Client, editor: Editor, *, deleted_keep_names: bool = True) -> None:
+    def __init__(
+        self,
+        client: Client,
+        editor: Editor,
+        deleted_runs: Callable[[str], Iterable[Run]],
+        *,
+        deleted_keep_names: bool = True,
+    ) -> None:
+        """`deleted_runs` gives the deleted runs of an experiment."""
         self.deleted_keep_names = deleted_keep_names
+        self._deleted_runs = deleted_runs
         self._client = client
         self._editor = editor
 
@@ -52,9 +64,27 @@ class RestExperiments:
         if experiment.lifecycle_stage == DELETED:
             self.delete(experiment)
 
-    def delete(self, experiment: Experiment) -> None:
+    def delete(self, experiment: Experiment, deleted_before: Sequence[str] | None = None) -> None:
         """See `ExperimentWriter`."""
+        if deleted_before is not None:
+            self._editor.tag_experiment(experiment.experiment_id, {DELETED_AT: str(now())})
         to_stage(self._client, experiment.experiment_id, DELETED)
+
+    def deleted_runs(self, experiment_id: str) -> tuple[str, ...]:
+        """See `ExperimentWriter`."""
+        return tuple(run.run_id for run in self._deleted_runs(experiment_id))
+
+    def remember(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """See `ExperimentWriter`."""
+        told = remembered.tags_of(deleted_runs)
+        stale = [key for key in remembered.keys_in(experiment.tags) if key not in told]
+        self._editor.tag_experiment(
+            experiment.experiment_id, {**dict.fromkeys(stale, ""), **told, DELETED_AT: str(now())}
+        )
+
+    def forget(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
+        """See `ExperimentWriter`."""
+        self._editor.forget_deletion(experiment, deleted_runs)
 
     def is_deleted(self, experiment_id: str) -> bool:
         """See `ExperimentWriter`."""

@@ -82,7 +82,7 @@ class RestTarget:
         self._session = secrets.token_hex(8)
         policy = options.deletions
         names = workspace.deleted_keep_names
-        writer = RestExperiments(workspace.client, workspace.editor(), deleted_keep_names=names)
+        writer = RestExperiments(workspace.client, workspace.editor(), workspace.deleted_runs, deleted_keep_names=names)
         self._experiments = ExperimentMap(writer, options)
         limits = workspace.params_a_run, workspace.longest_tag
         self._writer = RunWriter(workspace.client, self._session, *limits)
@@ -184,6 +184,11 @@ class RestTarget:
     def target_experiment(self, experiment_id: str) -> str:
         """The target's id of a source experiment; "" before it is made."""
         return self._experiments.target_id(experiment_id)
+
+    def copies_there(self, experiments: Sequence[Experiment]) -> dict[str, int]:
+        """How many runs earlier imports brought into what these experiments are in the target, by the source's id."""
+        counts = Counter(place for (place, _), _ in self._present.all())
+        return {e.experiment_id: counts[self.target_experiment(e.experiment_id)] for e in experiments}
 
     def _there(self, run: Run) -> There | None:
         there = self._lookup.find(run)

@@ -370,6 +370,10 @@ class RestWorkspace:
         """So many experiments as one search may name."""
         return _chunks(experiment_ids, self._habits.experiments_a_search)
 
+    def deleted_runs(self, experiment_id: str) -> Iterator[Run]:
+        """Those of an experiment."""
+        return self.search_every([experiment_id], "", "deleted")
+
     def search_everywhere(self, filter_string: str) -> Iterator[Run]:
         """`search_every` over all experiments of the workspace."""
         for chunk in self.chunks([e.experiment_id for e in self._all_experiments()]):

@@ -225,6 +225,19 @@ def test_what_exceeds_a_quota_is_told_by_name_before_it_is_tried(
     assert f"{told}, which Databricks refuses: {name}" in report.notes
 
 
+def test_runs_that_are_there_already_count_for_the_quota(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start("lake")
+    monkeypatch.setattr(quotas, "RUNS_AN_EXPERIMENT", 2)
+    told = f"1 experiment with more than 2 runs, which Databricks refuses: {HOME}/x"
+    first = bundle_of(tmp_path / "first", [f"{HOME}/x"], [run(1), run(2)])
+    assert told not in runsync.import_(first, "databricks://lake").notes
+    assert told not in runsync.import_(first, "databricks://lake").notes
+    other = bundle_of(tmp_path / "other", [f"{HOME}/x"], [run(3)])
+    assert told in runsync.import_(other, "databricks://lake", dry_run=True).notes
+
+
 def test_credentials_for_writing_are_asked_for_once_a_run(start: Start, tmp_path: Path) -> None:
     lake = start("lake")
     bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(n) for n in range(1, 6)])
