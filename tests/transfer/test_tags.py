@@ -1,16 +1,20 @@
 """How many tags copies get, what those show, and that copies with other tags, or none, are found again."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.earlier import as_earlier
+from support.seed import Seeder
+from support.servers import MlflowServer
 from support.stores import Filler, assert_same, contents, fill, opened, run_id
 
 import runsync
-from runsync.model.experiment import DELETED
+from runsync.model.experiment import ACTIVE, DELETED
 from runsync.model.identity import COPY
+from runsync.model.provenance import key_of
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.transfer.report import TransferReport
@@ -19,6 +23,8 @@ from transfer.conftest import Make
 from transfer.moves import all_runs
 
 KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+ALL = "100%"
+LINKS = ("runsync.source.mlflow.parentRunId", "runsync.source.mlflow.rootRunId")
 Tags = dict[str, dict[str, str]]
 
 
@@ -34,6 +40,10 @@ def tags_of_runs(address: str) -> Tags:
 def tags_of_experiments(address: str) -> Tags:
     with opened(address) as workspace:
         return {e.experiment_id: own(e.tags) for e in workspace.experiments(Selection())}
+
+
+def tags_on(server: Seeder, run_id: str) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in server.get_run(run_id)["data"]["tags"]}
 
 
 @pytest.fixture
@@ -182,3 +192,48 @@ def test_tags_go_and_come_as_asked(make: Make, source: str, kind: str) -> None:
     assert runsync.sync(source, target).runs.created == 0
     assert runsync.sync(source, target).runs.unchanged == 7
     assert_same(source, target)
+
+
+def test_on_a_server_a_copy_of_a_copy_keeps_where_it_was_born_and_shows_no_path(
+    make: Make, source: str, mlflow3_a: MlflowServer, on_three: Seeder, prefix: str, tmp_path: Path
+) -> None:
+    middle, url, meant = make("sqlite"), mlflow3_a.url, Selection((f"{prefix}*",))
+    runsync.sync(source, middle)
+    runsync.export(middle, tmp_path / "bundle")
+    runsync.import_(tmp_path / "bundle", url, prefix=prefix)
+    made = {run.tags["runsync.source.run_id"]: own(run.tags) for run in runsync.list_runs(url, selection=meant).runs}
+    assert made.keys() == {run_id(label) for label in ("child", "parent", "failed", "running", "deleted")} | {
+        run_id("gone too"),
+        run_id("gone before"),
+    }
+    assert {tags["runsync.source.experiment_id"] for tags in made.values()} == {"101", "103"}
+    assert not [tags for tags in made.values() if "sqlite" in json.dumps(tags)]
+    # From where they were born they are not made a second time.
+    straight = runsync.sync(source, url, prefix=prefix)
+    assert (straight.runs.created, straight.experiments.created) == (0, 0)
+    # The server's copies have ids of their own, and go on with the id they were born with.
+    away = make("sqlite")
+    runsync.sync(url, away, selection=meant)
+    told = tags_of_runs(away)
+    assert {tags["runsync.source.run_id"] for tags in told.values()} == made.keys()
+    assert all(set(tags) <= {COPY, "runsync.source.run_id", *LINKS} for tags in told.values())
+    assert runsync.sync(source, away, prefix=prefix).runs.created == 0
+
+
+def test_on_a_server_the_address_that_earlier_versions_wrote_is_known(
+    make: Make, source: str, mlflow3_a: MlflowServer, on_three: Seeder, prefix: str
+) -> None:
+    url, options = mlflow3_a.url, {"prefix": prefix, "delete": True, "max_delete": ALL}
+    done = runsync.sync(source, url, prefix=prefix)
+    new = done.id_map["runs"]
+    assert tags_on(on_three, new[run_id("failed")])["runsync.from"] == key_of(source)
+    for id in (new[run_id("failed")], new[run_id("parent")]):
+        on_three.set_tag(id, "runsync.from", source)
+    for id in done.id_map["experiments"].values():
+        with suppress(Exception):  # a deleted one takes no tags
+            on_three.set_experiment_tag(id, "runsync.from", source)
+    gone, deleted = _lose(source)
+    assert runsync.sync(source, url, **options).runs.created == 0
+    meant = Selection((f"{prefix}*",))
+    stages = {run.run_id: run.lifecycle_stage for run in runsync.list_runs(url, selection=meant).runs}
+    assert (stages[new[gone]], stages[new[deleted]], stages[new[run_id("child")]]) == (DELETED, DELETED, ACTIVE)
