@@ -110,7 +110,7 @@ class Deletions:
                 self._lookup.look(batch.runs)
                 found = (self._lookup.find(run) for run in batch.runs)
                 self._same |= {there.run_id for there in found if there is not None}
-                self.at_source |= {run.run_id for run in batch.runs}
+                self.at_source |= {run.run_id for run in batch.runs} | {one.id for one in batch.unreadable}
             yield from batch.runs
 
     def wanted(self, run: Run, there: There | None) -> Run:
