@@ -311,7 +311,7 @@ def test_two_experiments_of_one_name_fail_and_the_others_go_on_until_one_is_rena
     assert bring(source, target, rename={"12": "a too"}).exit_code == 0
     assert {name for name, _ in layout(target).homes} == {"a", "a too", "c"}
     assert runsync.verify(source, target, rename={"12": "a too"}).differences == []
-    with pytest.raises(WrongUsage, match="2 experiments are called “a”"):
+    with pytest.raises(WrongUsage, match="“a” means 2 experiments"):
         runsync.verify(source, target, rename={"a": "b"})
 
 

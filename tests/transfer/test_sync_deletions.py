@@ -111,7 +111,7 @@ def test_too_many_deletions_stop_a_sync_before_it_writes_anything(
             asked = ("--experiment", prefix + "*", "--delete", *most)
             done = runsync("sync", pair.source.url, proxy.url, *asked)
             assert (done.returncode, done.stdout) == (4, "")
-            for part in ("2 of the 10", f"--max-delete {most[1] if most else '10%'}", "nothing was written"):
+            for part in ("2 of 10 active copies", f"--max-delete {most[1] if most else '10%'}", "nothing was written"):
                 assert part in done.stderr
         assert writes(proxy) == []
     sync(runsync, pair.source.url, pair.target.url, prefix + "*", "--delete", "--max-delete", "20%")
