@@ -7,7 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import requests
 from conftest import ROOT, Runner
+from support.seed import Seeder
+from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, fill, opened
 
 import runsync as api
@@ -212,3 +215,24 @@ def test_every_kind_has_one_name_and_stands_in_the_documents() -> None:
     assert all(kind.part_of in ("", *KINDS) for kind in KINDS.values())
     told = (ROOT / "docs" / "left-behind.md").read_text()
     assert [name for name in KINDS if f"`{name}`" not in told] == []
+
+
+def test_what_a_server_has_beside_runs_is_counted(
+    mlflow3_a: MlflowServer, prefix: str, tmp_path: Path, runsync: Runner
+) -> None:
+    with Seeder(mlflow3_a.url) as seeder:
+        home = seeder.create_experiment(prefix + "churn")
+        tag = {"key": "mlflow.prompt.is_prompt", "value": "true"}
+        seeder.post("registered-models/create", name=prefix + "prompt", tags=[tag])
+        datasets = f"{mlflow3_a.url}/api/3.0/mlflow/datasets"
+        golden = {"name": "golden", "experiment_ids": [home]}
+        made = requests.post(f"{datasets}/create", json=golden, timeout=300).json()["dataset"]["dataset_id"]
+        try:
+            done = runsync("export", mlflow3_a.url, tmp_path / "b", "--experiment", prefix + "churn", "--json")
+        finally:
+            requests.delete(f"{datasets}/{made}", timeout=300)
+            seeder.call("DELETE", "registered-models/delete", {"name": prefix + "prompt"})
+    told = {left["kind"]: (left["count"], left["names"]) for left in json.loads(done.stdout)["not_carried"]}
+    assert done.returncode == 3
+    assert told["prompts"] == (1, [prefix + "prompt"])
+    assert told["evaluation-datasets"] == (1, ["golden"])

@@ -46,6 +46,7 @@ class AzureWorkspace(RestWorkspace):
             history_page=HISTORY_PAGE,
             has_bulk_history=False,
             params_a_run=PARAMS_A_RUN,
+            is_mlflow=False,
         )
         super().__init__(client, SERVER, artifacts, place, habits)
 

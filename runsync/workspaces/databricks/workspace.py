@@ -60,6 +60,7 @@ class DatabricksWorkspace(RestWorkspace):
             has_bulk_history=False,
             longest_tag=LONGEST_TAG,
             deleted_keep_names=False,
+            is_mlflow=False,
             dialect=Dialect(datasets=False, mlflow_tags=False),
         )
         super().__init__(client, SERVER, artifacts, place, habits)

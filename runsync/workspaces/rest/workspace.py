@@ -81,6 +81,8 @@ class Habits:
     """Whether no other experiment may have the name of a deleted one."""
     dialect: Dialect | None = None
     """None: as the server's version has it."""
+    is_mlflow: bool = True
+    """Whether it is MLflow's own server, with all the kinds of objects that those have."""
 
 
 class RestWorkspace:
@@ -265,8 +267,8 @@ class RestWorkspace:
         return models.read_model_file(self.client, model, file)
 
     def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
-        """Registered models, logged models and traces."""
-        left, self._untold = left_behind(self.client, [e.experiment_id for e in experiments])
+        """See `rest.leftovers`."""
+        left, self._untold = left_behind(self.client, [e.experiment_id for e in experiments], self._habits.is_mlflow)
         return left
 
     @property

@@ -107,7 +107,7 @@ def test_what_may_be_done_with_the_experiment_of_a_notebook_is_told_by_its_noteb
     _, token = lake.add_user(BOB)
     lake.permissions["notebooks", str(node.object_id)] = {("user_name", BOB): "CAN_EDIT"}
     as_user(tmp_path / "databrickscfg", lake, token)
-    assert "it may write to 1 of 1 experiments, and manage 0" in of(examined(), "rights")[2][1]
+    assert "it may write to 1 of 1 experiment, and manage 0" in of(examined(), "rights")[2][1]
 
 
 @pytest.mark.parametrize(
