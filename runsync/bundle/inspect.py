@@ -8,7 +8,7 @@ from typing import Any
 from runsync.bundle import layout
 from runsync.bundle.address import Access
 from runsync.bundle.manifest import Manifest
-from runsync.bundle.snapshot import open_snapshot
+from runsync.bundle.snapshot import open_snapshot, undamaged
 from runsync.model.experiment import Experiment
 from runsync.model.selection import Selection
 
@@ -66,7 +66,7 @@ def inspect(bundle: str | Path, access: Access | None = None) -> InspectReport:
     experiments = snapshot.experiments(Selection())
     report = InspectReport(opened.address, layout.VERSION, opened.snapshot_ids(), snapshot.manifest)
     summaries = {e.experiment_id: _summary(e) for e in experiments}
-    for batch in snapshot.batches(experiments, Selection()):
+    for batch in undamaged(snapshot.batches(experiments, Selection())):
         for run in batch.runs:
             contents, summary = batch.contents[run.run_id], summaries[run.experiment_id]
             summary.runs += 1

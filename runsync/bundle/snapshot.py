@@ -1,9 +1,9 @@
 """A snapshot as a source: reads back what an export wrote, holding one part in memory at a time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,22 @@ if TYPE_CHECKING:
 
 WHOLE = 1_000_000
 """A metrics part of at most that many points is read at once; a longer one by row groups."""
+
+
+PART = "part of runs"
+"""The kind of what is unreadable where a part is damaged."""
+
+
+def undamaged(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches again, where a part that is missing would be taken for runs that are not there.
+
+    Raises BundleDamaged at a part that is damaged.
+    """
+    for batch in batches:
+        for one in batch.unreadable:
+            if one.kind == PART:
+                raise BundleDamaged(one.reason)
+        yield batch
 
 
 class Snapshot:
@@ -133,7 +149,7 @@ class Snapshot:
 
     def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int]:
         """See `Source`."""
-        batches = self.batches(experiments, Selection())
+        batches = undamaged(self.batches(experiments, Selection()))
         return Counter(run.experiment_id for batch in batches for run in batch.runs)
 
     def logged_model(self, run: Run, model_id: str) -> LoggedModel:
@@ -179,7 +195,7 @@ class Snapshot:
         part = self.manifest.parts[index]
         held = many(part.runs.count - len(part.superseded), "run")
         reason = f"{error}; it holds {held} of this snapshot (runsync check --repair reads what is broken again)"
-        return Unreadable(part.runs.path, self.bundle.address, reason, "part of runs")
+        return Unreadable(part.runs.path, self.bundle.address, reason, PART)
 
     def _runs_of_part(self, index: int, apart: Set[int] | None = None) -> Iterator[StoredRun]:
         """The runs of a part; with `apart` only those of these lines. Raises BundleDamaged where one comes again."""
@@ -204,9 +220,8 @@ class Snapshot:
         """Reads through all parts once, unless all these runs were met already."""
         if not run_ids <= self._located.keys() and not self._located_all:
             for index in range(len(self.manifest.parts)):
-                with suppress(BundleDamaged):  # told where the runs are asked for
-                    for _ in self._runs_of_part(index):
-                        pass
+                for _ in self._runs_of_part(index):
+                    pass
             self._located_all = True
 
     @contextmanager

