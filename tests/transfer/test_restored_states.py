@@ -10,6 +10,7 @@ from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import How
 from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.direct.experiments import DirectExperiments
 from runsync.workspaces.direct.store import Arrival, Change
 from transfer.conftest import Make
 from transfer.moves import all_runs
@@ -73,7 +74,9 @@ def test_so_it_does_where_the_first_sync_was_stopped_half_way(
 
 
 @KINDS
-def test_what_was_noted_is_taken_away_where_the_experiment_stays(pair: tuple[str, str]) -> None:
+def test_what_was_noted_is_taken_away_where_the_experiment_stays(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, target = pair
     own = Run("b" * 32, "101", "own", "ann", "FINISHED", 1, 2, ACTIVE, artifact_uri=f"/nowhere/{'b' * 32}/artifacts")
     with opened(target) as workspace:
@@ -83,3 +86,5 @@ def test_what_was_noted_is_taken_away_where_the_experiment_stays(pair: tuple[str
         (alpha,) = workspace.experiments(Selection(("alpha",)))
     assert alpha.lifecycle_stage == ACTIVE
     assert not [key for key in alpha.tags if key.startswith("runsync.deleted")]
+    monkeypatch.setattr(DirectExperiments, "remember", None)  # where nothing goes, nothing is noted night by night
+    assert runsync.sync(source, target, delete=True, max_delete=ALL).runs.unchanged == 7

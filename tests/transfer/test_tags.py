@@ -131,6 +131,8 @@ def test_deletions_reach_only_what_came_from_there(make: Make, source: str, kind
     assert done.exit_code == 0, done.to_document()
     stages = _stages(target)
     assert (stages[gone], stages[deleted], stages["a" * 32]) == (DELETED, DELETED, "active")
+    if not earlier:
+        assert set(tags_of_runs(target)[gone]) == set(tags_of_runs(target)[deleted]) == {COPY}
 
 
 def _add_native(target: str) -> None:

@@ -88,6 +88,7 @@ class Deletions:
             for place, there in copies
             if states.get(place) == DELETED or (place not in states and self._may_be_gone(place, there))
         }
+        self._experiments.losing = {place[0] for place, there in copies if there.run_id in self._going}
         self._moved = {id: run for id, run in moved.items() if id in self._going}
         if not self._policy.brake.allows(len(self._going), len(copies)):
             going = len(self._going)
@@ -144,7 +145,8 @@ class Deletions:
         for (_, origin), there in self._gone():
             if there.run_id in self._going and self._may_go(there):
                 try:
-                    self._editor.delete_run(there.run_id, now())
+                    # A store, where runs can be moved, keeps the time of a deletion without a tag.
+                    self._editor.delete_run(there.run_id, None if self._moves_runs else now())
                 except ITEM_ERRORS as error:
                     told = (origin, there.name, FAILED, there.run_id)
                     failed.append(Outcome("run", *told, error=str(error), retry=may_pass(error)))

@@ -86,6 +86,8 @@ class ExperimentMap:
         """Target ids of experiments that were deleted and are restored for this import."""
         self._before: dict[str, tuple[str, ...]] = {}
         """Ids of runs that were deleted before the experiment, by its id in the target, where that is to be told."""
+        self.losing: set[str] = set()
+        """Target ids of experiments in which runs are deleted as at the source."""
         self.others = 0
         """Active experiments of the target, no copies, that the source does not have, where all of its are known."""
         self._lock = Lock()
@@ -288,22 +290,29 @@ class ExperimentMap:
             if id in self._before:
                 self._writer.forget(experiment, self._before[id])
         else:
+            if is_followed and self._tells_states and id not in self._before:
+                self._before[id] = self._writer.deleted_runs(id)
             self._writer.delete(experiment, self._before.get(id))
 
+    @property
+    def _tells_states(self) -> bool:
+        """Whether experiments that are deleted as at the source tell which runs were deleted before them."""
+        return self._policy.brake is not None and self._is_tagged
+
     def _remember(self) -> None:
-        """Restoring an experiment brings back all its runs, but those that were deleted before it."""
-        if self._policy.brake is None or not self._is_tagged:
-            return
+        """Restoring an experiment brings back all its runs, but those that were deleted before it. That is noted before
+        any run of it is deleted, for a transfer that is stopped in between."""
         going = [p.found for p in self._places.values() if p.found and p.was_active and p.deletes and not p.error]
-        for experiment in [*going, *self._gone]:
-            deleted = remembered.noted(experiment)
+        for experiment in [*going, *self._gone] if self._tells_states else ():
+            id, deleted = experiment.experiment_id, remembered.noted(experiment)
             try:
-                if deleted is None:
-                    deleted = self._writer.deleted_runs(experiment.experiment_id)
+                if deleted is None and id in self.losing:
+                    deleted = self._writer.deleted_runs(id)
                     self._writer.remember(experiment, deleted)
             except RequestRefused:
                 continue  # then nothing is known of them, as where MLflow deleted it
-            self._before[experiment.experiment_id] = deleted
+            if deleted is not None:
+                self._before[id] = deleted
 
     def _refuse_shared_names(self) -> None:
         """Two that would have one name are errors both; the others go on."""
