@@ -45,6 +45,10 @@ def test_a_server_on_a_restored_database_shows_every_run_under_its_own_id(
         assert {name: ids[name] for name in facts.experiments} == facts.experiments
         for one, other in zip(*(experiments(url, facts.pattern) for url in (pair.source.url, server.url)), strict=True):
             assert (other.creation_time, other.last_update_time) == (one.creation_time, one.last_update_time)
+        # The server knows the copies in its database by their ids, and makes none a second time.
+        again = sync(runsync, pair.source.url, server.url, facts.pattern)
+        assert (again["runs"]["created"], again["experiments"]["created"]) == (0, 0)
+        assert again["runs"]["unchanged"] >= len(facts.runs) - 1  # a running one is looked at
 
 
 def experiments(url: str, pattern: str) -> list[Experiment]:

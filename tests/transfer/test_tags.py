@@ -12,6 +12,7 @@ from support.servers import MlflowServer
 from support.stores import Filler, assert_same, contents, fill, opened, run_id
 
 import runsync
+from runsync.errors import WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED
 from runsync.model.identity import COPY
 from runsync.model.provenance import key_of
@@ -239,3 +240,21 @@ def test_on_a_server_the_address_that_earlier_versions_wrote_is_known(
     meant = Selection((f"{prefix}*",))
     stages = {run.run_id: run.lifecycle_stage for run in runsync.list_runs(url, selection=meant).runs}
     assert (stages[new[gone]], stages[new[deleted]], stages[new[run_id("child")]]) == (DELETED, DELETED, ACTIVE)
+
+
+def test_on_a_server_copies_without_tags_are_refused(source: str, mlflow3_a: MlflowServer) -> None:
+    with pytest.raises(WrongUsage, match="--no-tags is for databases and file stores"):
+        runsync.sync(source, mlflow3_a.url, tags=False)
+
+
+@KINDS
+def test_without_tags_an_experiment_keeps_its_name_and_that_is_told(make: Make, source: str, kind: str) -> None:
+    target = make(kind)
+    runsync.sync(source, target, tags=False)
+    with opened(source) as workspace:
+        workspace.store.change_experiment(ExperimentChange("101", name="alpha 2"))
+    done = runsync.sync(source, target, tags=False)
+    assert (done.runs.created, done.experiments.created) == (0, 0)
+    assert [note for note in done.notes if "“alpha” (101)" in note and "keeps its name" in note]
+    with opened(target) as workspace:
+        assert {e.name for e in workspace.experiments(Selection())} >= {"alpha", "empty", "gone"}
