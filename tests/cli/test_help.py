@@ -59,7 +59,7 @@ def test_every_option_of_every_command_says_what_it_does(name: str) -> None:
     assert found is not None
     assert found.help
     options = [parameter for parameter in found.params if isinstance(parameter, click.Option)]
-    assert [option.name for option in options if not option.help] == []
+    assert [option.name for option in options if not option.help and not option.hidden] == []
 
 
 def test_all_exit_codes_stand_in_the_help(runsync: Runner) -> None:
