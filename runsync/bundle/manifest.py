@@ -4,12 +4,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from datetime import MAXYEAR, datetime
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from runsync.bundle import layout
 from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES, kind_of
 from runsync.model.protocol import NAMED, NotCarried, Place
+from runsync.model.selection import Selection
+from runsync.model.wording import counted
 
+EVERYTHING = Selection()
 UNREAD = "not readable at export; runsync inspect lists them"
 
 
@@ -129,11 +134,11 @@ class Manifest:
         values["order"] = document.get("order", 0)
         return cls(**values)
 
-    def lacks(self, run_ids: Set[str] | None = None) -> list[NotCarried]:
-        """What its source had, and it has not: what was not carried, and what could not be read. With `run_ids`, of
-        pieces of runs only those of these runs."""
+    def lacks(self, selection: Selection = EVERYTHING, run_ids: Set[str] | None = None) -> list[NotCarried]:
+        """What its source had, and it has not: what was not carried, and what could not be read. Of pieces of runs only
+        those of `run_ids`, unless that is None; of runs and experiments those that a selection may mean."""
         items: dict[str, list[str]] = defaultdict(list)
-        for failed in self.failed:
+        for failed in filter(partial(_may_mean, selection), self.failed):
             items[failed["kind"]].append(failed["name"] or failed["id"])
         pieces: dict[str, list[str]] = defaultdict(list)
         for problem in self.problems:
@@ -141,7 +146,7 @@ class Manifest:
                 noun = "file" if problem["kind"] == "artifact" else problem["kind"]
                 pieces[noun].append(f"{problem['run_id']}: {problem['name']}".removesuffix(": "))
         unread = [
-            kind.left(len(names), UNREAD, tuple(names[:NAMED]), noun if len(names) == 1 else f"{noun}s")
+            kind.left(len(names), UNREAD, tuple(names[:NAMED]), counted(len(names), noun))
             for kind, told in ((MISSING_ITEMS, items), (MISSING_PIECES, pieces))
             for noun, names in told.items()
         ]
@@ -162,3 +167,12 @@ class Manifest:
 
 
 _ADDED_LATER = ("objects", "notebook_formats", "order")
+
+
+def _may_mean(selection: Selection, failed: Mapping[str, str]) -> bool:
+    """Whether what could not be read may be meant: of a run its experiment is not known."""
+    if failed["kind"] != "experiment":
+        return not selection.runs
+    texts = (failed["id"], failed["name"])
+    asked = [text.removeprefix("id:").removeprefix("name:") for text in selection.experiments]
+    return not asked or any(fnmatchcase(text, pattern) for text in texts for pattern in asked)

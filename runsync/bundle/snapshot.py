@@ -165,7 +165,7 @@ class Snapshot:
         meant = None
         if self.manifest.problems and selection != Selection():
             meant = {run.run_id for batch in self.batches(experiments, selection) for run in batch.runs}
-        return self.manifest.lacks(meant)
+        return self.manifest.lacks(selection, meant)
 
     @property
     def is_all(self) -> bool:

@@ -19,7 +19,7 @@ _HELP = {
     "files": "Files of the bundle.",
     "bytes": "Bytes read of the bundle.",
     "problems": "What failed, is missing, differs or is broken.",
-    "not_carried": "What stayed behind, where it was counted.",
+    "not_carried": "What stayed behind and was not accepted, where it was counted.",
     "requests": "HTTP requests sent.",
 }
 NAMES = frozenset(_HELP)
@@ -73,7 +73,7 @@ def counts(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     if lists:
         yield "problems", sum(map(len, lists))
     if isinstance(left := report.get("not_carried"), list):
-        yield "not_carried", sum(entry["count"] or 0 for entry in left)
+        yield "not_carried", sum(entry["count"] or 0 for entry in left if entry["kind"] and not entry["accepted"])
 
 
 def probe(place: Path) -> None:

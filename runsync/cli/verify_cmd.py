@@ -94,6 +94,7 @@ def _lines(report: "VerifyReport") -> Iterator[str]:
             yield f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)"
     yield from listed("Not compared", map(told, report.left_out))
     yield from listed("Not compared, as accepted", map(told, report.accepted))
+    yield from listed("Otherwise in the target", (told(left) for left in report.not_compared if not left.kind))
     yield from (f"Note: {note}" for note in report.notes)
     yield _ending(report)
 

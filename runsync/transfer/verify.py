@@ -68,7 +68,7 @@ class VerifyReport:
     @property
     def left_out(self) -> list[NotCarried]:
         """What was not compared, and that was not accepted."""
-        return [left for left in self.not_compared if left.kind not in self.accept]
+        return [left for left in self.not_compared if left.kind and left.kind not in self.accept]
 
     @property
     def accepted(self) -> list[NotCarried]:

@@ -76,10 +76,13 @@ def test_an_export_does_without_every_optional_request(
         report = runsync.export(proxy.url, bundle, selection=runsync.Selection(experiments=(name,)))
         asked = {path for path in ASKED if proxy.count(path)}
         unmet = [r.path for r in proxy.requests if not r.fault and not re.search(NEEDED, f"{r.path}?{r.query}")]
-    assert (report.exit_code, report.runs.created) == (0, 2)
+    assert (report.stopped, report.failed, report.problems, report.runs.created) == ("", [], [], 2)
+    assert all("the server does not tell" in left.why for left in report.left_behind)
+    assert bool(report.left_behind) is (refusal not in {"404", "405", "501"})
     assert asked == set(ASKED)
     assert unmet == []
-    assert runsync.verify(bundle, server.url, verify_artifacts=True).exit_code == 0
+    kinds = [left.kind for left in report.left_behind]
+    assert runsync.verify(bundle, server.url, verify_artifacts=True, accept=kinds).exit_code == 0
 
 
 @pytest.mark.parametrize("refusal", ["302", "a login page", "502"])
@@ -104,8 +107,23 @@ def test_what_may_stay_behind_is_told_where_the_server_does_not_tell_it(
     server, name = small
     with FaultProxy(server.url, Rule(REFUSALS[refusal], "registered-models", count=None)) as proxy:
         report = runsync.export(proxy.url, f"{tmp_path}/b", selection=runsync.Selection(experiments=(name,)))
-    told = f"whether there are registered models, which stay behind, the server does not tell (HTTP {refusal})"
-    assert told in report.notes
+    why = f"the server does not tell whether there are any (HTTP {refusal})"
+    assert {(left.kind, left.count, left.why) for left in report.left_behind} == {
+        ("registered-models", None, why),
+        ("prompts", None, why),
+    }
+    assert report.exit_code == 3
+
+
+def test_a_list_of_kinds_that_makes_no_sense_does_not_end_an_export(
+    small: tuple[MlflowServer, str], tmp_path: object
+) -> None:
+    server, name = small
+    odd = faults.respond(200, body=b'{"registered_models": {}}')
+    with FaultProxy(server.url, Rule(odd, "registered-models", count=None)) as proxy:
+        report = runsync.export(proxy.url, f"{tmp_path}/b", selection=runsync.Selection(experiments=(name,)))
+    assert (report.stopped, report.exit_code) == ("", 3)
+    assert {left.kind for left in report.left_behind} == {"registered-models", "prompts"}
 
 
 def test_a_history_endpoint_that_fails_once_is_asked_again(small: tuple[MlflowServer, str], tmp_path: object) -> None:

@@ -46,8 +46,8 @@ class _Look:
     ask: Callable[[Client], dict[str, Any]]
 
 
-def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool) -> tuple[list[NotCarried], list[str]]:
-    """One NotCarried for each kind of which there is any, and a note for each of which we are not told.
+def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool) -> list[NotCarried]:
+    """One NotCarried for each kind of which there is any, or of which the server does not tell.
 
     A kind the server does not know is passed over; of one that is not MLflow's own, some are not asked for. Nor are
     issues, scorers, label schemas and review queues: a server lists them for one experiment at a time, and listing
@@ -55,32 +55,26 @@ def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool) 
     """
     looks = [*_looks(experiment_ids), *(_looks_at_mlflow(experiment_ids) if is_mlflow else ())]
     with threads.pool(len(looks), "runsync-request") as pool:  # side by side: they take one round trip
-        answers = list(pool.map(lambda look: _answer(look, client), looks))
-    left: list[NotCarried] = []
-    untold: list[str] = []
-    for look, answer in zip(looks, answers, strict=True):
-        if isinstance(answer, str):
-            untold += [answer] if answer else []
-            continue
-        found = listed(answer, look.name)
-        count = None if answer.get("next_page_token") else len(found)
-        if count != 0:
-            left.append(look.kind.left(count, WHY, tuple(filter(None, map(look.called, found[:20])))))
-    if any(found.kind == LOGGED_MODELS.name for found in left):
+        left = [found for found in pool.map(lambda look: _found(look, client), looks) if found is not None]
+    if any(found.kind == LOGGED_MODELS.name and found.why == WHY for found in left):
         why = "the REST API does not tell them with the history"
         left.append(METRIC_LINKS.left(None, why))
-    return left, untold
+    return left
 
 
-def _answer(look: _Look, client: Client) -> dict[str, Any] | str:
-    """What the server says, or a note that it does not ("" where it has no such kind)."""
+def _found(look: _Look, client: Client) -> NotCarried | None:
+    """What there is of a kind; None where there is nothing, or where the server has no such kind."""
     try:
-        return look.ask(client)
+        answer = look.ask(client)
+        found = listed(answer, look.name)
+        names = tuple(filter(None, map(look.called, found[:20])))
     except RequestRefused as error:
         if is_unknown(error) or (look.kind is PROMPTS and error.status == HTTPStatus.BAD_REQUEST):
-            return ""  # not every registry can be asked for a tag
-        status = f"HTTP {error.status}" if error.status else "no answer"
-        return f"whether there are {look.kind.title}, which stay behind, the server does not tell ({status})"
+            return None  # not every registry can be asked for a tag
+        status = f"HTTP {error.status}" if error.status else "no answer that makes sense"
+        return look.kind.left(None, f"the server does not tell whether there are any ({status})")
+    count = None if answer.get("next_page_token") else len(found)
+    return None if count == 0 else look.kind.left(count, WHY, names)
 
 
 def _looks(experiment_ids: Sequence[str]) -> list[_Look]:

@@ -104,7 +104,6 @@ class RestWorkspace:
         self._logged_models: bool | None = None
         self._run_pages = Portion(PAGE, "pages of {} runs")
         self._experiment_pages = Portion(PAGE, "pages of {} experiments")
-        self._untold: list[str] = []
         self._oddities = Oddities()
         self._odd_experiments: dict[str, Unreadable] = {}
 
@@ -122,7 +121,7 @@ class RestWorkspace:
     def notes(self) -> list[str]:
         """What its user should hear of how it was reached."""
         portions = (*self._run_pages.notes, *self._experiment_pages.notes, *self._metrics.notes)
-        return [*self.artifact_store.notes, *self._oddities.notes, *portions, *self._untold]
+        return [*self.artifact_store.notes, *self._oddities.notes, *portions]
 
     @property
     def whereabouts(self) -> tuple[str, ...]:
@@ -268,8 +267,7 @@ class RestWorkspace:
 
     def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
         """See `rest.leftovers`."""
-        left, self._untold = left_behind(self.client, [e.experiment_id for e in experiments], self._habits.is_mlflow)
-        return left
+        return left_behind(self.client, [e.experiment_id for e in experiments], self._habits.is_mlflow)
 
     @property
     def is_all(self) -> bool:
