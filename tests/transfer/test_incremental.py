@@ -17,7 +17,9 @@ from transfer.commands import NEWEST, export, import_, report, tree, verify
 from transfer.database import START, Database
 
 RUNS = 250
-SEARCHES = re.compile(r"/(experiments|runs|registered-models|logged-models|traces)/search(-traces)?$|/traces$")
+SEARCHES = re.compile(
+    r"/(experiments|runs|registered-models|logged-models|traces|datasets)/search(-traces)?$|/(traces|webhooks|endpoints/list)$"
+)
 GREETINGS = re.compile(r"/(version|server-info|health|workspaces)$|/experiments/get")
 
 
