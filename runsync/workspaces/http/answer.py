@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import requests
 import urllib3
+from urllib3.util.ssltransport import SSLTransport
 
 from runsync.download import Progress
 from runsync.errors import AnswerTooLong, Interrupted, WorkspaceUnreachable
@@ -80,17 +81,27 @@ class _Raw(io.RawIOBase):
         return count
 
     def _next(self, buffer: Any) -> int:
-        is_there = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending()
+        is_there = _has_decrypted(self._sock)
         until = time.monotonic() + (self._sock.gettimeout() or math.inf)
-        while not is_there and (left := until - time.monotonic()) > 0:
-            is_there = urllib3.util.wait.wait_for_read(self._sock, min(left, SLICE))
+        while not is_there:
+            left = until - time.monotonic()
+            is_there = urllib3.util.wait.wait_for_read(self._sock, max(0, min(left, SLICE)))
             if not is_there and self._stopped.is_set():
                 raise Interrupted("stopped")
+            if not is_there and left <= 0:
+                raise TimeoutError("timed out")
         return int(self._raw.readinto(buffer) or 0)
 
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def _has_decrypted(sock: socket.socket | SSLTransport) -> bool:
+    """Whether bytes that the socket itself no longer has wait in a layer above it."""
+    if isinstance(sock, SSLTransport):  # TLS within TLS: what was read ahead may be encrypted still
+        return bool(sock.sslobj.pending() or sock.incoming.pending)
+    return isinstance(sock, ssl.SSLSocket) and bool(sock.pending())
 
 
 def take(response: requests.Response) -> None:
