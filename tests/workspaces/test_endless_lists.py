@@ -111,6 +111,24 @@ def test_runs_that_a_filter_does_not_mean_are_left_out_and_told(server: HostileS
     assert f"the server ignores filters: {COUNT - len(wanted)} runs that it listed too left out" in server.notes  # type: ignore[attr-defined]
 
 
+def test_a_server_that_takes_nan_for_0_does_not_ignore_filters(server: HostileServer) -> None:
+    """As older ones do: such runs are left out, which is nothing to tell."""
+    runs = [
+        dict(run, data={"metrics": [{"key": "loss", "value": value}]})
+        for run, value in zip(MANY, ("NaN", 0.1), strict=False)
+    ]
+    answer: Answering = lambda handler, asked, right: handler.send(Good({"runs": runs}))  # noqa: E731
+    server.meet(Fault("runs with a NaN", "runs/search$", answer))
+    workspace = runsync.open_workspace(server.url)
+    wanted = runsync.Selection(filter="metrics.loss < 0.5")
+    experiments = [e for e in workspace.experiments(runsync.Selection()) if e.experiment_id == "1"]
+    listed = [run.run_id for batch in workspace.batches(experiments, wanted) for run in batch.runs]
+    notes = workspace.notes
+    workspace.close()
+    assert listed == [MANY[1]["info"]["run_id"]]
+    assert not [note for note in notes if "filters" in note]
+
+
 def test_runs_of_another_state_are_left_out(server: HostileServer) -> None:
     wanted = ids(lambda run: run["info"]["lifecycle_stage"] == "deleted")
     assert sorted(ids_listed(server, "view", state="deleted")) == wanted

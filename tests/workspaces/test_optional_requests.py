@@ -126,6 +126,23 @@ def test_a_list_of_kinds_that_makes_no_sense_does_not_end_an_export(
     assert {left.kind for left in report.left_behind} == {"registered-models", "prompts"}
 
 
+@pytest.mark.parametrize(("server", "asked"), [("mlflow2_a", 1), ("mlflow3_a", 3)])
+def test_where_logged_models_are_not_told_runs_are_asked_one_by_one_only_if_they_may_have_any(
+    request: pytest.FixtureRequest, tmp_path: object, prefix: str, server: str, asked: int
+) -> None:
+    """By one request more: MLflow 2 has no such models."""
+    url = request.getfixturevalue(server).url
+    with Seeder(url) as seeder:
+        experiment = seeder.create_experiment(prefix + "models")
+        for _ in range(2):
+            seeder.finish(seeder.create_run(experiment))
+    with FaultProxy(url, Rule(REFUSALS["403"], "logged-models", count=None)) as proxy:
+        report = runsync.export(
+            proxy.url, f"{tmp_path}/b", selection=runsync.Selection(experiments=(prefix + "models",))
+        )
+        assert (report.runs.created, proxy.count(r"runs/get\?")) == (2, asked)
+
+
 def test_a_history_endpoint_that_fails_once_is_asked_again(small: tuple[MlflowServer, str], tmp_path: object) -> None:
     server, name = small
     with FaultProxy(server.url, Rule(faults.respond(502), "get-history-bulk")) as proxy:

@@ -25,6 +25,7 @@ _SAFE_PATTERN = re.compile(r"[A-Za-z0-9 /:,=@\-]*%?")
 and some databases have signs of their own, or fold the case of more than ASCII."""
 _TEXTS = ("run_id", "run_name", "status", "user_id", "artifact_uri")
 _TIMES = ("start_time", "end_time")
+_PLAIN = (Field(ATTRIBUTES, "run_id"), Field(ATTRIBUTES, "start_time"))
 _USER = (Field(ATTRIBUTES, "user_id"),)
 _OPPOSITE = {tree.IS_NULL: tree.IS_NOT_NULL, tree.IS_NOT_NULL: tree.IS_NULL}
 
@@ -58,6 +59,14 @@ def narrowed(expression: Expression, experiments: Iterable[Experiment]) -> list[
     """The experiments that may hold such runs."""
     about = [part for part in conjuncts(expression) if all(f.kind == EXPERIMENT for f in fields_of(part))]
     return [e for e in experiments if all(matches(p, Run("", e.experiment_id), Facts.of([e])) for p in about)]
+
+
+def is_heeded(part: Expression) -> bool:
+    """Whether every server that knows filters lists no run but those of which this part is true. By other parts some
+    list more: to older ones a NaN is 0, and some databases fold the case for LIKE."""
+    if not isinstance(part, Comparison) or part.operator not in (tree.EQUAL, tree.IN, *tree.ORDERINGS):
+        return False
+    return part.field.kind in (PARAMS, TAGS) or part.field in _PLAIN
 
 
 def _written(part: Expression, dialect: Dialect) -> str:

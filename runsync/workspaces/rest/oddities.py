@@ -34,12 +34,14 @@ class Oddities:
             told.append("the server ignores the order or the bounds of start time: all of its pages were read instead")
         return told
 
-    def asked_for(self, runs: Iterable[Run], is_meant: Callable[[Run], bool]) -> Iterator[Run]:
-        """Those that a search was for."""
+    def asked_for(
+        self, runs: Iterable[Run], is_meant: Callable[[Run], bool], is_likely: Callable[[Run], bool]
+    ) -> Iterator[Run]:
+        """Those that a search was for. Of the others, none is told that a server which heeds filters may list."""
         for run in runs:
             if is_meant(run):
                 yield run
-            else:
+            elif not is_likely(run):
                 self._unasked += 1
 
     def is_ordered(self, runs: Sequence[Run], since: int | None, descending: bool) -> bool:

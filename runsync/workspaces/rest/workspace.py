@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser, matches
 from runsync.model.filter.parse import parse
-from runsync.model.filter.push import Dialect, narrowed, pushed, state
-from runsync.model.filter.tree import Expression
+from runsync.model.filter.push import Dialect, is_heeded, narrowed, pushed, state
+from runsync.model.filter.tree import Expression, conjuncts
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
@@ -217,7 +218,7 @@ class RestWorkspace:
 
     def complete(self, batch: Batch, pool: Executor) -> Batch:
         """With model inputs, which only runs/get tells; asked for where the workspace has logged models at all."""
-        if not self._has_logged_models():
+        if not batch.runs or not self._has_logged_models(batch.runs[0].run_id):
             return batch
         told = list(pool.map(self._model_inputs, [run.run_id for run in batch.runs]))
         runs = tuple(
@@ -331,15 +332,16 @@ class RestWorkspace:
         A page may be empty, or have no run that can be read, and others follow. A server that ignores order or bounds
         is read by its tokens, and one that ignores filters is filtered here.
         """
-        expression = parse(filter_string) if filter_string else None
+        conditions = list(conjuncts(parse(filter_string))) if filter_string else []
+        heeded = [condition for condition in conditions if is_heeded(condition)]
         nothing = Facts.of(())
 
-        def is_meant(run: Run) -> bool:
+        def meets(run: Run, conditions: Sequence[Expression]) -> bool:
             is_there = state == "all" or run.lifecycle_stage == state
-            return is_there and (expression is None or matches(expression, run, nothing))
+            return is_there and all(matches(condition, run, nothing) for condition in conditions)
 
         found = self._search_every(experiment_ids, filter_string, state, by, most)
-        return self._oddities.asked_for(found, is_meant)
+        return self._oddities.asked_for(found, partial(meets, conditions=conditions), partial(meets, conditions=heeded))
 
     def _search_every(
         self, experiment_ids: Sequence[str], filter_string: str, state: str, by: Sequence[str], most: int
@@ -438,21 +440,29 @@ class RestWorkspace:
         for chunk in _chunks([e.experiment_id for e in experiments], self._habits.experiments_a_search):
             yield from (run for run in self.runs_of(chunk, selection, by, most) if is_meant(run, ()))
 
-    def _has_logged_models(self) -> bool:
+    def _has_logged_models(self, run_id: str) -> bool:
         """Whether there are any in the whole workspace: a run's input may lie in another experiment."""
         if self._logged_models is None:
             ids = [e.experiment_id for e in self._all_experiments()]
-            self._logged_models = any(
-                self._any_logged_model(chunk) for chunk in _chunks(ids, self._habits.experiments_a_search)
-            )
+            chunks = _chunks(ids, self._habits.experiments_a_search)
+            try:
+                self._logged_models = any(map(self._any_logged_model, chunks))
+            except RequestRefused as error:
+                self._logged_models = not is_unknown(error) and self._may_have_logged_models(run_id)
         return self._logged_models
 
     def _any_logged_model(self, experiment_ids: Sequence[str]) -> bool:
         body = {"experiment_ids": list(experiment_ids), "max_results": 1}
+        return bool(listed(self.client.post(f"{API}/logged-models/search", body, care=OPTIONAL), "models"))
+
+    def _may_have_logged_models(self, run_id: str) -> bool:
+        """Of a server that does not tell: MLflow 3 and newer has them, and gives every run its outputs, if only {}."""
+        if not self._habits.is_mlflow:
+            return True
         try:
-            return bool(listed(self.client.post(f"{API}/logged-models/search", body, care=OPTIONAL), "models"))
-        except RequestRefused as error:
-            return not is_unknown(error)
+            return "outputs" in part(self.client.get(f"{API}/runs/get", run_id=run_id), "run")
+        except RequestRefused:
+            return True
 
     def _model_inputs(self, run_id: str) -> tuple[ModelLink, ...] | Problem:
         try:
