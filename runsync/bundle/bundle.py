@@ -39,7 +39,7 @@ class Bundle:
 
     def history(self) -> History:
         """All snapshots in order, and which of them are missing, as the files tell now."""
-        return history.look(self.store, lambda: layout.ORDERED in _features(self.store), self.manifest)
+        return history.look(self.store, lambda: layout.ORDERED in self.features, self.manifest)
 
     def snapshot_ids(self) -> list[str]:
         """Of all finished snapshots, oldest first; also of those that are missing."""
@@ -87,6 +87,14 @@ class Bundle:
                 f"{self.address}/{name} changed while it was read: wait for the prune, then run it again"
             )
         return content
+
+    @property
+    def features(self) -> list[str]:
+        """What a reader must know to open it; nothing where there is no marker yet."""
+        if self.store.size(layout.MARKER) is None:
+            return []
+        features: list[str] = check_marker(self.store)["required_features"]
+        return features
 
     def require(self, features: Iterable[str]) -> None:
         """Has the marker name these features, so that only who knows them opens the bundle. Raises BundleDamaged."""
@@ -207,14 +215,6 @@ def check_marker(store: Store) -> dict[str, Any]:
     if unknown:
         raise BundleDamaged(f"{place}: the bundle needs the feature “{unknown[0]}”: upgrade runsync")
     return document
-
-
-def _features(store: Store) -> list[str]:
-    """What the marker requires; nothing where there is none yet."""
-    if store.size(layout.MARKER) is None:
-        return []
-    features: list[str] = check_marker(store)["required_features"]
-    return features
 
 
 def _valid(store: Store, kind: str, name: str, content: bytes) -> dict[str, object]:

@@ -192,7 +192,8 @@ class _Copy:
         if not self._report.dry_run:
             if self._lock is not None:
                 self._lock.confirm()
-            self._target.require(part.kind for manifest in self._pending for part in manifest.objects)
+            kinds = {part.kind for manifest in self._pending for part in manifest.objects}
+            self._target.require(kinds | ({layout.GROWING} & set(self._source.features)))
             pending = [Pending(manifest, partial(self._source.content_of, manifest)) for manifest in self._pending]
             publish(self._target, pending, lambda entries: vanished(self._files_there(), entries))
         self._count(layout.snapshot(manifest.id) for manifest in self._pending)

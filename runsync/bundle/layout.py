@@ -11,7 +11,9 @@ FORMAT = "runsync"
 VERSION = 1
 ORDERED = "history"
 """The required feature of a bundle that records its snapshots under `history/`."""
-FEATURES: frozenset[str] = frozenset((*CLASSES, ORDERED))
+GROWING = "growing"
+"""The feature of run documents that name files which were still growing."""
+FEATURES: frozenset[str] = frozenset((*CLASSES, ORDERED, GROWING))
 """Required features this runsync knows: a bundle that names another is refused. Each further kind of object is one."""
 
 MARKER = "runsync.json"

@@ -441,6 +441,9 @@ class SnapshotWriter:
         """Writes a runs part; gives the runs that are in it."""
         if not stored:
             return []
+        if any(s.contents.growing for s in stored):
+            with self._lock:
+                self.bundle.require([layout.GROWING])
         try:
             documents = (s.to_document() for s in stored)
             path, size = parts.write_documents(self._store, "run", layout.RUNS, documents, self._known.broken)

@@ -66,6 +66,9 @@ def test_a_log_on_disk_is_in_every_snapshot_and_read_again_until_it_grows_no_mor
         assert runsync.check(bundle).faults == []
         sizes.append(len(log_in(bundle)))
     assert len(LINE) * 100 < sizes[0] < sizes[1]
+    runsync.copy(bundle, tmp_path / "copy")
+    for place in (bundle, tmp_path / "copy"):
+        assert "growing" in runsync.open_bundle(place).features, "a runsync that does not know it must not read it"
     grows.undo()
     whole = (tmp_path / f"source/mlruns/0/{LIVE}/artifacts/train.log").read_bytes()
     done = runsync.export(source, bundle)
