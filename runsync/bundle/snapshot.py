@@ -22,7 +22,7 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject, Unread, pass_over
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import PART, ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
 WHOLE = 1_000_000
 """A metrics part of at most that many points is read at once; a longer one by row groups."""
-
-
-PART = "part of runs"
-"""The kind of what is unreadable where a part is damaged."""
 
 
 def undamaged(batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -63,6 +59,7 @@ class Snapshot:
         self.doubts: list[str] = []
         self._located: dict[str, _Location] = {}
         self._located_all = False
+        self._damage = ""
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -217,12 +214,25 @@ class Snapshot:
         return isinstance(other, Snapshot) and other.bundle.address == self.bundle.address
 
     def _locate(self, run_ids: Set[str]) -> None:
-        """Reads through all parts once, unless all these runs were met already."""
+        """Reads through all parts once, unless all these runs were met already.
+
+        Raises BundleDamaged for a run that is not met, where a part cannot be read.
+        """
         if not run_ids <= self._located.keys() and not self._located_all:
             for index in range(len(self.manifest.parts)):
-                for _ in self._runs_of_part(index):
-                    pass
+                self._damage = self._locate_in(index) or self._damage
             self._located_all = True
+        if self._damage and not run_ids <= self._located.keys():
+            raise BundleDamaged(self._damage)
+
+    def _locate_in(self, index: int) -> str:
+        """Reads through a part; tells why that cannot be done, "" where it can."""
+        try:
+            for _ in self._runs_of_part(index):
+                pass
+        except BundleDamaged as error:
+            return self._damaged(index, error).reason
+        return ""
 
     @contextmanager
     def _open_histories(self, run_ids: set[str]) -> "Iterator[SnapshotHistories]":

@@ -209,11 +209,16 @@ class Batch:
         return tuple(Unreadable.piece(run.run_id, run.name, problem, "run") for run, problem in broken)
 
 
+PART = "part of runs"
+"""The kind of what is unreadable where a part of a bundle is damaged."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A run or an experiment that cannot be read: its id, as far as the source tells it, where it lies, and why not.
 
-    `kind` is “run” or “experiment”, or “tag of experiment” and the like for a piece of what can be read else."""
+    `kind` is “run” or “experiment”, or “tag of experiment” and the like for a piece of what can be read else, or
+    `PART`."""
 
     id: str
     place: str

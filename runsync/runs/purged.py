@@ -1,30 +1,29 @@
 """Runs that a server has purged, brought back from a bundle."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from runsync.bundle.address import locate
-from runsync.bundle.snapshot import Snapshot, undamaged
+from runsync.bundle.address import locate, name_of
+from runsync.bundle.snapshot import Snapshot
 from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import ORIGIN, origin_of
 from runsync.model.ids import unfit_id
 from runsync.model.left_behind import NOT_OF_RUNS
 from runsync.model.named import BY_ID
-from runsync.model.protocol import Editor, Source
+from runsync.model.protocol import Editor, Source, Unread
 from runsync.model.provenance import Provenance
-from runsync.model.run import Run
+from runsync.model.run import Batch, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.change import FAILED, IMPORT, Change, ChangeReport, How, item_of
 from runsync.runs.choose import FEW, chosen_runs, nested_among
 from runsync.transfer.find import find_run
 from runsync.transfer.import_ import import_
 from runsync.transfer.places import open_held
-from runsync.transfer.report import TransferReport
+from runsync.transfer.report import Tally, TransferReport
 
 NEW_IDS = "runs that the server had purged have new ids there, which MLflow gives out itself (--json tells which)"
 
@@ -32,8 +31,9 @@ NEW_IDS = "runs that the server had purged have new ids there, which MLflow give
 class _Search:
     """Looks for the runs of a selection in one snapshot after the other: each that is named once, all others in all."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, unread: Unread) -> None:
         self._selection = selection
+        self._unread = unread
         self._left = list(selection.runs)
         self._ids: list[str] = []
         self._before: Snapshot | None = None
@@ -52,7 +52,7 @@ class _Search:
             self._has_met = True
             selection = self._selection
             found = snapshot.unlike(before, within, selection) if before else snapshot.batches(within, selection)
-            return [run for batch in undamaged(found) for run in batch.runs]
+            return list(_runs(found, self._unread))
         return self._named(snapshot, there, within)
 
     def _named(self, snapshot: Snapshot, there: Sequence[Experiment], within: Sequence[Experiment]) -> list[Run]:
@@ -65,7 +65,8 @@ class _Search:
             else:
                 self._left.remove(text)
         self._ids += ids
-        return chosen_runs(snapshot, replace(self._selection, runs=tuple(ids)), there) if ids else []
+        selection = replace(self._selection, runs=tuple(ids))
+        return chosen_runs(snapshot, selection, there, self._unread) if ids else []
 
     @property
     def is_over(self) -> bool:
@@ -95,6 +96,8 @@ class Purged:
         self._snapshot_of: dict[str, str] = {}
         self._errors: dict[str, str] = {}
         self._new_ids: dict[str, str] = {}
+        self._damage: dict[str, Unreadable] = {}
+        self._doubtful: set[str] = set()
 
     def look(
         self, source: Source, homes: Sequence[Experiment], selection: Selection, runs: Sequence[str], children: bool
@@ -102,26 +105,28 @@ class Purged:
         """Chooses in the bundle: in the snapshot that was named, or in all, each run in the newest that has it.
 
         Gives the selection, the runs that the server has (those that were imported from a bundle before, too), and
-        those among them that came along with their parents apart.
+        those among them that came along with their parents apart. Raises BundleDamaged where what cannot be read may
+        have a run that is named.
         """
         wanted: dict[str, Run] = {}
         with open_held(self._bundle, "restore", self._how.access) as newest:
-            search = _Search(replace(selection, runs=(*selection.runs, *runs)))
+            search = _Search(replace(selection, runs=(*selection.runs, *runs)), self._note_damage)
             for snapshot in self._snapshots(newest):
+                is_doubtful = bool(self._damage)
                 there = snapshot.experiments(Selection())
                 self._names = {e.experiment_id: e.name for e in there} | self._names
                 found = {run.run_id: run for run in search.look(snapshot, there) if run.run_id not in wanted}
                 if found and children:
-                    batches = undamaged(snapshot.batches(there, Selection()))
-                    everything = (run for batch in batches for run in batch.runs)
+                    everything = _runs(snapshot.batches(there, Selection()), self._note_damage)
                     below = nested_among(everything, {*wanted, *found}, list(found))
                     self._children |= {run.run_id for run in below}
                     found.update((run.run_id, run) for run in below)
                 self._snapshot_of.update(dict.fromkeys(found, snapshot.manifest.id))
+                self._doubtful.update(found if is_doubtful else ())
                 wanted |= found
                 if search.is_over:
                     break
-            selection = search.end()
+            selection = self._end(search)
         present = {run.run_id: run for run in source.batch(list(wanted), homes).runs}
         lost = {id: run for id, run in wanted.items() if id not in present}
         present |= _copies(source, homes, lost)
@@ -135,22 +140,51 @@ class Purged:
         if locate(self._bundle, self._how.access).snapshot:
             return
         for snapshot_id in reversed(newest.bundle.snapshot_ids()[:-1]):
-            with suppress(BundleDamaged):  # check tells of it, and others may have the runs
-                yield Snapshot(newest.bundle, newest.bundle.manifest(snapshot_id))
+            try:
+                manifest = newest.bundle.manifest(snapshot_id)
+            except BundleDamaged as error:  # others may have the runs
+                self._note_damage(Unreadable(snapshot_id, newest.bundle.address, str(error), "snapshot"))
+            else:
+                yield Snapshot(newest.bundle, manifest)
+
+    def _note_damage(self, one: Unreadable) -> None:
+        """Once, though several snapshots share a part."""
+        self._damage.setdefault(one.id, one)
+
+    def _end(self, search: _Search) -> Selection:
+        try:
+            return search.end()
+        except NothingSelected as error:
+            for one in self._damage.values():
+                raise BundleDamaged(f"{error}; it may have been in what is damaged: {one.reason}") from None
+            raise
 
     def changes(self, report: ChangeReport, homes: Sequence[Experiment]) -> list[Change]:
-        """What brings them back; the report tells which cannot be."""
+        """What brings them back; the report tells which cannot be, and what could not be read."""
+        for one in self._damage.values():
+            report.note_unread(one)
         deleted = {e.name for e in homes if e.lifecycle_stage == DELETED}
         changes = []
         for id, run in list(self._runs.items()):
             home = self._names[run.experiment_id]
-            if home in deleted:
-                why = f"its experiment “{home}” is deleted: restore that with runsync experiments restore"
+            if why := self._refusal(id, home, deleted):
                 report.items.append(item_of(run, FAILED, home, id in self._children, why))
                 del self._runs[id]
             else:
                 changes.append(Change(item_of(run, IMPORT, home, id in self._children), partial(self._tell, run)))
         return changes
+
+    def _refusal(self, run_id: str, home: str, deleted: Container[str]) -> str:
+        """Why a run is not brought back; "" where it is."""
+        if home in deleted:
+            return f"its experiment “{home}” is deleted: restore that with runsync experiments restore"
+        if run_id in self._doubtful:
+            where = f"{self._address}@{self._snapshot_of[run_id]}"
+            return (
+                f"it is in {where}, and what is damaged may hold a newer version: mend that (runsync check --repair), "
+                f"or take the older one (--from {where})"
+            )
+        return ""
 
     def bring(self, report: ChangeReport) -> None:
         """Imports them all."""
@@ -169,12 +203,11 @@ class Purged:
         runs: dict[str, list[str]] = defaultdict(list)
         for run_id in self._runs:
             runs[self._snapshot_of[run_id]].append(BY_ID + run_id)
-        bundle = str(self._bundle).removesuffix(f"@{locate(self._bundle, self._how.access).snapshot}")
         reports: list[TransferReport] = []
         for snapshot_id, ids in runs.items():
             how = self._how
             selection = Selection(runs=tuple(ids))
-            where = f"{bundle}@{snapshot_id}"
+            where = f"{self._address}@{snapshot_id}"
             reports.append(
                 import_(
                     where,
@@ -190,6 +223,11 @@ class Purged:
                 break
         return joined(reports)
 
+    @property
+    def _address(self) -> str:
+        """The bundle as it was typed, without a snapshot."""
+        return name_of(self._bundle, self._how.access)
+
     def _tell(self, run: Run) -> str:
         """The new id. A run that was deleted when it was exported arrives so; now it is to be active."""
         new_id = self._new_ids.get(run.run_id, "")
@@ -198,6 +236,13 @@ class Purged:
         if run.lifecycle_stage == DELETED:
             self._editor.restore_run(Run(new_id, run.experiment_id, lifecycle_stage=DELETED))
         return new_id
+
+
+def _runs(batches: Iterable[Batch], unread: Unread) -> Iterator[Run]:
+    for batch in batches:
+        for one in batch.unreadable:
+            unread(one)
+        yield from batch.runs
 
 
 def _copies(source: Source, homes: Sequence[Experiment], lost: dict[str, Run]) -> dict[str, Run]:
@@ -218,10 +263,7 @@ def joined(reports: Sequence[TransferReport]) -> TransferReport:
     first, *others = reports
     for other in others:
         for tally, more in ((first.runs, other.runs), (first.experiments, other.experiments)):
-            tally.created += more.created
-            tally.updated += more.updated
-            tally.unchanged += more.unchanged
-            tally.failed += more.failed
+            tally.add(more)
         first.metric_points += other.metric_points
         first.artifacts += other.artifacts
         first.artifact_bytes += other.artifact_bytes
@@ -229,6 +271,10 @@ def joined(reports: Sequence[TransferReport]) -> TransferReport:
         first.seconds += other.seconds
         first.failed += other.failed
         first.problems += other.problems
+        first.warnings += [warning for warning in other.warnings if warning not in first.warnings]
+        first.accept |= other.accept
+        for noun, more in other.objects.items():
+            first.objects.setdefault(noun, Tally()).add(more)
         first.not_carried += other.not_carried
         first.notes += [note for note in other.notes if note not in first.notes]
         first.id_map["runs"].update(other.id_map["runs"])

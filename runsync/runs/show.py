@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import ITEM_ERRORS
+from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.identity import PARENT
-from runsync.model.protocol import Place, Source
-from runsync.model.run import ArtifactFile, Batch, ModelVersion, Problem, Run
+from runsync.model.protocol import Place, Source, Unread
+from runsync.model.run import PART, ArtifactFile, Batch, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.history import Curve, curves
 from runsync.transfer.find import find_run, quoted
@@ -109,8 +109,7 @@ def show_run(
         home = next((e for e in experiments if e.experiment_id == found.experiment_id), None)
         report = RunReport(source.place, batch.runs[0], home)
         _look(report, source, batch, pool, artifacts)
-        report.parent = _parent(source, found, experiments)
-        report.children = list(_children(source, found, [home] if home is not None else experiments))
+        _look_around(report, source, experiments)
         report.requests = source.requests
     return report
 
@@ -131,6 +130,18 @@ def _look(report: RunReport, source: Source, batch: Batch, pool: Executor, artif
     report.model_versions = source.model_versions(run)
 
 
+def _look_around(report: RunReport, source: Source, experiments: Sequence[Experiment]) -> None:
+    """Its parent and its children, which may lie in a part of a bundle that cannot be read."""
+    run, home, unread = report.run, report.experiment, list[Unreadable]()
+    try:
+        report.parent = _parent(source, run, experiments)
+    except BundleDamaged as error:
+        report.parent = Relative(run.tags[PARENT])
+        report.problems.append(Problem("parent", run.tags[PARENT], str(error)))
+    report.children = list(_children(source, run, experiments if home is None else [home], unread.append))
+    report.problems += [Problem("children", one.id, one.reason) for one in unread if one.kind == PART]
+
+
 def _parent(source: Source, run: Run, experiments: Sequence[Experiment]) -> Relative | None:
     id = run.tags.get(PARENT)
     if not id:
@@ -139,9 +150,9 @@ def _parent(source: Source, run: Run, experiments: Sequence[Experiment]) -> Rela
     return _relative(found[0]) if found else Relative(id)
 
 
-def _children(source: Source, run: Run, experiments: Sequence[Experiment]) -> Iterator[Relative]:
+def _children(source: Source, run: Run, experiments: Sequence[Experiment], unread: Unread) -> Iterator[Relative]:
     selection = Selection(filter=f"tags.`{PARENT}` = {quoted(run.run_id)}")
-    for child in source.in_order(experiments, selection):
+    for child in source.in_order(experiments, selection, unread=unread):
         if child.tags.get(PARENT) == run.run_id:
             yield _relative(child)
 

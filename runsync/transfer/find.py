@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from runsync.errors import Ambiguous, NothingSelected
+from runsync.errors import Ambiguous, BundleDamaged, NothingSelected
 from runsync.model.experiment import Experiment
 from runsync.model.ids import is_given_out, unfit_id
 from runsync.model.named import BY_ID, BY_NAME, exactly
 from runsync.model.protocol import Source
-from runsync.model.run import Run
+from runsync.model.run import PART, Run, Unreadable
 from runsync.model.selection import Selection
 
 _BEGINNING = re.compile(r"[0-9a-f]{4,31}")
@@ -23,15 +23,21 @@ _BEGINNING = re.compile(r"[0-9a-f]{4,31}")
 def find_run(source: Source, text: str, experiments: Sequence[Experiment] | None = None, state: str = "all") -> Run:
     """The one run that a text means; of several, the one in that lifecycle stage.
 
-    Raises NothingSelected when there is none, Ambiguous when there are several.
+    Raises NothingSelected when there is none, Ambiguous when there are several, BundleDamaged when it may mean a run in
+    a part of a bundle that cannot be read.
     """
     homes = source.experiments(Selection()) if experiments is None else experiments
     if is_given_out(text) and (whole := source.batch([text], homes).runs):
         return whole[0]
-    found = {run.run_id: run for run in _called(source, homes, text)}
+    damage: list[Unreadable] = []
+    found = {run.run_id: run for run in _called(source, homes, text, damage)}
     for home, name in _within(homes, text):
-        found |= {run.run_id: run for run in _called(source, home, name)}
+        found |= {run.run_id: run for run in _called(source, home, name, damage)}
     runs = [run for run in found.values() if run.lifecycle_stage == state] or list(found.values())
+    if damage and len(runs) < 2:
+        raise BundleDamaged(
+            f"“{text}” may mean a run in a part that is damaged (a whole id finds those in others): {damage[0].reason}"
+        )
     if not runs:
         raise NothingSelected(
             f"there is no run “{text}”: give an id, 4 characters or more of one, a name, or EXPERIMENT/NAME"
@@ -69,17 +75,17 @@ def _whole_id(text: str) -> str:
     return id if is_whole else ""
 
 
-def _called(source: Source, experiments: Sequence[Experiment], text: str) -> Iterator[Run]:
-    """The runs of that name, and those of an id that is so or begins so."""
+def _called(source: Source, experiments: Sequence[Experiment], text: str, damage: list[Unreadable]) -> Iterator[Run]:
+    """The runs of that name, and those of an id that is so or begins so; parts that are damaged go to `damage`."""
     if not text.startswith(BY_ID):
-        yield from _named(source, experiments, text)
+        yield from _named(source, experiments, text, damage)
     if text.startswith(BY_NAME):
-        yield from _named(source, experiments, text.removeprefix(BY_NAME))
+        yield from _named(source, experiments, text.removeprefix(BY_NAME), damage)
     id = text.removeprefix(BY_ID)
     if _BEGINNING.fullmatch(id):
-        found = _search(source, experiments, f"attributes.run_id LIKE '{id}%'")
+        found = _search(source, experiments, Selection(filter=f"attributes.run_id LIKE '{id}%'"), damage)
         yield from [run for run in found if run.run_id == id] or found
-    elif unfit_id(id) is None:
+    elif unfit_id(id) is None and not damage:
         yield from source.batch([id], experiments).runs
 
 
@@ -91,15 +97,20 @@ def _within(experiments: Sequence[Experiment], text: str) -> Iterator[tuple[list
             yield homes, name
 
 
-def _named(source: Source, experiments: Sequence[Experiment], name: str) -> Iterable[Run]:
+def _named(source: Source, experiments: Sequence[Experiment], name: str, damage: list[Unreadable]) -> Iterable[Run]:
     if "\\" not in name:
-        return _search(source, experiments, f"attributes.run_name = {quoted(name)}")
+        return _search(source, experiments, Selection(filter=f"attributes.run_name = {quoted(name)}"), damage)
     # A filter has no way to write a backslash before a quote.
-    return (run for run in source.in_order(experiments, Selection()) if run.name == name)
+    return [run for run in _search(source, experiments, Selection(), damage) if run.name == name]
 
 
-def _search(source: Source, experiments: Sequence[Experiment], condition: str) -> list[Run]:
-    return list(source.in_order(experiments, Selection(filter=condition)))
+def _search(
+    source: Source, experiments: Sequence[Experiment], selection: Selection, damage: list[Unreadable]
+) -> list[Run]:
+    unread: list[Unreadable] = []
+    runs = list(source.in_order(experiments, selection, unread=unread.append))
+    damage += (one for one in unread if one.kind == PART)
+    return runs
 
 
 def _told(runs: Sequence[Run], homes: Sequence[Experiment]) -> Iterator[str]:

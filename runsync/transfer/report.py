@@ -29,6 +29,13 @@ class Tally:
         name = _TALLIED[action]
         setattr(self, name, getattr(self, name) + 1)
 
+    def add(self, more: "Tally") -> None:
+        """What another transfer did, too."""
+        self.created += more.created
+        self.updated += more.updated
+        self.unchanged += more.unchanged
+        self.failed += more.failed
+
     @property
     def total(self) -> int:
         """All that were looked at."""

@@ -1,14 +1,21 @@
 """`runs restore --from` finds a purged run in whichever snapshot of the bundle has it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.changes import valid
+from support.damage import documents_in, flip
 from support.memory import MemorySource, export_into, run_with_metrics
 
 import runsync
-from runsync.errors import NothingSelected
+from runsync.errors import BundleDamaged, NothingSelected
 from runsync.model.experiment import Experiment
+from runsync.model.protocol import Place
+from runsync.runs.purged import joined
+from runsync.transfer.report import Tally, TransferReport
 
 A, B, C, CHILD = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 
@@ -60,3 +67,70 @@ def test_a_snapshot_that_is_named_is_looked_at_alone(bundle: Path, store: str) -
     with pytest.raises(NothingSelected, match="there is no run “zzz”"):
         runsync.restore_selected_runs(store, runs=["bbb", "zzz"], from_bundle=bundle)
     assert _runs(store) == {C: "1"}
+
+
+@pytest.fixture
+def manifests(bundle: Path) -> list[dict[str, Any]]:
+    """Of the bundle's snapshots, oldest first."""
+    found = (json.loads(file.read_bytes()) for file in bundle.glob("snapshots/*.json"))
+    return sorted(found, key=lambda manifest: manifest["id"])
+
+
+def damaged(bundle: Path, manifest: dict[str, Any], run_id: str) -> str:
+    """Turns a bit of the part that has a run in a snapshot."""
+    for part in reversed(manifest["parts"]):
+        file = bundle / part["runs"]["path"]
+        if any(document["run_id"] == run_id for document in documents_in(file)):
+            file.chmod(0o644)
+            flip(file, file.stat().st_size // 2)
+            return str(part["runs"]["path"])
+    raise AssertionError(run_id)
+
+
+def test_no_older_version_is_taken_where_a_part_of_a_newer_snapshot_is_damaged(
+    bundle: Path, store: str, manifests: list[dict[str, Any]]
+) -> None:
+    part = damaged(bundle, manifests[1], B)
+    done = valid(runsync.restore_selected_runs(store, runsync.Selection(experiments=("e",)), from_bundle=bundle))
+    assert (done.exit_code, done.stopped, done.of("import")) == (3, "", [])
+    errors = {item.id: item.error for item in done.of("failed")}
+    assert set(errors) == {part, A, B, CHILD}
+    older = f"{bundle}@{manifests[0]['id']}"
+    told = f"may hold a newer version: mend that (runsync check --repair), or take the older one (--from {older})"
+    assert told in errors[B]
+    for text in (B, "bbb", "bbbb"):
+        with pytest.raises(BundleDamaged, match="it holds 1 run of this snapshot"):
+            runsync.restore_selected_runs(store, runs=[text], from_bundle=bundle)
+    assert runsync.restore_selected_runs(store, runs=[B], from_bundle=older).exit_code == 0
+    assert _runs(store) == {B: "1", C: "1"}
+
+
+def test_what_is_sound_comes_back_and_a_part_that_is_damaged_is_told(
+    bundle: Path, store: str, manifests: list[dict[str, Any]]
+) -> None:
+    newest = f"{bundle}@{manifests[1]['id']}"
+    part = damaged(bundle, manifests[1], C)
+    done = valid(runsync.restore_selected_runs(store, runs=[B], from_bundle=newest))
+    assert (done.exit_code, [item.id for item in done.of("import")]) == (3, [B])
+    assert {(item.kind, item.id) for item in done.of("failed")} == {("part of runs", part)}
+
+
+def test_a_snapshot_that_cannot_be_read_may_have_what_is_named(
+    bundle: Path, store: str, manifests: list[dict[str, Any]]
+) -> None:
+    flip(bundle / "snapshots" / f"{manifests[1]['id']}.json", 40)
+    done = valid(runsync.restore_selected_runs(store, runs=["aaaa"], from_bundle=bundle))
+    assert (done.exit_code, {item.id for item in done.of("failed")}) == (3, {manifests[1]["id"], A, CHILD})
+    with pytest.raises(BundleDamaged, match=r"no run “zzz”.*; it may have been in what is damaged: "):
+        runsync.restore_selected_runs(store, runs=["zzz"], from_bundle=bundle)
+
+
+def test_the_reports_of_several_imports_are_one() -> None:
+    place = Place("bundle", "b", "1")
+    one, two = TransferReport("import", place, place), TransferReport("import", place, place)
+    one.objects = {"notebooks": Tally(1)}
+    two.objects = {"notebooks": Tally(1, 2), "files": Tally(3)}
+    two.warnings, two.accept, two.runs = ["snapshot 1 is missing"], frozenset({"traces"}), Tally(failed=2)
+    done = joined([one, two])
+    assert done.objects == {"notebooks": Tally(2, 2), "files": Tally(3)}
+    assert (done.warnings, done.accept, done.runs) == (two.warnings, two.accept, Tally(failed=2))

@@ -23,7 +23,7 @@ from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Named, Notebook, Objec
 from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
-from runsync.model.protocol import NotCarried, Place
+from runsync.model.protocol import NotCarried, Place, Unread, pass_over
 from runsync.model.run import ArtifactFile, Batch, DatasetInput, LatestMetric, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
@@ -113,6 +113,7 @@ class MemorySource:
         selection: Selection,
         order: Sequence[Order] = NEWEST_FIRST,
         limit: int | None = None,
+        unread: Unread = pass_over,
     ) -> Iterator[Run]:
         found = (r for b in self.batches(experiments, selection) for r in b.runs)
         yield from islice(ordered(found, order, experiments), limit)

@@ -68,3 +68,14 @@ def test_runs_of_other_parts_are_imported_where_a_part_of_points_is_damaged(bund
     assert (done.stopped, done.exit_code, done.runs.created) == ("", 3, 1)
     assert {(one["kind"], one["name"]) for one in done.failed} == {("run", "a"), ("run", "b")}
     assert arrived(target) == {"c"}
+
+
+def test_a_name_never_means_another_run_because_a_part_is_damaged(bundle: Path) -> None:
+    sound = run_id("c")
+    damage(bundle, "runs")
+    for text in ("a", "c", "no such", sound[:8], "name:c", "of c/c", run_id("a"), f"id:{run_id('a')}", "back\\slash"):
+        with pytest.raises(BundleDamaged, match="it holds 2 runs of this snapshot"):
+            runsync.show_run(str(bundle), text)
+    shown = runsync.show_run(str(bundle), sound)
+    assert (shown.run.name, [problem.kind for problem in shown.problems]) == ("c", ["children"])
+    assert runsync.show_run(str(bundle), f"id:{sound}").run.name == "c"
