@@ -30,6 +30,7 @@ from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import fingerprint
+from runsync.model.lost_points import readable_points
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import (
     CREATE,
@@ -387,14 +388,16 @@ class SnapshotWriter:
             writer = parts.MetricsWriter(incoming)
             for run, contents in group:
                 first = writer.rows
+                lost: list[Problem] = []
                 try:
-                    points = writer.add(run.run_id, histories.of(run.run_id))
+                    points = writer.add(run.run_id, readable_points(histories.of(run.run_id), lost.append))
                 except ITEM_ERRORS as error:
                     if may_pass(error):
                         self._may_pass.add(run.run_id)
                     outcomes.append(self._fail(run, str(error)))
                     continue
-                rows.append((run, replace(contents, metric_points=points), first))
+                problems = (*contents.problems, *lost)
+                rows.append((run, replace(contents, metric_points=points, problems=problems), first))
                 progress.advance(points=points)
             writer.close()
             stored = list(self._as_stored(rows, incoming.sha256(), outcomes))

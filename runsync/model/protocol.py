@@ -74,7 +74,8 @@ class Histories(Protocol):
     """The metric history of the runs of one batch."""
 
     def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
-        """The whole history of one run (see `model.points`)."""
+        """The whole history of one run (see `model.points`). Raises RequestRefused, BundleDamaged; PointsLost (see
+        `model.lost_points`) at the end where some points cannot be read."""
 
 
 Unread = Callable[[Unreadable], object]

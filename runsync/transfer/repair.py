@@ -24,6 +24,7 @@ from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncE
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
+from runsync.model.lost_points import readable_points
 from runsync.model.objects import Object
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Source
@@ -332,7 +333,10 @@ class _Repair:
         batch = Batch(tuple(runs[run_id] for run_id in lost.runs))
         try:
             with source.histories(batch, pool) as histories:
-                read = ((run_id, histories.of(runs[run_id].run_id)) for run_id in lost.runs)
+                read = (
+                    (run_id, readable_points(histories.of(runs[run_id].run_id), lambda problem: None))
+                    for run_id in lost.runs
+                )  # what cannot be read of them, the export has named
                 mend.mend_metrics(self._store, lost.name, read)
         except ITEM_ERRORS:
             return  # its snapshots are set aside

@@ -15,13 +15,14 @@ from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import PARENT, origin_of
 from runsync.model.left_behind import ARTIFACTS, MODEL_LINKS, PARENT_LINKS
+from runsync.model.lost_points import readable_points
 from runsync.model.naming import Names, Naming
 from runsync.model.objects import Named
 from runsync.model.pairing import is_named_so, pair
 from runsync.model.paths import folders_above
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, NotCarried, Place, Source
-from runsync.model.run import ArtifactFile, Batch, Run
+from runsync.model.run import ArtifactFile, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.transfer.compare_objects import lacking
@@ -295,12 +296,16 @@ class _Comparer:
     def _compare_points(self, run: Run, other: Run, history: Histories, other_history: Histories) -> None:
         from runsync.model import points
 
+        lost: list[Problem] = []
         try:
-            one = points.as_table(history.of(run.run_id))
+            one = points.as_table(readable_points(history.of(run.run_id), lost.append))
             two = points.as_table(other_history.of(other.run_id))
         except ITEM_ERRORS as error:
             self._report.differences.append(Difference("run", run.run_id, run.name, "metrics", "", str(error)))
             return
+        for problem in lost:
+            told = (f"metrics.{problem.name}", f"cannot be read: {problem.reason}", "")
+            self._report.differences.append(Difference("run", run.run_id, run.name, *told))
         self._report.metric_points += len(one)
         if points.same(one, two):
             return

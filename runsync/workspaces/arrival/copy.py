@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from runsync.errors import ITEM_ERRORS, may_pass
 from runsync.model.identity import RUN_NAME, renamed
+from runsync.model.lost_points import readable_points
 from runsync.model.mark import GROWING, NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Step
 from runsync.model.provenance import Provenance
@@ -71,6 +72,11 @@ class Copy:
         self.problems.append(Problem(kind, name, str(reason)))
         self.retry = self.retry or retry or may_pass(reason)
 
+    def note(self, problem: Problem) -> None:
+        """Notes a piece that does not arrive, once, however often it is met."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
     def fail(self, error: Exception) -> None:
         """Nothing can be said to be whole."""
         self.error = str(error)
@@ -116,9 +122,10 @@ def address_of(place: Place) -> str:
 
 
 def counted(copy: Copy, history: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
-    """The history; once it is through, the copy's mark tells how many points it has."""
+    """The history; once it is through, the copy's mark tells how many points it has. Those that cannot be read are
+    noted on the copy."""
     count = 0
-    for points in history:
+    for points in readable_points(history, copy.note):
         count += len(points)
         yield points
     copy.mark = replace(copy.mark, points=str(count))

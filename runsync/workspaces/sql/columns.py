@@ -18,6 +18,8 @@ _MARK = {"is_nan": pa.int8()}
 
 def from_rows(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     """Columns of rows (step, timestamp, value), None for NaN. Raises RequestRefused for values that are no numbers."""
+    if not rows:
+        return numbers("")
     by_name = zip(zip(*rows, strict=True), _NUMBERS.items(), strict=True)
     try:
         columns = [pa.array(column, kind) for column, (_, kind) in by_name]
@@ -26,6 +28,14 @@ def from_rows(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     if columns[2].null_count:
         columns[2] = columns[2].fill_null(math.nan)
     return pa.table(columns, names=list(_NUMBERS))
+
+
+def numbered(rows: Sequence[tuple[Any, ...]]) -> list[bool]:
+    """Which of such rows are numbers."""
+    return [
+        isinstance(step, int) and isinstance(timestamp, int) and (value is None or isinstance(value, float | int))
+        for step, timestamp, value in rows
+    ]
 
 
 def numbers(lines: str) -> pa.Table:

@@ -1,11 +1,15 @@
 """Metric history in columns, in the order of `model.points`, as each kind of database gives it fastest."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import RequestRefused
+from runsync.model.lost_points import PointsLost
 from runsync.model.protocol import Histories
+from runsync.model.run import Problem
+from runsync.model.wording import many
 from runsync.workspaces.sql.address import SQLITE
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.read_packed import PackedHistories
@@ -48,9 +52,10 @@ class SqliteHistories:
         self._without = without
 
     def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
-        """The whole history of one run."""
+        """The whole history of one run. Raises PointsLost at the end where words stand for numbers."""
         from runsync.workspaces.sql import columns
 
+        lost: Counter[str] = Counter()
         with self._database.told():
             with self._snapshot.used() as connection:
                 cursor = connection.connection.cursor()
@@ -60,12 +65,18 @@ class SqliteHistories:
             try:
                 while rows:
                     counts, left = columns.split(left, len(rows))
-                    yield from columns.with_keys(columns.from_rows(rows), counts)
+                    try:
+                        points = columns.from_rows(rows)
+                    except RequestRefused:
+                        points, counts = _numbers_among(rows, counts, lost)
+                    yield from columns.with_keys(points, counts)
                     with self._snapshot.used():
                         rows = cursor.fetchmany(ROWS) if len(rows) == ROWS else []
             finally:
                 with self._snapshot.used():
                     cursor.close()
+        if lost:
+            raise PointsLost([_no_numbers(key, count) for key, count in lost.items()])
 
     def _keys(self, connection: "Connection", cursor: Any, run_id: str) -> tuple[list[tuple[str, int]], list[bytes]]:
         """The metrics of a run with how many points each has, and the names of those to be left out."""
@@ -78,3 +89,26 @@ class SqliteHistories:
             raise RequestRefused(f"the name of a metric of run {run_id}: {WHY}")
         left = [(key, count) for key, count in found if is_text(key)]
         return left, [key.encode(errors="surrogateescape") for key in odd]
+
+
+def _numbers_among(
+    rows: Sequence[tuple[Any, ...]], counts: Sequence[tuple[str, int]], lost: Counter[str]
+) -> "tuple[pa.Table, list[tuple[str, int]]]":
+    """The points that are numbers, with how many each key has; the others are counted."""
+    from runsync.workspaces.sql import columns
+
+    are_numbers = columns.numbered(rows)
+    left: list[tuple[str, int]] = []
+    start = 0
+    for key, count in counts:
+        found = sum(are_numbers[start : start + count])
+        left.append((key, found))
+        if found < count:
+            lost[key] += count - found
+        start += count
+    return columns.from_rows([row for row, is_number in zip(rows, are_numbers, strict=True) if is_number]), left
+
+
+def _no_numbers(key: str, count: int) -> Problem:
+    have = "has" if count == 1 else "have"
+    return Problem("metric", key, f"{many(count, 'point')} of it {have} text where a number belongs")

@@ -11,9 +11,11 @@ from support.stores import empty_sqlite
 
 import runsync
 from runsync.model.experiment import Experiment
+from runsync.model.lost_points import PointsLost, readable_points
 from runsync.model.points import points_of_key
-from runsync.model.run import Run
+from runsync.model.run import Problem, Run
 from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.sql import read_points
 from runsync.workspaces.sql.store import SqlStore, open_store
 
 Open = Callable[[str], SqlStore]
@@ -88,6 +90,42 @@ def test_a_metric_whose_name_is_no_utf_8_is_named_and_the_others_of_the_run_are_
         counts = {id: sum(b.num_rows for b in histories.of(id)) for id in IDS}
     assert keys == {IDS[0]: {"acc", "loss"}, IDS[1]: {"loss"}, IDS[2]: {"acc", "loss"}}
     assert counts == {IDS[0]: 4, IDS[1]: 2, IDS[2]: 4}
+
+
+@pytest.mark.parametrize("rows", [1, 3, read_points.ROWS])
+def test_points_with_text_for_numbers_are_counted_and_the_others_are_read(
+    rows: int, filled: str, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_points, "ROWS", rows)
+    broken(filled, f"UPDATE metrics SET value = 'abc' {OF_RUN} AND key = 'acc' AND step = 1")
+    broken(filled, f"UPDATE metrics SET timestamp = 'noon' {OF_RUN} AND key = 'loss'")
+    noted: list[Problem] = []
+    with opened(filled).histories(IDS) as histories:
+        counts = {id: sum(b.num_rows for b in readable_points(histories.of(id), noted.append)) for id in IDS}
+        (left,) = (row for b in readable_points(histories.of(IDS[1]), noted.append) for row in b.to_pylist())
+        with pytest.raises(PointsLost, match="metric “acc”: 1 point of it has text"):
+            list(histories.of(IDS[1]))
+    assert counts == {IDS[0]: 4, IDS[1]: 1, IDS[2]: 4}
+    assert (left["key"], left["step"], left["value"]) == ("acc", 2, 0.25)
+    assert [(p.kind, p.name, p.reason) for p in noted[:2]] == [
+        ("metric", "acc", "1 point of it has text where a number belongs"),
+        ("metric", "loss", "2 points of it have text where a number belongs"),
+    ]
+
+
+def test_points_with_text_for_numbers_are_named_by_export_sync_and_verify(filled: str, tmp_path: Path) -> None:
+    broken(filled, f"UPDATE metrics SET value = 'abc' {OF_RUN} AND key = 'acc' AND step = 1")
+    target = empty_sqlite(tmp_path / "target.db")
+    for _ in range(2):
+        for done in (
+            runsync.export(filled, tmp_path / "bundle", artifacts=False),
+            runsync.sync(filled, target, artifacts=False),
+        ):
+            assert (done.stopped, done.exit_code, done.runs.failed) == ("", 3, 0)
+            assert [(one["run_id"], one["kind"], one["name"]) for one in done.problems] == [(IDS[1], "metric", "acc")]
+    for there in (target, str(tmp_path / "bundle")):
+        differing = runsync.verify(filled, there, artifacts=False)
+        assert (differing.exit_code, [one.field for one in differing.differences]) == (4, ["metrics.acc"])
 
 
 def test_a_status_that_is_no_utf_8_is_one_failed_run(filled: str, opened: Open) -> None:
