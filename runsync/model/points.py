@@ -121,6 +121,17 @@ def _stretches(points: pa.Table) -> dict[str, tuple[int, int]] | None:
     return found
 
 
+def without_keys(history: Iterable[pa.RecordBatch], keys: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    """A history without the points of these keys."""
+    import pyarrow.compute as pc
+
+    left_out = pa.array(list(keys), pa.string())
+    for points in history:
+        kept = points.filter(pc.invert(pc.is_in(points["key"].cast(pa.string()), left_out)))
+        if len(kept):
+            yield kept
+
+
 def counted_by_key(points: pa.Table) -> list[tuple[str, int]]:
     """How many points each key has."""
     counted = points.group_by("key", use_threads=False).aggregate([([], "count_all")]).sort_by("key")

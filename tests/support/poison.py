@@ -22,12 +22,14 @@ LOG = b"epoch 1\n"
 
 @dataclass(frozen=True)
 class Poison:
-    """`label` tells the run; `name` is part of what a report calls the item; `put` spoils the run's folder or row."""
+    """`label` tells the run; `name` is part of what a report calls the item; `put` spoils the run's folder or row;
+    `unfit` are the kinds of targets that have no place for it."""
 
     label: str
     fate: str
     put: Callable[..., None]
     name: str = ""
+    unfit: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -87,8 +89,8 @@ IN_FILES = (
     Poison("time in the far future", CARRIED, _edit("end_time", "end_time: 32503680000000")),
     Poison("negative step", CARRIED, _file("metrics/negative", f"{START} 1.5 -3\n".encode())),
     Poison("metric that is no number", CARRIED, _file("metrics/nan", f"{START} nan 0\n{START} inf 1\n".encode())),
-    Poison("tag of a megabyte", CARRIED, _file("tags/long", b"x" * 1_000_000)),
-    Poison("param with NUL", CARRIED, _file("params/nul", b"a\x00b")),
+    Poison("tag of a megabyte", CARRIED, _file("tags/long", b"x" * 1_000_000), "long", ("postgres", "mysql")),
+    Poison("param with NUL", CARRIED, _file("params/nul", b"a\x00b"), "nul", ("postgres",)),
     Poison("its own parent", CARRIED, lambda f: _file("tags/mlflow.parentRunId", f.name.encode())(f)),
     Poison("run without meta.yaml", LOST, _without("meta.yaml")),
     Poison("meta.yaml that is no YAML", LOST, _file("meta.yaml", b"{[")),
@@ -125,8 +127,8 @@ IN_SQL = (
     Poison("tag that is no UTF-8", NAMED, _sql(_TAG + "('bad-tag', CAST(x'e441' AS TEXT), :run)"), "bad-tag"),
     Poison("param key that is no UTF-8", NAMED, _sql(_PARAM + "(CAST(x'e441' AS TEXT), 'v', :run)"), "A"),
     Poison("name that is no UTF-8", NAMED, _sql("UPDATE runs SET name = CAST(x'ff41' AS TEXT) WHERE run_uuid = :run")),
-    Poison("metric at no time", LOST, _sql(_POINT + "('bad-metric', 1, 'noon', :run, 0, 0)")),
-    Poison("metric that is a text", LOST, _sql(_POINT + "('bad-metric', 'one', 1, :run, 0, 0)")),
+    Poison("metric at no time", NAMED, _sql(_POINT + "('bad-metric', 1, 'noon', :run, 0, 0)"), "bad-metric"),
+    Poison("metric that is a text", NAMED, _sql(_POINT + "('bad-metric', 'one', 1, :run, 0, 0)"), "bad-metric"),
     Poison("time that is no time", NAMED, _sql("UPDATE runs SET end_time = 'noon' WHERE run_uuid = :run"), "end_time"),
     Poison(
         "nulls", CARRIED, _sql("UPDATE runs SET name = NULL, end_time = NULL, user_id = NULL WHERE run_uuid = :run")
@@ -135,9 +137,31 @@ IN_SQL = (
     Poison("time in the far future", CARRIED, _sql("UPDATE runs SET end_time = 32503680000000 WHERE run_uuid = :run")),
     Poison("negative step", CARRIED, _sql(_POINT + "('negative', 1.5, 1600000000000, :run, -3, 0)")),
     Poison("metric that is no number", CARRIED, _sql(_POINT + "('nan', 0, 1600000000000, :run, 0, 1)")),
-    Poison("tag of a megabyte", CARRIED, _sql(_TAG + "('long', printf('%.1000000c', 'x'), :run)")),
-    Poison("key of 5000 characters", CARRIED, _sql(_PARAM + "(printf('%.5000c', 'k'), 'v', :run)")),
-    Poison("param with NUL", CARRIED, _sql(_PARAM + "('nul', CAST(x'610062' AS TEXT), :run)")),
+    Poison(
+        "tag of a megabyte",
+        CARRIED,
+        _sql(_TAG + "('long', printf('%.1000000c', 'x'), :run)"),
+        "long",
+        ("postgres", "mysql"),
+    ),
+    Poison(
+        "key of 5000 characters",
+        CARRIED,
+        _sql(_PARAM + "(printf('%.5000c', 'k'), 'v', :run)"),
+        "kkk",
+        ("file store", "postgres", "mysql"),
+    ),
+    Poison(
+        "metric of 300 characters",
+        CARRIED,
+        _sql(_POINT + "(printf('%.300c', 'm'), 1, 1, :run, 0, 0)"),
+        "mmm",
+        ("file store", "postgres", "mysql"),
+    ),
+    Poison("param with NUL", CARRIED, _sql(_PARAM + "('nul', CAST(x'610062' AS TEXT), :run)"), "nul", ("postgres",)),
+    Poison("param that leads outside", CARRIED, _sql(_PARAM + "('../../x', 'v', :run)"), "../../x", ("file store",)),
+    Poison("param below another", CARRIED, _sql(_PARAM + "('lr/deeper', 'v', :run)"), "lr/deeper", ("file store",)),
+    Poison("params in other case", CARRIED, _sql(_PARAM + "('a 1', 'v', :run), ('A 1', 'w', :run)"), " 1", ("mysql",)),
     Poison("its own parent", CARRIED, _sql(_TAG + "('mlflow.parentRunId', :run, :run)")),
     Poison("run in no experiment", LOST, _sql("UPDATE runs SET experiment_id = 999 WHERE run_uuid = :run")),
     Poison("points of nobody", CARRIED, _sql(_POINT + "('loss', 1, 1, :run || 'x', 0, 0)")),

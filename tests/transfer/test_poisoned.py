@@ -24,6 +24,7 @@ from support.stores import empty_sqlite, opened
 
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from transfer.conftest import Make
 
 WORST = 3
 
@@ -58,6 +59,15 @@ def assert_named_once(report: dict[str, Any], items: Sequence[Poison]) -> None:
     assert len(strays) == any(item.fate == NOTED for item in items)
 
 
+def assert_misfits_named_once(report: dict[str, Any], items: Sequence[Poison], kind: str) -> None:
+    """What a target of this kind has no place for is told by one entry."""
+    for item in items:
+        theirs = [entry["name"] for entry in report["problems"] if entry["run_id"] == item.run_id]
+        if kind in item.unfit:
+            assert len(theirs) == 1, f"{item.label}: {theirs}"
+            assert item.name in theirs[0], item.label
+
+
 def assert_arrived(where: str, items: Sequence[Poison]) -> None:
     """All good runs as they were, and what is good of the others."""
     with opened(where) as workspace:
@@ -90,6 +100,20 @@ def test_everything_good_of_a_poisoned_workspace_goes_through_a_bundle(
         told(runsync, "import", "bundle", target)
     assert_arrived(target, items)
     assert told(runsync, "verify", "bundle", target, worst=4)["runs"] >= len(good_ids())
+
+
+@pytest.mark.parametrize("kind", ["file store", "postgres", "mysql"])
+def test_what_a_target_has_no_place_for_is_named_once_and_the_rest_of_its_run_arrives(
+    kind: str, poisoned: tuple[str, Sequence[Poison]], tmp_path: Path, runsync: Runner, make: Make
+) -> None:
+    source, items = poisoned
+    target = str(tmp_path / "target") if kind == "file store" else make(kind)
+    told(runsync, "export", source, "bundle")
+    assert_misfits_named_once(told(runsync, "import", "bundle", target), items, kind)
+    again = told(runsync, "import", "bundle", target)
+    assert_misfits_named_once(again, items, kind)
+    assert (again["runs"]["created"], again["metric_points"], again["artifacts"]) == (0, 0, 0)
+    assert_arrived(target, items)
 
 
 def test_everything_good_of_a_poisoned_workspace_arrives_by_sync(

@@ -14,6 +14,7 @@ from runsync.model.finding import Finding
 from runsync.model.identity import RUN_NAME
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
+from runsync.workspaces.direct.misfits import Refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,9 +162,9 @@ class DirectStore(Protocol):
         """Changes what is named of an experiment, and nothing else. Raises RequestRefused where its new name is taken,
         also by a deleted one."""
 
-    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Writes runs, each whole or not at all (also when killed); many in one transaction. Gives by run id why a run
-        was refused; the others are in."""
+        was refused, with the pieces of it that do not fit; the others are in."""
 
     def change_runs(self, changes: Sequence[Change]) -> None:
         """Changes runs, in one transaction as far as the store has such a thing. A new name goes into the tag that

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED
-from runsync.model.identity import COPY, ORIGIN_EXPERIMENT, origin_of
+from runsync.model.identity import COPY, ORIGIN_EXPERIMENT, SOURCE, origin_of
+from runsync.model.lost_points import readable_points
 from runsync.model.progress import Progress
 from runsync.model.protocol import Histories, Source
 from runsync.model.provenance import Provenance, kept_originals, key_of, originals, surplus
-from runsync.model.run import Batch, Run
+from runsync.model.run import Batch, Problem, Run
 from runsync.model.times import now
 from runsync.workspaces.arrival.copy import Copy, counted
 from runsync.workspaces.direct.links import DirectLinks
+from runsync.workspaces.direct.misfits import Misfit, Refusal, without
 from runsync.workspaces.direct.store import Arrival, Change, DirectStore
 from runsync.workspaces.remembered import time_of
 
@@ -48,7 +50,7 @@ class RecordWriter:
         with source.histories(replace(batch, runs=wanted), pool) as histories:
             held: list[_Record] = []
             for copy in copies:
-                again = _Again(source, batch, copy.run, pool)
+                again = _Again(source, batch, copy, pool)
                 try:
                     record = self._record(copy, histories, again)
                 except ITEM_ERRORS as error:
@@ -71,11 +73,15 @@ class RecordWriter:
         history = counted(copy, histories.of(copy.run.run_id))
         if copy.present is not None:
             return self._arriving(copy, self._lacking(copy.present, history), iter(()), is_through=True)
+        points = self._storable(history, again)
+        held, is_through = _first(points, POINTS_A_WRITE)
+        return replace(self._arriving(copy, held, points, is_through), again=again)
+
+    def _storable(self, history: "Iterator[pa.RecordBatch]", again: "_Again") -> "Iterator[pa.RecordBatch]":
+        """With each point as often as the store may have it."""
         from runsync.model.duplicates import without_duplicates
 
-        points = history if self._store.keeps_duplicates else without_duplicates(history, again)
-        held, is_through = _first(points, POINTS_A_WRITE)
-        return self._arriving(copy, held, points, is_through)
+        return history if self._store.keeps_duplicates else without_duplicates(history, again)
 
     def _lacking(self, there: Run, history: "Iterator[pa.RecordBatch]") -> "list[pa.RecordBatch]":
         from runsync.model.duplicates import lacking, repeated
@@ -134,21 +140,53 @@ class RecordWriter:
     def _write(self, records: Sequence["_Record"], progress: Progress) -> None:
         changed = [record for record in records if record.is_change]
         refused = self._written([record.arrival() for record in changed])
+        less: list[_Record] = []
         for record in changed:
-            copy = record.copy
-            if copy.target_id in refused:
-                copy.error = refused[copy.target_id]
-                continue
-            copy.is_touched = True
-            copy.points = record.count
-            if copy.present is None and copy.mark.points.isdecimal():
-                self.repeated += int(copy.mark.points) - record.count
-            self._links.written(copy.run, copy.target_id, record.run.tags)
-            progress.advance(points=record.count)
-            if COPY in record.run.tags and record.run.tags[COPY] != (told := self._provenance(copy)):
-                self._store.change_runs([Change(copy.target_id, tags={COPY: told})])
+            refusal = refused.get(record.copy.target_id)
+            if refusal is None:
+                self._note_written(record, progress)
+            elif refusal.is_of_more_than(record.misfits):
+                try:
+                    less.append(self._without(record, refusal.misfits))
+                except ITEM_ERRORS as error:
+                    record.copy.fail(error)
+            else:
+                record.copy.error = str(refusal)
+        if less:
+            self._write(less, progress)
 
-    def _written(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+    def _note_written(self, record: "_Record", progress: Progress) -> None:
+        copy = record.copy
+        copy.is_touched = True
+        copy.points = record.count
+        if copy.present is None and not record.misfits and copy.mark.points.isdecimal():
+            self.repeated += int(copy.mark.points) - record.count
+        self._links.written(copy.run, copy.target_id, record.run.tags)
+        progress.advance(points=record.count)
+        if COPY in record.run.tags and record.run.tags[COPY] != (told := self._provenance(copy)):
+            self._store.change_runs([Change(copy.target_id, tags={COPY: told})])
+
+    def _without(self, record: "_Record", misfits: Sequence[Misfit]) -> "_Record":
+        """The run without what the store has no place for, which is noted. What runsync repeats of a tag is no piece of
+        its own."""
+        from runsync.model.points import without_keys
+
+        copy, all_of_them = record.copy, (*record.misfits, *misfits)
+        repeated = {SOURCE + misfit.name for misfit in all_of_them if misfit.kind == "tag"}
+        for misfit in misfits:
+            if misfit.name not in repeated:
+                copy.note(Problem(misfit.kind, misfit.name, misfit.why))
+        keys = {misfit.name for misfit in all_of_them if misfit.kind == "metric"}
+        held, rest, is_through = record.held, record.rest, record.is_through
+        if record.again is not None and not is_through:
+            rest = without_keys(self._storable(record.again(), record.again), keys)
+            held, is_through = _first(rest, POINTS_A_WRITE)
+        elif keys:
+            held = list(without_keys(held, keys))
+        less = self._arriving(copy, held, rest, is_through)
+        return replace(less, run=without(less.run, all_of_them, copy.present), again=record.again, misfits=all_of_them)
+
+    def _written(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Why runs were refused, by id. What spoils a whole transaction is looked for run by run."""
         if not arrivals:
             return {}
@@ -156,7 +194,7 @@ class RecordWriter:
             return self._store.write_runs(arrivals)
         except ITEM_ERRORS as error:
             if len(arrivals) == 1:
-                return {arrivals[0].run.run_id: str(error)}
+                return {arrivals[0].run.run_id: Refusal(error)}
         return {id: why for arrival in arrivals for id, why in self._written([arrival]).items()}
 
 
@@ -170,6 +208,9 @@ class _Record:
     rest: "Iterator[pa.RecordBatch]"
     is_through: bool
     untagged: tuple[str, ...] = ()
+    again: "_Again | None" = None
+    misfits: tuple[Misfit, ...] = ()
+    """What the run is without, as the store has no place for it."""
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -195,12 +236,13 @@ class _Again:
 
     source: Source
     batch: Batch
-    run: Run
+    copy: Copy
     pool: Executor
 
     def __call__(self) -> "Iterator[pa.RecordBatch]":
-        with self.source.histories(replace(self.batch, runs=(self.run,)), self.pool) as histories:
-            yield from histories.of(self.run.run_id)
+        run = self.copy.run
+        with self.source.histories(replace(self.batch, runs=(run,)), self.pool) as histories:
+            yield from readable_points(histories.of(run.run_id), self.copy.note)
 
 
 def _first(points: "Iterator[pa.RecordBatch]", most: int) -> "tuple[list[pa.RecordBatch], bool]":

@@ -11,6 +11,7 @@ MLflow itself writes meanwhile is lost only where both write the same param, tag
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import functools
 import os
@@ -31,6 +32,7 @@ from runsync.workspaces.files.layout import (
     Broken,
     is_plain_file,
     is_plain_folder,
+    why,
     why_no_key,
 )
 
@@ -38,9 +40,19 @@ _STAGING = ".runsync"
 _ALWAYS = (METRICS, PARAMS, ARTIFACTS, TAGS)
 """MLflow 3 takes a folder without the first three for no run."""
 _MARK = f"{TAGS}/{COPY}"
+_OF_ONE_FILE = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+"""What a file system says of a name that it does not take, or that leads elsewhere."""
 LOCK_PATIENCE = 60.0
 """Seconds to wait for another import that writes the same run: it has at most some hundred runs in hand."""
 _LOOK_AGAIN = 0.05
+
+
+class NoPlace(Broken):
+    """The folder has no place for a param, tag or metric (a file by its path below the run's folder)."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{_spoken(name)}: {reason}")
+        self.reason = reason
 
 
 class Held(Broken):
@@ -158,11 +170,14 @@ class Draft:
         target = f"{self.folder}/{name}"
         parts = name.split("/")[:-1]
         for depth in range(len(parts)):
-            self._folder("/".join([self.folder, *parts[: depth + 1]]))
+            try:
+                self._folder("/".join([self.folder, *parts[: depth + 1]]))
+            except Broken as error:
+                raise NoPlace(name, str(error)) from error
         with contextlib.suppress(OSError):
             Path(target).rmdir()  # an empty folder, as MLflow leaves it where a tag was deleted
         if is_plain_folder(target):
-            raise Broken(f"{_spoken(name)}: there is another one below it, and a file store cannot keep both")
+            raise NoPlace(name, "there is another one below it, and a file store cannot keep both")
         if self.is_new and name != META:
             return target
         return f"{self.folder}/{_STAGING}/{len(self._staged)}"
@@ -181,8 +196,15 @@ class Draft:
 def key_path(kind: str, key: str) -> str:
     """The path of a param, tag or metric below a run's folder. Raises Broken for a key that no file can have."""
     if reason := why_no_key(key):
-        raise Broken(f"{_spoken(f'{kind}/{key}')}: {reason}")
+        raise NoPlace(f"{kind}/{key}", reason)
     return f"{kind}/{key}"
+
+
+def why_no_place(error: Broken | OSError) -> str:
+    """Why a file could not be put. Raises the error where it is not about this one file."""
+    if isinstance(error, OSError) and error.errno not in _OF_ONE_FILE:
+        raise error
+    return error.reason if isinstance(error, NoPlace) else why(error)
 
 
 def replace_file(target: Path, data: bytes, staged: Path) -> None:

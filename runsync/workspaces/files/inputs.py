@@ -123,10 +123,9 @@ def files_of_inputs(run: Run) -> dict[str, dict[str, Any]]:
     return files
 
 
-def put_datasets(experiment: str, run: Run) -> None:
-    """Writes the datasets that a run read into the folder of its experiment. Raises Broken, OSError."""
-    for read in run.dataset_inputs:
-        put_dataset(experiment, id_of_dataset(read), partial(_dumped, read))
+def put_dataset_input(experiment: str, read: DatasetInput) -> None:
+    """Writes a dataset that a run read into the folder of its experiment. Raises Broken, OSError."""
+    put_dataset(experiment, id_of_dataset(read), partial(_dumped, read))
 
 
 def put_dataset(experiment: str, dataset_id: str, content: Callable[[], bytes]) -> None:

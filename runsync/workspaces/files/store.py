@@ -13,6 +13,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
+from runsync.workspaces.direct.misfits import Refusal
 from runsync.workspaces.direct.recorded import is_reached_otherwise, steps
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.files import batches, leftovers, write
@@ -171,7 +172,7 @@ class FileStore:
         """See `DirectStore`."""
         write.change_experiment(self._root, change)
 
-    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """See `DirectStore`."""
         self._check_open()
         self._memory.runs.recent.forget([arrival.run.run_id for arrival in arrivals])

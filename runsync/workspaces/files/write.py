@@ -17,9 +17,19 @@ from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, Ru
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
+from runsync.workspaces.direct.misfits import Misfit, Refusal, Unfit
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange
-from runsync.workspaces.files.draft import LOCK_PATIENCE, Draft, Held, key_path, replace_file, settle
-from runsync.workspaces.files.inputs import files_of_inputs, put_datasets
+from runsync.workspaces.files.draft import (
+    LOCK_PATIENCE,
+    Draft,
+    Held,
+    NoPlace,
+    key_path,
+    replace_file,
+    settle,
+    why_no_place,
+)
+from runsync.workspaces.files.inputs import files_of_inputs, put_dataset_input
 from runsync.workspaces.files.layout import (
     META,
     MODELS,
@@ -49,18 +59,18 @@ _LOCAL = 4
 """SourceType.LOCAL, which MLflow writes for every run."""
 
 
-def write_runs(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
+def write_runs(root: str, arrivals: Sequence[Arrival]) -> dict[str, Refusal]:
     """See `DirectStore.write_runs`."""
-    refused: dict[str, str] = {}
+    refused: dict[str, Refusal] = {}
     for start in range(0, len(arrivals), _TOGETHER):
         with _told(root):
             refused |= _write_together(root, arrivals[start : start + _TOGETHER])
     return refused
 
 
-def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
+def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, Refusal]:
     """Those that another import has in hand come after the others: who waits for a run holds none."""
-    refused: dict[str, str] = {}
+    refused: dict[str, Refusal] = {}
     held: list[Arrival] = []
     with _shown_together(root) as drafts:
         for arrival in arrivals:
@@ -77,7 +87,7 @@ def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, str]:
     return refused
 
 
-def _prepare(root: str, arrival: Arrival, drafts: list[Draft], refused: dict[str, str], patience: float) -> None:
+def _prepare(root: str, arrival: Arrival, drafts: list[Draft], refused: dict[str, Refusal], patience: float) -> None:
     """Adds a run to the drafts, or why it is refused. Raises Held where patience is none."""
     try:
         drafts.append(_prepared(root, arrival, patience))
@@ -86,7 +96,7 @@ def _prepare(root: str, arrival: Arrival, drafts: list[Draft], refused: dict[str
             raise
         if isinstance(error, OSError) and error.errno not in _OF_ONE_RUN:
             raise
-        refused[arrival.run.run_id] = why(error)
+        refused[arrival.run.run_id] = Refusal(error if isinstance(error, Unfit) else why(error))
 
 
 @contextlib.contextmanager
@@ -170,11 +180,13 @@ def _prepared(root: str, arrival: Arrival, patience: float) -> Draft:
     run = move_here(root, folder.path, run, arrival.is_new)
     draft = Draft(f"{folder.path}/{run.run_id}", arrival.is_new, patience)
     try:
-        for key, value in run.params.items():
-            draft.put(key_path(PARAMS, key), _encoded(value, f"param {key}"))
-        _put_tags(draft, _tags(draft, run))
-        _put_inputs(draft, folder.path, run)
-        add_points(draft, arrival.points)
+        misfits = [
+            *_put_texts(draft, PARAMS, run.params),
+            *_put_texts(draft, TAGS, _tags(draft, run)),
+            *_put_inputs(draft, folder.path, run),
+        ]
+        if misfits := misfits or add_points(draft, arrival.points):
+            raise Unfit(misfits)
         draft.put(META, dump(_run_meta(run)))
     except BaseException:
         draft.drop()
@@ -190,24 +202,35 @@ def _tags(draft: Draft, run: Run) -> Mapping[str, str]:
     return run.tags
 
 
-def _put_tags(draft: Draft, tags: Mapping[str, str]) -> None:
-    for key, value in tags.items():
-        draft.put(key_path(TAGS, key), _encoded(value, f"tag {key}"))
+def _put_texts(draft: Draft, kind: str, texts: Mapping[str, str]) -> Iterator[Misfit]:
+    """Params or tags, by the name of their folder; gives those that have no place there."""
+    for key, value in texts.items():
+        try:
+            draft.put(key_path(kind, key), _encoded(value, kind, key))
+        except (Broken, OSError) as error:
+            yield Misfit(kind.removesuffix("s"), key, why_no_place(error))
 
 
-def _put_inputs(draft: Draft, experiment: str, run: Run) -> None:
-    put_datasets(experiment, run)
-    for name, meta in files_of_inputs(run).items():
-        if not is_run_id(name.partition("/")[2]):
-            raise Broken(f"the id of a logged model, {name!a}, cannot be the name of a folder")
-        draft.put(f"{name}/{META}", dump(meta))
+def _put_inputs(draft: Draft, experiment: str, run: Run) -> Iterator[Misfit]:
+    """What it read and wrote; likewise."""
+    for read in run.dataset_inputs:
+        try:
+            put_dataset_input(experiment, read)
+        except (Broken, OSError) as error:
+            yield Misfit("input", read.name, why_no_place(error), read)
+    unfit = [link for link in run.model_outputs if not is_run_id(link.model_id)]
+    for link in unfit:
+        yield Misfit("output", link.model_id, "its id cannot be the name of a folder", link)
+    if not unfit:
+        for name, meta in files_of_inputs(run).items():
+            draft.put(f"{name}/{META}", dump(meta))
 
 
-def _encoded(value: str, what: str) -> bytes:
+def _encoded(value: str, kind: str, key: str) -> bytes:
     try:
         return value.encode()
     except UnicodeEncodeError as error:
-        raise Broken(f"{ascii(what)[1:-1]} has characters that UTF-8 cannot hold") from error
+        raise NoPlace(f"{kind}/{key}", "it has characters that UTF-8 cannot hold") from error
 
 
 def _run_meta(run: Run) -> dict[str, Any]:
@@ -249,7 +272,8 @@ def _changed(root: str, change: Change, patience: float = 0.0) -> Draft:
     try:
         draft = Draft(folder, is_new=False, patience=patience)
         try:
-            _put_tags(draft, change.all_tags)
+            if misfits := [*_put_texts(draft, TAGS, change.all_tags)]:
+                raise Broken(str(misfits[0]))
             if new := _new_meta(change):
                 draft.put(META, dump(_without_null(read_meta(f"{folder}/{META}") | new)))
         except BaseException:
@@ -332,7 +356,7 @@ def _is_free(root: str, experiment_id: str) -> bool:
 
 def _files_of_tags(experiment: str, tags: Mapping[str, str]) -> dict[str, bytes]:
     try:
-        return {key_path(TAGS, key): _encoded(value, f"tag {key}") for key, value in tags.items()}
+        return {key_path(TAGS, key): _encoded(value, TAGS, key) for key, value in tags.items()}
     except Broken as error:
         raise RequestRefused(f"experiment {experiment} cannot be kept: {error}") from error
 

@@ -1,39 +1,48 @@
 """Points into metric files, as MLflow writes their lines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
 
-from runsync.workspaces.files.draft import Draft, key_path
-from runsync.workspaces.files.layout import METRICS
-from runsync.workspaces.files.read_points import blocks, parse
+from runsync.workspaces.direct.misfits import Misfit
+from runsync.workspaces.files.draft import Draft, key_path, why_no_place
+from runsync.workspaces.files.layout import METRICS, Broken
+from runsync.workspaces.files.read_points import Columns, blocks, parse
 
 _IDENTITY = ["timestamp", "step", "bits"]
 _MOST_LINES = 100_000
 _MOST_POINTS = 500_000
 
 
-def add_points(draft: Draft, batches: Iterable[pa.RecordBatch]) -> None:
+def add_points(draft: Draft, batches: Iterable[pa.RecordBatch]) -> list[Misfit]:
     """Points that are not there yet (same key, timestamp, step and value) go behind those that are.
 
-    Raises Broken for a key that no file can have, and for a metric file that is damaged.
+    Gives the metrics of keys that no file can have, and those whose files that are there are damaged. Raises OSError.
     """
+    misfits: dict[str, Misfit] = {}
     for key, points in _gathered(batches):
-        name = key_path(METRICS, key)
-        present = None if draft.is_new else draft.present(name)
-        fresh = points if present is None else _fresh(points, present)
-        if not fresh.num_rows:
-            continue
-        is_first = not draft.holds(name)
-        with draft.stream(name) as write:
-            if present is not None and is_first:
-                with closing(blocks(present)) as old:
-                    for block in old:
-                        write(block)
-            for start in range(0, fresh.num_rows, _MOST_LINES):
-                write(_lines(fresh.slice(start, _MOST_LINES)))
+        try:
+            _add(draft, key_path(METRICS, key), points)
+        except (Broken, OSError) as error:
+            misfits[key] = Misfit("metric", key, why_no_place(error))
+    return list(misfits.values())
+
+
+def _add(draft: Draft, name: str, points: pa.Table) -> None:
+    present = None if draft.is_new else draft.present(name)
+    fresh = points if present is None else _fresh(points, present)
+    if not fresh.num_rows:
+        return
+    is_first = not draft.holds(name)
+    with draft.stream(name) as write:
+        if present is not None and is_first:
+            with closing(blocks(present)) as old:
+                for block in old:
+                    write(block)
+        for start in range(0, fresh.num_rows, _MOST_LINES):
+            write(_lines(fresh.slice(start, _MOST_LINES)))
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, pa.Table]]:
@@ -72,12 +81,21 @@ def _fresh(points: pa.Table, path: str) -> pa.Table:
     rows = pa.array(range(points.num_rows), pa.int64())
     columns = (points[name].combine_chunks() for name in ("timestamp", "step", "value"))
     left = _identities(*columns).append_column("row", rows)
-    with closing(blocks(path)) as old:
-        for block in old:
-            present = parse(block)
+    with closing(_parsed(path)) as old:
+        for present in old:
             there = _identities(present.timestamp, present.step, present.value)
             left = left.join(there, _IDENTITY, join_type="left anti", use_threads=False)
     return points.take(left["row"].combine_chunks().sort())
+
+
+def _parsed(path: str) -> Generator[Columns, None, None]:
+    """The points of a file that is there. Raises Broken."""
+    with closing(blocks(path)) as old:
+        for block in old:
+            try:
+                yield parse(block)
+            except Broken as error:
+                raise Broken(f"its file in the target: {error}") from error
 
 
 def _identities(timestamp: pa.Array, step: pa.Array, value: pa.Array) -> pa.Table:

@@ -9,6 +9,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Unreadable
+from runsync.workspaces.direct.misfits import Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.sql.address import DatabaseAddress
 
@@ -80,7 +81,7 @@ class PlannedStore:
         """Likewise."""
         self._refuse()
 
-    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Likewise."""
         self._refuse()
 

@@ -8,6 +8,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Unreadable
+from runsync.workspaces.direct.misfits import Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.sql import address, read_points, registry, schema
 from runsync.workspaces.sql.change import change_runs
@@ -132,7 +133,7 @@ class SqlStore:
         """Changes what is named of an experiment, and nothing else."""
         self._experiments.change(change)
 
-    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, str]:
+    def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Writes runs, each whole or not at all. Gives by run id why a run was refused."""
         return self._runs.write(arrivals)
 

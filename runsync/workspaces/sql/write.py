@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
+from runsync.errors import ITEM_ERRORS, AccessDenied
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
+from runsync.workspaces.direct.misfits import Misfit, Refusal, Unfit
 from runsync.workspaces.direct.store import Arrival
 from runsync.workspaces.sql import latest, write_points
 from runsync.workspaces.sql.address import MYSQL
@@ -23,6 +24,8 @@ from runsync.workspaces.sql.upsert import as_committed, remove_tags, set_texts, 
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
+
+_KINDS = {"params": "param", "tags": "tag", "latest_metrics": "metric"}
 
 RUNS = 400
 POINTS = 250_000
@@ -46,33 +49,34 @@ class RunWriter:
         self._database = database
         self._schema = schema
         self._reader = reader
+        self._fits = Fits(database.kind, schema)
 
-    def write(self, arrivals: Sequence[Arrival]) -> dict[str, str]:
+    def write(self, arrivals: Sequence[Arrival]) -> dict[str, Refusal]:
         """Gives by run id why a run was refused."""
-        refused: dict[str, str] = {}
+        refused: dict[str, Refusal] = {}
         for group in _grouped(arrivals, refused):
             refused.update(self._write_group(group))
         return refused
 
-    def _write_group(self, group: Sequence[Ready], *, carefully: bool = False) -> dict[str, str]:
+    def _write_group(self, group: Sequence[Ready], *, carefully: bool = False) -> dict[str, Refusal]:
         try:
             return self._in_a_transaction(group, carefully)
         except AccessDenied:
             raise
         except ITEM_ERRORS as error:
             if carefully or not isinstance(group[0].points, list):
-                return {group[0].run.run_id: str(error)}
+                return {group[0].run.run_id: Refusal(error)}
         # One of them is not taken, and a database does not tell which.
-        refused: dict[str, str] = {}
+        refused: dict[str, Refusal] = {}
         for one in group:
             refused.update(self._write_group([one], carefully=True))
         return refused
 
-    def _in_a_transaction(self, group: Sequence[Ready], carefully: bool) -> dict[str, str]:
+    def _in_a_transaction(self, group: Sequence[Ready], carefully: bool) -> dict[str, Refusal]:
         tries = TRIES if all(isinstance(one.points, list) for one in group) else 1
         return self._database.transact(lambda connection: self._write(connection, group, carefully), tries)
 
-    def _write(self, connection: "Connection", group: Sequence[Ready], carefully: bool) -> dict[str, str]:
+    def _write(self, connection: "Connection", group: Sequence[Ready], carefully: bool) -> dict[str, Refusal]:
         """Carefully: should points be there twice, which no source ought to give, one of them is written."""
         refused = self._unfit(connection, group)
         group = [one for one in group if one.run.run_id not in refused]
@@ -93,7 +97,7 @@ class RunWriter:
         for are_new in (True, False):
             some = [one for one in group if (one.is_new and not carefully) is are_new and one.points]
             if some:
-                write_points.insert(connection, kind, _pieces(some, newest), are_new=are_new)
+                write_points.insert(connection, kind, self._pieces(some, newest), are_new=are_new)
         columns = ("value", "timestamp", "step", "is_nan")
         rows = [
             {"run_uuid": run_id, "key": key, **point._asdict()}
@@ -103,26 +107,50 @@ class RunWriter:
         if rows:
             connection.execute(upsert(kind, tables["latest_metrics"], columns), rows)
         if kind == MYSQL:
-            self._require_keys(connection, "params", {run.run_id: run.params for run in runs})
-            self._require_keys(connection, "tags", {run.run_id: run.tags for run in runs})
-            self._require_keys(connection, "latest_metrics", newest)
+            self._require_keys(
+                connection,
+                {
+                    "params": {run.run_id: run.params for run in runs},
+                    "tags": {run.run_id: run.tags for run in runs},
+                    "latest_metrics": newest,
+                },
+            )
         return refused
 
-    def _require_keys(self, connection: "Connection", name: str, keys: Mapping[str, Iterable[str]]) -> None:
-        """To the collation that MySQL has by default, "lr" and "LR" are one key: the second overwrites the first."""
+    def _pieces(
+        self, group: Sequence[Ready], newest: Mapping[str, dict[str, Stored]]
+    ) -> "Iterator[tuple[str, pa.Table]]":
+        """Points as they are stored, with the id of their run; the latest are noted on the way. Raises Unfit."""
+        for one in group:
+            latest_of_run = newest[one.run.run_id]
+            looked_at = {metric.key for metric in one.run.latest_metrics}
+            for points in write_points.stored(one.points):
+                latest.merge(latest_of_run, points)
+                if misfits := self._fits.keys(latest_of_run.keys() - looked_at):
+                    raise Unfit(misfits)
+                yield one.run.run_id, points
+
+    def _require_keys(self, connection: "Connection", keys: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
+        """To the collation that MySQL has by default, "lr" and "LR" are one key: the second overwrites the first.
+        Takes what was written, by table and run id; raises Unfit with those that are not there."""
+        misfits = [
+            Misfit(_KINDS[name], key, "to this database it is the same as another one of this run")
+            for name, of_runs in keys.items()
+            for key in self._overwritten(connection, name, of_runs)
+        ]
+        if misfits:
+            raise Unfit(misfits)
+
+    def _overwritten(self, connection: "Connection", name: str, keys: Mapping[str, Iterable[str]]) -> Iterator[str]:
         from sqlalchemy import select
 
         table = self._schema.tables[name]
         asked = select(table.c.run_uuid, table.c.key).where(table.c.run_uuid.in_(list(keys)))
         there = {(run_id, key) for run_id, key in connection.execute(asked)}
-        for run_id, some in keys.items():
-            for key in some:
-                if (run_id, key) not in there:
-                    kind = {"latest_metrics": "metric"}.get(name, name.removesuffix("s"))
-                    raise RequestRefused(f"{kind} “{key}”: to this database it is the same as another key of this run")
+        return (key for run_id, some in keys.items() for key in some if (run_id, key) not in there)
 
-    def _unfit(self, connection: "Connection", group: Sequence[Ready]) -> dict[str, str]:
-        """Runs that are not, or no longer, what they were taken for."""
+    def _unfit(self, connection: "Connection", group: Sequence[Ready]) -> dict[str, Refusal]:
+        """Runs that do not fit, or are not, or no longer, what they were taken for."""
         from sqlalchemy import select
 
         runs, experiments = self._schema.tables["runs"], self._schema.tables["experiments"]
@@ -131,18 +159,19 @@ class RunWriter:
         numbers = {int(one.run.experiment_id) for one in group}
         asked = select(experiments.c.experiment_id).where(experiments.c.experiment_id.in_(numbers))
         homes = {number for (number,) in connection.execute(asked.where(*self._reader.is_here()))}
-        fits = Fits(self._database.kind, self._schema)
         refused = {}
         for one in group:
             run_id = one.run.run_id
-            if fault := fits.fault(one.run):
-                refused[run_id] = fault
+            if fault := self._fits.fault(one.run):
+                refused[run_id] = Refusal(fault)
             elif int(one.run.experiment_id) not in homes:
-                refused[run_id] = f"there is no experiment {one.run.experiment_id}: run it again"
+                refused[run_id] = Refusal(f"there is no experiment {one.run.experiment_id}: run it again")
             elif one.is_new and run_id in there:
-                refused[run_id] = "a run of this id was written meanwhile: run it again"
+                refused[run_id] = Refusal("a run of this id was written meanwhile: run it again")
             elif not one.is_new and run_id not in there:
-                refused[run_id] = "the run is no longer there: run it again"
+                refused[run_id] = Refusal("the run is no longer there: run it again")
+            elif misfits := self._fits.misfits(one.run):
+                refused[run_id] = Refusal(Unfit(misfits))
         return refused
 
     def _new_row(self, run: Run) -> dict[str, Any]:
@@ -219,6 +248,10 @@ class RunWriter:
         }
         connection.execute(upsert(kind, tables["datasets"]), list(rows.values()))
         ids = self._dataset_ids(connection, list(rows))
+        used = [(run, d) for run in runs for d in run.dataset_inputs]
+        if lost := [d for run, d in used if (int(run.experiment_id), d.name, d.digest) not in ids]:
+            why = "to this database it is the same as another dataset of its experiment"
+            raise Unfit([Misfit("input", dataset.name, why, dataset) for dataset in lost])
         edges = [
             _edge("DATASET", ids[int(run.experiment_id), d.name, d.digest], "RUN", run.run_id)
             for run in runs
@@ -250,9 +283,6 @@ class RunWriter:
             columns = select(c.experiment_id, c.name, c.digest, c.dataset_uuid).where(*here)
             for number, name, digest, dataset_id in connection.execute(as_committed(self._database.kind, columns)):
                 found[number, name, digest] = dataset_id
-        for number, name, digest in asked:
-            if (number, name, digest) not in found:
-                raise RequestRefused(f"dataset “{name}”: its name differs from that of another only in its case")
         return found
 
     def _input_ids(self, connection: "Connection", run_ids: Sequence[str]) -> dict[tuple[str, str], str]:
@@ -284,14 +314,6 @@ class RunWriter:
             connection.execute(upsert(self._database.kind, inputs, updated), edges)
 
 
-def _pieces(group: Sequence[Ready], newest: Mapping[str, dict[str, Stored]]) -> "Iterator[tuple[str, pa.Table]]":
-    """Points as they are stored, with the id of their run; the latest are noted on the way."""
-    for one in group:
-        for points in write_points.stored(one.points):
-            latest.merge(newest[one.run.run_id], points)
-            yield one.run.run_id, points
-
-
 def _edge(source_type: str, source_id: str, destination_type: str, destination_id: str) -> dict[str, Any]:
     return {
         "input_uuid": uuid.uuid4().hex,
@@ -317,7 +339,7 @@ def _tags(run: Run) -> Mapping[str, str]:
     return {**run.tags, RUN_NAME: run.name} if run.name else run.tags
 
 
-def _grouped(arrivals: Sequence[Arrival], refused: dict[str, str]) -> Iterator[list[Ready]]:
+def _grouped(arrivals: Sequence[Arrival], refused: dict[str, Refusal]) -> Iterator[list[Ready]]:
     """What one transaction takes. Points of a group are held in memory, to be written again should it fail."""
     group: list[Ready] = []
     held = 0
@@ -326,7 +348,7 @@ def _grouped(arrivals: Sequence[Arrival], refused: dict[str, str]) -> Iterator[l
         try:
             at_hand, count = _taken(points)
         except ITEM_ERRORS as error:
-            refused[arrival.run.run_id] = str(error)
+            refused[arrival.run.run_id] = Refusal(error)
             continue
         if group and (held + count > POINTS or len(group) == RUNS):
             yield group

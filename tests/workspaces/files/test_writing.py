@@ -94,11 +94,11 @@ def test_values_and_ids_that_cannot_be_kept_are_refused(tmp_path: Path) -> None:
         ]
     )
     assert refused == {
-        "value": "tag t has characters that UTF-8 cannot hold",
+        "value": "tag “t”: it has characters that UTF-8 cannot hold",
         "name": "it has characters that UTF-8 cannot hold",
         "status": "status 'LOST' is none that MLflow knows",
         "../up": "its id is none that MLflow takes",
-        "model": "the id of a logged model, 'outputs/../m', cannot be the name of a folder",
+        "model": "output “../m”: its id cannot be the name of a folder",
         "where": "experiment 12 is not there",
         "who": "it is no longer there",
     }
@@ -154,7 +154,8 @@ def test_points_behind_a_torn_line_make_no_line_of_two_and_a_damaged_file_is_lef
         dataclasses.replace(arrival(run_of(run_id, status="FAILED"), False, more), run=run_of(run_id, status="FAILED"))
         for run_id in ("run", "bad")
     ]
-    assert store.write_runs(changed) == {"bad": "line 2 is no point of a metric: rubbish"}
+    why = "its file in the target: line 2 is no point of a metric: rubbish"
+    assert store.write_runs(changed) == {"bad": f"metric “loss”: {why}"}
     assert (tmp_path / "mlruns/0/run/metrics/loss").read_bytes() == b"5 0.5 1\n7 0.5 2\n"
     assert (tmp_path / "mlruns/0/bad/metrics/loss").read_bytes() == b"5 0.5 1\nrubbish\n"
     assert "status: 3" in (tmp_path / "mlruns/0/bad/meta.yaml").read_text()

@@ -10,7 +10,7 @@ from support.databases import Databases, Fresh
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
-from runsync.model.run import DatasetInput, Run
+from runsync.model.run import DatasetInput, ModelLink, Run
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql.store import SqlStore
 
@@ -36,9 +36,11 @@ def written_beside(store: SqlStore, bad: Run, points: Any = ()) -> dict[str, str
     ("bad", "said"),
     [
         ({"artifact_uri": "s3://b/" + "x" * 200}, "its artifact URI has 207 characters, and this database takes 200"),
-        ({"tags": {"k" * 251: "v"}}, "the key of tag “kkkk"),
-        ({"params": {"lr": "x" * 8001}}, "param “lr” has 8001 characters, and this database takes 8000"),
-        ({"dataset_inputs": (DatasetInput("n", "d" * 40, "t", "s"),)}, "the digest of dataset “n” has 40 characters"),
+        ({"tags": {"k" * 251: "v"}}, f"tag “{'k' * 59}…”: its name has 251 characters, and this database takes 250"),
+        ({"params": {"lr": "x" * 8001}}, "param “lr”: it has 8001 characters, and this database takes 8000"),
+        ({"dataset_inputs": (DatasetInput("n", "d" * 40, "t", "s"),)}, "input “n”: its digest has 40 characters"),
+        ({"model_outputs": (ModelLink("m" * 37),)}, f"output “{'m' * 37}”: its id has 37 characters"),
+        ({"name": "n" * 251}, "field “run_name”: it has 251 characters, and this database takes 250"),
     ],
 )
 def test_a_text_that_is_too_long(databases: Databases, opened: Open, kind: str, bad: Any, said: str) -> None:
@@ -56,7 +58,7 @@ def test_sqlite_holds_texts_of_any_length_and_mlflow_reads_them(databases: Datab
 def test_a_nul_character(databases: Databases, opened: Open) -> None:
     bad = dataclasses.replace(PLAIN, tags={"note": "a\0b"})
     refused = written_beside(opened(databases.fresh("postgres").url), bad)
-    assert refused == {PLAIN.run_id: "tag “note” holds a NUL character, which PostgreSQL does not take"}
+    assert refused == {PLAIN.run_id: "tag “note”: it holds a NUL character, which PostgreSQL does not take"}
 
 
 def test_half_a_character(database: Fresh, opened: Open) -> None:
@@ -76,19 +78,29 @@ def test_a_status_that_mlflow_does_not_know(database: Fresh, opened: Open) -> No
 
 def test_the_key_of_a_metric_that_is_too_long(databases: Databases, opened: Open) -> None:
     points = [points_of_key("k" * 251, [1], [1], [1.0])]
-    assert set(written_beside(opened(databases.fresh("postgres").url), PLAIN, points)) == {PLAIN.run_id}
+    refused = written_beside(opened(databases.fresh("postgres").url), PLAIN, points)
+    assert "its name has 251 characters" in refused[PLAIN.run_id]
 
 
 def test_keys_that_mysql_cannot_tell_apart(databases: Databases, opened: Open) -> None:
     bad = dataclasses.replace(PLAIN, params={"lr": "1", "LR": "2"})
     refused = written_beside(opened(databases.fresh("mysql").url), bad)
-    assert "to this database it is the same as another key" in refused[PLAIN.run_id]
+    assert refused == {PLAIN.run_id: "param “LR”: to this database it is the same as another one of this run"}
 
 
 def test_metrics_that_mysql_cannot_tell_apart(databases: Databases, opened: Open) -> None:
     points = [points_of_key(key, [1, 2], [1, 2], [1.0, 2.0]) for key in ("loss", "Loss")]
     refused = written_beside(opened(databases.fresh("mysql").url), PLAIN, points)
-    assert set(refused) == {PLAIN.run_id}
+    why = "to this database it is the same as another one of this run"
+    assert refused[PLAIN.run_id] in {f"metric “Loss”: {why}", f"metric “loss”: {why}"}
+
+
+def test_datasets_that_mysql_cannot_tell_apart(databases: Databases, opened: Open) -> None:
+    bad = dataclasses.replace(
+        PLAIN, dataset_inputs=(DatasetInput("a", "d", "t", "s"), DatasetInput("A", "d", "t", "s"))
+    )
+    refused = written_beside(opened(databases.fresh("mysql").url), bad)
+    assert refused == {PLAIN.run_id: "input “A”: to this database it is the same as another dataset of its experiment"}
 
 
 def test_a_character_that_an_old_mysql_table_does_not_take(databases: Databases, opened: Open) -> None:

@@ -1,0 +1,69 @@
+"""Pieces of a run that a store has no place for: each is named, and the run arrives without them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from runsync.errors import RequestRefused
+from runsync.model.identity import RUN_NAME
+from runsync.model.run import DatasetInput, ModelLink, Run
+
+NAME, USER = "run_name", "user_id"
+_LONGEST = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One of them, and why. `kind` is param, tag, metric, input, output or field (NAME or USER), `name` the key; of an
+    input or output `piece` is which one, as names may repeat."""
+
+    kind: str
+    name: str
+    why: str
+    piece: DatasetInput | ModelLink | None = None
+
+    def __str__(self) -> str:
+        name = self.name if len(self.name) <= _LONGEST else f"{self.name[: _LONGEST - 1]}…"
+        return f"{self.kind} “{name}”: {self.why}"
+
+
+class Unfit(RequestRefused):
+    """A run has pieces that the store has no place for; nothing of it was written."""
+
+    def __init__(self, misfits: Sequence[Misfit]) -> None:
+        super().__init__("; ".join(map(str, misfits)))
+        self.misfits = tuple(misfits)
+
+
+class Refusal(str):
+    """Why a run was refused. Where it was for some of its pieces, `misfits` are those: it may come without them."""
+
+    misfits: tuple[Misfit, ...]
+
+    def __new__(cls, why: str | Exception) -> "Refusal":
+        """Of an error, or of text."""
+        made = super().__new__(cls, str(why))
+        made.misfits = why.misfits if isinstance(why, Unfit) else ()
+        return made
+
+    def is_of_more_than(self, misfits: Collection[Misfit]) -> bool:
+        """Whether pieces are told that are not among these, which were left out already."""
+        return any(misfit not in misfits for misfit in self.misfits)
+
+
+def without(run: Run, misfits: Collection[Misfit], there: Run | None) -> Run:
+    """The run without these pieces. A field has the value that is there of it, if any."""
+    left_out = {kind: {m.name for m in misfits if m.kind == kind} for kind in ("param", "tag", "metric", "field")}
+    if NAME in left_out["field"]:
+        left_out["tag"].add(RUN_NAME)  # repeats it
+    read, wrote = ([m.piece for m in misfits if m.kind == kind] for kind in ("input", "output"))
+    return replace(
+        run,
+        name=run.name if NAME not in left_out["field"] else there.name if there else "",
+        user_id=run.user_id if USER not in left_out["field"] else there.user_id if there else "",
+        params={key: value for key, value in run.params.items() if key not in left_out["param"]},
+        tags={key: value for key, value in run.tags.items() if key not in left_out["tag"]},
+        latest_metrics=tuple(m for m in run.latest_metrics if m.key not in left_out["metric"]),
+        dataset_inputs=tuple(d for d in run.dataset_inputs if d not in read),
+        model_inputs=tuple(link for link in run.model_inputs if link not in read),
+        model_outputs=tuple(link for link in run.model_outputs if link not in wrote),
+    )
