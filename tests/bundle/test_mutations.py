@@ -29,7 +29,8 @@ def imported(whole: Path) -> frozenset[tuple[str, bytes]]:
     found: set[tuple[str, bytes]] = set()
     for number, snapshot in enumerate(open_bundle(whole).snapshot_ids()):
         store = whole.parent / f"store{number}"
-        assert attempt("import", f"{whole}@{snapshot}", store).code == 0
+        done = attempt("import", f"{whole}@{snapshot}", store, "--accept", "notebooks,permissions")
+        assert done.code == 0, done
         found |= told_by(store)
     return frozenset(found)
 

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
+OTHER_KINDS = ("registered-models", "prompts", "logged-models", "traces")
+"""The good server has them, and they stay behind."""
 RUNS = [f"{number:032x}" for number in (0xA1, 0xB2, 0xC3)]
 FILES = {"model/MLmodel": b"run_id: none\n", "model/data.bin": bytes(range(256)) * 20, "notes.txt": b"notes\n"}
 POINTS = [{"key": "loss", "value": 1 / (step + 1), "step": step, "timestamp": 1000 + step} for step in range(5)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.hostile_answers import NAMED, faults, made, mutation
-from support.hostile_server import EXPORTED, RUNS, Asked, Fault, HostileServer
+from support.hostile_server import EXPORTED, OTHER_KINDS, RUNS, Asked, Fault, HostileServer
 from support.hostile_server import good as good_answer
 
 import runsync
@@ -18,8 +18,6 @@ from runsync.errors import BundleNotFound, RunsyncError
 from runsync.workspaces.http import answer, client
 from runsync.workspaces.rest import folders
 
-OTHER_KINDS = ("registered-models", "logged-models", "traces")
-"""The good server has them, and they stay behind."""
 LIMIT = 120
 """Seconds, on a busy machine, that nothing here takes."""
 MEMORY = 400 << 20

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.hostile_answers import changed
-from support.hostile_server import RUNS, Fault, HostileServer
+from support.hostile_server import OTHER_KINDS, RUNS, Fault, HostileServer
 
 import runsync
 
@@ -52,7 +52,7 @@ def with_null(*path: str | int) -> Callable[[dict[str, Any]], object]:
 def exported(server: HostileServer, fault: Fault, folder: Path) -> runsync.TransferReport:
     server.meet(fault)
     try:
-        return runsync.export(server.url, folder)
+        return runsync.export(server.url, folder, accept=OTHER_KINDS)
     finally:
         server.meet(None)
 
