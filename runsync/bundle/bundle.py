@@ -23,7 +23,7 @@ from runsync.version import VERSION
 NO_DIGEST = "0" * 64
 DAY = 24 * 3600 * 1000
 _DAYS = re.compile(r"\d+d")
-"""A time, though six hexadecimal digits may begin so."""
+"""A time, unless it is all six digits that an id ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,8 @@ class Bundle:
             if not positions:
                 raise BundleNotFound(f"{self.address} holds no finished snapshot: run the export again to finish it")
             return positions[-1].id
-        found = [] if _DAYS.fullmatch(name) else [p.id for p in positions if _begins(p.id, name)]
+        is_meant = _ends if _DAYS.fullmatch(name) else _begins
+        found = [p.id for p in positions if is_meant(p.id, name)]
         if len(found) > 1:
             raise Ambiguous(f"“{name}” means {len(found)} snapshots of {self.address}: give more of the id", found)
         if not found and (by := _by(name)) is not None:
@@ -252,6 +253,10 @@ def _with_a_part_a_line(document: dict[str, Any]) -> bytes:
 
 def _begins(snapshot_id: str, name: str) -> bool:
     return snapshot_id.startswith(name) or snapshot_id.rpartition("-")[2].startswith(name)
+
+
+def _ends(snapshot_id: str, name: str) -> bool:
+    return snapshot_id.rpartition("-")[2] == name
 
 
 def _by(name: str) -> int | None:

@@ -91,6 +91,13 @@ def test_the_beginning_of_the_last_six_digits_is_enough_and_days_stay_a_time(bun
     assert open_snapshot(f"{bundle.address}@7d").manifest.id == IDS[3]
 
 
+def test_all_six_digits_are_an_id_though_they_look_like_days(bundle: Bundle) -> None:
+    long_ago = "20240101T000000.000Z-00007d"
+    dated(bundle, long_ago)
+    assert open_snapshot(f"{bundle.address}@00007d").manifest.id == long_ago
+    assert open_snapshot(f"{bundle.address}@000007d").manifest.id == IDS[3]
+
+
 def test_a_name_in_runsync_toml_may_be_followed_by_any_snapshot(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "runsync.toml").write_text(f'[bundles.nightly]\nuri = "{bundle.address}"\n')
     with pytest.raises(BundleNotFound, match="has no snapshot “zzz”"):
