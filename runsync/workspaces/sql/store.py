@@ -41,6 +41,7 @@ class SqlStore:
             database.close()
             raise
         self._reader = Reader(database, self._schema)
+        self._unreadable: tuple[Unreadable, ...] | None = None
 
     @cached_property
     def place(self) -> Place:
@@ -65,6 +66,7 @@ class SqlStore:
     def refresh(self) -> None:
         """What is read from now on is as it is now."""
         self._database.refresh()
+        self._unreadable = None
 
     def examine(self) -> Iterator[Finding]:
         """See `sql.examine`."""
@@ -77,8 +79,11 @@ class SqlStore:
         return self._reader.experiments()
 
     def unreadable_experiments(self) -> Sequence[Unreadable]:
-        """The others."""
-        return self._reader.unreadable_experiments()
+        """The others, looked for once: that reads the whole table of runs."""
+        found = self._unreadable
+        if found is None:
+            found = self._unreadable = tuple(self._reader.unreadable_experiments())
+        return found
 
     def batches(self, query: Query) -> Iterator[Batch]:
         """The runs asked for, each once."""

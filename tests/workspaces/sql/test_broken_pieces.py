@@ -7,6 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from support import stores
 from support.stores import empty_sqlite
 
 import runsync
@@ -14,6 +17,8 @@ from runsync.model.experiment import Experiment
 from runsync.model.lost_points import PointsLost, readable_points
 from runsync.model.points import points_of_key
 from runsync.model.run import Problem, Run
+from runsync.model.selection import Selection
+from runsync.transfer.find import find_run
 from runsync.workspaces.direct.store import Arrival, Query
 from runsync.workspaces.sql import read_points
 from runsync.workspaces.sql.store import SqlStore, open_store
@@ -162,3 +167,20 @@ def test_a_broken_piece_of_an_experiment_is_named_and_its_runs_arrive(
         assert (done.stopped, done.exit_code, done.runs.total, done.runs.failed) == ("", 3, 3, 0)
         assert [(one["kind"], one["id"]) for one in done.failed] == [(piece, "1")]
     assert runsync.check(tmp_path / "bundle").faults == []
+
+
+def test_runs_without_an_experiment_are_looked_for_once_until_a_refresh(filled: str) -> None:
+    broken(filled, f"UPDATE runs SET experiment_id = 77 WHERE run_uuid = '{IDS[0]}'")
+    statements: list[str] = []
+    event.listen(Engine, "before_cursor_execute", told := lambda *given: statements.append(given[2]))
+    try:
+        with stores.opened(filled) as source:
+            for number in range(4):
+                homes = source.experiments(Selection())
+                assert [one.id for batch in source.batches(homes, Selection()) for one in batch.unreadable] == [IDS[0]]
+                assert find_run(source, "run 1").run_id == IDS[1]
+                assert sum("EXISTS" in statement for statement in statements) == number // 2 + 1
+                if number == 1:
+                    source.store.refresh()
+    finally:
+        event.remove(Engine, "before_cursor_execute", told)
