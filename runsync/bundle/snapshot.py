@@ -70,11 +70,11 @@ class Snapshot:
         chosen = selection.choose(Experiment.from_document(d) for d in documents)
         if not selection.names_runs:
             return chosen
-        batches = list(self.batches(chosen, selection))
+        unread: list[Unreadable] = []
         try:
-            return selection.having_runs(chosen, (run for batch in batches for run in batch.runs))
+            return selection.having_runs(chosen, self._told(chosen, selection, unread.append))
         except NothingSelected as error:
-            for lost in (one for batch in batches for one in batch.unreadable):
+            for lost in unread:
                 raise BundleDamaged(f"{error}; it may have been in a part that is damaged: {lost.reason}") from None
             raise
 

@@ -1,12 +1,17 @@
 """A part of a bundle that is damaged: what the others hold arrives, and it is named with what it held."""
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.damage import manifest_of
 from support.stores import Filler, empty_sqlite, opened, run_id
 
 import runsync
+from runsync.bundle.snapshot import Snapshot, open_snapshot
+from runsync.bundle.stored import StoredRun
 from runsync.errors import BundleDamaged
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
@@ -79,3 +84,24 @@ def test_a_name_never_means_another_run_because_a_part_is_damaged(bundle: Path) 
     shown = runsync.show_run(str(bundle), sound)
     assert (shown.run.name, [problem.kind for problem in shown.problems]) == ("c", ["children"])
     assert runsync.show_run(str(bundle), f"id:{sound}").run.name == "c"
+
+
+def test_runs_are_looked_for_a_part_at_a_time(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = []
+    read = Snapshot._runs_of_part
+
+    def counted(*given: Any) -> Iterator[StoredRun]:
+        gc.collect()
+        alive.append(sum(isinstance(one, Run) for one in gc.get_objects()))
+        return read(*given)
+
+    for label in "def":
+        with opened(str(bundle.parent / "mlruns")) as workspace:
+            filler = Filler(workspace)
+            filler.run(Run(run_id(label), filler.experiment(Experiment("", label)), label, start_time=2**40))
+        runsync.export(str(bundle.parent / "mlruns"), bundle)
+    snapshot = open_snapshot(bundle)
+    monkeypatch.setattr(Snapshot, "_runs_of_part", counted)
+    assert len(snapshot.experiments(Selection(since=1))) == 5
+    assert len(alive) == 5
+    assert alive[4] <= alive[2]

@@ -12,7 +12,6 @@ from runsync.cli.tables import table, terminal_width
 from runsync.cli.text import listed, many, size
 
 if TYPE_CHECKING:
-    from runsync.model.run import ArtifactFile
     from runsync.runs.artifacts import ArtifactsReport
 
 
@@ -58,7 +57,3 @@ def _table(report: "ArtifactsReport") -> Iterator[str]:
         (file.path, str(file.size), "cannot be read" if file.fault else file.sha256 or "–") for file in report.files
     ]
     yield from table(rows)
-
-
-def _hash(file: "ArtifactFile") -> str:
-    return "cannot be read" if file.fault else file.sha256 or "–"
