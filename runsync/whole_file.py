@@ -29,7 +29,8 @@ def whole_file(place: Path) -> Iterator[IO[bytes]]:
     try:
         with waiting.open("xb") as file:
             if place.exists():
-                shutil.copymode(place, waiting)
+                with suppress(OSError):  # a disk without permissions
+                    shutil.copymode(place, waiting)
             yield file
         waiting.replace(place)
     finally:

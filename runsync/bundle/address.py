@@ -32,7 +32,7 @@ class Access:
     artifacts: str = ""
     connections: int = 16
     patience: Patience | None = None
-    """How long to wait for who does not answer; None for as long as the environment says."""
+    """How long to wait for a server or store that does not answer; None for as long as the environment says."""
 
 
 @dataclass(frozen=True, slots=True)

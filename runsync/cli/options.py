@@ -165,7 +165,7 @@ workers = click.option(
 wait = _aside(
     "--wait",
     metavar="TIME",
-    help="Wait that long, such as 5m, for who does not answer (also: RUNSYNC_PATIENCE, in seconds).",
+    help="Wait that long, such as 5m, for a server or store that does not answer (also: RUNSYNC_PATIENCE, in seconds).",
 )
 json = click.option("--json", "as_json", is_flag=True, help="Print one JSON report on stdout.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
@@ -207,7 +207,7 @@ into_workspace = _all(
     click.option(
         "--no-tags",
         is_flag=True,
-        help="In databases and file stores: put no runsync.* tags on copies.",
+        help="In databases and file stores: put no runsync.* tags on copies, but for first ids and lost links.",
     ),
     click.option(
         "--init", is_flag=True, help="Have MLflow (3.14 or newer) make the tables of a database that is empty."
@@ -271,7 +271,7 @@ def access(ctx: click.Context) -> "Access":
 
 
 def _patience(wait: str | None) -> "Patience":
-    """Who is at a terminal learns at once of an address where nobody answers; what runs by itself waits."""
+    """At a terminal an address where nobody answers is told at once; unattended it is waited for."""
     from runsync.model.patience import Patience
 
     is_watched = sys.stdin.isatty() and sys.stderr.isatty()

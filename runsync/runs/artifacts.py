@@ -12,7 +12,6 @@ from typing import Any
 from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
 from runsync.growing import Growing
-from runsync.log import LOG
 from runsync.model import threads
 from runsync.model.hashing import sha256_of
 from runsync.model.paths import folders_above, unfit_for_folders
@@ -56,12 +55,14 @@ class ArtifactsReport:
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What became of one file: fetched, kept (it was there already), left out (empty, and the run has files below a
-    folder of its name: S3 has such objects for folders) or failed."""
+    folder of its name: S3 has such objects for folders) or failed. A `growing` one had more than `size` bytes by the
+    time it was read."""
 
     path: str
     size: int
     action: str
     error: str = ""
+    growing: bool = False
 
 
 @dataclass(slots=True)
@@ -213,9 +214,11 @@ def _fetch(
             growing.carry(lambda: _write(place, growing.chunks(), progress))
             file = growing.file
             if growing.is_cut:
-                LOG.warning("artifact “%s” is still growing: its first %s bytes were fetched", file.path, file.size)
-            elif time := _time_of(run, file):
-                os.utime(place, ns=(time, time))
+                progress.advance(runs=1)
+                return Fetched(file.path, file.size, FETCHED, growing=True)
+            if time := _time_of(run, file):
+                with suppress(OSError):  # not every disk lets its times be set: then it is fetched again next time
+                    os.utime(place, ns=(time, time))
     except ITEM_ERRORS as error:
         return Fetched(file.path, file.size, FAILED, str(error))
     except OSError as error:

@@ -6,6 +6,7 @@ A plan says what is code, what is environment and what starts it; then the folde
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -345,5 +346,6 @@ def _write(report: ReproduceReport, folder: Path, name: str, text: str | bytes) 
     clear(place.parent)
     with whole_file(place) as file:
         file.write(text if isinstance(text, bytes) else text.encode(errors="backslashreplace"))
-        os.fchmod(file.fileno(), 0o755 if name.endswith(".sh") else 0o644)
+        with suppress(OSError):  # a disk without permissions
+            os.fchmod(file.fileno(), 0o755 if name.endswith(".sh") else 0o644)
     report.files.append(name)

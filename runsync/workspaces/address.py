@@ -24,7 +24,8 @@ from runsync.workspaces.sql import address as database
 class Address:
     """`url` has no credentials, query or trailing slash: it may be printed and stored.
 
-    `s3_endpoint` and `s3_profile` are for the S3 that its artifacts lie in; "" leaves that to the environment.
+    `s3_endpoint` and `s3_profile` are for the S3 that its artifacts lie in; "" leaves that to the environment. With
+    `aws_sigv4` the profile signs requests too.
     """
 
     url: str
@@ -144,7 +145,8 @@ def _of_section(section: Mapping[str, Any], name: str) -> Address | StoreAddress
     endpoint, profile = str(section.get("s3_endpoint", "")), str(section.get("s3_profile", ""))
     given = Credentials.from_config(section, name)
     if is_url(uri):
-        address = parse(uri, given or Credentials.from_environment())
+        login = dataclasses.replace(given or Credentials.from_environment(), aws_profile=profile)
+        address = parse(uri, login)
         workspace = section.get("workspace", address.workspace)
         return dataclasses.replace(address, workspace=workspace, s3_endpoint=endpoint, s3_profile=profile)
     store = StoreAddress(folder=folder) if (folder := folder_of(uri)) else _store(uri)

@@ -10,10 +10,13 @@ from typing import Any
 
 from runsync.errors import WrongUsage
 from runsync.secrecy import keep, keep_header
+from runsync.workspaces.header import unsendable
 
 FILE = ".mlflow/credentials"
 """Below the home folder."""
 SECRETS = ("username", "password", "token")
+LOGIN = "Authorization"
+"""The header that a token goes in."""
 HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
 """Headers whose values are no secrets."""
 
@@ -21,7 +24,8 @@ HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Secrets have no repr. A username with a password wins over a token, as in MLflow's clients; `aws_sigv4` and
-    `auth`, the name of a login of MLflow's plugins, win over both. `headers` go along with any of them.
+    `auth`, the name of a login of MLflow's plugins, win over both. `headers` go along with any of them. `aws_profile`
+    is who signs ("" for whom boto3 finds).
 
     `has_plugins`: what is installed of MLflow's header plugins is heard. `used` names the settings it was made of.
     """
@@ -34,6 +38,7 @@ class Credentials:
     client_cert_path: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     aws_sigv4: bool = False
+    aws_profile: str = ""
     auth: str = ""
     has_plugins: bool = field(default=False, compare=False)
     used: tuple[str, ...] = field(default=(), compare=False)
@@ -77,7 +82,8 @@ class Credentials:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Credentials":
         """`MLFLOW_TRACKING_` USERNAME, PASSWORD, TOKEN, AWS_SIGV4, AUTH, INSECURE_TLS, SERVER_CERT_PATH and
-        CLIENT_CERT_PATH; name and password also of `~/.mlflow/credentials`. Raises WrongUsage where that is damaged.
+        CLIENT_CERT_PATH; name and password also of `~/.mlflow/credentials`. Raises WrongUsage where that is damaged,
+        or the token cannot be sent.
         """
 
         def of(name: str) -> str:
@@ -85,6 +91,8 @@ class Credentials:
 
         names = ("USERNAME", "PASSWORD", "TOKEN", "AWS_SIGV4", "AUTH", "INSECURE_TLS")
         used = [f"MLFLOW_TRACKING_{name}" for name in (*names, "SERVER_CERT_PATH", "CLIENT_CERT_PATH") if of(name)]
+        if fault := unsendable(LOGIN, of("TOKEN")):
+            raise WrongUsage(f"MLFLOW_TRACKING_TOKEN: {fault}")
         place, of_file = _of_file(environ)
         lacking = {name for name in ("username", "password") if of_file.get(name) and not of(name.upper())}
         return cls(
@@ -120,9 +128,14 @@ class Credentials:
         """What a section of `runsync.toml` says; None where it says nothing (then the environment speaks).
 
         `username`, `password`, `token` may each be given as `<key>_env`, the name of an environment variable, and so
-        may each of the `headers` in `headers_env`. Raises WrongUsage when that variable is not set.
+        may each of the `headers` in `headers_env`. Raises WrongUsage when that variable is not set, and for a header
+        or a token that cannot be sent.
         """
         used: list[str] = []
+
+        def check(key: str, header: str, value: str, variable: str = "") -> None:
+            if fault := unsendable(header, value):
+                raise WrongUsage(f"workspace “{name}”: {key}{f', {variable}' if variable else ''}: {fault}")
 
         def of_variable(key: str, variable: str) -> str:
             if variable not in environ:
@@ -139,10 +152,14 @@ class Credentials:
 
         given: dict[str, Any] = {key: secret(key) for key in SECRETS}
         given |= {key: str(section[key]) for key in ("server_cert_path", "client_cert_path", "auth") if key in section}
+        check("token_env" if "token_env" in section else "token", LOGIN, given["token"], section.get("token_env", ""))
         headers = {str(header): str(value) for header, value in section.get("headers", {}).items()}
+        for header, value in headers.items():
+            check("headers", header, value)
         used += ["headers of runsync.toml"] if headers else []
         for header, variable in section.get("headers_env", {}).items():
-            headers[str(header)] = of_variable("headers_env", str(variable))
+            headers[str(header)] = value = of_variable("headers_env", str(variable))
+            check("headers_env", str(header), value, str(variable))
         given |= {key: True for key in ("insecure_tls", "aws_sigv4") if section.get(key)}
         used += [f"{key} of runsync.toml" for key in given if key not in SECRETS and given[key]]
         if not any(given.values()) and not headers:

@@ -13,6 +13,7 @@ from requests.auth import AuthBase
 
 from runsync.errors import RunsyncError, WrongUsage
 from runsync.secrecy import keep_header, strike
+from runsync.workspaces.header import unsendable
 
 HEADERS = "mlflow.request_header_provider"
 LOGINS = "mlflow.request_auth_provider"
@@ -82,6 +83,8 @@ class PluginHeaders(AuthBase):
             with _Guard(HEADERS, entry):
                 told = dict(provider.request_headers()) if provider.in_context() else {}
                 for name, value in told.items():
+                    if fault := unsendable(str(name), str(value)):
+                        raise WrongUsage(f"the plugin “{entry}” of {HEADERS}: {fault}")
                     found[str(name)] = f"{found[name]} {value}" if name in found else str(value)
         return found
 

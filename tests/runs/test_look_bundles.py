@@ -326,6 +326,23 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(bundle: Path, tmp_p
         runsync.get_artifacts(str(bundle), ONE, into="s3://bucket/x")
 
 
+def test_a_disk_that_keeps_no_times_or_permissions_has_the_files_all_the_same(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A share of Windows, or a bucket that is mounted."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    for name in ("os.utime", "shutil.copymode", "os.fchmod"):
+        monkeypatch.setattr(name, refuse)
+    for _ in range(2):
+        report = runsync.get_artifacts(str(bundle), ONE, into=tmp_path / "into")
+        assert (report.exit_code, (tmp_path / "into/model/MLmodel").read_bytes()) == (0, b"x: 1\n")
+        assert _run("runs", "list", bundle, "--format", "csv", "--output", tmp_path / "runs.csv").exit_code == 0
+    assert runsync.reproduce(str(bundle), ONE, tmp_path / "again").files
+
+
 def test_a_link_or_a_device_that_is_written_to_stays_one(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file.csv")
     assert _run("runs", "list", bundle, "--format", "csv", "--output", tmp_path / "link").exit_code == 0

@@ -1,11 +1,15 @@
 """A log that grows while it is read, on disk, on S3 and behind a server: it arrives but for its last lines."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+from jsonschema import validate
 from support.s3 import Bucket
 from support.seed import Seeder
 from support.servers import MlflowServer
@@ -13,6 +17,8 @@ from support.stores import Filler, empty_sqlite, opened, run_id
 
 import runsync
 from runsync.bundle.address import Access
+from runsync.cli.journal import Journal
+from runsync.cli.root import cli
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces import local_artifacts
@@ -93,6 +99,26 @@ def test_a_log_on_disk_reaches_a_target_each_time_and_is_looked_at_again(
     assert there.read_bytes() == (tmp_path / f"source/mlruns/0/{LIVE}/artifacts/train.log").read_bytes()
     done = runsync.sync(source, target, access=given)
     assert (done.runs.unchanged, done.artifacts) == (1, 0)
+
+
+def test_a_log_that_is_fetched_while_it_grows_is_told_and_fetched_again(
+    tmp_path: Path, grows: pytest.MonkeyPatch
+) -> None:
+    source, into = str(tmp_path / "source/mlruns"), tmp_path / "into"
+    filled(source)
+    for _ in range(2):
+        words = ["artifacts", "get", source, LIVE, "--into", str(into)]
+        done = CliRunner().invoke(cli, words, obj={"journal": Journal(words)}, standalone_mode=False)
+        assert NOTE in done.stdout
+    report = runsync.get_artifacts(source, LIVE, into=into)
+    told = {file.path: (file.action, file.growing) for file in report.files}
+    assert told == {"a.txt": ("kept", False), "train.log": ("fetched", True)}
+    schema = json.loads((ROOT / "schemas/v1/artifacts-get-report.schema.json").read_text())
+    validate(json.loads(json.dumps(report.to_document())), schema)
+    grows.undo()
+    for action in ("fetched", "kept"):
+        again = {file.path: file.action for file in runsync.get_artifacts(source, LIVE, into=into).files}
+        assert again["train.log"] == action
 
 
 def test_a_log_on_s3_is_kept(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from support.servers import MlflowServer
 from runsync.errors import AccessDenied, RunsyncError, WrongUsage
 from runsync.model.patience import Patience
 from runsync.secrecy import strike
+from runsync.workspaces.address import Address, resolve
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import AUTHORITIES, Client
 from runsync.workspaces.http.session import session_for
@@ -118,6 +119,31 @@ def test_wrong_headers_in_runsync_toml_are_told(runsync: Runner, tmp_path: Path,
     assert told in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"headers": {"X A:": SECRET}}, "headers: “X A:” cannot be the name of a header"),
+        ({"headers": {"X-A": f"{SECRET}€"}}, "headers: the value of the header “X-A” has characters beyond Latin-1"),
+        ({"headers": {"X-A": f" {SECRET}"}}, "headers: the value of the header “X-A” begins with a space"),
+        ({"headers_env": {"X-A": "BAD"}}, "headers_env, BAD: the value of the header “X-A” has a line break"),
+        ({"token": f"{SECRET}\n"}, "token: the value of the header “Authorization” has a line break"),
+        ({"token_env": "BAD"}, "token_env, BAD: the value of the header “Authorization” has a line break"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_told_without_its_value(section: dict[str, object], told: str) -> None:
+    with pytest.raises(WrongUsage, match=f"workspace “prod”: {told}") as caught:
+        Credentials.from_config(section, "prod", {"BAD": f"{SECRET}\n"})
+    assert MARK not in str(caught.value)
+
+
+def test_a_token_or_a_workspace_of_the_environment_that_cannot_be_sent_is_told() -> None:
+    with pytest.raises(WrongUsage, match=r"MLFLOW_TRACKING_TOKEN: .* has a line break") as caught:
+        Credentials.from_environment({"MLFLOW_TRACKING_TOKEN": f"{SECRET}\n"})
+    assert MARK not in str(caught.value)
+    with pytest.raises(WrongUsage, match="“X-MLFLOW-WORKSPACE” has a line break"):
+        Client("http://127.0.0.1:9", Credentials()).set_header("X-MLFLOW-WORKSPACE", "team\n")
+
+
 def test_source_and_target_hear_nothing_of_each_other(
     runsync: Runner, mlflow3_a: MlflowServer, mlflow3_b: MlflowServer, prefix: str, tmp_path: Path
 ) -> None:
@@ -147,6 +173,23 @@ def test_requests_are_signed_for_a_gateway_of_aws(sent: Sent, monkeypatch: pytes
     assert (claim.region, claim.service) == ("eu-west-1", "execute-api")
     request = canonical("GET", "/health?q=a%20b", headers, claim.signed, headers["x-amz-content-sha256"])
     assert claim.signature == signature(SECRET, claim, to_sign(headers["x-amz-date"], claim, request))
+
+
+def test_the_profile_of_a_workspace_signs_its_requests(
+    sent: Sent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "keys").write_text(f"[second]\naws_access_key_id = AKIDSECOND\naws_secret_access_key = {SECRET}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "keys"))
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    (tmp_path / "runsync.toml").write_text(
+        '[workspaces.prod]\nuri = "https://host"\naws_sigv4 = true\ns3_profile = "second"\n'
+    )
+    found = resolve("prod", str(tmp_path / "runsync.toml"))
+    assert isinstance(found, Address)
+    assert "Credential=AKIDSECOND/" in sent(found.credentials)["authorization"]
+    (tmp_path / "keys").unlink()
 
 
 def test_lacking_keys_or_a_region_of_aws_are_told(runsync: Runner, mlflow3_a: MlflowServer, home: Path) -> None:

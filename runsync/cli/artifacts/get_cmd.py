@@ -11,6 +11,7 @@ from runsync.cli.output import opened
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many, size
 from runsync.errors import WrongUsage
+from runsync.growing import note
 
 if TYPE_CHECKING:
     from runsync.runs.artifacts import GetReport
@@ -90,6 +91,7 @@ def _lines(report: "GetReport") -> Iterator[str]:
         f"{many(len(fetched), 'file')} {done} ({size(sum(file.size for file in fetched))}), "
         f"{len(kept):,} there already, {len(by_action['failed']):,} failed: {report.into}"
     )
+    yield from note([file.path for file in fetched if file.growing])
     left = (f"{file.path}: empty, and the run has a folder of this name" for file in by_action["left out"])
     yield from listed("Left out", left)
     yield from listed("Failed", (f"{f.path}: {f.error}" for f in by_action["failed"]))

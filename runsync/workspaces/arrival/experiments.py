@@ -229,8 +229,7 @@ class ExperimentMap:
 
     def activate_again(self, source_id: str) -> bool:
         """Restores an experiment that another import of the same may have deleted by now, as it is at the source.
-
-        Whether it was.
+        Returns whether it was deleted.
         """
         place = self._places[source_id]
         with self._lock:

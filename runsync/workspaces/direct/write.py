@@ -118,7 +118,8 @@ class RecordWriter:
         return kept | ({COPY: told} if told else {})
 
     def _provenance(self, copy: Copy) -> str:
-        """The tag. What is not whole keeps the mark that it had; what is at home gets a mark, and is no copy."""
+        """The tag's value. A copy that is not whole keeps its old mark; a run that is at home gets a mark alone, which
+        makes it no copy."""
         there, run = copy.there, copy.run
         complete = there.complete if copy.problems else str(copy.mark)
         if copy.present is not None and not there.is_copy:

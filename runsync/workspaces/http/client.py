@@ -18,6 +18,7 @@ from runsync.errors import (
     TooMuch,
     WorkspaceError,
     WorkspaceUnreachable,
+    WrongUsage,
 )
 from runsync.log import LOG, WAITING
 from runsync.model.limits import UNLIMITED, Limits
@@ -25,6 +26,7 @@ from runsync.model.patience import Patience
 from runsync.model.threads import Stop
 from runsync.secrecy import strike
 from runsync.workspaces.credentials import Credentials
+from runsync.workspaces.header import unsendable
 from runsync.workspaces.http.answer import json_of, take
 from runsync.workspaces.http.body import Body, Paced
 from runsync.workspaces.http.care import NEEDED, SHORT_TIMEOUT, TOO_LARGE, UNREACHED, Care, Tries
@@ -90,7 +92,9 @@ class Client:
         self._tidied = threading.Condition()
 
     def set_header(self, name: str, value: str) -> None:
-        """A header for every further request."""
+        """A header for every further request. Raises WrongUsage where it cannot be sent."""
+        if fault := unsendable(name, value):
+            raise WrongUsage(f"{self.url}: {fault}")
         self._session.headers[name] = value
 
     def close(self) -> None:

@@ -91,7 +91,8 @@ class Listing:
         self._empty = self._repeated = self._again = 0
 
     def page(self, token: str, size: int, fresh: int) -> None:
-        """Told of a page of that size, with so many new things, and of the next page's token. Raises RequestRefused."""
+        """Notes a page of `size` things, `fresh` of them new, and the next page's token. Raises RequestRefused where
+        the list does not end."""
         if fresh:
             self._empty = self._repeated = self._again = 0
         elif size:

@@ -58,7 +58,7 @@ class Portion:
                 return found
 
     def failed(self, size: int, error: TooMuch) -> None:
-        """So many were too many."""
+        """Asks for fewer from now on than `size`, which was too many."""
         less = max(1, size // (AT_ONCE if isinstance(error, AnswerTooLong) else 2))
         with self._lock:
             if less >= self.size:  # others found out meanwhile

@@ -101,7 +101,7 @@ def _login(url: str, credentials: Credentials) -> "Authenticate | None":
     if credentials.aws_sigv4:
         from runsync.workspaces.clouds.aws_signature import AwsSignature
 
-        return AwsSignature(url, GATEWAY)
+        return AwsSignature(url, GATEWAY, profile=credentials.aws_profile)
     if credentials.auth:
         return plugins.login(credentials.auth)
     if credentials.is_basic:

@@ -28,26 +28,26 @@ class PlannedStore:
         """Nothing is open."""
 
     def refresh(self) -> None:
-        """Nothing changes."""
+        """Nothing to read again."""
 
     def examine(self) -> Iterator[Finding]:
         """Nothing is told."""
         return iter(())
 
     def experiments(self) -> list[Experiment]:
-        """None."""
+        """No experiments."""
         return []
 
     def unreadable_experiments(self) -> Sequence[Unreadable]:
-        """None."""
+        """No experiments."""
         return ()
 
     def batches(self, query: Query) -> Iterator[Batch]:
-        """None."""
+        """No runs."""
         return iter(())
 
     def run_counts(self) -> Mapping[str, int]:
-        """None."""
+        """No runs."""
         return {}
 
     def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
@@ -55,7 +55,7 @@ class PlannedStore:
         self._refuse()
 
     def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
-        """None."""
+        """No model versions."""
         return ()
 
     def model_folder(self, model_id: str) -> tuple[str, str]:
@@ -63,7 +63,7 @@ class PlannedStore:
         self._refuse()
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
-        """None."""
+        """Nothing."""
         return []
 
     def check_writable(self) -> None:
@@ -74,19 +74,19 @@ class PlannedStore:
         return ""
 
     def create_experiment(self, experiment: Experiment) -> str:
-        """Raises RequestRefused, as whatever else would write."""
+        """Raises RequestRefused, as all that writes."""
         self._refuse()
 
     def change_experiment(self, change: ExperimentChange) -> None:
-        """Likewise."""
+        """Raises RequestRefused."""
         self._refuse()
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
-        """Likewise."""
+        """Raises RequestRefused."""
         self._refuse()
 
     def change_runs(self, changes: Sequence[Change]) -> None:
-        """Likewise."""
+        """Raises RequestRefused."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:

@@ -56,7 +56,7 @@ class SqlStore:
 
     @property
     def notes(self) -> list[str]:
-        """None."""
+        """Nothing to note of a database."""
         return []
 
     def close(self) -> None:
