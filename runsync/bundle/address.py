@@ -17,8 +17,9 @@ from runsync.model.patience import Patience
 from runsync.model.redact import without_credentials
 from runsync.s3 import S3, S3Options, split
 
-_SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{1,6})?|[0-9a-f]{1,6}|\d+[smhdw]")
-"""What names a snapshot after any address; after that of a bundle on disk, and a name of `runsync.toml`, all does."""
+_SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{1,6})?|[0-9a-f]{4,6}|\d+[smhdw]")
+"""What names a snapshot after any address; after that of a bundle on disk, and a name of `runsync.toml`, all does.
+Less than four digits may be the end of a name: `s3://backups/mlflow@2`."""
 
 
 @dataclass(frozen=True, slots=True)

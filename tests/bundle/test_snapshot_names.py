@@ -135,6 +135,22 @@ def test_on_s3_a_snapshot_is_named_the_same_way(bucket: Bucket) -> None:
     assert open_snapshot(f"{bucket.url}/b@{first}", access).manifest.id == first
 
 
+@pytest.mark.parametrize(
+    ("address", "snapshot"),
+    [
+        ("s3://backups/mlflow@2", ""),
+        ("s3://backups/mlflow@v2", ""),
+        ("s3://backups/mlflow@2@7dab", "7dab"),
+        ("s3://backups/mlflow@7d", "7d"),
+        ("s3://backups/mlflow@2026-11-01", "2026-11-01"),
+        ("s3://backups/mlflow@20261101T030000.000Z-7d", "20261101T030000.000Z-7d"),
+    ],
+)
+def test_on_s3_an_at_sign_may_be_of_a_name(address: str, snapshot: str) -> None:
+    place = locate(address)
+    assert (place.snapshot, place.store.address) == (snapshot, address.removesuffix(f"@{snapshot}"))
+
+
 @pytest.mark.parametrize("verb", ["inspect", "check"])
 def test_commands_that_read_a_bundle_take_an_older_snapshot(bundle: Bundle, verb: str, runsync: Runner) -> None:
     done = runsync(verb, f"{bundle.address}@00000a", "--json")
