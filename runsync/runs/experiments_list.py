@@ -10,7 +10,7 @@ from runsync.errors import RunsyncError
 from runsync.model.experiment import Experiment
 from runsync.model.named import ambiguous
 from runsync.model.protocol import Place
-from runsync.model.run import Unreadable
+from runsync.model.run import PART, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.report import PARTLY_DONE
@@ -130,7 +130,7 @@ def show_experiment(
             else:
                 statuses[run.status] += 1
         report.unreadable = [
-            one for one in unread if one.kind.endswith("run") or one.id == report.experiment.experiment_id
+            one for one in unread if one.kind.endswith(("run", PART)) or one.id == report.experiment.experiment_id
         ]
         report.statuses = dict(sorted(statuses.items()))
         report.requests = source.requests

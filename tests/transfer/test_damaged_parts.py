@@ -84,6 +84,8 @@ def test_a_name_never_means_another_run_because_a_part_is_damaged(bundle: Path) 
     shown = runsync.show_run(str(bundle), sound)
     assert (shown.run.name, [problem.kind for problem in shown.problems]) == ("c", ["children"])
     assert runsync.show_run(str(bundle), f"id:{sound}").run.name == "c"
+    counted = runsync.show_experiment(str(bundle), "of a")
+    assert (counted.exit_code, [one.kind for one in counted.unreadable]) == (3, ["part of runs"])
 
 
 def test_runs_are_looked_for_a_part_at_a_time(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
