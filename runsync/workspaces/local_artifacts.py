@@ -9,13 +9,12 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from runsync.errors import AccessDenied, ChangedMeanwhile, GrownMeanwhile, RequestRefused, RunsyncError
-from runsync.model.paths import escaped, is_unicode, unfit_for_folders, unsafe
+from runsync.model.paths import escaped, unfit_for_folders, unsafe
 from runsync.model.run import ArtifactFile
 from runsync.spelling import folded, spelled_otherwise
 from runsync.workspaces.http import CHUNK, Opener
@@ -49,13 +48,12 @@ def walk(folder: Path) -> Iterator[ArtifactFile]:
             yield ArtifactFile(escaped(path), _size(file), fault=unsafe(path) or "")
 
 
-def misnamed(experiment: Path, most: int) -> Iterator[str]:
-    """Artifacts of an experiment's runs whose names are no UTF-8, of so many files at the most."""
+def names_below(experiment: Path) -> Iterator[str]:
+    """Paths of the artifacts of an experiment's runs, below its folder."""
     runs = (run / "artifacts" for run in experiment.iterdir() if run.is_dir()) if experiment.is_dir() else ()
-    files = (Path(place, name) for run in runs for place, _, names in os.walk(run) for name in names)
-    for file in islice(files, most):
-        if not is_unicode(path := file.relative_to(experiment).as_posix()):
-            yield escaped(path)
+    for run in runs:
+        for place, _, files in os.walk(run):
+            yield from (Path(place, name).relative_to(experiment).as_posix() for name in files)
 
 
 def read(folder: Path, path: str) -> Iterator[bytes]:

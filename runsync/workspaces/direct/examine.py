@@ -3,17 +3,19 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from runsync.errors import RequestRefused, WorkspaceError, WrongUsage
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, failure, ok, warning
+from runsync.model.paths import escaped, is_unicode
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.workspaces.direct.artifacts import SAY_WHERE, DirectArtifacts
-from runsync.workspaces.local_artifacts import folder_of, misnamed
+from runsync.workspaces.local_artifacts import folder_of, names_below
 from runsync.workspaces.s3_artifacts import REMEDY, bucket_of
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 NEWEST_RUNS = 5
 """Runs that are looked at for one that has a file."""
 MOST_NAMES = 100_000
-"""Files of an experiment whose names are looked at."""
+"""Files whose names are looked at, in all experiments."""
 NAMED = 5
 RENAME = "rename them; an export takes all others, and ends with exit code 3"
 TOPIC = "artifacts"
@@ -96,17 +98,21 @@ def _read(workspace: "DirectWorkspace", runs: Sequence[Run]) -> str:
 
 def _misnamed(artifacts: DirectArtifacts, experiments: Sequence[Experiment]) -> Iterator[Finding]:
     """A warning where files on this machine have names that cannot be carried."""
-    names: list[str] = []
-    for experiment in experiments:
-        with suppress(RequestRefused, WrongUsage, OSError):  # told where a file is read
-            folder = folder_of(artifacts.place_of(experiment.artifact_location))
-            if folder is not None:
-                names += misnamed(folder, MOST_NAMES)
+    looked_at = islice(_names(artifacts, experiments), MOST_NAMES)
+    names = [escaped(path) for path in looked_at if not is_unicode(path)]
     if names:
         told = f"{', '.join(names[:NAMED])}{', …' if len(names) > NAMED else ''}"
         yield warning(
             TOPIC, f"{many(len(names), 'file')} with a name that is not UTF-8, which cannot be carried: {told}", RENAME
         )
+
+
+def _names(artifacts: DirectArtifacts, experiments: Sequence[Experiment]) -> Iterator[str]:
+    for experiment in experiments:
+        with suppress(RequestRefused, WrongUsage, OSError):  # told where a file is read
+            folder = folder_of(artifacts.place_of(experiment.artifact_location))
+            if folder is not None:
+                yield from names_below(folder)
 
 
 def _empty(workspace: "DirectWorkspace", place: str, location: str) -> Finding:
