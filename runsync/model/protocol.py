@@ -176,7 +176,8 @@ class Source(Protocol):
         """The versions of registered models that were made of a run, where the source has them."""
 
     def unreadable_experiments(self) -> Sequence[Unreadable]:
-        """Those that are there and cannot be read: `experiments` does not give them."""
+        """Those that are there and cannot be read: `experiments` does not give them. Among them may be pieces of those
+        that can, and runs in no experiment; known once `experiments` was called."""
 
     def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int] | None:
         """How many runs each experiment (by id) has, where that costs little; else None."""
@@ -193,8 +194,8 @@ class Source(Protocol):
 
     @property
     def is_all(self) -> bool:
-        """Whether an experiment that it does not list is not there: not so of a snapshot of some, or where some cannot
-        be read. Known once `experiments` was called."""
+        """Whether an experiment that it neither lists nor tells as unreadable is not there: not so of a snapshot of
+        some, or of one whose export could not read some."""
 
     @property
     def objects(self) -> ObjectSource | None:

@@ -211,6 +211,8 @@ class Batch:
 
 PART = "part of runs"
 """The kind of what is unreadable where a part of a bundle is damaged."""
+UNTOLD = "?"
+"""The id of what cannot be read where not even its id is told."""
 
 
 @dataclass(frozen=True, slots=True)

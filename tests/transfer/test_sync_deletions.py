@@ -155,7 +155,7 @@ def test_an_experiment_that_was_deleted_is_told_then_followed_and_comes_back(
         assert runsync("sync", pair.source.url, proxy.url, "--experiment", prefix + "*", "--delete").returncode == 4
         assert writes(proxy) == []
     told = sync(runsync, pair.source.url, pair.target.url, prefix + "*", *FOLLOWED)
-    assert [note.split(" deleted")[0] for note in told["notes"]] == ["9 runs", "1 experiments"]
+    assert [note.split(" deleted")[0] for note in told["notes"]] == ["9 runs", "1 experiment"]
     assert_same(pair.source.url, pair.target.url, [prefix + "*"])
     assert runsync("experiments", "restore", pair.target.url, prefix + "ten", "--yes").returncode == 0
     assert deleted(pair.target.url, prefix) == {"run 0"}  # as it was before the experiment

@@ -2,7 +2,8 @@
 
 An import replays: each run arrives in the state it had. A sync leaves runs that are active in the target as they are,
 and tells which are deleted at the source, or no longer there. Asked to, it deletes them, but only copies that came
-from this very source, only those that were gone when it began, and none at all when they are too many.
+from this very source, only those that were gone when it began, and none at all when they are too many. What cannot be
+read at the source is not gone; what is gone beside it goes.
 
 A run that was moved to another experiment at the source cannot be moved on a server. Where deletions are followed it is
 made anew where it belongs, and the old copy is deleted once the new one is whole.
@@ -13,6 +14,7 @@ that a transfer that takes up an interrupted one does the same.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from threading import Lock
 
 from runsync.errors import ITEM_ERRORS, TooManyDeletions, may_pass
@@ -21,13 +23,25 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
 from runsync.model.left_behind import changed
 from runsync.model.protocol import FAILED, NAMED, Editor, NotCarried, Outcome, Source
-from runsync.model.run import Run, Unreadable
+from runsync.model.run import UNTOLD, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.times import now
 from runsync.model.wording import many
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.present import Present, There, Where
+
+
+class _Fate(Enum):
+    """What is known of a copy of which nothing was met at the source."""
+
+    GONE = auto()
+    UNREAD = auto()
+    """The source has it, or its experiment, and cannot read it."""
+    UNSURE = auto()
+    """It may be among what cannot be read there."""
+    OTHER = auto()
+    """It did not come from the source's experiment."""
 
 
 class Deletions:
@@ -61,8 +75,10 @@ class Deletions:
         """Names of copies that are to be deleted, by their ids in the target."""
         self._left: dict[str, str] = {}
         self._met: set[Where] = set()
-        self._unread: set[str] = set()
-        """Ids of what is at the source, and cannot be read there."""
+        self._unread: dict[str, set[str]] = {"run": set(), "experiment": set()}
+        """Ids of what is at the source, and cannot be read there, by kind."""
+        self._told_unread: set[str] = set()
+        """Those that were met among what is carried."""
         self._is_done = False
         self._tells_gone = False
         self._lock = Lock()
@@ -70,6 +86,8 @@ class Deletions:
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> None:
         """Finds what is to be deleted. Raises TooManyDeletions before anything is."""
         self._tells_gone = not self._policy.replays and selection.state == "all" and not selection.names_runs
+        if self._tells_gone:
+            self._note(source.unreadable_experiments())
         if self._policy.brake is None:
             return
         self._present.look(self._experiments.gone_ids())
@@ -86,7 +104,7 @@ class Deletions:
         self._going = {
             there.run_id: there.name
             for place, there in copies
-            if states.get(place) == DELETED or (place not in states and self._may_be_gone(place, there))
+            if states.get(place) == DELETED or (place not in states and self._fate(place, there) is _Fate.GONE)
         }
         self._experiments.losing = {place[0] for place, there in copies if there.run_id in self._going}
         self._moved = {id: run for id, run in moved.items() if id in self._going}
@@ -99,9 +117,16 @@ class Deletions:
             )
 
     def note_unread(self, unreadable: Sequence[Unreadable]) -> None:
-        """What the source has, and cannot be read there, is not gone."""
+        """What the source has, and cannot be read there, is not gone. Pieces of what can be read say nothing of it."""
+        told = self._note(unreadable)
         with self._lock:
-            self._unread.update(one.id for one in unreadable)
+            self._told_unread |= told
+
+    def _note(self, unreadable: Sequence[Unreadable]) -> set[str]:
+        with self._lock:
+            for kind, ids in self._unread.items():
+                ids.update(one.id for one in unreadable if one.kind == kind)
+        return {one.id for one in unreadable if one.kind in self._unread}
 
     def _met_at(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> Iterator[Run]:
         """The runs of the source; where ids tell, those of the target that have the same are looked for."""
@@ -169,9 +194,9 @@ class Deletions:
     def notes(self) -> list[str]:
         """Deletions that were, or would be, followed."""
         gone = {id: name for id, name in self._going.items() if id not in self._moved}
-        told = {"runs": gone, "experiments": self._experiments.followed()}
+        told = {"run": gone, "experiment": self._experiments.followed()}
         done = "deleted in the target, as at the source" if self._is_done else "would be deleted in the target"
-        notes = [f"{len(names)} {kind} {done}: {_shown(names)}" for kind, names in told.items() if names]
+        notes = [f"{many(len(names), kind)} {done}: {_shown(names)}" for kind, names in told.items() if names]
         if self._moved:
             names = {id: self._going[id] for id in self._moved}
             done = ("was" if len(names) == 1 else "were") + " created" if self._is_done else "would be created"
@@ -179,9 +204,21 @@ class Deletions:
                 f"{many(len(names), 'run')} {done} again in the experiment they were moved to at the source, and their "
                 f"old copies deleted: {_shown(names)}"
             )
-        if self._tells_gone and self._unread:
-            notes.append(f"{many(len(self._unread), 'item')} cannot be read at the source: not taken for deleted there")
-        return notes
+        if self._tells_gone and self._told_unread:
+            count = many(len(self._told_unread), "item")
+            notes.append(f"{count} cannot be read at the source: not taken for deleted there")
+        return notes + self._unsure()
+
+    def _unsure(self) -> list[str]:
+        """What is left as nobody can tell whether it is gone."""
+        runs = {there.run_id: there.name for _, there in self._unmet(_Fate.UNSURE)}
+        told = {"run": runs, "experiment": self._experiments.unsure() if self._tells_gone else {}}
+        return [
+            f"{many(len(names), kind)} no longer found at the source, and left active: what cannot be read there may "
+            f"be {'it' if len(names) == 1 else 'among them'}: {_shown(names)}"
+            for kind, names in told.items()
+            if names
+        ]
 
     @property
     def _why_left(self) -> str:
@@ -204,24 +241,32 @@ class Deletions:
 
     def _gone(self) -> list[tuple[Where, There]]:
         """Active copies from the source of which it knows nothing any more."""
+        return self._unmet(_Fate.GONE)
+
+    def _unmet(self, fate: _Fate) -> list[tuple[Where, There]]:
         if not self._tells_gone:
             return []
         return [
             (place, there)
             for place, there in self._present.all()
-            if place not in self._met and self._is_active_copy(there) and self._may_be_gone(place, there)
+            if place not in self._met and self._is_active_copy(there) and self._fate(place, there) is fate
         ]
 
-    def _may_be_gone(self, place: Where, there: There) -> bool:
-        """Whether a copy of which nothing was met at the source is of what is gone there, not of what cannot be read.
+    def _fate(self, place: Where, there: There) -> _Fate:
+        """Of a copy of which nothing was met at the source.
 
-        What cannot be read tells only its id: that is the one it was born with if its experiment was born there too.
+        A run that cannot be read tells only its id, if that: it is the one it was born with if its experiment was born
+        there too. It is in an experiment that is still there.
         """
-        if not self._unread or not self._is_of_this(place, there):
-            return self._is_of_this(place, there)
-        home = self._experiments.source_id(place[0])
+        if not self._is_of_this(place, there):
+            return _Fate.OTHER
+        runs, home = self._unread["run"], self._experiments.source_id(place[0])
+        if place[1] in runs or (home or there.home) in self._unread["experiment"]:
+            return _Fate.UNREAD
+        if not runs or self._experiments.is_gone(place[0]):
+            return _Fate.GONE
         was_born_there = home in ("", self._experiments.origin(place[0]))
-        return was_born_there and self._unread.isdisjoint((home, place[1]))
+        return _Fate.UNSURE if UNTOLD in runs or not was_born_there else _Fate.GONE
 
     def _is_active_copy(self, there: There) -> bool:
         is_ours = there.came_from == self._experiments.key or there.run_id in self._same

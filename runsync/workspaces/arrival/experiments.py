@@ -1,7 +1,7 @@
 """Experiments in a target: which one a source experiment becomes, and in what state."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from typing import Protocol
@@ -9,11 +9,12 @@ from typing import Protocol
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.import_options import ImportOptions
-from runsync.model.lineage import came_from, is_copy, origin_of_experiment
+from runsync.model.lineage import came_from, is_copy, origin_of_experiment, source_id
 from runsync.model.naming import Names
 from runsync.model.pairing import Pairs, SharesRuns, is_named_so, pair
 from runsync.model.protocol import FAILED, Outcome
 from runsync.model.provenance import key_of
+from runsync.model.run import Unreadable
 from runsync.workspaces import remembered
 from runsync.workspaces.arrival.counterpart import Counterpart
 from runsync.workspaces.arrival.renaming import Move, Renaming
@@ -80,6 +81,8 @@ class ExperimentMap:
         self._moves: list[Move] = []
         self._moved_aside: list[Move] = []
         self._gone: list[Experiment] = []
+        self._unsure: list[Experiment] = []
+        self._sources: dict[str, str] = {}
         self._origins: dict[str, str] = {}
         self._left: dict[str, str] = {}
         self.restored: list[str] = []
@@ -99,11 +102,12 @@ class ExperimentMap:
         addresses: tuple[str, str],
         are_all: bool,
         shares_runs: SharesRuns,
+        unread: Collection[Unreadable] = (),
     ) -> list[Outcome]:
         """Finds for each source experiment the one that it is in the target (see `model.pairing`).
 
-        `addresses` are the source's and the target's; `are_all` of the source's experiments are given, or some. Raises
-        WrongUsage for a `--rename` of what is not among them.
+        `addresses` are the source's and the target's; `are_all` of the source's experiments are given, or some;
+        `unread` is what it has and cannot read. Raises WrongUsage for a `--rename` of what is not among them.
         """
         self.came_from = addresses[0]
         names = self._naming.among(experiments)
@@ -119,9 +123,13 @@ class ExperimentMap:
         }
         if are_all:
             self.others = sum(e.lifecycle_stage == ACTIVE and not is_copy(e) for e in left)
-            self._gone = list(self._no_longer_there(left, names))
+            ids = frozenset(one.id for one in unread if one.kind == "experiment")
+            gone = [e for e in self._no_longer_there(left, names) if _id_at_source(e) not in ids]
+            self._gone, self._unsure = (gone, []) if self._are_known(ids, existing) else ([], gone)
         self._origins = {place.target_id: place.origin for place in self._places.values()}
         self._origins.update({e.experiment_id: origin_of_experiment(e) for e in self._gone})
+        self._sources = {place.target_id: id for id, place in self._places.items()}
+        self._sources.update({e.experiment_id: source_id(e) for e in self._gone})
         renaming = Renaming(existing, names, self._writer.deleted_keep_names)
         self._moves = renaming.plan(self._places.values())
         self._moved_aside = renaming.moved_aside
@@ -168,9 +176,9 @@ class ExperimentMap:
         return self._origins.get(target_id, "")
 
     def source_id(self, target_id: str) -> str:
-        """The id at the source of the experiment that one of the target is the copy of; "" where there is none."""
-        found = (id for id, place in self._places.items() if place.target_id == target_id)
-        return next(found, "")
+        """The id at the source of the experiment that one of the target is the copy of, though it may be gone there; ""
+        where there is none."""
+        return self._sources.get(target_id, "")
 
     def source_origin(self, source_id: str) -> str:
         """The id with which a source experiment was born."""
@@ -200,6 +208,14 @@ class ExperimentMap:
     def gone_ids(self) -> list[str]:
         """Target ids of active experiments that came from the source, and that it has no longer, not even deleted."""
         return [e.experiment_id for e in self._gone]
+
+    def is_gone(self, target_id: str) -> bool:
+        """Whether it is one of those."""
+        return target_id in self._sources and self._sources[target_id] not in self._places
+
+    def unsure(self) -> dict[str, str]:
+        """Names by id of those that may be gone, or may be what cannot be read at the source."""
+        return {e.experiment_id: e.name for e in self._unsure}
 
     def left_active(self) -> dict[str, str]:
         """Names by id of experiments that are deleted at the source, or gone, and stay active in the target."""
@@ -356,6 +372,12 @@ class ExperimentMap:
             if is_of_this and is_active and not is_known and is_named_so(experiment, names):
                 yield experiment
 
+    def _are_known(self, unread: Collection[str], existing: Sequence[Experiment]) -> bool:
+        """Whether these are ids of experiments that the source is known to have had. Else any may hide behind them: a
+        folder or a row of another id, or a name where no id is told."""
+        known = {_id_at_source(e) for e in existing if is_copy(e) and came_from(e) == self.key}
+        return known.union(self._places).issuperset(unread)
+
     def _place(self, experiment: Experiment, name: str) -> Counterpart:
         id, keeps_state = experiment.experiment_id, self._writer.keeps_state
         found, is_matched = self._pairs.found.get(id), id in self._pairs.by_origin
@@ -397,3 +419,8 @@ class ExperimentMap:
             self.activate(place.source.experiment_id)
         if changed or removed or place.has_other_times:
             self._writer.change(place.as_target(place.state), changed, removed)
+
+
+def _id_at_source(copy: Experiment) -> str:
+    """Copies of earlier versions tell only the id with which they were born."""
+    return source_id(copy) or origin_of_experiment(copy)

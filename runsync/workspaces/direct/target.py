@@ -83,7 +83,8 @@ class DirectTarget:
         came_from = self._records.came_from = address_of(source.place)
         addresses, are_all = (came_from, self.place.address), selection == Selection() and source.is_all
         evidence = shares_runs(source, self._workspace)
-        outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence)
+        unread = source.unreadable_experiments()
+        outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence, unread)
         self._check_places(any(outcome.action == CREATE for outcome in outcomes))
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)

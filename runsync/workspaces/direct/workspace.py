@@ -178,8 +178,8 @@ class DirectWorkspace:
 
     @property
     def is_all(self) -> bool:
-        """Whether every experiment could be read."""
-        return not self.unreadable_experiments()
+        """What a store does not have is not there."""
+        return True
 
     @property
     def objects(self) -> ObjectSource | None:

@@ -7,14 +7,12 @@ from typing import Any, TypeVar
 from runsync.errors import WorkspaceUnreachable
 from runsync.model import numbers
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.run import RUNNING, DatasetInput, LatestMetric, ModelLink, ModelVersion, Run, Unreadable
+from runsync.model.run import RUNNING, UNTOLD, DatasetInput, LatestMetric, ModelLink, ModelVersion, Run, Unreadable
 from runsync.workspaces.http.fields import LEAST, MOST, ODD, Json, OddAnswer, identifier, listed, number, part, text
 
 STATUSES = frozenset({RUNNING, "SCHEDULED", "FINISHED", "FAILED", "KILLED"})
 STAGES = frozenset({ACTIVE, DELETED})
 _TEXT = frozenset({str})
-UNTOLD = "?"
-"""The id of what has none."""
 ON_THE_SERVER = "on the server"
 
 T = TypeVar("T")
@@ -55,8 +53,9 @@ def experiments(answer: Json, make: Callable[[Json], Experiment]) -> tuple[list[
     found, odd = sound(answer, "experiments", make)
     unreadable = []
     for document, error in odd:
-        id = document.get("experiment_id") or document.get("name")
-        told = str(id) if isinstance(id, str | int) else UNTOLD
+        id, name = document.get("experiment_id"), document.get("name")
+        known = str(id) if id and isinstance(id, str | int) else ""
+        told = known or (f"“{name}”" if name and isinstance(name, str) else UNTOLD)
         unreadable.append(Unreadable(told, ON_THE_SERVER, str(error), "experiment"))
     if not found and unreadable and all(one.id == UNTOLD for one in unreadable):
         raise _other_api("experiments")
