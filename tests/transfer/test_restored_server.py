@@ -12,7 +12,9 @@ from support.oracle import Reader, assert_same, compare
 from support.rich import rich_workspace, small_workspace
 from support.seed import Seeder
 from support.servers import MlflowServer
+from support.stores import empty_sqlite
 
+import runsync
 from runsync.model.experiment import Experiment
 from runsync.model.identity import own_tags_removed
 from runsync.model.selection import Selection
@@ -140,3 +142,22 @@ def test_init_makes_the_tables_of_an_empty_database_from_the_command_line(
     assert len(empty.script("read")["runs"]) == 4
     verified = runsync("verify", bundle, empty.url, "--artifacts", tmp_path / "art", "--verify-artifacts")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_a_server_knows_which_copies_in_its_database_are_gone(tmp_path: Path) -> None:
+    source, folder = tmp_path / "mlruns", tmp_path / "server"
+    shutil.copytree(ROOT / "examples" / "mlruns", source)
+    database = empty_sqlite(folder / "mlflow.db")
+    runsync.sync(str(source), database, artifacts=False)
+    active = (path.parent for path in source.glob("*/*/meta.yaml") if "lifecycle_stage: active" in path.read_text())
+    gone = min(active)
+    shutil.rmtree(gone)
+    with MlflowServer(executable("3"), folder=folder) as server:
+        before = runsync.list_runs(server.url, selection=Selection(state="active")).runs
+        told = runsync.sync(str(source), server.url, artifacts=False)
+        ((name,),) = (one.names for one in told.not_carried if one.what == "deletions of runs")
+        assert name.endswith(f"({gone.name})")
+        done = runsync.sync(str(source), server.url, artifacts=False, delete=True, max_delete="1")
+        assert done.runs.created == 0
+        left = runsync.list_runs(server.url, selection=Selection(state="active")).runs
+    assert {run.run_id for run in before} - {run.run_id for run in left} == {gone.name}

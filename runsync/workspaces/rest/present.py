@@ -1,11 +1,13 @@
 """The runs that a target server has."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from runsync.model.experiment import Experiment
+from runsync.model.identity import COPY
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.present import Bounds
-from runsync.workspaces.rest.twins import OF_COPIES
+from runsync.workspaces.rest.twins import OF_COPIES, OF_DIRECT_COPIES
 from runsync.workspaces.rest.workspace import RestWorkspace
 
 
@@ -14,12 +16,20 @@ class RestRuns:
 
     def __init__(self, workspace: RestWorkspace) -> None:
         self._workspace = workspace
+        self._direct: set[str] = set()
+
+    def begin(self, existing: Iterable[Experiment]) -> None:
+        """Of these experiments those are kept in mind that were brought straight into the server's database."""
+        self._direct = {e.experiment_id for e in existing if COPY in e.tags}
 
     def copies(self, experiment_ids: Sequence[str], between: Bounds | None = None) -> Iterator[Run]:
-        """See `TargetRuns`."""
+        """See `TargetRuns`. Copies that were brought straight into the database have another tag: a search more, where
+        there may be some."""
         started = "" if between is None else _started(between)
-        for ids in self._workspace.chunks(experiment_ids):
-            yield from self._workspace.search_every(ids, OF_COPIES + started)
+        direct = [id for id in experiment_ids if id in self._direct]
+        for condition, places in ((OF_COPIES, experiment_ids), (OF_DIRECT_COPIES, direct)):
+            for ids in self._workspace.chunks(places):
+                yield from self._workspace.search_every(ids, condition + started)
 
     def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
         """See `TargetRuns`."""

@@ -90,7 +90,8 @@ class RestTarget:
         self._files = FileWriter(store, writing.touch, store.expect, writing.tag)
         self._links = Links(workspace, self._writer)
         self._twins = Twins(workspace, self._writer, self._links)
-        self._present = Present(RestRuns(workspace))
+        self._runs = RestRuns(workspace)
+        self._present = Present(self._runs)
         self._lookup = Lookup(self._present, self._experiments)
         editor = RestEditor(workspace.client)
         self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
@@ -100,10 +101,12 @@ class RestTarget:
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
         existing = self._workspace.existing(self._options.restore_deleted)
+        self._runs.begin(existing)
         are_all = selection == Selection() and source.is_all
         addresses = address_of(source.place), self.place.address
         evidence = shares_runs(source, self._workspace)
-        outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence)
+        unread = source.unreadable_experiments()
+        outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence, unread)
         self._source = source.place
         self._writer.came_from = addresses[0]
         self._lost.update({"experiment ids, creation and update times": len(experiments)})
@@ -236,7 +239,7 @@ class RestTarget:
     def _read_again(self, runs: Iterable[Run]) -> dict[str, Run]:
         there = [found for run in runs if (found := self._there(run)) is not None]
         places, ids = sorted({one.experiment_id for one in there}), [one.run_id for one in there]
-        return {run.run_id: run for run in RestRuns(self._workspace).of_ids(places, ids)} if ids else {}
+        return {run.run_id: run for run in self._runs.of_ids(places, ids)} if ids else {}
 
     def _copy(self, run: Run, contents: Contents | None, step: Step, present: dict[str, Run]) -> Copy:
         there = present.get(step.target_id)

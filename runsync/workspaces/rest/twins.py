@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from runsync.errors import ITEM_ERRORS
-from runsync.model.identity import CLAIMED, COMPLETE, ORIGIN, SESSION, origin_of
+from runsync.model.identity import CLAIMED, COMPLETE, COPY, ORIGIN, SESSION, origin_of
 from runsync.model.mark import Mark
 from runsync.model.run import Run
 from runsync.model.selection import Selection
@@ -23,6 +23,7 @@ from runsync.workspaces.rest.workspace import RestWorkspace
 LOOK_AGAIN = 1.0
 """Seconds between looks at a run that another import is about to finish."""
 OF_COPIES = f"tags.`{ORIGIN}` LIKE '%'"
+OF_DIRECT_COPIES = f"tags.`{COPY}` LIKE '%'"
 
 
 class Twins:
