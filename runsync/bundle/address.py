@@ -22,6 +22,9 @@ _SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{1,6})?|[0-9a-f]{4
 Less than four digits may be the end of a name: `s3://backups/mlflow@2`."""
 
 
+_OF_EACH_BUNDLE = (layout.SNAPSHOTS, layout.PARTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """How to get at bundles and workspaces beside their address: `runsync.toml`, S3 and its limits, and where the
@@ -76,8 +79,11 @@ def _parted(text: str, names: Container[str]) -> tuple[str, str]:
 
 
 def is_bundle(text: str) -> bool:
-    """Whether a bundle lies in the folder that is called so."""
-    return "://" not in text and (Path(text).expanduser() / layout.MARKER).exists()
+    """Whether a bundle lies in the folder that is called so; also one whose marker is missing."""
+    folder = Path(text).expanduser()
+    return "://" not in text and (
+        (folder / layout.MARKER).exists() or all((folder / name).is_dir() for name in _OF_EACH_BUNDLE)
+    )
 
 
 def is_there(text: str) -> bool:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,10 @@ class Bundle:
 
     @property
     def features(self) -> list[str]:
-        """What a reader must know to open it; nothing where there is no marker yet."""
+        """What a reader must know to open it. Without a marker, as far as names tell; nothing where there is no bundle
+        yet."""
         if self.store.size(layout.MARKER) is None:
-            return []
+            return [layout.ORDERED] if any(layout.recorded(e.name) for e in self.store.list(layout.HISTORY)) else []
         features: list[str] = check_marker(self.store)["required_features"]
         return features
 
@@ -149,7 +151,8 @@ class Bundle:
 
 
 def open_bundle(where: str | Path, access: Access | None = None) -> Bundle:
-    """An existing bundle. Raises BundleNotFound, or BundleDamaged for a version this runsync does not read."""
+    """An existing bundle. Raises BundleNotFound; BundleDamaged for one whose marker is missing, or of a version that
+    this runsync does not read."""
     place = locate(where, access)
     if place.snapshot:
         raise WrongUsage(f"this takes a whole bundle: leave out @{place.snapshot}")
@@ -159,7 +162,8 @@ def open_bundle(where: str | Path, access: Access | None = None) -> Bundle:
 def open_store(store: Store) -> Bundle:
     """The bundle in a store. Raises likewise."""
     if store.size(layout.MARKER) is None:
-        store.check_place()
+        if has_lost_marker(store):
+            raise _marker_is_missing(store)
         is_missing = isinstance(store, LocalStore) and not store.folder.exists()
         told = "is not there" if is_missing else f"is no runsync bundle (no {layout.MARKER} in it)"
         raise BundleNotFound(f"{store.address} {told}: check the path, or make a bundle with runsync export")
@@ -167,10 +171,27 @@ def open_store(store: Store) -> Bundle:
     return Bundle(store)
 
 
+def has_lost_marker(store: Store) -> bool:
+    """Whether a bundle lies there, and only the file that says so is missing. Raises BucketNotFound."""
+    if store.size(layout.MARKER) is not None:
+        return False
+    store.check_place()
+    folders = sorted(f"{folder}/" for folder in layout.WITH_DATA)
+    held = any(layout.is_of_a_bundle(entry.name) for folder in folders for entry in store.list(folder))
+    return held and store.size(layout.MARKER) is None  # another process may have just made the bundle
+
+
+def _marker_is_missing(store: Store) -> BundleDamaged:
+    return BundleDamaged(
+        f"{store.address}: {layout.MARKER} is missing, and all else of a bundle is there: runsync check "
+        f"{store.address} --repair writes it again"
+    )
+
+
 def create_bundle(where: str | Path, access: Access | None = None) -> Bundle:
     """An existing bundle, or a new one in a folder (or below a prefix) that is empty or not there.
 
-    Raises WrongUsage for any other.
+    Raises WrongUsage for any other, BundleDamaged for a bundle whose marker is missing.
     """
     place = locate(where, access)
     if place.snapshot:
@@ -179,16 +200,23 @@ def create_bundle(where: str | Path, access: Access | None = None) -> Bundle:
 
 
 def create_in(store: Store) -> Bundle:
-    """The bundle in a store, or a new one in an empty store. Raises WrongUsage for any other."""
+    """The bundle in a store, or a new one in an empty store. Raises likewise."""
     if store.size(layout.MARKER) is None:
-        if isinstance(store, LocalStore) and store.folder.exists() and not store.folder.is_dir():
-            raise WrongUsage(f"{store.folder} is a file: a bundle needs a folder")
-        store.check_place()
-        # Of two that make a bundle at once, one may see what the other has just made.
-        if next(store.list(), None) is not None and store.size(layout.MARKER) is None:
-            raise WrongUsage(f"{store.address} is not empty and no bundle: name a new place, or empty it first")
-        _write_marker(store)
+        _require_empty(store)
+        write_marker(store, [layout.ORDERED], times.utc_now())
     return open_store(store)
+
+
+def _require_empty(store: Store) -> None:
+    """Raises WrongUsage, BundleDamaged or BucketNotFound where no bundle can be made."""
+    if isinstance(store, LocalStore) and store.folder.exists() and not store.folder.is_dir():
+        raise WrongUsage(f"{store.folder} is a file: a bundle needs a folder")
+    store.check_place()
+    # Of two that make a bundle at once, one may see what the other has just made.
+    if next(store.list(), None) is not None and store.size(layout.MARKER) is None:
+        if has_lost_marker(store):
+            raise _marker_is_missing(store)
+        raise WrongUsage(f"{store.address} is not empty and no bundle: name a new place")
 
 
 def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle:
@@ -268,12 +296,13 @@ def _by(name: str) -> int | None:
     return moment + (DAY - 1 if len(name) == len("2026-11-01") else 0)
 
 
-def _write_marker(store: Store) -> None:
+def write_marker(store: Store, features: list[str], created: datetime) -> None:
+    """Has the store be a bundle, made at that time."""
     document: dict[str, object] = {
         "format": layout.FORMAT,
         "version": layout.VERSION,
-        "required_features": [layout.ORDERED],
-        "created_at": times.utc_now().isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "required_features": features,
+        "created_at": created.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "tool_version": VERSION,
     }
     schemas.check("runsync", document, layout.MARKER)

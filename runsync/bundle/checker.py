@@ -106,6 +106,8 @@ class Checker:
 
     def check(self, subset: Subset | None, workers: int, progress: Progress) -> None:
         """All of it; of artifacts and metrics the bytes that are of the subset (None: of none)."""
+        if layout.MARKER not in self.sizes:
+            self._fault(layout.MARKER, "it is missing", MISSING)
         for name in layout.WITH_DATA & self.odd.keys():
             self._fault(name, f"it is {self.odd[name]}, and no folder", BROKEN)
         for snapshot_id in self.ids:

@@ -133,6 +133,11 @@ def is_ours(name: str) -> bool:
     return is_named_by_hash(name) and name in (blob(sha256), *(part(sha256, kind) for kind in KINDS))
 
 
+def is_of_a_bundle(name: str) -> bool:
+    """Whether only a bundle has a file of that name: a manifest, a record, a part or a blob."""
+    return bool(snapshot_id(name)) or recorded(name) is not None or is_ours(name)
+
+
 def suspect(name: str) -> str:
     """Where it is noted that a part or blob is broken."""
     return f"{SUSPECTS}{hash_in(name)}.json"

@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from runsync.bundle import layout
-from runsync.bundle.address import Access, locate
+from runsync.bundle.address import Access, is_bundle, locate
 from runsync.bundle.store import LocalStore
 from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
 from runsync.model.finding import FAILURE, Finding, failure
@@ -115,4 +114,4 @@ def _is_bundle(where: str, access: Access) -> bool:
     if is_workspace(where, access.config) or ("://" in where and not where.startswith("s3://")):
         return False
     store = locate(where, access).store
-    return not isinstance(store, LocalStore) or (store.folder / layout.MARKER).exists()
+    return not isinstance(store, LocalStore) or is_bundle(str(store.folder))

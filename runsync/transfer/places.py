@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runsync import config
 from runsync.bundle import locks
-from runsync.bundle.address import Access, locate, name_of
+from runsync.bundle.address import Access, is_bundle, locate, name_of
 from runsync.bundle.bundle import open_store
 from runsync.bundle.snapshot import Snapshot
 from runsync.errors import WrongUsage
@@ -57,15 +57,14 @@ def open_workspace(
 def _typed_folder(where: str) -> StoreAddress:
     """What looks like a path, and is no bundle, is meant as a file store."""
     folder = folder_of(where)
-    if folder is not None and not (folder / "runsync.json").exists():
+    if folder is not None and not is_bundle(str(folder)):
         if folder.is_file():
             raise WrongUsage(f"{folder} is a file: a database is named as sqlite:///{folder}")
         return StoreAddress(folder=folder)
     if "://" not in where and Path(where).is_file():
         raise WrongUsage(f"{where} is a file: a database is named as sqlite:///{where}")
     named = without_credentials(where)
-    is_bundle = folder is not None or (Path(where) / "runsync.json").exists()
-    why = "is a bundle, and no workspace" if is_bundle else "is no workspace"
+    why = "is a bundle, and no workspace" if folder is not None or is_bundle(where) else "is no workspace"
     raise WrongUsage(
         f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, azureml://…, the ARN of an "
         "MLflow server of SageMaker, sqlite:///FILE, postgresql://…, mysql://…, the path of an mlruns folder such as "

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runsync.bundle import layout, locks, mend, parts, removal, suspects
+from runsync.bundle import layout, locks, lost_marker, mend, parts, removal, suspects
 from runsync.bundle.address import Access
-from runsync.bundle.bundle import Bundle, open_bundle
+from runsync.bundle.bundle import Bundle
 from runsync.bundle.check import DAMAGED
 from runsync.bundle.checker import Checker, Fault
 from runsync.bundle.history import Position
@@ -102,7 +102,7 @@ def repair(
     """
     begun, access = time.monotonic(), access or Access()
     with ExitStack() as held:
-        opened = open_bundle(bundle, access)
+        opened = lost_marker.open_to_mend(bundle, access)
         origin = held.enter_context(open_source(source, "repair", access=access, workers=workers)) if source else None
         if origin is not None and origin.place.address == opened.address:
             raise WrongUsage("a bundle cannot be repaired from itself: name a workspace, or another bundle")
@@ -138,6 +138,8 @@ def repair_from(
         if source is not None and mend.unreplaced(bundle):
             work.export(source)
         return
+    if layout.MARKER in damage.missing:
+        lost_marker.write_again(bundle)
     work.set_aside_files(damage, newcomers)
     if isinstance(source, Snapshot):
         work.take_from(source.bundle, damage)

@@ -18,7 +18,7 @@ from runsync.bundle.check import CheckReport, check
 from runsync.bundle.copy import copy
 from runsync.bundle.store import LocalIncoming, LocalStore, Store, cannot_write
 from runsync.bundle.subset import Subset
-from runsync.errors import BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
+from runsync.errors import BundleDamaged, BundleLocked, WrongUsage
 from runsync.model import times
 from runsync.s3 import S3Options
 
@@ -80,12 +80,12 @@ def test_whatever_is_done_to_a_file_is_found_and_the_file_named(bundle: Copied, 
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"{", b'{"format": "runsync", "version": "1"}', b"\xff"])
-def test_a_broken_marker_is_told_and_one_that_is_missing_makes_it_no_bundle(bundle: Copied, content: bytes) -> None:
+def test_a_marker_that_is_broken_or_missing_is_damage(bundle: Copied, content: bytes) -> None:
     bundle.write("runsync.json", content)
     with pytest.raises(BundleDamaged, match=r"runsync\.json"):
         bundle.check()
     bundle.store.remove("runsync.json")
-    with pytest.raises(BundleNotFound):
+    with pytest.raises(BundleDamaged, match=r"runsync\.json is missing, .* --repair writes it again"):
         bundle.check()
 
 
