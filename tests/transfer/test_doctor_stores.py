@@ -13,6 +13,7 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, fill, opened
 
+from runsync.model.experiment import Experiment
 from transfer.test_doctor import examined, failures, of, one
 
 Make = Callable[[Path], str]
@@ -152,3 +153,20 @@ def test_a_database_server_is_told_and_that_a_user_may_only_read(
             database.execute(f"DROP ROLE {reader}")
         else:
             database.execute(f"DROP USER {reader}")
+
+
+def test_names_of_files_are_looked_at_up_to_a_limit_for_all_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [tmp_path / "artifacts" / str(number) for number in range(1, 4)]
+    with opened(empty_sqlite(tmp_path / "mlflow.db")) as workspace:
+        for place in places:
+            workspace.store.create_experiment(Experiment("", place.name, artifact_location=place.as_uri()))
+            folder = place / "run" / "artifacts"
+            folder.mkdir(parents=True)
+            Path(os.fsdecode(bytes(folder) + b"/plot\xff.png")).touch()
+        workspace.store.refresh()
+        for most, told in ((10, "3 files"), (2, "2 files")):
+            monkeypatch.setattr("runsync.workspaces.direct.examine.MOST_NAMES", most)
+            (named,) = (found.told for found in workspace.examine() if "not UTF-8" in found.told)
+            assert named.startswith(f"{told} with a name that is not UTF-8")
