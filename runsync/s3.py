@@ -473,7 +473,7 @@ _PARAMETERS = {"Range": "Range", "If-Match": "IfMatch"}
 def _complaint(place: str, status: int, code: str, message: str) -> str:
     """An error of S3, and what to do. An answer to HEAD has no words of its own: its status is all there is."""
     if code in ("403", "AccessDenied"):
-        text = f"{place}: S3 refuses us (HTTP {status})"
+        text = f"{place}: S3 refused access (HTTP {status})"
     elif code == str(status):
         text = f"{place}: S3 answered {status}"
     else:

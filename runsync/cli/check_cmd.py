@@ -9,7 +9,8 @@ from runsync.cli import consent, options, say
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import doubted, listed, many, size
-from runsync.cli.transfer_text import LACKS, told
+from runsync.cli.transfer_text import LACKS
+from runsync.model.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport

@@ -8,7 +8,7 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.text import listed, many, selection, size, table
-from runsync.cli.transfer_text import told
+from runsync.model.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport

@@ -69,7 +69,7 @@ expected = _all(
         type=click.IntRange(min=0),
         default=0,
         metavar="N",
-        help="Stop with exit code 4, before anything is written, when the selection means fewer runs.",
+        help="Stop with exit code 4, before anything is written, when the selection matches fewer runs.",
     ),
     click.option(
         "--expect-runs",

@@ -1,13 +1,12 @@
 """The report of export, import and sync as a person reads it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runsync.cli.text import listed, many, size, table
-from runsync.model.left_behind import KINDS
+from runsync.model.left_behind import counted, how_to_accept, told
 
 if TYPE_CHECKING:
-    from runsync.model.protocol import NotCarried
     from runsync.transfer.report import Tally, TransferReport
 
 LACKS = "The newest snapshot lacks"
@@ -45,26 +44,6 @@ def losses(report: "TransferReport") -> Iterator[str]:
     yield from listed("Not carried, as accepted", map(told, report.accepted))
 
 
-def told(left: "NotCarried") -> str:
-    """What stays behind, why, and some names."""
-    some = f" [{', '.join(left.names[:3])}{', …' if len(left.names) > 3 else ''}]" if left.names else ""
-    return f"{counted(left)}{some}: {left.why}"
-
-
-def counted(left: "NotCarried") -> str:
-    """How much of it stays behind."""
-    kind = KINDS.get(left.kind)
-    what = kind.one if kind is not None and left.count == 1 and left.what == kind.title else left.what
-    return f"{'some' if left.count is None else f'{left.count:,}'} {what}"
-
-
-def how_to_accept(kinds: Iterable[str]) -> str:
-    """The option with which these kinds may stay behind; "" where none of them can be accepted."""
-    names = [name for name in dict.fromkeys(kinds) if name in KINDS]
-    whole = [name for name in names if KINDS[name].part_of not in names]
-    return f"--accept {','.join(whole)}" if whole else ""
-
-
 def _row(name: str, tally: "Tally") -> tuple[str, str, str, str, str]:
     return (name, f"{tally.created:,}", f"{tally.updated:,}", f"{tally.unchanged:,}", f"{tally.failed:,}")
 
@@ -92,7 +71,7 @@ def _full_stop(report: "TransferReport") -> str:
 
 def _left(report: "TransferReport") -> str:
     accept = how_to_accept(left.kind for left in report.left_behind)
-    return f"{', '.join(map(counted, report.left_behind))}." + (f" If they may, say {accept}." if accept else "")
+    return f"{', '.join(map(counted, report.left_behind))}." + (f" To accept that, add {accept}." if accept else "")
 
 
 def _partly(report: "TransferReport") -> str:

@@ -9,7 +9,7 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import MOST_LISTED, listed, many, table
-from runsync.cli.transfer_text import how_to_accept, told
+from runsync.model.left_behind import how_to_accept, told
 
 if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport
@@ -105,7 +105,7 @@ def _ending(report: "VerifyReport") -> str:
         return f"{many(len(report.differences), 'difference')}."
     if report.left_out:
         accept = how_to_accept(left.kind for left in report.left_out)
-        how = f" If it may be left out, say {accept}." if accept else ""
+        how = f" To accept that, add {accept}." if accept else ""
         return f"Everything that was compared is there, but not all was: see above.{how}"
     if not report.experiments and not report.runs:
         return "There was nothing to compare."

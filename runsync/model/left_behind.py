@@ -136,3 +136,23 @@ def parse(given: Iterable[str], where: str = "--accept") -> frozenset[str]:
         hint = f": did you mean “{near[0]}”?" if near else ";"
         raise WrongUsage(f"{where}: nothing is called “{name}”{hint} What can be accepted: {', '.join(KINDS)}")
     return frozenset(names | {kind.name for kind in KINDS.values() if kind.part_of in names})
+
+
+def told(left: NotCarried) -> str:
+    """What stays behind, why, and some names."""
+    some = f" [{', '.join(left.names[:3])}{', …' if len(left.names) > 3 else ''}]" if left.names else ""
+    return f"{counted(left)}{some}: {left.why}"
+
+
+def counted(left: NotCarried) -> str:
+    """How much of it stays behind."""
+    kind = KINDS.get(left.kind)
+    what = kind.one if kind is not None and left.count == 1 and left.what == kind.title else left.what
+    return f"{'some' if left.count is None else f'{left.count:,}'} {what}"
+
+
+def how_to_accept(kinds: Iterable[str]) -> str:
+    """The option with which these kinds may stay behind; "" where none of them can be accepted."""
+    names = [name for name in dict.fromkeys(kinds) if name in KINDS]
+    whole = [name for name in names if KINDS[name].part_of not in names]
+    return f"--accept {','.join(whole)}" if whole else ""

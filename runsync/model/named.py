@@ -66,7 +66,7 @@ def missing(text: str, experiments: Iterable[Experiment], others: Iterable[Exper
         if text in (other.name, other.experiment_id):
             return NothingSelected(f"experiment “{text}” is {other.lifecycle_stage}: --state all takes it too")
     advice = suggestion(text, experiments)
-    return NothingSelected(f"no experiment is called “{text}”, has that id or matches it{advice}")
+    return NothingSelected(f"no experiment has the name or id “{text}”, or matches it{advice}")
 
 
 def suggestion(text: str, experiments: Iterable[Experiment]) -> str:

@@ -19,7 +19,7 @@ def unsafe(path: str) -> str | None:
     if "\0" in path:
         return "it has a NUL character"
     if not is_unicode(path):
-        return "it has a name that is not UTF-8, which no bundle and no server can hold: rename it"
+        return "it has a name that is not UTF-8, which no bundle and no server can hold: rename the file"
     return None
 
 

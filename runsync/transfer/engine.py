@@ -60,7 +60,7 @@ def transfer(
             report.add(target.finish(report.not_carried))
         report.not_carried += target.cannot_keep()
         report.notes += target.notes()
-        report.notes += ["the selection means no run"] if selection.names_runs and not report.runs.total else []
+        report.notes += ["the selection matches no run"] if selection.names_runs and not report.runs.total else []
         report.notes += unmet.hints(source)
     except KeyboardInterrupt:
         report.stop(Interrupted("stopped from outside; run it again to go on"))

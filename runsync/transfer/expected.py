@@ -30,8 +30,9 @@ def expected(batches: Iterator[Batch], selection: Selection, hints: Callable[[],
 def unexpected(selection: Selection, count: int) -> str:
     """What is wrong with so many runs; "" when nothing is."""
     if selection.expect_runs is not None and count != selection.expect_runs:
-        found = "more" if count > selection.expect_runs else many(count, "run")
-        return f"the selection means {found}, not {many(selection.expect_runs, 'run')} (--expect-runs)"
+        asked = many(selection.expect_runs, "run")
+        found = f"more than the {asked}" if count > selection.expect_runs else f"{many(count, 'run')}, not the {asked}"
+        return f"the selection matches {found} that --expect-runs asks for"
     if count < selection.min_runs:
-        return f"the selection means {many(count, 'run')}, fewer than {selection.min_runs:,} (--min-runs)"
+        return f"the selection matches {many(count, 'run')}, fewer than {selection.min_runs:,} (--min-runs)"
     return ""

@@ -81,7 +81,7 @@ def _names(run: Run, kind: str) -> Iterable[str]:
 
 
 def _suggested(field: Field, known: dict[str, set[str]]) -> str:
-    found = difflib.get_close_matches(field.key, sorted(known[field.kind]), n=1, cutoff=0.7)
+    found = difflib.get_close_matches(field.key, sorted(known[field.kind]), n=1, cutoff=0.6)
     near = [Field(field.kind, key) for key in found]
     near = near or [Field(kind, field.key) for kind in _KINDS if field.key in known[kind]]
     return f": did you mean {near[0]}?" if near else ""

@@ -189,7 +189,7 @@ def test_a_bundle_on_an_s3_that_refuses_us_is_told(runsync: Runner, bucket: Buck
         done = runsync(verb, *source, f"{bucket.url}/b", env={**bucket.environment, "AWS_ENDPOINT_URL": proxy.url})
     assert done.returncode == 13
     (error,) = done.stderr.splitlines()
-    assert "S3 refuses us (HTTP 403)" in error
+    assert "S3 refused access (HTTP 403)" in error
     assert error.endswith("check the credentials (--s3-profile) and what they may do in the bucket")
 
 

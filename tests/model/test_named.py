@@ -65,7 +65,7 @@ def test_a_name_that_several_share_means_all_of_them_and_changes_the_one_that_ca
 def test_an_unknown_name_is_told_with_what_is_like_it(text: str, advice: str) -> None:
     with pytest.raises(NothingSelected) as caught:
         meant(EVERY, text)
-    assert str(caught.value) == f"no experiment is called “{text}”, has that id or matches it{advice}"
+    assert str(caught.value) == f"no experiment has the name or id “{text}”, or matches it{advice}"
 
 
 def test_an_experiment_of_another_state_is_told_as_such() -> None:

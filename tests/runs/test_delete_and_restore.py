@@ -104,7 +104,7 @@ def test_what_is_not_there_or_cannot_be_meant_is_said(mlflow3_a: MlflowServer) -
         delete_selected_runs(mlflow3_a.url, Selection(until=1), limit=5)
     with pytest.raises(NothingSelected, match="there is no run 0000"):
         delete_selected_runs(mlflow3_a.url, runs=["0" * 32])
-    with pytest.raises(NothingSelected, match="no experiment is called “no such”"):
+    with pytest.raises(NothingSelected, match="no experiment has the name or id “no such”"):
         delete_selected_runs(mlflow3_a.url, Selection(experiments=("no such",)))
 
 

@@ -175,7 +175,7 @@ def test_what_cannot_be_meant_is_refused(mlflow3_a: MlflowServer, on_three: Seed
         runsync.delete_experiments(mlflow3_a.url, [prefix + "*"], how=How(most=1))
     with pytest.raises(WrongUsage, match="name the experiments"):
         runsync.delete_experiments(mlflow3_a.url, [])
-    with pytest.raises(NothingSelected, match="no experiment is called “no such”"):
+    with pytest.raises(NothingSelected, match="no experiment has the name or id “no such”"):
         runsync.restore_experiments(mlflow3_a.url, ["no such"])
     with pytest.raises(WrongUsage, match="are runsync's own"):
         runsync.tag_experiments(mlflow3_a.url, [prefix + "a"], {"runsync.from": "x"})

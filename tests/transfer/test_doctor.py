@@ -82,7 +82,7 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     )
     assert "through the server (one of run" in one(told, "artifacts")[1]
     assert names_a_run(one(told, "artifacts")[1])
-    assert any(state == "warning" and "registered models" in text for state, text in of(told, "not carried"))
+    assert any(state == "warning" and "registered model" in text for state, text in of(told, "not carried"))
 
 
 def test_what_is_risky_on_the_way_to_a_server_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def served(mlflow3_a: MlflowServer, prefix: str) -> str:
 def test_too_few_runs_stop_an_export_before_a_snapshot_is_made(tmp_path: Path, runsync: Runner) -> None:
     done = runsync("export", STORE, "new", *NONE, "--min-runs", "1")
     assert done.returncode == 4
-    assert done.stderr.startswith("runsync: the selection means 0 runs, fewer than 1 (--min-runs)")
+    assert done.stderr.startswith("runsync: the selection matches 0 runs, fewer than 1 (--min-runs)")
     assert not list((tmp_path / "new").glob("snapshots/*"))
     assert runsync("export", STORE, "new", "--min-runs", "10").returncode == 4
     assert runsync("export", STORE, "new", "--min-runs", "9").returncode == 0
@@ -54,7 +54,7 @@ def test_expect_runs_wants_just_so_many(tmp_path: Path, runsync: Runner, asked: 
     for options in ((), ("--dry-run",)):
         done = runsync("export", STORE, f"new{len(options)}", "--expect-runs", asked, *options)
         assert done.returncode == code, done.stderr
-        assert code == 0 or f"not {asked} runs (--expect-runs)" in done.stderr
+        assert code == 0 or f"the {asked} runs that --expect-runs asks for" in done.stderr
 
 
 def test_too_few_runs_stop_import_and_sync_before_anything_is_written(
@@ -72,7 +72,7 @@ def test_too_few_runs_stop_import_and_sync_before_anything_is_written(
 def test_verify_of_too_few_runs_is_a_difference(backup: Path, runsync: Runner) -> None:
     done = runsync("verify", backup, STORE, *NONE, "--min-runs", "1")
     assert done.returncode == 4
-    assert "the selection means 0 runs, fewer than 1 (--min-runs)" in done.stdout
+    assert "the selection matches 0 runs, fewer than 1 (--min-runs)" in done.stdout
     assert runsync("verify", backup, STORE, "--expect-runs", "9").returncode == 0
 
 
@@ -82,7 +82,7 @@ def test_the_promotion_of_the_readme_fails_when_its_gate_is_not_met(
     gate = ("--experiment", served, "--min-runs", "1", "--filter")
     done = runsync("export", mlflow3_a.url, "candidate", *gate, "metrics.auc > 0.95 AND tags.candidate = 'yes'")
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == "runsync: the selection means 0 runs, fewer than 1 (--min-runs)\n"
+    assert done.stderr == "runsync: the selection matches 0 runs, fewer than 1 (--min-runs)\n"
     assert runsync("import", "candidate", tmp_path / "prod", "--min-runs", "1").returncode == 10
     met = runsync("export", mlflow3_a.url, "candidate", *gate, "metrics.auc > 0.8 AND tags.candidate = 'yes'")
     assert met.returncode == 0
@@ -91,7 +91,7 @@ def test_the_promotion_of_the_readme_fails_when_its_gate_is_not_met(
 def test_an_unmet_gate_says_so_when_no_number_was_given(runsync: Runner) -> None:
     done = runsync("export", STORE, "new", *NONE)
     assert done.returncode == 0
-    assert "the selection means no run" in done.stdout.splitlines()
+    assert "the selection matches no run" in done.stdout.splitlines()
 
 
 def test_a_name_in_a_filter_that_no_run_of_a_server_has_is_reported(
@@ -104,7 +104,7 @@ def test_a_name_in_a_filter_that_no_run_of_a_server_has_is_reported(
         "no run has params.`l r`: did you mean params.lr?",
     ]
     done = runsync("export", mlflow3_a.url, "candidate", *gate, "--min-runs", "1")
-    assert done.stderr == f"runsync: {'; '.join(('the selection means 0 runs, fewer than 1 (--min-runs)', *told))}\n"
+    assert done.stderr == f"runsync: {'; '.join(('the selection matches 0 runs, fewer than 1 (--min-runs)', *told))}\n"
     done = runsync("export", mlflow3_a.url, "candidate", *gate)
     assert [line for line in done.stdout.splitlines() if "no run has" in line] == told
     assert runsync("runs", "list", mlflow3_a.url, *gate).stderr.splitlines() == [f"Note: {each}" for each in told]
@@ -146,9 +146,9 @@ def test_a_name_that_is_like_no_other_is_told_without_a_suggestion(runsync: Runn
 
 
 def test_from_python_too(tmp_path: Path) -> None:
-    with pytest.raises(OtherRunsSelected, match="means 9 runs, fewer than 10"):
+    with pytest.raises(OtherRunsSelected, match="matches 9 runs, fewer than 10"):
         library.export(str(STORE), tmp_path / "b", selection=Selection(min_runs=10))
-    with pytest.raises(OtherRunsSelected, match="means more, not 3 runs"):
+    with pytest.raises(OtherRunsSelected, match="matches more than the 3 runs"):
         library.export(str(STORE), tmp_path / "b", selection=Selection(expect_runs=3))
     report = library.export(str(STORE), tmp_path / "b", selection=Selection(min_runs=9))
     assert report.exit_code == 0

@@ -59,7 +59,7 @@ def test_kinds_that_stay_behind_make_the_exit_code_3_and_are_accepted_by_name(
             done = runsync(*arguments, *dry_run)
             assert done.returncode == 3, done.stdout + done.stderr
             assert "Not carried (2):\n  1 registered model [churner]" in done.stdout
-            assert f"but for what stays behind: {MODELS}. If they may, say --accept registered" in last(done.stdout)
+            assert f"but for what stays behind: {MODELS}. To accept that, add --accept registered" in last(done.stdout)
             assert "again" not in last(done.stdout), "that would bring nothing"
             accepted = runsync(*arguments, *dry_run, ACCEPT, "registered-models,webhooks")
             assert (accepted.returncode, "Not carried, as accepted (2):" in accepted.stdout) == (0, True)
@@ -207,7 +207,7 @@ def test_a_backup_before_experiments_are_deleted_must_have_what_goes_with_them(
         database.execute(trace, (home,))
     deleting = ("experiments", "delete", source, name, "--backup", "attic", "--yes")
     refused = runsync(*deleting)
-    assert (refused.returncode, "1 traces are not carried" in refused.stderr) == (1, True)
+    assert (refused.returncode, "1 trace left behind" in refused.stderr) == (1, True)
     assert runsync(*deleting, ACCEPT, "traces").returncode == 0
 
 

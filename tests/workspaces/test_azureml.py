@@ -147,7 +147,7 @@ def test_doctor_tells_what_azure_refuses_as_a_finding(
     file = SEARCH.holds_secrets(tmp_path / "runsync.toml")
     file.write_text(f'[workspaces.ml]\nuri = "{gate.address}"\ntoken = "{ended}"\n')
     over = examined(runsync, "ml", {}, code=13)
-    assert "refuses us (HTTP 401, by token): it needs a role such as AzureML Data Scientist" in over["access"][0]
+    assert "refused access (HTTP 401, by token): it needs a role such as AzureML Data Scientist" in over["access"][0]
     other = examined(runsync, gate.address.replace("workspaces/ws", "workspaces/gone"), env, code=13)
     assert len(other) == 1
     assert next(iter(other.values()))[0].startswith("failure")
@@ -186,7 +186,7 @@ def test_a_token_may_be_given_and_one_that_ended_is_told(gate: Gate, tmp_path: P
     assert workspace.place.address.startswith("azureml://127.0.0.1:")
     workspace.close()
     gate.tokens.clear()
-    with pytest.raises(AccessDenied, match=r"refuses us \(HTTP 401, by token\): it needs a role"):
+    with pytest.raises(AccessDenied, match=r"refused access \(HTTP 401, by token\): it needs a role"):
         open_workspace("ml", config=str(file))
 
 

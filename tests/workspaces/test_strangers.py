@@ -139,7 +139,7 @@ def test_a_redirect_to_a_login_page_is_told(ask: Ask, serve: Serve, status: int)
 def test_a_wrong_password_is_told_with_what_to_set(ask: Ask, serve: Serve, verb: str, status: int) -> None:
     url = serve(_page(status, {}, b"Go away"))
     error = one_line(ask(verb, url, MLFLOW_TRACKING_USERNAME="ada", MLFLOW_TRACKING_PASSWORD=PASSWORD), 13)
-    assert f"{url} refuses us (HTTP {status})" in error
+    assert f"{url} refused access (HTTP {status})" in error
     assert "MLFLOW_TRACKING_USERNAME" in error
     assert PASSWORD not in error
 

@@ -161,7 +161,7 @@ def open_azureml(
         if not error.status:
             raise
         raise AccessDenied(
-            f"{address.printable} refuses us (HTTP {error.status}, by {identity.kind}): it needs a role such as "
+            f"{address.printable} refused access (HTTP {error.status}, by {identity.kind}): it needs a role such as "
             "AzureML Data Scientist on the workspace, and its token must be of the tenant that the workspace is in",
             error.status,
             error.code,

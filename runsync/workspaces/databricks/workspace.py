@@ -148,7 +148,7 @@ def open_databricks(
         if not error.status:
             raise
         raise AccessDenied(
-            f"{profile.host} refuses us (HTTP {error.status}): check {profile.origin}", error.status, error.code
+            f"{profile.host} refused access (HTTP {error.status}): check {profile.origin}", error.status, error.code
         ) from None
     user = str(json_of(answer).get("userName", ""))
     workspace_id = answer.headers.get("X-Databricks-Org-Id", profile.workspace_id)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from runsync.errors import RequestRefused, WorkspaceError, WrongUsage
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, failure, ok, warning
+from runsync.model.left_behind import counted, how_to_accept
 from runsync.model.paths import escaped, is_unicode
 from runsync.model.run import Run
 from runsync.model.selection import Selection
@@ -40,7 +41,8 @@ def examine(workspace: "DirectWorkspace") -> Iterator[Finding]:
     yield ok("experiments", f"{active:,} active, {len(experiments) - active:,} deleted; {many(runs, 'run')}")
     yield from _artifacts(workspace, experiments)
     for left in workspace.left_behind(experiments, Selection()):
-        yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
+        remedy = f"if that may be, add {how_to_accept([left.kind])} to each transfer (docs/left-behind.md)"
+        yield warning("not carried", f"{counted(left)}: {left.why}", remedy if left.kind else "")
 
 
 def _writing(workspace: "DirectWorkspace") -> Finding:

@@ -10,6 +10,7 @@ import requests
 from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
+from runsync.model.left_behind import counted, how_to_accept
 from runsync.model.patience import VARIABLES
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
@@ -93,7 +94,8 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
 def not_carried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
     """What would be left behind."""
     for left in workspace.left_behind(experiments, Selection()):
-        yield warning("not carried", f"{'some' if left.count is None else f'{left.count:,}'} {left.what}: {left.why}")
+        remedy = f"if that may be, add {how_to_accept([left.kind])} to each transfer (docs/left-behind.md)"
+        yield warning("not carried", f"{counted(left)}: {left.why}", remedy if left.kind else "")
 
 
 def _server(workspace: "RestWorkspace") -> Iterator[Finding]:

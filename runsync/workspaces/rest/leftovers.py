@@ -12,6 +12,7 @@ from runsync.model.left_behind import (
     GATEWAY_ENDPOINTS,
     LOGGED_MODELS,
     METRIC_LINKS,
+    MODEL_VERSIONS,
     PROMPTS,
     REGISTERED_MODELS,
     TRACES,
@@ -82,6 +83,7 @@ def _looks(experiment_ids: Sequence[str]) -> list[_Look]:
     logged = {"experiment_ids": list(experiment_ids), "max_results": 50}
     return [
         _Look(REGISTERED_MODELS, "registered_models", _name, _get(f"{API}/registered-models/search", max_results=MOST)),
+        _Look(MODEL_VERSIONS, "model_versions", _nameless, _get(f"{API}/model-versions/search", max_results=MOST)),
         _Look(LOGGED_MODELS, "models", _id, _post(f"{API}/logged-models/search", **logged)),
         _Look(TRACES, "traces", _nameless, _post(f"{API3}/traces/search", locations=places, max_results=500)),
     ]

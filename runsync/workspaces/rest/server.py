@@ -64,7 +64,7 @@ def meet(client: Client, address: Address) -> Server:
         if client.identity is not None or not error.status:
             raise
         raise AccessDenied(
-            f"{address.printable} refuses us (HTTP {error.status}): {_way_in(error)}",
+            f"{address.printable} refused access (HTTP {error.status}): {_way_in(error)}",
             error.status,
             error.code,
         ) from None

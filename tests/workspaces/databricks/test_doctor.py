@@ -185,7 +185,7 @@ def test_a_token_that_is_refused_is_told_with_where_it_came_from(start: Start, t
     as_user(tmp_path / "databrickscfg", lake, revoked)
     ((state, text),) = of(examined(code=13), "access")
     assert state == "failure"
-    assert f"{lake.url} refuses us (HTTP 403): check profile “lake”" in text
+    assert f"{lake.url} refused access (HTTP 403): check profile “lake”" in text
     assert revoked not in text
 
 
