@@ -33,6 +33,7 @@ from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.report import PARTLY_DONE, TransferReport
+from runsync.transfer.wanted import Wanted
 
 Confirm = Callable[["RepairReport"], bool]
 
@@ -275,7 +276,7 @@ class _Repair:
         )
         report = TransferReport("export", source.place, writer.place)
         try:
-            transfer(report, source, writer, selection, self._workers, self._progress, notebooks)
+            transfer(report, Wanted(source, selection), writer, self._workers, self._progress, notebooks)
         except RunsyncError as error:
             report.stop(error)
         told = self._report
