@@ -166,7 +166,9 @@ def open_store(store: Store) -> Bundle:
             raise _marker_is_missing(store)
         is_missing = isinstance(store, LocalStore) and not store.folder.exists()
         told = "is not there" if is_missing else f"is no runsync bundle (no {layout.MARKER} in it)"
-        raise BundleNotFound(f"{store.address} {told}: check the path, or make a bundle with runsync export")
+        place, at, tail = store.address.rpartition("@")
+        hint = f" (“{tail}” names no snapshot: see runsync snapshots {place})" if at and "/" not in tail else ""
+        raise BundleNotFound(f"{store.address} {told}: check the path{hint}, or make a bundle with runsync export")
     check_marker(store)
     return Bundle(store)
 

@@ -174,3 +174,9 @@ def test_a_snapshot_that_cannot_be_meant_ends_a_command_with_one_line_and_those_
 def test_nothing_is_written_into_one_snapshot(bundle: Bundle) -> None:
     with pytest.raises(WrongUsage, match="leave out @latest"):
         create_bundle(f"{bundle.address}@latest")
+
+
+def test_a_slip_in_the_name_of_a_snapshot_on_s3_is_told_as_one(bucket: Bucket, runsync: Runner) -> None:
+    done = runsync("inspect", f"{bucket.url}/one@lastest", env=bucket.environment)
+    assert done.returncode == 10
+    assert f"“lastest” names no snapshot: see runsync snapshots {bucket.url}/one" in done.stderr
