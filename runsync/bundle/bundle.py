@@ -15,11 +15,12 @@ from runsync.bundle import history, layout, schemas
 from runsync.bundle.address import Access, locate
 from runsync.bundle.history import History
 from runsync.bundle.manifest import Manifest
-from runsync.bundle.store import MOST_SMALL, LocalStore, Store
+from runsync.bundle.store import MOST_SMALL, LocalStore, Store, cannot_write
 from runsync.errors import Ambiguous, BucketNotFound, BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
 from runsync.model import times
 from runsync.model.wording import many
 from runsync.version import VERSION
+from runsync.writable import try_to_write
 
 NO_DIGEST = "0" * 64
 DAY = 24 * 3600 * 1000
@@ -175,7 +176,7 @@ def open_store(store: Store) -> Bundle:
 
 def has_lost_marker(store: Store) -> bool:
     """Whether a bundle lies there, and only the file that says so is missing. Raises BucketNotFound."""
-    if store.size(layout.MARKER) is not None:
+    if store.size(layout.MARKER) is not None or (isinstance(store, LocalStore) and not store.folder.is_dir()):
         return False
     store.check_place()
     folders = sorted(f"{folder}/" for folder in layout.WITH_DATA)
@@ -222,13 +223,23 @@ def _require_empty(store: Store) -> None:
 
 
 def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle:
-    """A bundle as a dry run sees it: an existing one, or one without anything in it where there is none."""
+    """A bundle as a dry run sees it: an existing one, or one without anything in it where there is none.
+
+    Raises what `create_bundle` does, and RunsyncError where a disk cannot be written to.
+    """
     try:
-        return open_bundle(where, access)
+        bundle = open_bundle(where, access)
     except BucketNotFound:
         raise
     except BundleNotFound:
-        return Bundle(locate(where, access).store)
+        bundle = Bundle(locate(where, access).store)
+        _require_empty(bundle.store)
+    if isinstance(bundle.store, LocalStore):
+        try:
+            try_to_write(bundle.store.folder)
+        except OSError as error:
+            raise cannot_write(bundle.store.folder, error) from None
+    return bundle
 
 
 def check_marker(store: Store) -> dict[str, Any]:

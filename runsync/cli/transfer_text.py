@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runsync.cli.text import listed, many, size, table
-from runsync.model.left_behind import counted, how_to_accept, told
+from runsync.model.left_behind import ARTIFACTS, counted, how_to_accept, told
 
 if TYPE_CHECKING:
     from runsync.transfer.report import Tally, TransferReport
@@ -54,8 +54,17 @@ def _ending(report: "TransferReport") -> str:
     if report.undone:
         return _partly(report)
     if report.left_behind:
-        return f"{_done(report)}, but for what stays behind: {_left(report)}"
-    return "Run it without --dry-run to do this." if report.dry_run else f"{_done(report)}{_full_stop(report)}"
+        return f"{_done(report)}, but for what stays behind: {_left(report)}{_unlooked(report)}"
+    if report.dry_run:
+        return f"Run it without --dry-run to do this.{_unlooked(report)}"
+    return f"{_done(report)}{_full_stop(report)}"
+
+
+def _unlooked(report: "TransferReport") -> str:
+    """What a dry run cannot promise, as a listing of artifacts for each run costs too much."""
+    is_told = any(left.kind == ARTIFACTS.name for left in report.not_carried)
+    is_asked = report.dry_run and report.verb != "import" and not is_told
+    return " Artifacts were not looked at." if is_asked and report.runs.created + report.runs.updated else ""
 
 
 def _done(report: "TransferReport") -> str:

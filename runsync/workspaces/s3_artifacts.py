@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
-from runsync.errors import ChangedMeanwhile, RequestRefused, WrongUsage
+from runsync.errors import BucketNotFound, ChangedMeanwhile, RequestRefused, WrongUsage
 from runsync.model.limits import Limits
 from runsync.model.paths import escaped, unsafe
 from runsync.model.patience import Patience
@@ -89,6 +89,15 @@ class S3Artifacts:
         """Whether there is any object below it."""
         with _told():
             return next(iter(self._s3.list(*_place(root, ""))), None) is not None
+
+    def require_bucket(self, root: str) -> None:
+        """Raises BucketNotFound; costs a request."""
+        bucket = bucket_of(root)
+        if not self._s3.has_bucket(bucket):
+            raise BucketNotFound(
+                f"there is no bucket “{bucket}” at {self._s3.endpoint}, where artifacts are to go: make it first, or "
+                "check its name and the endpoint (MLFLOW_S3_ENDPOINT_URL, or s3_endpoint in runsync.toml)"
+            )
 
     def read(self, root: str, path: str) -> Iterator[bytes]:
         """The bytes of one file, in chunks."""

@@ -11,10 +11,11 @@ from support.stores import Filler, contents, empty_sqlite, opened, run_id
 
 import runsync
 from runsync.bundle.address import Access
-from runsync.errors import WrongUsage
+from runsync.errors import BucketNotFound, RunsyncError, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.workspaces.direct.store import Arrival
+from runsync.workspaces.sql import initialise
 
 pytestmark = pytest.mark.long
 
@@ -112,6 +113,39 @@ def test_artifacts_of_databases_go_to_s3_and_come_from_there(
     assert (same.exit_code, same.artifacts) == (0, 15)
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_bucket_that_is_not_there_stops_a_transfer_before_anything_is_written(
+    database: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dry_run: bool
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", bucket.endpoint)
+    there, new = empty_sqlite(tmp_path / "there/mlflow.db"), f"sqlite:///{tmp_path / 'new.db'}"
+    access, source = Access(artifacts="s3://no-such-bucket-here/art"), str(tmp_path / "art")
+    monkeypatch.setattr(initialise, "_mlflow", lambda: initialise.MLflow(("mlflow",), "3.17.2", False))
+    done = runsync.sync(database, new, init=True, source_artifacts=source, artifacts=False, dry_run=True, access=access)
+    assert done.exit_code == 0
+    for target, init in ((there, False), (new, True)):
+        with pytest.raises(BucketNotFound, match=r"no bucket “no-such-bucket-here” at .*, where artifacts are to go"):
+            runsync.sync(database, target, init=init, source_artifacts=source, dry_run=dry_run, access=access)
+    assert not (tmp_path / "new.db").exists()
+    assert contents(there)["runs"] == {}
+
+
+def test_a_dry_run_of_export_tells_of_a_place_that_cannot_be_written(database: str, tmp_path: Path) -> None:
+    access = Access(artifacts=str(tmp_path / "art"))
+    for place, told in (
+        ("file/bundle", "Not a directory"),
+        ("art", "is not empty and"),
+        ("file", "a file"),
+    ):
+        (tmp_path / "file").write_text("")
+        for dry_run in (True, False):
+            with pytest.raises(RunsyncError, match=told):
+                runsync.export(database, tmp_path / place, dry_run=dry_run, access=access)
+    before = tmp_path.stat().st_mtime_ns
+    assert runsync.export(database, tmp_path / "new/bundle", dry_run=True, access=access).exit_code == 0
+    assert (tmp_path.stat().st_mtime_ns, (tmp_path / "new").exists()) == (before, False)
+
+
 def test_an_s3_address_that_is_not_their_root_is_no_silent_loss(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,8 +237,8 @@ def test_the_folder_that_artifacts_of_an_import_are_to_go_to_is_there_though_no_
     assert runsync.sync(store, beside).exit_code == 0
     assert runsync.verify(store, beside).exit_code == 0
     (tmp_path / "file").touch()
-    done = runsync.sync(store, address, access=Access(artifacts=str(tmp_path / "file" / "art")))
-    assert (done.exit_code, "cannot be made: Not a directory" in done.stopped) == (2, True)
+    with pytest.raises(WrongUsage, match="cannot be written: Not a directory"):
+        runsync.sync(store, address, access=Access(artifacts=str(tmp_path / "file" / "art")))
 
 
 def test_a_root_that_is_empty_is_a_problem_of_runs_that_tell_of_artifacts(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_database_that_mlflow_has_made_nothing_in_is_a_failure_with_the_comman
         assert failures(told) == ["store"]
         assert what in one(told, "store")[1]
         (remedy,) = [finding["remedy"] for finding in told["findings"] if finding["remedy"]]
-        assert "by --init of runsync sync and import, or by MLflow 3.14: mlflow db upgrade" in remedy
+        assert "by --init of runsync sync and import, or by MLflow 3.14 or newer: mlflow db upgrade" in remedy
         assert ("CREATE DATABASE" in remedy) == (where == gone and kind != "sqlite")
     assert list(tmp_path.iterdir()) == []
 

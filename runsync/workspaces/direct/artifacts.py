@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from runsync.download import as_listed
-from runsync.errors import RequestRefused, WrongUsage
+from runsync.errors import BucketNotFound, RequestRefused, WrongUsage
 from runsync.model.identity import MODEL_HISTORY
 from runsync.model.ids import is_given_out
 from runsync.model.mark import NOT_CARRIED
@@ -25,6 +25,7 @@ from runsync.workspaces.direct.recorded import below
 from runsync.workspaces.direct.sightings import Sightings
 from runsync.workspaces.http import Opener
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
+from runsync.writable import try_to_write
 
 SERVED = "mlflow-artifacts:"
 EXPERIMENT = "{experiment_id}"
@@ -86,16 +87,37 @@ class DirectArtifacts:
             elif folder.is_dir():
                 self._sightings.find(str(folder.parent))
 
+    def require_places(self, locations: Iterable[str]) -> None:
+        """Raises, before anything is written, where artifacts of experiments at these locations cannot go: WrongUsage,
+        RequestRefused, and BucketNotFound where none of their buckets is there."""
+        places = {bucket_of(place): place for place in map(self.place_of, locations) if place.startswith("s3://")}
+        for number, place in enumerate(places.values(), 1):
+            try:
+                self._s3.require_bucket(place)
+                break
+            except BucketNotFound:
+                if number == len(places):
+                    raise
+        if (folder := self._root_folder()) is not None:
+            try:
+                try_to_write(folder)
+            except OSError as error:
+                raise _cannot_be_made(folder, error) from None
+
     def make_root(self) -> None:
         """The folder where artifacts go is there from now on, also when no run has any: so that nobody doubts it later.
         Raises WrongUsage."""
-        served = self._roots.served if self._roots.location.startswith(SERVED) else ""
-        folder = _folder(self._roots.given or served) if self._roots.given or served else None
+        folder = self._root_folder()
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise WrongUsage(f"{folder}, where artifacts are to go, cannot be made: {error.strerror}") from None
+                raise _cannot_be_made(folder, error) from None
+
+    def _root_folder(self) -> Path | None:
+        """The folder in which new artifacts are to go, where it is known to be one."""
+        served = self._roots.served if self._roots.location.startswith(SERVED) else ""
+        return _folder(self._roots.given or served) if self._roots.given or served else None
 
     def new_location(self, experiment_id: str = EXPERIMENT) -> str:
         """The artifact location of a new experiment."""
@@ -281,6 +303,10 @@ class DirectArtifacts:
         if is_sure:
             self._sightings.find(str(root))
         return folder
+
+
+def _cannot_be_made(folder: Path, error: OSError) -> WrongUsage:
+    return WrongUsage(f"{folder}, where artifacts are to go, cannot be written: {error.strerror}")
 
 
 def _folder(root: str) -> Path | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from runsync.errors import WrongUsage
-from runsync.model.limits import Limits
+from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.patience import Patience
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import StoreAddress
@@ -70,7 +70,8 @@ def open_direct(
 def plan_init(address: StoreAddress, with_artifacts: bool, dry_run: bool) -> Init:
     """What --init comes to at a target, before anything is opened: nothing where it has tables, or is a file store.
 
-    Raises WrongUsage where tables cannot be made, with what to do first; WorkspaceUnreachable, AccessDenied.
+    Raises WrongUsage where tables cannot be made, with what to do first; BucketNotFound, WorkspaceUnreachable,
+    AccessDenied.
     """
     if address.folder is not None:
         return NO_INIT
@@ -80,6 +81,8 @@ def plan_init(address: StoreAddress, with_artifacts: bool, dry_run: bool) -> Ini
         mlflow = planned(address.url, has_root=bool(address.artifacts) or not with_artifacts)
     except NoTables as error:
         raise error.to_be_written() from None
+    if mlflow is not None and with_artifacts and address.artifacts.startswith("s3://"):
+        S3Artifacts(options_for(address), 1, UNLIMITED).require_bucket(address.artifacts)
     return NO_INIT if mlflow is None else Init(mlflow.version, makes=not dry_run)
 
 

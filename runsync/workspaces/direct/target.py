@@ -179,11 +179,11 @@ class DirectTarget:
         return None
 
     def _check_places(self, are_made: bool) -> None:
-        """Raises WrongUsage, before anything is written, where nobody knows where artifacts are to go."""
+        """Raises WrongUsage or BucketNotFound, before anything is written, where artifacts cannot go, or nobody knows
+        where to."""
         locations = [self._locations[id] for id in self._experiments.existing_ids()]
-        for location in {*locations, *([self._artifacts.new_location(EXPERIMENT)] if are_made else [])}:
-            if self._options.artifacts:
-                self._artifacts.place_of(location)
+        if self._options.artifacts:
+            self._artifacts.require_places({*locations, *([self._artifacts.new_location(EXPERIMENT)] * are_made)})
 
     def _look_at_experiments(self) -> list[Experiment]:
         self._store.refresh()

@@ -114,10 +114,10 @@ def _mlflow() -> MLflow:
 
 
 def _lacking(found: str) -> str:
-    needed = f"--init needs MLflow {OLDEST} or newer, with alembic"
+    needed = f"--init needs MLflow {OLDEST} or newer, with alembic, beside runsync or as mlflow on PATH"
     if found and not _is_new_enough(found):
         return f"{needed}, and {found} is installed: in another virtual environment, {how_to_install('init')}"
-    return f"{needed}, which is not installed: {how_to_install('init')}"
+    return f"{needed}, and finds none: {how_to_install('init')}"
 
 
 def _version_here() -> str:

@@ -18,7 +18,7 @@ class NoTables(WrongUsage):
 
     def remedy(self, option: str) -> str:
         """How to make it; `option` is what --init is called where this is read."""
-        return f"{self._first}have its tables made by {option}, or by MLflow {OLDEST}: {self._by_hand}"
+        return f"{self._first}have its tables made by {option}, or by MLflow {OLDEST} or newer: {self._by_hand}"
 
     def to_be_written(self) -> WrongUsage:
         """The same for who would write to it, by a command that has --init."""

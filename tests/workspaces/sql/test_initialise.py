@@ -83,7 +83,8 @@ def test_without_mlflow_the_extra_that_brings_it_is_named_before_anything_is_ask
         with pytest.raises(WrongUsage) as raised:
             sync(NOWHERE, empty.url, init=True, dry_run=dry_run, artifacts=False)
         assert str(raised.value) == (
-            f"--init needs MLflow 3.14 or newer, with alembic, which is not installed: {how_to_install('init')}"
+            f"--init needs MLflow 3.14 or newer, with alembic, beside runsync or as mlflow on PATH, and finds "
+            f"none: {how_to_install('init')}"
         )
     assert is_empty(parse(empty.url))
     assert empty.path is None or not empty.path.exists()
