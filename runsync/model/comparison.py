@@ -13,19 +13,12 @@ from runsync.model.identity import LINK_TAGS, RUN_NAME, SOURCE, at_home, own_tag
 from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, ModelLink, Run
 
 LONGEST_SHOWN = 120
-IN_SOURCE = "source"
-IN_TARGET = "target"
 PLAIN_FIELDS = ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`field` is "" when all of it is missing; values are shortened for showing, "" for what is not there.
-
-    `unread` is IN_SOURCE or IN_TARGET where that side could not be read, so that nothing was compared, else "".
-    `accepted_by` is the name with which that may be so (see `left_behind`); "" where another try, or a repair, may
-    bring it.
-    """
+    """`field` is "" when all of it is missing; values are shortened for showing, "" for what is not there."""
 
     kind: str
     id: str
@@ -33,16 +26,6 @@ class Difference:
     field: str
     source: str
     target: str
-    unread: str = ""
-    accepted_by: str = ""
-
-    @classmethod
-    def unreadable(
-        cls, told: tuple[str, str, str, str], side: str, reason: object, accepted_by: str = ""
-    ) -> "Difference":
-        """What cannot be read on a side; `told` are kind, id, name and field."""
-        why = f"cannot be read: {reason}"
-        return cls(*told, *((why, "") if side == IN_SOURCE else ("", why)), side, accepted_by)
 
 
 def compare_experiments(source: Experiment, target: Experiment, name: str) -> Iterator[Difference]:
@@ -72,8 +55,8 @@ def compare_runs(
         yield from found.differ(field, getattr(one, field), getattr(other, field))
     yield from found.lacks("params", one.params, other.params)
     tags = _without_outside_links(one, target, has_origin)
-    if one.name and RUN_NAME in tags:
-        tags[RUN_NAME] = one.name
+    if one.name and RUN_NAME in tags and other.tags.get(RUN_NAME) == one.name:
+        tags[RUN_NAME] = one.name  # as servers set it, whatever it was
     yield from found.lacks("tags", tags, other.tags)
     yield from found.lacks("latest_metrics", _latest(one), _latest(other))
     yield from found.lacks("dataset_inputs", _datasets(one), _datasets(other))
@@ -149,6 +132,8 @@ def changed_run(old: Run, new: Run) -> Iterator[FieldChange]:
         yield from _became({field: getattr(old, field)}, {field: getattr(new, field)})
     left_out = LINK_TAGS if old.run_id != new.run_id else ()
     one, other = ({k: v for k, v in own_tags_removed(run.tags).items() if k not in left_out} for run in (old, new))
+    if old.run_id != new.run_id and old.name and RUN_NAME in one and other.get(RUN_NAME) == new.name:
+        one[RUN_NAME] = old.name
     yield from _became(old.params, new.params, "params.")
     yield from _became(one, other, "tags.")
     yield from _became(_latest(old), _latest(new), "latest_metrics.")

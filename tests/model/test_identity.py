@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runsync.errors import NothingSelected, WrongUsage
-from runsync.model.comparison import compare_runs
+from runsync.model.comparison import changed_run, compare_runs
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
     COMPLETE,
@@ -282,3 +282,16 @@ def test_a_deleted_experiment_makes_room_for_an_active_one_of_its_name() -> None
     old, new = Experiment("11", "x", DELETED), Experiment("12", "x")
     names = Naming(prefix="p/").among([old, new])
     assert [names.of(experiment) for experiment in (old, new)] == ["p/x (old 11)", "p/x"]
+
+
+@given(RUN, NAME, NAME)
+def test_a_tag_with_another_name_than_the_run_is_kept_or_set_to_that_name(run: Run, name: str, tagged: str) -> None:
+    """Servers set it to the name; bundles and stores keep it. Another value still is a difference."""
+    run = dataclasses.replace(run, name=name, tags={"mlflow.runName": tagged})
+    other = dataclasses.replace(run, run_id="c" * 32, tags={"mlflow.runName": name})
+    for target in (run, other):
+        assert list(compare_runs(run, target, str, lambda id: run.run_id, _nobody)) == []
+        assert list(changed_run(run, target)) == []
+    third = dataclasses.replace(run, run_id="c" * 32, tags={"mlflow.runName": name + tagged})
+    fields = [found.field for found in compare_runs(run, third, str, lambda id: run.run_id, _nobody)]
+    assert fields == [found.field for found in changed_run(run, third)] == ["tags.mlflow.runName"]
