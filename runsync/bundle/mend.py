@@ -191,10 +191,10 @@ def mend_metrics(store: Store, name: str, histories: "Iterable[tuple[str, Iterab
     """Writes a metrics part of these histories, each with the id its run has here; keeps it when it is the same."""
     incoming = store.incoming()
     try:
-        writer = parts.MetricsWriter(incoming)
-        for run_id, history in histories:
-            writer.add(run_id, history)
-        writer.close()
+        with parts.MetricsWriter(incoming) as writer:
+            for run_id, history in histories:
+                writer.add(run_id, history)
+            writer.close()
         if incoming.sha256() != layout.hash_in(name):
             return False
         incoming.keep(name)

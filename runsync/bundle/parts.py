@@ -5,8 +5,8 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Set
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import orjson
 
@@ -41,12 +41,14 @@ class _Sink(io.RawIOBase):
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
+        self.is_ignored = False
+        """Whether what is still written goes nowhere."""
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        return self._incoming.write(bytes(data))
+        return len(data) if self.is_ignored else self._incoming.write(bytes(data))
 
 
 def write_documents(
@@ -181,7 +183,7 @@ def is_hash_of(stream: IO[bytes], name: str) -> bool:
 
 
 class MetricsWriter:
-    """Writes the history of run after run into one part."""
+    """Writes the history of run after run into one part. Left without `close`, it lets go of the file."""
 
     def __init__(self, incoming: Incoming) -> None:
         import pyarrow as pa
@@ -194,8 +196,9 @@ class MetricsWriter:
         self._waiting_rows = 0
         self._schema = pa.schema([pa.field("run_id", pa.dictionary(pa.int32(), pa.string()), nullable=False), *POINTS])
         named = ["run_id", "key", "model_id", "dataset_name", "dataset_digest"]
+        self._sink = _Sink(incoming)
         self._file = pq.ParquetWriter(
-            _Sink(incoming),
+            self._sink,
             self._schema,
             compression="zstd",
             use_dictionary=named,
@@ -206,6 +209,16 @@ class MetricsWriter:
             },
             store_schema=False,
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Else the Parquet library would end the file later, when it is gone, and tell of that on stderr."""
+        self._sink.is_ignored = True
+        with suppress(Exception):
+            self._file.close()
+        self._file.is_open = False
 
     def add(self, run_id: str, history: "Iterable[pa.RecordBatch]") -> int:
         """Appends a run's history; gives its number of points. `rows` counts also what a broken-off history left."""

@@ -145,10 +145,8 @@ class _Packer:
     def _copy_points(self) -> None:
         incoming = self._store.incoming()
         try:
-            writer = parts.MetricsWriter(incoming)
-            try:
+            with parts.MetricsWriter(incoming) as writer:
                 first_rows = self._write_points(writer)
-            finally:
                 writer.close()
             if not first_rows:
                 return

@@ -385,21 +385,21 @@ class SnapshotWriter:
         rows: list[tuple[Run, Contents, int]] = []
         incoming = self._store.incoming()
         try:
-            writer = parts.MetricsWriter(incoming)
-            for run, contents in group:
-                first = writer.rows
-                lost: list[Problem] = []
-                try:
-                    points = writer.add(run.run_id, readable_points(histories.of(run.run_id), lost.append))
-                except ITEM_ERRORS as error:
-                    if may_pass(error):
-                        self._may_pass.add(run.run_id)
-                    outcomes.append(self._fail(run, str(error)))
-                    continue
-                problems = (*contents.problems, *lost)
-                rows.append((run, replace(contents, metric_points=points, problems=problems), first))
-                progress.advance(points=points)
-            writer.close()
+            with parts.MetricsWriter(incoming) as writer:
+                for run, contents in group:
+                    first = writer.rows
+                    lost: list[Problem] = []
+                    try:
+                        points = writer.add(run.run_id, readable_points(histories.of(run.run_id), lost.append))
+                    except ITEM_ERRORS as error:
+                        if may_pass(error):
+                            self._may_pass.add(run.run_id)
+                        outcomes.append(self._fail(run, str(error)))
+                        continue
+                    problems = (*contents.problems, *lost)
+                    rows.append((run, replace(contents, metric_points=points, problems=problems), first))
+                    progress.advance(points=points)
+                writer.close()
             stored = list(self._as_stored(rows, incoming.sha256(), outcomes))
             known = {s.run.run_id: self._known.equal(s) for s in stored}
             outcomes += [self._take_over(s.run, version) for s in stored if (version := known[s.run.run_id])]

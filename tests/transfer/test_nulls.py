@@ -1,6 +1,9 @@
 """`null` in the answers of a server: what may be absent is absent, and what must be there is one failed item."""
 
+import gc
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ from support.hostile_answers import changed
 from support.hostile_server import OTHER_KINDS, RUNS, Fault, HostileServer
 
 import runsync
+from runsync.bundle.parts import MetricsWriter
+from runsync.errors import WorkspaceUnreachable
 
 OPTIONAL = frozenset(
     (
@@ -124,3 +129,72 @@ def test_a_file_without_a_path_is_one_failed_item(server: HostileServer, tmp_pat
     assert (done.stopped, done.exit_code, done.runs.created) == ("", 3, len(RUNS))
     assert {(one["kind"], one["name"]) for one in done.problems} == {("artifact", "?")}
     assert done.artifacts > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (("metrics", 0, "value"), "“metrics.loss” has no value"),
+        (("metrics", 0, "key"), "“metrics” has a key that is missing or not a string"),
+        (("metrics", 0), "“metrics” is not a list of objects"),
+        (("params", 0), "“params” is not a list of keys and values"),
+        (("tags", 0, "key"), "“tags” has a key that is not a string"),
+    ],
+)
+def test_what_is_null_is_named(path: tuple[str | int, ...], told: str, server: HostileServer, tmp_path: Path) -> None:
+    fault = Fault("value", "runs/search$", changed(with_null("runs", 0, "data", *path)))
+    (failed,) = exported(server, fault, tmp_path / "bundle").failed
+    assert failed["error"] == f"unexpected answer from the server: {told}"
+
+
+def test_a_point_without_a_value_names_its_metric(server: HostileServer, tmp_path: Path) -> None:
+    done = exported(server, Fault("points", "get-history", changed(with_null("metrics", 0, "value"))), tmp_path / "b")
+    assert done.failed
+    assert all("“metrics.loss” has an invalid point" in one["error"] for one in done.failed)
+
+
+@pytest.mark.parametrize("chosen", [(), ("1",)])
+def test_a_tag_of_an_experiment_without_a_key_is_lost_alone(
+    chosen: tuple[str, ...], server: HostileServer, tmp_path: Path
+) -> None:
+    def change(document: dict[str, Any]) -> None:
+        for experiment in document["experiments"]:
+            if experiment["experiment_id"] == "1":
+                experiment["tags"] = [{"key": None, "value": "x"}, {"key": "team", "value": "vision"}]
+
+    server.meet(Fault("tag", "experiments/search$", changed(change)))
+    selection = runsync.Selection(experiments=chosen)
+    done = runsync.export(server.url, tmp_path / "bundle", selection=selection, accept=OTHER_KINDS)
+    server.meet(None)
+    assert (done.stopped, done.exit_code, done.runs.created) == ("", 3, len(RUNS))
+    assert [(one["kind"], one["id"]) for one in done.failed] == [("tag of experiment", "1")]
+    assert runsync.show_experiment(str(tmp_path / "bundle"), "1").experiment.tags == {"team": "vision"}
+
+
+@pytest.mark.parametrize("name", ["runs", "experiments"])
+def test_a_null_in_a_list_is_one_failed_item(name: str, server: HostileServer, tmp_path: Path) -> None:
+    def change(document: dict[str, Any]) -> None:
+        if document.get(name):
+            document[name].insert(1, None)
+
+    done = exported(server, Fault("null", f"{name}/search$", changed(change)), tmp_path / "bundle")
+    assert (done.stopped, done.exit_code, done.runs.created) == ("", 3, len(RUNS))
+    assert [(one["kind"], one["id"]) for one in done.failed] == [(name[:-1], "?")]
+
+
+def test_an_export_that_stops_lets_go_of_its_metrics_part(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the Parquet library would end it later, and tell of its failure on stderr."""
+    add, unraisable = MetricsWriter.add, list[object]()
+
+    def interrupted(writer: MetricsWriter, run_id: str, history: Any) -> int:
+        add(writer, run_id, history)
+        raise WorkspaceUnreachable("gone")
+
+    monkeypatch.setattr(MetricsWriter, "add", interrupted)
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with suppress(WorkspaceUnreachable):
+        assert runsync.export(server.url, tmp_path / "bundle").stopped
+    gc.collect()
+    assert unraisable == []

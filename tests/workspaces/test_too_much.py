@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support import proxy as faults
+from support.hostile_server import HostileServer
 from support.proxy import Action, FaultProxy, Rule
 from support.seed import Seeder, points
 from support.servers import MlflowServer
@@ -83,7 +84,32 @@ def test_fewer_experiments_are_asked_for_at_a_time(small: tuple[MlflowServer, st
 def test_histories_of_fewer_runs_are_asked_for_at_a_time(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
     rule = Rule(faults.respond(504), "history-bulk.*run_id=.*run_id=", count=None)
     report = exported(small, tmp_path, rule)
-    assert report.notes == ["metric histories of 1 runs a request: the server did not manage 3 (HTTP 504)"]
+    assert report.notes == ["metric histories of 1 run a request: the server did not manage 3 (HTTP 504)"]
+
+
+def test_histories_that_never_come_in_bulk_are_told(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
+    report = exported(small, tmp_path, Rule(faults.respond(504), "history-bulk", count=None))
+    assert report.notes == ["metric histories one key of one run a request: the server did not manage more (HTTP 504)"]
+
+
+def test_one_at_a_time_is_told_in_the_singular(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
+    report = exported(small, tmp_path, Rule(faults.respond(413), "runs/search", count=None, of=more_than(1)))
+    assert report.notes == ["pages of 1 run: the server did not manage 1,000 (HTTP 413)"]
+
+
+@pytest.mark.parametrize("status", [413, 504])
+def test_fewer_of_the_kinds_that_stay_behind_are_asked_for(tmp_path: Path, status: int) -> None:
+    action = faults.respond(status)
+    large = [
+        Rule(action, r"registered-models/search\?.*max_results=1\d{3}", count=None),
+        Rule(action, "traces/search", count=None, of=more_than(100)),
+    ]
+    with HostileServer() as server, FaultProxy(server.url, *large) as proxy:
+        report = runsync.export(proxy.url, tmp_path / "b")
+        assert {r.path.rsplit("/")[-2] for r in proxy.requests if r.fault} == {"registered-models", "traces"}
+    assert {left.kind for left in report.left_behind} >= {"registered-models", "traces"}
+    assert not [left for left in report.left_behind if "does not tell whether" in left.why]
+    assert report.exit_code == 3
 
 
 def test_shorter_pages_of_a_history_are_asked_for(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
@@ -113,7 +139,7 @@ def test_smaller_batches_are_written(
 
 
 def test_a_server_that_restarts_is_not_taken_for_one_that_has_too_much_to_do(mlflow3_a: MlflowServer) -> None:
-    portion = Portion(1000, "pages of {} things")
+    portion = Portion(1000, "thing")
     with FaultProxy(mlflow3_a.url, Rule(faults.drop(), "", count=25)) as proxy:
         client = Client(proxy.url, Credentials(), patience=SHORT)
         path = "/api/2.0/mlflow/experiments/search"
@@ -123,7 +149,7 @@ def test_a_server_that_restarts_is_not_taken_for_one_that_has_too_much_to_do(mlf
 
 
 def test_one_thing_that_is_too_much_fails_as_it_did(mlflow3_a: MlflowServer) -> None:
-    portion = Portion(1000, "pages of {} things")
+    portion = Portion(1000, "thing")
     with FaultProxy(mlflow3_a.url, Rule(faults.respond(413), "experiments/search", count=None)) as proxy:
         client = Client(proxy.url, Credentials(), patience=SHORT)
         with pytest.raises(RequestRefused, match="answered 413") as caught:
@@ -147,7 +173,7 @@ def manages(most: int, portion: Portion, answers: int) -> list[int]:
 
 
 def test_more_is_tried_once_after_a_while_and_not_again_where_it_fails() -> None:
-    portion = Portion(1000, "pages of {} runs")
+    portion = Portion(1000, "run")
     asked = manages(300, portion, 10 * GROWS_AFTER)
     assert asked[:3] == [1000, 500, 250]
     assert asked.count(500) == 2
@@ -156,7 +182,7 @@ def test_more_is_tried_once_after_a_while_and_not_again_where_it_fails() -> None
 
 
 def test_a_server_that_recovers_is_asked_for_as_much_as_before() -> None:
-    portion = Portion(1000, "pages of {} runs")
+    portion = Portion(1000, "run")
     manages(100, portion, 1)
     assert portion.size == 62
     assert manages(1000, portion, 6 * GROWS_AFTER)[-1] == 1000
@@ -164,7 +190,7 @@ def test_a_server_that_recovers_is_asked_for_as_much_as_before() -> None:
 
 
 def test_an_answer_that_is_far_too_long_is_divided_at_once() -> None:
-    portion = Portion(1000, "pages of {} runs")
+    portion = Portion(1000, "run")
 
     def ask(size: int, care: object) -> int:
         if size == 1000:
@@ -175,7 +201,7 @@ def test_an_answer_that_is_far_too_long_is_divided_at_once() -> None:
 
 
 def test_the_last_one_is_asked_for_with_all_patience() -> None:
-    portion = Portion(4, "pages of {} runs")
+    portion = Portion(4, "run")
     asked: list[object] = []
 
     def ask(size: int, care: object) -> None:

@@ -48,6 +48,14 @@ def listed(document: Json, name: str) -> list[dict[str, Any]]:
     return found
 
 
+def without_nulls(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """The document with an object that has nothing in place of each null in a list within it."""
+    found = document.get(name)
+    if not isinstance(found, list) or None not in found:
+        return document
+    return {**document, name: [{} if each is None else each for each in found]}
+
+
 def text(document: Json, name: str, default: str | None = None) -> str:
     """A string. Raises OddAnswer, also where there is none and no default."""
     found = document.get(name)

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TypeVar
 
-from runsync.errors import AnswerTooLong, TooMuch
+from runsync.errors import AnswerTooLong, RequestRefused, TooMuch
 from runsync.log import LOG
+from runsync.model.wording import many
 from runsync.workspaces.http.care import DIVISIBLE, NEEDED, Care
 
 T = TypeVar("T")
@@ -19,11 +20,13 @@ AT_ONCE = 8
 class Portion:
     """Of one kind of thing on one server, at most so many at a time. Safe for many threads.
 
-    `what` is how that is called, with {} for the number: “pages of {} runs”.
+    `noun` is what one of them is called, `what` how so many are asked for, with {} for the number and noun: “pages of
+    {}”.
     """
 
-    def __init__(self, most: int, what: str) -> None:
+    def __init__(self, most: int, noun: str, what: str = "pages of {}") -> None:
         self.size = most
+        self._noun = noun
         self._what = what
         self._most = most
         self._good = 0
@@ -41,7 +44,7 @@ class Portion:
         return [f"{self._named(self._least)}: the server did not manage {self._failed:,} ({self._why})"]
 
     def _named(self, size: int) -> str:
-        return self._what.format(f"{size:,}")
+        return self._what.format(many(size, self._noun))
 
     def ask(self, ask: Callable[[int, Care], T], most: int | None = None) -> T:
         """What comes of asking for so many as the server manages, `most` at most. Raises what `ask` raises of one."""
@@ -66,10 +69,10 @@ class Portion:
             if self._grown_from:
                 self._most = self._grown_from
             self._failed = max(self._failed, size)
-            self._why = self._why or _short(error)
+            self._why = self._why or short(error)
             self._good, self._grown_from, self.size = 0, 0, less
             self._least = min(self._least, less)
-        LOG.warning("%s from now on: the server did not manage %d (%s)", self._named(less), size, _short(error))
+        LOG.warning("%s from now on: the server did not manage %d (%s)", self._named(less), size, short(error))
 
     def worked(self, size: int) -> None:
         """So many were answered."""
@@ -88,7 +91,8 @@ class Portion:
             self.size = self._most = max(1, min(self.size, size))
 
 
-def _short(error: TooMuch) -> str:
+def short(error: RequestRefused) -> str:
+    """What became of a request."""
     if isinstance(error, AnswerTooLong):
         return "too long an answer"
     return f"HTTP {error.status}" if error.status else "no answer"

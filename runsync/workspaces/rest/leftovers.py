@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from runsync.errors import RequestRefused
+from runsync.errors import RequestRefused, TooMuch
 from runsync.model import threads
 from runsync.model.left_behind import (
     EVALUATION_DATASETS,
@@ -20,11 +20,13 @@ from runsync.model.left_behind import (
     Kind,
 )
 from runsync.model.protocol import NotCarried
-from runsync.workspaces.http import OPTIONAL, Client
+from runsync.workspaces.http import OPTIONAL, Care, Client
 from runsync.workspaces.http.fields import Json, listed, part, text
 from runsync.workspaces.rest.server import API, API3
 
 MOST = 1000
+PART = 10
+"""By which a list that is too much for the server is divided."""
 IS_PROMPT = "tags.`mlflow.prompt.is_prompt` = 'true'"
 """A prompt is a registered model with this tag, and only a search for the tag finds it."""
 WHY = "this version carries experiments and runs"
@@ -39,12 +41,26 @@ def is_unknown(error: RequestRefused) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Asks for one kind. `name` is the list in the answer, `called` what one of them is called."""
+    """Asks for one kind. `name` is the list in the answer, `called` what one of them is called; `most` of them at a
+    time, or as many as the server likes."""
 
     kind: Kind
     name: str
     called: Callable[[Json], str]
-    ask: Callable[[Client], dict[str, Any]]
+    send: "_Send"
+    most: int | None = None
+
+    def ask(self, client: Client) -> dict[str, Any]:
+        """The first page; a shorter one where the server does not manage that. Raises RequestRefused."""
+        if self.most is None:
+            return self.send(client, OPTIONAL, {})
+        try:
+            return self.send(client, Care(is_optional=True, is_divisible=True), {"max_results": self.most})
+        except TooMuch:
+            return self.send(client, OPTIONAL, {"max_results": self.most // PART})
+
+
+_Send = Callable[[Client, Care, dict[str, int]], dict[str, Any]]
 
 
 def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool) -> list[NotCarried]:
@@ -80,31 +96,31 @@ def _found(look: _Look, client: Client) -> NotCarried | None:
 
 def _looks(experiment_ids: Sequence[str]) -> list[_Look]:
     places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in experiment_ids]
-    logged = {"experiment_ids": list(experiment_ids), "max_results": 50}
+    logged = _post(f"{API}/logged-models/search", experiment_ids=list(experiment_ids))
     return [
-        _Look(REGISTERED_MODELS, "registered_models", _name, _get(f"{API}/registered-models/search", max_results=MOST)),
-        _Look(MODEL_VERSIONS, "model_versions", _nameless, _get(f"{API}/model-versions/search", max_results=MOST)),
-        _Look(LOGGED_MODELS, "models", _id, _post(f"{API}/logged-models/search", **logged)),
-        _Look(TRACES, "traces", _nameless, _post(f"{API3}/traces/search", locations=places, max_results=500)),
+        _Look(REGISTERED_MODELS, "registered_models", _name, _get(f"{API}/registered-models/search"), MOST),
+        _Look(MODEL_VERSIONS, "model_versions", _nameless, _get(f"{API}/model-versions/search"), MOST),
+        _Look(LOGGED_MODELS, "models", _id, logged, 50),
+        _Look(TRACES, "traces", _nameless, _post(f"{API3}/traces/search", locations=places), 500),
     ]
 
 
 def _looks_at_mlflow(experiment_ids: Sequence[str]) -> list[_Look]:
-    within = {"experiment_ids": list(experiment_ids), "max_results": 50}
+    datasets = _post(f"{API3}/datasets/search", experiment_ids=list(experiment_ids))
     return [
-        _Look(PROMPTS, "registered_models", _name, _get(f"{API}/registered-models/search", filter=IS_PROMPT)),
-        _Look(EVALUATION_DATASETS, "datasets", _name, _post(f"{API3}/datasets/search", **within)),
-        _Look(WEBHOOKS, "webhooks", _name, _get(f"{API}/webhooks", max_results=50)),
+        _Look(PROMPTS, "registered_models", _name, _get(f"{API}/registered-models/search", filter=IS_PROMPT), 100),
+        _Look(EVALUATION_DATASETS, "datasets", _name, datasets, 50),
+        _Look(WEBHOOKS, "webhooks", _name, _get(f"{API}/webhooks"), 50),
         _Look(GATEWAY_ENDPOINTS, "endpoints", _name, _get(f"{API3}/gateway/endpoints/list")),
     ]
 
 
-def _get(path: str, **parameters: Any) -> Callable[[Client], dict[str, Any]]:
-    return lambda client: client.get(path, care=OPTIONAL, **parameters)
+def _get(path: str, **parameters: Any) -> _Send:
+    return lambda client, care, most: client.get(path, care=care, **parameters, **most)
 
 
-def _post(path: str, **body: Any) -> Callable[[Client], dict[str, Any]]:
-    return lambda client: client.post(path, body, care=OPTIONAL)
+def _post(path: str, **body: Any) -> _Send:
+    return lambda client, care, most: client.post(path, {**body, **most}, care=care)
 
 
 def _name(model: Json) -> str:

@@ -16,6 +16,7 @@ from runsync.model.run import Batch, LatestMetric, Run
 from runsync.workspaces.http import Care, Client, Portion
 from runsync.workspaces.http.care import FAILING
 from runsync.workspaces.http.fields import LEAST, MOST, ODD, OddAnswer, listed, pages
+from runsync.workspaces.http.portion import short
 from runsync.workspaces.rest.server import AJAX, API
 
 if TYPE_CHECKING:
@@ -39,15 +40,24 @@ class MetricReader:
 
     def __init__(self, client: Client, page: int = HISTORY_PAGE, has_bulk: bool = True) -> None:
         self._client = client
-        self._points = Portion(page, "pages of {} metric points")
-        self._runs = Portion(BULK_RUNS, "metric histories of {} runs a request")
+        self._points = Portion(page, "metric point")
+        self._runs = Portion(BULK_RUNS, "run", "metric histories of {} a request")
         self._bulk = has_bulk
         self._unanswered = 0
+        self._is_answered = False
+        """Whether the bulk endpoint ever was of use."""
+        self._failure = ""
+        """What it failed with, asked for one run."""
 
     @property
     def notes(self) -> list[str]:
         """That less was asked for than usual."""
-        return [*self._runs.notes, *self._points.notes]
+        of_runs = self._runs.notes
+        if self._failure and not self._is_answered:
+            of_runs = [
+                f"metric histories one key of one run a request: the server did not manage more ({self._failure})"
+            ]
+        return [*of_runs, *self._points.notes]
 
     @contextmanager
     def open(self, batch: Batch, pool: Executor) -> Iterator["RestHistories"]:
@@ -66,7 +76,7 @@ class MetricReader:
 
         for rows in pages(ask, "metrics", are_long=True):
             if rows:
-                yield points_of_key(key, *_columns(rows))
+                yield points_of_key(key, *_columns(key, rows))
 
     def _gather(self, batch: Batch, pool: Executor) -> "dict[tuple[str, str], pa.RecordBatch]":
         if not self._bulk:
@@ -125,6 +135,7 @@ class MetricReader:
             self._refused(error)
             return _NOTHING
         self._unanswered = 0
+        self._is_answered = True
         self._runs.worked(count)
         if len(rows) >= BULK_ROWS:
             return request.cut(-(-count // 2)) if count > 1 else _NOTHING
@@ -133,8 +144,11 @@ class MetricReader:
     def _refused(self, error: RequestRefused) -> None:
         """The endpoint is shut to us, or is not there; where it only fails, another request may be answered."""
         self._unanswered += 1
-        if (error.status and error.status not in FAILING) or self._unanswered >= UNANSWERED:
+        is_shut = bool(error.status) and error.status not in FAILING
+        if is_shut or self._unanswered >= UNANSWERED:
             self._bulk = False
+        if not is_shut:
+            self._failure = short(error)
 
 
 class RestHistories:
@@ -219,11 +233,13 @@ def _by_run(request: _Request, rows: list[dict[str, Any]]) -> "dict[tuple[str, s
     except (KeyError, TypeError):
         raise OddAnswer("run_id", "is not a run that was asked for") from None
     return {
-        (run_id, request.key): points_of_key(request.key, *_columns(part)) for run_id, part in of_run.items() if part
+        (run_id, request.key): points_of_key(request.key, *_columns(request.key, part))
+        for run_id, part in of_run.items()
+        if part
     }
 
 
-def _columns(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], list[float]]:
+def _columns(key: str, rows: list[dict[str, Any]]) -> tuple[list[int], list[int], list[float]]:
     try:
         columns = (
             [int(row.get("step") or 0) for row in rows],
@@ -231,8 +247,8 @@ def _columns(rows: list[dict[str, Any]]) -> tuple[list[int], list[int], list[flo
             [float(row.get("value", 0.0)) for row in rows],
         )
     except ODD:
-        raise OddAnswer("metrics", "has an invalid point") from None
+        raise OddAnswer(f"metrics.{key}"[:60], "has an invalid point") from None
     for whole in columns[:2]:
         if min(whole) < LEAST or max(whole) > MOST:
-            raise OddAnswer("metrics", "has a number that is out of range")
+            raise OddAnswer(f"metrics.{key}"[:60], "has a number that is out of range")
     return columns

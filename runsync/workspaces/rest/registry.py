@@ -16,7 +16,7 @@ class ModelVersions:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._portion = Portion(PAGE, "pages of {} model versions")
+        self._portion = Portion(PAGE, "model version")
         self._runs: set[str] | None = None
         self._lock = threading.Lock()
 

@@ -44,7 +44,7 @@ class RunWriter:
         self._session = session
         self._most_params = most_params
         self._longest_tag = longest_tag
-        self._portion = Portion(BATCH_TOTAL, "log-batch requests of {} entries")
+        self._portion = Portion(BATCH_TOTAL, "entry", "log-batch requests of {}")
 
     @property
     def notes(self) -> list[str]:

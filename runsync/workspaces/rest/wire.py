@@ -7,8 +7,30 @@ from typing import Any, TypeVar
 from runsync.errors import WorkspaceUnreachable
 from runsync.model import numbers
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.run import RUNNING, UNTOLD, DatasetInput, LatestMetric, ModelLink, ModelVersion, Run, Unreadable
-from runsync.workspaces.http.fields import LEAST, MOST, ODD, Json, OddAnswer, identifier, listed, number, part, text
+from runsync.model.run import (
+    RUNNING,
+    UNTOLD,
+    DatasetInput,
+    LatestMetric,
+    ModelLink,
+    ModelVersion,
+    Problem,
+    Run,
+    Unreadable,
+)
+from runsync.workspaces.http.fields import (
+    LEAST,
+    MOST,
+    ODD,
+    Json,
+    OddAnswer,
+    identifier,
+    listed,
+    number,
+    part,
+    text,
+    without_nulls,
+)
 
 STATUSES = frozenset({RUNNING, "SCHEDULED", "FINISHED", "FAILED", "KILLED"})
 STAGES = frozenset({ACTIVE, DELETED})
@@ -18,15 +40,15 @@ ON_THE_SERVER = "on the server"
 T = TypeVar("T")
 
 
-def sound(answer: Json, name: str, make: Callable[[Json], T]) -> tuple[list[T], list[tuple[Json, OddAnswer]]]:
+def sound(answer: dict[str, Any], name: str, make: Callable[[Json], T]) -> tuple[list[T], list[tuple[Json, OddAnswer]]]:
     """The things an answer lists under a name, and those that are not as MLflow has them, with what is wrong.
 
-    Raises WorkspaceUnreachable when it is no list of objects.
+    A null is one of these. Raises WorkspaceUnreachable when it is no list of objects.
     """
     found: list[T] = []
     odd: list[tuple[Json, OddAnswer]] = []
     try:
-        for document in listed(answer, name):
+        for document in listed(without_nulls(answer, name), name):
             try:
                 found.append(make(document))
             except OddAnswer as error:
@@ -36,7 +58,7 @@ def sound(answer: Json, name: str, make: Callable[[Json], T]) -> tuple[list[T], 
     return found, odd
 
 
-def runs(answer: Json, make: Callable[[Json], Run]) -> tuple[list[Run], list[Unreadable]]:
+def runs(answer: dict[str, Any], make: Callable[[Json], Run]) -> tuple[list[Run], list[Unreadable]]:
     """The runs that an answer lists, and those that are not as MLflow has them: one of these fails by itself.
 
     Raises WorkspaceUnreachable where there are some, and not even the id of one is told.
@@ -48,10 +70,20 @@ def runs(answer: Json, make: Callable[[Json], Run]) -> tuple[list[Run], list[Unr
     return found, unreadable
 
 
-def experiments(answer: Json, make: Callable[[Json], Experiment]) -> tuple[list[Experiment], list[Unreadable]]:
-    """The same of experiments."""
-    found, odd = sound(answer, "experiments", make)
-    unreadable = []
+def experiments(
+    answer: dict[str, Any], make: Callable[[Json], Experiment]
+) -> tuple[list[Experiment], list[Unreadable]]:
+    """The same of experiments, and of tags without a key, which fail by themselves as well."""
+    unreadable: list[Unreadable] = []
+
+    def without_odd_tags(document: Json) -> Experiment:
+        kept, lost = _tags_with_keys(document)
+        made = make({**document, "tags": kept} if lost else document)
+        if lost:
+            unreadable.append(Unreadable.piece(made.experiment_id, ON_THE_SERVER, _NO_KEY, "experiment"))
+        return made
+
+    found, odd = sound(answer, "experiments", without_odd_tags)
     for document, error in odd:
         id, name = document.get("experiment_id"), document.get("name")
         known = str(id) if id and isinstance(id, str | int) else ""
@@ -60,6 +92,18 @@ def experiments(answer: Json, make: Callable[[Json], Experiment]) -> tuple[list[
     if not found and unreadable and all(one.id == UNTOLD for one in unreadable):
         raise _other_api("experiments")
     return found, unreadable
+
+
+_NO_KEY = Problem("tag", UNTOLD, "it has no key")
+
+
+def _tags_with_keys(document: Json) -> tuple[list[Any], bool]:
+    """The tags of an experiment that have a key, and whether there are others."""
+    tags = document.get("tags")
+    if not isinstance(tags, list):
+        return [], False
+    kept = [tag for tag in tags if isinstance(tag, dict) and tag.get("key") is not None]
+    return kept, len(kept) < len(tags)
 
 
 def _id_of_run(document: Json) -> str:
@@ -80,8 +124,8 @@ def _strict(make: Callable[[Json], T]) -> Callable[[Json], T]:
         try:
             return make(document)
         except ODD as error:
-            told = error.args[0] if isinstance(error, KeyError) else type(error).__name__
-            raise OddAnswer(str(told)[:60], f"is missing or invalid in a {make.__name__.replace('_', ' ')}") from None
+            told = str(error.args[0])[:60] if isinstance(error, KeyError) else "a field"
+            raise OddAnswer(told, f"is missing or invalid in a {make.__name__.replace('_', ' ')}") from None
 
     return made
 
@@ -99,7 +143,7 @@ def experiment(document: Json) -> Experiment:
         artifact_location=text(document, "artifact_location", ""),
         creation_time=_time(document, "creation_time"),
         last_update_time=_time(document, "last_update_time"),
-        tags=pairs(document.get("tags")),
+        tags=pairs(document, "tags"),
     )
 
 
@@ -107,7 +151,7 @@ def experiment(document: Json) -> Experiment:
 def run(document: Json) -> Run:
     """A run of runs/search or runs/get. Raises OddAnswer."""
     info, data = part(document, "info"), part(document, "data")
-    tags = pairs(data.get("tags"))
+    tags = pairs(data, "tags")
     inputs, outputs = part(document, "inputs"), part(document, "outputs")
     return Run(
         run_id=text(info, "run_id", "") or identifier(info, "run_uuid"),
@@ -119,9 +163,9 @@ def run(document: Json) -> Run:
         end_time=_time(info, "end_time"),
         lifecycle_stage=_one_of(STAGES, info, "lifecycle_stage", ACTIVE),
         artifact_uri=text(info, "artifact_uri", ""),
-        params=pairs(data.get("params")),
+        params=pairs(data, "params"),
         tags=tags,
-        latest_metrics=tuple(map(_latest, data.get("metrics") or ())),
+        latest_metrics=tuple(map(_latest, listed(data, "metrics"))),
         dataset_inputs=tuple(_dataset(d) for d in listed(inputs, "dataset_inputs")),
         model_inputs=_links(inputs, "model_inputs"),
         model_outputs=_links(outputs, "model_outputs"),
@@ -135,11 +179,18 @@ def model_version(document: Json) -> ModelVersion:
     return ModelVersion(text(document, "name"), identifier(document, "version"), "" if stage == "None" else stage)
 
 
-def pairs(entries: Any) -> dict[str, str]:
-    """`[{"key": …, "value": …}, …]` as a dictionary. Raises OddAnswer, and what `_strict` takes for it."""
-    found = {entry["key"]: "" if (value := entry.get("value")) is None else value for entry in entries or ()}
-    if not _TEXT.issuperset(map(type, found)) or not _TEXT.issuperset(map(type, found.values())):
-        raise OddAnswer("key or value", "is not a string")
+def pairs(document: Json, name: str) -> dict[str, str]:
+    """Its `[{"key": …, "value": …}, …]` as a dictionary. Raises OddAnswer."""
+    entries = document.get(name) or ()
+    try:
+        found = {entry["key"]: "" if (value := entry.get("value")) is None else value for entry in entries}
+    except ODD:
+        raise OddAnswer(name, "is not a list of keys and values") from None
+    if not _TEXT.issuperset(map(type, found)):
+        raise OddAnswer(name, "has a key that is not a string")
+    if not _TEXT.issuperset(map(type, found.values())):
+        key = next(key for key, value in found.items() if type(value) is not str)
+        raise OddAnswer(f"{name}.{key}"[:60], "is not a string")
     return found
 
 
@@ -175,10 +226,18 @@ def _time(document: Json, name: str) -> int | None:
 
 
 def _latest(document: Json) -> LatestMetric:
-    key, timestamp, step = document["key"], int(document.get("timestamp") or 0), int(document.get("step") or 0)
-    if type(key) is not str or not (LEAST <= timestamp <= MOST and LEAST <= step <= MOST):
-        raise OddAnswer("metrics", "has an invalid point")
-    return LatestMetric(key, numbers.from_json(document.get("value", 0.0)), timestamp, step)
+    key, value = document.get("key"), document.get("value", 0.0)
+    if type(key) is not str:
+        raise OddAnswer("metrics", "has a key that is missing or not a string")
+    if value is None:
+        raise OddAnswer(f"metrics.{key}"[:60], "has no value")
+    try:
+        timestamp, step = int(document.get("timestamp") or 0), int(document.get("step") or 0)
+        if LEAST <= timestamp <= MOST and LEAST <= step <= MOST:
+            return LatestMetric(key, numbers.from_json(value), timestamp, step)
+    except ODD:
+        pass
+    raise OddAnswer(f"metrics.{key}"[:60], "has an invalid point")
 
 
 def _dataset(document: Json) -> DatasetInput:
@@ -190,7 +249,7 @@ def _dataset(document: Json) -> DatasetInput:
         source=text(of, "source", ""),
         schema=text(of, "schema", ""),
         profile=text(of, "profile", ""),
-        tags=pairs(document.get("tags")),
+        tags=pairs(document, "tags"),
     )
 
 

@@ -41,7 +41,7 @@ from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import OPTIONAL, Care, Client, Patience, Portion, json_of
-from runsync.workspaces.http.fields import Json, Listing, listed, pages, part, text
+from runsync.workspaces.http.fields import Json, Listing, listed, pages, part, text, without_nulls
 from runsync.workspaces.rest import models, wire
 from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
 from runsync.workspaces.rest.leftovers import is_unknown, left_behind
@@ -103,10 +103,10 @@ class RestWorkspace:
         self._metrics = MetricReader(client, self._habits.history_page, self._habits.has_bulk_history)
         self._versions = ModelVersions(client)
         self._logged_models: bool | None = None
-        self._run_pages = Portion(PAGE, "pages of {} runs")
-        self._experiment_pages = Portion(PAGE, "pages of {} experiments")
+        self._run_pages = Portion(PAGE, "run")
+        self._experiment_pages = Portion(PAGE, "experiment")
         self._oddities = Oddities()
-        self._odd_experiments: dict[str, Unreadable] = {}
+        self._odd_experiments: dict[tuple[str, str], Unreadable] = {}
 
     @property
     def requests(self) -> int:
@@ -167,8 +167,10 @@ class RestWorkspace:
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
-        if self._odd_experiments and not selection.experiments:
-            yield Batch((), unreadable=self.unreadable_experiments())
+        asked = {e.experiment_id for e in experiments}
+        odd = [e for e in self.unreadable_experiments() if not selection.experiments or e.id in asked]
+        if odd:
+            yield Batch((), unreadable=tuple(odd))
         waiting: list[Run] = []
         told: set[str] = set()
         for run in self._oddities.once(self._runs_of_all(experiments, selection)):
@@ -410,16 +412,17 @@ class RestWorkspace:
                 body["order_by"] = list(self._habits.experiment_order)
             if token:
                 body["page_token"] = token
-            return self._experiment_pages.ask(
+            answer = self._experiment_pages.ask(
                 lambda size, care: self.client.post(
                     f"{API}/experiments/search", {**body, "max_results": size}, care=care
                 )
             )
+            return without_nulls(answer, "experiments")
 
         seen: set[str] = set()
         for page in pages(ask, "experiments"):
             sound, odd = wire.experiments({"experiments": page}, self._habits.experiment)
-            self._odd_experiments.update((one.id, one) for one in odd)
+            self._odd_experiments.update(((one.id, one.kind), one) for one in odd)
             for found in sound:
                 if found.experiment_id not in seen:
                     yield found
