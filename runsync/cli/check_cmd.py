@@ -129,7 +129,7 @@ def _asked(report: "RepairReport") -> bool:
 def _repair_lines(report: "RepairReport") -> Iterator[str]:
     tried = f" from {report.source}" if report.source else ""
     yield f"{report.bundle}: {many(len(report.faults), 'fault')}, repair{tried}, {report.seconds:.1f} s"
-    yield from listed("Repaired", report.repaired)
+    yield from listed("Would be repaired" if report.dry_run else "Repaired", report.repaired)
     moved = "Would be moved to quarantine" if report.dry_run else f"Moved to {report.quarantine or 'quarantine'}"
     yield from listed(moved, report.quarantined)
     gone = "Snapshots that cannot be read, unless mended" if report.dry_run else "Snapshots that are listed no more"
@@ -142,8 +142,26 @@ def _repair_lines(report: "RepairReport") -> Iterator[str]:
     yield from listed(
         "Missing pieces", (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in report.problems)
     )
-    yield from listed("Left", map(fault_line, report.left))
-    yield "Damaged." if report.left else "Sound."
+    yield from listed("Faults" if report.dry_run else "Left", map(fault_line, report.left))
+    yield _left(report) if report.left else "Sound."
+
+
+def _left(report: "RepairReport") -> str:
+    """How a repair ended that did not mend all, and the next step."""
+    if not report.source:
+        return damaged(report.bundle)
+    if not report.dry_run:
+        return f"Damaged: {report.source} does not have what is left as it was. Try another source with --from."
+    files = {fault.file for fault in report.left}
+    if not report.repaired:
+        return f"Damaged, and {report.source} has none of it as it was. Without --dry-run it is set aside."
+    some = "all" if files <= {*report.repaired} else f"{len(report.repaired):,} of {many(len(files), 'file')}"
+    return f"Damaged, but {report.source} can mend {some}. Run it without --dry-run to do this."
+
+
+def damaged(bundle: str) -> str:
+    """How a command ends that met damage, with the next step."""
+    return f"Damaged. To mend it: runsync check {bundle} --repair --from SOURCE"
 
 
 def _lines(report: "CheckReport") -> Iterator[str]:
@@ -160,7 +178,7 @@ def _lines(report: "CheckReport") -> Iterator[str]:
         yield "This bundle cannot be written: run the next export with --verify-stored, or it may reuse broken files"
     yield from doubted(report.doubtful_dates)
     yield from listed(LACKS, map(told, report.lacks))
-    yield "Damaged." if report.faults else _sound(report)
+    yield damaged(report.bundle) if report.faults else _sound(report)
 
 
 def _sound(report: "CheckReport") -> str:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from runsync.cli import options
+from runsync.cli.check_cmd import damaged
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many, size
 
 if TYPE_CHECKING:
-    from runsync.bundle.copy import CopyReport
+    from runsync.bundle.copy import CopyReport, NotCopied
 
 
 @click.command(epilog="Example: runsync copy backup s3://bucket/backup")
@@ -66,4 +67,13 @@ def _lines(report: "CopyReport") -> Iterator[str]:
         f"{report.seconds:.1f} s"
     )
     yield from listed("Snapshots", report.copied)
-    yield from listed("Not copied", (f"snapshot {f.snapshot}: {f.file}: {f.error}" for f in report.failed))
+    yield from listed("Not copied", map(_failed, report.failed))
+    if report.failed:
+        yield damaged(report.source)
+    else:
+        yield "Run it without --dry-run to do this." if report.dry_run else "Done."
+
+
+def _failed(one: "NotCopied") -> str:
+    """The error mostly names the file."""
+    return f"snapshot {one.snapshot}: {one.error if one.file in one.error else f'{one.file}: {one.error}'}"

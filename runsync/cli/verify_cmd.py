@@ -102,7 +102,7 @@ def _lines(report: "VerifyReport") -> Iterator[str]:
 def _ending(report: "VerifyReport") -> str:
     """What is proved, and no more."""
     if report.differences:
-        return f"{many(len(report.differences), 'difference')}."
+        return _differing(report)
     if report.left_out:
         accept = how_to_accept(left.kind for left in report.left_out)
         how = f" To accept that, add {accept}." if accept else ""
@@ -113,3 +113,22 @@ def _ending(report: "VerifyReport") -> str:
         return "Everything that was compared is there."
     by_size = report.artifacts and not report.artifacts_by_hash
     return "Everything is there (artifacts by size)." if by_size else "Everything is there."
+
+
+def _differing(report: "VerifyReport") -> str:
+    """Differences, and apart from them what could not be read, with the next step."""
+    told = []
+    if count := len(report.differences) - len(report.unread):
+        told.append(f"{many(count, 'difference')}.")
+    for side, place in (("source", report.source), ("target", report.target)):
+        unread = [each for each in report.unread if each.unread == side]
+        if not unread:
+            continue
+        lost = f"{len(unread):,} could not be compared"
+        if place.kind == "bundle":
+            told.append(f"{lost}: the bundle is damaged. Run runsync check {place.address}")
+            continue
+        accept = how_to_accept(each.accepted_by for each in unread)
+        how = f" To accept that, add {accept}." if accept else ""
+        told.append(f"{lost}: the {side} cannot be read, see above.{how}")
+    return " ".join(told)

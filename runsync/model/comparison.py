@@ -13,12 +13,19 @@ from runsync.model.identity import LINK_TAGS, RUN_NAME, SOURCE, at_home, own_tag
 from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, ModelLink, Run
 
 LONGEST_SHOWN = 120
+IN_SOURCE = "source"
+IN_TARGET = "target"
 PLAIN_FIELDS = ("name", "user_id", "status", "start_time", "end_time", "lifecycle_stage")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`field` is "" when all of it is missing; values are shortened for showing, "" for what is not there."""
+    """`field` is "" when all of it is missing; values are shortened for showing, "" for what is not there.
+
+    `unread` is IN_SOURCE or IN_TARGET where that side could not be read, so that nothing was compared, else "".
+    `accepted_by` is the name with which that may be so (see `left_behind`); "" where another try, or a repair, may
+    bring it.
+    """
 
     kind: str
     id: str
@@ -26,6 +33,16 @@ class Difference:
     field: str
     source: str
     target: str
+    unread: str = ""
+    accepted_by: str = ""
+
+    @classmethod
+    def unreadable(
+        cls, told: tuple[str, str, str, str], side: str, reason: object, accepted_by: str = ""
+    ) -> "Difference":
+        """What cannot be read on a side; `told` are kind, id, name and field."""
+        why = f"cannot be read: {reason}"
+        return cls(*told, *((why, "") if side == IN_SOURCE else ("", why)), side, accepted_by)
 
 
 def compare_experiments(source: Experiment, target: Experiment, name: str) -> Iterator[Difference]:

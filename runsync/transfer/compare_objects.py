@@ -5,7 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
-from runsync.model.comparison import Difference, FieldChange
+from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChange
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.left_behind import KINDS
@@ -92,11 +92,11 @@ def lacking(
             why = "--permissions compares them" if is_option else f"{target.place.kind} has no place to look for them"
             left.append(KINDS[kind].left(len(items), why))
             continue
-        counts[kind] = len(items)
         there = _counterparts(other, kind, items, pairs, named, pool)
         here = seen(one, items, pool)
-        for key, each in here.items():
-            found += _lacks(each, there.get(key), other.are_copies)
+        lost = [each for key, one_here in here.items() for each in _lacks(one_here, there.get(key), other.are_copies)]
+        counts[kind] = len(items) - sum(bool(each.unread) for each in lost)
+        found += lost
         impossible = 0 if other.are_copies else sum(len(_impossible(here[key], there.get(key))) for key in here)
         if impossible:
             left.append(KINDS[kind].left(impossible, "of levels that experiments do not have, only notebooks"))
@@ -127,7 +127,10 @@ def _lacks(one: Seen, other: Seen | None, exactly: bool) -> Iterator[Difference]
     noun, key, name = one.item.noun, one.item.key[0], one.item.name
     if other is None:
         yield Difference(noun, key, name, "", "there", "missing")
-    elif exactly or one.error or other.error:
+    elif one.error or other.error:
+        side = IN_SOURCE if one.error else IN_TARGET
+        yield Difference.unreadable((noun, key, name, "contents"), side, one.error or other.error)
+    elif exactly:
         for change in changes(one, other):
             yield Difference(noun, key, name, change.field, change.old, change.new)
     elif isinstance(one.item, Permissions) and isinstance(other.item, Permissions):

@@ -3,19 +3,15 @@
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import replace
 
 from runsync.errors import Interrupted, RunsyncError
 from runsync.model import threads
-from runsync.model.ids import unfit_run
 from runsync.model.progress import Progress
 from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
-from runsync.model.run import Batch, Unreadable
-from runsync.model.selection import Selection
-from runsync.transfer.expected import expected
+from runsync.model.run import Batch
 from runsync.transfer.objects import Objects
 from runsync.transfer.report import TransferReport
-from runsync.transfer.unmet import UnmetFields
+from runsync.transfer.wanted import Wanted
 
 LANES = 2
 """Batches carried side by side: one reads while the other writes."""
@@ -23,14 +19,13 @@ LANES = 2
 
 def transfer(
     report: TransferReport,
-    source: Source,
+    wanted: Wanted,
     target: Target,
-    selection: Selection,
     workers: int,
     progress: Progress,
     notebooks: tuple[str, ...] = (),
 ) -> None:
-    """Carries the selection over (or, for a dry run, only plans it) and tells in `report` what was done.
+    """Carries what is wanted over (or, for a dry run, only plans it) and tells in `report` what was done.
 
     `notebooks` are the formats that those are read in where the source is the workspace that has them.
 
@@ -38,10 +33,8 @@ def transfer(
     was finished by then stays finished.
     """
     begun = time.monotonic()
-    experiments = source.experiments(selection)
-    unmet = UnmetFields(selection)
-    meant = unmet.noting(map(_judged, source.batches(experiments, selection)))
-    batches = expected(meant, selection, lambda: unmet.hints(source))
+    source, selection = wanted.source, wanted.selection
+    experiments, batches = wanted.read()
     objects = Objects(source, target, experiments, notebooks)
     planned = target.begin(source, selection, experiments)
     try:
@@ -61,22 +54,12 @@ def transfer(
         report.not_carried += target.cannot_keep()
         report.notes += target.notes()
         report.notes += ["the selection matches no run"] if selection.names_runs and not report.runs.total else []
-        report.notes += unmet.hints(source)
+        report.notes += wanted.hints()
     except KeyboardInterrupt:
         report.stop(Interrupted("stopped from outside; run it again to go on"))
     except RunsyncError as error:
         report.stop(error)
     report.seconds = round(time.monotonic() - begun, 3)
-
-
-def _judged(batch: Batch) -> Batch:
-    """Without the runs whose ids would lead elsewhere: no source or target ever hears of them again."""
-    reasons = {run.run_id: reason for run in batch.runs if (reason := unfit_run(run))}
-    if not reasons:
-        return batch
-    unfit = [Unreadable(run.run_id, run.name, reasons[run.run_id]) for run in batch.runs if run.run_id in reasons]
-    fit = tuple(run for run in batch.runs if run.run_id not in reasons)
-    return replace(batch, runs=fit, unreadable=(*batch.unreadable, *unfit))
 
 
 def _unreadable(batch: Batch) -> list[Outcome]:

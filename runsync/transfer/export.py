@@ -17,6 +17,7 @@ from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.places import WORKERS, accepted, is_workspace, open_with
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 
 
 def export(
@@ -55,13 +56,15 @@ def export(
     workspace = open_with(source, access, workers)
     try:
         selection = resolved(workspace, selection)
+        wanted = Wanted(workspace, selection)
+        wanted.count()
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
             verify = verify_stored and not dry_run
             writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers, notebooks, verify)
             report = TransferReport("export", workspace.place, writer.place, dry_run, accept=may_stay)
             try:
-                transfer(report, workspace, writer, selection, workers, progress or Silent(), notebooks)
+                transfer(report, wanted, writer, workers, progress or Silent(), notebooks)
             finally:
                 workspace.close()
                 if not dry_run:

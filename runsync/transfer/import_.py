@@ -16,6 +16,7 @@ from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, accepted, init_of, is_workspace, open_held, open_target
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 from runsync.workspaces.direct.opening import NO_INIT
 
 
@@ -76,13 +77,15 @@ def import_(
     tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
     with open_held(bundle, "import", access, retry_lock) as snapshot:
         selection = resolved(snapshot, selection or Selection())
+        wanted = Wanted(snapshot, selection)
+        wanted.count()
         workspace = open_target(target, access, workers, tables)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id, accept=may_stay)
         if artifacts and not snapshot.manifest.with_artifacts and snapshot.manifest.counts.runs:
             report.not_carried.append(ARTIFACTS.left(None, "the snapshot was made with --no-artifacts"))
         try:
-            transfer(report, snapshot, sink, selection, workers, progress or Silent())
+            transfer(report, wanted, sink, workers, progress or Silent())
         finally:
             workspace.close()
     report.notes += workspace.notes

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from runsync.bundle import layout, locks, lost_marker, mend, parts, removal, suspects
@@ -18,6 +19,7 @@ from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.removal import Newcomers
 from runsync.bundle.snapshot import Snapshot
+from runsync.bundle.store import LocalStore
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage
@@ -33,6 +35,7 @@ from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.report import PARTLY_DONE, TransferReport
+from runsync.transfer.wanted import Wanted
 
 Confirm = Callable[["RepairReport"], bool]
 
@@ -43,8 +46,8 @@ class RepairReport:
 
     `faults` were found and `left` is what remains of them. `set_aside` are snapshots that cannot be read any more,
     `snapshot` is the new one that was made in their place, `failed` and `problems` tell what could not be read for it,
-    and `stopped` why it was not made. Of a dry run, `quarantined` and `set_aside` tell what would
-    be moved, were nothing to be had again.
+    and `stopped` why it was not made. Of a dry run, `repaired` is what the source can mend in place; `quarantined` and
+    `set_aside` tell what would be moved, were nothing to be had again, and `left` is all that was found.
     """
 
     bundle: str
@@ -132,7 +135,11 @@ def repair_from(
     report.faults = report.left = checker.faults()
     report.quarantined, report.set_aside = list(damage.broken), list(damage.unreadable)
     work = _Repair(bundle, report, lock, workers, progress)
-    if report.dry_run or (report.faults and confirm is not None and not confirm(report)):
+    if report.dry_run:
+        if source is not None and report.faults:
+            report.repaired = work.try_out(source, checker, damage)
+        return
+    if report.faults and confirm is not None and not confirm(report):
         return
     if not report.faults:
         if source is not None and mend.unreplaced(bundle):
@@ -252,6 +259,22 @@ class _Repair:
                 if not each.paths and each.runs.keys() <= runs.keys():
                     self._mend_metrics(source, each, runs, pool)
 
+    def try_out(self, source: Source, checker: Checker, damage: mend.Damage) -> list[str]:
+        """What of it can be had again, read as for a repair but kept in a temporary folder."""
+        with TemporaryDirectory(prefix="runsync-") as folder:
+            self._store = scratch = LocalStore(Path(folder))
+            names = [name for name in {*damage.missing, *damage.broken} if layout.is_ours(name)]
+            if isinstance(source, Snapshot):
+                sound = [name for name in damage.manifests if mend.sound_manifest(name, source.bundle) is not None]
+                for name in names:
+                    if name not in damage.invalid and name not in damage.manifests:
+                        mend.take_file(scratch, name, source.bundle)
+            else:
+                sound = []
+            self.read_again(source, checker, names)
+            self._store = self._bundle.store
+            return sorted([*sound, *(name for name in names if scratch.size(name) is not None)])
+
     def set_aside_snapshots(self, damage: mend.Damage) -> None:
         """The manifests of snapshots that still cannot be read; what they name stays as long as it is sound."""
         after = Checker(self._bundle)
@@ -275,7 +298,7 @@ class _Repair:
         )
         report = TransferReport("export", source.place, writer.place)
         try:
-            transfer(report, source, writer, selection, self._workers, self._progress, notebooks)
+            transfer(report, Wanted(source, selection), writer, self._workers, self._progress, notebooks)
         except RunsyncError as error:
             report.stop(error)
         told = self._report

@@ -19,6 +19,7 @@ from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, accepted, init_of, open_target, open_with
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 from runsync.workspaces.direct.opening import NO_INIT
 
 MAX_DELETE = "10%"
@@ -72,6 +73,8 @@ def sync(
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
         selection = resolved(one, selection)
+        wanted = Wanted(one, selection)
+        wanted.count()
         other = open_target(target, access, workers, tables)
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:
@@ -79,7 +82,7 @@ def sync(
         sink = other.target(options)
         report = TransferReport("sync", one.place, sink.place, dry_run, accept=may_stay)
         notebooks = (SOURCE,) if notebook_folder else ()
-        transfer(report, one, sink, selection, workers, progress or Silent(), notebooks)
+        transfer(report, wanted, sink, workers, progress or Silent(), notebooks)
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     if id_map is not None and not dry_run:

@@ -8,21 +8,21 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import ITEM_ERRORS
+from runsync.errors import ITEM_ERRORS, BundleDamaged, may_pass
 from runsync.model import threads
-from runsync.model.comparison import Difference, compare_experiments, compare_runs
+from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import PARENT, origin_of
-from runsync.model.left_behind import ARTIFACTS, MODEL_LINKS, PARENT_LINKS
+from runsync.model.left_behind import ARTIFACTS, KINDS, MISSING_ITEMS, MISSING_PIECES, MODEL_LINKS, PARENT_LINKS, Kind
 from runsync.model.lost_points import readable_points
 from runsync.model.naming import Names, Naming
 from runsync.model.objects import Named
 from runsync.model.pairing import is_named_so, pair
 from runsync.model.paths import folders_above
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Histories, NotCarried, Place, Source
-from runsync.model.run import ArtifactFile, Batch, Problem, Run
+from runsync.model.protocol import NAMED, Histories, NotCarried, Place, Source
+from runsync.model.run import PART, ArtifactFile, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.transfer.compare_objects import lacking
@@ -41,6 +41,8 @@ DIFFERENT = 4
 class VerifyReport:
     """`schemas/v1/verify-report.schema.json`. `objects` counts what was compared of further kinds of objects.
 
+    `differences` has also what could not be read on a side (`unread`): none of the counts has that, and what of the
+    source is accepted so is in `not_compared`.
     `not_compared` is what the source has, or was to have, and nobody looked for in the target; `accept` are the names
     of what may be left out so. `is_all`: the source was compared as a whole.
     """
@@ -65,6 +67,11 @@ class VerifyReport:
     def exit_code(self) -> int:
         """0 when everything is there, but for what was accepted, else 4."""
         return DIFFERENT if self.differences or self.left_out else 0
+
+    @property
+    def unread(self) -> list[Difference]:
+        """What could not be compared because a side could not be read, and that was not accepted."""
+        return [each for each in self.differences if each.unread]
 
     @property
     def left_out(self) -> list[NotCarried]:
@@ -155,6 +162,8 @@ class _Comparer:
         self._links = 0
         self._parents = 0
         """Links to parents that the target has not."""
+        self._accepted: dict[Kind, list[str]] = {}
+        """What of the source cannot be read, as was accepted."""
         self._only_there = 0
         """Files in the target of runs that have none in the source."""
 
@@ -186,6 +195,8 @@ class _Comparer:
         report = self._report
         report.is_all = selection == Selection()
         report.not_compared += self._source.left_behind(experiments, selection)
+        for kind, names in self._accepted.items():
+            report.not_compared.append(kind.left(len(names), "cannot be read at the source", tuple(names[:NAMED])))
         if not self._artifacts and report.runs:
             report.not_compared.append(ARTIFACTS.left(None, "--no-artifacts"))
         if self._without_artifacts:
@@ -255,9 +266,11 @@ class _Comparer:
         self._report.differences.append(Difference(kind, id, name, "", "there", "missing"))
 
     def _compare_batch(self, batch: Batch) -> None:
-        for unreadable in (*batch.unreadable, *batch.pieces):
-            told = (unreadable.kind, unreadable.id, unreadable.place, "", f"cannot be read: {unreadable.reason}", "")
-            self._report.differences.append(Difference(*told))
+        for kind, some in ((MISSING_ITEMS, batch.unreadable), (MISSING_PIECES, batch.pieces)):
+            for one in some:
+                told = (one.kind, one.id, one.place, "")
+                accepted_by = "" if one.kind == PART else kind.name
+                self._tell([Difference.unreadable(told, IN_SOURCE, one.reason, accepted_by)])
         places = self._copies.of(batch.runs)
         ids = {run_id: place.run_id for run_id, place in places.items()}
         there = self._copies.read(places.values())
@@ -287,25 +300,44 @@ class _Comparer:
                 self._parents += is_parted and all(each.field != f"tags.{PARENT}" for each in lost)
                 self._compare_points(run, other, history, other_history)
         if self._artifacts:
-            tasks = [(run, self._pool.submit(self._artifact_differences, run, o, batch, there)) for run, o in pairs]
-            for run, task in tasks:
-                self._report.differences += [
-                    Difference("run", run.run_id, run.name, *difference) for difference in task.result()
-                ]
+            tasks = [self._pool.submit(self._compare_files, run, other, batch, there) for run, other in pairs]
+            for task in tasks:
+                self._take(task.result())
+
+    def _take(self, compared: "_Files") -> None:
+        report = self._report
+        report.artifacts += compared.count
+        self._without_artifacts += compared.are_unknown
+        self._only_there += compared.only_there
+        self._tell(compared.differences)
+
+    def _tell(self, differences: Iterable[Difference]) -> None:
+        """Differences, but for what cannot be read at the source as was accepted."""
+        for each in differences:
+            if each.accepted_by in self._report.accept:
+                name = f"{each.id}: {each.field.partition('.')[2] or each.field}".removesuffix(": ")
+                self._accepted.setdefault(KINDS[each.accepted_by], []).append(name)
+            else:
+                self._report.differences.append(each)
 
     def _compare_points(self, run: Run, other: Run, history: Histories, other_history: Histories) -> None:
         from runsync.model import points
 
         lost: list[Problem] = []
+        told = ("run", run.run_id, run.name)
         try:
             one = points.as_table(readable_points(history.of(run.run_id), lost.append))
-            two = points.as_table(other_history.of(other.run_id))
         except ITEM_ERRORS as error:
-            self._report.differences.append(Difference("run", run.run_id, run.name, "metrics", "", str(error)))
+            self._tell([_unread_in_source((*told, "metrics"), error, MISSING_ITEMS)])
             return
         for problem in lost:
-            told = (f"metrics.{problem.name}", f"cannot be read: {problem.reason}", "")
-            self._report.differences.append(Difference("run", run.run_id, run.name, *told))
+            field = f"metrics.{problem.name}"
+            self._tell([Difference.unreadable((*told, field), IN_SOURCE, problem.reason, MISSING_PIECES.name)])
+        try:
+            two = points.as_table(other_history.of(other.run_id))
+        except ITEM_ERRORS as error:
+            self._tell([Difference.unreadable((*told, "metrics"), IN_TARGET, error)])
+            return
         self._report.metric_points += len(one)
         if points.same(one, two):
             return
@@ -315,20 +347,23 @@ class _Comparer:
                 Difference("run", run.run_id, run.name, f"metrics.{key}", many(count, "point"), "missing")
             )
 
-    def _artifact_differences(self, run: Run, other: Run, batch: Batch, there: Batch) -> list[tuple[str, str, str]]:
+    def _compare_files(self, run: Run, other: Run, batch: Batch, there: Batch) -> "_Files":
+        told = ("run", run.run_id, run.name, "artifacts")
         try:
             files = self._files(self._source, run, batch)
-            if files is None:
-                self._without_artifacts += 1
-                return []
+        except ITEM_ERRORS as error:
+            return _Files(differences=[_unread_in_source(told, error, MISSING_PIECES)])
+        if files is None:
+            return _Files(are_unknown=True)
+        try:
             found = {file.path: file for file in self._files(self._target, other, there) or () if not file.fault}
         except ITEM_ERRORS as error:
-            return [("artifacts", "", str(error))]
-        self._report.artifacts += len(files)
-        self._only_there += 0 if files else len(found)
+            return _Files(differences=[Difference.unreadable(told, IN_TARGET, error)])
         folders = folders_above(file.path for file in files)
         wanted = [file for file in files if file.size or file.path not in folders or file.path in found]
-        return [d for file in wanted for d in self._file_differences(run, other, file, found.get(file.path))]
+        differences = [d for file in wanted for d in self._file_differences(run, other, file, found.get(file.path))]
+        count = len(files) - sum(bool(each.unread) for each in differences)
+        return _Files(count, 0 if files else len(found), differences)
 
     def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
         told = batch.contents.get(run.run_id)
@@ -336,22 +371,27 @@ class _Comparer:
 
     def _file_differences(
         self, run: Run, other: Run, file: ArtifactFile, found: ArtifactFile | None
-    ) -> Iterator[tuple[str, str, str]]:
-        place = f"artifacts.{file.path}"
+    ) -> Iterator[Difference]:
+        told = ("run", run.run_id, run.name, f"artifacts.{file.path}")
         if file.fault:
-            yield place, f"cannot be read: {file.fault}", ""
+            yield Difference.unreadable(told, IN_SOURCE, file.fault, MISSING_PIECES.name)
         elif found is None:
-            yield place, many(file.size, "byte"), "missing"
+            yield Difference(*told, many(file.size, "byte"), "missing")
         elif found.size != file.size and len(run.run_id) == len(other.run_id):
-            yield place, many(file.size, "byte"), many(found.size, "byte")
+            yield Difference(*told, many(file.size, "byte"), many(found.size, "byte"))
         elif self._by_hash:
             try:
-                one, two = self._hash(self._source, run, file), self._hash(self._target, other, found)
+                one = self._hash(self._source, run, file)
             except ITEM_ERRORS as error:
-                yield place, "", str(error)
+                yield _unread_in_source(told, error, MISSING_PIECES)
+                return
+            try:
+                two = self._hash(self._target, other, found)
+            except ITEM_ERRORS as error:
+                yield Difference.unreadable(told, IN_TARGET, error)
                 return
             if one != two:
-                yield place, f"sha256 {one}", f"sha256 {two}"
+                yield Difference(*told, f"sha256 {one}", f"sha256 {two}")
 
     def _hash(self, side: Source, run: Run, file: ArtifactFile) -> str:
         """Of the bytes, with the run's id in an MLmodel file read as its origin id."""
@@ -359,3 +399,22 @@ class _Comparer:
         if file.path.rsplit("/", 1)[-1] == "MLmodel":
             chunks = iter([b"".join(chunks).replace(run.run_id.encode(), origin_of(run).encode())])
         return sha256_of(chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of a run, compared: how many were, and what of them differs or cannot be read.
+
+    `only_there` are those that the target has where the source has none. `are_unknown`: the export left them out.
+    """
+
+    count: int = 0
+    only_there: int = 0
+    differences: Sequence[Difference] = ()
+    are_unknown: bool = False
+
+
+def _unread_in_source(told: tuple[str, str, str, str], error: Exception, kind: Kind) -> Difference:
+    """What another try, or a repair of the bundle, may bring is never accepted."""
+    is_for_good = not may_pass(error) and not isinstance(error, BundleDamaged)
+    return Difference.unreadable(told, IN_SOURCE, error, kind.name if is_for_good else "")

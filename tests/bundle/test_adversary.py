@@ -37,6 +37,7 @@ from runsync.s3 import Refused, S3Options
 from runsync.transfer.engine import transfer
 from runsync.transfer.repair import RepairReport, repair_from
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 
 pytestmark = pytest.mark.long
 
@@ -64,7 +65,7 @@ def export(target: Store, *names: str, thorough: bool = False) -> str:
     found = source(*names)
     report = TransferReport("export", found.place, writer.place)
     try:
-        transfer(report, found, writer, Selection(), 1, Silent())
+        transfer(report, Wanted(found, Selection()), writer, 1, Silent())
     finally:
         writer.close()
     if report.stopped:

@@ -31,6 +31,7 @@ from runsync.model.selection import Selection
 from runsync.s3 import S3Options
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 
 pytestmark = pytest.mark.long
 
@@ -99,7 +100,7 @@ def export(target: Store, source: MemorySource) -> TransferReport:
         writer = SnapshotWriter(bundle, lock=lock)
         report = TransferReport("export", source.place, writer.place)
         try:
-            transfer(report, source, writer, Selection(), 4, Silent())
+            transfer(report, Wanted(source, Selection()), writer, 4, Silent())
         finally:
             writer.close()
     report.snapshot = writer.snapshot_id

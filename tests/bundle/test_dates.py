@@ -31,6 +31,7 @@ from runsync.model.selection import Selection
 from runsync.s3 import S3Options
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 
 AHEAD = [-5.0, -4, -3, 400, -2, -1, 0]
 """Three good nights, one with a clock that is 400 days ahead, three good nights; in days from TODAY."""
@@ -53,7 +54,7 @@ def night(bundle: Bundle, clock: Clock, day: float, called: float | None = None)
     source.runs[0] = dataclasses.replace(source.runs[0], params={"night": str(day if called is None else called)})
     writer = SnapshotWriter(bundle)
     report = TransferReport("export", source.place, writer.place)
-    transfer(report, source, writer, Selection(), 2, Silent())
+    transfer(report, Wanted(source, Selection()), writer, 2, Silent())
     writer.close()
     assert report.exit_code == 0
     # The file system has no part in this: what it says of the time is that of the machine that runs the tests.
@@ -240,7 +241,7 @@ def test_parts_that_a_killed_export_left_are_found_whatever_the_clock_of_an_earl
     left.runs[0] = dataclasses.replace(left.runs[0], params={"night": "left"})
     writer = SnapshotWriter(bundle)
     writer.finish = lambda not_carried: []  # type: ignore[method-assign]  # killed before its manifest
-    transfer(TransferReport("export", left.place, writer.place), left, writer, Selection(), 2, Silent())
+    transfer(TransferReport("export", left.place, writer.place), Wanted(left, Selection()), writer, 2, Silent())
     writer._store_held_back()
     parts = {entry.name for entry in bundle.store.list("parts/")}
     now = TODAY.timestamp()
@@ -267,7 +268,7 @@ def test_an_export_to_s3_says_when_its_clock_is_not_that_of_s3(
     monkeypatch.setattr("runsync.model.times.utc_now", lambda: datetime.now(UTC) + timedelta(hours=hours))
     source = small_source()
     writer = SnapshotWriter(bundle)
-    transfer(TransferReport("export", source.place, writer.place), source, writer, Selection(), 2, Silent())
+    transfer(TransferReport("export", source.place, writer.place), Wanted(source, Selection()), writer, 2, Silent())
     told = [line for line in writer.warnings if "this machine's clock is" in line]
     assert len(told) == (1 if way else 0)
     assert all(re.fullmatch(rf"this machine's clock is {way} that of {bundle.address}: .*", line) for line in told)

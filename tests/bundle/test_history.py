@@ -42,6 +42,7 @@ from runsync.s3 import S3Options
 from runsync.transfer.engine import transfer
 from runsync.transfer.repair import repair
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 
 
 @dataclass(frozen=True)
@@ -523,7 +524,7 @@ def _warnings(place: Place, skip_unchanged: bool, number: int = 9) -> list[str]:
     source.runs[0] = dataclasses.replace(source.runs[0], params={"night": str(number)})
     writer = SnapshotWriter(Bundle(place.store), skip_unchanged=skip_unchanged)
     report = TransferReport("export", source.place, writer.place)
-    transfer(report, source, writer, Selection(), 2, Silent())
+    transfer(report, Wanted(source, Selection()), writer, 2, Silent())
     writer.close()
     assert report.exit_code == 0
     return writer.warnings

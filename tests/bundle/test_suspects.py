@@ -24,6 +24,7 @@ from runsync.s3 import S3Options
 from runsync.transfer.engine import transfer
 from runsync.transfer.repair import repair
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 
 DATA = ["blob", "metrics part"]
 
@@ -49,7 +50,7 @@ class Stored:
     def export(self, source: MemorySource, *, verify_stored: bool = False) -> TransferReport:
         writer = SnapshotWriter(create_bundle(self.address, self.access), verify_stored=verify_stored)
         report = TransferReport("export", source.place, writer.place)
-        transfer(report, source, writer, Selection(), 4, Silent(), ())
+        transfer(report, Wanted(source, Selection()), writer, 4, Silent(), ())
         report.snapshot = writer.snapshot_id
         return report
 

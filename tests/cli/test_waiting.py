@@ -3,6 +3,7 @@
 import logging
 import os
 import pty
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from runsync.model import threads
 from runsync.model.patience import Patience
 from runsync.s3 import S3, Refused, S3Options
 from runsync.workspaces.credentials import Credentials
-from runsync.workspaces.http import Client
+from runsync.workspaces.http import Client, client
 from runsync.workspaces.sql.address import parse
 from runsync.workspaces.sql.faults import Unanswered
 from runsync.workspaces.sql.reach import reach
@@ -47,6 +48,15 @@ def test_the_first_failure_is_told_and_what_is_waited_for(runsync: Runner, shut:
     assert waiting == f"runsync: waiting for {shut} (connection refused), up to 1 s more"
     assert error.startswith(f"runsync: {shut} does not answer (connection refused)")
     assert f"waiting for {shut} (connection refused)" in log.read_text()
+
+
+def test_who_takes_the_call_and_says_nothing_is_told_too(runsync: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_ANSWER", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        waiting, error = runsync("export", url, "b", "--wait", "1s").stderr.splitlines()
+    assert waiting.startswith(f"runsync: waiting for {url} (timed out)")
+    assert error.startswith(f"runsync: {url} does not answer (timed out)")
 
 
 def test_quiet_says_only_how_it_ended(runsync: Runner, shut: str) -> None:

@@ -28,6 +28,7 @@ from runsync.model.run import ArtifactFile, Batch, DatasetInput, LatestMetric, M
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 
 START = 1_700_000_000_000
 
@@ -222,7 +223,7 @@ def export_to(
     writer = SnapshotWriter(bundle, with_artifacts=artifacts, notebooks=notebooks)
     report = TransferReport("export", source.place, writer.place)
     try:
-        transfer(report, source, writer, Selection(), 4, Silent(), notebooks)
+        transfer(report, Wanted(source, Selection()), writer, 4, Silent(), notebooks)
     finally:
         writer.close()
     report.snapshot = writer.snapshot_id

@@ -58,6 +58,8 @@ def test_a_broken_piece_is_one_failed_item_each_time_and_the_run_goes_with_the_r
     told = runsync.verify(source, target, artifacts=False)
     assert told.exit_code == 4
     assert len([d for d in told.differences if "cannot be read" in d.source]) == len(PIECES)
+    accepted = runsync.verify(source, target, artifacts=False, accept=["missing-pieces"])
+    assert (accepted.exit_code, accepted.differences, accepted.accepted[0].count) == (0, [], len(PIECES))
 
 
 def test_a_piece_that_is_mended_arrives_the_next_time(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_too_few_runs_stop_an_export_before_a_snapshot_is_made(tmp_path: Path, r
     done = runsync("export", STORE, "new", *NONE, "--min-runs", "1")
     assert done.returncode == 4
     assert done.stderr.startswith("runsync: the selection matches 0 runs, fewer than 1 (--min-runs)")
-    assert not list((tmp_path / "new").glob("snapshots/*"))
+    assert not (tmp_path / "new").exists()
     assert runsync("export", STORE, "new", "--min-runs", "10").returncode == 4
     assert runsync("export", STORE, "new", "--min-runs", "9").returncode == 0
 
@@ -65,8 +66,28 @@ def test_too_few_runs_stop_import_and_sync_before_anything_is_written(
         for options in (("--dry-run",), ()):
             done = runsync(verb, source, target, *NONE, "--min-runs", "1", *options)
             assert (done.returncode, done.stdout) == (4, "")
-            assert not list(target.glob("*/meta.yaml"))
+            assert not target.exists()
         assert runsync(verb, source, target, "--min-runs", "1", "--expect-runs", "9").returncode == 0
+
+
+def test_a_target_is_not_even_opened_for_too_few_runs(
+    backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So `--init` has made no tables, and no lock is in a bundle; and no run is read again because of it."""
+    opened: list[str] = []
+    target = f"sqlite:///{tmp_path}/new.db"
+    for module in (import_module("runsync.transfer.import_"), import_module("runsync.transfer.sync")):
+        monkeypatch.setattr(module, "open_target", lambda where, *_: opened.append(where))
+    too_many = Selection(min_runs=10)
+    with pytest.raises(OtherRunsSelected):
+        library.import_(backup, target, selection=too_many)
+    with pytest.raises(OtherRunsSelected):
+        library.sync(str(STORE), target, selection=too_many)
+    locked: list[str] = []
+    monkeypatch.setattr("runsync.bundle.locks.shared", lambda store, *_: locked.append(store.address))
+    with pytest.raises(OtherRunsSelected):
+        library.export(str(STORE), backup, selection=too_many)
+    assert (opened, locked) == ([], [])
 
 
 def test_verify_of_too_few_runs_is_a_difference(backup: Path, runsync: Runner) -> None:

@@ -11,7 +11,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.identity import ORIGIN
 from runsync.model.ids import unfit_id, unfit_run
 from runsync.model.run import Run
-from runsync.transfer import engine
+from runsync.transfer import wanted
 
 ODD = [
     "..",
@@ -57,7 +57,7 @@ def _source(*ids: str) -> MemorySource:
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle of somebody who means harm: an export of runsync would have left such runs out."""
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_judged", lambda batch: batch)
+        patch.setattr(wanted, "_judged", lambda batch: batch)
         export_into(tmp_path / "hostile", _source(*ODD))
     return tmp_path / "hostile"
 

@@ -86,6 +86,9 @@ def test_names_that_are_no_utf8_are_named_and_all_else_goes(kind: str, tmp_path:
     assert files_of(f"{tmp_path}/copy") == {"ok.txt": b"fine"}
     lacking = runsync.verify(where, f"{tmp_path}/copy", source_artifacts=artifacts)
     assert [difference.field for difference in lacking.differences] == [f"artifacts.{name}" for name in TOLD]
+    assert (lacking.artifacts, {d.unread for d in lacking.differences}) == (1, {"source"})
+    accepted = runsync.verify(where, f"{tmp_path}/copy", source_artifacts=artifacts, accept=["missing-pieces"])
+    assert (accepted.exit_code, accepted.differences, len(accepted.accepted)) == (0, [], 1)
     warned = [f.told for f in runsync.doctor(where, access=access).findings if f.state == "warning"]
     assert any(all(name in message for name in TOLD) for message in warned), warned
 

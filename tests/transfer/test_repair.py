@@ -177,6 +177,33 @@ def test_a_dry_run_and_a_no_move_nothing_and_tell_what_would_be(bundle: Path) ->
     assert files_of(bundle) == before
 
 
+def test_after_damage_the_last_line_names_the_next_step(bundle: Path, tmp_path: Path, runsync: Runner) -> None:
+    whole, half, other = (tmp_path / name for name in ("whole", "half", "other"))
+    for place in (whole, half):
+        shutil.copytree(bundle, place)
+    names = [broken(bundle, kind, "flipped") for kind in ("metrics part", "blob")]
+    (half / names[1]).unlink()
+    before = files_of(bundle)
+    mend_it = f"Damaged. To mend it: runsync check {bundle} --repair --from SOURCE"
+    dry = ("check", bundle, "--repair", "--dry-run")
+    some, all_of_it = f"but {half} can mend 1 of 2 files", f"but {whole} can mend all"
+    for arguments, told in (
+        (("check", bundle), mend_it),
+        (("copy", bundle, other), mend_it),
+        (dry, mend_it),
+        ((*dry, "--from", half), f"Damaged, {some}. Run it without --dry-run to do this."),
+        ((*dry, "--from", whole), f"Damaged, {all_of_it}. Run it without --dry-run to do this."),
+    ):
+        done = runsync(*arguments)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (12, told), done.stdout + done.stderr
+        assert done.stdout.count(f"{names[1]}: {bundle}") == 0
+    assert {name: content for name, content in files_of(bundle).items() if name in before} == before
+    done = runsync("check", bundle, "--repair", "--from", whole, "--yes")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "Sound.")
+    assert runsync("copy", bundle, other, "--dry-run").stdout.endswith("Run it without --dry-run to do this.\n")
+    assert runsync("copy", bundle, other).stdout.endswith("Done.\n")
+
+
 @pytest.mark.parametrize(
     "kinds", [("blob", "metrics part", "experiments part"), ("runs part",), ("manifest",)], ids=", ".join
 )
@@ -324,6 +351,7 @@ def test_a_blob_a_metrics_part_a_runs_part_and_a_manifest_are_mended_from_a_real
         assert runsync("check", place).returncode == 12
         planned = runsync("check", place, "--repair", "--from", mlflow3_a.url, "--dry-run", "--json")
         assert (planned.returncode, json.loads(planned.stdout)["quarantined"]) == (12, [name])
+        assert json.loads(planned.stdout)["repaired"] == ([name] if kind != "runs part" else [])
         done = runsync("check", place, "--repair", "--from", mlflow3_a.url, "--yes", "--json")
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
         report = json.loads(done.stdout)

@@ -3,9 +3,11 @@
 import json
 import os
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from conftest import ROOT
@@ -14,6 +16,7 @@ from support.rich import small_workspace
 from support.s3 import Bucket
 from support.seed import Seeder
 from support.servers import MlflowServer, clean_environment
+from support.stores import Filler, empty_sqlite, fill, opened
 
 DRILL = ROOT / "examples" / "restore-drill" / "restore-drill.sh"
 
@@ -42,20 +45,24 @@ def drill(
     source: MlflowServer, bundle: str, target: str, folder: Path, bucket: Bucket
 ) -> "subprocess.CompletedProcess[str]":
     """The script of the examples; the source is lost between backup and restore."""
+    assert source.process_group is not None
+    lose = f"kill -9 -{source.process_group}; sleep 1; rm -rf {shlex.quote(str(source.folder))}"
+    return run_drill([source.url, bundle, target], folder, {**bucket.environment, "LOSE_SOURCE": lose})
+
+
+def run_drill(places: list[str], folder: Path, settings: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """The script, with this runsync on its PATH."""
     shim = folder / "bin" / "runsync"
     shim.parent.mkdir()
     shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m runsync "$@"\n')
     shim.chmod(0o755)
-    assert source.process_group is not None
-    lose = f"kill -9 -{source.process_group}; sleep 1; rm -rf {shlex.quote(str(source.folder))}"
     environment = {
         **clean_environment(),
-        **bucket.environment,
-        "LOSE_SOURCE": lose,
+        **settings,
         "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
     }
-    command = ["/bin/sh", str(DRILL), source.url, bundle, target]
+    command = ["/bin/sh", str(DRILL), *places]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False
     )
@@ -65,3 +72,18 @@ def test_a_drill_without_its_arguments_says_how_it_is_used(tmp_path: Path) -> No
     done = subprocess.run(["/bin/sh", str(DRILL)], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("usage: restore-drill.sh SOURCE BUNDLE TARGET")
+
+
+def test_the_last_line_names_what_was_accepted_and_did_not_come_back(tmp_path: Path) -> None:
+    source = empty_sqlite(tmp_path / "source.db")
+    with opened(source) as workspace:
+        fill(Filler(workspace))
+    with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
+        for name in ("one", "two"):
+            database.execute("INSERT INTO registered_models (name, workspace) VALUES (?, 'default')", (name,))
+    (tmp_path / "runsync.toml").write_text('[bundles.nightly]\nuri = "b"\naccept = ["registered-models"]\n')
+    target = empty_sqlite(tmp_path / "target.db")
+    done = run_drill([source, "nightly", target], tmp_path, {})
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("Restored and verified, without what was accepted (2 registered models), in "), last

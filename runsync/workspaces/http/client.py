@@ -47,6 +47,8 @@ ALWAYS_THERE = "/api/2.0/mlflow/experiments/search?max_results=1"
 """What every server has."""
 TIMEOUT = (10.0, 300.0)
 """Seconds to connect, and for the next byte to come."""
+FIRST_ANSWER = 15.0
+"""Seconds in which somebody has to answer at all: then it is told who is waited for."""
 TIDYING = 5.0
 """Seconds that the end waits for what is half made to be taken away."""
 LAST_WORDS = (2.0, 3.0)
@@ -283,6 +285,8 @@ class Client:
         connect, read = self.timeout
         if self.patience.timeout is not None:
             return connect, self.patience.timeout
+        if not self._has_answered:
+            read = min(read, FIRST_ANSWER)
         return connect, min(read, SHORT_TIMEOUT) if care.is_short else read
 
     def _wait_turn(self, method: str, path: str) -> None:

@@ -13,6 +13,7 @@ from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
+from runsync.transfer.wanted import Wanted
 from runsync.workspaces.address import Address
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.address import DatabricksAddress
@@ -47,7 +48,7 @@ def carried(lake: Databricks, clock: SimulatedClock, source: MemorySource, dry_r
     workspace = opened(lake, clock)
     target = workspace.target(ImportOptions())
     report = TransferReport("import", source.place, target.place, dry_run)
-    transfer(report, source, target, Selection(), WORKERS, Silent())
+    transfer(report, Wanted(source, Selection()), target, WORKERS, Silent())
     workspace.close()
     assert not report.failed
     assert not report.problems

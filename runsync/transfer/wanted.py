@@ -1,0 +1,50 @@
+"""What a transfer is to carry: the experiments and runs of a source that a selection means."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from runsync.model.experiment import Experiment
+from runsync.model.ids import unfit_run
+from runsync.model.protocol import Source
+from runsync.model.run import Batch, Unreadable
+from runsync.model.selection import Selection
+from runsync.transfer.expected import expected
+from runsync.transfer.unmet import UnmetFields
+
+
+class Wanted:
+    """Nothing is read before it is asked for, and nothing twice."""
+
+    def __init__(self, source: Source, selection: Selection) -> None:
+        self.source = source
+        self.selection = selection
+        self._unmet = UnmetFields(selection)
+        self._read: tuple[Sequence[Experiment], Iterator[Batch]] | None = None
+
+    def count(self) -> None:
+        """Reads so many runs as tell whether they are as many as the selection says, where it says that: to be called
+        before a target is made or opened. Raises OtherRunsSelected."""
+        if self.selection.min_runs or self.selection.expect_runs is not None:
+            self.read()
+
+    def read(self) -> tuple[Sequence[Experiment], Iterator[Batch]]:
+        """The experiments, and the runs batch by batch. Raises OtherRunsSelected."""
+        if self._read is None:
+            experiments = self.source.experiments(self.selection)
+            meant = self._unmet.noting(map(_judged, self.source.batches(experiments, self.selection)))
+            self._read = experiments, expected(meant, self.selection, self.hints)
+        return self._read
+
+    def hints(self) -> list[str]:
+        """See `UnmetFields`."""
+        return self._unmet.hints(self.source)
+
+
+def _judged(batch: Batch) -> Batch:
+    """Without the runs whose ids would lead elsewhere: no source or target ever hears of them again."""
+    reasons = {run.run_id: reason for run in batch.runs if (reason := unfit_run(run))}
+    if not reasons:
+        return batch
+    unfit = [Unreadable(run.run_id, run.name, reasons[run.run_id]) for run in batch.runs if run.run_id in reasons]
+    fit = tuple(run for run in batch.runs if run.run_id not in reasons)
+    return replace(batch, runs=fit, unreadable=(*batch.unreadable, *unfit))
