@@ -62,7 +62,7 @@ def doctor(
         for finding in _findings(where, access, report):
             report.findings.append(finding)
             tell(finding)
-    except (WorkspaceError, NoTables) as error:
+    except WorkspaceError as error:
         report.findings.append(_told(error))
         tell(report.findings[-1])
     report.seconds = round(time.monotonic() - begun, 3)
@@ -101,7 +101,7 @@ def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Find
         yield from approach(address)
 
 
-def _told(error: WorkspaceError | NoTables) -> Finding:
+def _told(error: WorkspaceError) -> Finding:
     """What ended the examination; the message says what to do next."""
     if isinstance(error, NoTables):
         return failure("store", error.told, error.remedy("--init of runsync sync and import"))

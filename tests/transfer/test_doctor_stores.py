@@ -105,11 +105,21 @@ def test_a_store_that_is_not_there_is_a_failure(tmp_path: Path, runsync: Runner)
     assert "there is no folder" in one(told, "connection")[1]
 
 
-def test_a_file_that_is_no_database_is_wrong_usage(tmp_path: Path, runsync: Runner) -> None:
+def test_a_file_that_is_no_database_is_a_failure(tmp_path: Path, runsync: Runner) -> None:
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
-    done = runsync("doctor", f"sqlite:///{tmp_path}/mlflow.db")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "is no SQLite database" in done.stderr
+    told = examined(runsync, f"sqlite:///{tmp_path}/mlflow.db", code=13)
+    assert failures(told) == ["connection"]
+    assert "is no SQLite database" in one(told, "connection")[1]
+
+
+def test_what_is_not_there_ends_every_command_with_13(tmp_path: Path, runsync: Runner) -> None:
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "text.db").write_bytes(b"not a database" * 100)
+    for where in (f"sqlite:///{tmp_path}/{name}.db" for name in ("none", "empty", "text")):
+        for command in (("export", where, tmp_path / "b"), ("verify", where, where), ("sync", where, where)):
+            assert runsync(*command).returncode == 13, command
+    assert runsync("export", tmp_path / "none", tmp_path / "b").returncode == 13
+    assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize(

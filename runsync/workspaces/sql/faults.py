@@ -43,7 +43,7 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     if _lacks_cryptography(error):
         return MissingDriver(address, "cryptography")
     if "file is not a database" in text or "file is encrypted" in text:
-        return WrongUsage(f"{where} is no SQLite database")
+        return WorkspaceUnreachable(f"{where} is no SQLite database")
     if "malformed" in text:
         return WorkspaceUnreachable(f"{where}: this SQLite file is damaged ({text}): put back a copy of it")
     if "unable to open database file" in text:

@@ -1,13 +1,13 @@
 """A database that MLflow has made nothing in yet: what is said of it to who would read it, and to who would write."""
 
-from runsync.errors import WrongUsage
+from runsync.errors import WorkspaceError
 from runsync.workspaces.sql.address import POSTGRESQL, DatabaseAddress
 
 OLDEST = "3.14"
 """The MLflow whose `db upgrade` takes an empty database, and those after it; before, it wants the tables of 0.8."""
 
 
-class NoTables(WrongUsage):
+class NoTables(WorkspaceError):
     """A database that is empty, or is not there (`told`, without a remedy)."""
 
     def __init__(self, told: str, reading: str, first: str, by_hand: str) -> None:
@@ -20,9 +20,9 @@ class NoTables(WrongUsage):
         """How to make it; `option` is what --init is called where this is read."""
         return f"{self._first}have its tables made by {option}, or by MLflow {OLDEST} or newer: {self._by_hand}"
 
-    def to_be_written(self) -> WrongUsage:
+    def to_be_written(self) -> WorkspaceError:
         """The same for who would write to it, by a command that has --init."""
-        return WrongUsage(f"{self.told}: {self.remedy('--init')}")
+        return WorkspaceError(f"{self.told}: {self.remedy('--init')}")
 
 
 def empty(address: DatabaseAddress) -> NoTables:

@@ -9,7 +9,7 @@ from conftest import ROOT
 from support.databases import KINDS, Databases
 
 from runsync.bundle.address import Access
-from runsync.errors import BundleNotFound, WorkspaceUnreachable, WrongUsage
+from runsync.errors import BundleNotFound, WorkspaceError, WorkspaceUnreachable, WrongUsage
 from runsync.extras import how_to_install
 from runsync.transfer.import_ import import_
 from runsync.transfer.sync import sync
@@ -57,7 +57,7 @@ def test_an_empty_database_gets_its_tables(databases: Databases, path: Path, ope
     database = databases.fresh("sqlite", empty=True)
     assert database.path is not None
     database.path.touch()
-    with pytest.raises(WrongUsage, match="is empty"):
+    with pytest.raises(WorkspaceError, match="is empty"):
         open_store(database.url)
     (path / "mlflow").symlink_to(database.mlflow)
     initialise(database.url)
@@ -137,7 +137,7 @@ def test_where_artifacts_go_is_asked_before_anything_is_made(databases: Database
             sync(NOWHERE, empty.url, init=True, dry_run=dry_run)
     assert not told.exists()
     for how in ({"artifacts": False}, {"access": Access(artifacts="s3://bucket/art")}):
-        with pytest.raises(WrongUsage, match="is empty"):  # for the fake makes no tables
+        with pytest.raises(WorkspaceError, match="is empty"):  # for the fake makes no tables
             sync(SOURCE, empty.url, init=True, **how)  # type: ignore[arg-type]
         assert told.read_text().startswith("postgresql://")
         told.unlink()
@@ -148,7 +148,7 @@ def test_a_database_that_the_server_does_not_have_is_to_be_created_first(
     kind: str, databases: Databases, told: Path
 ) -> None:
     url = databases.fresh(kind, empty=True).url + "_gone"
-    with pytest.raises(WrongUsage, match=r"there is no such database: correct its name, or create it \(CREATE DATAB"):
+    with pytest.raises(WorkspaceError, match=r"there is no such database: correct its name, or create it \(CREATE"):
         sync(NOWHERE, url, init=True, artifacts=False)
     with pytest.raises(WrongUsage, match=r"create it \(CREATE DATABASE .* have its tables made by --init, or by"):
         sync(SOURCE, url)
@@ -204,7 +204,7 @@ def test_a_failure_says_why_without_the_password(
 
 def test_who_reads_is_told_to_correct_the_name_and_who_writes_of_init_too(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'none.db'}"
-    with pytest.raises(WrongUsage, match=r"none\.db: there is no such file: correct its name$"):
+    with pytest.raises(WorkspaceError, match=r"none\.db: there is no such file: correct its name$"):
         sync(url, SOURCE)
     with pytest.raises(WrongUsage, match=r"or have its tables made by --init, or by MLflow 3\.14: mlflow db upgrade "):
         sync(SOURCE, url)

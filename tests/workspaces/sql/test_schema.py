@@ -8,7 +8,7 @@ import pytest
 from conftest import executable
 from support.databases import Databases, Fresh, run_script
 
-from runsync.errors import AccessDenied, WrongUsage
+from runsync.errors import AccessDenied, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, Run
@@ -82,7 +82,7 @@ def test_options_that_the_driver_does_not_know_are_told() -> None:
 
 def test_a_file_that_is_no_database_is_told_from_one(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"not a database, but some text that is long enough to be looked at" * 99)
-    with pytest.raises(WrongUsage, match="is no SQLite database"):
+    with pytest.raises(WorkspaceUnreachable, match="is no SQLite database"):
         open_store(f"sqlite:///{tmp_path / 'x.db'}")
 
 

@@ -12,7 +12,7 @@ from threading import Event, Timer
 import pytest
 from support.databases import Databases
 
-from runsync.errors import RequestRefused, WrongUsage
+from runsync.errors import RequestRefused, WorkspaceError
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import Run
@@ -159,5 +159,5 @@ def test_a_file_that_went_away_is_told(filled: Path, opened: Open) -> None:
     store = opened(f"sqlite:///{filled}")
     store.refresh()
     filled.unlink()
-    with pytest.raises(WrongUsage, match="no such file"):
+    with pytest.raises(WorkspaceError, match="no such file"):
         store.experiments()
