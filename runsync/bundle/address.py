@@ -15,6 +15,7 @@ from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.patience import Patience
 from runsync.model.redact import without_credentials
+from runsync.names import require_utf8
 from runsync.s3 import S3, S3Options, split
 
 _SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{1,6})?|[0-9a-f]{4,6}|\d+[smhdw]")
@@ -49,6 +50,7 @@ class Place:
 
 def locate(where: str | Path, access: Access | None = None) -> Place:
     """The place that was typed; nothing is looked for there but a folder. Raises WrongUsage."""
+    require_utf8()
     access = access or Access()
     sections = config.bundles(access.config)
     text, snapshot = _parted(str(where), sections)

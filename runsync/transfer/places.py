@@ -15,6 +15,7 @@ from runsync.model import left_behind
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
+from runsync.names import require_utf8
 from runsync.workspaces.address import StoreAddress, folder_of, resolve
 from runsync.workspaces.direct.opening import NO_INIT, Init, Role, plan_init
 from runsync.workspaces.hosted import is_hosted, open_hosted
@@ -42,6 +43,7 @@ def open_workspace(
 
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
+    require_utf8()
     connections = workers + 4
     if is_hosted(where, config):
         return open_hosted(where, config, workers, patience, limits)

@@ -27,10 +27,29 @@ _OF_NAMES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.E
 
 def folder_of(root: str) -> Path | None:
     """The folder that an artifact root is, an absolute path or a `file:` URI; None when it is something else."""
-    parts = urlsplit(root)
+    try:
+        parts = urlsplit(root)
+    except ValueError:  # `//[…` is no host
+        return None
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         return None
     return Path(unquote(parts.path) if parts.scheme else root)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a recorded place is a folder here; not where it is no path, or one that is closed to us."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """Likewise, whether there is anything."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def walk(folder: Path) -> Iterator[ArtifactFile]:

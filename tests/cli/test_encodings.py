@@ -3,6 +3,7 @@
 import io
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from support.every_command import COMMANDS
 from support.memory import MemorySource, export_into, run_with_metrics
 from support.servers import clean_environment
 
+from runsync import list_artifacts, list_runs
 from runsync.cli.output import _Terminal
 from runsync.cli.plain import PLAIN, json_escaped
 from runsync.cli.progress import _Bar
@@ -136,3 +138,39 @@ def test_a_file_name_that_is_no_unicode_stands_in_json_with_escapes(tmp_path: Pa
 
 def test_json_escapes_are_those_of_json() -> None:
     assert json.loads(json_escaped(json.dumps(NAME, ensure_ascii=False))) == NAME
+
+
+def _narrow_locale(name: str, folder: Path) -> dict[str, str]:
+    """The environment in which Python takes the names of files for ASCII or latin-1."""
+    wide_off = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    if name == "C":
+        return {**wide_off, "LC_ALL": "C"}
+    folder.mkdir()
+    maker = shutil.which("localedef")
+    made = maker and subprocess.run(
+        [maker, "-i", "en_US", "-f", "ISO-8859-1", folder / "en_US.ISO-8859-1"], capture_output=True, check=False
+    )
+    if not made or made.returncode:
+        pytest.skip("no localedef here, or nothing to make a locale of")
+    return {**wide_off, "LC_ALL": "en_US.ISO-8859-1", "LOCPATH": str(folder)}
+
+
+@pytest.mark.parametrize("locale", ["C", "latin-1"])
+def test_names_of_files_are_utf_8_in_every_locale(locale: str, tmp_path: Path) -> None:
+    env = clean_environment() | _narrow_locale(locale, tmp_path / "locales")
+    asked = [sys.executable, "-c", "import sys; print(sys.getfilesystemencoding())"]
+    assert subprocess.run(asked, env=env, capture_output=True, check=True).stdout != b"utf-8\n"
+    run = _small_store(tmp_path / "é日本") / "1" / FIRST
+    for folder, content in {"params": b"1", "metrics": b"1 2 0\n", "artifacts": b"x"}.items():
+        (run / folder).mkdir()
+        (run / folder / "é日本.txt").write_bytes(content)
+    for words in (("export", tmp_path / "é日本", tmp_path / "b"), ("verify", tmp_path / "é日本", tmp_path / "b")):
+        done = subprocess.run(command(*words), env=env, capture_output=True, timeout=300, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert "日本".encode() not in done.stdout, "what is printed stays in the encoding of the locale"
+    (found,) = list_runs(str(tmp_path / "b")).runs
+    assert list(found.params) == ["é日本.txt"]
+    assert [file.path for file in list_artifacts(str(tmp_path / "b"), FIRST).files] == ["é日本.txt"]
+    library = f"import runsync; runsync.export({str(tmp_path)!a} + '/x', {str(tmp_path / 'c')!a})"
+    done = subprocess.run([sys.executable, "-c", library], env=env, capture_output=True, timeout=300, check=False)
+    assert b"WrongUsage: Python reads the names of files as" in done.stderr.replace(b"runsync.errors.", b"")

@@ -5,9 +5,10 @@ place on another machine: then `--artifacts URI` says where the store's artifact
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,6 +32,7 @@ SERVED = "mlflow-artifacts:"
 EXPERIMENT = "{experiment_id}"
 """Stands in an artifact location for an id that is not known yet."""
 SAY_WHERE = "say with --artifacts where that is (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
+_BY_SERVER = f"by an MLflow server (mlflow-artifacts:/), which keeps them in its --artifacts-destination: {SAY_WHERE}"
 
 _TELLING = (MODEL_HISTORY, "mlflow.loggedArtifacts")
 """Tags that `log_model` and `log_table` leave."""
@@ -42,13 +44,15 @@ class Roots:
 
     `given` is where the root of the store's artifacts really is ("": where it is recorded), `served` where the root
     lies that a server of this store proxies ("": nobody knows). `moved` finds the folder of a run that is not where its
-    record has it, because the whole store was moved.
+    record has it, because the whole store was moved. `has_others` tells whether any run is recorded elsewhere than
+    below the root that a server proxies.
     """
 
     location: str
     given: str = ""
     served: str = ""
     moved: Callable[[Run], Path | None] = lambda run: None
+    has_others: Callable[[], bool] = lambda: False
 
     @property
     def recorded(self) -> str:
@@ -87,9 +91,11 @@ class DirectArtifacts:
             elif folder.is_dir():
                 self._sightings.find(str(folder.parent))
 
-    def require_places(self, locations: Iterable[str]) -> None:
+    def require_places(self, locations: Collection[str]) -> None:
         """Raises, before anything is written, where artifacts of experiments at these locations cannot go: WrongUsage,
         RequestRefused, and BucketNotFound where none of their buckets is there."""
+        if any(map(self._is_unplaced, locations)):
+            raise WrongUsage(f"the artifacts of this store are served {_BY_SERVER}")
         places = {bucket_of(place): place for place in map(self.place_of, locations) if place.startswith("s3://")}
         for number, place in enumerate(places.values(), 1):
             try:
@@ -124,13 +130,15 @@ class DirectArtifacts:
         return self._roots.location.replace(EXPERIMENT, experiment_id)
 
     def list(self, run: Run) -> tuple[ArtifactFile, ...]:
-        """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
+        """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder, and
+        WrongUsage where only the user can tell where the artifacts of all runs are."""
         root = self._root(run)
         if _folder(root) is None:
             return self._list_on_s3(run, root)
-        _require_here(run, root)
-        _require_told(run, root)
-        return self.list_root(root)
+        with _as_refused(run):
+            _require_here(run, root)
+            _require_told(run, root)
+            return self.list_root(root)
 
     def _list_on_s3(self, run: Run, root: str) -> tuple[ArtifactFile, ...]:
         """A run without files tells nothing by itself: then its experiment is looked at."""
@@ -176,7 +184,7 @@ class DirectArtifacts:
 
     def has_folders(self, run: Run) -> bool:
         """Whether a name there is either a file or a folder: on S3 it may be both."""
-        return not self.place_of(run.artifact_uri).startswith("s3://")
+        return self._is_unplaced(run.artifact_uri) or not self.place_of(run.artifact_uri).startswith("s3://")
 
     def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
         """The paths that would not arrive as they are: a disk or S3 refuses what it does not hold, and changes none."""
@@ -215,19 +223,27 @@ class DirectArtifacts:
     def place_of(self, uri: str) -> str:
         """Where what is recorded so really lies: an absolute path, a `file:` URI or an `s3://` address.
 
-        Raises RequestRefused where it cannot be reached, and WrongUsage where only the user can tell.
+        Raises RequestRefused where it cannot be reached, and WrongUsage where that goes for all runs and only the user
+        can tell.
         """
+        if self._is_unplaced(uri):
+            if self._has_others:
+                raise RequestRefused(f"its artifacts are served {_BY_SERVER}")
+            raise WrongUsage(f"the artifacts of this store are served {_BY_SERVER}")
         if uri.startswith(SERVED):
-            if not (self._roots.given or self._roots.served):
-                raise WrongUsage(
-                    "the artifacts of this store are served by an MLflow server (mlflow-artifacts:/), which keeps them "
-                    f"in its --artifacts-destination: {SAY_WHERE}"
-                )
             return _below(self._roots.given or self._roots.served, urlsplit(uri).path.strip("/"))
         root = self._roots.recorded
         if self._roots.given and root and uri.startswith(root):
             return _below(self._roots.given, uri.removeprefix(root))
         return uri
+
+    def _is_unplaced(self, uri: str) -> bool:
+        """Whether a server proxies it, and nobody knows from where."""
+        return uri.startswith(SERVED) and not (self._roots.given or self._roots.served)
+
+    @cached_property
+    def _has_others(self) -> bool:
+        return self._roots.has_others()
 
     def _is_inside(self, folder: Path) -> bool:
         """Whether a folder lies where this store keeps artifacts, or where the user says that they are."""
@@ -244,16 +260,20 @@ class DirectArtifacts:
             raise RequestRefused(f"its artifacts are recorded at {place}, which is not the folder of a run: refused")
 
     def _root(self, run: Run) -> str:
+        with _as_refused(run):
+            return self._find_root(run)
+
+    def _find_root(self, run: Run) -> str:
+        beside = self._roots.moved(run) if self._is_unplaced(run.artifact_uri) else None
+        if beside is not None and beside.is_dir():
+            return str(_no_link(beside))
         place = self.place_of(run.artifact_uri)
         if place.startswith("s3://"):
             self._check_on_s3(run, place)
             if self._roots.given and (experiment := _experiment_of(run, place)):
                 self._sightings.look(_root_of(experiment), run.run_id)
             return place
-        folder = self._elsewhere(run, place) or self._as_recorded(run, place)
-        if folder.is_symlink() or folder.parent.is_symlink():
-            raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
-        return str(folder)
+        return str(_no_link(self._elsewhere(run, place) or self._as_recorded(run, place)))
 
     def _as_recorded(self, run: Run, place: str) -> Path:
         """The folder that a run records for its artifacts. Raises RequestRefused for one that is not its own."""
@@ -271,9 +291,9 @@ class DirectArtifacts:
                 f"its artifacts are recorded at {folder}, outside the store, and its id was not made by MLflow: "
                 f"refused, since that may be any folder. If they are there, {SAY_WHERE}"
             )
-        root = folder.parents[1].parent
+        root = _above_experiment(folder)
         self._sightings.look(str(root), run.run_id)
-        if folder.parents[1].is_dir():
+        if local_artifacts.is_folder(folder.parent.parent):
             self._sightings.find(str(root))
         return folder
 
@@ -281,21 +301,21 @@ class DirectArtifacts:
         """Where artifacts lie that are not where they are recorded, and not where --artifacts maps that to: in the
         root that --artifacts names, or in a store that was moved. None where they are in neither."""
         recorded = local_artifacts.folder_of(place)
-        if recorded is not None and recorded.exists():
+        if recorded is not None and local_artifacts.is_there(recorded):
             return None
         given = _folder(self._roots.given) if self._roots.given else None
         is_mapped = given is not None and recorded is not None and recorded.is_relative_to(given)
         folder = below(given, run) if given is not None and not is_mapped else None
-        if folder is not None and folder.is_dir():
-            return self._found(run, folder.parents[2], folder)
+        if folder is not None and local_artifacts.is_folder(folder):
+            return self._found(run, _above_experiment(folder), folder)
         moved = self._roots.moved(run)
         if moved is not None:
-            root = moved.parents[2] if recorded is None else recorded.parents[2]
+            root = _above_experiment(moved if recorded is None else recorded)
             return self._found(run, root, moved, is_sure=given is None)
-        has_experiment = folder is not None and folder.parents[1].is_dir()
+        has_experiment = folder is not None and local_artifacts.is_folder(folder.parent.parent)
         if folder is None or not (recorded is None or has_experiment):
             return None
-        return self._found(run, folder.parents[2], folder, has_experiment)
+        return self._found(run, _above_experiment(folder), folder, has_experiment)
 
     def _found(self, run: Run, root: Path, folder: Path, is_sure: bool = True) -> Path:
         """Notes where a run was looked for, and whether that surely is a right root."""
@@ -311,6 +331,18 @@ def _cannot_be_made(folder: Path, error: OSError) -> WrongUsage:
 
 def _folder(root: str) -> Path | None:
     return None if root.startswith("s3://") else local_artifacts.folder_of(root)
+
+
+def _no_link(folder: Path) -> Path:
+    """The folder. Raises RequestRefused where it, or that of its run, is a link."""
+    if folder.is_symlink() or folder.parent.is_symlink():
+        raise RequestRefused(f"its artifacts folder {folder} is a link, and links are not followed")
+    return folder
+
+
+def _above_experiment(folder: Path) -> Path:
+    """Where the experiment of a run's artifacts lies beside others. A record may have fewer folders: `/artifacts`."""
+    return folder.parent.parent.parent
 
 
 def _experiment_of(run: Run, root: str) -> str:
@@ -340,9 +372,9 @@ def _require_told(run: Run, root: str) -> None:
     """Raises RequestRefused where a run tells of artifacts, and not even its experiment has a folder: as on a disk that
     is not mounted. MLflow records no list of files."""
     folder = _folder(root)
-    if folder is None or folder.is_dir() or folder.parents[1].is_dir() or not _tells_of_artifacts(run):
+    if folder is None or folder.is_dir() or folder.parent.parent.is_dir() or not _tells_of_artifacts(run):
         return
-    raise _out_of_reach("folder", str(folder.parents[2]))
+    raise _out_of_reach("folder", str(_above_experiment(folder)))
 
 
 def _out_of_reach(holder: str, root: str) -> RequestRefused:
@@ -373,6 +405,18 @@ def _below(root: str, path: str) -> str:
     if path and (reason := unfit_for_folders(path)):
         raise RequestRefused(f"“{path}” is refused as a place of artifacts: {reason}")
     return f"{root.rstrip('/')}/{path}"
+
+
+@contextmanager
+def _as_refused(run: Run) -> Iterator[None]:
+    """What is recorded may be no path at all, too long for one, or closed to us: that ends this run alone."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
+        raise RequestRefused(
+            f"its artifacts are recorded at {run.artifact_uri}, which cannot be looked into ({why}): {SAY_WHERE}"
+        ) from None
 
 
 @contextmanager

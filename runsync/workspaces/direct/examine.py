@@ -28,6 +28,7 @@ MOST_NAMES = 100_000
 """Files whose names are looked at, in all experiments."""
 NAMED = 5
 RENAME = "rename them; an export takes all others, and ends with exit code 3"
+LEFT_ALONE = "nothing needs to be done: no transfer takes them, and MLflow does not show them"
 TOPIC = "artifacts"
 
 
@@ -63,7 +64,8 @@ def _artifacts(workspace: "DirectWorkspace", experiments: Sequence[Experiment]) 
     yield from _misnamed(workspace.artifact_store, experiments)
     for experiment in experiments:  # the newest runs may have no artifacts, in a root that is the right one
         workspace.artifact_store.recognise(experiment.artifact_location)
-    yield from (warning(TOPIC, note, SAY_WHERE) for note in workspace.notes)
+    yield from (warning(TOPIC, doubt, SAY_WHERE) for doubt in workspace.doubts)
+    yield from (warning("files", note, LEFT_ALONE) for note in workspace.store.notes)
 
 
 def _finding(workspace: "DirectWorkspace", place: str, experiments: Sequence[Experiment]) -> Finding:

@@ -50,7 +50,8 @@ def open_direct(
         from runsync.workspaces.files import open_store as open_files
 
         files = open_files(address.folder, create=role == "target")
-        roots = Roots(_location(files), given, moved=files.artifact_folder)
+        others = partial(files.has_roots_besides, SERVED)
+        roots = Roots(_location(files), given, moved=files.artifact_folder, has_others=others)
         return DirectWorkspace(files, DirectArtifacts(roots, s3))
     parsed = parse(address.url)
     if patience is not None and patience.is_asked and parsed.kind != SQLITE:
@@ -58,7 +59,7 @@ def open_direct(
 
         reach(parsed, patience)
     database = _open_database(address.url, parsed, role, init)
-    roots = Roots(_location(database), given)
+    roots = Roots(_location(database), given, has_others=partial(database.has_roots_besides, SERVED))
     if parsed.kind == SQLITE:
         home = Path(parsed.database).absolute().parent
         roots = replace(roots, moved=partial(beside, home))

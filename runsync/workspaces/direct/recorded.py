@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from runsync.model.ids import unfit_id
 from runsync.model.run import Run
+from runsync.workspaces.local_artifacts import is_folder
 
 ARTIFACTS = "artifacts"
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?=[/\\])|(?P<file>[Ff][Ii][Ll][Ee]):")
@@ -45,8 +46,8 @@ def below(root: Path, run: Run) -> Path | None:
         return None
     above = dict.fromkeys((*recorded[-3:-2], run.experiment_id))
     places = [root / step for step in above if _is_plain(step)] + [root]
-    found = [place for place in places if (place / run.run_id / ARTIFACTS).is_dir()]
-    found += [place for place in places[:-1] if place.is_dir()]
+    found = [place for place in places if is_folder(place / run.run_id / ARTIFACTS)]
+    found += [place for place in places[:-1] if is_folder(place)]
     return _own(root, (found or places)[0] / run.run_id / ARTIFACTS)
 
 
@@ -59,7 +60,7 @@ def beside(home: Path, run: Run) -> Path | None:
     ends = [recorded[first:] for first in range(len(recorded) - 2) if all(map(_is_plain, recorded[first:]))]
     for given_up in (0, 2, 3):  # a run without artifacts has no folder, and its experiment may have none either
         for end in ends:
-            if len(end) > max(given_up, 2) and (home.joinpath(*end[: len(end) - given_up])).is_dir():
+            if len(end) > max(given_up, 2) and is_folder(home.joinpath(*end[: len(end) - given_up])):
                 return _own(home, home.joinpath(*end))
     return None
 

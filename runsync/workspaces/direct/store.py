@@ -131,6 +131,9 @@ class DirectStore(Protocol):
     def run_counts(self) -> Mapping[str, int]:
         """How many runs each experiment (by id) has, deleted ones too, where that costs less than reading them."""
 
+    def has_roots_besides(self, prefix: str) -> bool:
+        """Whether any run, deleted ones too, has its artifacts elsewhere than below a prefix (of a URI)."""
+
     def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
         """The metric history of these runs, asked for in this order; memory stays flat however long it is. Points
         stand as the store holds them, exact duplicates too."""

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from runsync.model.run import Batch, LatestMetric, Problem, Run, Unreadable
@@ -12,14 +14,16 @@ from runsync.workspaces.files.layout import (
     META,
     Broken,
     find_experiment,
+    find_run,
     is_plain_file,
     is_plain_folder,
     is_run_id,
+    printable,
     run_folders,
     why,
 )
-from runsync.workspaces.files.meta import text
-from runsync.workspaces.files.read import Pieces, is_half_written, read_head, read_run, start_time
+from runsync.workspaces.files.meta import read_meta, text
+from runsync.workspaces.files.read import NO_ID, Pieces, is_half_written, odd_one, read_head, read_run, start_time
 from runsync.workspaces.files.read_points import MetricFile, latest, read_pieces
 from runsync.workspaces.files.recent import Recent
 from runsync.workspaces.files.strays import Strays
@@ -57,7 +61,8 @@ def batches(root: str, query: Query, memory: Memory, is_open: Callable[[], None]
         if folder is None:
             continue
         try:
-            places += _listed(folder.path, experiment_id, query, unreadable, memory.strays, is_open)
+            odd = partial(_judge, root, unreadable, memory.strays)
+            places += _listed(folder.path, experiment_id, query, unreadable, odd, is_open)
         except OSError as error:
             unreadable.append(Unreadable(experiment_id, folder.path, f"its runs: {why(error)}", "experiment"))
     places.sort(reverse=query.newest_first)
@@ -76,15 +81,24 @@ def count_runs(experiment: str) -> int:
     return sum(1 for entry in run_folders(experiment) if os.access(f"{entry.path}/{META}", os.F_OK))
 
 
+def is_recorded_besides(prefix: str, experiment: str) -> bool:
+    """Whether a run in an experiment's folder has its artifacts elsewhere than below a prefix (of a URI)."""
+    for entry in run_folders(experiment):
+        with suppress(Broken, OSError):
+            if not text(read_meta(f"{entry.path}/{META}"), "artifact_uri").startswith(prefix):
+                return True
+    return False
+
+
 def _listed(
     experiment: str,
     experiment_id: str,
     query: Query,
     unreadable: list[Unreadable],
-    strays: Strays,
+    odd: Callable[[str], object],
     is_open: Callable[[], None],
 ) -> Iterator[_Place]:
-    for number, (run_id, path) in enumerate(_candidates(experiment, query, strays)):
+    for number, (run_id, path) in enumerate(_candidates(experiment, query, odd)):
         if number % 1000 == 0:
             is_open()
         try:
@@ -103,9 +117,18 @@ def _listed(
                 yield _Place(began, run_id, experiment)
 
 
-def _candidates(experiment: str, query: Query, strays: Strays) -> Iterator[tuple[str, str]]:
+def _judge(root: str, unreadable: list[Unreadable], strays: Strays, path: str) -> None:
+    """What has a name that no run has is a failed item, unless it is a copy of a run that is there, or no run."""
+    inside = odd_one(path, "run_id", "run_uuid")
+    if inside is None or find_run(root, inside, path.rpartition("/")[0]):
+        strays.note(path)
+    else:
+        unreadable.append(Unreadable(inside or printable(path.rpartition("/")[2]), printable(path), NO_ID))
+
+
+def _candidates(experiment: str, query: Query, odd: Callable[[str], object]) -> Iterator[tuple[str, str]]:
     if query.run_ids is None:
-        for entry in run_folders(experiment, strays.note):
+        for entry in run_folders(experiment, odd):
             yield entry.name, entry.path
         return
     for run_id in dict.fromkeys(query.run_ids):

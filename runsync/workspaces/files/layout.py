@@ -87,7 +87,7 @@ def is_run_id(name: str) -> bool:
 
 def experiment_folders(root: str, stray: Callable[[str], object] = lambda path: None) -> Iterator[Folder]:
     """All folders that may be experiments, active ones first; links are among them. `stray` is told what is passed
-    over though it is not MLflow's, or looks like an experiment and has a name that none has."""
+    over though it is not MLflow's, or has a meta.yaml and a name that no experiment has."""
     for parent, is_deleted in ((root, False), (f"{root}/{TRASH}", True)):
         for entry in entries_of(parent):
             if entry.name != MODELS and is_experiment_id(entry.name) and not is_stray(entry.name) and entry.is_dir():
@@ -236,7 +236,10 @@ def is_plain_file(path: str) -> bool:
 
 def local_path(uri: str) -> str | None:
     """The absolute path of an artifact root (URI) on a disk; None where it is elsewhere."""
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # `//[…` is no host
+        return None
     path = unquote(parts.path) if parts.scheme == "file" and parts.netloc in ("", "localhost") else uri
     return path if path.startswith("/") else None
 

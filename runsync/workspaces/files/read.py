@@ -24,7 +24,10 @@ from runsync.workspaces.files.layout import (
     entries_of,
     experiment_folders,
     files_below,
+    find_experiment,
+    is_plain_file,
     is_plain_folder,
+    printable,
     read_text,
     why,
 )
@@ -35,6 +38,9 @@ from runsync.workspaces.files.strays import is_stray
 T = TypeVar("T")
 STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 """RunStatus in MLflow's service.proto."""
+NO_ID = (
+    "the name of its folder is no id, so MLflow does not show it either: rename the folder to the id in its meta.yaml"
+)
 
 
 @dataclass(slots=True)
@@ -52,12 +58,21 @@ def read_experiments(root: str) -> Experiments:
     found: dict[str, Experiment] = {}
     result = Experiments([], [], [])
 
-    def refuse(path: str, reason: str) -> None:
-        result.unreadable.append(Unreadable(path.rpartition("/")[2], path, reason, "experiment"))
+    def refuse(path: str, reason: str, id: str = "") -> None:
+        id = id or printable(path.rpartition("/")[2])
+        result.unreadable.append(Unreadable(id, printable(path), reason, "experiment"))
 
     if Path(root, TRASH).is_symlink():
         refuse(f"{root}/{TRASH}", "it is a link, and links are not followed")
-    for folder in experiment_folders(root, result.strays.append):
+
+    def judge(path: str) -> None:
+        inside = odd_one(path, "experiment_id")
+        if inside is None or find_experiment(root, inside):
+            result.strays.append(path)
+        else:
+            refuse(path, NO_ID, inside)
+
+    for folder in experiment_folders(root, judge):
         try:
             if folder.experiment_id in found:
                 raise Broken("an active experiment of the same id hides it")
@@ -74,6 +89,19 @@ def read_experiments(root: str) -> Experiments:
             result.unreadable += [Unreadable.piece(*told, problem, "experiment") for problem in pieces.broken]
     result.experiments = sorted(found.values(), key=lambda e: (e.creation_time or 0, e.experiment_id))
     return result
+
+
+def odd_one(folder: str, *names: str) -> str | None:
+    """The id that the meta.yaml of a folder with a name that is no id gives ("": it cannot be read); None where it has
+    no meta.yaml, or is by its name a copy of which nothing more can be told. `names` are those of the field."""
+    if not is_plain_file(f"{folder}/{META}"):
+        return None
+    is_copy = is_stray(folder.rpartition("/")[2])
+    try:
+        meta = read_meta(f"{folder}/{META}")
+        return next((id for name in names if (id := text(meta, name))), "" if not is_copy else None)
+    except (Broken, OSError):
+        return None if is_copy else ""
 
 
 @dataclass(slots=True)

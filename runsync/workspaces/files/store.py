@@ -36,6 +36,7 @@ from runsync.workspaces.files.layout import (
 from runsync.workspaces.files.read import Experiments, read_experiments
 from runsync.workspaces.files.read_points import MetricFile, Piece, history, read_pieces
 from runsync.workspaces.files.strays import Strays
+from runsync.workspaces.local_artifacts import is_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,6 +111,11 @@ class FileStore:
                 counts[folder.experiment_id] = batches.count_runs(folder.path)
         return counts
 
+    def has_roots_besides(self, prefix: str) -> bool:
+        """See `DirectStore`."""
+        folders = (folder.path for folder in experiment_folders(self._root))
+        return any(batches.is_recorded_besides(prefix, path) for path in folders)
+
     @contextmanager
     def histories(self, run_ids: Sequence[str]) -> Iterator[Histories]:
         """See `DirectStore`."""
@@ -145,20 +151,21 @@ class FileStore:
         was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
 
         MLflow makes the folder also when artifacts go elsewhere: an empty one, or none (version control keeps no empty
-        ones), says nothing unless the root is that of a store of the same name.
+        ones), says nothing unless the root is that of a store of the same name. Files in it do, also of a run that is
+        recorded nowhere, or in what a server proxies; those on S3 are there.
 
         Of a run that is still to be written into a deleted experiment they go where its folder will be."""
         uri = run.artifact_uri
         recorded = local_path(uri)
         folder = find_experiment(self._root, run.experiment_id)
-        is_right = is_reached_otherwise(uri) or (recorded is not None and Path(recorded).is_dir())
-        if not uri or is_right or folder is None:
+        is_right = uri.startswith("s3://") or (recorded is not None and is_folder(Path(recorded)))
+        if is_right or folder is None:
             return None
         path = f"{folder.path}/{run.run_id}"
         if is_run_id(run.run_id) and is_plain_folder(path):
             here = Path(path, ARTIFACTS)
             has_files = is_plain_folder(str(here)) and any(here.iterdir())
-            if has_files or steps(uri)[-4:-3] == (self.path.name,):
+            if has_files or (steps(uri)[-4:-3] == (self.path.name,) and not is_reached_otherwise(uri)):
                 return here
         is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
         return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None

@@ -50,6 +50,10 @@ class PlannedStore:
         """No runs."""
         return {}
 
+    def has_roots_besides(self, prefix: str) -> bool:
+        """No runs."""
+        return False
+
     def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
         """Raises RequestRefused."""
         self._refuse()

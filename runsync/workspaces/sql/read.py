@@ -141,6 +141,17 @@ class Reader:
         with self._database.reading() as connection:
             return {str(experiment_id): count for experiment_id, count in connection.execute(asked)}
 
+    def has_roots_besides(self, prefix: str) -> bool:
+        """Whether any run has its artifacts elsewhere than below a prefix (of a URI, without `%` and `_`)."""
+        from sqlalchemy import select
+
+        runs, experiments = self._schema.tables["runs"], self._schema.tables["experiments"]
+        home = runs.join(experiments, runs.c.experiment_id == experiments.c.experiment_id)
+        asked = select(runs.c.experiment_id).select_from(home).limit(1)
+        asked = asked.where(runs.c.artifact_uri.not_like(f"{prefix}%"), *self.is_here())
+        with self._database.reading() as connection:
+            return connection.execute(asked).first() is not None
+
     def batches(self, query: Query) -> Iterator[Batch]:
         """The runs asked for, a page at a time. Their ids are looked up first, all at once: 40 bytes a run."""
         try:

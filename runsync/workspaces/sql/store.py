@@ -93,6 +93,10 @@ class SqlStore:
         """How many runs each experiment (by id) has, deleted ones too."""
         return self._reader.run_counts()
 
+    def has_roots_besides(self, prefix: str) -> bool:
+        """Whether a run, deleted ones too, has its artifacts elsewhere than below a prefix."""
+        return self._reader.has_roots_besides(prefix)
+
     def histories(self, run_ids: Sequence[str]) -> AbstractContextManager[Histories]:
         """The metric history of these runs, asked for in this order."""
         return read_points.histories(self._database, run_ids, self._reader.without)

@@ -1,10 +1,16 @@
 """Every form in which MLflow has recorded an artifact root, and where its files are found when they were moved."""
 
+import json
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from support.stores import empty_sqlite, opened, run_id
+from conftest import Runner
+from support.stores import START, Filler, empty_sqlite, opened, run_id
 
+from runsync.errors import RequestRefused
+from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.workspaces.direct.recorded import below, beside, steps
 from workspaces.files.small import arrival, make_store, run_of
@@ -99,3 +105,78 @@ def test_nothing_is_looked_for_outside_of_the_place_that_is_given(tmp_path: Path
         run = Run(RUN, "0", artifact_uri=uri)
         assert beside(tmp_path / "given", run) is None
     assert below(tmp_path / "given", Run("..", "0", artifact_uri="mlruns/0/../artifacts")) is None
+
+
+SHORT = {
+    "right below the root": "/no-such-artifacts",
+    "a file right below the root": "file:///no-such-artifacts",
+    "a run without an experiment": f"/{RUN}/artifacts",
+    "a question mark": f"file:///x?y/0/{RUN}/artifacts",
+    "nothing": "",
+    "no host": "//[x/0/artifacts",
+    "no host of a file": "file://[x/0/artifacts",
+    "longer than a path": f"/{'x' * 300}/0/{RUN}/artifacts",
+    "NUL": f"/x\0/0/{RUN}/artifacts",
+    "a server's": f"mlflow-artifacts:/0/{RUN}/artifacts",
+}
+"""Roots that no folder of a run has, or none of this machine."""
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_files_beside_the_run_are_found_whatever_is_recorded(name: str, tmp_path: Path) -> None:
+    make_store(tmp_path / "mlruns", RUN, run_id("other"))
+    home = tmp_path / "mlruns/0" / RUN / "artifacts"
+    (home / "a.txt").write_bytes(b"a")
+    run = run_of(RUN, artifact_uri=SHORT[name])
+    with opened(str(tmp_path / "mlruns")) as place:
+        (file,) = place.artifacts(run)
+        assert (file.path, b"".join(place.read_artifact(run, file))) == ("a.txt", b"a")
+    (home / "a.txt").unlink()
+    with opened(str(tmp_path / "mlruns")) as place, suppress(RequestRefused):  # no other error
+        assert place.artifacts(run) == ()
+    (tmp_path / "given").mkdir()
+    for given in (str(tmp_path / "given"), "/"):
+        with opened(str(tmp_path / "mlruns"), given) as place, suppress(RequestRefused):
+            assert place.artifacts(run) == ()
+
+
+@pytest.mark.parametrize("kind", ["files", "sqlite"])
+def test_a_server_that_keeps_the_files_of_one_run_ends_that_run_alone(
+    kind: str, tmp_path: Path, runsync: Runner
+) -> None:
+    address = str(tmp_path / "mlruns") if kind == "files" else empty_sqlite(tmp_path / "db/mlflow.db")
+    with opened(address, "" if kind == "files" else str(tmp_path / "files")) as workspace:
+        filler = Filler(workspace)
+        home = filler.experiment(Experiment("7", "seven"))
+        for label in ("one", "two"):
+            filler.run(Run(run_id(label), home, label, "ann", "FINISHED", START, START + 1), files={"a.txt": b"a"})
+        for label in ("one", "two"):
+            served = f"mlflow-artifacts:/7/{run_id(label)}/artifacts"
+            local = f"{tmp_path.as_uri()}/files/7/{run_id('two')}/artifacts"
+            if kind == "files":
+                meta = tmp_path / "mlruns/7" / run_id(label) / "meta.yaml"
+                lines = meta.read_text().splitlines()
+                kept = [line for line in lines if not line.startswith("artifact_uri")]
+                if label == "one":
+                    meta.write_text("\n".join([*kept, f"artifact_uri: {served}", ""]))
+                    (meta.parent / "artifacts/a.txt").unlink()
+            else:
+                with closing(sqlite3.connect(tmp_path / "db/mlflow.db")) as database, database:
+                    uri = served if label == "one" else local
+                    database.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (uri, run_id(label)))
+    done = runsync("export", address, tmp_path / "b", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 3, report
+    assert (report["runs"]["created"], report["artifacts"]) == (2, 1)
+    (problem,) = report["problems"]
+    assert problem["run_id"] == run_id("one")
+    assert "served by an MLflow server" in problem["reason"]
+
+
+def test_a_store_whose_files_are_all_kept_by_a_server_is_refused(tmp_path: Path, runsync: Runner) -> None:
+    store = make_store(tmp_path / "mlruns")
+    runs = [run_of(run_id(x), artifact_uri=f"mlflow-artifacts:/0/{run_id(x)}/artifacts") for x in ("one", "two")]
+    assert store.write_runs([arrival(run) for run in runs]) == {}
+    done = runsync("export", tmp_path / "mlruns", tmp_path / "b")
+    assert done.returncode == 2
+    assert "say with --artifacts" in done.stderr

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.stores import opened
 
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
@@ -175,6 +176,43 @@ def test_what_a_nas_an_editor_or_a_sync_tool_leaves_is_passed_over_and_counted(t
     (note,) = store.notes
     assert note.startswith(f"passed over {len(folders) * len(STRAYS) + 3:,} files and folders that are not MLflow's")
     assert list(store.notes) == [note], "each counts once, however often it is met"
+
+
+def test_doctor_asks_nothing_of_its_user_for_strays(tmp_path: Path) -> None:
+    make_store(tmp_path / "mlruns", "run")
+    file("params/.lr.swp", b"x")(tmp_path / "mlruns/0/run")
+    with opened(str(tmp_path / "mlruns")) as workspace:
+        (found,) = (one for one in workspace.examine() if one.told.startswith("passed over 1 file"))
+    assert found.remedy.startswith("nothing needs to be done")
+
+
+def test_a_folder_with_a_name_that_is_no_id_is_a_failed_item_unless_it_is_a_copy(tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    make_store(root, "run", "bbb", "ccc")
+    for number in ("2", "3"):
+        shutil.copytree(root / "0", root / number)
+        (root / number / "meta.yaml").write_text(f"experiment_id: '{number}'\nname: e{number}\n")
+        for run in ("run", "bbb", "ccc"):
+            shutil.rmtree(root / number / run)
+    shutil.copytree(root / "0/run", root / "0/run (copy)")
+    (root / "0/bbb").rename(root / "0" / os.fsdecode(b"bbb\xe9"))
+    (root / "0/ccc").rename(root / "0/ccc (1)")
+    file("not an id/meta.yaml", b"[")(root / "0")
+    shutil.copytree(root / "2", root / "2 (copy)")
+    (root / "3").rename(root / os.fsdecode(b"3\xe9"))
+    store = open_store(root, create=False)
+    assert [run.run_id for run in all_runs(store)] == ["run"]
+    failed = [*store.unreadable_experiments()]
+    failed += [one for batch in store.batches(Query(("0", "2"))) for one in batch.unreadable]
+    assert sorted((one.kind, one.id, one.place.removeprefix(f"{root}/")) for one in failed) == [
+        ("experiment", "3", "3\\xe9"),
+        ("run", "bbb", "0/bbb\\xe9"),
+        ("run", "ccc", "0/ccc (1)"),
+        ("run", "not an id", "0/not an id"),
+    ]
+    assert all("rename the folder" in one.reason for one in failed)
+    (note,) = store.notes
+    assert note.startswith("passed over 2 files and folders"), note
 
 
 @pytest.mark.parametrize(

@@ -396,6 +396,8 @@ def test_the_artifacts_of_a_moved_or_deleted_store_are_found_in_it(tmp_path: Pat
     assert store.artifact_folder(elsewhere) is None, "MLflow makes the folder also when files go elsewhere"
     of_that_name = dataclasses.replace(run, artifact_uri="/elsewhere/mlruns/0/run/artifacts")
     assert store.artifact_folder(of_that_name) == home
+    for uri in ("mlflow-artifacts:/mlruns/0/run/artifacts", ""):
+        assert store.artifact_folder(dataclasses.replace(run, artifact_uri=uri)) is None
     home.rmdir()  # as version control leaves it
     assert store.artifact_folder(of_that_name) == home
     home.mkdir()
@@ -407,8 +409,8 @@ def test_the_artifacts_of_a_moved_or_deleted_store_are_found_in_it(tmp_path: Pat
         home.as_uri(): None,
         str(home): None,
         "s3://bucket/0/run/artifacts": None,
-        "mlflow-artifacts:/0/run/artifacts": None,
-        "": None,
+        "mlflow-artifacts:/0/run/artifacts": home,
+        "": home,
     }.items():
         assert store.artifact_folder(dataclasses.replace(run, artifact_uri=uri)) == told, uri
     assert store.artifact_folder(dataclasses.replace(run, run_id="../run")) is None
