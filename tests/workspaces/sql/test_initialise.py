@@ -150,7 +150,7 @@ def test_a_database_that_the_server_does_not_have_is_to_be_created_first(
     url = databases.fresh(kind, empty=True).url + "_gone"
     with pytest.raises(WorkspaceError, match=r"there is no such database: correct its name, or create it \(CREATE"):
         sync(NOWHERE, url, init=True, artifacts=False)
-    with pytest.raises(WrongUsage, match=r"create it \(CREATE DATABASE .* have its tables made by --init, or by"):
+    with pytest.raises(WorkspaceError, match=r"create it \(CREATE DATABASE .* have its tables made by --init, or by"):
         sync(SOURCE, url)
     assert not told.exists()
 
