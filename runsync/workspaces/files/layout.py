@@ -92,7 +92,7 @@ def experiment_folders(root: str, stray: Callable[[str], object] = lambda path: 
         for entry in entries_of(parent):
             if entry.name != MODELS and is_experiment_id(entry.name) and not is_stray(entry.name) and entry.is_dir():
                 yield Folder(entry.name, entry.path, is_deleted)
-            elif is_stray(entry.name) or (entry.name != MODELS and is_plain_file(f"{entry.path}/{META}")):
+            elif is_stray(entry.name) or (entry.name not in (MODELS, TRASH) and is_plain_file(f"{entry.path}/{META}")):
                 stray(entry.path)
 
 
