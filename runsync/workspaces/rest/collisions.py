@@ -86,14 +86,18 @@ def again(client: Client, act: Callable[[], object], mend: Callable[[RequestRefu
 
 
 def to_stage(client: Client, experiment_id: str, stage: str) -> None:
-    """Deletes or restores an experiment. One that is so already, by another client or by a request whose answer was
-    lost, is refused by MLflow, and is no fault."""
-    verb = "restore" if stage == ACTIVE else "delete"
-    try:
-        post(client, f"experiments/{verb}", {"experiment_id": experiment_id})
-    except RequestRefused:
-        if stage_of(client, experiment_id) != stage:
-            raise
+    """Deletes or restores an experiment. MLflow refuses one that is so already, by another client or by a request whose
+    answer was lost: that is no fault. Where a third client has changed it back by then, it is sent again."""
+    verb, other = ("restore", DELETED) if stage == ACTIVE else ("delete", ACTIVE)
+
+    def act() -> None:
+        try:
+            post(client, f"experiments/{verb}", {"experiment_id": experiment_id})
+        except RequestRefused:
+            if stage_of(client, experiment_id) != stage:
+                raise
+
+    again(client, act, lambda error: error.code == ABSENT and stage_of(client, experiment_id) == other)
 
 
 def stage_of(client: Client, experiment_id: str) -> str:

@@ -1,13 +1,13 @@
 """Links between the runs of one import (parents and roots), in whatever order their runs come."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from threading import Lock
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED
-from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE
+from runsync.model.identity import DUPLICATE_OF, LINK_TAGS, ORIGIN, PARENT, SOURCE
 from runsync.model.run import Run
+from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy, target_tags
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.workspace import RestWorkspace
@@ -25,8 +25,7 @@ class Links:
         self._outside: set[str] = set()
         self._waiting: list[Copy] = []
         self._left: list[Copy] = []
-        self._linked: list[_Linked] = []
-        self._moved: dict[str, str] = {}
+        self._linked: list[Copy] = []
         self._lock = Lock()
 
     def note(self, source_id: str, target_id: str) -> None:
@@ -37,7 +36,6 @@ class Links:
     def move(self, copy: Copy, stays: str) -> None:
         """The copy's run was taken back for its twin, which goes on as the copy."""
         with self._lock:
-            self._moved[copy.target_id] = stays
             self._new_ids[copy.run.run_id] = stays
 
     def tags(self, run: Run, target_id: str) -> dict[str, str]:
@@ -60,15 +58,13 @@ class Links:
 
     def finish(self, copy: Copy) -> None:
         """Marks a copy whole; sets right a link to a run that was taken back for its twin meanwhile."""
-        tags = self.tags(copy.run, copy.target_id)
-        for tag in LINK_TAGS:
-            if tag in tags and copy.tags_there.get(tag) != tags[tag]:
-                self._writer.tag(copy, tag, tags[tag])
+        self._set(copy, self._other(copy))
         self._writer.finish(copy)
-        links = frozenset((tag, tags[tag]) for tag in LINK_TAGS if tag in tags)
-        if links and copy.present is None:
-            with self._lock:
-                self._linked.append(_Linked(copy, links))
+
+    def check_again(self, copies: Sequence[Copy]) -> None:
+        """Runs that are in, by this import or another; `relink` sets their links right once all are."""
+        with self._lock:
+            self._linked += [copy for copy in copies if any(tag in copy.run.tags for tag in LINK_TAGS)]
 
     @property
     def waiting(self) -> Sequence[Copy]:
@@ -86,21 +82,23 @@ class Links:
             except ITEM_ERRORS as error:
                 copy.fail(error)
 
-    def relink(self) -> Iterator[Copy]:
+    def relink(self, has_met_others: bool) -> Iterator[Copy]:
         """Sets right what only the end shows; gives the copies for which that was refused.
 
         These are finished runs with a link to a run that was taken back for its twin after that, and runs left as
-        they were, when a run they link to has come only now.
+        they were, when a run they link to has come only now. Other imports at work on the same runs may have set links
+        and taken runs back as well: so the last of them to end reads all links again.
         """
-        for linked in self._linked:
-            stale = [(tag, self._moved[value]) for tag, value in linked.links if value in self._moved]
+        if has_met_others:
+            self._read_again()
+        for copy in self._linked:
+            stale = self._other(copy)
             if stale:
                 try:
-                    deleted = linked.copy.run.lifecycle_stage == DELETED
-                    self._writer.relink(linked.copy.target_id, stale, deleted)
+                    self._writer.relink(copy.target_id, stale, copy.run.lifecycle_stage == DELETED)
                 except ITEM_ERRORS as error:
-                    linked.copy.fail(error)
-                    yield linked.copy
+                    copy.fail(error)
+                    yield copy
         for copy in self._left:
             try:
                 links = self._missing(copy)
@@ -111,18 +109,39 @@ class Links:
                 copy.fail(error)
                 yield copy
 
+    def _read_again(self) -> None:
+        """What the server tells of the runs that link to others, and of those that other imports took back."""
+        places = sorted({copy.experiment_id for copy in self._linked})
+        instead = {
+            run.run_id: run.tags[DUPLICATE_OF]
+            for run in self._workspace.search_every(places, f"tags.`{DUPLICATE_OF}` LIKE '%'")
+        }
+        for source_id, target_id in self._new_ids.items():
+            self._new_ids[source_id] = last(instead, target_id)
+        for copy in self._linked:
+            copy.target_id = last(instead, copy.target_id)
+        wanted = Selection(runs=tuple(copy.target_id for copy in self._linked))
+        there = {run.run_id: run.tags for run in self._workspace.runs_of(places, wanted)} if places else {}
+        for copy in self._linked:
+            copy.tags_there = there.get(copy.target_id, copy.tags_there)
+
     def _set(self, copy: Copy, links: Mapping[str, str]) -> None:
         for tag, value in links.items():
             self._writer.tag(copy, tag, value)
+        copy.tags_there = {**copy.tags_there, **links}
 
     def _missing(self, copy: Copy) -> dict[str, str]:
         """Links that the target has not yet, or has otherwise; notes a parent that is nowhere in it."""
         for tag in LINK_TAGS:
             if tag in copy.run.tags:
                 self._find_outside(copy.run, tag)
-        tags = self.tags(copy.run, copy.target_id)
-        if PARENT in copy.run.tags and PARENT not in tags:
+        if PARENT in copy.run.tags and PARENT not in self.tags(copy.run, copy.target_id):
             self.orphans.append(copy.run.run_id)
+        return self._other(copy)
+
+    def _other(self, copy: Copy) -> dict[str, str]:
+        """Links that are known, and that the target has not, or has otherwise."""
+        tags = self.tags(copy.run, copy.target_id)
         return {tag: tags[tag] for tag in LINK_TAGS if tag in tags and copy.tags_there.get(tag) != tags[tag]}
 
     def _find_outside(self, run: Run, tag: str) -> None:
@@ -138,9 +157,10 @@ class Links:
                 return
 
 
-@dataclass(frozen=True, slots=True)
-class _Linked:
-    """A finished run of this import and the links it was given."""
-
-    copy: Copy
-    links: frozenset[tuple[str, str]]
+def last(instead: Mapping[str, str], run_id: str) -> str:
+    """The run that stays of one that was taken back, perhaps for another that was taken back as well."""
+    seen = set()
+    while run_id in instead and run_id not in seen:
+        seen.add(run_id)
+        run_id = instead[run_id]
+    return run_id

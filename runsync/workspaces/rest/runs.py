@@ -8,7 +8,7 @@ import orjson
 
 from runsync.errors import RequestRefused, TooMuch
 from runsync.model.experiment import DELETED
-from runsync.model.identity import COMPLETE, COPY, ORIGIN, SESSION, origin_of
+from runsync.model.identity import COMPLETE, COPY, DUPLICATE_OF, ORIGIN, SESSION, origin_of
 from runsync.model.provenance import key_of, originals
 from runsync.model.run import RUNNING, Run
 from runsync.workspaces.arrival.copy import Copy
@@ -179,11 +179,11 @@ class RunWriter:
         """Marks a run as deleted; MLflow keeps it until its administrator purges it."""
         post(self._client, "runs/delete", {"run_id": run_id})
 
-    def relink(self, run_id: str, links: Sequence[tuple[str, str]], is_deleted: bool) -> None:
+    def relink(self, run_id: str, links: Mapping[str, str], is_deleted: bool) -> None:
         """Changes link tags of a finished run, which stays deleted when it is."""
         if is_deleted:
             post(self._client, "runs/restore", {"run_id": run_id})
-        for tag, value in links:
+        for tag, value in links.items():
             self._post("runs/set-tag", {"key": tag, "value": value}, run_id, is_deleted)
         if is_deleted:
             self.delete(run_id)
@@ -192,7 +192,7 @@ class RunWriter:
         """Takes back a run that another import made at the same time: it no longer counts as a copy, and is deleted."""
         # The other import may have deleted it with its experiment, and deleted runs take no tags.
         post(self._client, "runs/restore", {"run_id": run_id})
-        self._post("runs/set-tag", {"key": "runsync.duplicate_of", "value": instead}, run_id, ends_deleted=True)
+        self._post("runs/set-tag", {"key": DUPLICATE_OF, "value": instead}, run_id, ends_deleted=True)
         try:
             self._post("runs/delete-tag", {"key": ORIGIN}, run_id, ends_deleted=True)
         except RequestRefused as error:

@@ -147,6 +147,7 @@ class RestTarget:
         self._fill(moved, batch, source, pool, progress)
         done = [copy for copy in copies if copy.error or self._links.are_known(copy)]
         each(pool, self._links.finish, [copy for copy in done if not copy.is_whole])
+        self._links.check_again([copy for copy in done if not copy.error])
         progress.advance(runs=len(copies))
         return outcomes + [copy.outcome() for copy in done]
 
@@ -158,7 +159,8 @@ class RestTarget:
             copy.error = "another import is writing this run: run this import again when that one has finished"
             copy.retry = True
         outcomes = [copy.outcome() for copy in self._links.waiting]
-        outcomes += [copy.outcome() for copy in self._links.relink()]
+        self._links.check_again([copy for copy in self._links.waiting if not copy.error])
+        outcomes += [copy.outcome() for copy in self._links.relink(self._twins.has_met_others)]
         outcomes += self._deletions.finish()
         return outcomes + self._experiments.finish()
 

@@ -30,19 +30,25 @@ class Twins:
     """The look for runs that another import made at the same time."""
 
     def __init__(self, workspace: RestWorkspace, writer: RunWriter, links: Links) -> None:
+        self.has_met_others = False
+        """Whether another import is, or was, at work on the same runs."""
         self._workspace = workspace
         self._writer = writer
         self._links = links
 
     def settle(self, copies: Sequence[Copy]) -> list[Copy]:
-        """Looks for twins of copies that this import made; gives those that moved to the other's run."""
-        ours = [c for c in copies if c.present is None and not c.is_whole and c.target_id]
+        """Looks for twins of copies that this import made, or found unfinished; gives those that moved to the other's
+        run."""
+        self.has_met_others |= any(copy.is_left_over for copy in copies)
+        ours = [c for c in copies if (c.present is None or c.is_left_over) and not c.is_whole and c.target_id]
         if not ours:
             return []
         found = self._made(ours)
         moved = []
         for copy in ours:
-            stays = min(found.get((copy.experiment_id, origin_of(copy.run)), []), key=_rank, default=None)
+            twins = found.get((copy.experiment_id, origin_of(copy.run)), [])
+            self.has_met_others |= len(twins) > 1
+            stays = min(twins, key=_rank, default=None)
             if stays is not None and stays.run_id != copy.target_id:
                 try:
                     self._writer.discard(copy.target_id, stays.run_id)
@@ -83,6 +89,7 @@ class Twins:
         self._links.move(copy, stays.run_id)
         copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
         copy.is_whole = copy.mark.is_met_by(Mark.parse(stays.tags.get(COMPLETE, "")))
+        copy.present = None
         copy.error, copy.retry = "", False  # what was refused on the run that was taken back says nothing of this one
 
 
