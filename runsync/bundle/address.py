@@ -9,8 +9,9 @@ from typing import Any
 
 from runsync import config
 from runsync.bundle import layout
+from runsync.bundle.local_store import LocalStore
 from runsync.bundle.s3_store import S3Store
-from runsync.bundle.store import LocalStore, Store
+from runsync.bundle.store import Store
 from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.patience import Patience

@@ -14,8 +14,9 @@ import orjson
 from runsync.bundle import history, layout, schemas
 from runsync.bundle.address import Access, locate
 from runsync.bundle.history import History
+from runsync.bundle.local_store import LocalStore
 from runsync.bundle.manifest import Manifest
-from runsync.bundle.store import MOST_SMALL, LocalStore, Store, cannot_write
+from runsync.bundle.store import MOST_SMALL, Store, cannot_write
 from runsync.errors import Ambiguous, BucketNotFound, BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
 from runsync.model import times
 from runsync.model.wording import many

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle.address import Access, is_bundle, locate
-from runsync.bundle.store import LocalStore
+from runsync.bundle.local_store import LocalStore
 from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
 from runsync.model.finding import FAILURE, Finding, failure
 from runsync.model.protocol import Place

@@ -15,11 +15,11 @@ from runsync.bundle.bundle import Bundle
 from runsync.bundle.check import DAMAGED
 from runsync.bundle.checker import Checker, Fault
 from runsync.bundle.history import Position
+from runsync.bundle.local_store import LocalStore
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.removal import Newcomers
 from runsync.bundle.snapshot import Snapshot
-from runsync.bundle.store import LocalStore
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage

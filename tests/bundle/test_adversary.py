@@ -18,7 +18,7 @@ from support.memory import START, MemorySource, run_with_metrics
 from support.processes import GONE, run_as
 from support.stopping import Stopped
 
-from runsync.bundle import address, history, layout, removal, repack, store
+from runsync.bundle import address, history, layout, local_store, removal, repack, store
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.checker import Checker
@@ -250,7 +250,7 @@ def test_what_a_command_left_that_was_killed_at_any_operation_holds_nobody_up(
 
 def later(target: Store) -> None:
     """A day passes for what was announced."""
-    assert isinstance(target, store.LocalStore)
+    assert isinstance(target, local_store.LocalStore)
     for entry in target.list(layout.CLAIMS):
         os.utime(target.folder / entry.name, (entry.modified - 86500, entry.modified - 86500))
 

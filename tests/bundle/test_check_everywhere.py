@@ -16,7 +16,8 @@ from runsync.bundle import locks
 from runsync.bundle.address import Access, locate
 from runsync.bundle.check import CheckReport, check
 from runsync.bundle.copy import copy
-from runsync.bundle.store import LocalIncoming, LocalStore, Store, cannot_write
+from runsync.bundle.local_store import LocalIncoming, LocalStore
+from runsync.bundle.store import Store, cannot_write
 from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged, BundleLocked, WrongUsage
 from runsync.model import times

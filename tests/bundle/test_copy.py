@@ -18,8 +18,8 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle, create_in, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import CopyReport, _Copy, copy, copy_snapshots
+from runsync.bundle.local_store import LocalStore
 from runsync.bundle.prune import prune
-from runsync.bundle.store import LocalStore
 from runsync.errors import BundleLocked, RunsyncError
 from runsync.model.progress import Silent
 from runsync.s3 import S3Options

@@ -242,7 +242,7 @@ def test_parts_that_a_killed_export_left_are_found_whatever_the_clock_of_an_earl
     writer = SnapshotWriter(bundle)
     writer.finish = lambda not_carried: []  # type: ignore[method-assign]  # killed before its manifest
     transfer(TransferReport("export", left.place, writer.place), Wanted(left, Selection()), writer, 2, Silent())
-    writer._store_held_back()
+    writer.store_held_back()
     parts = {entry.name for entry in bundle.store.list("parts/")}
     now = TODAY.timestamp()
     for name in parts - {p.runs.path for i in bundle.snapshot_ids() for p in bundle.manifest(i).parts}:

@@ -26,13 +26,14 @@ from runsync.bundle.copy import copy
 from runsync.bundle.forget import forget
 from runsync.bundle.history import Position
 from runsync.bundle.inspect import inspect
+from runsync.bundle.local_store import LocalStore
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.processes import here
 from runsync.bundle.prune import prune
 from runsync.bundle.retention import Policy
 from runsync.bundle.snapshot import open_snapshot
 from runsync.bundle.snapshots import snapshots
-from runsync.bundle.store import LocalStore, Store
+from runsync.bundle.store import Store
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import BundleDamaged, BundleNotFound, RunsyncError
 from runsync.model.progress import Silent

@@ -15,7 +15,8 @@ from support.memory import export_into, small_source
 
 from runsync.bundle.bundle import open_bundle
 from runsync.bundle.check import check
-from runsync.bundle.store import NO_FILE, LocalStore
+from runsync.bundle.local_store import LocalStore
+from runsync.bundle.store import NO_FILE
 from runsync.errors import BundleDamaged, RunsyncError
 
 

@@ -21,9 +21,10 @@ from support.processes import GONE
 from runsync.bundle import holder, locks
 from runsync.bundle.address import Access, locate
 from runsync.bundle.holder import EXCLUSIVE, Standing, Watch, holders, standing, takeover_of
+from runsync.bundle.local_store import LocalStore
 from runsync.bundle.locks import exclusive, shared, unlock
 from runsync.bundle.processes import UNKNOWN, Process, here
-from runsync.bundle.store import LocalStore, Store
+from runsync.bundle.store import Store
 from runsync.errors import BundleLocked
 from runsync.s3 import S3Options
 from runsync.version import VERSION

@@ -18,9 +18,9 @@ from runsync.bundle.check import check
 from runsync.bundle.copy import copy
 from runsync.bundle.forget import forget
 from runsync.bundle.inspect import inspect
+from runsync.bundle.local_store import LocalStore
 from runsync.bundle.prune import prune
 from runsync.bundle.snapshot import open_snapshot
-from runsync.bundle.store import LocalStore
 from runsync.errors import AccessDenied, BundleDamaged, RequestRefused, WrongUsage
 from runsync.model.objects import Grant, Notebook, Object, Permissions, parse_formats
 from runsync.model.progress import Silent

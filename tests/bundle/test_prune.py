@@ -16,7 +16,7 @@ from support.nights import all_contents, fill, source_of_night
 from support.processes import GONE
 from support.s3 import Bucket
 
-from runsync.bundle import processes, repack, store
+from runsync.bundle import local_store, processes, repack
 from runsync.bundle import prune as prune_module
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
@@ -281,9 +281,9 @@ def test_a_manifest_that_cannot_be_replaced_keeps_the_parts_it_names(
     bundle = create_bundle(folder)
     fill(bundle, 3)
     before = all_contents(bundle)
-    move, tries = store.LocalStore.move, []
+    move, tries = local_store.LocalStore.move, []
 
-    def fail_once(self: store.LocalStore, name: str, new: str) -> None:
+    def fail_once(self: local_store.LocalStore, name: str, new: str) -> None:
         tries.append(new)
         if len(tries) == 2:
             if has_moved:
@@ -291,7 +291,7 @@ def test_a_manifest_that_cannot_be_replaced_keeps_the_parts_it_names(
             raise RunsyncError("the connection broke")
         move(self, name, new)
 
-    monkeypatch.setattr(store.LocalStore, "move", fail_once)
+    monkeypatch.setattr(local_store.LocalStore, "move", fail_once)
     if has_moved:
         prune(folder)
     else:
@@ -319,7 +319,7 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
             raise RunsyncError("killed")
         written.append(name)
 
-    keep, remove, create = store.LocalIncoming.keep, store.LocalStore.remove, store.LocalStore.create
+    keep, remove, create = local_store.LocalIncoming.keep, local_store.LocalStore.remove, local_store.LocalStore.create
 
     def counted_keep(self: Any, name: str, replace: bool = False) -> None:
         count(name)
@@ -335,11 +335,11 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "here", lambda: GONE)
-        patch.setattr(store, "here", lambda: GONE)
+        patch.setattr(local_store, "here", lambda: GONE)
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr(store.LocalIncoming, "keep", counted_keep)
-        patch.setattr(store.LocalStore, "remove", counted_remove)
-        patch.setattr(store.LocalStore, "create", counted_create)
+        patch.setattr(local_store.LocalIncoming, "keep", counted_keep)
+        patch.setattr(local_store.LocalStore, "remove", counted_remove)
+        patch.setattr(local_store.LocalStore, "create", counted_create)
         yield written
 
 

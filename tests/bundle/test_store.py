@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from support.processes import GONE
 
+from runsync.bundle.local_store import LocalIncoming, LocalStore
 from runsync.bundle.processes import here
-from runsync.bundle.store import LocalIncoming, LocalStore
 from runsync.errors import BundleDamaged, RunsyncError
 
 
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_with_the_place(store: LocalStore, monkeypatch: pyte
 
     incoming = store.incoming()
     incoming.write(b"x")
-    monkeypatch.setattr("runsync.bundle.store.os.fsync", full)
+    monkeypatch.setattr("runsync.bundle.local_store.os.fsync", full)
     with pytest.raises(RunsyncError, match=r"bundle cannot be written: No space left on device") as caught:
         incoming.keep("name")
     assert caught.value.exit_code == 1

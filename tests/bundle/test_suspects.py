@@ -16,7 +16,8 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_bundle, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import copy
-from runsync.bundle.store import LocalIncoming, LocalStore, Store, cannot_write
+from runsync.bundle.local_store import LocalIncoming, LocalStore
+from runsync.bundle.store import Store, cannot_write
 from runsync.bundle.writer import SnapshotWriter
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection

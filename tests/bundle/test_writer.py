@@ -14,7 +14,7 @@ from support.damage import files_of, flip, manifest_of, one_of
 from support.memory import MemorySource, export_into, small_source
 from support.processes import GONE
 
-from runsync.bundle import store
+from runsync.bundle import local_store, store
 from runsync.bundle.bundle import open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.snapshot import open_snapshot
@@ -204,8 +204,8 @@ class _FrozenDisk:
 def _frozen(disk: _FrozenDisk) -> Iterator[None]:
     """Puts the disk under every local store."""
     with pytest.MonkeyPatch.context() as patch:
-        write, keep = store.LocalIncoming.write, store.LocalIncoming.keep
-        discard, incoming = store.LocalIncoming.discard, store.LocalStore.incoming
+        write, keep = local_store.LocalIncoming.write, local_store.LocalIncoming.keep
+        discard, incoming = local_store.LocalIncoming.discard, local_store.LocalStore.incoming
 
         def frozen_write(self: Any, data: bytes) -> int:
             disk.moment()
@@ -219,7 +219,7 @@ def _frozen(disk: _FrozenDisk) -> Iterator[None]:
             keep(self, name, replace)
             disk.moment()
 
-        def frozen_incoming(self: Any) -> store.LocalIncoming:
+        def frozen_incoming(self: Any) -> local_store.LocalIncoming:
             disk.refuse()
             return incoming(self)
 
@@ -229,13 +229,13 @@ def _frozen(disk: _FrozenDisk) -> Iterator[None]:
             else:
                 discard(self)
 
-        clear = store.LocalStore.clear_temporary
+        clear = local_store.LocalStore.clear_temporary
         patch.setattr(store, "here", lambda: GONE)
-        patch.setattr(store.LocalIncoming, "write", frozen_write)
-        patch.setattr(store.LocalIncoming, "keep", frozen_keep)
-        patch.setattr(store.LocalIncoming, "discard", frozen_discard)
-        patch.setattr(store.LocalStore, "incoming", frozen_incoming)
-        patch.setattr(store.LocalStore, "clear_temporary", lambda self: None if disk.frozen else clear(self))
+        patch.setattr(local_store.LocalIncoming, "write", frozen_write)
+        patch.setattr(local_store.LocalIncoming, "keep", frozen_keep)
+        patch.setattr(local_store.LocalIncoming, "discard", frozen_discard)
+        patch.setattr(local_store.LocalStore, "incoming", frozen_incoming)
+        patch.setattr(local_store.LocalStore, "clear_temporary", lambda self: None if disk.frozen else clear(self))
         yield
 
 
@@ -302,7 +302,7 @@ def test_what_a_killed_export_stored_is_not_read_again(tmp_path: Path) -> None:
     source = small_source()
     disk = _FrozenDisk(10**9)
     with _frozen(disk):
-        real = store.LocalIncoming.link
+        real = local_store.LocalIncoming.link
 
         def link(self: Any, name: str) -> bool:
             if name.startswith("claims/"):
@@ -310,7 +310,7 @@ def test_what_a_killed_export_stored_is_not_read_again(tmp_path: Path) -> None:
             return real(self, name)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store.LocalIncoming, "link", link)
+            patch.setattr(local_store.LocalIncoming, "link", link)
             report = export_into(folder, source)
     assert report.stopped
     assert not list(folder.glob("snapshots/*.json"))
@@ -339,13 +339,13 @@ def test_a_full_disk_is_told_in_one_sentence_leaves_no_snapshot_and_the_next_exp
     export_into(folder, small_source(), artifacts=False)
     with pytest.MonkeyPatch.context() as patch:
         if failing == "write":
-            made = store.LocalIncoming.__init__
+            made = local_store.LocalIncoming.__init__
 
             def make(self: Any, *arguments: Any) -> None:
                 made(self, *arguments)
                 self._file = FullFile(self._file)
 
-            patch.setattr(store.LocalIncoming, "__init__", make)
+            patch.setattr(local_store.LocalIncoming, "__init__", make)
         elif failing == "fsync":
             patch.setattr(store.os, "fsync", full)
         else:

@@ -17,7 +17,7 @@ from support.memory import MemorySource, export_into, run_with_metrics, small_so
 from support.servers import clean_environment
 
 from runsync.bundle import locks
-from runsync.bundle.store import LocalStore
+from runsync.bundle.local_store import LocalStore
 from runsync.model.experiment import Experiment
 
 Start = Callable[..., "subprocess.Popen[str]"]

@@ -23,7 +23,7 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import copy
-from runsync.bundle.store import LocalStore
+from runsync.bundle.local_store import LocalStore
 from runsync.errors import BundleLocked, WrongUsage
 from runsync.model.identity import ORIGIN
 from runsync.model.progress import Silent
