@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.memory import START, MemorySource, export_into, run_with_metrics
@@ -15,6 +15,7 @@ from support.servers import MlflowServer
 
 import runsync
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import COMPLETE, DUPLICATE_OF, ORIGIN, PARENT
 from runsync.model.run import DatasetInput
 from runsync.model.selection import Selection
 from runsync.runs.change import How
@@ -144,6 +145,71 @@ def test_runs_and_experiments_that_another_import_has_deleted_by_then_are_filled
         with FaultProxy(mlflow3_b.url, Rule(kill(other_import), moment, after=5)) as proxy:
             done = runsync.import_(bundle, proxy.url, prefix=prefix)
             assert any(request.fault for request in proxy.seen(moment))
+    assert lacking(done) == []
+    assert_whole(bundle, mlflow3_b.url, prefix)
+
+
+def copy_of(seeder: Seeder, prefix: str, origin: str) -> dict[str, Any]:
+    """The run that an import made of one, as the server tells it."""
+    [experiment] = seeder.post("experiments/search", filter=f"name = '{prefix}kept'", max_results=1)["experiments"]
+    ids, condition = [experiment["experiment_id"]], f"tags.`{ORIGIN}` = '{origin}'"
+    [run] = seeder.post("runs/search", experiment_ids=ids, filter=condition)["runs"]
+    return cast("dict[str, Any]", run)
+
+
+def test_a_run_that_another_import_takes_back_is_given_up_and_links_follow(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path
+) -> None:
+    """The other import finishes a twin, while this one fills what it took for left over."""
+    parent, child = (f"1{number:031}" for number in range(2))
+    assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+    with Seeder(mlflow3_b.url) as seeder:
+        ours = copy_of(seeder, prefix, parent)
+        tags = {tag["key"]: tag["value"] for tag in ours["data"]["tags"]}
+        for run_id in (ours["info"]["run_id"], copy_of(seeder, prefix, child)["info"]["run_id"]):
+            seeder.post("runs/delete-tag", run_id=run_id, key=COMPLETE)
+        made: list[str] = []
+
+        def other_import() -> None:
+            info = ours["info"]
+            made.append(seeder.create_run(info["experiment_id"], start_time=info["start_time"], tags=tags))
+
+        # Its last request before it looks for twins again.
+        rule = Rule(kill(other_import), "artifacts/list")
+        with FaultProxy(mlflow3_b.url, rule) as proxy:
+            done = runsync.import_(bundle, proxy.url, prefix=prefix)
+        assert rule.fired == len(made) == 1
+        assert lacking(done) == []
+        assert copy_of(seeder, prefix, parent)["info"]["run_id"] == made[0]
+        assert {"key": PARENT, "value": made[0]} in copy_of(seeder, prefix, child)["data"]["tags"]
+        taken_back = seeder.get_run(ours["info"]["run_id"])
+    assert taken_back["info"]["lifecycle_stage"] == DELETED
+    assert {"key": DUPLICATE_OF, "value": made[0]} in taken_back["data"]["tags"]
+
+
+def test_an_experiment_that_a_third_restores_is_deleted_again(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path
+) -> None:
+    """Refused, for another import has deleted it, and by the time this one looks a third has restored it."""
+    with Seeder(mlflow3_b.url) as seeder:
+
+        def found() -> str:
+            [one] = seeder.post("experiments/search", filter=f"name = '{prefix}gone'", max_results=1)["experiments"]
+            return str(one["experiment_id"])
+
+        place: list[str] = []
+
+        def delete() -> None:
+            place.append(found())
+            seeder.delete_experiment(place[0])
+
+        rules = [
+            Rule(kill(delete), "experiments/delete$"),
+            Rule(kill(lambda: seeder.restore_experiment(place[0])), r"experiments/get\?", after=0),
+        ]
+        with FaultProxy(mlflow3_b.url, *rules) as proxy:
+            done = runsync.import_(bundle, proxy.url, prefix=prefix)
+    assert [rule.fired for rule in rules] == [1, 1]
     assert lacking(done) == []
     assert_whole(bundle, mlflow3_b.url, prefix)
 
