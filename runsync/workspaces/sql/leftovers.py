@@ -9,11 +9,11 @@ from runsync.model.protocol import NotCarried
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.read import numbers
-from runsync.workspaces.sql.schema import Schema
+from runsync.workspaces.sql.schema import columns_of
 from runsync.workspaces.sql.texts import any_text
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import Connection, TableClause
 
 WHY = "this version carries experiments and runs"
 NAMES = 20
@@ -39,15 +39,14 @@ _OTHERS = ("registered_models", "registered_model_tags", "model_versions", "asse
 _IS_PROMPT = "mlflow.prompt.is_prompt"
 
 
-def left_behind(database: Database, schema: Schema, experiment_ids: Sequence[str]) -> list[NotCarried]:
+def left_behind(database: Database, experiment_ids: Sequence[str]) -> list[NotCarried]:
     """One NotCarried for each kind of which there is any."""
-    from sqlalchemy import MetaData
+    from sqlalchemy import column, table
 
-    metadata = MetaData()
-    wanted = [name for name in (*_TABLES.values(), *_OTHERS, "entity_associations") if name in schema.names]
     with database.reading() as connection, any_text(connection, "replace"):  # names are only told
-        metadata.reflect(connection, only=wanted, resolve_fks=False)
-        count = _Counter(connection, metadata.tables, numbers(experiment_ids), database.address.workspace)
+        found = columns_of(connection, (*_TABLES.values(), *_OTHERS, "entity_associations"))
+        tables = {name: table(name, *(column(c["name"], c["type"]) for c in some)) for name, some in found.items()}
+        count = _Counter(connection, tables, numbers(experiment_ids), database.address.workspace)
         return [
             *count.registered(),
             *(found for kind, name in _TABLES.items() for found in count.kind(kind, name)),
@@ -116,7 +115,7 @@ class _Counter:
             here.append(or_(table.c.dataset_id.in_(ours), table.c.dataset_id.not_in(linked)))
         return self._counted(kinds.EVALUATION_DATASETS, table, here, table.c.name)
 
-    def _here(self, table: "Table") -> list[Any]:
+    def _here(self, table: "TableClause") -> list[Any]:
         if "experiment_id" in table.c:
             from sqlalchemy import bindparam
 
@@ -124,7 +123,7 @@ class _Counter:
             return [table.c.experiment_id.in_(ids)]
         return [table.c.workspace == self._workspace] if "workspace" in table.c else []
 
-    def _counted(self, kind: Kind, table: "Table", here: list[Any], name: Any = None) -> list[NotCarried]:
+    def _counted(self, kind: Kind, table: "TableClause", here: list[Any], name: Any = None) -> list[NotCarried]:
         from sqlalchemy import func, select
 
         number = self._connection.execute(select(func.count()).select_from(table).where(*here)).scalar_one()

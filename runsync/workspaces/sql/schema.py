@@ -1,6 +1,6 @@
 """MLflow's backend schema as a database has it: which version, which tables, which columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.no_tables import empty
 
 if TYPE_CHECKING:
-    from sqlalchemy import Table
+    from sqlalchemy import Connection, Table
+    from sqlalchemy.engine.interfaces import ReflectedColumn
 
 VERSIONS = "alembic_version"
 
@@ -79,16 +80,13 @@ class Schema:
 
 def reflect(database: Database) -> Schema:
     """Looks at what is there. Raises WrongUsage when it is no database of MLflow."""
-    from sqlalchemy import Float, MetaData, inspect
+    from sqlalchemy import Float, inspect
 
     with database.reading() as connection:
         names = frozenset(inspect(connection).get_table_names())
         _require_tables(names, database.address)
-        metadata = MetaData()
-        wanted = [name for name in (*COLUMNS, *LATER, *READ_ONLY) if name in names]
-        metadata.reflect(connection, only=wanted, resolve_fks=False)
+        tables = _tables(connection, [*COLUMNS, *LATER, *READ_ONLY])
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or ""
-    tables = {name: metadata.tables[name] for name in wanted}
     for name in ("metrics", "latest_metrics"):
         tables[name].c.value.type = Float(53)  # MySQL's own type gives decimals of ten digits
     lacking = [f"{name}.{column}" for name, some in COLUMNS.items() for column in some if column not in tables[name].c]
@@ -122,6 +120,39 @@ def require_writable(schema: Schema, address: DatabaseAddress) -> None:
             f"{address.printable} has a schema that this runsync does not know ({what}), so it is only read: take a"
             f" newer runsync; if the schema is the older one, {upgrade}"
         )
+
+
+def columns_of(connection: "Connection", names: Iterable[str]) -> "dict[str, list[ReflectedColumn]]":
+    """The columns of the tables that there are. MetaData.reflect asks for indexes and constraints as well, for long."""
+    from sqlalchemy import inspect
+
+    found = inspect(connection).get_multi_columns(filter_names=list(names))
+    return {name: columns for (_, name), columns in found.items()}
+
+
+def _tables(connection: "Connection", names: Sequence[str]) -> "dict[str, Table]":
+    from sqlalchemy import Column, FetchedValue, MetaData, Table, inspect
+
+    keys = inspect(connection).get_multi_pk_constraint(filter_names=names)
+    key_of = {name: key["constrained_columns"] if key else () for (_, name), key in keys.items()}
+    metadata = MetaData()
+    return {
+        name: Table(
+            name,
+            metadata,
+            *(
+                Column(
+                    column["name"],
+                    column["type"],
+                    nullable=column["nullable"],
+                    primary_key=column["name"] in key_of[name],
+                    server_default=None if column["default"] is None else FetchedValue(),
+                )
+                for column in columns
+            ),
+        )
+        for name, columns in columns_of(connection, names).items()
+    }
 
 
 def _require_tables(names: frozenset[str], address: DatabaseAddress) -> None:

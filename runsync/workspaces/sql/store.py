@@ -111,7 +111,7 @@ class SqlStore:
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
         """Registered models, logged models, traces and other kinds that hang off these experiments, counted."""
-        return left_behind(self._database, self._schema, experiment_ids)
+        return left_behind(self._database, experiment_ids)
 
     def check_writable(self) -> None:
         """Raises WrongUsage or AccessDenied, before anything is written."""
