@@ -12,6 +12,9 @@ RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
 RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
 export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 
+# With it every test process, and every command that a test starts, compiles all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup test test-fast stress test-older lint docs bench bench-direct bench-backup demo demo-servers clean
 
 help:
