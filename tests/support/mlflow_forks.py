@@ -65,6 +65,10 @@ def serve(command, extra_env=None, **_):
     sys.argv = command[place:]
     if Path(sys.argv[0]).name == "gunicorn":
         sys.argv[1:1] = ["--timeout", "900"]  # on a busy machine it would kill a worker that got no turn for 30 s
+        from gunicorn.config import KNOWN_SETTINGS
+
+        if "control_socket_disable" in {setting.name for setting in KNOWN_SETTINGS}:
+            sys.argv[1:1] = ["--no-control-socket"]  # all servers of a user have the same
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

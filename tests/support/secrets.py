@@ -73,9 +73,14 @@ class Search:
         self._seen.clear()
         logging.getLogger("runsync").setLevel(logging.DEBUG)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is secret."""
+        return bool(self._roles)
+
     def end(self, sections: Iterable[tuple[str, str]]) -> list[str]:
         """What was found since the last test; `sections` is what this one printed and logged."""
-        if self._roles:
+        if self.is_on:
             for name, text in sections:
                 self.look(name, text)
             self._look_at_files()
