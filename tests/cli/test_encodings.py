@@ -64,7 +64,7 @@ def _process(encoding: str, *arguments: object) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "ascii"])
+@pytest.mark.parametrize("encoding", [pytest.param("latin-1", marks=pytest.mark.slow), "cp1252", "ascii"])
 def test_an_export_in_a_narrow_encoding_ends_as_its_work_did(encoding: str, tmp_path: Path) -> None:
     done = _process(encoding, "export", STORE, tmp_path / "b")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -155,7 +155,7 @@ def _narrow_locale(name: str, folder: Path) -> dict[str, str]:
     return {**wide_off, "LC_ALL": "en_US.ISO-8859-1", "LOCPATH": str(folder)}
 
 
-@pytest.mark.parametrize("locale", ["C", "latin-1"])
+@pytest.mark.parametrize("locale", ["C", pytest.param("latin-1", marks=pytest.mark.slow)])
 def test_names_of_files_are_utf_8_in_every_locale(locale: str, tmp_path: Path) -> None:
     env = clean_environment() | _narrow_locale(locale, tmp_path / "locales")
     asked = [sys.executable, "-c", "import sys; print(sys.getfilesystemencoding())"]

@@ -133,7 +133,7 @@ def test_a_server_that_asks_for_patience_gets_it(mlflow3_a: MlflowServer, on_thr
     assert stages(on_three, family.runs) == [DELETED] * 5
 
 
-@pytest.mark.parametrize("after", [1, 4, 8])
+@pytest.mark.parametrize("after", [1, pytest.param(4, marks=pytest.mark.slow), 8])
 def test_a_killed_deletion_goes_on(
     mlflow3_a: MlflowServer,
     on_three: Seeder,

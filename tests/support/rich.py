@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field
+from functools import cache
 
 from support.seed import Point, Seeder
 
@@ -71,6 +72,14 @@ def small_workspace(seeder: Seeder, prefix: str) -> Facts:
     return maker.facts
 
 
+def files_workspace(seeder: Seeder, prefix: str) -> Facts:
+    """Makes one run, with artifacts of every kind: for tests of artifacts alone."""
+    maker = _Maker(seeder, Facts(prefix), 0, inputs=False)
+    maker.artifacts(maker.experiment("main", {}))
+    return maker.facts
+
+
+@cache
 def big_content(size: int = BIG) -> bytes:
     """Bytes that do not compress and are the same every time."""
     blocks = range(math.ceil(size / 32))
@@ -130,7 +139,7 @@ class _Maker:
         self._metrics(main)
         if self.inputs:
             self._inputs(main)
-        self._artifacts(main)
+        self.artifacts(main)
         self._model(main)
         self._deleted(main)
 
@@ -254,7 +263,7 @@ class _Maker:
         self.seeder.log_dataset(other, "bare", "d" * 36, tags={"mlflow.data.context": "testing"})
         self.seeder.finish(other)
 
-    def _artifacts(self, experiment_id: str) -> None:
+    def artifacts(self, experiment_id: str) -> None:
         run_id = self.run(experiment_id, "artifacts", start_time=START + 9001)
         for path, content in ARTIFACTS.items():
             self.artifact(run_id, path, content)

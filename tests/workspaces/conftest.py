@@ -1,4 +1,4 @@
-"""A rich workspace on the source server, and the same as a bundle: no test changes them."""
+"""Workspaces on the source server, and the same as bundles: no test changes them."""
 
 import subprocess
 import time
@@ -7,28 +7,22 @@ from typing import Any
 
 import pytest
 from conftest import command
-from support.rich import Facts, rich_workspace, small_workspace
+from support.rich import Facts, files_workspace, small_workspace
 from support.seed import Seeder
 from support.servers import MlflowServer, clean_environment
 
-
-@pytest.fixture(scope="session")
-def seeded(fleet: Any) -> tuple[MlflowServer, Facts]:
-    """A rich workspace on the source server, for all tests of this folder: none of them changes it."""
-    server: MlflowServer = fleet.get("mlflow3_a")
-    with Seeder(server.url) as seeder:
-        return server, rich_workspace(seeder, f"faults-{time.time_ns()}-")
+from runsync.workspaces.sql import aside
 
 
-@pytest.fixture(scope="session")
-def exported(seeded: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same workspace as a bundle."""
-    return _bundle(seeded, tmp_path_factory)
+@pytest.fixture
+def aside_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads a SQLite file lets others write in a moment, not after seconds."""
+    monkeypatch.setattr(aside, "AFTER", 0.1)
 
 
 @pytest.fixture(scope="session")
 def small(fleet: Any) -> tuple[MlflowServer, Facts]:
-    """Like `seeded`, where it does not matter what is in the runs."""
+    """A small workspace on the source server, for all tests of this folder: none of them changes it."""
     server: MlflowServer = fleet.get("mlflow3_a")
     with Seeder(server.url) as seeder:
         return server, small_workspace(seeder, f"small-{time.time_ns()}-")
@@ -38,6 +32,20 @@ def small(fleet: Any) -> tuple[MlflowServer, Facts]:
 def small_bundle(small: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same workspace as a bundle."""
     return _bundle(small, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def files(fleet: Any) -> tuple[MlflowServer, Facts]:
+    """One run with artifacts of every kind, one of them of three megabytes."""
+    server: MlflowServer = fleet.get("mlflow3_a")
+    with Seeder(server.url) as seeder:
+        return server, files_workspace(seeder, f"files-{time.time_ns()}-")
+
+
+@pytest.fixture(scope="session")
+def files_bundle(files: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same workspace as a bundle."""
+    return _bundle(files, tmp_path_factory)
 
 
 def _bundle(made: tuple[MlflowServer, Facts], tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -3,7 +3,9 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Runner
@@ -11,6 +13,7 @@ from support import proxy as faults
 from support.damage import manifest_of
 from support.oracle import assert_same
 from support.proxy import FaultProxy, Rule
+from support.rich import rich_workspace
 from support.seed import Seeder
 from support.servers import MlflowServer
 
@@ -34,35 +37,28 @@ def _storm() -> list[Rule]:
     return [Rule(action, probability=0.015, count=None) for action in actions]
 
 
-def test_an_export_through_a_storm_of_faults_is_whole(
-    seeded: Seeded, mlflow3_b: MlflowServer, prefix: str, runsync: Runner, tmp_path: Path
+def test_an_export_and_an_import_through_a_storm_of_faults_are_whole_and_duplicate_nothing(
+    mlflow3_a: MlflowServer, mlflow3_b: MlflowServer, prefix: str, runsync: Runner, tmp_path: Path
 ) -> None:
-    server, facts = seeded
-    with FaultProxy(server.url, *_storm(), seed=1) as proxy:
-        for _ in range(4):
-            code, _, stderr = export(runsync, proxy.url, tmp_path / "b", facts, **PATIENT)
-            assert code in (0, 3), stderr
-            if code == 0:
-                break
-        assert code == 0
-        assert len([r for r in proxy.requests if r.fault]) >= 5
+    with Seeder(mlflow3_a.url) as seeder:
+        facts = rich_workspace(seeder, prefix)
+    with FaultProxy(mlflow3_a.url, *_storm(), seed=1) as proxy:
+        until_done(proxy, lambda: export(runsync, proxy.url, tmp_path / "b", facts, **PATIENT))
     assert check(tmp_path / "b").faults == []
-    succeeded(import_(runsync, tmp_path / "b", mlflow3_b.url, prefix))
-    arrived(seeded, mlflow3_b, prefix)
-
-
-def test_an_import_through_a_storm_of_faults_is_whole_and_duplicates_nothing(
-    seeded: Seeded, exported: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
-) -> None:
     with FaultProxy(mlflow3_b.url, *_storm(), seed=2) as proxy:
-        for _ in range(4):
-            code, _, stderr = import_(runsync, exported, proxy.url, prefix, **PATIENT)
-            assert code in (0, 3), stderr
-            if code == 0:
-                break
-        assert code == 0
-        assert len([r for r in proxy.requests if r.fault]) >= 5
-    arrived(seeded, mlflow3_b, prefix)
+        until_done(proxy, lambda: import_(runsync, tmp_path / "b", proxy.url, "copy of ", **PATIENT))
+    arrived((mlflow3_a, facts), mlflow3_b, "copy of ")
+
+
+def until_done(proxy: FaultProxy, command: Callable[[], tuple[int, dict[str, Any], str]]) -> None:
+    """At most four times: what failed is named by exit code 3."""
+    for _ in range(4):
+        code, _, stderr = command()
+        assert code in (0, 3), stderr
+        if code == 0:
+            break
+    assert code == 0
+    assert len([r for r in proxy.requests if r.fault]) >= 5
 
 
 def test_an_answer_to_runs_create_that_is_lost_makes_no_second_run(
@@ -98,9 +94,9 @@ def test_a_runs_create_that_never_reached_the_server_is_sent_again(
 
 
 def test_an_artifact_download_that_breaks_is_never_stored_short(
-    seeded: Seeded, mlflow3_b: MlflowServer, prefix: str, runsync: Runner, tmp_path: Path
+    files: Seeded, mlflow3_b: MlflowServer, prefix: str, runsync: Runner, tmp_path: Path
 ) -> None:
-    server, facts = seeded
+    server, facts = files
     with FaultProxy(server.url, seed=5) as proxy:
         for keep in (0, 3, 70_000, 1_100_000, 2_900_000):
             proxy.add(Rule(faults.truncate(keep), "mlflow-artifacts/artifacts/.*megabytes", "GET"))
@@ -109,7 +105,7 @@ def test_an_artifact_download_that_breaks_is_never_stored_short(
     assert (code, report["artifacts"], report["artifact_bytes"]) == (0, facts.artifacts, facts.artifact_bytes), stderr
     assert check(tmp_path / "b").faults == []
     succeeded(import_(runsync, tmp_path / "b", mlflow3_b.url, prefix))
-    arrived(seeded, mlflow3_b, prefix)
+    arrived(files, mlflow3_b, prefix)
 
 
 def test_an_answer_cut_within_its_json_is_asked_for_again(small: Seeded, runsync: Runner, tmp_path: Path) -> None:
@@ -180,7 +176,13 @@ def test_a_server_that_dies_amid_an_export_ends_it_with_13_and_the_next_export_g
     assert manifest_of(tmp_path / "b")["counts"]["artifact_bytes"] == facts.artifact_bytes
 
 
-@pytest.mark.parametrize("path", ["runs/create", "log-batch", "mlflow-artifacts/artifacts/", "runs/set-tag"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("runs/create", "mlflow-artifacts/artifacts/"),
+        *(pytest.param(path, marks=pytest.mark.slow) for path in ("log-batch", "runs/set-tag")),
+    ],
+)
 def test_a_server_that_dies_amid_an_import_ends_it_with_13_and_the_next_import_finishes(
     small: Seeded, small_bundle: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner, path: str
 ) -> None:

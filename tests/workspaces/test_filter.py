@@ -65,7 +65,7 @@ def _seed(seeder: Seeder, prefix: str) -> list[str]:
     """Runs of every kind in two experiments; the ids of the experiments."""
     chance = random.Random(4)
     homes = [seeder.create_experiment(prefix + name) for name in ("one", "two")]
-    for number in range(60):
+    for number in range(30):
         tags = {key: chance.choice(TEXTS) for key in KEYS if chance.random() < 0.5}
         run_id = seeder.create_run(
             chance.choice(homes), chance.choice(TEXTS) or "b", start_time=1000 + number // 2, tags=tags

@@ -13,9 +13,9 @@ from workspaces.failing import Seeded, export, one_line
 
 
 def test_a_disk_that_takes_no_more_ends_the_export_with_1_and_the_next_one_finishes(
-    seeded: Seeded, runsync: Runner, tmp_path: Path
+    files: Seeded, runsync: Runner, tmp_path: Path
 ) -> None:
-    server, facts = seeded
+    server, facts = files
     bundle = tmp_path / "b"
     # Files may not get larger than a megabyte; Python ignores the signal, so writes fail as on a full disk.
     done = subprocess.run(
@@ -36,12 +36,12 @@ def test_a_disk_that_takes_no_more_ends_the_export_with_1_and_the_next_one_finis
     assert check(bundle).faults == []
 
 
-@pytest.mark.parametrize("limit", [600, 3000])
+@pytest.mark.parametrize("limit", [600, 1200])
 def test_a_disk_that_is_full_at_once_ends_the_export_with_one_line(
-    seeded: Seeded, runsync: Runner, tmp_path: Path, limit: int
+    small: Seeded, runsync: Runner, tmp_path: Path, limit: int
 ) -> None:
     """A limit so low that the metrics parts or the run documents do not fit."""
-    server, facts = seeded
+    server, facts = small
     bundle = tmp_path / "b"
     done = subprocess.run(
         command("export", server.url, bundle, "--experiment", facts.pattern, "--no-artifacts"),

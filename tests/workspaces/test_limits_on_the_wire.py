@@ -35,10 +35,10 @@ def experiment(mlflow3_a: MlflowServer, prefix: str) -> str:
 def test_an_export_and_an_import_keep_to_their_rate_whichever_way_the_bytes_go(
     experiment: str, mlflow3_a: MlflowServer, mlflow3_b: MlflowServer, runsync: Runner
 ) -> None:
-    least = 4 * len(FILE) / 1_000_000 - SAVED_UP
+    least = 4 * len(FILE) / 2_000_000 - SAVED_UP
     for limit, arguments in [
-        ("0:1M", ("export", mlflow3_a.url, "b", "--experiment", experiment)),
-        ("1M:0", ("import", "b", mlflow3_b.url)),
+        ("0:2M", ("export", mlflow3_a.url, "b", "--experiment", experiment)),
+        ("2M:0", ("import", "b", mlflow3_b.url)),
     ]:
         begun = time.monotonic()
         done = runsync(*arguments, "--limit-rate", limit)

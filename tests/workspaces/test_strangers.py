@@ -145,11 +145,11 @@ def test_a_wrong_password_is_told_with_what_to_set(ask: Ask, serve: Serve, verb:
 
 
 def test_a_password_that_is_right_lets_us_in_and_a_wrong_one_does_not(
-    seeded: Seeded, runsync: Runner, tmp_path: Path
+    small: Seeded, runsync: Runner, tmp_path: Path
 ) -> None:
-    server, facts = seeded
+    server, facts = small
     with FaultProxy(server.url, basic=("ada", PASSWORD)) as proxy:
-        one = ("--experiment", facts.prefix + "empty")
+        one = ("--experiment", facts.prefix + "main")
         one_line(runsync("export", proxy.url, tmp_path / "b", *one), 13)
         wrong = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": f"wrong{MARK}"}
         one_line(runsync("export", proxy.url, tmp_path / "b", *one, env=wrong), 13)
@@ -158,10 +158,10 @@ def test_a_password_that_is_right_lets_us_in_and_a_wrong_one_does_not(
 
 
 def test_a_run_that_we_may_not_read_is_named_and_the_rest_goes_on(
-    seeded: Seeded, runsync: Runner, tmp_path: Path
+    small: Seeded, runsync: Runner, tmp_path: Path
 ) -> None:
-    server, facts = seeded
-    run_id = facts.runs["artifacts"]
+    server, facts = small
+    run_id = facts.runs["model"]
     rule = Rule(faults.respond(403), f"artifacts/list.*run_id={run_id}", count=None)
     with FaultProxy(server.url, rule) as proxy:
         code, report, _ = export(runsync, proxy.url, tmp_path / "b", facts)

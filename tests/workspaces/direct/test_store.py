@@ -318,6 +318,7 @@ def test_a_new_name_stands_in_the_tag_that_repeats_it_also_when_there_was_none(s
     assert (found.name, found.tags["mlflow.runName"]) == ("new name", "new name")
 
 
+@pytest.mark.usefixtures("aside_at_once")
 def test_what_a_server_writes_just_before_a_run_is_tagged_renamed_or_deleted_is_not_undone(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,6 +373,7 @@ def test_a_run_that_came_or_went_meanwhile_is_refused(store: DirectStore) -> Non
     assert [run.run_id for run in read(store, Query((experiment_id,)))] == [run_id(1), run_id(3)]
 
 
+@pytest.mark.usefixtures("aside_at_once")
 def test_what_is_read_stays_as_it_is_until_refresh(opener: Opener, request: pytest.FixtureRequest) -> None:
     if "files" in request.node.callspec.id:
         pytest.skip("a folder has no snapshots")

@@ -94,7 +94,7 @@ def trial(root: Path, after: float) -> int:
 
 
 def test_a_killed_import_leaves_whole_runs_and_the_next_one_finishes(tmp_path: Path) -> None:
-    for number, after in enumerate((0.0, 0.03, 0.08, 0.2)):
+    for number, after in enumerate((0.03, 0.1)):
         trial(tmp_path / str(number), after)
 
 

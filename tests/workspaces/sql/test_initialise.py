@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from support import forks
 from support.databases import KINDS, Databases
 
 from runsync.bundle.address import Access
@@ -53,13 +54,34 @@ def told(path: Path) -> Path:
     return path / "told"
 
 
-def test_an_empty_database_gets_its_tables(databases: Databases, path: Path, opened: Open) -> None:
+FORKED = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from support import forks
+forks.SESSION = {session}
+done = forks.run(Path({mlflow!r}), ["-m", "mlflow", *sys.argv[1:]], os.environ, Path.cwd())
+sys.stderr.write(done.stderr)
+sys.exit(done.returncode)
+"""
+"""The command `mlflow`, as a fork that has MLflow loaded."""
+
+
+@pytest.mark.parametrize(
+    "is_forked", [pytest.param(True, id="forked"), pytest.param(False, id="started", marks=pytest.mark.slow)]
+)
+def test_an_empty_database_gets_its_tables(is_forked: bool, databases: Databases, path: Path, opened: Open) -> None:
     database = databases.fresh("sqlite", empty=True)
     assert database.path is not None
     database.path.touch()
     with pytest.raises(WorkspaceError, match="is empty"):
         open_store(database.url)
-    (path / "mlflow").symlink_to(database.mlflow)
+    if is_forked:
+        script = path / "mlflow.py"
+        script.write_text(FORKED.format(tests=str(ROOT / "tests"), session=forks.SESSION, mlflow=str(database.mlflow)))
+        add(path, f'exec {sys.executable} {script} "$@"')
+    else:
+        (path / "mlflow").symlink_to(database.mlflow)
     initialise(database.url)
     store = opened(database.url)
     store.check_writable()

@@ -21,10 +21,16 @@ pytestmark = pytest.mark.long
 Open = Callable[[str], SqlStore]
 
 
+ALL = [*schema.OLDER, *schema.WRITABLE]
+SOME = [*schema.OLDER[:: len(schema.OLDER) - 1], *schema.WRITABLE[::8], schema.WRITABLE[-1]]
+
+
+@pytest.mark.parametrize(
+    "revisions", [pytest.param(SOME, id="some"), pytest.param(ALL, id="all", marks=pytest.mark.slow)]
+)
 def test_every_revision_since_mlflow_1_30_is_read_and_each_known_one_since_2_22_is_written(
-    tmp_path: Path, opened: Open
+    revisions: list[str], tmp_path: Path, opened: Open
 ) -> None:
-    revisions = [*schema.OLDER, *schema.WRITABLE]
     run_script(executable("3"), "stages", str(tmp_path), *revisions)
     points = [points_of_key("loss", [1, 2], [1, 2], [0.5, 0.25])]
     for revision in revisions:
@@ -106,6 +112,7 @@ def test_rights_that_are_missing_are_found_before_anything_is_written(databases:
     opened(database.url).check_writable()
 
 
+@pytest.mark.usefixtures("aside_at_once")
 def test_only_one_workspace_of_mlflow_is_seen_and_written(database: Fresh, opened: Open) -> None:
     here, there = opened(database.url), opened(f"{database.url}?workspace=team-a")
     here.create_experiment(Experiment("5", "same name"))
