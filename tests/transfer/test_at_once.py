@@ -33,12 +33,12 @@ def collision(told: str, code: str = "BAD_REQUEST", status: int = 400) -> Any:
     return respond(status, body=json.dumps({"error_code": code, "message": told}).encode())
 
 
-def source(runs: int = 4) -> MemorySource:
-    """Two experiments, one deleted, each with so many runs; they have something of all that is written to a server."""
+def source() -> MemorySource:
+    """Two experiments, one deleted, each with two runs; they have something of all that is written to a server."""
     experiments = [Experiment("1", "kept", tags={"team": "vision"}), Experiment("2", "gone", DELETED)]
     made, points, files = [], {}, {}
     for home in experiments:
-        for number in range(runs):
+        for number in range(2):
             run_id = f"{home.experiment_id}{number:031}"
             points[run_id] = {"loss": [(step, START + step, 1 / (step + 1)) for step in range(5)]}
             files[run_id] = {"model.bin": bytes([number]) * 1000}
@@ -77,7 +77,7 @@ def assert_whole(bundle: Path, url: str, prefix: str) -> None:
     assert verified.exit_code == 0, verified.to_document()
     wanted = Selection(experiments=(f"{prefix}*",))
     runs = [run for run in runsync.list_runs(url, selection=wanted).runs if "runsync.source.run_id" in run.tags]
-    assert len(runs) == len({run.tags["runsync.source.run_id"] for run in runs}) == 8
+    assert len(runs) == len({run.tags["runsync.source.run_id"] for run in runs}) == 4
 
 
 def test_whatever_an_import_posts_is_sent_again_after_a_collision(
@@ -128,7 +128,7 @@ def test_a_refusal_that_is_no_collision_is_told_at_once(mlflow3_b: MlflowServer,
     with FaultProxy(mlflow3_b.url, rule) as proxy:
         done = runsync.import_(bundle, proxy.url, prefix=prefix)
     assert done.exit_code == 3
-    assert rule.fired == 8
+    assert rule.fired == 4
 
 
 @pytest.mark.parametrize("moment", ["runs/create", "runs/log-batch", "runs/set-tag"])
@@ -142,7 +142,7 @@ def test_runs_and_experiments_that_another_import_has_deleted_by_then_are_filled
             found = seeder.post("experiments/search", filter=f"name = '{prefix}gone'", max_results=1)
             seeder.post("experiments/delete", experiment_id=found["experiments"][0]["experiment_id"])
 
-        with FaultProxy(mlflow3_b.url, Rule(kill(other_import), moment, after=5)) as proxy:
+        with FaultProxy(mlflow3_b.url, Rule(kill(other_import), moment, after=2)) as proxy:
             done = runsync.import_(bundle, proxy.url, prefix=prefix)
             assert any(request.fault for request in proxy.seen(moment))
     assert lacking(done) == []

@@ -71,7 +71,7 @@ def new_bytes(bundle: Path, before: dict[str, tuple[int, int]]) -> int:
     )
 
 
-@pytest.mark.parametrize(("runs", "batch"), [(70, 60), pytest.param(RUNS, workspace.BATCH, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("runs", "batch"), [(30, 25), pytest.param(RUNS, workspace.BATCH, marks=pytest.mark.slow)])
 @NEWEST
 def test_after_a_change_of_k_runs_only_those_are_read_and_written(
     pair: Pair,

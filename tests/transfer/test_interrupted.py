@@ -67,13 +67,14 @@ def test_an_export_to_s3_that_is_interrupted_amid_a_request_leaves_no_lock(
     assert runsync("check", f"{bucket.url}/b", env=bucket.environment).returncode == 0
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.slow)])
 @NEWEST
 def test_an_export_to_disk_that_is_interrupted_at_any_moment_leaves_no_lock(
-    pair: Pair, few: str, bundle: Path, runsync: Runner, start_runsync: Start
+    pair: Pair, few: str, bundle: Path, runsync: Runner, start_runsync: Start, times: int
 ) -> None:
     chance = random.Random(130)
     codes = []
-    for number in [signal.SIGTERM, signal.SIGINT] * 4:
+    for number in [signal.SIGTERM, signal.SIGINT] * times:
         log = bundle.with_name("log")
         process = start_runsync("export", pair.source.url, bundle, "--experiment", few, "--thorough", "--log-file", log)
         begun = log.stat().st_size if log.exists() else 0

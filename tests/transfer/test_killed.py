@@ -161,8 +161,15 @@ def test_an_export_to_s3_killed_at_any_moment_leaves_whole_snapshots_and_goes_on
     assert verified["runs"] == len(crowd)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("verb", ["export", "import"])
+@pytest.mark.parametrize(
+    ("verb", "number"),
+    [
+        ("export", signal.SIGTERM),
+        ("import", signal.SIGINT),
+        pytest.param("export", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("import", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
 @NEWEST
 def test_a_command_that_is_asked_to_stop_does_so_at_once_and_says_so(
     pair: Pair,

@@ -13,6 +13,7 @@ from support.stores import START, Filler, Points, contents, empty_sqlite, opened
 import runsync
 from runsync.model.experiment import Experiment
 from runsync.model.run import DatasetInput, LatestMetric, ModelLink, Run
+from runsync.transfer.report import TransferReport
 from runsync.workspaces.direct import write
 from transfer.conftest import Make
 
@@ -25,6 +26,9 @@ GOOD = {
 }
 CURVE = {"loss": [(START + i, i, i / 7) for i in range(5)]}
 OTHERS = [run_id("before"), run_id("after")]
+
+More = tuple[Mapping[str, Any], Points]
+"""What a run has besides what is good: fields of it, and points by key."""
 
 MISFITS: Mapping[str, tuple[str, Mapping[str, Any], Points, list[tuple[str, str]]]] = {
     "param": ("postgres", {"params": {"long": "x" * 8001}}, {}, [("param", "long")]),
@@ -54,9 +58,9 @@ MISFITS: Mapping[str, tuple[str, Mapping[str, Any], Points, list[tuple[str, str]
     "dataset": ("postgres", {"dataset_inputs": (DatasetInput("big", "d" * 40),)}, {}, [("input", "big")]),
     "datasets that are one to MySQL": (
         "mysql",
-        {"dataset_inputs": (DatasetInput("TRAIN", "d1"),)},
+        {"dataset_inputs": (DatasetInput("curve", "d1"), DatasetInput("CURVE", "d1"))},
         {},
-        [("input", "TRAIN")],
+        [("input", "CURVE")],
     ),
     "model": ("postgres", {"model_outputs": (ModelLink("m" * 37),)}, {}, [("output", "m" * 37)]),
     "model of a file store": ("file store", {"model_outputs": (ModelLink("m 1"),)}, {}, [("output", "m 1")]),
@@ -69,16 +73,17 @@ MISFITS: Mapping[str, tuple[str, Mapping[str, Any], Points, list[tuple[str, str]
 }
 
 
-def filled(folder: Path, more: Mapping[str, Any], points: Points) -> str:
-    """A database with one run of all that, between two others; its address."""
+def filled(folder: Path, bad: Mapping[str, More]) -> str:
+    """A database with a run for each of those, between two others; its address."""
     address = empty_sqlite(folder / "source.db")
     with opened(address, str(folder / "mlartifacts")) as workspace:
         filler = Filler(workspace)
         filler.default()
         home = filler.experiment(Experiment("101", "home", creation_time=1, last_update_time=2))
-        for age, label in enumerate(("before", "bad", "after")):
+        for age, label in enumerate(("before", *bad, "after")):
+            more, points = bad.get(label, ({}, {}))
             run = Run(run_id(label), home, label, "ann", "FINISHED", START + age, START + 50, tags={"team": "x"})
-            if label == "bad":
+            if label in bad:
                 whole = {
                     name: {**GOOD[name], **value} if isinstance(value, dict) else (*GOOD.get(name, ()), *value)
                     for name, value in more.items()
@@ -86,36 +91,48 @@ def filled(folder: Path, more: Mapping[str, Any], points: Points) -> str:
                 }
                 plain = {name: value for name, value in more.items() if isinstance(value, str)}
                 run = replace(run, **{**GOOD, **whole, **plain})
-            filler.run(run, CURVE | points if label == "bad" else CURVE, {"log.txt": b"epoch 1"})
+            filler.run(run, CURVE | points, {"log.txt": b"epoch 1"})
     return address
 
 
-@pytest.mark.parametrize("name", MISFITS)
+@pytest.mark.parametrize("kind", ["file store", "postgres", "mysql"])
 def test_a_piece_that_does_not_fit_is_named_each_time_and_all_else_arrives_once(
-    name: str, tmp_path: Path, make: Make
+    kind: str, tmp_path: Path, make: Make
 ) -> None:
-    kind, more, points, misfits = MISFITS[name]
-    source, target = filled(tmp_path, more, points), make(kind)
+    misfits = {name: pieces for name, (where, _, _, pieces) in MISFITS.items() if where == kind}
+    source, target = filled(tmp_path, {name: MISFITS[name][1:3] for name in misfits}), make(kind)
     for number in range(2):
         done = runsync.sync(source, target, artifacts=False)
         assert (done.stopped, done.exit_code, done.runs.failed) == ("", 3, 0)
-        assert [(one["run_id"], one["kind"]) for one in done.problems] == [(run_id("bad"), k) for k, _ in misfits]
-        lost = {(one["kind"], one["name"]) for one in done.problems}
-        assert {(k, n.upper()) for k, n in lost} == {(k, n.upper()) for k, n in misfits}  # MySQL takes one of two
-        assert (done.runs.created, done.metric_points > 0) == ((3, True) if number == 0 else (0, False))
-    before, after = contents(source)["runs"][run_id("bad")], contents(target)["runs"]
-    assert set(after) == {run_id("bad"), *OTHERS}
-    found = after[run_id("bad")]
-    if ("field", "run_name") in lost:
-        lost.add(("tag", "mlflow.runName"))
-    for kind in ("param", "tag"):
-        assert found[f"{kind}s"] == {n: value for n, value in before[f"{kind}s"].items() if (kind, n) not in lost}
-    assert found["points"] == {p: count for p, count in before["points"].items() if ("metric", p[0]) not in lost}
-    assert [d["name"].lower() for d in found["dataset_inputs"]] == ["train"]
-    assert [m["model_id"] for m in found["model_outputs"]] == ["m-1"]
+        assert {one["run_id"] for one in done.problems} == {run_id(name) for name in misfits}
+        lost = {name: _lost(done, name) for name in misfits}
+        for name, pieces in misfits.items():
+            # MySQL takes one of two.
+            assert [(k, n.upper()) for k, n in lost[name]] == [(k, n.upper()) for k, n in pieces], name
+        assert (done.runs.created, done.metric_points > 0) == ((len(misfits) + 2, True) if number == 0 else (0, False))
+    before, after = contents(source)["runs"], contents(target)["runs"]
+    assert set(after) == {*map(run_id, misfits), *OTHERS}
+    for name in misfits:
+        assert_all_else_arrived(before[run_id(name)], after[run_id(name)], lost[name])
     differing = runsync.verify(source, target, artifacts=False)
     assert differing.exit_code == 4
-    assert {one.id for one in differing.differences} == {run_id("bad")}
+    assert {one.id for one in differing.differences} == set(map(run_id, misfits))
+
+
+def _lost(done: TransferReport, name: str) -> list[tuple[str, str]]:
+    """Kinds and names of the pieces of a run that did not arrive."""
+    return [(one["kind"], one["name"]) for one in done.problems if one["run_id"] == run_id(name)]
+
+
+def assert_all_else_arrived(wanted: dict[str, Any], found: dict[str, Any], pieces: list[tuple[str, str]]) -> None:
+    """Of one run."""
+    lost = {*pieces, *([("tag", "mlflow.runName")] if ("field", "run_name") in pieces else [])}
+    for kind in ("param", "tag"):
+        assert found[f"{kind}s"] == {n: value for n, value in wanted[f"{kind}s"].items() if (kind, n) not in lost}
+    assert found["points"] == {p: count for p, count in wanted["points"].items() if ("metric", p[0]) not in lost}
+    inputs = [d["name"].lower() for d in wanted["dataset_inputs"] if ("input", d["name"]) not in lost]
+    assert sorted(d["name"].lower() for d in found["dataset_inputs"]) == sorted(inputs)
+    assert [m["model_id"] for m in found["model_outputs"]] == ["m-1"]
 
 
 @pytest.mark.parametrize("kind", ["file store", "postgres"])
@@ -123,7 +140,8 @@ def test_a_run_that_is_read_anew_for_its_many_points(
     kind: str, tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write, "POINTS_A_WRITE", 3)
-    source, target = filled(tmp_path, {"params": {LONG + "k" * 10: "1"}}, {"m" * 260: CURVE["loss"]}), make(kind)
+    bad = ({"params": {LONG + "k" * 10: "1"}}, {"m" * 260: CURVE["loss"]})
+    source, target = filled(tmp_path, {"bad": bad}), make(kind)
     for _ in range(2):
         done = runsync.sync(source, target, artifacts=False)
         assert [(one["kind"], one["name"][0]) for one in done.problems] == [("param", "k"), ("metric", "m")]
@@ -132,7 +150,7 @@ def test_a_run_that_is_read_anew_for_its_many_points(
 
 
 def test_once_all_fits_the_copy_is_whole_and_left_alone(tmp_path: Path, make: Make) -> None:
-    source, target = filled(tmp_path, {"params": {"lr/deeper": "1"}}, {}), make("file store")
+    source, target = filled(tmp_path, {"bad": ({"params": {"lr/deeper": "1"}}, {})}), make("file store")
     assert runsync.sync(source, target, artifacts=False).exit_code == 3
     with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
         database.execute("UPDATE params SET key = 'deeper' WHERE key = 'lr/deeper'")

@@ -38,7 +38,7 @@ def asked_of(proxy: FaultProxy, runs: dict[str, str]) -> set[str]:
     return {name for name, run_id in runs.items() for line in reads_of_contents(proxy) if run_id in line}
 
 
-@NEWEST
+@pytest.mark.parametrize("pair", ["3-to-2", pytest.param("3-to-3", marks=pytest.mark.slow)], indirect=True)
 def test_a_rich_workspace_arrives_whole_and_again_nothing_is_written(
     pair: Pair, seeder: Seeder, prefix: str, runsync: Runner
 ) -> None:
