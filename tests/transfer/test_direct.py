@@ -3,9 +3,8 @@
 import json
 import re
 import shutil
+import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.databases import Databases, connect
+from support.killing import run_until
 from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import (
@@ -361,9 +361,12 @@ def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
     assert_same(source, target)
 
 
+@pytest.mark.parametrize(
+    "moments", [(60, 250), pytest.param((20, 40, 80, 160, 240), marks=pytest.mark.slow)], ids=["twice", "5 times"]
+)
 @AT_ONCE
 def test_an_import_killed_again_and_again_leaves_whole_runs_and_then_ends(
-    make: Make, kind: str, tmp_path: Path
+    make: Make, kind: str, moments: tuple[int, ...], tmp_path: Path
 ) -> None:
     source, target = make("files"), make(kind)
     with opened(source) as workspace:
@@ -378,11 +381,9 @@ def test_an_import_killed_again_and_again_leaves_whole_runs_and_then_ends(
                 plain, {"loss": [(START, s, 0.5) for s in range(50)]}, {f"{n}.txt": b"x" * 100 for n in range(3)}
             )
     wanted = contents(source)["runs"]
-    for wait in (0.45, 0.5, 0.55, 0.6, 0.7):
-        process = subprocess.Popen([sys.executable, "-m", "runsync", "sync", source, target], cwd=tmp_path)
-        time.sleep(wait)
-        process.kill()
-        process.wait()
+    for moment in moments:
+        killed = run_until(moment, signal.SIGKILL, ("sync", source, target), tmp_path)
+        assert killed.code == -signal.SIGKILL, killed.told
         for id, run in contents(target)["runs"].items():
             assert run == wanted[id], "a half-written run"
     assert runsync.sync(source, target).exit_code == 0

@@ -46,9 +46,9 @@ def test_what_is_not_in_a_narrowed_or_empty_snapshot_is_not_told_as_deleted(
     store: Path, target: str, tmp_path: Path
 ) -> None:
     whole, part, empty = (tmp_path / name for name in ("whole", "part", "empty"))
-    runsync.export(str(store), whole)
-    runsync.export(str(store), part, selection=Selection(experiments=("breast-cancer",)))
-    runsync.export(str(store), empty, selection=NONE)
+    runsync.export(str(store), whole, artifacts=False)
+    runsync.export(str(store), part, artifacts=False, selection=Selection(experiments=("breast-cancer",)))
+    runsync.export(str(store), empty, artifacts=False, selection=NONE)
     assert runsync.import_(whole, target).exit_code == 0
     for bundle in (part, empty):
         for dry_run in (True, False):
@@ -56,12 +56,12 @@ def test_what_is_not_in_a_narrowed_or_empty_snapshot_is_not_told_as_deleted(
             assert (told(done), done.exit_code) == ([], 0)
     for selection in (Selection(experiments=("breast-cancer",)), NONE):
         for dry_run in (True, False):
-            assert told(runsync.sync(str(store), target, selection=selection, dry_run=dry_run)) == []
+            assert told(runsync.sync(str(store), target, artifacts=False, selection=selection, dry_run=dry_run)) == []
     assert active(target) == active(str(store))
 
 
 def test_an_import_never_speaks_of_deletions(store: Path, target: str, tmp_path: Path) -> None:
-    runsync.export(str(store), tmp_path / "b")
+    runsync.export(str(store), tmp_path / "b", artifacts=False)
     shutil.copytree(store / "485373793042573834", store / "485373793042573835")
     meta = store / "485373793042573835" / "meta.yaml"
     meta.write_text(
@@ -69,7 +69,7 @@ def test_an_import_never_speaks_of_deletions(store: Path, target: str, tmp_path:
     )
     for run in meta.parent.glob("*/meta.yaml"):
         shutil.rmtree(run.parent)
-    runsync.export(str(store), tmp_path / "later")
+    runsync.export(str(store), tmp_path / "later", artifacts=False)
     runsync.import_(tmp_path / "later", target)
     older = runsync.import_(tmp_path / "b", target)
     assert (told(older), older.exit_code) == ([GONE], 0)
