@@ -53,12 +53,14 @@ def enforced(bucket: Bucket) -> Iterator[None]:
 
 
 @pytest.fixture
-def experiment(mlflow3_a: MlflowServer, prefix: str) -> str:
+def experiment(mlflow3_a: MlflowServer, prefix: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A run with a file small enough for one request, and one that goes up in parts."""
+    for limit in ("runsync.s3.PART", "runsync.s3.MULTIPART", "runsync.bundle.s3_store.MULTIPART"):
+        monkeypatch.setattr(limit, 5 << 20)
     with Seeder(mlflow3_a.url) as seeder:
         run_id = seeder.create_run(seeder.create_experiment(prefix + "model"), "run")
         seeder.put_artifact(run_id, "small.txt", b"bytes\n")
-        seeder.put_artifact(run_id, "large.bin", bytes(65 << 20))
+        seeder.put_artifact(run_id, "large.bin", bytes(11 << 20))
         seeder.finish(run_id)
     return prefix + "model"
 

@@ -102,7 +102,18 @@ def test_everything_good_of_a_poisoned_workspace_goes_through_a_bundle(
     assert told(runsync, "verify", "bundle", target, worst=4)["runs"] >= len(good_ids())
 
 
-@pytest.mark.parametrize("kind", ["file store", "postgres", "mysql"])
+@pytest.mark.parametrize(
+    ("poisoned", "kind"),
+    [
+        ("sqlite", "file store"),
+        ("file store", "postgres"),
+        ("sqlite", "mysql"),
+        pytest.param("file store", "file store", marks=pytest.mark.slow),
+        pytest.param("sqlite", "postgres", marks=pytest.mark.slow),
+        pytest.param("file store", "mysql", marks=pytest.mark.slow),
+    ],
+    indirect=["poisoned"],
+)
 def test_what_a_target_has_no_place_for_is_named_once_and_the_rest_of_its_run_arrives(
     kind: str, poisoned: tuple[str, Sequence[Poison]], tmp_path: Path, runsync: Runner, make: Make
 ) -> None:

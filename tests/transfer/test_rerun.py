@@ -2,18 +2,20 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from conftest import Pair, Runner
 from support.oracle import Workspace, assert_same, compare
 from support.proxy import FaultProxy
-from support.rich import small_workspace
+from support.rich import Facts, small_workspace
 from support.seed import Seeder, points
 from support.servers import MlflowServer
 
 from transfer.commands import (
     EACH_RELEASE,
     NEWEST,
+    Report,
     copies_of,
     export,
     import_,
@@ -27,11 +29,39 @@ from transfer.database import START
 NOTHING = {"created": 0, "updated": 0, "failed": 0}
 
 
+class Carried(NamedTuple):
+    """A workspace that went through a bundle into the target, and the report of that import. Tests leave them alone."""
+
+    facts: Facts
+    bundle: Path
+    first: Report
+
+
+@pytest.fixture(scope="module")
+def once() -> dict[Pair, Carried]:
+    return {}
+
+
+@pytest.fixture
+def carried(
+    once: dict[Pair, Carried],
+    pair: Pair,
+    seeder: Seeder,
+    prefix: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    runsync: Runner,
+) -> Carried:
+    if pair not in once:
+        facts = small_workspace(seeder, prefix)
+        bundle = tmp_path_factory.mktemp("carried") / "bundle"
+        export(runsync, pair.source.url, bundle, facts.pattern)
+        once[pair] = Carried(facts, bundle, import_(runsync, bundle, pair.target.url))
+    return once[pair]
+
+
 @EACH_RELEASE
-def test_importing_again_writes_nothing(pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner) -> None:
-    facts = small_workspace(seeder, prefix)
-    export(runsync, pair.source.url, bundle, facts.pattern)
-    first = import_(runsync, bundle, pair.target.url)
+def test_importing_again_writes_nothing(pair: Pair, carried: Carried, runsync: Runner) -> None:
+    facts, bundle, first = carried
     with FaultProxy(pair.target.url) as proxy:
         second = import_(runsync, bundle, proxy.url)
         assert writes(proxy) == []
@@ -59,8 +89,7 @@ def test_exporting_again_reads_no_history_and_no_artifacts(
     assert {run_id for run_id in facts.runs.values() for line in lines if run_id in line} <= running
     assert [line for line in lines if not any(run_id in line for run_id in running)] == []
     assert second["runs"] == {"created": 0, "updated": 0, "unchanged": len(facts.runs), "failed": 0}
-    import_(runsync, bundle, pair.target.url)
-    assert_same(pair.source.url, pair.target.url, [facts.pattern])
+    verify(runsync, pair.source.url, bundle, facts.pattern, "--verify-artifacts")
 
 
 @EACH_RELEASE
@@ -153,11 +182,10 @@ def test_a_run_that_is_partly_in_the_target_is_completed(
 
 @NEWEST
 def test_importing_into_the_server_it_came_from_makes_no_second_run(
-    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
+    pair: Pair, carried: Carried, runsync: Runner
 ) -> None:
-    facts = small_workspace(seeder, prefix)
+    facts, bundle, _ = carried
     before = read(pair.source.url, facts.pattern)
-    export(runsync, pair.source.url, bundle, facts.pattern)
     home = import_(runsync, bundle, pair.source.url)
     assert home["id_map"]["runs"] == {run_id: run_id for run_id in facts.runs.values()}
     assert read(pair.source.url, facts.pattern) == before
@@ -229,11 +257,9 @@ def assert_unchanged(before: Workspace, after: Workspace) -> None:
 
 @NEWEST
 def test_an_import_without_artifacts_leaves_those_that_are_there_and_their_mark(
-    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
+    pair: Pair, carried: Carried, runsync: Runner
 ) -> None:
-    facts = small_workspace(seeder, prefix)
-    export(runsync, pair.source.url, bundle, facts.pattern)
-    import_(runsync, bundle, pair.target.url)
+    facts, bundle, _ = carried
     for options in (("--no-artifacts",), ()):
         again = import_(runsync, bundle, pair.target.url, *options)
         assert again["runs"]["unchanged"] == len(facts.runs)
