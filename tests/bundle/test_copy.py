@@ -139,9 +139,10 @@ def _stopped_at(folder: Path, target: Path, moment: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.long
 def test_stopped_at_any_write_every_snapshot_is_whole_or_absent_and_the_next_copy_finishes(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, step: int
 ) -> None:
     ids = make(folder)
     died = 0
@@ -157,9 +158,9 @@ def test_stopped_at_any_write_every_snapshot_is_whole_or_absent_and_the_next_cop
         assert copy(folder, target).exit_code == 0
         assert set(open_bundle(target).snapshot_ids()) == {*first, *ids}
         assert check(target).faults == []
-        died += 1
+        died += step
     # A manifest is written as a claim, and then moved.
-    assert died == 2 * (len(contents(files_of(folder))) + len(ids))
+    assert 0 <= died - 2 * (len(contents(files_of(folder))) + len(ids)) < step
 
 
 Damage = Callable[[Path], object]

@@ -344,10 +344,15 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "forgets", [pytest.param(False, id="prune", marks=pytest.mark.slow), pytest.param(True, id="forget and prune")]
+    ("forgets", "step"),
+    [
+        pytest.param(True, 3, id="forget and prune"),
+        pytest.param(True, 1, id="forget and prune, every write", marks=pytest.mark.slow),
+        pytest.param(False, 1, id="prune, every write", marks=pytest.mark.slow),
+    ],
 )
 def test_stopped_before_any_write_every_snapshot_is_whole_and_pruning_again_finishes(
-    tmp_path: Path, forgets: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, forgets: bool, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repack, "LARGEST", 4)
     monkeypatch.setattr(repack, "MOST_SMALL", 1)
@@ -381,7 +386,7 @@ def test_stopped_before_any_write_every_snapshot_is_whole_and_pruning_again_fini
         report = export_to(bundle, source_of_night(2, 5))
         assert (report.runs.updated, report.runs.created) == (0, 0), f"stopped before write {moment}"
         shutil.rmtree(folder)
-        moment += 1
+        moment += step
     assert moment > 20
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Result, Runner
+from conftest import ROOT, Result, Runner, executable
 from prometheus_client.parser import text_string_to_metric_families
 from support.s3 import KEYS, Bucket
 from support.secrets import SEARCH
@@ -160,14 +160,15 @@ def _run(line: str, environment: Mapping[str, str], home: Path, runsync: Runner)
     return runsync(*arguments, env=dict(variable.split("=", 1) for variable in variables), cwd=home)
 
 
-@pytest.fixture
-def seeded(mlflow3_a: MlflowServer, prefix: str) -> str:
-    """A server with something to back up; its address."""
-    with Seeder(mlflow3_a.url) as seeder:
-        run_id = seeder.create_run(seeder.create_experiment(prefix + "model"), "run")
-        seeder.put_artifact(run_id, "file.txt", b"bytes\n")
-        seeder.finish(run_id)
-    return mlflow3_a.url
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with one run to back up, of its own, as all of it is backed up; its address."""
+    with MlflowServer(executable("3"), folder=tmp_path_factory.mktemp("server")) as server:
+        with Seeder(server.url) as seeder:
+            run_id = seeder.create_run(seeder.create_experiment("model"), "run")
+            seeder.put_artifact(run_id, "file.txt", b"bytes\n")
+            seeder.finish(run_id)
+        yield server.url
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
