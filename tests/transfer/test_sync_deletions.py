@@ -7,7 +7,7 @@ import pytest
 from conftest import Pair, Runner
 from support.oracle import assert_same
 from support.proxy import FaultProxy
-from support.seed import Seeder, points
+from support.seed import Seeder
 from support.servers import MlflowServer
 
 from transfer.commands import NEWEST, Report, read, sync, writes
@@ -20,11 +20,11 @@ FOLLOWED = ("--delete", "--max-delete", "100%")
 def runs(pair: Pair, seeder: Seeder, prefix: str) -> dict[str, str]:
     """Ten finished runs of one experiment, by name."""
     home = seeder.create_experiment(prefix + "ten")
-    made = {f"run {n}": seeder.create_run(home, f"run {n}", start_time=START + n) for n in range(10)}
-    for run_id in made.values():
-        points(seeder, run_id, "loss", 2)
-        seeder.finish(run_id)
-    return made
+    database, names = Database(pair.source), [f"run {n}" for n in range(10)]
+    ids = database.add_runs(home, [(name, START + n) for n, name in enumerate(names)])
+    for run_id in ids:
+        database.add_points(run_id, "loss", [(START, 0, 0.5), (START + 1, 1, 0.25)])
+    return dict(zip(names, ids, strict=True))
 
 
 def deletions(report: Report, kind: str = "runs") -> dict[str, Any]:

@@ -89,18 +89,21 @@ HARMS: dict[str, tuple[Tamper, str]] = {
 def test_every_harm_to_a_copy_is_told(
     pair: Pair, seeder: Seeder, receiver: Seeder, prefix: str, bundle: Path, runsync: Runner
 ) -> None:
-    runs = family(seeder, prefix + "home", ["unharmed", *HARMS])
+    # Of those that share a run none harms the same field.
+    victims = {name: "deleted" if name == "deleted" else f"victim {n % 3}" for n, name in enumerate(sorted(HARMS))}
+    runs = family(seeder, prefix + "home", ["unharmed", *sorted(set(victims.values()))])
     export(runsync, pair.source.url, bundle, prefix + "*")
     new = import_(runsync, bundle, pair.target.url)["id_map"]["runs"]
     verify(runsync, bundle, pair.target.url, "--verify-artifacts")
     for name, (harm, _) in HARMS.items():
-        harm(receiver, Database(pair.target), new[runs[name]])
-    wanted = {(name, field) for name, (_, field) in HARMS.items()}
+        harm(receiver, Database(pair.target), new[runs[victims[name]]])
+    wanted = {(victims[name], field) for name, (_, field) in HARMS.items()}
+    assert len(wanted) == len(HARMS)
     for source in (bundle, pair.source.url):
         told = verify(runsync, source, pair.target.url, prefix + "*", code=4)["differences"]
         found = {(each["name"], each["field"]) for each in told}
         assert wanted - found == set()
-        assert {name for name, _ in found} == set(HARMS)
+        assert {name for name, _ in found} == set(victims.values())
     shown = runsync("verify", bundle, pair.target.url)
     assert shown.returncode == 4
     assert "params.lr" in shown.stdout
