@@ -40,16 +40,17 @@ from transfer.conftest import Make
 OLD = ("485373793042573834", "5")
 
 
+# Each kind is read and written.
 PAIRS = pytest.mark.parametrize(
     ("source_kind", "target_kind"),
     [
         ("files", "sqlite"),
-        ("files", "files"),
-        ("sqlite", "sqlite"),
         ("sqlite", "files"),
         ("files", "postgres"),
         ("postgres", "mysql"),
         ("mysql", "sqlite"),
+        pytest.param("files", "files", marks=pytest.mark.slow),
+        pytest.param("sqlite", "sqlite", marks=pytest.mark.slow),
     ],
 )
 KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
