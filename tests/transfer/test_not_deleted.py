@@ -46,13 +46,13 @@ def test_what_is_not_in_a_narrowed_or_empty_snapshot_is_not_told_as_deleted(
     store: Path, target: str, tmp_path: Path
 ) -> None:
     whole, part, empty = (tmp_path / name for name in ("whole", "part", "empty"))
-    runsync.export(str(store), whole, artifacts=False)
-    runsync.export(str(store), part, artifacts=False, selection=Selection(experiments=("breast-cancer",)))
-    runsync.export(str(store), empty, artifacts=False, selection=NONE)
-    assert runsync.import_(whole, target).exit_code == 0
+    runsync.export(str(store), whole)
+    runsync.export(str(store), part, selection=Selection(experiments=("breast-cancer",)))
+    runsync.export(str(store), empty, selection=NONE)
+    assert runsync.import_(whole, target, artifacts=False).exit_code == 0
     for bundle in (part, empty):
         for dry_run in (True, False):
-            done = runsync.import_(bundle, target, dry_run=dry_run)
+            done = runsync.import_(bundle, target, artifacts=False, dry_run=dry_run)
             assert (told(done), done.exit_code) == ([], 0)
     for selection in (Selection(experiments=("breast-cancer",)), NONE):
         for dry_run in (True, False):
@@ -61,7 +61,7 @@ def test_what_is_not_in_a_narrowed_or_empty_snapshot_is_not_told_as_deleted(
 
 
 def test_an_import_never_speaks_of_deletions(store: Path, target: str, tmp_path: Path) -> None:
-    runsync.export(str(store), tmp_path / "b", artifacts=False)
+    runsync.export(str(store), tmp_path / "b")
     shutil.copytree(store / "485373793042573834", store / "485373793042573835")
     meta = store / "485373793042573835" / "meta.yaml"
     meta.write_text(
@@ -69,9 +69,9 @@ def test_an_import_never_speaks_of_deletions(store: Path, target: str, tmp_path:
     )
     for run in meta.parent.glob("*/meta.yaml"):
         shutil.rmtree(run.parent)
-    runsync.export(str(store), tmp_path / "later", artifacts=False)
-    runsync.import_(tmp_path / "later", target)
-    older = runsync.import_(tmp_path / "b", target)
+    runsync.export(str(store), tmp_path / "later")
+    runsync.import_(tmp_path / "later", target, artifacts=False)
+    older = runsync.import_(tmp_path / "b", target, artifacts=False)
     assert (told(older), older.exit_code) == ([GONE], 0)
     (left,) = [one for one in older.not_carried if one.what == GONE]
     assert left.why == "left as they are: an import deletes nothing"
