@@ -224,27 +224,41 @@ def test_a_run_keeps_its_origin_from_server_to_server_and_back(
     chain: list[str], prefix: str, tmp_path: Path, runsync: Runner
 ) -> None:
     with Seeder(chain[0]) as seeder:
-        facts = small_workspace(seeder, prefix)
-    before = read(chain[0], facts.pattern)
+        runs = family(seeder, prefix)
+    pattern = prefix + "*"
+    before = read(chain[0], pattern)
     for hop, (source, target) in enumerate(pairwise(chain)):
-        export(runsync, source, tmp_path / f"hop {hop}", facts.pattern)
+        export(runsync, source, tmp_path / f"hop {hop}", pattern)
         import_(runsync, tmp_path / f"hop {hop}", target)
-    last = read(chain[2], facts.pattern)
+    last = read(chain[2], pattern)
     assert compare(before, last) == []
-    assert copies_of(last).keys() == set(facts.runs.values())
+    assert copies_of(last).keys() == runs
     with FaultProxy(chain[2]) as proxy:
         again = import_(runsync, tmp_path / "hop 1", proxy.url)
         assert writes(proxy) == []
-    assert again["runs"] == {**NOTHING, "unchanged": len(facts.runs)}
+    assert again["runs"] == {**NOTHING, "unchanged": len(runs)}
 
     # And back: B's copies are A's own runs.
-    export(runsync, chain[1], tmp_path / "back", facts.pattern)
+    export(runsync, chain[1], tmp_path / "back", pattern)
     back = import_(runsync, tmp_path / "back", chain[0])
-    assert set(back["id_map"]["runs"].values()) == set(facts.runs.values())
-    assert_unchanged(before, read(chain[0], facts.pattern))
+    assert set(back["id_map"]["runs"].values()) == runs
+    assert_unchanged(before, read(chain[0], pattern))
     with FaultProxy(chain[0]) as proxy:
         import_(runsync, tmp_path / "back", proxy.url)
         assert writes(proxy) == []
+
+
+def family(seeder: Seeder, prefix: str) -> set[str]:
+    """A parent, its child, which has a point and a file, and a deleted run."""
+    home = seeder.create_experiment(prefix + "family")
+    parent, gone = (seeder.create_run(home, label, start_time=START + 10) for label in ("parent", "gone"))
+    child = seeder.create_run(home, "child", tags={"mlflow.parentRunId": parent})
+    points(seeder, child, "loss", 1)
+    seeder.put_artifact(child, "file.txt", b"bytes\n")
+    for run_id in (parent, child, gone):
+        seeder.finish(run_id)
+    seeder.delete_run(gone)
+    return {parent, child, gone}
 
 
 def assert_unchanged(before: Workspace, after: Workspace) -> None:

@@ -104,10 +104,17 @@ def test_an_export_takes_what_a_filter_finds(pair: Pair, small: Small, tmp_path:
         assert (expression, carried(narrower, small)) == (expression, wanted & {"early"})
 
 
+FEW = ("by id", "runs by id", "deleted", "between", "lately", "everything at once")
+
+
+@pytest.mark.parametrize("names", [FEW, pytest.param(tuple(SELECTIONS), marks=pytest.mark.slow)], ids=["few", "all"])
 @NEWEST
-def test_an_import_takes_what_is_selected(pair: Pair, small: Small, bundle: Path, runsync: Runner) -> None:
+def test_an_import_takes_what_is_selected(
+    pair: Pair, small: Small, bundle: Path, runsync: Runner, names: tuple[str, ...]
+) -> None:
     export(runsync, pair.source.url, bundle, small.prefix + "*")
-    for number, (name, (options, wanted)) in enumerate(SELECTIONS.items()):
+    for number, name in enumerate(names):
+        options, wanted = SELECTIONS[name]
         place = f"{number}/"
         options = [*map(small.filled, options), "--prefix", small.prefix + place]
         foretold = import_(runsync, bundle, pair.target.url, *options, "--dry-run")
