@@ -18,7 +18,7 @@ from support.memory import START, MemorySource, run_with_metrics
 from support.processes import GONE, run_as
 from support.stopping import Stopped
 
-from runsync.bundle import address, history, layout, local_store, removal, repack, store
+from runsync.bundle import address, history, layout, local_store, removal, repack
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.checker import Checker
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.long
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removal, "BATCH", 3)
     monkeypatch.setattr(repack, "MOST_SMALL", 1)
-    monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(local_store.os, "fsync", lambda descriptor: None)
 
 
 def source(*names: str) -> MemorySource:

@@ -16,7 +16,7 @@ from conftest import Bucket
 from support.memory import START, MemorySource, run_with_metrics, small_source
 from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import address, locks, store
+from runsync.bundle import address, local_store, locks
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.check import check
@@ -58,7 +58,7 @@ SLOW = ("disk, every write", "S3", "S3, every write")
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     if request.param.startswith("disk"):
         # A process that is killed loses nothing that it wrote, synced or not.
-        monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
+        monkeypatch.setattr(local_store.os, "fsync", lambda descriptor: None)
         return Home(str(tmp_path), step=1 if "every" in request.param else 3)
     bucket: Bucket = request.getfixturevalue("bucket")
     # One client for them all: to make one takes longer than to use it.
@@ -289,7 +289,7 @@ class Disk:
             self.names.discard(str(target))
             return replace(source, target)
 
-        patch.setattr(store.os, "fsync", synced)
+        patch.setattr(local_store.os, "fsync", synced)
         patch.setattr(Path, "replace", renamed)
 
     def lacks(self, file: Path, root: Path, contents: set[int], names: set[str]) -> str:

@@ -12,7 +12,7 @@ from support.interleaving import NoLock
 from support.memory import MemoryObjects, MemorySource, export_into, export_to, small_source
 from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import layout, store
+from runsync.bundle import layout, local_store
 from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import copy
@@ -304,7 +304,7 @@ def test_a_feature_that_is_asked_for_already_stays(bundle: Path) -> None:
 def test_an_export_that_is_stopped_at_any_write_goes_on_and_has_all_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(local_store.os, "fsync", lambda descriptor: None)
     moment = 0
     while True:
         folder = tmp_path / str(moment)

@@ -14,7 +14,7 @@ from support.damage import files_of, flip, manifest_of, one_of
 from support.memory import MemorySource, export_into, small_source
 from support.processes import GONE
 
-from runsync.bundle import local_store, store
+from runsync.bundle import local_store
 from runsync.bundle.bundle import open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.snapshot import open_snapshot
@@ -230,7 +230,7 @@ def _frozen(disk: _FrozenDisk) -> Iterator[None]:
                 discard(self)
 
         clear = local_store.LocalStore.clear_temporary
-        patch.setattr(store, "here", lambda: GONE)
+        patch.setattr(local_store, "here", lambda: GONE)
         patch.setattr(local_store.LocalIncoming, "write", frozen_write)
         patch.setattr(local_store.LocalIncoming, "keep", frozen_keep)
         patch.setattr(local_store.LocalIncoming, "discard", frozen_discard)
@@ -253,7 +253,7 @@ def _export_killed_after(moments: int, folder: Path, source: MemorySource) -> bo
 @pytest.fixture
 def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is killed loses nothing that it wrote, synced or not."""
-    monkeypatch.setattr(store.os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(local_store.os, "fsync", lambda descriptor: None)
 
 
 @pytest.mark.slow
@@ -347,7 +347,7 @@ def test_a_full_disk_is_told_in_one_sentence_leaves_no_snapshot_and_the_next_exp
 
             patch.setattr(local_store.LocalIncoming, "__init__", make)
         elif failing == "fsync":
-            patch.setattr(store.os, "fsync", full)
+            patch.setattr(local_store.os, "fsync", full)
         else:
             patch.setattr(Path, "replace", full)
         report = export_into(folder, small_source())

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from runsync.bundle import announced, store
+from runsync.bundle import announced, local_store
 from runsync.bundle.processes import Process, here
 
 
@@ -24,7 +24,7 @@ GONE = gone()
 def run_as(process: Process) -> Iterator[None]:
     """What is written meanwhile is of that process, which runs until then."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (announced, store):
+        for module in (announced, local_store):
             patch.setattr(module, "here", lambda: process)
         patch.setattr(Process, "is_gone", False)
         yield
