@@ -1,11 +1,13 @@
 """Running it again: only what is missing is written, only what changed is read, and nothing is there twice."""
 
+import uuid
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import Pair, Runner
+from conftest import Fleet, Pair, Runner
 from support.oracle import Workspace, assert_same, compare
 from support.proxy import FaultProxy
 from support.rich import Facts, small_workspace
@@ -38,21 +40,19 @@ class Carried(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def once() -> dict[Pair, Carried]:
-    return {}
+def once(fleet: Fleet) -> Iterator[dict[Pair, Carried]]:
+    made: dict[Pair, Carried] = {}
+    yield made
+    for carried in made.values():
+        fleet.purge(carried.facts.prefix)
 
 
 @pytest.fixture
 def carried(
-    once: dict[Pair, Carried],
-    pair: Pair,
-    seeder: Seeder,
-    prefix: str,
-    tmp_path_factory: pytest.TempPathFactory,
-    runsync: Runner,
+    once: dict[Pair, Carried], pair: Pair, seeder: Seeder, tmp_path_factory: pytest.TempPathFactory, runsync: Runner
 ) -> Carried:
     if pair not in once:
-        facts = small_workspace(seeder, prefix)
+        facts = small_workspace(seeder, f"carried-{uuid.uuid4().hex[:8]}-")
         bundle = tmp_path_factory.mktemp("carried") / "bundle"
         export(runsync, pair.source.url, bundle, facts.pattern)
         once[pair] = Carried(facts, bundle, import_(runsync, bundle, pair.target.url))
