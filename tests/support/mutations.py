@@ -69,7 +69,9 @@ def mutations(bundle: Path) -> Iterator[Mutation]:
         size = (bundle / name).stat().st_size
         for position in sorted({0, size // 3, size // 2, size - 1}) if size else ():
             yield Mutation(f"flip byte {position} of", name, lambda f, _, p=position: _flip(f, p))
-        for length in sorted({0, size // 2, size - 1} - {size, -1}):
+        # The marker has no hash to vouch for it, and says all it has to say without its last line end.
+        shorter = size - 2 if name == "runsync.json" else size - 1
+        for length in sorted({0, size // 2, shorter} - {size, -1}):
             yield Mutation(f"cut to {length}", name, lambda f, _, n=length: os.truncate(f, n))
         yield Mutation("extend", name, lambda f, _: f.write_bytes(f.read_bytes() + b"\0"))
         yield Mutation("remove", name, lambda f, _: f.unlink())
