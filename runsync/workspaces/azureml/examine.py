@@ -39,7 +39,7 @@ def examine(workspace: "AzureWorkspace") -> Iterator[Finding]:
     yield from artifacts(workspace, experiments)
     yield ok(
         "limits",
-        f"{workspace.params_a_run} params a run: what is more is not sent but named. A request takes "
+        f"{workspace.habits.params_a_run} params a run: what is more is not sent but named. A request takes "
         f"{METRICS_A_REQUEST} points and gives {HISTORY_PAGE}, so long histories take many. Experiments cannot be "
         "renamed, and most filters are held here, which reads all runs",
     )

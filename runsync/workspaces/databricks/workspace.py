@@ -27,8 +27,9 @@ from runsync.workspaces.databricks.objects import DatabricksObjects
 from runsync.workspaces.databricks.rates import Rates
 from runsync.workspaces.databricks.rights import ME
 from runsync.workspaces.http import Identity, Pace, Patience, json_of
+from runsync.workspaces.rest.habits import Habits
 from runsync.workspaces.rest.server import Server
-from runsync.workspaces.rest.workspace import Habits, RestWorkspace
+from runsync.workspaces.rest.workspace import RestWorkspace
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
 KIND = "Databricks"

@@ -1,21 +1,19 @@
 """Making and changing experiments of a target server."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, own_tags_removed
 from runsync.model.lineage import is_copy, origin_of_experiment
-from runsync.model.protocol import Editor
-from runsync.model.run import Run
 from runsync.model.times import now
 from runsync.workspaces import remembered
-from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import identifier, part
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import post, stage_of, to_stage
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 
 class RestExperiments:
@@ -23,19 +21,11 @@ class RestExperiments:
 
     keeps_state = False
 
-    def __init__(
-        self,
-        client: Client,
-        editor: Editor,
-        deleted_runs: Callable[[str], Iterable[Run]],
-        *,
-        deleted_keep_names: bool = True,
-    ) -> None:
-        """`deleted_runs` gives the deleted runs of an experiment."""
-        self.deleted_keep_names = deleted_keep_names
-        self._deleted_runs = deleted_runs
-        self._client = client
-        self._editor = editor
+    def __init__(self, workspace: RestWorkspace) -> None:
+        self.deleted_keep_names = workspace.habits.deleted_keep_names
+        self._client = workspace.client
+        self._search = workspace.search
+        self._editor = workspace.editor()
 
     def create(self, experiment: Experiment) -> str:
         """See `ExperimentWriter`."""
@@ -72,7 +62,7 @@ class RestExperiments:
 
     def deleted_runs(self, experiment_id: str) -> tuple[str, ...]:
         """See `ExperimentWriter`."""
-        return tuple(run.run_id for run in self._deleted_runs(experiment_id))
+        return tuple(run.run_id for run in self._search.every([experiment_id], "", "deleted"))
 
     def remember(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `ExperimentWriter`."""

@@ -114,14 +114,14 @@ class Links:
         places = sorted({copy.experiment_id for copy in self._linked})
         instead = {
             run.run_id: run.tags[DUPLICATE_OF]
-            for run in self._workspace.search_every(places, f"tags.`{DUPLICATE_OF}` LIKE '%'")
+            for run in self._workspace.search.every(places, f"tags.`{DUPLICATE_OF}` LIKE '%'")
         }
         for source_id, target_id in self._new_ids.items():
             self._new_ids[source_id] = last(instead, target_id)
         for copy in self._linked:
             copy.target_id = last(instead, copy.target_id)
         wanted = Selection(runs=tuple(copy.target_id for copy in self._linked))
-        there = {run.run_id: run.tags for run in self._workspace.runs_of(places, wanted)} if places else {}
+        there = {run.run_id: run.tags for run in self._workspace.search.of(places, wanted)} if places else {}
         for copy in self._linked:
             copy.tags_there = there.get(copy.target_id, copy.tags_there)
 

@@ -28,13 +28,13 @@ class RestRuns:
         started = "" if between is None else _started(between)
         direct = [id for id in experiment_ids if id in self._direct]
         for condition, places in ((OF_COPIES, experiment_ids), (OF_DIRECT_COPIES, direct)):
-            for ids in self._workspace.chunks(places):
-                yield from self._workspace.search_every(ids, condition + started)
+            for ids in self._workspace.search.chunks(places):
+                yield from self._workspace.search.every(ids, condition + started)
 
     def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
         """See `TargetRuns`."""
-        for ids in self._workspace.chunks(experiment_ids):
-            yield from self._workspace.runs_of(ids, Selection(runs=tuple(run_ids)))
+        for ids in self._workspace.search.chunks(experiment_ids):
+            yield from self._workspace.search.of(ids, Selection(runs=tuple(run_ids)))
 
 
 def _started(between: Bounds) -> str:

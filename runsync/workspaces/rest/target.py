@@ -81,11 +81,10 @@ class RestTarget:
         self._options = options
         self._session = secrets.token_hex(8)
         policy = options.deletions
-        names = workspace.deleted_keep_names
-        writer = RestExperiments(workspace.client, workspace.editor(), workspace.deleted_runs, deleted_keep_names=names)
+        writer = RestExperiments(workspace)
         self._experiments = ExperimentMap(writer, options)
-        limits = workspace.params_a_run, workspace.longest_tag
-        self._writer = RunWriter(workspace.client, self._session, *limits)
+        habits = workspace.habits
+        self._writer = RunWriter(workspace.client, self._session, habits.params_a_run, habits.longest_tag)
         store, writing = workspace.artifact_store, self._writer
         self._files = FileWriter(store, writing.touch, store.expect, writing.tag)
         self._links = Links(workspace, self._writer)

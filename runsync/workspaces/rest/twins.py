@@ -69,7 +69,7 @@ class Twins:
             client.pause(LOOK_AGAIN)
             wanted = Selection(runs=tuple(copy.target_id for copy in left))
             places = sorted({copy.experiment_id for copy in left})
-            marks = {run.run_id: run.tags.get(COMPLETE, "") for run in self._workspace.runs_of(places, wanted)}
+            marks = {run.run_id: run.tags.get(COMPLETE, "") for run in self._workspace.search.of(places, wanted)}
             for copy in left:
                 copy.is_whole = copy.mark.is_met_by(Mark.parse(marks.get(copy.target_id, "")))
             left = [copy for copy in left if not copy.is_whole]
@@ -81,7 +81,7 @@ class Twins:
         bound = f"attributes.start_time >= {min(starts)} AND attributes.start_time <= {max(starts)}"
         places = sorted({copy.experiment_id for copy in ours})
         found: dict[tuple[str, str], list[Run]] = {}
-        for run in self._workspace.search_every(places, f"{OF_COPIES} AND {bound}"):
+        for run in self._workspace.search.every(places, f"{OF_COPIES} AND {bound}"):
             found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
         return found
 
