@@ -28,7 +28,7 @@ _ASKED_ABOUT = 5
 
 def most(command: options.Command) -> options.Command:
     """The option that stops a change of too much."""
-    told = "Change nothing at all when it would be more than N."
+    told = "Fail, without changing anything, if more than N would change."
     command = _renamed("--max", "it is --max-changes N now, which changes nothing when more than N would be")(command)
     return click.option("--max-changes", "most", type=click.IntRange(min=0), metavar="N", help=told)(command)
 

@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: runsync check backup --quick")
 @click.argument("bundle")
-@click.option("--quick", is_flag=True, help="Leave out the hashes of artifacts and metrics.")
+@click.option("--quick", is_flag=True, help="Skip the hashes of artifacts and metrics.")
 @click.option(
     "--read-data-subset",
     default="",
     metavar="PART",
-    help="Of those, compare 5% (at random), 2/7 (the second of seven groups), or week/7 (another group each week; "
+    help="Check only part of those hashes: 5% (at random), 2/7 (the second of seven groups), or week/7 (another group "
+    "each week; "
     "or day/7).",
 )
-@click.option("--repair", is_flag=True, help="Set aside what is broken, and read it again --from a source.")
-@click.option("--from", "source", metavar="SOURCE", help="Workspace or other bundle to repair from.")
+@click.option("--repair", is_flag=True, help="Set broken files aside and read them again from --from.")
+@click.option("--from", "source", metavar="SOURCE", help="Workspace or bundle to repair from.")
 @consent.yes
 @options.dry_run
 @options.retry_lock
@@ -54,16 +55,15 @@ def command(
     workers: int,
     as_json: bool,
 ) -> int:
-    """Is a bundle sound?
+    """Check a bundle for errors, and repair it.
 
-    Checks the structure, schemas, counts and file hashes of every snapshot, and that no snapshot is missing. If
-    something is wrong, lists the faults and exits with 12. A date in the future is reported, but is not a fault.
+    Checks the structure, schemas, counts and file hashes of every snapshot, and that no snapshot is missing. Lists the
+    faults it finds and exits with 12. A date in the future is reported, but is not a fault.
 
-    With --repair, artifact files and metrics that are missing or broken are read again from SOURCE: the workspace that
-    was backed up, one with copies of its runs, or another bundle. What is broken is moved to quarantine/ in the bundle,
-    and so are manifests of snapshots that cannot be read any more; an export from SOURCE then makes a new one. A
-    missing snapshot is copied from SOURCE if that is a bundle that has it; else its loss is accepted. Nothing is
-    deleted.
+    With --repair, missing or broken artifact files and metrics are read again from SOURCE: the workspace that was
+    backed up, one that has copies of its runs, or another bundle. Broken files, and manifests that can no longer be
+    read, are moved to quarantine/ in the bundle; a new export from SOURCE then makes a new snapshot. A missing snapshot
+    is copied from SOURCE if that is a bundle that has it; otherwise its loss is accepted. Nothing is deleted.
     """
     if not repair:
         if source or yes or dry_run:

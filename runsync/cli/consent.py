@@ -7,7 +7,7 @@ import click
 from runsync.cli import say
 from runsync.errors import WrongUsage
 
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
+yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 def must_ask(given: bool, what: str) -> bool:

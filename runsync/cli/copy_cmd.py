@@ -40,8 +40,9 @@ def command(
 ) -> int:
     """Copy a bundle, or one snapshot of it, into another.
 
-    Folders or s3://bucket/prefix, in any pairing; TARGET is made when it is not there. Only what it lacks is copied,
-    oldest snapshot first; of backup@2026-11-01 that snapshot alone. Exit 12 when a broken file kept a snapshot back.
+    SOURCE and TARGET are folders or s3://bucket/prefix. TARGET is created if it does not exist. Only what it lacks is
+    copied, oldest snapshot first. SOURCE@2026-11-01 copies that snapshot alone. Exits with 12 if a broken file kept a
+    snapshot from being copied.
     """
     from runsync.bundle.copy import copy
 

@@ -24,7 +24,7 @@ MOST_FIELDS = 5
 @options.selection
 @options.artifacts
 @options.source_artifacts
-@click.option("--exit-code", is_flag=True, help="Exit 4 when there is any difference.")
+@click.option("--exit-code", is_flag=True, help="Exit with 4 if there is any difference.")
 @options.s3
 @options.workers
 @options.unattended
@@ -43,10 +43,10 @@ def command(
     as_json: bool,
     **selection: Any,
 ) -> int:
-    """What was added, changed and removed between the two?
+    """Show what changed between two snapshots or workspaces.
 
     OLD and NEW are snapshots (backup@latest, backup@2026-11-01, backup@ID) or workspaces. Runs are matched by the id
-    they were born with. Runs that look the same by all that a search tells are not looked into.
+    they were created with. Only runs that a search shows to be different are read in full.
     """
     from runsync.transfer.diff import diff
 

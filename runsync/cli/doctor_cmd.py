@@ -26,14 +26,14 @@ _INDENT = " " * (_STATE + _TOPIC)
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, as_json: bool) -> int:
-    """Who are we in a workspace, and what will not work there?
+    """Check access to a workspace and report what will not work.
 
-    Whom it takes us for and what we may do, its version, speed and clock, what it has beside runs, where artifacts lie
-    and whether this machine gets at them, and what would be left behind. Only reads: what just a write would show is
-    not known.
+    Reports who you are logged in as and what you may do, the server's version, speed and clock, where artifacts are
+    and whether this machine can read them, and what would be left behind. It only reads, so it cannot tell what only a
+    write would show.
 
-    Exit 0 when it can be used, with warnings too, and 13 when something will not work. A bundle is looked at by
-    runsync check and runsync inspect.
+    Exits with 0 if the workspace can be used, even with warnings, and with 13 if something will not work. For a bundle,
+    use runsync check or runsync inspect.
     """
     from runsync.transfer.doctor import doctor
 

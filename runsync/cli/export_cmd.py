@@ -15,14 +15,14 @@ from runsync.cli.progress import shown
 @options.selection
 @options.expected
 @options.artifacts
-@click.option("--thorough", is_flag=True, help="Read also runs that look unchanged since the last snapshot.")
+@click.option("--thorough", is_flag=True, help="Also read runs that look unchanged since the last snapshot.")
 @options.verify_stored
-@click.option("--skip-unchanged", is_flag=True, help="Make no snapshot that would equal the newest one.")
+@click.option("--skip-unchanged", is_flag=True, help="Do not make a snapshot if nothing has changed.")
 @click.option(
     "--notebooks",
     default="",
     metavar="FORMATS",
-    help="Keep the notebooks that runs on Databricks name, as SOURCE, JUPYTER, HTML, DBC, or several: SOURCE,HTML.",
+    help="Databricks: also export the runs' notebooks, as SOURCE, JUPYTER, HTML or DBC, or several: SOURCE,HTML.",
 )
 @options.retry_lock
 @options.s3
@@ -52,11 +52,13 @@ def command(
 ) -> int:
     """Export a workspace into a bundle.
 
-    Everything, deleted runs and experiments too, unless a selection narrows it. SOURCE is http(s)://host:port, with
-    ?workspace=NAME if need be, a database such as sqlite:///mlflow.db or postgresql://…, the path of a file store such
-    as ./mlruns, databricks://PROFILE, the ARN of an MLflow server of Amazon SageMaker, an azureml:// tracking URI
-    (experimental), or a name from runsync.toml. BUNDLE is a folder or s3://bucket/prefix, made when it is not there;
-    exporting into it again adds a snapshot and reads only what changed. An export that was stopped is taken up again.
+    Exports everything, deleted runs and experiments too, unless you select less. SOURCE is a server
+    (http(s)://host:port, with ?workspace=NAME if needed), a database such as sqlite:///mlflow.db or postgresql://…, a
+    file store such as ./mlruns, databricks://PROFILE, the ARN of an MLflow server on Amazon SageMaker, an azureml://
+    tracking URI (experimental), or a name from runsync.toml.
+
+    BUNDLE is a folder or s3://bucket/prefix, and is created if it does not exist. Exporting into it again adds a
+    snapshot and reads only what changed. An interrupted export continues where it stopped.
     """
     from runsync.model.objects import parse_formats
     from runsync.transfer.export import export

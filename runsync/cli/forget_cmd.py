@@ -34,14 +34,23 @@ def _keep(unit: str, help: str) -> Option:
 
 @click.command(epilog="Example: runsync forget backup --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --prune --yes")
 @click.argument("bundle")
-@_keep("last", "Keep the N newest snapshots (N may be “unlimited”, here and below).")
+@_keep("last", 'Keep the N newest snapshots (here and below, N may be "unlimited").')
 @_keep("daily", "Keep the newest snapshot of each of the last N days that have one.")
-@_keep("weekly", "Likewise for N weeks (ISO: from Monday).")
-@_keep("monthly", "Likewise for N months.")
-@_keep("yearly", "Likewise for N years.")
-@click.option("--keep-within", "within", metavar="TIME", help="Keep all within 30d, or 2y5m7d3h, of the newest one.")
-@click.option("--timezone", metavar="NAME", help="Whose days count, such as Europe/Berlin; else this machine's.")
-@click.option("--prune", is_flag=True, help="Free what is no longer needed, at once.")
+@_keep("weekly", "The same for N weeks (ISO: from Monday).")
+@_keep("monthly", "The same for N months.")
+@_keep("yearly", "The same for N years.")
+@click.option(
+    "--keep-within",
+    "within",
+    metavar="TIME",
+    help="Keep all made within this time before the newest one: 30d, or 2y5m7d3h.",
+)
+@click.option(
+    "--timezone",
+    metavar="NAME",
+    help="Time zone that days and weeks are counted in, such as Europe/Berlin. Default: this machine's.",
+)
+@click.option("--prune", is_flag=True, help="Also delete the data that is no longer needed.")
 @options.dry_run
 @consent.yes
 @options.retry_lock
@@ -61,11 +70,11 @@ def command(
     as_json: bool,
     **policy: Any,
 ) -> int:
-    """Forget snapshots by a policy, or one by BUNDLE@ID.
+    """Remove snapshots according to a policy, or one by BUNDLE@ID.
 
-    A snapshot is kept when any rule keeps it; the rules apply to each source and selection separately. Snapshots with
-    an impossible date (in the future or out of order) are kept, and no rule counts them. Forgetting a missing snapshot
-    by BUNDLE@ID accepts its loss. Forgetting removes manifests; prune frees the space.
+    A snapshot is kept if any rule keeps it. The rules apply to each source and selection separately. Snapshots with an
+    impossible date (in the future or out of order) are kept, and no rule counts them. Forgetting a missing snapshot by
+    BUNDLE@ID accepts its loss. Only manifests are removed; runsync prune, or --prune, frees the space.
     """
     from runsync.bundle.forget import forget
 

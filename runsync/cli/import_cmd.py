@@ -50,11 +50,12 @@ def command(
 ) -> int:
     """Import a bundle into a workspace.
 
-    Everything in the newest snapshot (or another: backup@2026-11-01), each run in the state it had. Running it again
-    writes only what is missing, also after it was killed. TARGET is http(s)://host:port, a database such as
-    sqlite:///mlflow.db or postgresql://… (where run ids and all times are kept), the path of a file store such as
-    ./mlruns, the ARN of an MLflow server of Amazon SageMaker, an azureml:// tracking URI (experimental), or a name from
-    runsync.toml.
+    Imports everything in the newest snapshot (or in another: backup@2026-11-01), each run in the state it had. Running
+    it again, even after it was killed, writes only what is missing.
+
+    TARGET is a server (http(s)://host:port), a database such as sqlite:///mlflow.db or postgresql://… (which keeps run
+    ids and all times), a file store such as ./mlruns, the ARN of an MLflow server on Amazon SageMaker, an azureml://
+    tracking URI (experimental), or a name from runsync.toml.
     """
     from runsync.transfer.import_ import import_
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
-    """What is in a bundle?
+    """Show what is in a bundle.
 
-    The newest snapshot (or another: backup@2026-11-01): its source, when and what was exported, counts, sizes, and
-    what was not carried.
+    Describes the newest snapshot (or another: backup@2026-11-01): its source, when it was made, what was selected,
+    counts, sizes, and what was left behind.
     """
     from runsync.bundle.inspect import inspect
 

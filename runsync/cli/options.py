@@ -34,30 +34,34 @@ def selecting(state: str) -> Callable[[Command], Command]:
             multiple=True,
             metavar="NAME",
             shell_complete=completion.experiments,
-            help="Name, id or glob; repeatable. A name that is another's id: name:NAME, and id:ID.",
+            help="Only this experiment: a name, id or glob (name:NAME or id:ID if ambiguous). Repeatable.",
         ),
         click.option(
             "--run",
             "runs",
             multiple=True,
             metavar="RUN",
-            help="Id, the beginning of one, name, or EXPERIMENT/NAME; repeatable.",
+            help="Only this run: an id or its beginning, a name, or EXPERIMENT/NAME. Repeatable.",
         ),
         click.option(
             "--filter",
             "filter_",
             default="",
             metavar="EXPR",
-            help="Such as “metrics.r2 > 0.3 AND NOT tags.team = 'x'”; docs/filters.md.",
+            help="Only runs that match, such as \"metrics.r2 > 0.3 AND NOT tags.team = 'x'\" (see docs/filters.md).",
         ),
-        click.option("--since", metavar="TIME", help="Started then or later: 2026-11-01, 2026-11-01T12:00Z, or 7d."),
-        click.option("--until", metavar="TIME", help="Started then or earlier."),
+        click.option(
+            "--since",
+            metavar="TIME",
+            help="Only runs started at or after this time: 2026-11-01, 2026-11-01T12:00Z, or 7d (days ago).",
+        ),
+        click.option("--until", metavar="TIME", help="Only runs started at or before this time."),
         click.option(
             "--state",
             type=click.Choice(["active", "deleted", "all"]),
             default=state,
             show_default=True,
-            help="Lifecycle stage of runs.",
+            help="Lifecycle stage of the runs.",
         ),
     )
 
@@ -69,13 +73,13 @@ expected = _all(
         type=click.IntRange(min=0),
         default=0,
         metavar="N",
-        help="Stop with exit code 4, before anything is written, when the selection matches fewer runs.",
+        help="Fail with exit code 4, before writing anything, if fewer than N runs match.",
     ),
     click.option(
         "--expect-runs",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Stop likewise when it means fewer or more.",
+        help="Fail the same way unless exactly N runs match.",
     ),
 )
 
@@ -111,24 +115,34 @@ def _limit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
 
 
 s3 = _all(
-    _aside("--s3-endpoint", metavar="URL", help="An S3 that is not Amazon's (also: AWS_ENDPOINT_URL)."),
-    _aside("--s3-profile", metavar="NAME", help="Profile of the AWS configuration (also: AWS_PROFILE)."),
-    _aside("--s3-sse", type=click.Choice(["AES256", "aws:kms"]), help="Encryption of new objects on S3."),
-    _aside("--s3-kms-key", metavar="KEY", help="KMS key for it; its id or ARN."),
-    _aside("--s3-storage-class", metavar="CLASS", help="Storage class of new objects, such as STANDARD_IA."),
+    _aside("--s3-endpoint", metavar="URL", help="Endpoint of an S3-compatible store (or set AWS_ENDPOINT_URL)."),
+    _aside("--s3-profile", metavar="NAME", help="AWS profile to use (or set AWS_PROFILE)."),
+    _aside("--s3-sse", type=click.Choice(["AES256", "aws:kms"]), help="Server-side encryption for new S3 objects."),
+    _aside("--s3-kms-key", metavar="KEY", help="KMS key for that encryption: an id or ARN."),
+    _aside("--s3-storage-class", metavar="CLASS", help="Storage class for new S3 objects, such as STANDARD_IA."),
 )
 unattended = _all(
-    _aside("--quiet", is_flag=True, help="No progress, and nothing on success; errors are told."),
-    _heard(_journal, "--log-file", metavar="FILE", is_eager=True, help="Append there what happens, a line an event."),
+    _aside("--quiet", is_flag=True, help="Print nothing unless something fails."),
     _heard(
-        _journal, "--metrics-file", metavar="FILE", is_eager=True, help="Write numbers for Prometheus there (x.prom)."
+        _journal,
+        "--log-file",
+        metavar="FILE",
+        is_eager=True,
+        help="Append a log of what happens to this file, one event per line.",
+    ),
+    _heard(
+        _journal,
+        "--metrics-file",
+        metavar="FILE",
+        is_eager=True,
+        help="Write Prometheus metrics to this file (name it x.prom).",
     ),
     _heard(
         _limit,
         "--limit-rate",
         default="0",
         metavar="RATE",
-        help="Bytes a second, such as 20M, or UP:DOWN, such as 5M:20M; 0 for no limit.",
+        help="Limit bandwidth, in bytes per second: 20M, or UP:DOWN such as 5M:20M. 0 is no limit.",
     ),
     _heard(
         _limit,
@@ -136,7 +150,7 @@ unattended = _all(
         type=click.FloatRange(min=0),
         default=0,
         metavar="N",
-        help="To servers and S3 together; 0 for no limit.",
+        help="Limit requests to servers and S3, all together. 0 is no limit.",
     ),
 )
 
@@ -146,73 +160,74 @@ def _accepting(told: str) -> Callable[[Command], Command]:
     return click.option("--accept", multiple=True, metavar="KINDS", shell_complete=complete, help=told)
 
 
-accept = _accepting("What may stay behind without exit code 3, such as registered-models,traces; repeatable.")
-may_lack = _accepting("What need not be compared for exit code 0, such as registered-models,traces; repeatable.")
+accept = _accepting("Kinds that may be left behind without exit code 3, such as registered-models,traces. Repeatable.")
+may_lack = _accepting("Kinds that need not be compared for exit code 0, such as registered-models,traces. Repeatable.")
 verify_stored = click.option(
     "--verify-stored",
     is_flag=True,
-    help="Compare the hash of every stored file that is reused, not only its size, and replace broken ones.",
+    help="Check the hash, not only the size, of every stored file that is reused, and replace broken ones.",
 )
 retry_lock = click.option(
     "--retry-lock",
     default="0s",
     metavar="TIME",
-    help="Wait that long, such as 5m, when another process holds the bundle.",
+    help="If the bundle is locked, keep trying for this long, such as 5m.",
 )
 workers = click.option(
-    "--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Requests at a time."
+    "--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Number of parallel requests."
 )
 wait = _aside(
     "--wait",
     metavar="TIME",
-    help="Wait that long, such as 5m, for a server or store that does not answer (also: RUNSYNC_PATIENCE, in seconds).",
+    help="If a server or store does not answer, keep trying for this long, such as 5m (or set RUNSYNC_PATIENCE, in "
+    "seconds).",
 )
-json = click.option("--json", "as_json", is_flag=True, help="Print one JSON report on stdout.")
+json = click.option("--json", "as_json", is_flag=True, help="Print one JSON report to stdout.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 artifact_root = _aside(
     "--artifacts",
     metavar="URI",
-    help="Where the artifacts of a database or file store really are: a folder or s3://….",
+    help="Actual location of a database's or file store's artifacts: a folder or s3://….",
 )
 source_artifacts = click.option(
-    "--source-artifacts", default="", metavar="URI", help="Like --artifacts, which is the target's."
+    "--source-artifacts", default="", metavar="URI", help="The same for the source (--artifacts is for the target)."
 )
 artifacts = _all(
     artifact_root,
-    click.option("--no-artifacts", is_flag=True, help="Leave artifact files out."),
+    click.option("--no-artifacts", is_flag=True, help="Skip artifact files."),
 )
 naming = _all(
     click.option(
         "--rename",
         multiple=True,
         metavar="OLD=NEW",
-        help="Give an experiment (by name or id) another name; repeatable.",
+        help="Rename an experiment (OLD is a name or an id). Repeatable.",
     ),
-    click.option("--prefix", default="", metavar="P", help="Put this before all other experiment names."),
+    click.option("--prefix", default="", metavar="P", help="Prefix for the names of all other experiments."),
 )
 into_workspace = _all(
-    click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and compare its hash."),
+    click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and check its hash."),
     click.option(
-        "--restore-deleted", is_flag=True, help="Restore a deleted experiment of the same name in the target."
+        "--restore-deleted", is_flag=True, help="If the target has a deleted experiment of the same name, restore it."
     ),
     click.option(
-        "--permissions", is_flag=True, help="On Databricks: give principals the rights on experiments that they had."
+        "--permissions", is_flag=True, help="Databricks: grant the permissions that experiments had in the source."
     ),
     click.option(
         "--notebook-folder",
         default="",
         metavar="PATH",
-        help="On Databricks: put notebooks below that folder, such as /Users/me/imported.",
+        help="Databricks: put notebooks into this folder, such as /Users/me/imported.",
     ),
     click.option(
         "--no-tags",
         is_flag=True,
-        help="In databases and file stores: put no runsync.* tags on copies, but for first ids and lost links.",
+        help="Databases and file stores: add no runsync.* tags to copies, except for original ids and lost links.",
     ),
     click.option(
-        "--init", is_flag=True, help="Have MLflow (3.14 or newer) make the tables of a database that is empty."
+        "--init", is_flag=True, help="Create MLflow's tables in an empty database (uses MLflow 3.14 or newer)."
     ),
-    click.option("--id-map", metavar="FILE", help="Write there which new id every old id got."),
+    click.option("--id-map", metavar="FILE", help="Write the new id of every old id to this file."),
 )
 
 

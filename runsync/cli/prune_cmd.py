@@ -19,11 +19,11 @@ from runsync.cli.prune_text import lines, plan
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_lock: str, as_json: bool) -> int:
-    """Free what no snapshot of a bundle needs.
+    """Delete data that no snapshot of a bundle needs.
 
-    Deletes parts and artifact files that are left of forgotten snapshots and stopped exports, and gathers small and
-    mostly superseded parts into new ones. Nobody else may write meanwhile. When a manifest or part cannot be read,
-    nothing is deleted (exit 12).
+    Deletes what forgotten snapshots and interrupted exports left behind, and merges small or mostly outdated parts into
+    new ones. Nothing else may write to the bundle meanwhile. If a manifest or part cannot be read, nothing is deleted
+    (exit code 12).
     """
     from runsync.bundle.prune import prune
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, bundle: str, as_json: bool) -> int:
     """List the snapshots of a bundle.
 
-    Oldest first, in the order they were made. BUNDLE@ID, BUNDLE@latest or BUNDLE@2026-11-01 names one wherever a
-    bundle is read. Exit 12 when a manifest is broken or missing; the others are listed all the same.
+    Lists them in the order they were made, oldest first. Name one as BUNDLE@ID, BUNDLE@latest or BUNDLE@2026-11-01
+    wherever a command reads a bundle. Exits with 12 if a manifest is broken or missing; the others are still listed.
     """
     from runsync.bundle.snapshots import snapshots
 

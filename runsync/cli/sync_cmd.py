@@ -18,14 +18,15 @@ from runsync.cli.progress import shown
 @options.artifacts
 @options.into_workspace
 @options.source_artifacts
-@click.option("--thorough", is_flag=True, help="Look also at runs that seem unchanged since the last sync.")
-@click.option("--delete", is_flag=True, help="Delete in the target what was deleted at the source since it came.")
+@click.option("--thorough", is_flag=True, help="Also compare runs that look unchanged since the last sync.")
+@click.option("--delete", is_flag=True, help="Also delete copies of what has been deleted from the source.")
 @click.option(
     "--max-delete",
     default="10%",
     show_default=True,
     metavar="N",
-    help="Stop before anything is written when more would be deleted: a share of the copies, or a number of runs.",
+    help="Fail, before writing anything, if more than this would be deleted: a percentage of the copies or a number "
+    "of runs.",
 )
 @options.accept
 @options.workers
@@ -59,13 +60,15 @@ def command(
     as_json: bool,
     **selection: Any,
 ) -> int:
-    """Bring a workspace up to date with another one.
+    """Copy what is new or changed from one workspace to another.
 
-    Straight through, with no bundle on disk. Running it again reads and writes only what has changed, also after it was
-    killed. What was deleted at the source stays in the target, and is reported; --delete deletes it there too, if it
-    came from this source. SOURCE and TARGET are http(s)://host:port (with ?workspace=NAME if need be), databases such
-    as sqlite:///mlflow.db or postgresql://…, paths of file stores such as ./mlruns, ARNs of MLflow
-    servers of Amazon SageMaker, azureml:// tracking URIs (experimental), or names from runsync.toml.
+    Copies directly, with no bundle on disk. Running it again, even after it was killed, copies only what has changed.
+    What was deleted from the source stays in the target and is reported; --delete deletes it there too, if it came from
+    this source.
+
+    SOURCE and TARGET are servers (http(s)://host:port, with ?workspace=NAME if needed), databases such as
+    sqlite:///mlflow.db or postgresql://…, file stores such as ./mlruns, databricks://PROFILE, ARNs of MLflow servers on
+    Amazon SageMaker, azureml:// tracking URIs (experimental), or names from runsync.toml.
     """
     from runsync.transfer.sync import sync
 

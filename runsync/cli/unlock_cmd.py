@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: runsync unlock backup")
 @click.argument("bundle")
-@click.option("--all", "everything", is_flag=True, help="Also remove locks that somebody may still hold.")
+@click.option("--all", "everything", is_flag=True, help="Also remove locks that another process may still hold.")
 @options.dry_run
 @consent.yes
 @options.s3
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, bundle: str, everything: bool, dry_run: bool, yes: bool, as_json: bool) -> int:
-    """Remove locks of processes that are gone.
+    """Remove stale locks from a bundle.
 
-    A lock stays when its process may still run: on another machine, in another container, or before this machine
-    booted. Remove such a lock with --all, or wait: the next command watches it for 5 minutes, then takes it over.
+    A lock stays if its process may still be running: on another machine, in another container, or from before this
+    machine booted. Remove such a lock with --all, or wait: the next command watches it for 5 minutes, then takes it
+    over.
     """
     from runsync.bundle.unlock import unlock
 

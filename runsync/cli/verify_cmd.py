@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @options.artifacts
 @options.source_artifacts
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
-@click.option("--permissions", is_flag=True, help="On Databricks: compare who may do what with the experiments, too.")
+@click.option("--permissions", is_flag=True, help="Databricks: also compare the permissions on experiments.")
 @options.may_lack
 @options.s3
 @options.workers
@@ -48,12 +48,14 @@ def command(
     as_json: bool,
     **selection: Any,
 ) -> int:
-    """Is everything of the one in the other?
+    """Check that everything in one place is in another.
 
-    Field by field, point by point, file by file; either is a bundle or a workspace. Runs are matched by the id they
-    were born with. Exit 4 and a table when something is missing or differs; more in the target is no fault. Exit 4 also
-    when something of the source could not be compared, such as kinds of objects that are not carried and files that an
-    export could not read, unless --accept names it.
+    Compares every field, metric point and file. SOURCE and TARGET are bundles or workspaces. Runs are matched by the id
+    they were created with. What TARGET has in addition does not matter.
+
+    Exits with 4, and lists the differences, if anything is missing or differs. Exits with 4 too if part of the source
+    could not be compared, such as kinds that runsync does not copy or files that an export could not read, unless
+    --accept names it.
     """
     from runsync.transfer.verify import verify
 

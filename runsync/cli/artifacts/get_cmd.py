@@ -24,9 +24,11 @@ ACTIONS = ("fetched", "kept", "left out", "failed")
 @click.argument("where")
 @click.argument("run")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--into", default=".", metavar="DIR", show_default=True, help="Folder to put them in; - for stdout.")
+@click.option("--into", default=".", metavar="DIR", show_default=True, help="Folder to download to; - for stdout.")
 @click.option(
-    "--verify", is_flag=True, help="Compare also what has the same size and time, byte by byte, and fetch what differs."
+    "--verify",
+    is_flag=True,
+    help="Also compare files of the same size and time byte by byte, and download those that differ.",
 )
 @options.dry_run
 @options.artifact_root
@@ -48,13 +50,14 @@ def command(
     workers: int,
     as_json: bool,
 ) -> int:
-    """Fetch files of a run.
+    """Download a run's files.
 
-    RUN is its id, the beginning of one, its name, or EXPERIMENT/NAME; PATH a folder or file in it (default:
-    everything). Files keep their paths within the run. What is there already is not fetched again, so running it again
-    finishes: it has the same hash, or from a server, which knows none, the same size and the time that runsync gave it
-    (when the run ended). Files of a run that goes on are always fetched. Exit 3 when some files failed. --into - writes
-    one file to stdout.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME. PATH is a folder or file in it; by default everything is
+    downloaded. Files keep their paths.
+
+    Running it again downloads only what is missing or different. Files are compared by hash, or on servers, which have
+    no hashes, by size and time. Files of a run that is still running are always downloaded. Exits with 3 if some files
+    failed. --into - writes one file to stdout.
     """
     from runsync.runs.artifacts import get_artifacts, read_artifact
 

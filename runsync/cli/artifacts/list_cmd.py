@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--format",
     "format_",
     type=click.Choice(["tree", "table", "json"]),
-    help="tree, or table with whole paths and hashes (where known). Default: tree on a terminal, table in a pipe.",
+    help="tree, or table with full paths and hashes (if known). Default: tree on a terminal, table in a pipe.",
 )
 @options.artifact_root
 @options.s3
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context, /, where: str, run: str, path: str, format_: str | None, workers: int, as_json: bool
 ) -> int:
-    """List the files of a run.
+    """List a run's files.
 
-    RUN is its id, the beginning of one, its name, or EXPERIMENT/NAME; PATH a folder or file in it.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME. PATH is a folder or file in it.
     """
     from runsync.runs.artifacts import list_artifacts
 

@@ -11,7 +11,11 @@ from runsync.cli.progress import shown
 @click.argument("where")
 @click.argument("experiments", nargs=-1, required=True, metavar="EXPERIMENT...")
 @change_text.most
-@click.option("--backup", metavar="BUNDLE", help="Export them there first; delete only if all of it arrived.")
+@click.option(
+    "--backup",
+    metavar="BUNDLE",
+    help="Export the experiments into this bundle first; delete only if all of them were exported.",
+)
 @options.accept
 @consent.yes
 @options.workers
@@ -36,9 +40,9 @@ def command(
 ) -> int:
     """Delete experiments and their runs.
 
-    EXPERIMENT is a name, an id or a glob. The server keeps them, as deleted, until its administrator purges them.
-    Without a terminal to ask at it needs --yes. With --backup, traces and other kinds of objects that are not carried
-    and go with an experiment keep it from being deleted, unless --accept names them.
+    EXPERIMENT is a name, an id or a glob. The server keeps deleted experiments until its administrator purges them.
+    Without a terminal to ask on, --yes is required. With --backup, an experiment that has traces or other kinds that
+    runsync does not copy is not deleted, unless --accept names them.
     """
     from runsync.runs.experiments import delete_experiments
 

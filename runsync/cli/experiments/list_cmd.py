@@ -17,15 +17,25 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: runsync experiments list prod --experiment 'churn*' --state active")
 @click.argument("where")
-@click.option("--experiment", "experiments", multiple=True, metavar="NAME", help="Name, id or glob; repeatable.")
+@click.option(
+    "--experiment",
+    "experiments",
+    multiple=True,
+    metavar="NAME",
+    help="Only this experiment: a name, id or glob. Repeatable.",
+)
 @click.option(
     "--state",
     type=click.Choice(["active", "deleted", "all"]),
     default="all",
     show_default=True,
-    help="Lifecycle stage of experiments.",
+    help="Lifecycle stage of the experiments.",
 )
-@click.option("--counts", is_flag=True, help="Count the runs on a server too: reads them all. A bundle always tells.")
+@click.option(
+    "--counts",
+    is_flag=True,
+    help="Also count the runs. On a server this reads all of them; a bundle always shows the counts.",
+)
 @options.s3
 @options.workers
 @options.wait
@@ -43,8 +53,8 @@ def command(
 ) -> int:
     """List experiments.
 
-    Of a workspace or bundle, oldest first. What cannot be read, as in a file store, is named on stderr; the exit code
-    is 3 then.
+    Lists the experiments of a workspace or bundle, oldest first. What cannot be read is listed on stderr, and the exit
+    code is then 3.
     """
     from runsync.runs.experiments_list import list_experiments
 

@@ -22,7 +22,7 @@ def command(
 ) -> int:
     """Rename an experiment.
 
-    EXPERIMENT is its name or id. No other may have the new name, not even a deleted one.
+    EXPERIMENT is a name or an id. No other experiment may have the new name, not even a deleted one.
     """
     from runsync.runs.label import rename_experiment
 

@@ -11,7 +11,12 @@ from runsync.cli.progress import shown
 @click.argument("where")
 @click.argument("experiments", nargs=-1, required=True, metavar="EXPERIMENT...")
 @change_text.most
-@click.option("--from", "from_bundle", metavar="BUNDLE", help="Choose there; import what the server has purged.")
+@click.option(
+    "--from",
+    "from_bundle",
+    metavar="BUNDLE",
+    help="Select the experiments in this bundle, and import those that the server has purged.",
+)
 @consent.yes
 @options.workers
 @options.dry_run
@@ -34,8 +39,8 @@ def command(
 ) -> int:
     """Restore deleted experiments.
 
-    EXPERIMENT is a name, an id or a glob. MLflow restores all runs of an experiment with it. Those that had been
-    deleted before are deleted again where that is known, as it is of what runsync deleted; else it is told.
+    EXPERIMENT is a name, an id or a glob. MLflow restores all runs of an experiment with it. Runs that had been deleted
+    before are deleted again if runsync deleted the experiment and so knows them; otherwise this is reported.
     """
     from runsync.runs.experiments import restore_experiments
 

@@ -28,8 +28,8 @@ NOTES = "mlflow.note.content"
 def command(ctx: click.Context, /, where: str, experiment: str, workers: int, as_json: bool) -> int:
     """Show an experiment.
 
-    EXPERIMENT is a name, an id, or a glob that matches one: its description, tags, times, where its artifacts lie,
-    and how many runs it has by status.
+    EXPERIMENT is a name, an id, or a glob that matches one. Shows its description, tags, times, where its artifacts
+    are, and how many runs it has by status.
     """
     from runsync.runs.experiments_list import show_experiment
 

@@ -27,9 +27,9 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Set tags of experiments.
+    """Set tags on experiments.
 
-    EXPERIMENT is a name, an id or a glob. Deleted experiments are not looked at.
+    EXPERIMENT is a name, an id or a glob. Deleted experiments are ignored.
     """
     from runsync.runs.label import tag_experiments
 

@@ -27,9 +27,9 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Take tags away from experiments.
+    """Remove tags from experiments.
 
-    EXPERIMENT is a name, an id or a glob. Servers of MLflow 2 cannot do this.
+    EXPERIMENT is a name, an id or a glob. MLflow 2 servers cannot do this.
     """
     from runsync.runs.label import untag_experiments
 

@@ -23,22 +23,29 @@ FORMATS = ("table", "csv", "json", "html")
 @click.argument("run", nargs=-1)
 @options.selecting("active")
 @click.option(
-    "--with", "others", nargs=2, multiple=True, metavar="WHERE RUN", help="A run of another place too; repeatable."
+    "--with", "others", nargs=2, multiple=True, metavar="WHERE RUN", help="Add a run from another place. Repeatable."
 )
 @click.option(
-    "--also-in", multiple=True, metavar="WHERE", help="The same runs (or selection) in another place too; repeatable."
+    "--also-in", multiple=True, metavar="WHERE", help="Add the same runs (or selection) from another place. Repeatable."
 )
-@click.option("--diff-only", is_flag=True, help="Only the rows that differ (table, csv; in html the switch is on).")
-@click.option("--lower-is-better", multiple=True, metavar="KEY", help="Best is least in this metric; repeatable.")
-@click.option("--higher-is-better", multiple=True, metavar="KEY", help="Best is greatest in this metric; repeatable.")
+@click.option("--diff-only", is_flag=True, help="Show only the rows that differ (in html, as the initial view).")
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), help="What to print; else as --output ends, else a table."
+    "--lower-is-better", multiple=True, metavar="KEY", help="The lowest value of this metric is the best. Repeatable."
 )
-@click.option("--output", metavar="FILE", help="Write it there, not on stdout.")
+@click.option(
+    "--higher-is-better", multiple=True, metavar="KEY", help="The highest value of this metric is the best. Repeatable."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    help="Output format. Default: from the name of --output, otherwise a table.",
+)
+@click.option("--output", metavar="FILE", help="Write to this file instead of stdout.")
 @csv_safe
-@click.option("--x", metavar="FIELD", help="First choice for the axes of html: params.lr, metrics.auc or duration.")
-@click.option("--y", metavar="FIELD", help="Likewise.")
-@click.option("--color", metavar="FIELD", help="Likewise, for the colour of points and the height of contours.")
+@click.option("--x", metavar="FIELD", help="html: initial x axis, such as params.lr, metrics.auc or duration.")
+@click.option("--y", metavar="FIELD", help="html: initial y axis.")
+@click.option("--color", metavar="FIELD", help="html: initial colour of points and height of contours.")
 @options.artifacts
 @options.s3
 @options.workers
@@ -62,16 +69,17 @@ def command(
     as_json: bool,
     **asked: Any,
 ) -> int:
-    """Put runs beside each other: those named, and those that are selected.
+    """Compare runs side by side.
 
-    A RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME. WHERE is a workspace or a bundle; runs of
-    other places join by --with and --also-in. Two runs are also compared by metric curves and artifacts.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME; or select runs with the options. WHERE is a workspace or
+    a bundle; add runs from other places with --with and --also-in. Comparing two runs also compares their metric curves
+    and artifacts.
 
-    The best value of a metric is the greatest, or the least where the key has a word such as loss, error, rmse or
-    time in it; the two options say otherwise. Params are text: 0.1 and 0.10 differ.
+    The best value of a metric is the highest, or the lowest if its key has a word such as loss, error, rmse or time in
+    it; --lower-is-better and --higher-is-better override this. Params are text: 0.1 and 0.10 differ.
 
-    html is one page that opens offline (needs the extra plot), with parallel coordinates, scatter, contour, metric
-    curves and sortable tables.
+    html is a single page that works offline (needs the extra plot), with parallel coordinates, scatter and contour
+    plots, metric curves and sortable tables.
     """
     form = _form(form, as_json, output)
     if form == "html":

@@ -21,14 +21,14 @@ from runsync.cli.output import csv_safe, opened, output
 def command(
     ctx: click.Context, /, where: str, output: str | None, csv_safe: bool, workers: int, **selection: Any
 ) -> int:
-    """Runs as the runs page downloads them.
+    """Write runs as CSV, as MLflow's runs page does.
 
-    Columns: Run ID, Name, Source Type, Source Name, User, Status, then all params and then all metrics by name (the
-    last value of each). A param and a metric of one name have a column each. Newest run first. What cannot be read is
-    named on stderr; the exit code is 3 then.
+    Columns: Run ID, Name, Source Type, Source Name, User, Status, then all params and all metrics by name (the last
+    value of each). A param and a metric of the same name get a column each. Newest run first. What cannot be read is
+    listed on stderr, and the exit code is then 3.
 
-    Names and params are written unchanged, and a spreadsheet runs those that begin with = + - or @ as formulas: use
-    --csv-safe if the file is opened in one.
+    Names and params are written unchanged. Spreadsheets run values that begin with = + - or @ as formulas: use
+    --csv-safe if you open the file in one.
     """
     from runsync.runs.csv_page import write_runs_csv
 

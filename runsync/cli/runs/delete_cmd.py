@@ -16,10 +16,14 @@ from runsync.cli.progress import shown
 @click.argument("where")
 @click.argument("runs_named", nargs=-1, metavar="[RUN]...")
 @options.selection
-@click.option("--no-children", is_flag=True, help="Leave the runs that are nested in them.")
-@change_text.limit("Take the N oldest runs only; 10000 at most.")
+@click.option("--no-children", is_flag=True, help="Do not delete their nested runs.")
+@change_text.limit("Only the N oldest runs; 10000 at most.")
 @change_text.most
-@click.option("--backup", metavar="BUNDLE", help="Export what will go there first; delete only if all of it arrived.")
+@click.option(
+    "--backup",
+    metavar="BUNDLE",
+    help="Export the runs into this bundle first; delete only if all of them were exported.",
+)
 @consent.yes
 @options.workers
 @options.dry_run
@@ -45,10 +49,10 @@ def command(
 ) -> int:
     """Delete runs.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. Runs that are
-    nested in them go too. The server keeps deleted runs until its administrator purges them: runsync runs restore
-    brings them back. Runs that are deleted already are left alone, so running it again finishes what was stopped.
-    Without a terminal to ask at it needs --yes.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME; or select runs with the options. Nested runs are deleted
+    too. The server keeps deleted runs until its administrator purges them; until then runsync runs restore brings them
+    back. Runs that are already deleted are skipped, so running it again finishes an interrupted delete. Without a
+    terminal to ask on, --yes is required.
     """
     from runsync.runs.delete import delete_selected_runs
 

@@ -25,15 +25,20 @@ SHORT_ID = 8
 @click.argument("where")
 @options.selecting("active")
 @click.option(
-    "--order-by", multiple=True, metavar="FIELD", help="Such as “metrics.auc DESC”; repeatable. Default: newest first."
+    "--order-by",
+    multiple=True,
+    metavar="FIELD",
+    help='Sort by a field, such as "metrics.auc DESC". Repeatable. Default: newest first.',
 )
-@click.option("--columns", metavar="FIELDS", help="Such as run_id,name,params.lr,metrics.auc,tags.`my tag`.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N runs. Default: all of them.")
+@click.option(
+    "--columns", metavar="FIELDS", help="Columns to show, such as run_id,name,params.lr,metrics.auc,tags.`my tag`."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="List only the first N runs. Default: all.")
 @click.option(
     "--format",
     "format_",
     type=click.Choice(FORMATS),
-    help="How to print them; else as the name of --output ends, else a table.",
+    help="Output format. Default: from the name of --output, otherwise a table.",
 )
 @output
 @csv_safe
@@ -58,17 +63,17 @@ def command(
 ) -> int:
     """List runs.
 
-    Of a workspace or bundle, newest first; those without a value to sort by come last. Without --columns a table and
-    csv show what every run has, and then the metrics and params, those that most runs have first: all of them in a
-    pipe and in csv, on a terminal as many as fit. On a terminal ids are cut to 8 characters, which every command on
-    runs takes for the whole, and the start is told as how long ago it was.
+    Lists the runs of a workspace or bundle, newest first. Runs without a value to sort by come last. Without --columns,
+    table and csv show what every run has, then metrics and params, the most common first: all of them in csv and in a
+    pipe, as many as fit on a terminal. On a terminal, ids are shortened to 8 characters, which every command on runs
+    accepts, and start times are shown as how long ago.
 
-    jsonl is one run document a line, csv what --columns says: both are read and written run by run where the server
-    can sort (by start time, always). parquet has params, tags and metrics as maps (in DuckDB: params['lr']), or a
-    column for each field of --columns. csv has names and params unchanged, and a spreadsheet runs those that begin
-    with = + - or @ as formulas: use --csv-safe if the file is opened in one.
+    jsonl is one run document per line; csv has the columns of --columns. Both are written run by run if the server can
+    sort (by start time it always can). parquet has params, tags and metrics as maps (in DuckDB: params['lr']), or one
+    column per field of --columns. csv has names and params unchanged; spreadsheets run values that begin with = + - or
+    @ as formulas: use --csv-safe if you open the file in one.
 
-    Runs and experiments that cannot be read, as in a file store, are named on stderr; the exit code is 3 then.
+    Runs and experiments that cannot be read are listed on stderr, and the exit code is then 3.
     """
     from runsync.runs.columns import parse_columns
 

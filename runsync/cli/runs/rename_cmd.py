@@ -20,7 +20,7 @@ from runsync.cli.progress import shown
 def command(ctx: click.Context, /, where: str, run: str, name: str, workers: int, dry_run: bool, as_json: bool) -> int:
     """Rename a run.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME.
     """
     from runsync.runs.label import rename_run
 

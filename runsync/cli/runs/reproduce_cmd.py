@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 )
 @click.argument("where")
 @click.argument("run")
-@click.option("--into", metavar="DIR", help="A folder that is new, empty, or left by a former try.")
-@click.option("--repository", metavar="URL", help="Where its code is, when the run does not tell; a path will do.")
-@click.option("--model", metavar="PATH", help="Take the environment of this model, when the run has several.")
+@click.option("--into", metavar="DIR", help="Folder to write to: new, empty, or from an earlier try.")
 @click.option(
-    "--notebook-folder", default="", metavar="PATH", help="On Databricks: clone the notebook into that folder there."
+    "--repository", metavar="URL", help="Git repository with the code, if the run does not name one: a URL or a path."
 )
-@click.option("--notebook-only", is_flag=True, help="On Databricks: start and make no cluster.")
-@click.option("--no-libraries", is_flag=True, help="On Databricks: install no libraries on a cluster that is made.")
-@click.option("--show-cluster", is_flag=True, help="On Databricks: show cluster and libraries of the run; do nothing.")
+@click.option("--model", metavar="PATH", help="Use this model's environment, if the run has several models.")
+@click.option(
+    "--notebook-folder", default="", metavar="PATH", help="Databricks: clone the notebook into this workspace folder."
+)
+@click.option("--notebook-only", is_flag=True, help="Databricks: do not start or create a cluster.")
+@click.option("--no-libraries", is_flag=True, help="Databricks: do not install libraries on a new cluster.")
+@click.option("--show-cluster", is_flag=True, help="Databricks: only show the run's cluster and libraries.")
 @options.artifact_root
 @options.s3
 @options.workers
@@ -53,13 +55,14 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """The code and environment of a run, to run again.
+    """Get a run's code and environment, ready to run again.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME, in a workspace or bundle. Writes the code at its
-    commit, the environment of the model or run, its params, and a reproduce.sh that builds the environment and
-    shows how the run was started; “sh reproduce.sh run” starts it. In a Databricks workspace --notebook-folder
-    clones the notebook there, and starts the cluster of the run, or makes one of the same configuration and
-    libraries where it is gone. Exit 3 when a part could not be had: all else is written.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME, in a workspace or bundle. Writes the code at its commit,
+    the environment of the model or run, its params, and a reproduce.sh that builds the environment and shows how the
+    run was started; "sh reproduce.sh run" starts it.
+
+    On Databricks, --notebook-folder clones the notebook there and starts the run's cluster, or creates one with the
+    same configuration and libraries if it is gone. Exits with 3 if a part could not be found; the rest is written.
     """
     from runsync.runs.reproduce import reproduce
 

@@ -16,12 +16,18 @@ from runsync.cli.progress import shown
 @click.option(
     "--deleted-since",
     metavar="TIME",
-    help="Deleted then or later, children by their own time; runs whose time is not known are left, and told.",
+    help="Only runs deleted at or after this time (nested runs by their own time). Runs whose time is unknown are "
+    "skipped and reported.",
 )
-@click.option("--no-children", is_flag=True, help="Leave the runs that are nested in them.")
-@change_text.limit("Take N runs only, those deleted first; 10000 at most.")
+@click.option("--no-children", is_flag=True, help="Do not restore their nested runs.")
+@change_text.limit("Only N runs, those deleted first; 10000 at most.")
 @change_text.most
-@click.option("--from", "from_bundle", metavar="BUNDLE", help="Choose there; import what the server has purged.")
+@click.option(
+    "--from",
+    "from_bundle",
+    metavar="BUNDLE",
+    help="Select the runs in this bundle, and import those that the server has purged.",
+)
 @consent.yes
 @options.workers
 @options.dry_run
@@ -48,10 +54,12 @@ def command(
 ) -> int:
     """Restore deleted runs.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. Runs that are
-    nested in them come along. When a run was deleted is known where runsync deleted it (MLflow servers do not tell;
-    Databricks restores by its own knowledge). With --from they are chosen in a bundle, in all of its
-    snapshots or in the one of BUNDLE@ID, and those that the server has purged are imported again, with new ids.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME; or select runs with the options. Nested runs are restored
+    too. MLflow servers do not tell when a run was deleted, so the time is known only for runs that runsync deleted (and
+    on Databricks).
+
+    With --from, runs are selected in a bundle: in all of its snapshots, or in one with BUNDLE@ID. Runs that the server
+    has purged are imported again, with new ids.
     """
     from runsync.model.times import parse_time
     from runsync.runs.restore import restore_selected_runs

@@ -30,11 +30,11 @@ SHOWN_APART = "mlflow.note.content"
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, workers: int, as_json: bool) -> int:
-    """Show all that is known of a run.
+    """Show everything about a run.
 
-    RUN is its id, the beginning of one, its name, or EXPERIMENT/NAME. Its source and version, times, params,
-    metrics with their history (the lowest and highest value, and a line of bars), tags, notes, inputs, models,
-    nested runs and files. Exit 3 when something of it could not be read.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME. Shows its source and version, times, params, metrics with
+    their history (lowest and highest value, and a sparkline), tags, notes, inputs, models, nested runs and files. Exits
+    with 3 if some of it could not be read.
     """
     from runsync.runs.show import show_run
 

@@ -9,9 +9,9 @@ from runsync.cli.finish import finish
 @click.command(epilog="Example: runsync runs snippet http://localhost:5000 amazing-gull-42 > predict.py")
 @click.argument("where")
 @click.argument("run")
-@click.option("--pandas", "library", flag_value="pandas", default="pandas", help="For pandas, the default.")
-@click.option("--spark", "library", flag_value="spark", help="For Spark.")
-@click.option("--model", metavar="PATH", help="Which model, when the run has several.")
+@click.option("--pandas", "library", flag_value="pandas", default="pandas", help="Use pandas (the default).")
+@click.option("--spark", "library", flag_value="spark", help="Use Spark.")
+@click.option("--model", metavar="PATH", help="Which model, if the run has several.")
 @options.artifact_root
 @options.s3
 @options.workers
@@ -22,10 +22,10 @@ from runsync.cli.finish import finish
 def command(
     ctx: click.Context, /, where: str, run: str, library: str, model: str | None, workers: int, as_json: bool
 ) -> int:
-    """Code that predicts with the model of a run.
+    """Print code that loads a run's model and predicts.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME, in a workspace or bundle. The code loads the
-    model and predicts on an example that fits the model's signature.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME, in a workspace or bundle. The code predicts on an example
+    that fits the model's signature.
     """
     from runsync.runs.snippet import snippet
 

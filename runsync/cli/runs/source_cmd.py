@@ -19,7 +19,7 @@ CHANGES = {True: "uncommitted ones were there", False: "all was committed", None
 @click.command(epilog="Example: runsync runs source http://localhost:5000 amazing-gull-42 --open")
 @click.argument("where")
 @click.argument("run")
-@click.option("--open", "open_", is_flag=True, help="Open the page of the notebook or commit in a browser.")
+@click.option("--open", "open_", is_flag=True, help="Open the notebook's or commit's page in a browser.")
 @options.s3
 @options.workers
 @options.unattended
@@ -27,10 +27,10 @@ CHANGES = {True: "uncommitted ones were there", False: "all was committed", None
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, run: str, open_: bool, workers: int, as_json: bool) -> int:
-    """Where does the code of a run lie?
+    """Show where a run's code is.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME, in a workspace or bundle. Tells the notebook and
-    its revision, or the script or project, its repository and commit, and their pages on the web.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME, in a workspace or bundle. Shows the notebook and its
+    revision, or the script or project, its repository and commit, and their web pages.
     """
     from runsync.runs.source import source_of
 

@@ -13,7 +13,7 @@ from runsync.cli.progress import shown
 @click.argument("where")
 @click.argument("words", nargs=-1, required=True, metavar="[RUN]... KEY=VALUE...")
 @options.selecting("active")
-@click.option("--all", "everything", is_flag=True, help="All runs of the workspace: goes without a selection.")
+@click.option("--all", "everything", is_flag=True, help="All runs of the workspace, without a selection.")
 @options.workers
 @options.dry_run
 @options.unattended
@@ -31,11 +31,11 @@ def command(
     as_json: bool,
     **selection: Any,
 ) -> int:
-    """Set tags of runs.
+    """Set tags on runs.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. A word with “=” is a
-    tag: a run of such a name goes with --run. Runs that have the tags already are left alone. Deleted runs take no
-    tags: restore them first.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME; or select runs with the options. A word with "=" in it is
+    a tag; name a run that has one in its name with --run. Runs that already have the tags are skipped. Deleted runs
+    cannot be tagged: restore them first.
     """
     from runsync.runs.choose import refuse_everything
     from runsync.runs.label import tag_runs

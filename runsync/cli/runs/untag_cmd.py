@@ -12,9 +12,9 @@ from runsync.cli.progress import shown
 @click.command(epilog="Example: runsync runs untag prod --tag reviewed --experiment churn")
 @click.argument("where")
 @click.argument("runs_named", nargs=-1, metavar="[RUN]...")
-@click.option("--tag", "keys", multiple=True, metavar="KEY", help="Tag to take away; repeatable.")
+@click.option("--tag", "keys", multiple=True, metavar="KEY", help="Tag to remove. Repeatable.")
 @options.selecting("active")
-@click.option("--all", "everything", is_flag=True, help="All runs of the workspace: goes without a selection.")
+@click.option("--all", "everything", is_flag=True, help="All runs of the workspace, without a selection.")
 @options.workers
 @options.dry_run
 @options.unattended
@@ -33,10 +33,10 @@ def command(
     as_json: bool,
     **selection: Any,
 ) -> int:
-    """Take tags away from runs.
+    """Remove tags from runs.
 
-    RUN is an id, the beginning of one, a name, or EXPERIMENT/NAME; or say which with a selection. Runs without the
-    tags are left alone.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME; or select runs with the options. Runs without the tags
+    are skipped.
     """
     from runsync.runs.choose import refuse_everything
     from runsync.runs.label import untag_runs
