@@ -55,7 +55,7 @@ def command(
     workers: int,
     as_json: bool,
 ) -> int:
-    """Check a bundle for errors, and repair it.
+    """Check a bundle for damage, and repair it.
 
     Checks the structure, schemas, counts and file hashes of every snapshot, and that no snapshot is missing. Lists the
     faults it finds and exits with 12. A date in the future is reported, but is not a fault.

@@ -26,7 +26,7 @@ _INDENT = " " * (_STATE + _TOPIC)
 @options.json
 @click.pass_context
 def command(ctx: click.Context, /, where: str, as_json: bool) -> int:
-    """Check access to a workspace and report what will not work.
+    """Check access to a workspace and report problems.
 
     Reports who you are logged in as and what you may do, the server's version, speed and clock, where artifacts are
     and whether this machine can read them, and what would be left behind. It only reads, so it cannot tell what only a

@@ -128,14 +128,14 @@ unattended = _all(
         "--log-file",
         metavar="FILE",
         is_eager=True,
-        help="Append a log of what happens to this file, one event per line.",
+        help="Append a log to FILE, one event per line.",
     ),
     _heard(
         _journal,
         "--metrics-file",
         metavar="FILE",
         is_eager=True,
-        help="Write Prometheus metrics to this file (name it x.prom).",
+        help="Write Prometheus metrics to FILE (name it x.prom).",
     ),
     _heard(
         _limit,
@@ -171,7 +171,7 @@ retry_lock = click.option(
     "--retry-lock",
     default="0s",
     metavar="TIME",
-    help="If the bundle is locked, keep trying for this long, such as 5m.",
+    help="How long to wait for a locked bundle, such as 5m.",
 )
 workers = click.option(
     "--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Number of parallel requests."
@@ -227,7 +227,7 @@ into_workspace = _all(
     click.option(
         "--init", is_flag=True, help="Create MLflow's tables in an empty database (uses MLflow 3.14 or newer)."
     ),
-    click.option("--id-map", metavar="FILE", help="Write the new id of every old id to this file."),
+    click.option("--id-map", metavar="FILE", help="Write a JSON map of old to new ids to FILE."),
 )
 
 

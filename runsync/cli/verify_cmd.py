@@ -48,10 +48,10 @@ def command(
     as_json: bool,
     **selection: Any,
 ) -> int:
-    """Check that everything in one place is in another.
+    """Compare a source with a target, field by field.
 
-    Compares every field, metric point and file. SOURCE and TARGET are bundles or workspaces. Runs are matched by the id
-    they were created with. What TARGET has in addition does not matter.
+    Compares every field, metric point and file of the source's runs with the target's; what the target has in addition
+    does not matter. SOURCE and TARGET are bundles or workspaces. Runs are matched by the id they were created with.
 
     Exits with 4, and lists the differences, if anything is missing or differs. Exits with 4 too if part of the source
     could not be compared, such as kinds that runsync does not copy or files that an export could not read, unless
