@@ -10,23 +10,25 @@ import re
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from functools import cache, cached_property
+from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import IO, TYPE_CHECKING, Any
 
 from runsync.download import Broken, Progress, download
-from runsync.errors import ChangedMeanwhile, RequestRefused, RunsyncError, WorkspaceError, WrongUsage
+from runsync.errors import ChangedMeanwhile, RequestRefused, WrongUsage
 from runsync.log import LOG
 from runsync.model import threads, times
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.patience import Patience
 from runsync.model.protocol import StoredObject
 from runsync.multipart import send_parts
-from runsync.s3_retries import UNREACHED, Retries
-from runsync.secrecy import keep, keep_url, strike
+from runsync.s3_errors import Missing, Refused, boto_errors
+from runsync.s3_retries import Retries
+from runsync.s3_session import session
+from runsync.secrecy import keep, keep_url
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
@@ -52,7 +54,6 @@ SLOW_CLOCK = 2.0
 REQUEST_TRIES = 8
 """Unless `AWS_MAX_ATTEMPTS` says otherwise."""
 _AMAZON = re.compile(r"https://s3[.-](?:dualstack\.)?(?:[a-z0-9-]+\.)?amazonaws\.com")
-_MISSING = {"NoSuchKey", "404", "NotFound"}
 _UNKNOWN = {"NotImplemented", "501"}
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
@@ -74,20 +75,6 @@ class S3Options:
         return {name: value for name, value in told.items() if value}
 
 
-class Missing(RunsyncError):
-    """There is no such object."""
-
-
-class Refused(RunsyncError):
-    """S3 does not answer, or answers with an error: `code` is its own word for it ("AccessDenied", …)."""
-
-    exit_code = WorkspaceError.exit_code
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-
-
 @dataclass(frozen=True, slots=True)
 class Object:
     """A listed object: bytes, and when it was written (epoch seconds)."""
@@ -103,26 +90,6 @@ def split(url: str) -> tuple[str, str]:
     if not url.startswith("s3://") or not bucket:
         raise WrongUsage(f"“{url}” is no S3 address: write s3://bucket/prefix")
     return bucket, key.strip("/")
-
-
-def _session(profile: str) -> Any:
-    """A session whose loader all others share: to read what botocore knows of S3 takes a tenth of a second."""
-    import boto3.session
-    import botocore.session
-
-    core = botocore.session.get_session()
-    loader = _loader(core.get_config_variable("data_path"))
-    core.register_component("data_loader", loader)
-    session = boto3.session.Session(botocore_session=core, profile_name=profile or None)
-    loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # boto3 adds its own each time
-    return session
-
-
-@cache
-def _loader(data_path: str | None) -> Any:
-    from botocore.loaders import create_loader
-
-    return create_loader(data_path)
 
 
 class S3:
@@ -163,10 +130,10 @@ class S3:
             read_timeout=120,
         )
         try:
-            session = _session(self.options.profile)
-            self._credentials = session.get_credentials()
-            region = session.region_name or "us-east-1"
-            client = session.client(
+            opened = session(self.options.profile)
+            self._credentials = opened.get_credentials()
+            region = opened.region_name or "us-east-1"
+            client = opened.client(
                 "s3",
                 endpoint_url=self.options.endpoint or None,
                 region_name=region,
@@ -190,7 +157,7 @@ class S3:
 
     def list(self, bucket: str, prefix: str) -> Iterator[Object]:
         """All objects whose key starts with `prefix`, however many there are."""
-        with _told(f"s3://{bucket}/{prefix}"):
+        with boto_errors(f"s3://{bucket}/{prefix}"):
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
             seen: set[int] = set()
             again = 0
@@ -208,7 +175,7 @@ class S3:
     def has_bucket(self, bucket: str) -> bool:
         """Whether a bucket is there; also where we may not ask."""
         try:
-            with _told(f"s3://{bucket}"):
+            with boto_errors(f"s3://{bucket}"):
                 self.client.head_bucket(Bucket=bucket)
         except Missing:
             return False
@@ -219,7 +186,7 @@ class S3:
     def size(self, bucket: str, key: str) -> int | None:
         """Bytes of an object; None where there is none."""
         try:
-            with _told(f"s3://{bucket}/{key}"):
+            with boto_errors(f"s3://{bucket}/{key}"):
                 return int(self.client.head_object(Bucket=bucket, Key=key)["ContentLength"])
         except Missing:
             return None
@@ -230,7 +197,7 @@ class S3:
 
     def look(self, bucket: str, key: str) -> StoredObject:
         """What S3 tells of an object without its bytes. Raises Missing, Refused."""
-        with _told(f"s3://{bucket}/{key}"):
+        with boto_errors(f"s3://{bucket}/{key}"):
             told = self.client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         value = told.get("ChecksumSHA256", "")
         # A checksum of checksums ends with the number of parts; old answers do not tell its type.
@@ -249,7 +216,7 @@ class S3:
         def ask(further: Mapping[str, str]) -> _Answer:
             asked = {_PARAMETERS[name]: value for name, value in further.items() if name in _PARAMETERS}
             try:
-                with _told(place):
+                with boto_errors(place):
                     return _Answer(place, self.client.get_object(Bucket=bucket, Key=key, **asked))
             except Refused as error:
                 if asked and error.code in _CHANGED:
@@ -297,7 +264,7 @@ class S3:
 
     def upload(self, bucket: str, key: str, file: str) -> None:
         """Writes an object from a file on disk, in parts side by side when it is large. Raises Refused."""
-        with _told(f"s3://{bucket}/{key}"):
+        with boto_errors(f"s3://{bucket}/{key}"):
             self.client.upload_file(
                 file,
                 bucket,
@@ -316,7 +283,7 @@ class S3:
         upload = {**place, "UploadId": self._begin_upload(bucket, key)}
 
         def send(number: int, part: bytes) -> dict[str, Any]:
-            with _told(f"s3://{bucket}/{key}"):
+            with boto_errors(f"s3://{bucket}/{key}"):
                 tag = self.client.upload_part(**upload, PartNumber=number, Body=part)["ETag"]
             self.limits.sent(len(part))
             return {"PartNumber": number, "ETag": tag}
@@ -324,10 +291,10 @@ class S3:
         try:
             with self._free:
                 sent = send_parts(parts, send)
-            with _told(f"s3://{bucket}/{key}"):
+            with boto_errors(f"s3://{bucket}/{key}"):
                 self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
         except BaseException:
-            with threads.last_words(), suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
+            with threads.last_words(), suppress(Missing, Refused), boto_errors(f"s3://{bucket}/{key}"):
                 self.client.abort_multipart_upload(**upload)
             raise
 
@@ -335,7 +302,7 @@ class S3:
         """The id of an upload in parts. Those of tries whose answer was lost are ended: S3 keeps them, unseen."""
         begun = time.monotonic()
         try:
-            with _told(f"s3://{bucket}/{key}"):
+            with boto_errors(f"s3://{bucket}/{key}"):
                 made = self.client.create_multipart_upload(Bucket=bucket, Key=key, **self.options.extra())
         except BaseException:
             self._end_lost(bucket, key, "", time.monotonic() - begun)
@@ -346,7 +313,7 @@ class S3:
 
     def _end_lost(self, bucket: str, key: str, ours: str, seconds: float) -> None:
         """Ends uploads to this very key that began in the last `seconds`. What is refused is passed over."""
-        with threads.last_words(), suppress(Missing, Refused), _told(f"s3://{bucket}/{key}"):
+        with threads.last_words(), suppress(Missing, Refused), boto_errors(f"s3://{bucket}/{key}"):
             answer = self.client.list_multipart_uploads(Bucket=bucket, Prefix=key)
             begun = {left["UploadId"]: left["Initiated"] for left in answer.get("Uploads", ()) if left["Key"] == key}
             since = (begun.pop(ours).timestamp() if ours in begun else _asked_at(answer)) - seconds - SLOW_CLOCK
@@ -361,7 +328,7 @@ class S3:
         """
         source = {"Bucket": from_.bucket, "Key": from_.key}
         extra = self.options.extra() | ({"CopySourceIfMatch": from_.tag} if from_.tag else {})
-        with _told(f"s3://{from_.bucket}/{from_.key}"):
+        with boto_errors(f"s3://{from_.bucket}/{from_.key}"):
             if 0 < from_.size <= LARGEST_COPY:
                 extra["ChecksumAlgorithm"] = "SHA256"  # so that the next copy finds one
                 self.client.copy_object(CopySource=source, Bucket=bucket, Key=key, **extra)
@@ -371,12 +338,12 @@ class S3:
 
     def remove(self, bucket: str, key: str) -> None:
         """Deletes an object; harmless where there is none. Raises Refused."""
-        with _told(f"s3://{bucket}/{key}"):
+        with boto_errors(f"s3://{bucket}/{key}"):
             self.client.delete_object(Bucket=bucket, Key=key)
 
     def abandon_uploads(self, bucket: str, prefix: str, age: float) -> None:
         """Ends uploads in parts that were begun so many seconds ago, by the clock of S3, and never finished."""
-        with _told(f"s3://{bucket}/{prefix}"):
+        with boto_errors(f"s3://{bucket}/{prefix}"):
             for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
                 for left in page.get("Uploads", ()):
                     if _asked_at(page) - left["Initiated"].timestamp() > age:
@@ -388,7 +355,7 @@ class S3:
         checked = {}
         if sha256:
             checked = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode()}
-        with _told(f"s3://{bucket}/{key}"):
+        with boto_errors(f"s3://{bucket}/{key}"):
             self.client.put_object(
                 Bucket=bucket, Key=key, Body=body, ContentLength=size, **self.options.extra(), **checked, **conditions
             )
@@ -445,7 +412,7 @@ class _Answer:
         from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
         from urllib3.exceptions import HTTPError
 
-        with _told(self._place):
+        with boto_errors(self._place):
             try:
                 return self._progress.watch(lambda: bytes(self._body.read(CHUNK)), len)
             except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, HTTPError, OSError) as error:
@@ -455,51 +422,8 @@ class _Answer:
         self._body.close()
 
 
-_ADVICE = {
-    "NoSuchBucket": "make the bucket first, or check its name and the endpoint",
-    **dict.fromkeys(
-        ("403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"),
-        "check the credentials (--s3-profile) and what they may do in the bucket",
-    ),
-}
-_UNREACHED = "check the endpoint (--s3-endpoint, AWS_ENDPOINT_URL) and that it runs; --wait 5m waits for it"
 _CHANGED = {"PreconditionFailed", "InvalidRange", "412", "416"}
 CHANGED = "Changed"
 """The code of an object that was written again while it was read."""
 _PARAMETERS = {"Range": "Range", "If-Match": "IfMatch"}
 """Headers, as get_object has them. S3 knows no If-Range."""
-
-
-def _complaint(place: str, status: int, code: str, message: str) -> str:
-    """An error of S3, and what to do. An answer to HEAD has no words of its own: its status is all there is."""
-    if code in ("403", "AccessDenied"):
-        text = f"{place}: S3 refused access (HTTP {status})"
-    elif code == str(status):
-        text = f"{place}: S3 answered {status}"
-    else:
-        text = f"{place}: S3 answered {status} {code}"
-    text += f": {message}" if message and message not in ("Forbidden", code) else ""
-    return text[:400] + (f"; {_ADVICE[code]}" if code in _ADVICE else "")
-
-
-@contextmanager
-def _told(place: str) -> Iterator[None]:
-    """Errors of boto3 as ours."""
-    from boto3.exceptions import Boto3Error
-    from botocore.exceptions import BotoCoreError, ClientError
-    from urllib3.exceptions import HTTPError
-
-    try:
-        yield
-    except ClientError as error:
-        told = error.response.get("Error", {})
-        code, status = told.get("Code", ""), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _MISSING:
-            raise Missing(f"{place} is missing") from None
-        raise Refused(_complaint(place, status, code, strike(told.get("Message", ""))), code) from None
-    except (BotoCoreError, Boto3Error) as error:
-        cause, name = strike(" ".join(str(error).split())), type(error).__name__
-        advice = f"; {_UNREACHED}" if name in UNREACHED else ""
-        raise Refused(f"{place}: {cause}"[:400] + advice, name) from None
-    except (HTTPError, ConnectionError) as error:
-        raise Refused(f"{place}: the connection broke ({type(error).__name__})", "Broken") from None

@@ -15,7 +15,7 @@ from runsync.errors import AccessDenied, BundleDamaged, RequestRefused, RunsyncE
 from runsync.log import LOG, WAITING
 from runsync.model.finding import failure
 from runsync.model.protocol import Place
-from runsync.s3 import Refused
+from runsync.s3_errors import Refused
 from runsync.secrecy import keep, keep_header, keep_signature, keep_url, strike, strike_report
 
 ODD = f"p/w+ {MARK}\"'ü<&>\\%"

@@ -13,7 +13,8 @@ from runsync.model.patience import Patience
 from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile
 from runsync.multipart import PART, cut, part_size
-from runsync.s3 import CHANGED, S3, Missing, Refused, S3Options
+from runsync.s3 import CHANGED, S3, S3Options
+from runsync.s3_errors import Missing, Refused
 from runsync.workspaces.address import Address, StoreAddress
 from runsync.workspaces.http import Readable
 

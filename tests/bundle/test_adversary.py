@@ -33,7 +33,8 @@ from runsync.errors import BundleLocked, RunsyncError
 from runsync.model.experiment import Experiment
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
-from runsync.s3 import Refused, S3Options
+from runsync.s3 import S3Options
+from runsync.s3_errors import Refused
 from runsync.transfer.engine import transfer
 from runsync.transfer.repair import RepairReport, repair_from
 from runsync.transfer.report import TransferReport

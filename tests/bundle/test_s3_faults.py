@@ -24,7 +24,8 @@ from runsync.errors import BucketNotFound, BundleNotFound, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.protocol import StoredObject
 from runsync.model.selection import Selection
-from runsync.s3 import Refused, S3Options
+from runsync.s3 import S3Options
+from runsync.s3_errors import Refused
 
 MIB = 1 << 20
 IMPATIENT = {"AWS_MAX_ATTEMPTS": "2"}

@@ -22,7 +22,8 @@ from support.servers import MlflowServer, clean_environment, free_port
 from runsync.errors import Interrupted, WorkspaceUnreachable
 from runsync.model import threads
 from runsync.model.patience import Patience
-from runsync.s3 import S3, Refused, S3Options
+from runsync.s3 import S3, S3Options
+from runsync.s3_errors import Refused
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import Client, client
 from runsync.workspaces.sql.address import parse

@@ -14,7 +14,8 @@ from support.hostile_server import _ALL, RUNS, Answering, Asked, Fault, Good, Ha
 
 import runsync
 from runsync.errors import RequestRefused, WorkspaceUnreachable
-from runsync.s3 import S3, Refused, S3Options
+from runsync.s3 import S3, S3Options
+from runsync.s3_errors import Refused
 from runsync.workspaces.http.fields import EMPTY, pages
 
 COUNT, PAGE = 300, 40
