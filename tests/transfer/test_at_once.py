@@ -15,7 +15,7 @@ from support.servers import MlflowServer
 
 import runsync
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.identity import COMPLETE, DUPLICATE_OF, ORIGIN, PARENT
+from runsync.model.identity import COMPLETE, DUPLICATE_OF, ORIGIN, PARENT, SESSION
 from runsync.model.run import DatasetInput
 from runsync.model.selection import Selection
 from runsync.runs.change import How
@@ -185,6 +185,25 @@ def test_a_run_that_another_import_takes_back_is_given_up_and_links_follow(
         taken_back = seeder.get_run(ours["info"]["run_id"])
     assert taken_back["info"]["lifecycle_stage"] == DELETED
     assert {"key": DUPLICATE_OF, "value": made[0]} in taken_back["data"]["tags"]
+
+
+def test_what_killed_imports_left_of_a_run_that_is_whole_is_taken_back(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path
+) -> None:
+    assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+    with Seeder(mlflow3_b.url) as seeder:
+        whole = copy_of(seeder, prefix, f"1{0:031}")
+        place, start = whole["info"]["experiment_id"], whole["info"]["start_time"]
+        tags = {tag["key"]: tag["value"] for tag in whole["data"]["tags"] if tag["key"] != COMPLETE}
+        unfinished = seeder.create_run(place, start_time=start, tags={**tags, SESSION: "killed+"})
+        half_taken_back = seeder.create_run(place, start_time=start, tags={DUPLICATE_OF: whole["info"]["run_id"]})
+        assert runsync.verify(str(bundle), mlflow3_b.url, prefix=prefix).exit_code == 4
+        done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix)
+        left = [seeder.get_run(run_id) for run_id in (unfinished, half_taken_back)]
+    assert lacking(done) == []
+    assert [run["info"]["lifecycle_stage"] for run in left] == [DELETED, DELETED]
+    assert all({"key": DUPLICATE_OF, "value": whole["info"]["run_id"]} in run["data"]["tags"] for run in left)
+    assert_whole(bundle, mlflow3_b.url, prefix)
 
 
 def test_an_experiment_that_a_third_restores_is_deleted_again(

@@ -13,13 +13,14 @@ from support.servers import MlflowServer, free_port
 from runsync.errors import Interrupted, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
 from runsync.model.identity import FROM, ORIGIN_EXPERIMENT
+from runsync.workspaces.address import parse as parse_address
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import NOT_DONE, Client, Patience, post_once
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.create import create_once
-from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.server import API
+from runsync.workspaces.rest.workspace import open_server
 
 SHORT = Patience(seconds=3, tries=3, first_delay=0.01, longest_delay=0.05)
 
@@ -120,8 +121,8 @@ def test_who_waits_to_make_a_thing_again_stops_when_told(server: Any) -> None:
 def test_an_experiment_that_another_import_made_in_the_same_moment_stays_that_ones(
     mlflow3_a: MlflowServer, prefix: str
 ) -> None:
-    client = Client(mlflow3_a.url, Credentials(), patience=SHORT)
-    writer = RestExperiments(client, RestEditor(client), lambda _: ())
+    workspace = open_server(parse_address(mlflow3_a.url, Credentials()), 1, SHORT)
+    client, writer = workspace.client, RestExperiments(workspace)
 
     def copy_from(origin: str) -> Experiment:
         tags = {ORIGIN_EXPERIMENT: origin, FROM: f"http://{origin}", f"tag of {origin}": "x"}
@@ -131,7 +132,7 @@ def test_an_experiment_that_another_import_made_in_the_same_moment_stays_that_on
     assert writer.create(copy_from("two")) == experiment_id
     told = client.get(f"{API}/experiments/get", experiment_id=experiment_id)["experiment"]
     assert wire.experiment(told).tags == {**copy_from("one").tags, "tag of two": "x"}
-    client.close()
+    workspace.close()
 
 
 def test_a_server_that_comes_back_in_time_is_not_given_up_and_one_that_does_not_is() -> None:

@@ -75,6 +75,8 @@ class Present:
         """An experiment in which there is a run of an origin."""
         self._more_places: dict[str, set[str]] = defaultdict(set)
         """All of them, where there is more than one."""
+        self.twins: set[Where] = set()
+        """Where there is more than one copy of a run: imports at the same time, or killed ones, made them."""
         self._deleted: set[str] = set()
         self._lock = Lock()
 
@@ -143,7 +145,10 @@ class Present:
             known = self._place.setdefault(origin, run.experiment_id)
             if known != run.experiment_id:
                 self._more_places[origin] |= {known, run.experiment_id}
-            if place not in self._there or there.rank < self._there[place].rank:
+            known_run = self._there.get(place)
+            if known_run is not None and known_run.run_id != there.run_id and known_run.home and there.home:
+                self.twins.add(place)
+            if known_run is None or there.rank < known_run.rank:
                 self._there[place] = there
 
 

@@ -5,7 +5,7 @@ from threading import Lock
 
 from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED
-from runsync.model.identity import DUPLICATE_OF, LINK_TAGS, ORIGIN, PARENT, SOURCE
+from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy, target_tags
@@ -82,15 +82,15 @@ class Links:
             except ITEM_ERRORS as error:
                 copy.fail(error)
 
-    def relink(self, has_met_others: bool) -> Iterator[Copy]:
+    def relink(self, instead: Mapping[str, str]) -> Iterator[Copy]:
         """Sets right what only the end shows; gives the copies for which that was refused.
 
         These are finished runs with a link to a run that was taken back for its twin after that, and runs left as
-        they were, when a run they link to has come only now. Other imports at work on the same runs may have set links
-        and taken runs back as well: so the last of them to end reads all links again.
+        they were, when a run they link to has come only now. `instead` tells of runs that this and other imports took
+        back (see `Twins.end`): others may have set links as well, so the last of them to end reads all links again.
         """
-        if has_met_others:
-            self._read_again()
+        if instead:
+            self._read_again(instead)
         for copy in self._linked:
             stale = self._other(copy)
             if stale:
@@ -109,13 +109,9 @@ class Links:
                 copy.fail(error)
                 yield copy
 
-    def _read_again(self) -> None:
-        """What the server tells of the runs that link to others, and of those that other imports took back."""
+    def _read_again(self, instead: Mapping[str, str]) -> None:
+        """What the server tells of the runs that link to others."""
         places = sorted({copy.experiment_id for copy in self._linked})
-        instead = {
-            run.run_id: run.tags[DUPLICATE_OF]
-            for run in self._workspace.search.every(places, f"tags.`{DUPLICATE_OF}` LIKE '%'")
-        }
         for source_id, target_id in self._new_ids.items():
             self._new_ids[source_id] = last(instead, target_id)
         for copy in self._linked:

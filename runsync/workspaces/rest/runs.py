@@ -8,7 +8,7 @@ import orjson
 
 from runsync.errors import RequestRefused, TooMuch
 from runsync.model.experiment import DELETED
-from runsync.model.identity import COMPLETE, COPY, DUPLICATE_OF, ORIGIN, SESSION, origin_of
+from runsync.model.identity import CLAIMED, COMPLETE, COPY, DUPLICATE_OF, ORIGIN, SESSION, origin_of
 from runsync.model.provenance import key_of, originals
 from runsync.model.run import RUNNING, Run
 from runsync.workspaces.arrival.copy import Copy
@@ -187,6 +187,10 @@ class RunWriter:
             self._post("runs/set-tag", {"key": tag, "value": value}, run_id, is_deleted)
         if is_deleted:
             self.delete(run_id)
+
+    def made(self, run: Run) -> bool:
+        """Whether this import made it."""
+        return run.tags.get(SESSION, "").removesuffix(CLAIMED) == self._session
 
     def discard(self, run_id: str, instead: str) -> None:
         """Takes back a run that another import made at the same time: it no longer counts as a copy, and is deleted."""

@@ -88,9 +88,9 @@ class RestTarget:
         store, writing = workspace.artifact_store, self._writer
         self._files = FileWriter(store, writing.touch, store.expect, writing.tag)
         self._links = Links(workspace, self._writer)
-        self._twins = Twins(workspace, self._writer, self._links)
         self._runs = RestRuns(workspace)
         self._present = Present(self._runs)
+        self._twins = Twins(workspace, self._writer, self._links, self._present)
         self._lookup = Lookup(self._present, self._experiments)
         editor = RestEditor(workspace.client)
         self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
@@ -146,6 +146,8 @@ class RestTarget:
         self._fill(moved, batch, source, pool, progress)
         done = [copy for copy in copies if copy.error or self._links.are_known(copy)]
         each(pool, self._links.finish, [copy for copy in done if not copy.is_whole])
+        if self._twins.has_met_others:
+            self._finish_elsewhere([copy for copy in done if copy.error], batch, source, pool, progress)
         self._links.check_again([copy for copy in done if not copy.error])
         progress.advance(runs=len(copies))
         return outcomes + [copy.outcome() for copy in done]
@@ -159,7 +161,7 @@ class RestTarget:
             copy.retry = True
         outcomes = [copy.outcome() for copy in self._links.waiting]
         self._links.check_again([copy for copy in self._links.waiting if not copy.error])
-        outcomes += [copy.outcome() for copy in self._links.relink(self._twins.has_met_others)]
+        outcomes += [copy.outcome() for copy in self._links.relink(self._twins.end())]
         outcomes += self._deletions.finish()
         return outcomes + self._experiments.finish()
 
@@ -289,6 +291,14 @@ class RestTarget:
             ArtifactCarrier(self._files, source, pool, progress, self._options.verify_artifacts).carry(
                 [copy for copy in todo if not copy.error], batch.contents
             )
+
+    def _finish_elsewhere(
+        self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress
+    ) -> None:
+        """Goes on with the runs of another import that took back ours while they were finished."""
+        moved = self._twins.settle(copies)
+        self._fill(moved, batch, source, pool, progress)
+        each(pool, self._links.finish, [copy for copy in moved if not copy.is_whole and not copy.error])
 
     def _log(self, copy: Copy, histories: Histories, present: Histories, progress: Progress) -> None:
         tags = self._links.tags(copy.run, copy.target_id)

@@ -3,19 +3,23 @@
 Each looks for twins after it has made its runs, claims those it goes on with (in the first request that fills them),
 and looks again before it marks them whole. Of two twins the one already whole stays, else the one that is claimed,
 else the one of the smaller id; the other import takes back its own and fills up the one that stays. Two of a run can
-remain only when one import needs longer from its first look to its first request than the other needs for all of the
-run.
+remain at first when one import needs longer from its first look to its first request than the other needs for all of
+the run. So whoever met another looks once more at its end, and takes back such second copies as it made, and what
+killed imports left.
 """
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from runsync.errors import ITEM_ERRORS
-from runsync.model.identity import CLAIMED, COMPLETE, COPY, ORIGIN, SESSION, origin_of
+from runsync.model.experiment import ACTIVE
+from runsync.model.identity import CLAIMED, COMPLETE, COPY, DUPLICATE_OF, ORIGIN, SESSION, origin_of
 from runsync.model.mark import Mark
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy
+from runsync.workspaces.arrival.present import Present
 from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.workspace import RestWorkspace
@@ -29,12 +33,15 @@ OF_DIRECT_COPIES = f"tags.`{COPY}` LIKE '%'"
 class Twins:
     """The look for runs that another import made at the same time."""
 
-    def __init__(self, workspace: RestWorkspace, writer: RunWriter, links: Links) -> None:
+    def __init__(self, workspace: RestWorkspace, writer: RunWriter, links: Links, present: Present) -> None:
         self.has_met_others = False
         """Whether another import is, or was, at work on the same runs."""
         self._workspace = workspace
         self._writer = writer
         self._links = links
+        self._present = present
+        self._places: set[str] = set()
+        """The experiments in which this import made runs, or found unfinished ones."""
 
     def settle(self, copies: Sequence[Copy]) -> list[Copy]:
         """Looks for twins of copies that this import made, or found unfinished; gives those that moved to the other's
@@ -43,11 +50,15 @@ class Twins:
         ours = [c for c in copies if (c.present is None or c.is_left_over) and not c.is_whole and c.target_id]
         if not ours:
             return []
-        found = self._made(ours)
+        self._places.update(copy.experiment_id for copy in ours)
+        starts = [copy.run.start_time or 0 for copy in ours]
+        found = self._copies(sorted({copy.experiment_id for copy in ours}), min(starts), max(starts))
         moved = []
         for copy in ours:
             twins = found.get((copy.experiment_id, origin_of(copy.run)), [])
-            self.has_met_others |= len(twins) > 1
+            if len(twins) > 1:
+                self.has_met_others = True
+                self._present.twins.add((copy.experiment_id, origin_of(copy.run)))
             stays = min(twins, key=_rank, default=None)
             if stays is not None and stays.run_id != copy.target_id:
                 try:
@@ -75,13 +86,45 @@ class Twins:
             left = [copy for copy in left if not copy.is_whole]
         return left
 
-    def _made(self, ours: Sequence[Copy]) -> dict[tuple[str, str], list[Run]]:
-        """All copies of that time in those experiments, by experiment and origin."""
-        starts = [copy.run.start_time or 0 for copy in ours]
-        bound = f"attributes.start_time >= {min(starts)} AND attributes.start_time <= {max(starts)}"
-        places = sorted({copy.experiment_id for copy in ours})
+    def end(self) -> dict[str, str]:
+        """Takes back what killed imports left beside runs that are whole, and of two whole ones that which this import
+        made; gives the runs that were taken back, by whomever, each with the one that stays."""
+        wanted = self._present.twins
+        if not self.has_met_others and not wanted:
+            return {}
+        places = sorted(self._places.union(place for place, _ in wanted))
+        for ids in self._workspace.search.chunks(places):
+            for where, twins in self._copies(ids).items():
+                if where in wanted:
+                    self._take_back(sorted(twins, key=_rank))
+        return self._taken_back(places)
+
+    def _take_back(self, twins: Sequence[Run]) -> None:
+        stays = twins[0]
+        for twin in twins[1:] if COMPLETE in stays.tags else ():
+            if COMPLETE not in twin.tags or self._writer.made(twin):
+                with suppress(*ITEM_ERRORS):  # the other import may be about to do it
+                    self._writer.discard(twin.run_id, stays.run_id)
+
+    def _taken_back(self, places: Sequence[str]) -> dict[str, str]:
+        """A killed import may not have come to delete one."""
+        instead = {}
+        for ids in self._workspace.search.chunks(places):
+            for run in self._workspace.search.every(ids, f"tags.`{DUPLICATE_OF}` LIKE '%'"):
+                instead[run.run_id] = run.tags[DUPLICATE_OF]
+                if run.lifecycle_stage == ACTIVE:
+                    with suppress(*ITEM_ERRORS):
+                        self._writer.delete(run.run_id)
+        return instead
+
+    def _copies(
+        self, places: Sequence[str], first: int | None = None, last: int | None = None
+    ) -> dict[tuple[str, str], list[Run]]:
+        """All copies in those experiments, started in that time, by experiment and origin."""
+        started = "" if first is None else f" AND attributes.start_time >= {first}"
+        started += "" if last is None else f" AND attributes.start_time <= {last}"
         found: dict[tuple[str, str], list[Run]] = {}
-        for run in self._workspace.search.every(places, f"{OF_COPIES} AND {bound}"):
+        for run in self._workspace.search.every(places, OF_COPIES + started):
             found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
         return found
 
