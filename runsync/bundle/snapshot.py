@@ -124,9 +124,12 @@ class Snapshot:
         return batch
 
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
-        """The files as they were listed at export; none where artifacts were not asked for."""
+        """The files as they were listed at export; none where artifacts were not asked for. Those that could not be
+        read then have that as their fault."""
         (contents,) = self.batch([run.run_id], ()).contents.values()
-        return contents.artifacts or ()
+        lost = (problem for problem in contents.problems if problem.kind == "artifact")
+        lacking = tuple(ArtifactFile(one.name, 0, fault=f"not readable at export: {one.reason}") for one in lost)
+        return (*(contents.artifacts or ()), *lacking)
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file. Raises BundleDamaged before the last of them when they are not those stored."""

@@ -11,6 +11,7 @@ from runsync.model import numbers
 from runsync.model.experiment import Experiment
 from runsync.model.identity import LINK_TAGS, RUN_NAME, SOURCE, at_home, own_tags_removed
 from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, ModelLink, Run
+from runsync.model.wording import many
 
 LONGEST_SHOWN = 120
 IN_SOURCE = "source"
@@ -170,7 +171,7 @@ def changed_artifacts(old: Iterable[ArtifactFile], new: Iterable[ArtifactFile]) 
 def _file(file: ArtifactFile | None) -> str:
     if file is None:
         return ""
-    return f"{file.size} bytes" + (f", sha256 {file.sha256[:12]}…" if file.sha256 else "")
+    return many(file.size, "byte") + (f", sha256 {file.sha256[:12]}…" if file.sha256 else "")
 
 
 def _became(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[FieldChange]:

@@ -174,7 +174,9 @@ def _arranged(files: Sequence[ArtifactFile]) -> tuple[list[ArtifactFile], list[F
     wanted, others = [], []
     folders = folders_above(file.path for file in files)
     for file in files:
-        if why := file.fault or unfit_for_folders(file.path):
+        if file.fault:
+            others.append(Fetched(file.path, file.size, FAILED, file.fault))
+        elif why := unfit_for_folders(file.path):
             others.append(Fetched(file.path, file.size, FAILED, f"its path is refused: {why}"))
         elif file.path in folders and file.size:
             others.append(Fetched(file.path, file.size, FAILED, "the run has a folder of the same name"))

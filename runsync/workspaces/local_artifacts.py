@@ -53,10 +53,8 @@ def is_there(path: Path) -> bool:
 
 
 def walk(folder: Path) -> Iterator[ArtifactFile]:
-    """All files below it. Links to folders are told as files that cannot be read: what they lead to is not followed.
-
-    A file whose name, or that of a folder above it, is no UTF-8 has its fault told.
-    """
+    """All files below it. What cannot be read has its fault told: a name (or that of a folder above it) that is not
+    UTF-8, a FIFO or device, a link to nothing, out of the folder, or to a folder, which is not followed."""
     for place, folders, names in os.walk(folder, onerror=_refuse):
         links = [name for name in folders if (Path(place) / name).is_symlink()]
         for name in (*names, *links):
@@ -64,7 +62,8 @@ def walk(folder: Path) -> Iterator[ArtifactFile]:
                 continue
             file = Path(place) / name
             path = file.relative_to(folder).as_posix()
-            yield ArtifactFile(escaped(path), _size(file), fault=unsafe(path) or "")
+            size, fault = _looked_at(folder, path)
+            yield ArtifactFile(escaped(path), size, fault=unsafe(path) or fault)
 
 
 def names_below(experiment: Path) -> Iterator[str]:
@@ -175,12 +174,21 @@ def inside(folder: Path, path: str) -> Path:
     return place
 
 
-def _size(file: Path) -> int:
-    """Of what a link leads to; of the link itself where that is nothing."""
-    try:
-        return file.stat().st_size
-    except OSError:
-        return file.lstat().st_size
+def _looked_at(folder: Path, path: str) -> tuple[int, str]:
+    """Bytes of a file (of what a link leads to), and why it cannot be read, as far as that shows."""
+    file = folder / path
+    told = file.lstat()
+    if stat.S_ISLNK(told.st_mode):
+        try:
+            found = inside(folder, path).stat()
+        except RequestRefused as error:
+            return told.st_size, str(error)
+        except OSError:
+            return told.st_size, f"artifact {file} is a link to nothing"
+        if stat.S_ISDIR(found.st_mode):
+            return told.st_size, f"artifact {file} is a link to a folder, which is not followed"
+        told = found
+    return told.st_size, "" if stat.S_ISREG(told.st_mode) else f"artifact {file} is no plain file"
 
 
 def _refuse(error: OSError) -> None:

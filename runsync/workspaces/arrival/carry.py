@@ -11,6 +11,7 @@ from runsync.model.mark import GROWING, UNKNOWN, digest
 from runsync.model.progress import Progress
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
+from runsync.model.wording import many
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.files import LOOKS_AGAIN, FileWriter, Uploaded
 
@@ -169,7 +170,7 @@ class ArtifactCarrier:
         for file in wanted:
             size = self._writer.expected_size(copy, file, self._source)
             if (copy.target_id, file.path) not in missed and sizes.get(file.path) != size:
-                there = f"{sizes[file.path]} bytes" if file.path in sizes else "nothing"
+                there = many(sizes[file.path], "byte") if file.path in sizes else "nothing"
                 yield file.path, f"after the upload the target lists {there} instead of {size} bytes"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from runsync.model.run import Batch, LatestMetric, Problem, Run, Unreadable
+from runsync.model.run import RUNNING, Batch, LatestMetric, Problem, Run, Unreadable
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.files.inputs import Datasets
 from runsync.workspaces.files.layout import (
@@ -30,6 +30,7 @@ from runsync.workspaces.files.strays import Strays
 
 BATCH = 200
 _LOOKS = 5
+TORN = "the last line of its file is not complete: that point is lost"
 STOPPED = "it has no meta.yaml: an import or a training run that was stopped while it made the run, or is making it"
 
 
@@ -173,7 +174,13 @@ def _batch(places: Sequence[_Place], datasets: dict[str, Datasets], memory: Memo
         if not isinstance(error, FileNotFoundError):
             broken.setdefault(file.run_id, []).append(Problem("metric", file.key, why(error)))
 
-    points = latest(memory.recent.noting(read_pieces(files, refuse)))
+    going_on = {run.run_id for run in runs if run.status == RUNNING}
+
+    def torn(file: MetricFile) -> None:
+        if file.run_id not in going_on:
+            broken.setdefault(file.run_id, []).append(Problem("point", file.key, TORN))
+
+    points = latest(memory.recent.noting(read_pieces(files, refuse, torn)))
     memory.recent.forget(refused)  # of a long file some pieces may have been kept
     for run_id, problems in broken.items():
         memory.without[run_id] = {problem.name for problem in problems if problem.kind == "metric"}

@@ -4,7 +4,7 @@ Many small files, or a piece of a big one, are parsed at once into Arrow columns
 line through Python, as in MLflow. FileStore gives step 0 to a point with a dataset; here it keeps its step.
 
 A last line without its end is what a training run has not yet written, or never could: where it is no whole point it
-is passed over.
+is left out, and the caller is told.
 """
 
 import math
@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -59,6 +60,8 @@ class Piece:
 
 Refuse = Callable[[MetricFile, Exception], None]
 """What is done about a file that cannot be read; it may raise."""
+Torn = Callable[[MetricFile], object]
+"""What is done about a file whose last line was not written to its end."""
 
 
 def history(pieces: Iterable[Piece]) -> Iterator[pa.RecordBatch]:
@@ -99,13 +102,17 @@ def trim(data: bytes) -> bytes:
     return whole + newline
 
 
-def read_pieces(files: Sequence[MetricFile], refuse: Refuse) -> Iterator[Piece]:
+def ignore(file: MetricFile) -> None:
+    """Nothing."""
+
+
+def read_pieces(files: Sequence[MetricFile], refuse: Refuse, torn: Torn = ignore) -> Iterator[Piece]:
     """The points of files, in their order."""
     waiting: list[tuple[MetricFile, bytes]] = []
     size = 0
     for file in files:
         try:
-            with closing(blocks(file.path)) as parts:
+            with closing(blocks(file.path, partial(torn, file))) as parts:
                 data = next(parts, b"")
                 if len(data) < BLOCK:
                     waiting.append((file, data))
@@ -122,8 +129,9 @@ def read_pieces(files: Sequence[MetricFile], refuse: Refuse) -> Iterator[Piece]:
     yield from _parsed(waiting, refuse)
 
 
-def blocks(path: str) -> Generator[bytes, None, None]:
-    """Whole lines of a file, some megabytes at a time; only the last is shorter than BLOCK."""
+def blocks(path: str, torn: Callable[[], object] = bool) -> Generator[bytes, None, None]:
+    """Whole lines of a file, some megabytes at a time; only the last is shorter than BLOCK. `torn` is called where its
+    last line was not written to its end."""
     handle = open_file(path)
     try:
         data = os.read(handle, _FIRST)
@@ -136,8 +144,11 @@ def blocks(path: str) -> Generator[bytes, None, None]:
                 raise Broken("it has a line longer than any that MLflow writes")
             yield data[:cut]
             data = data[cut:] + os.read(handle, _FIRST)
-        if data := trim(data):
-            yield data
+        whole = trim(data)
+        if len(whole) < len(data):
+            torn()
+        if whole:
+            yield whole
     finally:
         os.close(handle)
 

@@ -40,7 +40,7 @@ from runsync.workspaces.http.patience import (
     retry_after,
 )
 from runsync.workspaces.http.session import session_for
-from runsync.workspaces.http.trouble import BROKEN, cause, tls_trouble, without_query
+from runsync.workspaces.http.trouble import BROKEN, cause, proxy_for, tls_trouble, without_query
 
 AT_ROOT = ("/api/", "/version", "/health")
 ALWAYS_THERE = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -224,8 +224,10 @@ class Client:
         if is_alive:
             raise RequestRefused(f"{path}: the server broke the connection each time ({why})", 0, UNAVAILABLE)
         hint = "; --wait 5m waits for it" if self._is_hopeless(problem) else ""
+        proxy = proxy_for(self.url)
+        through, further = (f" through the proxy {proxy}", ", the proxy (or NO_PROXY)") if proxy else ("", "")
         raise WorkspaceUnreachable(
-            f"{self.url} does not answer ({why}); check the address and that the server runs{hint}"
+            f"{self.url} does not answer{through} ({why}); check the address{further} and that the server runs{hint}"
         )
 
     def download(self, path: str, parameters: Mapping[str, Any] | None = None, name: str = "") -> Iterator[bytes]:

@@ -3,6 +3,8 @@
 import requests
 import urllib3
 
+from runsync.model.redact import without_credentials
+
 BROKEN = (
     requests.ConnectionError,
     requests.Timeout,
@@ -25,6 +27,12 @@ def tls_trouble(error: Exception) -> str:
             "or server_cert_path"
         )
     return "no TLS connection could be made; is it a server for http:// ?"
+
+
+def proxy_for(url: str) -> str:
+    """The proxy through which requests to an address go, as the environment has it, fit for printing; "" for none."""
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    return without_credentials(proxy) if proxy else ""
 
 
 def cause(error: BaseException | None) -> str:

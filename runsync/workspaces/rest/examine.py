@@ -5,19 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import requests
-
 from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
 from runsync.model.left_behind import counted, how_to_accept
 from runsync.model.patience import VARIABLES
-from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address, is_loopback
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.clock import clock_of
 from runsync.workspaces.http import AUTHORITIES, OPTIONAL, Client, fields
+from runsync.workspaces.http.trouble import proxy_for
 from runsync.workspaces.plugins import header_providers
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
@@ -55,9 +53,8 @@ def approach(address: Address) -> Iterator[Finding]:
             "certificates are not looked at (insecure TLS): anyone on the way can pretend to be the server",
             "name the certificate's authority with server_cert_path or MLFLOW_TRACKING_SERVER_CERT_PATH instead",
         )
-    proxy = requests.utils.select_proxy(address.url, requests.utils.get_environ_proxies(address.url))
-    if proxy:
-        told = f"requests go by way of the proxy {without_credentials(proxy)}, as the environment says"
+    if proxy := proxy_for(address.url):
+        told = f"requests go through the proxy {proxy}, as the environment says"
         yield ok("proxy", f"{told}; NO_PROXY={url.hostname} would go straight")
 
 

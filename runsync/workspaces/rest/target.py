@@ -43,6 +43,7 @@ from runsync.model.protocol import (
 from runsync.model.provenance import Provenance, shown_address
 from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection
+from runsync.model.wording import counted as agreed
 from runsync.workspaces.arrival.carry import ArtifactCarrier
 from runsync.workspaces.arrival.copy import Copy, address_of, counted, each, settled
 from runsync.workspaces.arrival.deletions import Deletions
@@ -64,6 +65,11 @@ from runsync.workspaces.rest.workspace import RestWorkspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_SET_BY_SERVER = {
+    "experiment": "ids, creation and update times",
+    "run": "ids, creation and deletion times, artifact URIs",
+}
 
 
 class RestTarget:
@@ -108,7 +114,7 @@ class RestTarget:
         outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence, unread)
         self._source = source.place
         self._writer.came_from = addresses[0]
-        self._lost.update({"experiment ids, creation and update times": len(experiments)})
+        self._lost.update({"experiment": len(experiments)})
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)
         return outcomes
@@ -123,7 +129,7 @@ class RestTarget:
         """Compares each run with what is there of it."""
         self._deletions.note_unread(batch.unreadable)
         self._lookup.look(batch.runs)
-        self._lost["run ids, creation and deletion times, artifact URIs"] += len(batch.runs)
+        self._lost["run"] += len(batch.runs)
         self._model_links += sum(len(run.model_inputs) + len(run.model_outputs) for run in batch.runs)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
 
@@ -169,7 +175,7 @@ class RestTarget:
         """What REST has no place for, links whose other end is not in the target, and deletions not followed."""
         kept = "kept in the bundle" if self._source.kind == "bundle" else "kept at the source"
         why = f"the REST API sets them itself; {kept}, and the old ids in runsync.source.* tags"
-        lost = [changed(what, count, why) for what, count in self._lost.items() if count]
+        lost = [changed(f"{agreed(n, noun)}: {_SET_BY_SERVER[noun]}", n, why) for noun, n in self._lost.items() if n]
         if self._model_links:
             lost.append(MODEL_LINKS.left(self._model_links, f"logged models are not carried; {kept}"))
         if self._links.orphans:

@@ -14,6 +14,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.run import Problem
 from runsync.workspaces.direct.store import Query
 from runsync.workspaces.files import is_file_store, open_store
+from runsync.workspaces.files.batches import TORN
 from runsync.workspaces.files.strays import is_stray
 from workspaces.files.small import START, arrival, make_store, run_of
 from workspaces.files.told import all_runs, points, unreadable
@@ -275,6 +276,14 @@ def test_a_last_line_without_its_end_counts_only_where_it_is_a_whole_point(
     (tmp_path / "mlruns/0/run/metrics/loss").write_bytes(b"7 1.5 1\n8 2.5 2\n" + torn)
     assert unreadable(store) == {}
     assert points(store, "run")["loss"] == [[7, "1.5", 1], [8, "2.5", 2]] + [[9, "0.5", 3]] * kept
+
+
+def test_the_point_that_a_finished_run_has_lost_is_named(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "mlruns", "run")
+    (tmp_path / "mlruns/0/run/metrics/loss").write_bytes(b"7 1.5 1\n8 2.5 2\n9 0.")
+    [batch] = store.batches(Query(("0",)))
+    assert batch.broken == {"run": (Problem("point", "loss", TORN),)}
+    assert points(store, "run")["loss"] == [[7, "1.5", 1], [8, "2.5", 2]]
 
 
 def test_an_old_meta_yaml_is_read(tmp_path: Path) -> None:
