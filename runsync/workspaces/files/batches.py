@@ -174,13 +174,12 @@ def _batch(places: Sequence[_Place], datasets: dict[str, Datasets], memory: Memo
         if not isinstance(error, FileNotFoundError):
             broken.setdefault(file.run_id, []).append(Problem("metric", file.key, why(error)))
 
+    torn: list[MetricFile] = []
+    points = latest(memory.recent.noting(read_pieces(files, refuse, torn.append)))
     going_on = {run.run_id for run in runs if run.status == RUNNING}
-
-    def torn(file: MetricFile) -> None:
-        if file.run_id not in going_on:
+    for file in torn:
+        if file.run_id not in going_on and file.key not in refused.get(file.run_id, ()):
             broken.setdefault(file.run_id, []).append(Problem("point", file.key, TORN))
-
-    points = latest(memory.recent.noting(read_pieces(files, refuse, torn)))
     memory.recent.forget(refused)  # of a long file some pieces may have been kept
     for run_id, problems in broken.items():
         memory.without[run_id] = {problem.name for problem in problems if problem.kind == "metric"}
