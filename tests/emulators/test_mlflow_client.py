@@ -85,12 +85,17 @@ def test_the_client_of_mlflow_tracks_runs(release: str, longs_as_text: bool, tmp
     assert told["user"] == workspace.owner.name
 
 
+# For each part of a download MLflow starts a process, which loads MLflow.
+@pytest.mark.parametrize("is_fetched_in_parts", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cloud", ["aws", "gcp", "azure", "adls"])
-def test_the_client_of_mlflow_moves_artifacts_through_every_cloud(cloud: Cloud, tmp_path: Path) -> None:
+def test_the_client_of_mlflow_moves_artifacts_through_every_cloud(
+    cloud: Cloud, is_fetched_in_parts: bool, tmp_path: Path
+) -> None:
     limits = Limits(artifacts_page=2, credentials_page=2)
     parts = {
         "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "6000000",
         "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(5 << 20),
+        "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": str(is_fetched_in_parts),
         "MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE": str(6 << 20),
         "MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE": "6000000",
     }

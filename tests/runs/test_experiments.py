@@ -78,9 +78,19 @@ def test_a_restoration_that_was_cut_short_is_taken_up_again(
     assert own_tags(on_three, home) == []
 
 
+STOPS = ("experiments/restore", "set-experiment-tag", "runs/set-tag", "runs/delete-tag")
+QUICK = {*zip(STOPS, ("others", "runsync", "others", "runsync"), strict=True)}
+
+
 @pytest.mark.parametrize("either", ["mlflow3_a", pytest.param("mlflow2_a", marks=pytest.mark.slow)], indirect=True)
-@pytest.mark.parametrize("who", ["runsync", "others"])
-@pytest.mark.parametrize("path", ["experiments/restore", "set-experiment-tag", "runs/set-tag", "runs/delete-tag"])
+@pytest.mark.parametrize(
+    ("path", "who"),
+    [
+        pytest.param(path, who, marks=() if (path, who) in QUICK else pytest.mark.slow)
+        for path in STOPS
+        for who in ("runsync", "others")
+    ],
+)
 def test_a_restoration_that_is_stopped_at_any_request_is_taken_up_again(
     either: MlflowServer, on_either: Seeder, prefix: str, monkeypatch: pytest.MonkeyPatch, who: str, path: str
 ) -> None:

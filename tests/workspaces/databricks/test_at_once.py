@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from emulators.databricks import Databricks, Doubts, Fault, too_many
+from emulators.databricks import Databricks, Doubts, Fault, Limits, too_many
 from emulators.databricks.runs import Run
 from support.changes import valid
 from support.databricks import DatabricksSeeder
@@ -17,6 +17,7 @@ from runsync.model.selection import Selection
 from runsync.runs.change import ChangeReport, How
 from runsync.runs.delete import delete_selected_runs
 from runsync.runs.restore import restore_selected_runs
+from runsync.workspaces.databricks import editor
 from workspaces.databricks.conftest import Start
 
 pytestmark = pytest.mark.long
@@ -76,8 +77,13 @@ def changed(report: ChangeReport) -> set[str]:
     return {item.id for item in report.changed()}
 
 
-def test_thousands_of_runs_go_and_come_back_in_a_few_requests(lab: Lab) -> None:
-    runs = set(lab.runs(10_500, started=20))
+@pytest.mark.parametrize("most", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_thousands_of_runs_go_and_come_back_in_a_few_requests(
+    start: Start, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(editor, "MOST", most)
+    lab = Lab(start("lake", limits=Limits(bulk_runs=most)))
+    runs = set(lab.runs(most + 500, started=20))
     later = lab.run(started=1)
     done = lab.delete()
     assert (done.exit_code, changed(done), lab.deleted()) == (0, runs, runs)
