@@ -53,6 +53,7 @@ def test_the_first_failure_is_told_and_what_is_waited_for(runsync: Runner, shut:
 
 def test_who_takes_the_call_and_says_nothing_is_told_too(runsync: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_ANSWER", 0.2)
+    monkeypatch.setattr(client, "SIGN_OF_LIFE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         waiting, error = runsync("export", url, "b", "--wait", "1s").stderr.splitlines()

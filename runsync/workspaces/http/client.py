@@ -49,6 +49,8 @@ TIMEOUT = (10.0, 300.0)
 """Seconds to connect, and for the next byte to come."""
 FIRST_ANSWER = 15.0
 """Seconds in which somebody has to answer at all: then it is told who is waited for."""
+SIGN_OF_LIFE = 5.0
+"""Seconds in which a server that failed is to answer anything at all."""
 TIDYING = 5.0
 """Seconds that the end waits for what is half made to be taken away."""
 LAST_WORDS = (2.0, 3.0)
@@ -322,8 +324,9 @@ class Client:
 
     def _answers(self, path: str) -> bool:
         self.limits.request()
+        url = self.api_url + path
         try:
-            with self._session.get(self.api_url + path, timeout=5, allow_redirects=False, stream=True) as response:
+            with self._session.get(url, timeout=SIGN_OF_LIFE, allow_redirects=False, stream=True) as response:
                 return response.status_code < 500
         except (requests.RequestException, *BROKEN):
             return False
