@@ -151,6 +151,8 @@ class WorkspaceUnreachable(WorkspaceError):
     """The address does not answer, stopped answering, or is not an MLflow server."""
 
 
+TAKEN = "RESOURCE_ALREADY_EXISTS"
+"""MLflow's error code for a name that is taken."""
 ABSENT = "RESOURCE_DOES_NOT_EXIST"
 """MLflow's error code for what is not there."""
 UNAVAILABLE = "TEMPORARILY_UNAVAILABLE"

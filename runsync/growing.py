@@ -79,8 +79,8 @@ class Growing:
 
     def _list_again(self, error: GrownMeanwhile) -> None:
         """Raises the error where the listing tells nothing of growth."""
-        found = next((file for file in self._source.artifacts(self._run) if file.path == self.file.path), None)
-        if found is None or found.size <= self.file.size:
+        found = has_grown(self._source, self._run, self.file)
+        if found is None:
             raise error
         self.file, self._has_grown = replace(self.file, size=found.size), True
 
@@ -94,6 +94,12 @@ class Growing:
                 again.take(error.rest)
         if again.crc != self._beginning.crc:
             raise ChangedMeanwhile(f"artifact “{self.file.path}” changed while it was read: run it again")
+
+
+def has_grown(source: Files, run: Run, file: ArtifactFile) -> ArtifactFile | None:
+    """The file as it is listed now, where that is larger than it was."""
+    found = next((one for one in source.artifacts(run) if one.path == file.path), None)
+    return found if found is not None and found.size > file.size else None
 
 
 class _Beginning:

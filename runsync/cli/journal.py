@@ -14,7 +14,6 @@ import click
 from runsync.cli import metrics, say
 from runsync.errors import WrongUsage
 from runsync.log import LOG
-from runsync.model.printable import printable
 from runsync.model.redact import without_credentials
 from runsync.secrecy import strike
 
@@ -38,7 +37,7 @@ class Journal:
     """Of one command, from its start to its end. Nothing is written unless a file was named for it."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        self._wants_json = "--json" in arguments
+        self._wants_json = any(one.partition("=")[0] == "--json" for one in arguments)
         self._line = shlex.join(["runsync", *map(without_credentials, arguments)])
         self._is_debug = "--debug" in arguments
         self._begun = time.monotonic()
@@ -156,7 +155,7 @@ class _LogFile(logging.Handler):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        message = printable(" ".join(record.getMessage().splitlines()))
+        message = say.clean(" ".join(record.getMessage().splitlines()))
         return f"{when.replace('+00:00', 'Z')} {record.levelname} [{record.process}] {message}"
 
 

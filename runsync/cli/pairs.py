@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from runsync.cli.say import Fit
 from runsync.cli.tables import bold, columns_of, folded, narrowed, terminal_width
-from runsync.model.printable import printable
+from runsync.model.printable import printable, shortened
 
 INDENT = "  "
 LONG = 40
@@ -21,7 +22,7 @@ def section(title: str, lines: Iterable[str]) -> Iterator[str]:
 
 def pairs(values: Mapping[str, str]) -> Iterator[str]:
     """Names and values beside each other; on a terminal a value that is too long is folded under its name."""
-    names = {name: printable(name) for name in values}
+    names = {name: printable(shortened(name)) for name in values}
     column = min(LONG, max((columns_of(name) for name in names.values()), default=0))
     width = terminal_width()
     for key, value in values.items():
@@ -31,4 +32,4 @@ def pairs(values: Mapping[str, str]) -> Iterator[str]:
             yield f"{INDENT}{name}"
             yield from folded(value, width, INDENT * 2)
         else:
-            yield f"{INDENT}{name}{' ' * max(0, column - columns_of(name))}{INDENT}{text}"
+            yield Fit(f"{INDENT}{name}{' ' * max(0, column - columns_of(name))}{INDENT}{text}")

@@ -1,10 +1,12 @@
 """The one way out for what people read: every line on stdout and stderr is written here.
 
 Names, ids, paths and errors come from servers and bundles, and a terminal obeys the control characters in them. So
-each line is made printable as it is written, and the secrets in use are struck out; no command has to remember to.
+each line is made printable as it is written, names of no end are cut (JSON has them whole), and the secrets in use are
+struck out; no command has to remember to.
 Data stays as it is: JSON escapes itself, and for csv and files there is `output`.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -12,15 +14,17 @@ import click
 
 from runsync.cli import streams
 from runsync.cli.plain import json_escaped
-from runsync.model.printable import printable
+from runsync.model.printable import LONGEST, printable, shortened
 from runsync.secrecy import strike
 
+_WORD = re.compile(rf"\S{{{LONGEST + 1},}}")
+_LONGEST_LINE = 4000
 _BATCH = 1 << 16
 """Characters that are written at once: a long table is not flushed line by line."""
 
 
-class Styled(str):
-    """A line with colours: its text was made printable before the colours went in."""
+class Fit(str):
+    """A line whose parts were made fit for it before they were put together, with colours or values that are whole."""
 
     __slots__ = ()
 
@@ -59,7 +63,14 @@ def ask(question: str) -> bool:
 
 def clean(line: str) -> str:
     """A line as it may be printed."""
-    return line if isinstance(line, Styled) else printable(line)
+    return line if isinstance(line, Fit) else printable(line if len(line) <= LONGEST else _cut(line))
+
+
+def _cut(line: str) -> str:
+    """Without the rest of names of no end: each is one word, or fills more lines than anybody reads. A secret is struck
+    out first, as a part of it would not be."""
+    short = _WORD.sub(lambda word: shortened(word[0]), strike(line))
+    return short if len(short) <= _LONGEST_LINE else f"{short[:_LONGEST_LINE]}…"
 
 
 def _batches(lines: Iterable[str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Tables of text: aligned by what a terminal shows, fit to its width, and without its control characters.
 
-In a pipe nothing is cut and nothing coloured, so that `grep` and `cut` find all of it.
+In a pipe nothing is coloured, nor cut but what is longer than any name, so that `grep` and `cut` find all of it.
 """
 
 import os
@@ -9,8 +9,9 @@ import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from runsync.cli.say import Styled
-from runsync.model.printable import printable
+from runsync.cli.say import Fit
+from runsync.model.printable import LONGEST, printable, shortened
+from runsync.secrecy import strike
 
 NARROWEST = 12
 """Columns of a terminal that a column of a table keeps at least, if it is longer."""
@@ -36,7 +37,7 @@ def table(rows: Iterable[Sequence[str]], width: int | None = None, whole: Collec
         if number:
             yield ""
         for row in rows:
-            yield GAP.join(_cell(printable(row[c]), widths[c], right[c]) for c in block).rstrip()
+            yield Fit(GAP.join(_cell(_shown(row[c]), widths[c], right[c]) for c in block).rstrip())
 
 
 def widths_of(rows: Iterable[Sequence[str]]) -> list[int]:
@@ -53,7 +54,7 @@ def bold(text: str) -> str:
     """A heading: bold on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
-    return Styled(f"\x1b[1m{printable(text)}\x1b[0m")
+    return Fit(f"\x1b[1m{printable(shortened(text))}\x1b[0m")
 
 
 def columns_of(text: str) -> int:
@@ -100,7 +101,7 @@ def folded(text: str, width: int | None, indent: str) -> Iterator[str]:
             end = piece.rfind(" ") + 1 or len(piece) or 1
             yield indent + piece[:end].rstrip()
             at += end
-        yield indent + rest[at:]
+        yield Fit(indent + rest[at:])
 
 
 def narrowed(line: str) -> Iterator[str]:
@@ -116,11 +117,11 @@ def narrowed(line: str) -> Iterator[str]:
 def _measured(rows: Iterable[Sequence[str]]) -> tuple[list[int], list[bool]]:
     """How wide each column is, and which have numbers only below their heads."""
     lines = iter(rows)
-    widths = [columns_of(printable(cell)) for cell in next(lines)]
+    widths = [columns_of(_shown(cell)) for cell in next(lines)]
     filled, texts = [False] * len(widths), [True] + [False] * (len(widths) - 1)
     for row in lines:
         for column, cell in enumerate(row):
-            text = printable(cell)
+            text = _shown(cell)
             widths[column] = max(widths[column], columns_of(text))
             if not texts[column] and text not in (NOTHING, ""):
                 filled[column] = True
@@ -149,6 +150,10 @@ def _blocks(widths: Sequence[int], limit: int | None) -> Iterator[list[int]]:
         block.append(column)
         taken += len(GAP) + widths[column]
     yield block
+
+
+def _shown(cell: str) -> str:
+    return printable(cell if len(cell) <= LONGEST else shortened(strike(cell)))
 
 
 def _cell(text: str, width: int, right: bool) -> str:

@@ -5,6 +5,7 @@ database or file store has `runsync.copy` alone: `{"from":"…","id":"…","name
 name that it got, or the id that it was born with, is another one.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from functools import lru_cache
 from runsync.model.experiment import Experiment
 from runsync.model.identity import ARRIVES, COPY, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT
 from runsync.model.provenance import key_of
+
+_LONGEST_TOLD = 2000
+"""Characters of a name in a tag, which holds two of them, and of which MLflow takes 5,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,11 @@ class Lineage:
     given_name: str
 
     @classmethod
+    def told_of(cls, experiment: Experiment, given_name: str) -> "Lineage":
+        """That of a source experiment, as it fits into a tag."""
+        return cls(experiment.experiment_id, _told_name(experiment.name), _told_name(given_name))
+
+    @classmethod
     def of(cls, copy: Experiment) -> "Lineage | None":
         """What the tag of a copy says; None for anything else, as on copies that earlier versions made."""
         told = _told(copy.tags.get(COPY) or copy.tags.get(FROM_EXPERIMENT, ""))
@@ -37,7 +46,14 @@ class Lineage:
 
     def __str__(self) -> str:
         told = {"given": self.given_name, "id": self.source_id, "name": self.source_name}
-        return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(told, separators=(",", ":"))
+
+
+def _told_name(name: str) -> str:
+    """A name that no server and no database would take is told by its beginning and its hash."""
+    if len(json.dumps(name)) <= _LONGEST_TOLD:
+        return name
+    return f"{name[:150]}… {hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}"
 
 
 @lru_cache(1000)
@@ -50,7 +66,8 @@ def _told(text: str) -> Mapping[str, object]:
 
 
 def copy_tag(came_from: str, origin: str, lineage: Lineage | None) -> str:
-    """The value of `runsync.copy` on an experiment that was brought from the address `came_from`."""
+    """The value of `runsync.copy` on an experiment that was brought from the address `came_from`: of ASCII alone, as
+    databases of any encoding have it."""
     told = {"from": key_of(came_from)}
     if lineage is not None:
         told |= {"id": lineage.source_id, "name": lineage.source_name}
@@ -58,7 +75,12 @@ def copy_tag(came_from: str, origin: str, lineage: Lineage | None) -> str:
             told["given"] = lineage.given_name
     if lineage is None or origin != lineage.source_id:
         told["origin"] = origin
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return json.dumps(told, separators=(",", ":"), sort_keys=True)
+
+
+def tells_the_same(one: str, other: str) -> bool:
+    """Whether two such values are one, however their characters are written."""
+    return one == other or _told(one) == _told(other) != {}
 
 
 def is_copy(experiment: Experiment) -> bool:

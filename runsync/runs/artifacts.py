@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import ITEM_ERRORS, NothingSelected, WrongUsage
-from runsync.growing import Growing
+from runsync.errors import ITEM_ERRORS, GrownMeanwhile, NothingSelected, WrongUsage
+from runsync.growing import Growing, has_grown
 from runsync.model import threads
 from runsync.model.hashing import sha256_of
 from runsync.model.paths import folders_above, unfit_for_folders
@@ -145,15 +145,28 @@ def get_artifacts(
 
 
 def read_artifact(
-    where: str, run: str, path: str, *, workers: int = WORKERS, access: Access | None = None
+    where: str,
+    run: str,
+    path: str,
+    *,
+    workers: int = WORKERS,
+    access: Access | None = None,
+    growing: Callable[[ArtifactFile], object] = lambda file: None,
 ) -> Iterator[bytes]:
-    """The bytes of one file of a run, in pieces. Raises NothingSelected, RequestRefused, BundleDamaged."""
+    """The bytes of one file of a run, in pieces; `growing` is told of a file that had more than those by then. Raises
+    NothingSelected, RequestRefused, BundleDamaged."""
     with open_source(where, "artifacts get", access=access or Access(), workers=workers) as source:
         found = find_run(source, run)
         file = next((file for file in source.artifacts(found) if file.path == path), None)
         if file is None:
             raise NothingSelected(f"the run has no file “{path}” (runsync artifacts list shows what it has)")
-        yield from source.read_artifact(found, file)
+        try:
+            yield from source.read_artifact(found, file)
+        except GrownMeanwhile as error:
+            if not has_grown(source, found, file):
+                raise
+            yield error.rest
+            growing(file)
 
 
 def _chosen(files: Iterable[ArtifactFile], paths: Sequence[str]) -> Iterator[ArtifactFile]:

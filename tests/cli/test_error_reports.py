@@ -57,6 +57,14 @@ def error_of(runsync: Runner, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 ERROR = "runsync-error-report"
 
 
+@pytest.mark.parametrize("option", ["--json=1", "--json="])
+def test_json_takes_no_value_and_says_so_in_json(option: str, runsync: Runner) -> None:
+    done = runsync("runs", "list", ".", option)
+    assert done.returncode == 2
+    assert "--json" in _valid(done.stdout, 2)["error"]
+    assert "does not take a value" in done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_wrong_usage_is_told_as_a_document(name: str, error_of: Callable[..., dict[str, Any]]) -> None:
     document = error_of(COMMANDS[name], "b", "s", "--no-such-option")

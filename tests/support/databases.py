@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import pymysql
 import pytest
+from sqlalchemy import MetaData, NullPool, create_engine
 
 from support import forks
 from support.forks import clean_environment
@@ -94,6 +96,17 @@ class Databases:
         self._templates: dict[tuple[str, str], Any] = {}
         self._in_use: list[Path] = []
 
+    def narrow(self, kind: str, encoding: str) -> Fresh:
+        """A new database whose encoding does not have all characters."""
+        template = self._template(kind, "3")
+        fresh = self._named(kind, self._create(kind, None, encoding), self._executable("3"))
+        if kind == "postgres":
+            _copy_tables(f"{SERVERS[kind]}/{template}", fresh.url)
+        else:
+            plain = [re.sub(r" COLLATE[ =]\w+", "", statement) for statement in template]
+            _execute_all(fresh, [statement.replace("utf8mb4", encoding) for statement in plain])
+        return fresh
+
     def fresh(self, kind: str, release: str = "3", *, empty: bool = False) -> Fresh:
         """A new database. Skips the test where no server of this kind is told."""
         mlflow = self._executable(release)
@@ -163,11 +176,16 @@ class Databases:
         statements: list[str] = json.loads(place.read_text(encoding="utf-8"))
         return statements
 
-    def _create(self, kind: str, template: str | None) -> str:
+    def _create(self, kind: str, template: str | None, encoding: str = "") -> str:
         if not SERVERS[kind]:
             pytest.skip(f"RUNSYNC_TEST_{kind.upper()}_URL is not set")
         name = f"runsync_test_{uuid.uuid4().hex[:12]}"
-        self._administer(kind, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        how = f" TEMPLATE {template}" if template else ""
+        if encoding:
+            how = f" CHARACTER SET {encoding}"
+            if kind == "postgres":
+                how = f" TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        self._administer(kind, f"CREATE DATABASE {name}{how}")
         self._made.append((kind, name))
         return name
 
@@ -200,6 +218,23 @@ def _statements(database: Fresh) -> list[str]:
     made = [database.execute(f"SHOW CREATE TABLE `{name}`")[0][1] for name in tables]
     ((revision,),) = database.execute("SELECT version_num FROM alembic_version")
     return [*made, f"INSERT INTO alembic_version VALUES ('{revision}')"]
+
+
+def _copy_tables(template: str, target: str) -> None:
+    """Those of PostgreSQL, and the version that they are of."""
+    source, made = (
+        create_engine(url.replace("://", "+psycopg://"), poolclass=NullPool, connect_args={"client_encoding": "utf8"})
+        for url in (template, target)
+    )
+    tables = MetaData()
+    tables.reflect(source)
+    for column in (column for table in tables.tables.values() for column in table.columns):
+        if "nextval" in str(getattr(column.server_default, "arg", "")):
+            column.server_default = None  # the sequence comes with the column
+    tables.create_all(made)
+    version = tables.tables["alembic_version"]
+    with source.connect() as old, made.begin() as new:
+        new.execute(version.insert(), [row._asdict() for row in old.execute(version.select())])
 
 
 def _execute_all(database: Fresh, statements: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import json
 import random
 import re
 import socket
@@ -31,12 +32,18 @@ class Action:
     body: bytes = b""
     number: float = 0
     victim: Callable[[], object] | None = None
+    change: Callable[[Any], object] | None = None
 
 
 def respond(status: int, *, retry_after: float | None = None, body: bytes = b"") -> Action:
     """Answers for the server, which never hears of it."""
     headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
     return Action(f"respond {status}", status=status, headers=headers, body=body)
+
+
+def refuse(status: int) -> Action:
+    """Answers without reading the body, and closes the connection, as proxies refuse what is too large for them."""
+    return Action(f"refuse {status}", status=status)
 
 
 def drop() -> Action:
@@ -67,6 +74,11 @@ def kill(victim: Callable[[], object]) -> Action:
 def kill_after(victim: Callable[[], object]) -> Action:
     """Forwards the request, calls `victim` once the server has answered, then closes the connection."""
     return Action("kill after", victim=victim)
+
+
+def rewrite(change: Callable[[Any], object]) -> Action:
+    """Forwards the request, and changes the JSON document of the answer in place."""
+    return Action("rewrite", change=change)
 
 
 @dataclass
@@ -285,7 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, request: Request, action: Action) -> None:
         # The body is read to its end, else the client may see a reset instead of the answer.
-        for _ in self._request_body():
+        for _ in () if action.name.startswith("refuse") else self._request_body():
             pass
         request.status = action.status
         self.send_response_only(action.status)
@@ -295,6 +307,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(action.body)
+        if action.name.startswith("refuse"):
+            self.wfile.flush()
+            self._hang_up()
 
     def _hang_up(self) -> None:
         self.close_connection = True
@@ -315,6 +330,10 @@ class _Handler(BaseHTTPRequestHandler):
                 if action.victim:
                     action.victim()
                 self._hang_up()
+            elif action.change is not None:
+                document = json.loads(response.read())
+                action.change(document)
+                self._answer(request, Action(action.name, response.status, body=json.dumps(document).encode()))
             else:
                 keep = int(action.number) if action.name == "truncate" else None
                 self._relay(request, response, keep)

@@ -121,6 +121,18 @@ def test_a_log_that_is_fetched_while_it_grows_is_told_and_fetched_again(
         assert again["train.log"] == action
 
 
+def test_a_log_that_grows_while_it_goes_to_stdout_is_given_as_far_as_it_was_listed(
+    tmp_path: Path, grows: pytest.MonkeyPatch
+) -> None:
+    source = str(tmp_path / "source/mlruns")
+    filled(source)
+    words = ["artifacts", "get", source, LIVE, "train.log", "--into", "-"]
+    done = CliRunner().invoke(cli, words, obj={"journal": Journal(words)}, standalone_mode=False)
+    assert done.exception is None
+    assert done.stdout_bytes == LINE * 100
+    assert done.stderr == "Note: train.log grew while it was read: these are its first 1,000 bytes\n"
+
+
 def test_a_log_on_s3_is_kept(tmp_path: Path, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     source, given = empty_sqlite(tmp_path / "source.db"), f"{bucket.url}/art"
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", bucket.endpoint)

@@ -11,13 +11,17 @@ from support.hostile_server import HostileServer
 from support.proxy import Action, FaultProxy, Rule
 from support.seed import Seeder, points
 from support.servers import MlflowServer
+from support.stores import START, Filler, empty_sqlite, opened, run_id
 
 import runsync
 from runsync.errors import AnswerTooLong, RequestRefused, TooMuch
+from runsync.model.experiment import Experiment
 from runsync.model.patience import Patience
+from runsync.model.run import Run
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import NEEDED, Client, Portion
+from runsync.workspaces.http.care import SOON
 from runsync.workspaces.http.portion import GROWS_AFTER
 
 SHORT = Patience(seconds=60, first_delay=0.01, longest_delay=0.02)
@@ -146,6 +150,57 @@ def test_a_server_that_restarts_is_not_taken_for_one_that_has_too_much_to_do(mlf
         portion.ask(lambda size, care: client.get(path, care=care, max_results=size))
         client.close()
     assert (portion.size, portion.notes) == (1000, [])
+
+
+BOUNDED = {"error_code": "INVALID_PARAMETER_VALUE", "message": "max_results must be at most 100, but got value more"}
+
+
+def test_a_server_that_bounds_its_pages_is_asked_for_less(small: tuple[MlflowServer, str], tmp_path: Path) -> None:
+    bounded = faults.respond(400, body=json.dumps(BOUNDED).encode())
+    rules = [
+        *(Rule(bounded, path, "POST", count=None, of=more_than(100)) for path in ("runs/search", "experiments/search")),
+        Rule(bounded, r"(get-history|history-bulk)\?.*max_results=(\d{4,}|[1-9]\d\d\b)", count=None),
+        Rule(bounded, r"(registered-models|model-versions)/search\?.*max_results=\d{3,}", count=None),
+    ]
+    notes = exported(small, tmp_path, *rules).notes
+    assert sorted(note.partition(":")[0] for note in notes) == [
+        "pages of 62 experiments",
+        "pages of 62 runs",
+        "pages of 97 metric points",
+    ]
+    assert all("HTTP 400" in note for note in notes)
+
+
+def test_less_is_asked_for_soon_though_nothing_else_is_answered_meanwhile(mlflow3_a: MlflowServer) -> None:
+    portion = Portion(1000, "thing")
+    rules = [Rule(faults.respond(504), path, count=None) for path in ("/health", r"max_results=(\d{3,}|1)$")]
+    with FaultProxy(mlflow3_a.url, *rules) as proxy:
+        client = Client(proxy.url, Credentials(), patience=SHORT)
+        path = "/api/2.0/mlflow/experiments/search"
+        portion.ask(lambda size, care: client.get(path, care=care, max_results=size))
+        client.close()
+        assert (portion.size, proxy.count("max_results")) == (62, 4 * SOON + 1)
+
+
+@pytest.mark.parametrize("action", [faults.respond(413), faults.refuse(413), faults.drop()], ids=lambda a: a.name)
+def test_a_file_that_a_proxy_does_not_take_fails_alone(
+    action: Action, tmp_path: Path, mlflow3_b: MlflowServer, prefix: str
+) -> None:
+    source = empty_sqlite(tmp_path / "source.db")
+    with opened(source, str(tmp_path / "mlartifacts")) as workspace:
+        filler = Filler(workspace)
+        home = filler.experiment(Experiment("101", "home"))
+        for number in range(3):
+            run = Run(run_id(str(number)), home, f"run {number}", "ann", "FINISHED", START, START + 50)
+            filler.run(run, {}, {"small.txt": b"x", **({"big.bin": b"x" * 4_000_000} if number == 1 else {})})
+    with FaultProxy(mlflow3_b.url, Rule(action, "artifacts/.*big.bin", "PUT", count=None)) as proxy:
+        done = runsync.sync(source, proxy.url, prefix=prefix)
+    assert (done.stopped, done.exit_code, done.runs.created, done.artifacts) == ("", 3, 3, 3)
+    (missing,) = done.problems
+    assert (missing["run_id"], missing["name"]) == (run_id("1"), "big.bin")
+    assert "4,000,000 bytes" in missing["reason"]
+    assert "client_max_body_size" in missing["reason"]
+    assert runsync.sync(source, mlflow3_b.url, prefix=prefix).exit_code == 0
 
 
 def test_one_thing_that_is_too_much_fails_as_it_did(mlflow3_a: MlflowServer) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runsync.cli import options
+from runsync.cli import options, say
 from runsync.cli.finish import finish
 from runsync.cli.output import opened
 from runsync.cli.progress import shown
@@ -14,6 +14,7 @@ from runsync.errors import WrongUsage
 from runsync.growing import note
 
 if TYPE_CHECKING:
+    from runsync.model.run import ArtifactFile
     from runsync.runs.artifacts import GetReport
 
 
@@ -66,7 +67,7 @@ def command(
         if len(paths) != 1 or dry_run or as_json:
             raise WrongUsage("--into - writes one file to stdout: name one PATH, without --dry-run and --json")
         with opened(None) as file:
-            for chunk in read_artifact(where, run, paths[0], workers=workers, access=access):
+            for chunk in read_artifact(where, run, paths[0], workers=workers, access=access, growing=_tell):
                 file.write(chunk)
         return 0
     with shown("artifacts get", as_json, "files") as progress:
@@ -82,6 +83,10 @@ def command(
             progress=progress,
         )
     return finish(report, as_json, _lines(report))
+
+
+def _tell(file: "ArtifactFile") -> None:
+    say.err(f"Note: {file.path} grew while it was read: these are its first {file.size:,} bytes")
 
 
 def _lines(report: "GetReport") -> Iterator[str]:

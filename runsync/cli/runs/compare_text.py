@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from runsync.cli.pairs import INDENT
-from runsync.cli.say import Styled
+from runsync.cli.say import Fit
 from runsync.cli.tables import GAP, columns_of, narrowed
 from runsync.cli.text import many
 from runsync.cli.told_apart import told_apart
 from runsync.model.fields import METRICS
-from runsync.model.printable import printable
+from runsync.model.printable import printable, shortened
 from runsync.model.run_table import DETAILS, GROUPS, LOWER, Row, Value
 from runsync.model.times import duration, iso
 
@@ -52,19 +52,19 @@ class _Style:
         return click.style(text, **how) if self.colours else text  # type: ignore[arg-type]
 
     def line(self, text: str) -> str:
-        """A line of painted pieces, each of which was made printable."""
-        return Styled(text) if self.colours else text
+        """A line of painted pieces, each of which was made fit."""
+        return Fit(text)
 
 
 def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False) -> Iterator[str]:
     """All of it; `plain` for a file."""
     style = _Style(plain)
     rows = report.differing() if diff_only else report.rows
-    keys = _fitted([printable(row.key) for row in rows], style.key_width)
+    keys = _fitted([printable(shortened(row.key)) for row in rows], style.key_width)
     first = max((columns_of(key) for key in keys), default=0) + len(INDENT)
     room = style.value_width(first)
     cells = [_cells(row, room) for row in rows]
-    heads = _fitted([printable(s.run.name or s.run.run_id) for s in report.subjects], room)
+    heads = _fitted([printable(shortened(s.run.name or s.run.run_id)) for s in report.subjects], room)
     widths = [max([columns_of(heads[i]), *(columns_of(row[i]) for row in cells)]) for i in range(len(heads))]
     for block in _blocks(first, widths, style.width):
         head = "".join(f"{GAP}{style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block)
@@ -136,8 +136,10 @@ def _text(row: Row, value: Value) -> str:
         return "–"
     if value == "":
         return '""'
-    if row.group == DETAILS and isinstance(value, int):
-        return duration(value) if row.key == "duration" else iso(value)
+    if row.group == DETAILS:
+        if isinstance(value, int):
+            return duration(value) if row.key == "duration" else iso(value)
+        return printable(shortened(str(value)))
     return printable(str(value))
 
 

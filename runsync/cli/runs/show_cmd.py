@@ -11,6 +11,7 @@ from runsync.cli.finish import finish
 from runsync.cli.pairs import INDENT, pairs, section
 from runsync.cli.tables import bold, folded, table, terminal_width
 from runsync.cli.text import many, size
+from runsync.model.printable import shortened
 from runsync.model.redact import tags_without_credentials
 
 if TYPE_CHECKING:
@@ -71,9 +72,9 @@ def _head(report: "RunReport") -> dict[str, str]:
     known = run.start_time is not None and run.end_time is not None
     return {
         "id": run.run_id,
-        "experiment": f"{home.name} (id {home.experiment_id})" if home is not None else run.experiment_id,
+        "experiment": f"{shortened(home.name)} (id {home.experiment_id})" if home is not None else run.experiment_id,
         "status": run.status if run.lifecycle_stage == "active" else f"{run.status} ({run.lifecycle_stage})",
-        "user": run.user_id or run.tags.get("mlflow.user", "–"),
+        "user": shortened(run.user_id or run.tags.get("mlflow.user", "–")),
         "started": iso(run.start_time),
         "ended": iso(run.end_time),
         "duration": duration((run.end_time or 0) - (run.start_time or 0)) if known else "–",

@@ -1,11 +1,12 @@
 """A source experiment and what it is, or is to become, in a target."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ARRIVES, COPY, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT, own_tags_removed
-from runsync.model.lineage import Lineage, came_from, copy_tag, is_copy, origin_of_experiment, surplus
+from runsync.model.lineage import Lineage, came_from, copy_tag, is_copy, origin_of_experiment, surplus, tells_the_same
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.provenance import key_of, shown_address
 from runsync.model.run import Problem
@@ -35,6 +36,8 @@ class Counterpart:
     name_error: str = ""
     may_pass: bool = False
     """Whether another try may do what was refused."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Why tags did not arrive that the target has no place for."""
 
     @property
     def origin(self) -> str:
@@ -79,7 +82,7 @@ class Counterpart:
         if self.keeps_state or COPY in self.found.tags:
             if changed or is_new_source or is_new_lineage:
                 own = copy_tag(self.came_from, origin_of_experiment(self.found), self._lineage if follows else there)
-                changed |= {COPY: own} if self.found.tags.get(COPY) != own else {}
+                changed |= {} if tells_the_same(self.found.tags.get(COPY, ""), own) else {COPY: own}
             return changed
         changed |= {FROM: shown_address(self.came_from)} if is_new_source else {}
         return changed | ({FROM_EXPERIMENT: str(self._lineage)} if is_new_lineage else {})
@@ -99,7 +102,8 @@ class Counterpart:
     def changed_tags(self) -> dict[str, str]:
         """Those of them that the target has not, or has otherwise."""
         present = self.found.tags if self.found else {}
-        return {key: value for key, value in self.wanted_tags().items() if present.get(key) != value}
+        wanted = {key: value for key, value in self.wanted_tags().items() if key not in self.left_out}
+        return {key: value for key, value in wanted.items() if present.get(key) != value}
 
     @property
     def has_other_times(self) -> bool:
@@ -146,10 +150,10 @@ class Counterpart:
 
     def outcome(self) -> Outcome:
         """What was, or is to be, done with it."""
-        problems: tuple[Problem, ...] = ()
+        problems = tuple(Problem("tag of experiment", key, why) for key, why in self.left_out.items())
         if self.policy.replays and self.stays_active:
             reason = "deleted at the source, but in use in the target before: left active"
-            problems = (Problem("lifecycle stage of experiment", self.name, reason),)
+            problems += (Problem("lifecycle stage of experiment", self.name, reason),)
         error = self.error or self.name_error
         source = self.source
         return Outcome(
@@ -175,7 +179,7 @@ class Counterpart:
 
     @property
     def _lineage(self) -> Lineage:
-        return Lineage(self.source.experiment_id, self.source.name, self.name)
+        return Lineage.told_of(self.source, self.name)
 
     @property
     def _keeps_times(self) -> bool:

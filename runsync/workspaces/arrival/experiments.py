@@ -32,6 +32,11 @@ class ExperimentWriter(Protocol):
     def deleted_keep_names(self) -> bool:
         """Whether no other experiment may have the name of a deleted one."""
 
+    @property
+    def left_out(self) -> Mapping[str, Mapping[str, str]]:
+        """Why tags were left out in making and changing, by key and the experiment's id in the target: those that it
+        has no place for."""
+
     def create(self, experiment: Experiment) -> str:
         """Makes it, once, and gives its id: the given one where the target lets that be told and it is free."""
 
@@ -409,6 +414,7 @@ class ExperimentMap:
             tags = place.new_tags(arrives_deleted=place.source.lifecycle_stage == DELETED and not keeps_state)
             wanted = replace(place.source, name=place.name, artifact_location="", tags=tags)
             place.target_id = self._writer.create(wanted)
+            place.left_out = self._writer.left_out.get(place.target_id, {})
             place.state = place.source.lifecycle_stage if keeps_state else ACTIVE
             place.is_ours = True
             return
@@ -419,6 +425,7 @@ class ExperimentMap:
             self.activate(place.source.experiment_id)
         if changed or removed or place.has_other_times:
             self._writer.change(place.as_target(place.state), changed, removed)
+            place.left_out = self._writer.left_out.get(place.target_id, {})
 
 
 def _id_at_source(copy: Experiment) -> str:

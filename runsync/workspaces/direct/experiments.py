@@ -1,18 +1,22 @@
 """Making and changing experiments of a store: kept as they are given, under their own ids where those are free."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from runsync.errors import RequestRefused
+from runsync.errors import TAKEN, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.identity import DELETED_AT
+from runsync.model.identity import DELETED_AT, own_tags_removed
 from runsync.model.lineage import is_copy, origin_of_experiment
 from runsync.model.times import now
 from runsync.workspaces import remembered
 from runsync.workspaces.direct.artifacts import EXPERIMENT, DirectArtifacts
 from runsync.workspaces.direct.editor import DirectEditor
 from runsync.workspaces.direct.lifecycle import delete_runs, runs_in
+from runsync.workspaces.direct.misfits import EXPERIMENT_NAME, Unfit
 from runsync.workspaces.direct.store import DirectStore, ExperimentChange, Query
+
+T = TypeVar("T")
 
 
 class DirectExperiments:
@@ -24,20 +28,25 @@ class DirectExperiments:
     def __init__(self, store: DirectStore, locations: DirectArtifacts, editor: DirectEditor) -> None:
         self.renumbered: dict[str, str] = {}
         """New ids by the ids that were taken, or do not fit."""
+        self.left_out: dict[str, dict[str, str]] = {}
         self._store = store
         self._locations = locations
         self._editor = editor
 
     def create(self, experiment: Experiment) -> str:
         """See `ExperimentWriter`. Another import may have made it just now."""
-        location = self._locations.new_location(EXPERIMENT)
+        wanted = replace(experiment, artifact_location=self._locations.new_location(EXPERIMENT))
+        left_out: dict[str, str] = {}
         try:
-            new_id = self._store.create_experiment(replace(experiment, artifact_location=location))
-        except RequestRefused:
+            new_id = _fitting(
+                wanted.tags, left_out, lambda some: self._store.create_experiment(replace(wanted, tags=some))
+            )
+        except RequestRefused as error:
             twin = self._find(experiment)
             if twin is None:
-                raise
+                raise _advised(error, experiment) from error
             new_id = twin.experiment_id
+        self.left_out[new_id] = left_out
         if new_id != experiment.experiment_id:
             self.renumbered[experiment.experiment_id] = new_id
         return new_id
@@ -54,8 +63,11 @@ class DirectExperiments:
 
     def change(self, experiment: Experiment, tags: Mapping[str, str], untagged: Sequence[str] = ()) -> None:
         """See `ExperimentWriter`."""
-        times = (experiment.creation_time, experiment.last_update_time)
-        self._store.change_experiment(ExperimentChange(experiment.experiment_id, None, None, *times, tags, untagged))
+        id, left_out = experiment.experiment_id, self.left_out.setdefault(experiment.experiment_id, {})
+        change = ExperimentChange(
+            id, None, None, experiment.creation_time, experiment.last_update_time, untagged=untagged
+        )
+        _fitting(tags, left_out, lambda some: self._store.change_experiment(replace(change, tags=some)))
 
     def rename(self, experiment: Experiment, name: str) -> None:
         """See `ExperimentWriter`."""
@@ -100,3 +112,27 @@ class DirectExperiments:
         born = is_copy(experiment), origin_of_experiment(experiment)
         found = (e for e in self._store.experiments() if e.name == experiment.name)
         return next((e for e in found if (is_copy(e), origin_of_experiment(e)) == born), None)
+
+
+def _fitting(tags: Mapping[str, str], left_out: dict[str, str], act: Callable[[Mapping[str, str]], T]) -> T:
+    """Does it with those of the tags that the store has a place for; why the others are left out is noted."""
+    while True:
+        try:
+            return act({key: value for key, value in tags.items() if key not in left_out})
+        except Unfit as error:
+            unfit = {one.name: one.why for one in error.misfits if one.kind == "tag" and one.name not in left_out}
+            if not own_tags_removed(unfit):
+                raise
+            left_out |= unfit
+
+
+def _advised(error: RequestRefused, experiment: Experiment) -> RequestRefused:
+    """With the way out, where it is the name that is refused."""
+    is_of_name = error.code == TAKEN
+    if isinstance(error, Unfit):
+        is_of_name = any(one.name == EXPERIMENT_NAME for one in error.misfits)
+    if not is_of_name:
+        return error
+    return RequestRefused(
+        f"{error}: give it another name with --rename '{experiment.experiment_id}=NEW'", error.status, error.code
+    )

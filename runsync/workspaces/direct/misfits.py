@@ -1,4 +1,4 @@
-"""Pieces of a run that a store has no place for: each is named, and the run arrives without them."""
+"""Pieces of a run or an experiment that a store has no place for: each is named, and it arrives without them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -7,27 +7,27 @@ from runsync.errors import RequestRefused
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import DatasetInput, ModelLink, Run
 
-NAME, USER = "run_name", "user_id"
-_LONGEST = 60
+NAME, USER, EXPERIMENT_NAME = "run_name", "user_id", "name"
+INPUT_TAG = "input tag"
+Piece = DatasetInput | ModelLink | None
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """One of them, and why. `kind` is param, tag, metric, input, output or field (NAME or USER), `name` the key; of an
-    input or output `piece` is which one, as names may repeat."""
+    """One of them, and why. `kind` is param, tag, metric, input, output, INPUT_TAG or field (NAME, USER or
+    EXPERIMENT_NAME), `name` the key; of an input, its tag or an output `piece` is which one, as names may repeat."""
 
     kind: str
     name: str
     why: str
-    piece: DatasetInput | ModelLink | None = None
+    piece: Piece = None
 
     def __str__(self) -> str:
-        name = self.name if len(self.name) <= _LONGEST else f"{self.name[: _LONGEST - 1]}…"
-        return f"{self.kind} “{name}”: {self.why}"
+        return f"{self.kind} “{self.name}”: {self.why}"
 
 
 class Unfit(RequestRefused):
-    """A run has pieces that the store has no place for; nothing of it was written."""
+    """A run or an experiment has pieces that the store has no place for; nothing of it was written."""
 
     def __init__(self, misfits: Sequence[Misfit]) -> None:
         super().__init__("; ".join(map(str, misfits)))
@@ -55,7 +55,8 @@ def without(run: Run, misfits: Collection[Misfit], there: Run | None) -> Run:
     left_out = {kind: {m.name for m in misfits if m.kind == kind} for kind in ("param", "tag", "metric", "field")}
     if NAME in left_out["field"]:
         left_out["tag"].add(RUN_NAME)  # repeats it
-    read, wrote = ([m.piece for m in misfits if m.kind == kind] for kind in ("input", "output"))
+    read, wrote = ([_bare(m.piece) for m in misfits if m.kind == kind] for kind in ("input", "output"))
+    tagged = [(_bare(m.piece), m.name) for m in misfits if m.kind == INPUT_TAG]
     return replace(
         run,
         name=run.name if NAME not in left_out["field"] else there.name if there else "",
@@ -63,7 +64,17 @@ def without(run: Run, misfits: Collection[Misfit], there: Run | None) -> Run:
         params={key: value for key, value in run.params.items() if key not in left_out["param"]},
         tags={key: value for key, value in run.tags.items() if key not in left_out["tag"]},
         latest_metrics=tuple(m for m in run.latest_metrics if m.key not in left_out["metric"]),
-        dataset_inputs=tuple(d for d in run.dataset_inputs if d not in read),
+        dataset_inputs=tuple(_untagged(d, tagged) for d in run.dataset_inputs if _bare(d) not in read),
         model_inputs=tuple(link for link in run.model_inputs if link not in read),
         model_outputs=tuple(link for link in run.model_outputs if link not in wrote),
     )
+
+
+def _untagged(dataset: DatasetInput, tagged: Collection[tuple[Piece, str]]) -> DatasetInput:
+    bare = _bare(dataset)
+    return replace(dataset, tags={key: value for key, value in dataset.tags.items() if (bare, key) not in tagged})
+
+
+def _bare(piece: Piece) -> Piece:
+    """A dataset with no tags, whichever it is without by now."""
+    return replace(piece, tags={}) if isinstance(piece, DatasetInput) else piece

@@ -159,11 +159,11 @@ class DirectStore(Protocol):
     def create_experiment(self, experiment: Experiment) -> str:
         """Makes an experiment as it is given and gives its id: the one asked for where that is free and fits ("":
         any), else a new one. `artifact_location` may hold `{experiment_id}`, which the id is put in for. Raises
-        RequestRefused where the name is taken, also by a deleted one."""
+        RequestRefused where the name is taken, also by a deleted one, and Unfit."""
 
     def change_experiment(self, change: ExperimentChange) -> None:
         """Changes what is named of an experiment, and nothing else. Raises RequestRefused where its new name is taken,
-        also by a deleted one."""
+        also by a deleted one, and Unfit."""
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Writes runs, each whole or not at all (also when killed); many in one transaction. Gives by run id why a run

@@ -10,14 +10,14 @@ import fcntl
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, RunsyncError
+from runsync.errors import ABSENT, ITEM_ERRORS, TAKEN, AccessDenied, RequestRefused, RunsyncError
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
-from runsync.workspaces.direct.misfits import Misfit, Refusal, Unfit
+from runsync.workspaces.direct.misfits import EXPERIMENT_NAME, Misfit, Refusal, Unfit
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange
 from runsync.workspaces.files.draft import (
     LOCK_PATIENCE,
@@ -55,6 +55,7 @@ _OF_ONE_RUN = frozenset({errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.
 _NUMBERS = {name: number for number, name in STATUSES.items()}
 _STAGED = ".runsync"
 """A file of an experiment while it is written; MLflow looks at folders only."""
+_ABOVE = "there is a tag above or below it, and a file store cannot keep both"
 _LOCAL = 4
 """SourceType.LOCAL, which MLflow writes for every run."""
 
@@ -139,7 +140,7 @@ def create_experiment(root: str, experiment: Experiment) -> str:
     """See `DirectStore.create_experiment`."""
     with _told(root), _locked(root):
         _check_name(root, experiment.name)
-        tags = _files_of_tags(repr(experiment.name), experiment.tags)
+        tags = _files_of_tags(experiment.tags)
         folder = _new_folder(root, experiment)
         location = experiment.artifact_location.replace("{experiment_id}", folder.name)
         meta = {"artifact_location": location, "experiment_id": folder.name} | _experiment_meta(experiment)
@@ -156,7 +157,7 @@ def change_experiment(root: str, change: ExperimentChange) -> None:
             raise _no_experiment(change.experiment_id)
         if change.name is not None:
             _check_name(root, change.name, change.experiment_id)
-        files = _files_of_tags(change.experiment_id, change.tags)
+        files = _files_of_tags(change.tags)
         if new := {name: value for name, value in _experiment_meta(change).items() if value is not None}:
             try:
                 files[META] = _dumped(read_meta(f"{folder.path}/{META}") | new)
@@ -312,13 +313,17 @@ def _experiment_meta(told: Experiment | ExperimentChange) -> dict[str, Any]:
 
 
 def _check_name(root: str, name: str, its_own: str = "") -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Unfit([Misfit("field", EXPERIMENT_NAME, "it has characters that UTF-8 cannot hold")]) from None
     for other in read_experiments(root).experiments:
         if other.name == name and other.experiment_id != its_own:
             how = ", which is deleted" if other.lifecycle_stage == DELETED else ""
             raise RequestRefused(
                 f"there is an experiment {name!r} already ({other.experiment_id}{how})",
                 400,
-                "RESOURCE_ALREADY_EXISTS",
+                TAKEN,
             )
 
 
@@ -354,11 +359,22 @@ def _is_free(root: str, experiment_id: str) -> bool:
     return True
 
 
-def _files_of_tags(experiment: str, tags: Mapping[str, str]) -> dict[str, bytes]:
-    try:
-        return {key_path(TAGS, key): _encoded(value, TAGS, key) for key, value in tags.items()}
-    except Broken as error:
-        raise RequestRefused(f"experiment {experiment} cannot be kept: {error}") from error
+def _files_of_tags(tags: Mapping[str, str]) -> dict[str, bytes]:
+    """Raises Unfit, also for a tag below another one: those come after it."""
+    files: dict[str, bytes] = {}
+    misfits = []
+    for key, value in sorted(tags.items()):
+        try:
+            path, data = key_path(TAGS, key), _encoded(value, TAGS, key)
+        except Broken as error:
+            misfits.append(Misfit("tag", key, why_no_place(error)))
+            continue
+        if any(str(above) in files for above in PurePosixPath(path).parents):
+            misfits.append(Misfit("tag", key, _ABOVE))
+        files[path] = data
+    if misfits:
+        raise Unfit(misfits)
+    return files
 
 
 def _dumped(meta: Mapping[str, Any]) -> bytes:
@@ -378,9 +394,7 @@ def _put_files(folder: Path, files: Mapping[str, bytes]) -> None:
                 raise RequestRefused(f"{path.parent} is a link, and links are not followed")
             replace_file(path, data, folder / _STAGED)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise RequestRefused(
-                f"experiment {folder.name} has a tag above or below {name}, and a file store cannot keep both"
-            ) from None
+            raise Unfit([Misfit("tag", name.removeprefix(f"{TAGS}/"), _ABOVE)]) from None
 
 
 def _remove_tags(folder: str, keys: Sequence[str]) -> None:

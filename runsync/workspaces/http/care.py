@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 import requests
+import urllib3
 
 from runsync.model.patience import Patience
 from runsync.workspaces.http.patience import NOT_DONE, RETRIED
@@ -12,6 +13,8 @@ FAILING = RETRIED - NOT_DONE
 """Statuses of a server that may have too much to do."""
 TOO_LARGE = frozenset({413, 414, 431})
 """Statuses of a request that is too large itself."""
+SLOW = frozenset({408, 504})
+"""Those of them that tell of a request that takes too long: less may be managed, whatever else is answered."""
 SOON = 3
 """Failures of a request that could be done without, or be made smaller, while the server is otherwise well."""
 SHORT_TIMEOUT = 120.0
@@ -26,10 +29,12 @@ UNREACHED = ("connection refused", "no such host")
 class Care:
     """`is_optional`: the transfer goes on without it. However it is answered, or not, it raises RequestRefused, and
     soon, as long as the server answers anything at all. `is_divisible`: less can be asked for. Where the server does
-    not manage it, it raises TooMuch, and soon."""
+    not manage it, or bounds how much may be asked for, it raises TooMuch, and soon."""
 
     is_optional: bool = False
     is_divisible: bool = False
+    soon: int = SOON
+    """Failures after which it raises, while the server is otherwise well."""
 
     @property
     def is_short(self) -> bool:
@@ -40,6 +45,13 @@ class Care:
 NEEDED = Care()
 OPTIONAL = Care(is_optional=True)
 DIVISIBLE = Care(is_divisible=True)
+
+
+def is_too_slow(care: Care, response: requests.Response | None, problem: Exception | None) -> bool:
+    """Whether it may be how much is asked for that takes too long."""
+    if response is not None:
+        return care.is_divisible and response.status_code in SLOW
+    return care.is_divisible and isinstance(problem, requests.ReadTimeout | urllib3.exceptions.ReadTimeoutError)
 
 
 class Tries:
@@ -74,9 +86,14 @@ class Tries:
         """Whether a server that is otherwise well would fail again, or there is another way for this request."""
         is_failing = response is None or response.status_code in FAILING
         if self._care.is_short and is_failing:
-            return self.count >= self._forgiven + SOON or isinstance(problem, requests.Timeout)
+            return self.count >= self._forgiven + self._care.soon or isinstance(problem, requests.Timeout)
         many = self.count >= self._forgiven + self._patience.tries
         return many and (response is None or response.status_code == 500)
+
+    def are_too_slow(self, response: requests.Response | None, problem: Exception | None) -> bool:
+        """Whether to ask for less rather than wait, also where the server answers nothing else meanwhile."""
+        many = response is None or self.count >= self._care.soon
+        return many and is_too_slow(self._care, response, problem)
 
     def is_hopeless(self, is_alive: bool) -> bool:
         """Whether another try is of no use, now that the server is well or not. One that was not may have mended."""

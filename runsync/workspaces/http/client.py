@@ -29,7 +29,7 @@ from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.header import unsendable
 from runsync.workspaces.http.answer import json_of, take
 from runsync.workspaces.http.body import Body, Paced
-from runsync.workspaces.http.care import NEEDED, SHORT_TIMEOUT, TOO_LARGE, UNREACHED, Care, Tries
+from runsync.workspaces.http.care import NEEDED, SHORT_TIMEOUT, TOO_LARGE, UNREACHED, Care, Tries, is_too_slow
 from runsync.workspaces.http.download import HttpAnswer, HttpLine
 from runsync.workspaces.http.identity import Identity
 from runsync.workspaces.http.patience import (
@@ -207,7 +207,7 @@ class Client:
     def _is_given_up(
         self, tries: Tries, response: requests.Response | None, problem: Exception | None, delay: float, care: Care
     ) -> bool:
-        if tries.are_over(response, delay):
+        if tries.are_over(response, delay) or tries.are_too_slow(response, problem):
             return True
         if not tries.is_one_too_many(response, problem):
             return False
@@ -218,9 +218,13 @@ class Client:
     ) -> requests.Response:
         """Raises what comes of a request that is not tried again."""
         why = cause(problem) if response is None else f"HTTP {response.status_code}"
+        message = why if response is None else f"{why}, {_complaint(response)[1]}".rstrip(", ")
+        too_much = TooMuch(f"{self.url}{path}: {message}", response.status_code if response is not None else 0)
+        if is_too_slow(care, response, problem):
+            raise too_much
         is_alive = not self._is_hopeless(problem) and (response is None or care.is_short) and self._is_alive()
         if is_alive and care.is_divisible:
-            raise TooMuch(f"{self.url}{path}: {why}", response.status_code if response is not None else 0)
+            raise too_much
         if response is not None and (is_alive or not care.is_optional):
             return self._checked(response, path)
         if is_alive:
@@ -346,7 +350,8 @@ class Client:
         text = f"{self.url} answered {status} to {path}: {message or response.reason}"
         if status in (401, 403):
             raise AccessDenied(text, status, code)
-        raise (TooMuch if is_divisible and status in TOO_LARGE else RequestRefused)(text, status, code)
+        is_too_much = status in TOO_LARGE or (status == 400 and "max_results" in message)
+        raise (TooMuch if is_divisible and is_too_much else RequestRefused)(text, status, code)
 
 
 def _document(response: requests.Response, care: Care) -> dict[str, Any]:

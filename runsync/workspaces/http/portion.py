@@ -85,6 +85,11 @@ class Portion:
             self._good, self._grown_from = 0, self.size
             self.size = min(self._most, self.size * 2)
 
+    def restore(self) -> None:
+        """It was not how many were asked for that was too much."""
+        with self._lock:
+            self.size, self._failed, self._least, self._why = self._most, 0, self._most, ""
+
     def shorten(self, size: int) -> None:
         """So many are managed, and yet too many to hold in memory."""
         with self._lock:

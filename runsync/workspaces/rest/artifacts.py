@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 from runsync.download import as_listed, begun
-from runsync.errors import RequestRefused
+from runsync.errors import UNAVAILABLE, RequestRefused
 from runsync.model.ids import is_given_out
 from runsync.model.paths import unfit_for_folders
 from runsync.model.protocol import StoredObject
@@ -31,6 +32,8 @@ PROXIED = "mlflow-artifacts:"
 """How an artifact root begins that a server proxies."""
 SMALL_UPLOAD = 10 * 1024 * 1024
 """The most bytes that upload-artifact takes, the server's way for runs whose storage it does not proxy."""
+LIMITED = 1_000_000
+"""Bytes from which on proxies that bound an upload may refuse it, as nginx does from 1 MiB on by default."""
 
 Locate = Callable[[], StoredObject | None]
 Act = Literal["list", "read", "write"]
@@ -231,7 +234,8 @@ class ArtifactStore:
 
     def _upload(self, url: str, size: int, opener: Opener) -> None:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        self._client.send("PUT", url, content=opener if size else b"", headers=headers)
+        with _told_of_limits(size):
+            self._client.send("PUT", url, content=opener if size else b"", headers=headers)
 
     def _upload_small(self, run_id: str, path: str, size: int, opener: Opener) -> None:
         if not 0 < size <= SMALL_UPLOAD:
@@ -243,7 +247,27 @@ class ArtifactStore:
         with closing(opener()) as stream:
             content = b"".join(cut(stream.read, size, size))
         asked = {"run_uuid": run_id, "path": path}
-        self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
+        with _told_of_limits(size):
+            self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
+
+
+@contextmanager
+def _told_of_limits(size: int) -> Iterator[None]:
+    """Says what an upload was refused for, where it may have been its size: some proxies answer so, others break the
+    connection while it is sent."""
+    try:
+        yield
+    except RequestRefused as error:
+        is_broken = error.code == UNAVAILABLE and not error.status and size >= LIMITED
+        if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not is_broken:
+            raise
+        is_why = "may be more" if is_broken else "is more"
+        raise RequestRefused(
+            f"{error}: the file has {size:,} bytes, which {is_why} than a proxy before the server takes in one request:"
+            " raise its limit (client_max_body_size of nginx) or name the server itself, then run it again",
+            error.status,
+            error.code,
+        ) from None
 
 
 def way(url: str, root: str) -> Way:

@@ -1,8 +1,9 @@
 """Making and changing experiments of a target server."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, TAKEN, RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, own_tags_removed
 from runsync.model.lineage import is_copy, origin_of_experiment
@@ -10,7 +11,7 @@ from runsync.model.times import now
 from runsync.workspaces import remembered
 from runsync.workspaces.http.fields import identifier, part
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.collisions import post, stage_of, to_stage
+from runsync.workspaces.rest.collisions import is_inactive, post, stage_of, to_stage
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
 from runsync.workspaces.rest.workspace import RestWorkspace
@@ -23,12 +24,30 @@ class RestExperiments:
 
     def __init__(self, workspace: RestWorkspace) -> None:
         self.deleted_keep_names = workspace.habits.deleted_keep_names
+        self.left_out: dict[str, dict[str, str]] = {}
         self._client = workspace.client
         self._search = workspace.search
         self._editor = workspace.editor()
 
     def create(self, experiment: Experiment) -> str:
-        """See `ExperimentWriter`."""
+        """See `ExperimentWriter`. A server that does not take it gets it with our own tags first: then its name is at
+        fault, or one of the others."""
+        try:
+            return self._create(experiment)
+        except RequestRefused as error:
+            others = own_tags_removed(experiment.tags)
+            if not _is_of_content(error):
+                raise
+            own = {key: value for key, value in experiment.tags.items() if key not in others}
+            try:
+                made = self._create(replace(experiment, tags=own))
+            except RequestRefused as again:
+                advice = f"; for another name say --rename '{experiment.experiment_id}=NEW'"
+                raise RequestRefused(f"{again}{advice}", again.status, again.code) from again
+        self.change(replace(experiment, experiment_id=made), others)
+        return made
+
+    def _create(self, experiment: Experiment) -> str:
         body = {"name": experiment.name, "tags": wire.entries(experiment.tags)}
         return create_once(
             self._client,
@@ -44,7 +63,12 @@ class RestExperiments:
         """See `ExperimentWriter`."""
         for key, value in tags.items():
             body = {"experiment_id": experiment.experiment_id, "key": key, "value": value}
-            post(self._client, "experiments/set-experiment-tag", body)
+            try:
+                post(self._client, "experiments/set-experiment-tag", body)
+            except RequestRefused as error:
+                if not _is_of_content(error) or not own_tags_removed({key: value}):
+                    raise
+                self.left_out.setdefault(experiment.experiment_id, {})[key] = str(error)
 
     def rename(self, experiment: Experiment, name: str) -> None:
         """See `ExperimentWriter`. A server renames active ones only."""
@@ -100,3 +124,8 @@ class RestExperiments:
         wanted = experiment.tags if is_same else own_tags_removed(experiment.tags)
         self.change(there, {key: value for key, value in wanted.items() if there.tags.get(key) != value})
         return there.experiment_id
+
+
+def _is_of_content(error: RequestRefused) -> bool:
+    """Whether it may be what was sent that is refused: by the server, or by its database."""
+    return error.status in (400, 413, 500) and not is_inactive(error) and error.code not in (ABSENT, TAKEN)

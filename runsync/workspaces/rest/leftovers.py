@@ -1,6 +1,7 @@
 """What a server holds beside experiments and runs, counted so that a report can name what stays behind."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -51,13 +52,12 @@ class _Look:
     most: int | None = None
 
     def ask(self, client: Client) -> dict[str, Any]:
-        """The first page; a shorter one where the server does not manage that. Raises RequestRefused."""
-        if self.most is None:
-            return self.send(client, OPTIONAL, {})
-        try:
-            return self.send(client, Care(is_optional=True, is_divisible=True), {"max_results": self.most})
-        except TooMuch:
-            return self.send(client, OPTIONAL, {"max_results": self.most // PART})
+        """The first page; a shorter one where the server does not manage that, and then one of any length that it
+        likes. Raises RequestRefused."""
+        for most in () if self.most is None else (self.most, self.most // PART):
+            with suppress(TooMuch):
+                return self.send(client, Care(is_optional=True, is_divisible=True), {"max_results": most})
+        return self.send(client, OPTIONAL, {})
 
 
 _Send = Callable[[Client, Care, dict[str, int]], dict[str, Any]]

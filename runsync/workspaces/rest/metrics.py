@@ -8,6 +8,7 @@ halves, and what is long by itself is streamed page by page with `get-history`, 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
+from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,9 @@ class MetricReader:
         except (OddAnswer, AnswerTooLong):
             return _NOTHING
         except TooMuch as error:
+            if error.status == HTTPStatus.BAD_REQUEST:  # of its rows, which are those of one run, too
+                self._refused(error)
+                return _NOTHING
             self._runs.failed(count, error)
             return request.cut(self._runs.size)
         except RequestRefused as error:

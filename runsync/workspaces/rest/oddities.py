@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from runsync.model.run import Run, Unreadable
+from runsync.model.run import UNTOLD, Run, Unreadable
 from runsync.model.wording import many
 
 NAMED = 5
@@ -57,7 +57,7 @@ class Oddities:
     def sound(self, runs: Iterable[Run], odd: Iterable[Unreadable], experiment_ids: Collection[str]) -> list[Run]:
         """The runs of a page that can be taken, each once. The others are kept to be told."""
         asked, found = frozenset(experiment_ids), dict[str, Run]()
-        self._unreadable.update((one.id, one) for one in odd)
+        self._unreadable.update((one.id if one.id != UNTOLD else one.reason, one) for one in odd)
         for run in runs:
             if run.run_id in found:
                 self._again[run.run_id] += 1

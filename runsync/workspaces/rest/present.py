@@ -19,8 +19,15 @@ class RestRuns:
         self._direct: set[str] = set()
 
     def begin(self, existing: Iterable[Experiment]) -> None:
-        """Of these experiments those are kept in mind that were brought straight into the server's database."""
-        self._direct = {e.experiment_id for e in existing if COPY in e.tags}
+        """Keeps in mind in which of these experiments copies may be that were brought straight into the server's
+        database: in those that were brought so themselves and, where one search finds any, in all others."""
+        told = {e.experiment_id: COPY in e.tags for e in existing}
+        self._direct = {id for id, is_direct in told.items() if is_direct}
+        others = [id for id in told if id not in self._direct]
+        if self._workspace.habits.is_mlflow and any(
+            map(self._has_direct_copies, self._workspace.search.chunks(others))
+        ):
+            self._direct.update(others)
 
     def copies(self, experiment_ids: Sequence[str], between: Bounds | None = None) -> Iterator[Run]:
         """See `TargetRuns`. Copies that were brought straight into the database have another tag: a search more, where
@@ -30,6 +37,9 @@ class RestRuns:
         for condition, places in ((OF_COPIES, experiment_ids), (OF_DIRECT_COPIES, direct)):
             for ids in self._workspace.search.chunks(places):
                 yield from self._workspace.search.every(ids, condition + started)
+
+    def _has_direct_copies(self, experiment_ids: Sequence[str]) -> bool:
+        return any(self._workspace.search.page(experiment_ids, OF_DIRECT_COPIES, "all", most=1))
 
     def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
         """See `TargetRuns`."""

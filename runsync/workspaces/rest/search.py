@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from runsync.errors import RequestRefused, WorkspaceUnreachable
+from runsync.errors import RequestRefused, TooMuch, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
 from runsync.model.fields import Order
 from runsync.model.filter.evaluate import Facts, chooser, matches
@@ -18,9 +18,10 @@ from runsync.model.filter.tree import Expression, conjuncts
 from runsync.model.ordering import ordered
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
-from runsync.workspaces.http import Care, Client, Portion, json_of
+from runsync.workspaces.http import DIVISIBLE, Care, Client, Portion, json_of
 from runsync.workspaces.http.fields import Json, Listing, text
 from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.around import AT_ONCE, LAST, Around, is_of_runs
 from runsync.workspaces.rest.habits import Habits
 from runsync.workspaces.rest.oddities import Oddities
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
@@ -45,6 +46,8 @@ class RunSearch:
         self._versions = ModelVersions(client)
         self._pages = Portion(PAGE, "run")
         self._oddities = Oddities()
+        self._goes_around = False
+        """Whether there are runs that the server fails with."""
 
     @property
     def notes(self) -> list[str]:
@@ -69,17 +72,33 @@ class RunSearch:
         most: int = PAGE,
     ) -> tuple[list[Run], str]:
         """One page of runs/search of at most that many runs, and the token of the next page ("" after the last)."""
-        body = {
-            "experiment_ids": list(experiment_ids),
-            "filter": filter_string,
-            "run_view_type": VIEWS[state],
-            "order_by": list(by),
-        }
-        if token:
-            body["page_token"] = token
-        answer = self._pages.ask(lambda size, care: self._ask({**body, "max_results": size}, care), most)
+        body = _searched(experiment_ids, filter_string, state, by, token)
+
+        def ask(size: int, care: Care) -> dict[str, Any]:
+            sized = {**body, "max_results": size}
+            if size > 1:
+                return self._ask(sized, AT_ONCE if self._goes_around else care)
+            try:
+                return self._ask(sized, DIVISIBLE)
+            except TooMuch as error:
+                if is_of_runs(error):
+                    raise
+                return self._ask(sized, care)
+
+        return self._found(self._pages.ask(ask, most), experiment_ids)
+
+    def _found(self, answer: dict[str, Any], experiment_ids: Sequence[str]) -> tuple[list[Run], str]:
         runs, odd = wire.runs(answer, self._habits.run)
         return self._oddities.sound(runs, odd, experiment_ids), text(answer, "next_page_token", "")
+
+    def _around(self, experiment_ids: Sequence[str], filter_string: str, state: str, by: Sequence[str]) -> Around:
+        """Of a search that fails with a page of one run."""
+
+        def ask(condition: str, token: str, care: Care) -> tuple[list[Run], str]:
+            body = _searched(experiment_ids, _both(filter_string, condition), state, by, token)
+            return self._found(self._ask({**body, "max_results": PAGE}, care), experiment_ids)
+
+        return Around(ask, lambda one: self._oddities.sound((), (one,), experiment_ids))
 
     def every(
         self,
@@ -183,8 +202,20 @@ class RunSearch:
         seen: set[str] = set()
         while True:
             bound = "" if since is None else f"attributes.start_time {'>=' if is_oldest_first else '<='} {since}"
-            condition = " AND ".join(part for part in (filter_string, bound) if part)
-            page, token = self.page(experiment_ids, condition, state, token, by, most)
+            try:
+                page, token = self.page(experiment_ids, _both(filter_string, bound), state, token, by, most)
+            except RequestRefused as error:
+                if not is_of_runs(error):
+                    raise
+                self._goes_around = True
+                around = self._around(experiment_ids, filter_string, state, by)
+                first, until = (0, LAST) if since is None else (since, LAST) if is_oldest_first else (0, since)
+                for page in around.pages(first, until, by_time and not is_oldest_first):
+                    fresh = [run for run in page if run.run_id not in seen]
+                    seen.update(run.run_id for run in fresh)
+                    yield from fresh
+                self._pages.restore()
+                return
             most = min(PAGE, 2 * most)
             fresh = [run for run in page if run.run_id not in seen]
             seen.update(run.run_id for run in fresh)
@@ -215,6 +246,21 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """So many at a time."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def _both(*conditions: str) -> str:
+    return " AND ".join(filter(None, conditions))
+
+
+def _searched(experiment_ids: Sequence[str], filter_string: str, state: str, by: Sequence[str], token: str) -> Json:
+    """The body of a search, without how many are asked for."""
+    body = {
+        "experiment_ids": list(experiment_ids),
+        "filter": filter_string,
+        "run_view_type": VIEWS[state],
+        "order_by": list(by),
+    }
+    return body | ({"page_token": token} if token else {})
 
 
 def quotable(run_id: str) -> str:

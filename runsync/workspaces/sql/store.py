@@ -13,6 +13,7 @@ from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Q
 from runsync.workspaces.sql import address, read_points, registry, schema
 from runsync.workspaces.sql.change import change_runs
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.leftovers import left_behind
 from runsync.workspaces.sql.read import Reader
 from runsync.workspaces.sql.rights import require_rights
@@ -127,12 +128,16 @@ class SqlStore:
         return PROXIED + experiment_id
 
     @cached_property
+    def _fits(self) -> Fits:
+        return Fits(self._database, self._schema)
+
+    @cached_property
     def _experiments(self) -> ExperimentWriter:
-        return ExperimentWriter(self._database, self._schema)
+        return ExperimentWriter(self._database, self._schema, self._fits)
 
     @cached_property
     def _runs(self) -> RunWriter:
-        return RunWriter(self._database, self._schema, self._reader)
+        return RunWriter(self._database, self._schema, self._reader, self._fits)
 
     def create_experiment(self, experiment: Experiment) -> str:
         """Makes an experiment as it is given and gives its id."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import RequestRefused
+from runsync.model.identity import RUN_NAME
 from runsync.model.run import DatasetInput, ModelLink, Problem, Run
 from runsync.workspaces.sql.address import SQLITE
 
@@ -69,13 +70,16 @@ def sound(run: Run, noting: Noting) -> Run:
     """A run without the pieces that are no UTF-8, which are noted. Raises RequestRefused where nothing else is left."""
     if not is_text(run.status + run.lifecycle_stage):
         raise RequestRefused(f"its status or lifecycle stage: {WHY}")
+    tags = run.tags
+    if not is_text(run.name) and tags.get(RUN_NAME) == run.name:  # which repeats it
+        tags = {key: value for key, value in tags.items() if key != RUN_NAME}
     return replace(
         run,
         name=readable(run.name, "run_name", noting),
         user_id=readable(run.user_id, "user_id", noting),
         artifact_uri=readable(run.artifact_uri, "artifact_uri", noting),
         params=pairs(run.params, "param", noting),
-        tags=pairs(run.tags, "tag", noting),
+        tags=pairs(tags, "tag", noting),
         latest_metrics=tuple(m for m in run.latest_metrics if _is_sound(m.key, m.key, "metric", noting)),
         dataset_inputs=tuple(d for d in run.dataset_inputs if _is_sound(_all_of(d), d.name, "input", noting)),
         model_inputs=_links(run.model_inputs, "input", noting),

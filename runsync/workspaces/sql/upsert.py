@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runsync.model.identity import PREFIX
 from runsync.workspaces.sql.address import MYSQL, SQLITE
 
 if TYPE_CHECKING:
@@ -37,12 +38,18 @@ def as_committed(kind: str, rows: "Select[Any]") -> "Select[Any]":
     return rows.with_for_update(read=True) if kind == MYSQL else rows
 
 
+def in_order(texts: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Ours first, then by name: to the collation that MySQL has by default "lr" and "LR" are one key, and the first one
+    of them stays."""
+    return sorted(texts.items(), key=lambda item: (not item[0].startswith(PREFIX), item[0]))
+
+
 def set_texts(connection: "Connection", kind: str, table: "Table", texts: Mapping[str, Mapping[str, str]]) -> None:
     """Params or tags by run id: those that are there get the new value."""
     rows = [
         {"run_uuid": run_id, "key": key, "value": value}
         for run_id, pairs in texts.items()
-        for key, value in pairs.items()
+        for key, value in in_order(pairs)
     ]
     if rows:
         connection.execute(upsert(kind, table, ("value",)), rows)

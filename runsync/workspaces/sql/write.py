@@ -17,15 +17,14 @@ from runsync.workspaces.sql.database import TRIES, Database
 from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.latest import Stored
 from runsync.workspaces.sql.move import move_inputs
+from runsync.workspaces.sql.one_key import misfits_of, require_input_tags, require_links
 from runsync.workspaces.sql.read import Reader, parts
 from runsync.workspaces.sql.schema import Schema
-from runsync.workspaces.sql.upsert import as_committed, remove_tags, set_texts, upsert
+from runsync.workspaces.sql.upsert import as_committed, in_order, remove_tags, set_texts, upsert
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
-
-_KINDS = {"params": "param", "tags": "tag", "latest_metrics": "metric"}
 
 RUNS = 400
 POINTS = 250_000
@@ -45,11 +44,11 @@ class Ready:
 class RunWriter:
     """Writes runs to one MLflow workspace of a database."""
 
-    def __init__(self, database: Database, schema: Schema, reader: Reader) -> None:
+    def __init__(self, database: Database, schema: Schema, reader: Reader, fits: Fits) -> None:
         self._database = database
         self._schema = schema
         self._reader = reader
-        self._fits = Fits(database.kind, schema)
+        self._fits = fits
 
     def write(self, arrivals: Sequence[Arrival]) -> dict[str, Refusal]:
         """Gives by run id why a run was refused."""
@@ -102,19 +101,18 @@ class RunWriter:
         rows = [
             {"run_uuid": run_id, "key": key, **point._asdict()}
             for run_id, points in newest.items()
-            for key, point in points.items()
+            for key, point in sorted(points.items())
         ]
         if rows:
             connection.execute(upsert(kind, tables["latest_metrics"], columns), rows)
         if kind == MYSQL:
-            self._require_keys(
-                connection,
-                {
-                    "params": {run.run_id: run.params for run in runs},
-                    "tags": {run.run_id: run.tags for run in runs},
-                    "latest_metrics": newest,
-                },
-            )
+            written: Mapping[str, Mapping[str, Iterable[str]]] = {
+                "params": {run.run_id: run.params for run in runs},
+                "tags": {run.run_id: run.tags for run in runs},
+                "latest_metrics": newest,
+            }
+            if misfits := [one for name in written for one in misfits_of(connection, tables[name], written[name])]:
+                raise Unfit(misfits)
         return refused
 
     def _pieces(
@@ -129,25 +127,6 @@ class RunWriter:
                 if misfits := self._fits.keys(latest_of_run.keys() - looked_at):
                     raise Unfit(misfits)
                 yield one.run.run_id, points
-
-    def _require_keys(self, connection: "Connection", keys: Mapping[str, Mapping[str, Iterable[str]]]) -> None:
-        """To the collation that MySQL has by default, "lr" and "LR" are one key: the second overwrites the first.
-        Takes what was written, by table and run id; raises Unfit with those that are not there."""
-        misfits = [
-            Misfit(_KINDS[name], key, "to this database it is the same as another one of this run")
-            for name, of_runs in keys.items()
-            for key in self._overwritten(connection, name, of_runs)
-        ]
-        if misfits:
-            raise Unfit(misfits)
-
-    def _overwritten(self, connection: "Connection", name: str, keys: Mapping[str, Iterable[str]]) -> Iterator[str]:
-        from sqlalchemy import select
-
-        table = self._schema.tables[name]
-        asked = select(table.c.run_uuid, table.c.key).where(table.c.run_uuid.in_(list(keys)))
-        there = {(run_id, key) for run_id, key in connection.execute(asked)}
-        return (key for run_id, some in keys.items() for key in some if (run_id, key) not in there)
 
     def _unfit(self, connection: "Connection", group: Sequence[Ready]) -> dict[str, Refusal]:
         """Runs that do not fit, or are not, or no longer, what they were taken for."""
@@ -246,27 +225,21 @@ class RunWriter:
             for run in runs
             for d in run.dataset_inputs
         }
-        connection.execute(upsert(kind, tables["datasets"]), list(rows.values()))
+        connection.execute(upsert(kind, tables["datasets"]), [rows[known] for known in sorted(rows)])
         ids = self._dataset_ids(connection, list(rows))
         used = [(run, d) for run in runs for d in run.dataset_inputs]
         if lost := [d for run, d in used if (int(run.experiment_id), d.name, d.digest) not in ids]:
             why = "to this database it is the same as another dataset of its experiment"
             raise Unfit([Misfit("input", dataset.name, why, dataset) for dataset in lost])
-        edges = [
-            _edge("DATASET", ids[int(run.experiment_id), d.name, d.digest], "RUN", run.run_id)
-            for run in runs
-            for d in run.dataset_inputs
-        ]
+        edges = [_edge("DATASET", ids[int(run.experiment_id), d.name, d.digest], "RUN", run.run_id) for run, d in used]
         connection.execute(upsert(kind, tables["inputs"]), edges)
         input_ids = self._input_ids(connection, [run.run_id for run in runs])
-        tags = [
-            {"input_uuid": input_ids[ids[int(run.experiment_id), d.name, d.digest], run.run_id], "name": n, "value": v}
-            for run in runs
-            for d in run.dataset_inputs
-            for n, v in d.tags.items()
-        ]
+        named = [(input_ids[ids[int(run.experiment_id), d.name, d.digest], run.run_id], d) for run, d in used]
+        tags = [{"input_uuid": id, "name": key, "value": value} for id, d in named for key, value in in_order(d.tags)]
         if tags:
             connection.execute(upsert(kind, tables["input_tags"], ("value",)), tags)
+            if kind == MYSQL:
+                require_input_tags(connection, tables["input_tags"], named)
 
     def _dataset_ids(
         self, connection: "Connection", asked: Sequence[tuple[int, str, str]]
@@ -304,7 +277,7 @@ class RunWriter:
             _edge(kind, run.run_id, kind.replace("RUN", "MODEL"), link.model_id) | {"step": link.step}
             for run in runs
             for kind, links in (("RUN_INPUT", run.model_inputs), ("RUN_OUTPUT", run.model_outputs))
-            for link in links
+            for link in sorted(links, key=lambda link: link.model_id)
         ]
         inputs = self._schema.tables["inputs"]
         if edges and "step" not in inputs.c:
@@ -312,6 +285,8 @@ class RunWriter:
         if edges:
             updated = ("step",) if "step" in inputs.c else ()
             connection.execute(upsert(self._database.kind, inputs, updated), edges)
+            if self._database.kind == MYSQL:
+                require_links(connection, inputs, runs)
 
 
 def _edge(source_type: str, source_id: str, destination_type: str, destination_id: str) -> dict[str, Any]:

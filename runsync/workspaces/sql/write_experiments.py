@@ -4,20 +4,21 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runsync.errors import RequestRefused
+from runsync.errors import TAKEN, RequestRefused
 from runsync.model.experiment import Experiment
+from runsync.workspaces.direct.misfits import Unfit
 from runsync.workspaces.direct.store import ExperimentChange
-from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, POSTGRESQL, SQLITE
+from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, MYSQL, POSTGRESQL, SQLITE
 from runsync.workspaces.sql.database import TRIES, Database
+from runsync.workspaces.sql.fits import Fits
+from runsync.workspaces.sql.one_key import require_tags
 from runsync.workspaces.sql.schema import Schema
-from runsync.workspaces.sql.upsert import upsert
+from runsync.workspaces.sql.upsert import in_order, upsert
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 PLACE_FOR_ID = "{experiment_id}"
-TAKEN = "RESOURCE_ALREADY_EXISTS"
-"""MLflow's error code for a name that is taken."""
 _GREATEST = 2**31 - 1 - 1_000_000
 """Of an INTEGER column; a million stay free for the experiments that the server will make."""
 _GREATEST_OF_SQLITE = 2**63 - 1 - 1_000_000
@@ -26,24 +27,26 @@ _GREATEST_OF_SQLITE = 2**63 - 1 - 1_000_000
 class ExperimentWriter:
     """Writes to one MLflow workspace of a database."""
 
-    def __init__(self, database: Database, schema: Schema) -> None:
+    def __init__(self, database: Database, schema: Schema, fits: Fits) -> None:
         self._database = database
+        self._fits = fits
         self._table = schema.tables["experiments"]
         self._tags = schema.tables["experiment_tags"]
         self._workspace = database.address.workspace or DEFAULT_WORKSPACE
 
     def create(self, experiment: Experiment) -> str:
-        """Gives its id. Raises RequestRefused where the name is taken."""
+        """Gives its id. Raises Unfit, and RequestRefused where the name is taken."""
         for left in reversed(range(TRIES)):
             try:
                 return str(self._database.transact(lambda connection: self._create(connection, experiment)))
             except RequestRefused as error:
                 # Else the id was taken by another import, between the look at it and its use.
-                if error.code == TAKEN or not left:
+                if error.code == TAKEN or isinstance(error, Unfit) or not left:
                     raise
         raise AssertionError
 
     def _create(self, connection: "Connection", experiment: Experiment) -> int:
+        self._require_fit(experiment)
         self._require_name(connection, experiment.name)
         now = int(time.time() * 1000)
         times = {"creation_time": now, "last_update_time": now}  # unless the source tells them
@@ -71,6 +74,7 @@ class ExperimentWriter:
 
     def _change(self, connection: "Connection", change: ExperimentChange) -> None:
         number, tags = int(change.experiment_id), self._tags
+        self._require_fit(change)
         if change.name is not None:
             self._require_name(connection, change.name, number)
         if row := self._row(change):
@@ -79,6 +83,10 @@ class ExperimentWriter:
         if change.untagged:
             here = (tags.c.experiment_id == number, tags.c.key.in_(list(change.untagged)))
             connection.execute(tags.delete().where(*here))
+
+    def _require_fit(self, told: Experiment | ExperimentChange) -> None:
+        if misfits := self._fits.of_experiment(told.name, told.tags):
+            raise Unfit(misfits)
 
     def _row(self, told: Experiment | ExperimentChange) -> dict[str, Any]:
         """The columns that it names."""
@@ -130,9 +138,11 @@ class ExperimentWriter:
         return None if connection.execute(select(column).where(column == number)).first() else number
 
     def _set_tags(self, connection: "Connection", number: int, tags: Mapping[str, str]) -> None:
-        rows = [{"experiment_id": number, "key": key, "value": value} for key, value in tags.items()]
+        rows = [{"experiment_id": number, "key": key, "value": value} for key, value in in_order(tags)]
         if rows:
             connection.execute(upsert(self._database.kind, self._tags, ("value",)), rows)
+            if self._database.kind == MYSQL:
+                require_tags(connection, self._tags, number, tags)
 
     def _advance(self, connection: "Connection") -> None:
         """Lets PostgreSQL's sequence go on behind the greatest id; it does not look at the table."""

@@ -314,7 +314,7 @@ def test_experiments_keep_their_ids_where_these_are_free_and_fit(tmp_path: Path)
         with pytest.raises(RequestRefused, match=f"there is an experiment '{name}' already") as refused:
             store.create_experiment(Experiment("", name))
         assert refused.value.code == "RESOURCE_ALREADY_EXISTS"
-    with pytest.raises(RequestRefused, match=r"tag \.\./x: its name would lead elsewhere"):
+    with pytest.raises(RequestRefused, match=r"tag “\.\./x”: its name would lead elsewhere"):
         store.create_experiment(Experiment("99", "odd", tags={"../x": "1"}))
     assert not (root / "99").exists()
 

@@ -83,6 +83,13 @@ def test_a_piece_that_cannot_be_read_is_named_and_its_run_is_read(name: str, fil
     assert list(batch.broken) == [IDS[1]]
 
 
+def test_a_name_and_the_tag_that_repeats_it_are_one_piece(filled: str, opened: Open) -> None:
+    repeated = f"INSERT OR REPLACE INTO tags (key, value, run_uuid) VALUES ('mlflow.runName', {BAD}, '{IDS[1]}')"
+    broken(filled, f"UPDATE runs SET name = {BAD} {OF_RUN}", repeated)
+    (batch,) = opened(filled).batches(Query(("1",)))
+    assert [(p.kind, p.name) for p in batch.broken[IDS[1]]] == [("field", "run_name")]
+
+
 def test_a_metric_whose_name_is_no_utf_8_is_named_and_the_others_of_the_run_are_read(filled: str, opened: Open) -> None:
     broken(
         filled, *(f"UPDATE {table} SET key = {BAD} {OF_RUN} AND key = 'acc'" for table in ("metrics", "latest_metrics"))

@@ -1,0 +1,109 @@
+"""Runs that a server fails to answer with: a search goes around them, and each is named.
+
+One row that its store cannot read (text that is no UTF-8, a time that is none) fails every page that it is on, and a
+page cannot begin behind it. So the runs beyond it are asked for by their start time, in spans that are halved until
+what fails is one millisecond, and there by the first digits of their ids.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runsync.errors import RequestRefused
+from runsync.model.run import UNTOLD, Run, Unreadable
+from runsync.model.times import iso
+from runsync.workspaces.http import DIVISIBLE, NEEDED, Care
+from runsync.workspaces.http.fields import Listing
+
+LAST = 2**63 - 1
+AT_ONCE = Care(is_divisible=True, soon=1)
+_DIGITS = "0123456789abcdef"
+_DEPTH = 2
+"""Digits of ids that are told apart."""
+
+Ask = Callable[[str, str, Care], tuple[list[Run], str]]
+"""A page of the search with a further condition: its runs, and the token of the next one."""
+
+
+def is_of_runs(error: RequestRefused) -> bool:
+    """Whether it may be a run on the page that the server fails with, as its store cannot read it. It says so at once:
+    who has too much to do is not asked that often."""
+    return error.status in (500, 503)
+
+
+@dataclass(slots=True)
+class Around:
+    """Of one search. `failed` is told of each run that was gone around."""
+
+    ask: Ask
+    failed: Callable[[Unreadable], object]
+
+    def pages(self, first: int, last: int, descending: bool) -> Iterator[list[Run]]:
+        """The runs that started between these times, in that order, some twice. Raises RequestRefused where the server
+        answers nothing at all."""
+        waiting = [(first, last)]
+        while waiting:
+            since, until = waiting.pop()
+            try:
+                for page in self._pages(_between(since, until), AT_ONCE):
+                    yield page
+                    if page and page[-1].start_time is not None:
+                        since, until = (since, page[-1].start_time) if descending else (page[-1].start_time, until)
+            except RequestRefused as error:
+                if not is_of_runs(error):
+                    raise
+                if since >= until:
+                    yield from self._at(until)
+                    continue
+                middle = since + (until - since) // 2
+                halves = [(since, middle), (middle + 1, until)]
+                waiting += halves if descending else reversed(halves)
+
+    def _at(self, time: int) -> Iterator[list[Run]]:
+        """Those of one millisecond."""
+        try:
+            yield from self._pages(_between(time, time), DIVISIBLE)
+        except RequestRefused as error:
+            if not is_of_runs(error):
+                raise
+            self.ask(_between(-2, -1), "", NEEDED)  # waits for a server that answers nothing at all
+            before = f"it started at {iso(time)} ({time}), and the server fails to answer with it"
+            found = False
+            for prefix, why in self._failing(_between(time, time), ""):
+                if isinstance(why, list):
+                    yield why
+                else:
+                    found = True
+                    self.failed(Unreadable(UNTOLD, "on the server", f"its id begins with {prefix}; {before}: {why}"))
+            if not found:
+                self.failed(Unreadable(UNTOLD, "on the server", f"{before}: {error}"))
+
+    def _failing(self, at: str, prefix: str) -> Iterator[tuple[str, list[Run] | RequestRefused]]:
+        """The runs of one millisecond whose ids begin so, page by page, or why they do not come."""
+        for digit in _DIGITS:
+            known = prefix + digit
+            try:
+                care = AT_ONCE if len(known) < _DEPTH else DIVISIBLE
+                for page in self._pages(f"{at} AND attributes.run_id LIKE '{known}%'", care):
+                    yield known, page
+            except RequestRefused as error:
+                if not is_of_runs(error):
+                    raise
+                if len(known) < _DEPTH:
+                    yield from self._failing(at, known)
+                else:
+                    yield known, error
+
+    def _pages(self, condition: str, care: Care) -> Iterator[list[Run]]:
+        token, listing, seen = "", Listing("runs"), set[str]()
+        while True:
+            page, token = self.ask(condition, token, care)
+            yield page
+            if not token:
+                return
+            fresh = {run.run_id for run in page} - seen
+            seen |= fresh
+            listing.page(token, len(page), len(fresh))
+
+
+def _between(since: int, until: int) -> str:
+    return f"attributes.start_time >= {since} AND attributes.start_time <= {until}"

@@ -1,0 +1,161 @@
+"""A poisoned database behind a real server: what the server can answer with arrives, and all else is named once."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Runner
+from support import proxy as faults
+from support.poison import GOOD, IN_SQL, LOG, good_ids, poisoned_sqlite
+from support.proxy import FaultProxy, Rule
+from support.seed import Seeder
+from support.servers import MlflowServer
+from support.stores import empty_sqlite, opened
+
+from runsync.model.identity import origin_of
+from runsync.model.run import Run
+from runsync.model.selection import Selection
+
+UNANSWERED = {
+    *("param that is no UTF-8", "tag that is no UTF-8", "param key that is no UTF-8", "name that is no UTF-8"),
+    *("time that is no time", "nulls"),
+}
+"""What fails each page of MLflow that it is on, beside the run whose id is no UTF-8."""
+UNLISTED = {"no lifecycle stage", "run in no experiment"}
+"""What no server lists."""
+CARRIED = [item for item in IN_SQL if item.label not in UNANSWERED | UNLISTED]
+QUICK = {"RUNSYNC_PATIENCE": "5", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0.01"}
+
+
+@pytest.fixture
+def server(start_server: Callable[..., MlflowServer], tmp_path: Path) -> MlflowServer:
+    folder = tmp_path / "server-0"
+    poisoned_sqlite(folder / "mlflow.db")
+    (folder / "mlartifacts").rename(folder / "artifacts")
+    return start_server("3").wait()
+
+
+def told(runsync: Runner, *arguments: object, worst: int = 3) -> dict[str, Any]:
+    done = runsync(*arguments, "--json", env=QUICK)
+    assert done.returncode in {0, worst}, f"{arguments}: {done.stderr}{done.stdout[-2000:]}"
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def assert_named_once(report: dict[str, Any]) -> None:
+    failed = [one["error"] for one in report["failed"] if one["kind"] == "run"]
+    assert len(failed) == len(set(failed)) == len(UNANSWERED) + 1
+    ids = {item.run_id[:2] for item in IN_SQL if item.label in UNANSWERED}
+    named = {error.partition("begins with ")[2][:2] for error in failed} - {""}
+    assert named == ids
+    assert all("the server fails to answer with it" in error for error in failed)
+    problems = [(one["run_id"], one["kind"], one["name"]) for one in report["problems"]]
+    assert len(problems) == len(set(problems))
+
+
+def assert_arrived(where: str) -> None:
+    with opened(where) as workspace:
+        batches = list(workspace.batches(workspace.experiments(Selection()), Selection()))
+        runs: dict[str, Run] = {origin_of(run): run for batch in batches for run in batch.runs}
+        assert runs.keys() == {*good_ids(), *(item.run_id for item in CARRIED)}
+        for run in runs.values():
+            assert GOOD.items() <= run.params.items()
+            assert [m.value for m in run.latest_metrics if m.key == "loss"] == [0.25]
+            files = {file.path: file for file in workspace.artifacts(run)}
+            assert b"".join(workspace.read_artifact(run, files["log.txt"])) == LOG
+
+
+def test_all_that_it_can_answer_with_goes_through_a_bundle(
+    server: MlflowServer, tmp_path: Path, runsync: Runner
+) -> None:
+    exported = told(runsync, "export", server.url, "bundle")
+    assert_named_once(exported)
+    assert told(runsync, "check", "bundle")["faults"] == []
+    target = empty_sqlite(tmp_path / "target" / "mlflow.db")
+    told(runsync, "import", "bundle", target)
+    assert_arrived(target)
+
+
+@pytest.mark.slow
+def test_every_verb_goes_around_what_a_server_fails_with(server: MlflowServer, tmp_path: Path, runsync: Runner) -> None:
+    target = empty_sqlite(tmp_path / "target" / "mlflow.db")
+    for _ in range(2):
+        assert_named_once(told(runsync, "sync", server.url, target))
+    assert_arrived(target)
+    told(runsync, "sync", server.url, target, "--delete")
+    assert_arrived(target)
+    told(runsync, "verify", server.url, target, worst=4)
+    listed = {run["run_id"] for run in told(runsync, "runs", "list", server.url)["runs"]}
+    assert listed == {*good_ids(), *(item.run_id for item in CARRIED)}
+    told(runsync, "runs", "tag", server.url, "seen=yes", "--experiment", "experiment 101")
+    told(runsync, "runs", "delete", server.url, *good_ids(), "--yes")
+    assert {run["run_id"] for run in told(runsync, "runs", "list", server.url)["runs"]} == listed - set(good_ids())
+    told(runsync, "experiments", "list", server.url)
+    told(runsync, "sync", target, server.url)
+
+
+class Wild:
+    """Runs of a real server as only servers give them: in the pages of a search each is changed in a way of its own."""
+
+    def __init__(self, url: str, name: str) -> None:
+        labels = ("good", "nulls", "again", "a long tag", "a long key", "its own parent", "parent", "child", "gone")
+        with Seeder(url) as seeder:
+            experiment = seeder.create_experiment(name)
+            self.ids = {}
+            for age, label in enumerate(labels):
+                run = seeder.create_run(experiment, label, start_time=1_700_000_000_000 + age)
+                seeder.log_batch(run, params=GOOD)
+                seeder.put_artifact(run, "gone.txt" if label == "gone" else "log.txt", LOG)
+                seeder.finish(run)
+                self.ids[label] = run
+
+    def change(self, document: dict[str, Any]) -> None:
+        runs = {run["info"]["run_id"]: run for run in document.get("runs", ())}
+        found = {label: runs[id] for label, id in self.ids.items() if id in runs}
+        if "nulls" in found:
+            found["nulls"]["info"] |= dict.fromkeys(("user_id", "end_time", "run_name"))
+            found["nulls"]["inputs"] = found["nulls"]["data"]["metrics"] = None
+        if "again" in found:
+            document["runs"].append(found["again"])
+        for label, kind, key, value in (
+            ("a long tag", "tags", "long", "x" * 1_000_000),
+            ("a long key", "params", "k" * 5000, "v"),
+            ("its own parent", "tags", "mlflow.parentRunId", self.ids["its own parent"]),
+            ("parent", "tags", "mlflow.parentRunId", self.ids["child"]),
+            ("child", "tags", "mlflow.parentRunId", self.ids["parent"]),
+        ):
+            if label in found:
+                found[label]["data"].setdefault(kind, []).append({"key": key, "value": value})
+
+
+def test_what_only_servers_do_is_carried_or_named_once(
+    mlflow3_a: MlflowServer, prefix: str, tmp_path: Path, runsync: Runner
+) -> None:
+    wild = Wild(mlflow3_a.url, f"{prefix}wild")
+    target, files = empty_sqlite(tmp_path / "target" / "mlflow.db"), str(tmp_path / "mlruns")
+    rules = (
+        Rule(faults.rewrite(wild.change), "runs/search", count=None),
+        Rule(faults.respond(404), "artifacts/.*gone.txt", "GET", count=None),
+    )
+    some = ("--experiment", f"{prefix}*")
+    with FaultProxy(mlflow3_a.url, *rules) as proxy:
+        for _ in range(2):
+            exported = told(runsync, "export", proxy.url, "bundle", *some)
+            assert [(one["run_id"], one["name"]) for one in exported["problems"]] == [(wild.ids["gone"], "gone.txt")]
+            assert exported["failed"] == []
+            assert len([note for note in exported["notes"] if wild.ids["again"] in note]) == 1
+        synced = told(runsync, "sync", proxy.url, files, *some)
+        named = [(one["run_id"], one["name"][:5]) for one in synced["problems"]]
+        assert sorted(named) == sorted([(wild.ids["gone"], "gone."), (wild.ids["a long key"], "kkkkk")])
+        told(runsync, "verify", proxy.url, files, *some, worst=4)
+        assert len(told(runsync, "runs", "list", proxy.url, *some)["runs"]) == len(wild.ids)
+    told(runsync, "import", "bundle", target)
+    for where in (target, files):
+        with opened(where) as workspace:
+            batches = list(workspace.batches(workspace.experiments(Selection()), Selection()))
+        runs = {origin_of(run): run for batch in batches for run in batch.runs}
+        assert runs.keys() == set(wild.ids.values())
+        assert all(GOOD.items() <= run.params.items() for run in runs.values())
+        assert len(runs[wild.ids["a long tag"]].tags["long"]) == 1_000_000
