@@ -1,6 +1,7 @@
 """Artifacts into a folder of this machine that does not take them."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from runsync.errors import ChangedMeanwhile, RequestRefused
 from runsync.workspaces.http import CHUNK
-from runsync.workspaces.local_artifacts import read, write
+from runsync.workspaces.local_artifacts import read, walk, write
 
 FULL = """
 import io, resource, sys
@@ -49,3 +50,24 @@ def test_a_file_that_is_written_to_while_it_is_read_is_told_so(tmp_path: Path) -
     with pytest.raises(ChangedMeanwhile, match=r"model\.ckpt changed while it was read"):
         list(chunks)
     assert b"".join(read(tmp_path, "model.ckpt")) == b"B" * 2 * CHUNK
+
+
+def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "artifacts", tmp_path / "outside"
+    folder.mkdir()
+    (folder / "good").write_bytes(b"1234")
+    outside.write_bytes(b"secret")
+    os.mkfifo(folder / "fifo")
+    for name, target in (("same", "good"), ("nowhere", "gone"), ("up", ".."), ("here", "."), ("out", "../outside")):
+        (folder / name).symlink_to(target)
+    (folder / "loop").symlink_to("loop")
+    told = {file.path: (file.size, file.fault) for file in walk(folder)}
+    assert told.pop("good") == told.pop("same") == (4, "")
+    assert {path: fault for path, (_, fault) in told.items()} == {
+        "fifo": f"artifact {folder}/fifo is no plain file",
+        "nowhere": f"artifact {folder}/nowhere is a link to nothing",
+        "up": "artifact “up” lies outside its run's folder, by a link",
+        "here": f"artifact {folder}/here is a link to a folder, which is not followed",
+        "out": "artifact “out” lies outside its run's folder, by a link",
+        "loop": "artifact “loop” is a link to itself",
+    }

@@ -50,6 +50,8 @@ class Memory:
     strays: Strays
     recent: Recent = field(default_factory=Recent)
     without: dict[str, set[str]] = field(default_factory=dict)
+    homes: dict[str, str] = field(default_factory=dict)
+    """The folder of the experiment of a run whose id another run has, too."""
 
 
 def batches(root: str, query: Query, memory: Memory, is_open: Callable[[], None]) -> Iterator[Batch]:
@@ -66,6 +68,7 @@ def batches(root: str, query: Query, memory: Memory, is_open: Callable[[], None]
             places += _listed(folder.path, experiment_id, query, unreadable, odd, is_open)
         except OSError as error:
             unreadable.append(Unreadable(experiment_id, folder.path, f"its runs: {why(error)}", "experiment"))
+    places = list(_once(places, unreadable, memory))
     places.sort(reverse=query.newest_first)
     if unreadable:
         yield Batch((), unreadable=tuple(unreadable))
@@ -116,6 +119,22 @@ def _listed(
         else:
             if _is_meant(query, began, stage):
                 yield _Place(began, run_id, experiment)
+
+
+def _once(places: Sequence[_Place], unreadable: list[Unreadable], memory: Memory) -> Iterator[_Place]:
+    """Each run id once: of runs that have the same one, as copied folders have, the first is taken."""
+    if len({place.run_id for place in places}) == len(places):
+        yield from places
+        return
+    homes: dict[str, str] = {}
+    for place in places:
+        home = homes.setdefault(place.run_id, place.experiment)
+        if home == place.experiment:
+            yield place
+        else:
+            memory.homes[place.run_id] = home
+            taken = f"{home}/{place.run_id} has the same run id: move one of the two away"
+            unreadable.append(Unreadable(place.run_id, f"{place.experiment}/{place.run_id}", taken))
 
 
 def _judge(root: str, unreadable: list[Unreadable], strays: Strays, path: str) -> None:

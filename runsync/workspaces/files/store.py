@@ -262,7 +262,7 @@ class _Histories:
             yield batch
 
     def _read(self, run_id: str) -> Iterator[Piece]:
-        folder = find_run(self._root, run_id, self._last)
+        folder = find_run(self._root, run_id, self._memory.homes.get(run_id, self._last))
         if folder is None:
             raise RequestRefused(f"run {run_id} is no longer there", 404, ABSENT)
         self._last = folder.rpartition("/")[0]

@@ -278,6 +278,19 @@ def test_a_last_line_without_its_end_counts_only_where_it_is_a_whole_point(
     assert points(store, "run")["loss"] == [[7, "1.5", 1], [8, "2.5", 2]] + [[9, "0.5", 3]] * kept
 
 
+def test_of_two_runs_with_one_id_the_first_is_read_and_the_other_named(tmp_path: Path) -> None:
+    root = tmp_path / "mlruns"
+    store = make_store(root, "run", "other")
+    store.create_experiment(Experiment("1", "more", "active", store.default_artifact_root("1"), START, START))
+    shutil.copytree(root / "0" / "run", root / "1" / "run")
+    with_meta("experiment_id: '0'", "experiment_id: '1'")(root / "1" / "run")
+    (root / "1/run/metrics/loss").write_bytes(b"5 9.9 1\n")
+    store = open_store(root, create=False)
+    assert [(run.experiment_id, run.run_id) for run in all_runs(store)] == [("0", "run"), ("0", "other")]
+    assert unreadable(store) == {"run": f"{root}/0/run has the same run id: move one of the two away"}
+    assert [9.9] not in [row[1:2] for row in points(store, "run")["loss"]]
+
+
 def test_the_point_that_a_finished_run_has_lost_is_named(tmp_path: Path) -> None:
     store = make_store(tmp_path / "mlruns", "run")
     (tmp_path / "mlruns/0/run/metrics/loss").write_bytes(b"7 1.5 1\n8 2.5 2\n9 0.")
