@@ -144,6 +144,8 @@ def _summary(report: "ChangeReport") -> str:
         if any(count.values()) or (kind == "run" and report.verb.startswith("runs")):
             rest = [f"{count[name]:,} {name.replace('_', ' ')}" for name in count if name != "changed" and count[name]]
             told.append(", ".join([f"{many(count['changed'], kind)} {would}changed", *rest]))
+    if others := [item for item in report.of("failed") if item.kind not in ("experiment", "run")]:
+        told.append(f"{many(len(others), 'other item')} failed")
     return "; ".join(told) or "Nothing"
 
 
@@ -151,17 +153,35 @@ def _ending(report: "ChangeReport") -> str:
     if report.stopped:
         return "Stopped before the end. What is done stays done: run the same command again to go on."
     if failed := report.of("failed"):
-        is_mendable = all(item.retry for item in failed)
-        again = "Run it again to try those again." if is_mendable else ANOTHER_TRY
-        return f"Partly done: {many(len(failed), 'item')} failed. {again}"
+        return _failed(report, failed)
     if report.of("undecidable"):
         return "Partly done: what could not be decided was left as it is."
     if report.imported is not None and report.imported.exit_code:
         return "Partly done: what is listed above did not come back with the runs."
     if report.dry_run:
         return "Run it without --dry-run to do this."
-    if report.verb.endswith(" delete") and report.changed():
-        return (
-            f"Done. runsync {report.verb.replace('delete', 'restore')} brings them back, until the server purges them."
-        )
+    if report.verb.endswith(" delete") and (changed := report.changed()):
+        them = "it" if len(changed) == 1 else "them"
+        restore = report.verb.replace("delete", "restore")
+        return f"Done. runsync {restore} brings {them} back, until {_purge(report)} {them}."
     return "Done."
+
+
+def _failed(report: "ChangeReport", failed: "list[Item]") -> str:
+    kinds = {item.kind if item.kind in ("experiment", "run") else "item" for item in failed}
+    lost = many(len(failed), kinds.pop() if len(kinds) == 1 else "item")
+    if report.dry_run and not report.changed():
+        return f"Nothing would be changed: {lost} would fail."
+    if report.dry_run:
+        return f"{lost} would fail, as listed above. Run it without --dry-run to do the rest."
+    if not report.changed():
+        begin = f"Nothing was changed: {lost} failed."
+    else:
+        begin = f"Partly done: {lost} failed."
+    is_mendable = all(item.retry for item in failed)
+    return f"{begin} {'Run it again to try again.' if is_mendable else ANOTHER_TRY}"
+
+
+def _purge(report: "ChangeReport") -> str:
+    """Who takes away for good what is deleted."""
+    return "mlflow gc removes" if report.workspace.kind in ("database", "file store") else "the server purges"

@@ -227,6 +227,11 @@ class Unreadable:
     reason: str
     kind: str = "run"
 
+    @property
+    def is_piece(self) -> bool:
+        """Whether all else of what it belongs to can be read."""
+        return " of " in self.kind and self.kind != PART
+
     @classmethod
     def piece(cls, id: str, place: str, problem: Problem, whole: str) -> "Unreadable":
         """A broken piece of what can else be read, which is a run or an experiment."""

@@ -14,6 +14,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Place
 from runsync.model.run import Run, Unreadable
+from runsync.model.wording import many
 from runsync.transfer.places import WORKERS
 from runsync.transfer.report import PARTLY_DONE, TransferReport
 
@@ -54,6 +55,7 @@ class Item:
 class ChangeReport:
     """`schemas/v1/change-report.schema.json`. `asked` has the options that were given.
 
+    `pieces` are what cannot be read of runs that can be changed all the same.
     `backup` and `imported` are the reports of the export before and the import after, where there was one; `stopped`
     tells why it ended before its end; `seconds` is wall time.
     """
@@ -64,6 +66,7 @@ class ChangeReport:
     asked: dict[str, Any] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pieces: list[Unreadable] = field(default_factory=list)
     backup: TransferReport | None = None
     imported: TransferReport | None = None
     seconds: float = 0.0
@@ -85,10 +88,21 @@ class ChangeReport:
         self.stop_code = error.exit_code
 
     def note_unread(self, one: Unreadable) -> None:
-        """Something that may have been meant, and cannot be read: nothing is done with it."""
+        """Something that may have been meant, and cannot be read: only where it is a piece, the rest can be changed."""
+        if one.is_piece:
+            self.pieces.append(one)
+            return
         self.items.append(
             Item(one.kind, one.id, "", "", FAILED, error=f"it cannot be read: {one.reason} ({one.place})")
         )
+
+    def note_pieces(self) -> None:
+        """In one note."""
+        if self.pieces:
+            first = self.pieces[0]
+            more = f", and {many(len(self.pieces) - 1, 'other piece')}" if self.pieces[1:] else ""
+            told = f"{first.kind} {first.id}: {first.reason}{more}"
+            self.notes.append(f"not read, which hinders no change: {told}")
 
     def of(self, *actions: str) -> list[Item]:
         """The items of some actions."""
@@ -185,6 +199,7 @@ def carry_out(
     that something is to be done. Raises TooManyChanges, and whatever `how.confirm` raises.
     """
     begun = time.monotonic()
+    report.note_pieces()
     planned = [change.item for wave in waves for change in wave]
     planned += [item for each in together for item in each.items]
     check_most(report, planned, how)

@@ -108,6 +108,43 @@ def test_changes_name_the_runs_that_they_cannot_read_as_failed(store: Path, runs
         api.delete_runs(str(store), home.parent.name, 2**42)
 
 
+def test_a_run_with_a_piece_that_cannot_be_read_is_changed_all_the_same(tmp_path: Path, runsync: Runner) -> None:
+    address = empty_sqlite(tmp_path / "mlflow.db")
+    with opened(address) as workspace:
+        fill(Filler(workspace))
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        runs = [id for (id,) in database.execute("SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' LIMIT 2")]
+        database.executemany("INSERT INTO params VALUES ('odd', CAST(X'ff' AS TEXT), ?)", [(id,) for id in runs])
+        database.execute("UPDATE runs SET end_time = 'noon' WHERE run_uuid = ?", runs[:1])
+    chosen = [word for run in runs for word in ("--run", run)]
+    planned = runsync("runs", "delete", address, *chosen, "--dry-run")
+    assert (planned.returncode, "Failed" in planned.stdout) == (0, False)
+    assert planned.stdout.count("Note: not read, which hinders no change: ") == 1
+    assert "and 2 other pieces" in planned.stdout
+    assert "2 runs would be changed in" in planned.stdout
+    assert runsync("runs", "tag", address, "a=b", *chosen).returncode == 0
+    done = runsync("runs", "delete", address, *chosen, "--yes")
+    assert (done.returncode, "2 runs changed in" in done.stdout) == (0, True)
+    assert "Done. runsync runs restore brings them back, until mlflow gc removes them." in done.stdout
+    back = runsync("runs", "restore", address, *chosen, "--yes", "--json")
+    document = json.loads(back.stdout)
+    schemas.check("change-report", document, "the report")
+    assert (document["exit_code"], document["runs"]["changed"], document["failed"]) == (0, 2, [])
+    one = runsync("runs", "delete", address, runs[0], "--yes")
+    assert "Done. runsync runs restore brings it back, until mlflow gc removes it." in one.stdout
+
+
+def test_where_all_fails_nothing_is_called_partly_done(store: Path, runsync: Runner) -> None:
+    told = runsync("runs", "tag", store, "a=b", "--run", BROKEN)
+    assert (told.returncode, "Nothing was changed: 1 run failed." in told.stdout) == (3, True)
+    told = runsync("runs", "tag", store, "a=b", "--run", BROKEN, "--dry-run")
+    assert (told.returncode, "Nothing would be changed: 1 run would fail." in told.stdout) == (3, True)
+    told = runsync("runs", "tag", store, "a=b", "--run", BROKEN, "--run", WHOLE, "--dry-run")
+    assert "1 run would fail, as listed above. Run it without --dry-run to do the rest." in told.stdout
+    told = runsync("runs", "tag", store, "a=b", "--run", BROKEN, "--run", WHOLE)
+    assert (told.returncode, "Partly done: 1 run failed." in told.stdout) == (3, True)
+
+
 def test_csv_and_compare_name_it_too(store: Path, runsync: Runner) -> None:
     done = runsync("runs", "csv", store, "--state", "all")
     assert (done.returncode, len(done.stdout.splitlines())) == (3, 9)
