@@ -68,7 +68,7 @@ def test_children_of_many_parents_are_found_in_few_searches_across_pages(
     planned = delete_selected_runs(mlflow3_a.url, selection, how=How(dry_run=True))
     everything = delete_selected_runs(mlflow3_a.url, Selection((prefix + "many",)), how=How(dry_run=True))
     assert everything.requests == planned.requests  # 30 runs that may have children, instead of 9
-    monkeypatch.setattr("runsync.workspaces.rest.workspace.PAGE", 7)
+    monkeypatch.setattr("runsync.workspaces.rest.search.PAGE", 7)
     by_pages = delete_selected_runs(mlflow3_a.url, selection, how=How(dry_run=True))
     for report in (planned, everything, by_pages):
         assert {item.id for item in report.changed()} == {*parents, *below}
