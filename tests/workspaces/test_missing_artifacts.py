@@ -96,7 +96,8 @@ def test_a_path_outside_the_run_is_one_problem_and_the_others_of_the_run_arrive(
     made = set(tmp_path.rglob("*")) - before
     assert all(place.is_relative_to(tmp_path / "deep") for place in made)
     listed = list_artifacts(str(tmp_path / "deep/er/b"), bad)
-    assert [file.path for file in listed.files] == ["..\\x", "m:loss.png"]
+    assert [file.path for file in listed.files if not file.fault] == ["..\\x", "m:loss.png"]
+    assert {file.path for file in listed.files if file.fault} == {*outside, "odd"}
 
 
 def test_a_target_that_loses_what_it_was_sent_is_found_out(
