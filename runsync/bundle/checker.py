@@ -103,6 +103,7 @@ class Checker:
         self._metrics: dict[str, list[tuple[str, PartFile]]] = {}
         self._needed: dict[str, list[str]] = {layout.MARKER: []}
         self._faults: dict[tuple[str, str], Fault] = {}
+        self._wrong_sizes: dict[str, Fault] = {}
 
     def check(self, subset: Subset | None, workers: int, progress: Progress) -> None:
         """All of it; of artifacts and metrics the bytes that are of the subset (None: of none)."""
@@ -346,9 +347,12 @@ class Checker:
             kind, wrong = MISSING, "it is missing"
             if name in self.odd:
                 kind, wrong = BROKEN, f"it is {self.odd[name]}, not a file"
+            elif name in self.hashed and any(f.file == name and f.kind == BROKEN for f in self._faults.values()):
+                return  # other bytes, and so more or less of them
             elif name in self.sizes:
                 kind, wrong = MISMATCH, f"it has {self.sizes[name]} bytes, not {size}"
-            self._fault(name, wrong, kind, [snapshot_id] if snapshot_id else snapshots, runs)
+            fault = self._fault(name, wrong, kind, [snapshot_id] if snapshot_id else snapshots, runs)
+            self._wrong_sizes |= {name: fault} if kind == MISMATCH else {}
 
     def _check_bytes(self, subset: Subset, workers: int, progress: Progress) -> None:
         """Hashes of what was not read yet, and where the points of each run stand."""
@@ -364,7 +368,9 @@ class Checker:
         with threads.pool(workers) as pool:
             for name, read in zip(chosen, pool.map(lambda n: self._read(n, progress), chosen), strict=True):
                 self.hashed.add(name)
-                if read.error:
+                if read.error and name in self._wrong_sizes:
+                    self._wrong_sizes[name].kind = BROKEN
+                elif read.error:
                     self._fault(name, read.error, read.kind, *self.hit(name))
                 else:
                     self._check_points(name, read)
@@ -401,10 +407,13 @@ class Checker:
         self.hashed.add(name)
         self._fault(name, str(error), kind, self._needed[name])
 
-    def _fault(self, name: str, error: str, kind: str, snapshots: Iterable[str] = (), runs: Iterable[str] = ()) -> None:
+    def _fault(
+        self, name: str, error: str, kind: str, snapshots: Iterable[str] = (), runs: Iterable[str] = ()
+    ) -> Fault:
         fault = self._faults.setdefault((name, error), Fault(name, error, kind))
         fault.snapshots += [s for s in snapshots if s not in fault.snapshots]
         fault.runs += [run for run in runs if run not in fault.runs]
+        return fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, fields
 from datetime import MAXYEAR, datetime
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Any
 
 from runsync.bundle import layout
@@ -14,7 +13,10 @@ from runsync.model.protocol import NAMED, NotCarried, Place
 from runsync.model.selection import Selection
 from runsync.model.wording import counted
 
+_NOUNS = {"artifact": "file", "artifact list": "list of files"}
 EVERYTHING = Selection()
+OF_EXPERIMENT = " of experiment"
+"""Ends the kind of what is a piece of an experiment."""
 UNREAD = "not readable at export; runsync inspect lists them"
 
 
@@ -134,23 +136,43 @@ class Manifest:
         values["order"] = document.get("order", 0)
         return cls(**values)
 
-    def lacks(self, selection: Selection = EVERYTHING, run_ids: Set[str] | None = None) -> list[NotCarried]:
-        """What its source had, and it has not: what was not carried, and what could not be read. Of pieces of runs only
-        those of `run_ids`, unless that is None; of runs and experiments those that a selection may mean."""
+    def lacks(
+        self,
+        selection: Selection = EVERYTHING,
+        run_ids: Set[str] | None = None,
+        experiment_ids: Set[str] | None = None,
+        *,
+        has_all: bool = False,
+    ) -> list[NotCarried]:
+        """What its source had, and it has not: what was not carried, and what could not be read. Of pieces of runs and
+        experiments only those of `run_ids` and `experiment_ids`, unless that is None; of runs and experiments those
+        that a selection may mean: none where it `has_all` that is asked for by id."""
         items: dict[str, list[str]] = defaultdict(list)
-        for failed in filter(partial(_may_mean, selection), self.failed):
+        for failed in self.items_lost(selection, experiment_ids, has_all):
             items[failed["kind"]].append(failed["name"] or failed["id"])
         pieces: dict[str, list[str]] = defaultdict(list)
         for problem in self.problems:
             if run_ids is None or problem["run_id"] in run_ids:
-                noun = "file" if problem["kind"] == "artifact" else problem["kind"]
+                noun = _NOUNS.get(problem["kind"], problem["kind"])
                 pieces[noun].append(f"{problem['run_id']}: {problem['name']}".removesuffix(": "))
         unread = [
-            kind.left(len(names), UNREAD, tuple(names[:NAMED]), counted(len(names), noun))
+            kind.left(len(names), _why(noun, selection), tuple(names[:NAMED]), counted(len(names), noun))
             for kind, told in ((MISSING_ITEMS, items), (MISSING_PIECES, pieces))
             for noun, names in told.items()
         ]
         return [*self.not_carried, *unread]
+
+    def items_lost(
+        self, selection: Selection, experiment_ids: Set[str] | None, has_all: bool
+    ) -> list[Mapping[str, str]]:
+        """Of `failed` what a selection may mean; see `lacks`."""
+
+        def is_meant(failed: Mapping[str, str]) -> bool:
+            if failed["kind"].endswith(OF_EXPERIMENT):
+                return experiment_ids is None or failed["id"] in experiment_ids
+            return not has_all and _may_mean(selection, failed)
+
+        return list(filter(is_meant, self.failed))
 
     def files(self) -> list[PartFile]:
         """Every part it names."""
@@ -167,6 +189,17 @@ class Manifest:
 
 
 _ADDED_LATER = ("objects", "notebook_formats", "order")
+
+
+def is_of_files(problem: Mapping[str, str]) -> bool:
+    """Whether a piece of a run that is missing is a file of it, or all."""
+    return problem["kind"] in ("artifact", "artifact list")
+
+
+def _why(noun: str, selection: Selection) -> str:
+    """Why some are told, also of those that may not be meant."""
+    is_sure = noun != "run" or selection == EVERYTHING
+    return UNREAD if is_sure else f"{UNREAD}; whether they are selected cannot be told"
 
 
 def _may_mean(selection: Selection, failed: Mapping[str, str]) -> bool:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from runsync.bundle import layout, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
-from runsync.bundle.manifest import Manifest
+from runsync.bundle.manifest import Manifest, is_of_files
 from runsync.bundle.objects import SnapshotObjects
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
 from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
@@ -79,10 +79,19 @@ class Snapshot:
             raise
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
-        """One batch a part. One that is damaged is told with how many runs it holds; the others are read."""
+        """One batch a part. Those that are damaged are told at the end, each with how many runs it holds, unless the
+        others have all runs that are asked for by id."""
         is_meant = _chooser(experiments, selection)
+        damaged: list[Unreadable] = []
         for index in range(len(self.manifest.parts)):
-            yield from self._batch_of_part(index, is_meant)
+            for batch in self._batch_of_part(index, is_meant):
+                damaged += batch.unreadable
+                if not batch.unreadable:
+                    yield batch
+        if damaged and self._has_met(selection):
+            self._note(f"{one.reason}; none of them is asked for" for one in damaged)
+        elif damaged:
+            yield Batch((), unreadable=tuple(_perhaps_meant(one, selection) for one in damaged))
 
     def in_order(
         self,
@@ -160,18 +169,45 @@ class Snapshot:
         """Bundles of this version hold none."""
         raise RequestRefused("a bundle does not hold logged models of MLflow 3")
 
-    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
+    def left_behind(
+        self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
+    ) -> list[NotCarried]:
         """What the export left behind already, and what it could not read."""
-        meant = None
-        if self.manifest.problems and selection != Selection():
+        manifest, meant = self.manifest, None
+        if (self.manifest.problems or self.manifest.failed) and selection != Selection():
             meant = {run.run_id for batch in self.batches(experiments, selection) for run in batch.runs}
-        return self.manifest.lacks(selection, meant)
+        homes = {e.experiment_id for e in experiments}
+        if not artifacts:
+            lost = [p for p in manifest.problems if is_of_files(p) and (meant is None or p["run_id"] in meant)]
+            manifest = replace(manifest, problems=tuple(p for p in manifest.problems if not is_of_files(p)))
+            files = many(len(lost), "file") if all(p["name"] for p in lost) else "some files"
+            self._note([f"{files} could not be read at export; no artifacts were asked for"] if lost else [])
+        return manifest.lacks(selection, meant, homes, has_all=self._has_met(selection))
+
+    def lost(self, experiments: Sequence[Experiment], selection: Selection) -> list[Unreadable]:
+        """Of what the export could not read, all that a selection may mean."""
+        meant = None
+        if selection != Selection():
+            meant = {run.run_id for batch in self.batches(experiments, selection) for run in batch.runs}
+        items = self.manifest.items_lost(selection, {e.experiment_id for e in experiments}, self._has_met(selection))
+        pieces = [p for p in self.manifest.problems if meant is None or p["run_id"] in meant]
+        return [
+            *(Unreadable(f["id"], f["name"], f"at export: {f['error']}", f["kind"]) for f in items),
+            *(Unreadable(p["run_id"], p["name"], f"at export: {p['reason']}", f"{p['kind']} of run") for p in pieces),
+        ]
 
     @property
     def is_all(self) -> bool:
         """Whether it is a snapshot of everything, and the export could read every experiment."""
         has_all = Selection.from_document(self.manifest.selection) == Selection()
         return has_all and not any(failed["kind"] == "experiment" for failed in self.manifest.failed)
+
+    def _has_met(self, selection: Selection) -> bool:
+        """Whether runs are asked for by id, and all of them were met: then none is in what cannot be read."""
+        return bool(selection.runs) and self._located.keys() >= set(selection.runs)
+
+    def _note(self, notes: Iterable[str]) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
 
     def _told(self, experiments: Sequence[Experiment], selection: Selection, unread: Unread) -> Iterator[Run]:
         for batch in self.batches(experiments, selection):
@@ -322,6 +358,12 @@ def _slices(table: "pa.Table", first: int, count: int, run_id: str) -> "Iterator
         codes = piece["run_id"]
         if len(codes.unique()) == 1 and codes[0].as_py() == run_id:
             yield piece.drop_columns(["run_id"]).cast(POINTS)
+
+
+def _perhaps_meant(damaged: Unreadable, selection: Selection) -> Unreadable:
+    if selection == Selection():
+        return damaged
+    return replace(damaged, reason=f"{damaged.reason}; whether any of them is selected cannot be told")
 
 
 def _chooser(experiments: Sequence[Experiment], selection: Selection) -> Callable[[StoredRun], bool]:

@@ -7,6 +7,7 @@ import click
 
 from runsync.cli import consent, options, say
 from runsync.cli.finish import finish
+from runsync.cli.pieces import missing_pieces
 from runsync.cli.progress import shown
 from runsync.cli.text import doubted, listed, many, size
 from runsync.cli.transfer_text import LACKS
@@ -139,9 +140,7 @@ def _repair_lines(report: "RepairReport") -> Iterator[str]:
     elif report.set_aside and not report.dry_run:
         yield "Make a new snapshot with runsync export."
     yield from listed("Failed", (f"run {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
-    yield from listed(
-        "Missing pieces", (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in report.problems)
-    )
+    yield from missing_pieces(report.problems)
     yield from listed("Faults" if report.dry_run else "Left", map(fault_line, report.left))
     yield _left(report) if report.left else "Sound."
 

@@ -8,7 +8,7 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import MOST_LISTED, many, table
+from runsync.cli.text import MOST_LISTED, listed, many, table
 
 if TYPE_CHECKING:
     from runsync.transfer.diff import Change, DiffReport
@@ -47,6 +47,7 @@ def command(
 
     OLD and NEW are snapshots (backup@latest, backup@2026-11-01, backup@ID) or workspaces. Runs are matched by the id
     they were created with. Only runs that a search shows to be different are read in full.
+    Exit 3 when something could not be read.
     """
     from runsync.transfer.diff import diff
 
@@ -77,7 +78,11 @@ def _lines(report: "DiffReport") -> Iterator[str]:
     if len(report.changes) > MOST_LISTED:
         yield f"… and {len(report.changes) - MOST_LISTED:,} more (--json lists all)"
     yield from (f"Note: {note}" for note in report.notes)
-    if not report.changes:
+    yield from listed("Not read", (f"{u.side}: {u.kind} {u.id} ({u.place}): {u.reason}" for u in report.unreadable))
+    if report.unreadable:
+        found = "" if report.changes else "No difference was found in what could be read. "
+        yield f"{found}{many(len(report.unreadable), 'item')} could not be compared: see above."
+    elif not report.changes:
         yield "No difference was found."
 
 

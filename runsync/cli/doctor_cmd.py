@@ -9,6 +9,7 @@ from runsync.cli import options, say
 from runsync.cli.finish import finish
 from runsync.cli.tables import folded, terminal_width
 from runsync.cli.text import many
+from runsync.model.finding import RUNS
 
 if TYPE_CHECKING:
     from runsync.model.finding import Finding
@@ -65,5 +66,10 @@ def _summary(report: "DoctorReport") -> str:
     counts = {state: sum(f.state == state for f in report.findings) for state in ("failure", "warning")}
     place = report.workspace
     what = f"{place.address} ({place.kind} {place.version})".replace(" )", ")").replace(" ()", "")
-    told = ", ".join(many(count, state) for state, count in counts.items() if count) or "all is well"
+    told = ", ".join(many(count, state) for state, count in counts.items() if count) or _nothing_wrong(report)
     return f"{what}: {told} ({report.seconds:.1f} s)"
+
+
+def _nothing_wrong(report: "DoctorReport") -> str:
+    """No more than was looked at."""
+    return "; ".join(("nothing wrong was found", *(f.told for f in report.findings if f.topic == RUNS)))

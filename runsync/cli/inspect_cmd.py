@@ -7,6 +7,7 @@ import click
 
 from runsync.cli import options
 from runsync.cli.finish import finish
+from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, selection, size, table
 from runsync.model.left_behind import told
 
@@ -65,6 +66,5 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     ]
     yield from table(rows)
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in snapshot.failed))
-    missing = (f"run {p['run_id']}: {p['kind']} {p['name']}: {p['reason']}" for p in snapshot.problems)
-    yield from listed("Missing pieces", missing)
+    yield from missing_pieces(snapshot.problems)
     yield from listed("Not carried", map(told, snapshot.not_carried))

@@ -23,11 +23,11 @@ def size(count: float) -> str:
     raise AssertionError
 
 
-def listed(title: str, lines: Iterable[str]) -> Iterator[str]:
-    """A title and what is under it, cut after MOST_LISTED."""
+def listed(title: str, lines: Iterable[str], count: int | None = None) -> Iterator[str]:
+    """A title and what is under it, cut after MOST_LISTED; `count` where a line may tell of several."""
     lines = list(lines)
     if lines:
-        yield f"{title} ({len(lines)}):"
+        yield f"{title} ({len(lines) if count is None else count}):"
         yield from (f"  {line}" for line in lines[:MOST_LISTED])
         if len(lines) > MOST_LISTED:
             yield f"  … and {len(lines) - MOST_LISTED} more (--json lists all)"

@@ -1,8 +1,9 @@
 """The report of export, import and sync as a person reads it."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, size, table
 from runsync.model.left_behind import ARTIFACTS, counted, how_to_accept, told
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 LACKS = "The newest snapshot lacks"
 """The title of what its source had, and it has not."""
 
-OF_EXPERIMENT = " of experiment"
-"""How the kinds of pieces end that are not a run's."""
 ANOTHER_TRY = "The reasons tell what is needed: another try alone may not help."
 
 
@@ -40,15 +39,9 @@ def lines(report: "TransferReport") -> Iterator[str]:
 def losses(report: "TransferReport") -> Iterator[str]:
     """What did not arrive."""
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
-    yield from listed("Missing pieces", map(_missing, report.problems))
+    yield from missing_pieces(report.problems)
     yield from listed("Not carried", map(told, report.left_behind))
     yield from listed("Not carried, as accepted", map(told, report.accepted))
-
-
-def _missing(piece: Mapping[str, Any]) -> str:
-    kind, of_experiment, _ = piece["kind"].partition(OF_EXPERIMENT)
-    home = f"{'experiment' if of_experiment else 'run'} {piece['run_id']}"
-    return f"{home}: {kind} {piece['name']}: {piece['reason']}"
 
 
 def _row(name: str, tally: "Tally") -> tuple[str, str, str, str, str]:

@@ -9,6 +9,8 @@ OK: Literal["ok"] = "ok"
 WARNING: Literal["warning"] = "warning"
 FAILURE: Literal["failure"] = "failure"
 State = Literal["ok", "warning", "failure"]
+RUNS = "runs"
+"""The topic of whether the runs that were looked at could be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,9 +188,11 @@ class Source(Protocol):
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file of a logged model. Raises RequestRefused, BundleDamaged."""
 
-    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
+    def left_behind(
+        self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
+    ) -> list[NotCarried]:
         """Kinds of objects that hang off the source and that this version does not carry, and what the source itself
-        lacks of these experiments and of the runs that the selection means."""
+        lacks of these experiments and of the runs that the selection means; of their files only with `artifacts`."""
 
     @property
     def is_all(self) -> bool:

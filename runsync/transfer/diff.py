@@ -1,37 +1,53 @@
 """diff: what was added, changed and removed between two snapshots, or a snapshot and a workspace; writes nothing."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runsync.bundle.address import Access
-from runsync.bundle.snapshot import undamaged
+from runsync.bundle.snapshot import Snapshot, undamaged
 from runsync.errors import ITEM_ERRORS
 from runsync.model import threads
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint, origin_of
+from runsync.model.lineage import origin_of_experiment
 from runsync.model.naming import Naming
 from runsync.model.objects import CLASSES, PERMISSIONS, Named
 from runsync.model.pairing import pair
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
-from runsync.model.run import ArtifactFile, Batch, Contents, Run
+from runsync.model.run import ArtifactFile, Batch, Contents, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.transfer.compare_objects import Seen, seen
 from runsync.transfer.compare_objects import changes as changed_object
 from runsync.transfer.find import resolved
 from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.report import PARTLY_DONE
 from runsync.transfer.unmet import unmet_fields
 from runsync.workspaces.arrival.evidence import shares_runs
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+T = TypeVar("T")
 ADDED = "added"
 CHANGED = "changed"
 REMOVED = "removed"
 _KINDS = {each.noun: kind for kind, each in CLASSES.items()}
+_FIELDS = {
+    "param": ("params",),
+    "tag": ("tags",),
+    "metric": ("metrics", "latest_metrics"),
+    "input": ("dataset_inputs",),
+    "artifact": ("artifacts",),
+    "artifact list": ("artifacts",),
+}
+"""Which fields a piece of a run shows in."""
 RUNS_A_LOOK = 200
 """Changed runs that are compared together."""
 
@@ -48,6 +64,18 @@ class Change:
     fields: tuple[FieldChange, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class NotRead:
+    """What of one side (“old” or “new”) cannot be read, or its bundle lacks since the export: nothing of it is told as
+    a change. See `Unreadable`."""
+
+    side: str
+    kind: str
+    id: str
+    place: str
+    reason: str
+
+
 @dataclass(slots=True)
 class Changes:
     """How many of a kind."""
@@ -59,7 +87,7 @@ class Changes:
 
 @dataclass(slots=True)
 class DiffReport:
-    """`schemas/v1/diff-report.schema.json`."""
+    """`schemas/v1/diff-report.schema.json`. The exit code is 3 when something could not be read."""
 
     old: Place
     new: Place
@@ -67,6 +95,7 @@ class DiffReport:
     runs: Changes = field(default_factory=Changes)
     objects: dict[str, Changes] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    unreadable: list[NotRead] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     requests: int = 0
@@ -115,6 +144,7 @@ def diff(
         comparison = _Comparison(report, one, other, pool, artifacts)
         comparison.compare(selection or Selection(), progress or Silent())
         report.requests = one.requests + other.requests
+    report.exit_code = PARTLY_DONE if report.unreadable else 0
     report.seconds = round(time.monotonic() - begun, 3)
     return report
 
@@ -146,10 +176,40 @@ class _Side:
         self._keys = {e.experiment_id: key for key, e in experiments.items()}
         self._selection = selection
         self.named = Named(all_runs=True)
+        self._unread: dict[tuple[str, str, str], Unreadable] = {}
+        self._lacking: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        """Fields of runs, by run id, that cannot be read."""
+
+    @property
+    def unread(self) -> Iterable[Unreadable]:
+        """What was met and cannot be read."""
+        return self._unread.values()
+
+    def note(self, unreadable: Iterable[Unreadable]) -> None:
+        """Each of them once."""
+        self._unread.update({(one.kind, one.id, one.reason): one for one in unreadable})
+
+    def has(self, kind: str, *ids: str) -> bool:
+        """Whether a run or an experiment of one of these ids may be there, and cannot be read."""
+        return any(key[:2] == (kind, id) for key in self._unread for id in ids)
+
+    def may_have(self, version: _Version, key: _Key, other: "_Side") -> bool:
+        """Whether a run of the other side may be in what cannot be read: by itself, or with its experiment."""
+        home = other.experiments[key[0]]
+        is_unread = self.has("experiment", home.experiment_id, origin_of_experiment(home))
+        return is_unread or self.has("run", version.run_id, key[1])
+
+    def lacks(self, run_id: str, field: str) -> bool:
+        """Whether a field of a run may be there, and cannot be read."""
+        kind, _, name = field.partition(".")
+        return bool({(kind, name), (kind, "")} & {*self._lacking[run_id]})
 
     def versions(self, other: "_Side") -> dict[_Key, _Version]:
         """The runs that are not surely the same on the other side."""
         experiments = list(self.experiments.values())
+        self.note(self.source.unreadable_experiments())
+        if isinstance(self.source, Snapshot):
+            self.note(self.source.lost(experiments, self._selection))
         batches = self._noted(undamaged(self.source.unlike(other.source, experiments, self._selection)))
         return {
             (self._keys[run.experiment_id], origin_of(run)): _Version(
@@ -162,6 +222,11 @@ class _Side:
     def _noted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
             self.named.note(batch.runs)
+            self.note((*batch.unreadable, *batch.pieces))
+            for run in batch.runs:
+                contents = batch.contents.get(run.run_id)
+                for piece in (*batch.broken.get(run.run_id, ()), *(contents.problems if contents else ())):
+                    self._lacking[run.run_id] |= {(place, piece.name) for place in _FIELDS.get(piece.kind, ())}
             yield batch
 
     def objects(self, kind: str, formats: tuple[str, ...], pool: Executor) -> dict[tuple[str, ...], Seen]:
@@ -195,17 +260,17 @@ class _Comparison:
         chosen = [resolved(source, selection) for source in self._sources]
         sides = zip(self._sources, chosen, self._paired(*chosen), strict=True)
         self._old, self._new = (_Side(*side) for side in sides)
-        self._compare_experiments()
         old, new = self._old.versions(self._new), self._new.versions(self._old)
+        self._compare_experiments()
         if not old and not new:
             self._report.notes += unmet_fields(self._new.source, selection, ())
         moved = _moved(old, new)
         came = set(moved.values())
         for key, version in new.items():
-            if key not in old and key not in came:
+            if key not in old and key not in came and not self._old.may_have(version, key, self._new):
                 self._report.add(self._whole(version, ADDED, self._new.experiments[key[0]]))
         for key, version in old.items():
-            if key not in new and key not in moved:
+            if key not in new and key not in moved and not self._new.may_have(version, key, self._old):
                 self._report.add(self._whole(version, REMOVED, self._old.experiments[key[0]]))
         changed = [(key, key) for key, version in old.items() if key in new and not version.is_same(new[key])]
         changed += moved.items()
@@ -217,6 +282,8 @@ class _Comparison:
         for kind in CLASSES:
             if kind == PERMISSIONS or selection == Selection():
                 self._compare_objects(kind)
+        for name, side in (("old", self._old), ("new", self._new)):
+            self._report.unreadable += [NotRead(name, u.kind, u.id, u.place, u.reason) for u in side.unread]
 
     def _paired(self, of_old: Selection, of_new: Selection) -> tuple[dict[str, Experiment], dict[str, Experiment]]:
         """The experiments of both sides, those that are the same under the same key."""
@@ -242,6 +309,11 @@ class _Comparison:
         for key in sorted(old.keys() | new.keys()):
             one, other = old.get(key), new.get(key)
             told = (other or one).item  # type: ignore[union-attr]
+            unread = [(side, it.error) for side, it in ((self._old, one), (self._new, other)) if it and it.error]
+            for side, error in unread:
+                side.note([Unreadable(told.key[0], told.name, error, told.noun)])
+            if unread:
+                continue
             fields = tuple(changed_object(one, other)) if one and other else ()
             change = CHANGED if one and other else ADDED if other else REMOVED
             if fields or change != CHANGED:
@@ -251,14 +323,19 @@ class _Comparison:
         old, new = self._old.experiments, self._new.experiments
         for key, experiment in new.items():
             if key not in old:
-                self._report.add(Change("experiment", experiment.experiment_id, experiment.name, ADDED))
+                self._add_whole(experiment, ADDED, self._old)
             elif fields := tuple(changed_experiment(old[key], experiment)):
                 self._report.add(
                     Change("experiment", experiment.experiment_id, experiment.name, CHANGED, fields=fields)
                 )
         for key, experiment in old.items():
             if key not in new:
-                self._report.add(Change("experiment", experiment.experiment_id, experiment.name, REMOVED))
+                self._add_whole(experiment, REMOVED, self._new)
+
+    def _add_whole(self, experiment: Experiment, change: str, other: _Side) -> None:
+        id = experiment.experiment_id
+        if not other.has("experiment", id, origin_of_experiment(experiment)):
+            self._report.add(Change("experiment", id, experiment.name, change))
 
     def _whole(self, version: _Version, change: str, experiment: Experiment) -> Change:
         return Change("run", version.run_id, version.name, change, experiment.name)
@@ -273,7 +350,10 @@ class _Comparison:
         ):
             for a, b in ids:
                 if a in old and b in new:
-                    fields = tuple(self._fields(old[a], new[b], before, after, one, other))
+                    found = self._fields(old[a], new[b], before, after, one, other)
+                    fields = tuple(
+                        f for f in found if not self._old.lacks(a, f.field) and not self._new.lacks(b, f.field)
+                    )
                     if fields:
                         run = new[b]
                         home = names[run.experiment_id]
@@ -282,19 +362,30 @@ class _Comparison:
     def _fields(
         self, old: Run, new: Run, before: Batch, after: Batch, one: Histories, other: Histories
     ) -> Iterator[FieldChange]:
+        from runsync.model.points import as_table
+
         homes = self._old.key_of(old), self._new.key_of(new)
         if homes[0] != homes[1]:
             names = self._old.experiments[homes[0]].name, self._new.experiments[homes[1]].name
             yield FieldChange("experiment", *names)
         yield from changed_run(old, new)
+        histories = self._read(self._old, old, "metrics", lambda: as_table(one.of(old.run_id)))
+        others = self._read(self._new, new, "metrics", lambda: as_table(other.of(new.run_id)))
+        if histories is not None and others is not None:
+            yield from _changed_points(histories, others)
+        if self._artifacts:
+            files = self._read(self._old, old, "artifacts", lambda: self._files(self._sources[0], old, before))
+            further = self._read(self._new, new, "artifacts", lambda: self._files(self._sources[1], new, after))
+            if files is not None and further is not None:
+                yield from changed_artifacts(files, further)
+
+    def _read(self, side: _Side, run: Run, what: str, read: Callable[[], T]) -> T | None:
+        """What cannot be read is noted."""
         try:
-            yield from _changed_points(one, old.run_id, other, new.run_id)
-            if self._artifacts:
-                files = self._files(self._sources[0], old, before), self._files(self._sources[1], new, after)
-                if files[0] is not None and files[1] is not None:
-                    yield from changed_artifacts(files[0], files[1])
+            return read()
         except ITEM_ERRORS as error:
-            yield FieldChange("contents", "", str(error))
+            side.note([Unreadable(run.run_id, run.name, str(error), f"{what} of run")])
+            return None
 
     def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
         told = batch.contents.get(run.run_id)
@@ -307,11 +398,10 @@ def _moved(old: Mapping[_Key, _Version], new: Mapping[_Key, _Version]) -> dict[_
     return {gone[key[1]]: key for key in new if key not in old and key[1] in gone}
 
 
-def _changed_points(one: Histories, old_id: str, other: Histories, new_id: str) -> Iterator[FieldChange]:
+def _changed_points(old: "pa.Table", new: "pa.Table") -> Iterator[FieldChange]:
     """Keys whose points are not the same, with their numbers."""
     from runsync.model import points
 
-    old, new = points.as_table(one.of(old_id)), points.as_table(other.of(new_id))
     if points.same(old, new):
         return
     gone: dict[str, int] = {}

@@ -38,7 +38,7 @@ def transfer(
     objects = Objects(source, target, experiments, notebooks)
     planned = target.begin(source, selection, experiments)
     try:
-        report.not_carried += source.left_behind(experiments, selection)
+        report.not_carried += wanted.left_behind(experiments)
         if report.dry_run:
             report.add(planned)
             for batch in objects.noting(batches):

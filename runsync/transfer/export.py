@@ -56,7 +56,7 @@ def export(
     workspace = open_with(source, access, workers)
     try:
         selection = resolved(workspace, selection)
-        wanted = Wanted(workspace, selection)
+        wanted = Wanted(workspace, selection, artifacts)
         wanted.count()
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:

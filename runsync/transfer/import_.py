@@ -77,7 +77,7 @@ def import_(
     tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
     with open_held(bundle, "import", access, retry_lock) as snapshot:
         selection = resolved(snapshot, selection or Selection())
-        wanted = Wanted(snapshot, selection)
+        wanted = Wanted(snapshot, selection, artifacts)
         wanted.count()
         workspace = open_target(target, access, workers, tables)
         sink = workspace.target(options)
@@ -88,7 +88,7 @@ def import_(
             transfer(report, wanted, sink, workers, progress or Silent())
         finally:
             workspace.close()
-    report.notes += workspace.notes
+    report.notes += snapshot.notes + workspace.notes
     report.requests = workspace.requests
     if id_map is not None and not dry_run:
         write_id_map(Path(id_map), report)

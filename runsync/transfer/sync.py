@@ -73,7 +73,7 @@ def sync(
         one = open_with(source, replace(access, artifacts=source_artifacts), workers)
         opened.callback(one.close)
         selection = resolved(one, selection)
-        wanted = Wanted(one, selection)
+        wanted = Wanted(one, selection, artifacts)
         wanted.count()
         other = open_target(target, access, workers, tables)
         opened.callback(other.close)

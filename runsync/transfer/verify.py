@@ -194,7 +194,7 @@ class _Comparer:
     def _tell_what_is_left_out(self, experiments: Sequence[Experiment], selection: Selection) -> None:
         report = self._report
         report.is_all = selection == Selection()
-        report.not_compared += self._source.left_behind(experiments, selection)
+        report.not_compared += self._source.left_behind(experiments, selection, self._artifacts)
         for kind, names in self._accepted.items():
             report.not_compared.append(kind.left(len(names), "cannot be read at the source", tuple(names[:NAMED])))
         if not self._artifacts and report.runs:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from runsync.model.experiment import Experiment
 from runsync.model.ids import unfit_run
-from runsync.model.protocol import Source
+from runsync.model.protocol import NotCarried, Source
 from runsync.model.run import Batch, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.expected import expected
@@ -15,9 +15,10 @@ from runsync.transfer.unmet import UnmetFields
 class Wanted:
     """Nothing is read before it is asked for, and nothing twice."""
 
-    def __init__(self, source: Source, selection: Selection) -> None:
+    def __init__(self, source: Source, selection: Selection, artifacts: bool = True) -> None:
         self.source = source
         self.selection = selection
+        self._artifacts = artifacts
         self._unmet = UnmetFields(selection)
         self._read: tuple[Sequence[Experiment], Iterator[Batch]] | None = None
 
@@ -34,6 +35,10 @@ class Wanted:
             meant = self._unmet.noting(map(_judged, self.source.batches(experiments, self.selection)))
             self._read = experiments, expected(meant, self.selection, self.hints)
         return self._read
+
+    def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
+        """See `Source`."""
+        return self.source.left_behind(experiments, self.selection, self._artifacts)
 
     def hints(self) -> list[str]:
         """See `UnmetFields`."""

@@ -486,3 +486,13 @@ def test_an_emptied_part_is_no_part_without_runs(bundle: Path, kind: str, runsyn
     done = runsync("inspect", bundle)
     assert (done.returncode, done.stdout) == (12, "")
     assert file.name in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["runs part", "metrics part", "experiments part", "blob"])
+def test_a_file_of_other_bytes_and_another_size_is_one_fault(bundle: Path, kind: str) -> None:
+    file = one_of(bundle, kind)
+    file.write_bytes(file.read_bytes()[:-1])
+    report = check(bundle)
+    (fault,) = report.faults
+    assert (fault.file, fault.kind) == (file.relative_to(bundle).as_posix(), "broken")
+    assert report.suspects == [fault.file]

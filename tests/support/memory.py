@@ -159,7 +159,9 @@ class MemorySource:
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         return None
 
-    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
+    def left_behind(
+        self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
+    ) -> list[NotCarried]:
         return []
 
     is_all = True

@@ -107,3 +107,41 @@ def test_runs_are_looked_for_a_part_at_a_time(bundle: Path, monkeypatch: pytest.
     assert len(snapshot.experiments(Selection(since=1))) == 5
     assert len(alive) == 5
     assert alive[4] <= alive[2]
+
+
+def test_damage_that_cannot_concern_the_runs_asked_for_is_only_noted(bundle: Path, tmp_path: Path) -> None:
+    damage(bundle, "runs")
+    target, asked = empty_sqlite(tmp_path / "target.db"), Selection(runs=(run_id("c"),))
+    for dry_run in (True, False, False):
+        done = runsync.import_(bundle, target, selection=asked, dry_run=dry_run)
+        assert (done.exit_code, done.failed, done.runs.total) == (0, [], 1)
+        (note,) = (note for note in done.notes if "damaged" in note or "hash" in note or "part" in note)
+        assert note.endswith("; none of them is asked for")
+    told = runsync.verify(str(bundle), target, selection=asked)
+    assert (told.exit_code, told.runs) == (0, 1)
+    assert [note for note in told.notes if note.endswith("none of them is asked for")]
+    for perhaps in (Selection(("of c",)), Selection(since=1), Selection(filter="attributes.status = 'FINISHED'")):
+        done = runsync.import_(bundle, target, selection=perhaps)
+        assert (done.exit_code, done.runs.unchanged) == (3, 1)
+        assert done.failed[0]["error"].endswith("; whether any of them is selected cannot be told")
+        assert runsync.verify(str(bundle), target, selection=perhaps).exit_code == 4
+
+
+def test_what_an_export_could_not_read_is_told_of_what_it_may_concern(tmp_path: Path) -> None:
+    store, bundle = tmp_path / "mlruns", tmp_path / "b"
+    with opened(str(store)) as workspace:
+        filler = Filler(workspace)
+        for name in ("lost", "kept"):
+            home = filler.experiment(Experiment("", name))
+            for label in ("one", "other"):
+                filler.run(Run(run_id(name + label), home, label, status="FINISHED", start_time=2**40, end_time=2**41))
+    (broken,) = store.glob(f"*/{run_id('lostone')}/meta.yaml")
+    broken.write_text("status: [")
+    assert runsync.export(str(store), bundle).exit_code == 3
+    target = str(tmp_path / "target")
+    asked = Selection(runs=(run_id("keptone"), run_id("lostother")))
+    assert runsync.import_(bundle, target, selection=asked).exit_code == 0
+    assert runsync.verify(str(bundle), target, selection=asked).exit_code == 0
+    done = runsync.import_(bundle, target, selection=Selection(("kept",)))
+    assert (done.exit_code, [left.what for left in done.left_behind]) == (3, ["run"])
+    assert done.left_behind[0].why.endswith("whether they are selected cannot be told")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,14 @@ import pytest
 from conftest import Pair, Runner
 from support.memory import START, MemorySource, export_into, run_with_metrics, small_source
 from support.seed import Seeder, points
+from support.stores import Filler, opened
+from support.stores import run_id as id_of
 
 import runsync
 from runsync.bundle import schemas
+from runsync.model.experiment import Experiment
+from runsync.model.run import Run
+from runsync.workspaces.direct.store import Change
 from transfer.commands import NEWEST, export, import_, report
 
 
@@ -126,3 +132,61 @@ def test_a_snapshot_is_compared_with_the_workspace_it_came_from_and_with_a_copy(
         found = report(runsync("diff", place, pair.source.url, *selected))
         (change,) = found["changes"]
         assert {f["field"] for f in change["fields"]} >= {"metrics.loss", "artifacts.more.txt"}
+
+
+def test_what_a_side_cannot_read_is_named_and_is_no_change(tmp_path: Path, runsync: Runner) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    with opened(str(one)) as workspace:
+        filler = Filler(workspace)
+        for name in ("home", "lost"):
+            home = filler.experiment(Experiment("", name))
+            for label in ("sound", "broken"):
+                run = Run(id_of(name + label), home, label, status="FINISHED", start_time=START, params={"lr": "1"})
+                filler.run(run, {"loss": [(START, 1, 0.5)]}, {"a.txt": b"a"})
+    shutil.copytree(one, other)
+    same = runsync("diff", one, other)
+    assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "No difference was found.")
+    (meta,) = other.glob(f"*/{id_of('homebroken')}/meta.yaml")
+    meta.write_text("status: [")
+    (meta.parent.parent / id_of("homesound") / "params" / "lr").write_bytes(b"\xff")
+    (lost,) = other.glob(f"*/{id_of('lostsound')}")
+    (lost.parent / "meta.yaml").write_text("name: [")
+    for sides in ((one, other), (other, one)):
+        told = report(runsync("diff", *sides, "--json"), 3)
+        schemas.check("diff-report", told, "diff")
+        assert told["changes"] == [], "what cannot be read is neither gone nor new"
+        assert {(u["side"], u["kind"]) for u in told["unreadable"]} == {
+            ("new" if sides[1] == other else "old", kind) for kind in ("run", "param of run", "experiment")
+        }
+        shown = runsync("diff", *sides, "--exit-code")
+        assert shown.returncode == 3
+        assert shown.stdout.splitlines()[-1] == (
+            "No difference was found in what could be read. 3 items could not be compared: see above."
+        )
+    with opened(str(other)) as workspace:
+        workspace.store.change_runs([Change(id_of("homesound"), tags={"team": "x"})])
+    shown = runsync("diff", one, other, "--exit-code")
+    assert (shown.returncode, shown.stdout.splitlines()[-1]) == (4, "3 items could not be compared: see above.")
+
+
+def test_files_that_a_bundle_lacks_are_named_and_are_no_change(tmp_path: Path) -> None:
+    store, bundle = tmp_path / "mlruns", tmp_path / "b"
+    with opened(str(store)) as workspace:
+        filler = Filler(workspace)
+        home = filler.experiment(Experiment("", "home"))
+        for label in ("one", "two"):
+            filler.run(Run(id_of(label), home, label, start_time=START), {}, {"a.txt": b"a", "b.txt": b"b"})
+    (file,) = store.glob(f"*/{id_of('one')}/artifacts/a.txt")
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    first = runsync.export(str(store), bundle).snapshot
+    file.unlink()
+    file.write_bytes(b"a")
+    found = runsync.diff(f"{bundle}@{first}", str(store))
+    assert (found.changes, found.exit_code) == ([], 3)
+    assert [(u.side, u.kind, u.id, u.place) for u in found.unreadable] == [
+        ("old", "artifact of run", id_of("one"), "a.txt")
+    ]
+    assert (
+        runsync.diff(f"{bundle}@{first}", str(store), selection=runsync.Selection(runs=(id_of("two"),))).exit_code == 0
+    )

@@ -180,3 +180,31 @@ def test_names_of_files_are_looked_at_up_to_a_limit_for_all_experiments(
             monkeypatch.setattr("runsync.workspaces.direct.examine.MOST_NAMES", most)
             (named,) = (found.told for found in workspace.examine() if "not UTF-8" in found.told)
             assert named.startswith(f"{told} with a name that is not UTF-8")
+
+
+def test_a_run_that_cannot_be_read_is_told_and_so_is_what_was_looked_at(tmp_path: Path, runsync: Runner) -> None:
+    where = a_file_store(tmp_path)
+    with opened(where) as workspace:
+        fill(Filler(workspace))
+    told = examined(runsync, where)
+    assert one(told, "runs") == ("ok", "all runs could be read → ")
+    shown = runsync("doctor", where)
+    assert "nothing wrong was found; all runs could be read (" in shown.stdout.splitlines()[-1]
+    meta = next((tmp_path / "mlruns").glob("101/*/meta.yaml"))
+    meta.write_text("status: [")
+    state, text = one(examined(runsync, where), "runs")
+    assert (state, text.startswith(f"of all runs, 1 cannot be read: run {meta.parent.name} (")) == ("warning", True), (
+        text
+    )
+    shown = runsync("doctor", where)
+    assert (shown.returncode, ": 1 warning (" in shown.stdout.splitlines()[-1]) == (0, True), shown.stdout
+
+
+def test_a_history_that_cannot_be_read_is_told(tmp_path: Path, runsync: Runner) -> None:
+    where = a_file_store(tmp_path)
+    with opened(where) as workspace:
+        fill(Filler(workspace))
+    for metric in (tmp_path / "mlruns").glob("101/*/metrics/loss"):
+        metric.write_text("no line of MLflow's\n")
+    warnings = [text for f in (examined(runsync, where))["findings"] if f["state"] == "warning" for text in [f["told"]]]
+    assert any("cannot be read" in text or "loss" in text for text in warnings), warnings

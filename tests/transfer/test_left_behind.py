@@ -237,3 +237,21 @@ def test_what_a_server_has_beside_runs_is_counted(
     assert done.returncode == 3
     assert told["prompts"] == (1, [prefix + "prompt"])
     assert told["evaluation-datasets"] == (1, ["golden"])
+
+
+def test_files_that_a_bundle_lacks_count_only_where_files_are_asked_for(
+    lossy: Path, tmp_path: Path, runsync: Runner
+) -> None:
+    assert api.export(str(lossy), tmp_path / "b").exit_code == 3
+    there = empty_sqlite(tmp_path / "there.db")
+    note = "1 file could not be read at export; no artifacts were asked for"
+    for _ in range(2):
+        for dry_run in (("--dry-run",), ()):
+            done = runsync("import", "b", there, "--no-artifacts", *dry_run)
+            assert (done.returncode, note in done.stdout.splitlines()) == (0, True), done.stdout
+    verified = runsync("verify", "b", there, "--no-artifacts")
+    assert (verified.returncode, f"Note: {note}" in verified.stdout.splitlines()) == (0, True), verified.stdout
+    assert last(verified.stdout) == "Everything that was compared is there."
+    for asked in (("import", "b", there), ("verify", "b", there)):
+        done = runsync(*asked)
+        assert (done.returncode, note in done.stdout) == (3 if asked[0] == "import" else 4, False)

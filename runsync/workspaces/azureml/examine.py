@@ -12,6 +12,7 @@ from runsync.workspaces.rest.examine import not_carried
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.server import API
+from runsync.workspaces.sample import readable
 from runsync.workspaces.speed import speed
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def examine(workspace: "AzureWorkspace") -> Iterator[Finding]:
         "AzureML Data Scientist on the workspace",
     )
     yield ok("experiments", f"{active:,} active, {len(experiments) - active:,} deleted")
+    yield from readable(workspace, experiments)
     yield from artifacts(workspace, experiments)
     yield ok(
         "limits",

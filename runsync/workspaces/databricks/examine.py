@@ -25,6 +25,7 @@ from runsync.workspaces.databricks.rights import ME, rights
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import listed
 from runsync.workspaces.rest.examine import not_carried
+from runsync.workspaces.sample import readable
 from runsync.workspaces.speed import speed
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def examine(workspace: "DatabricksWorkspace") -> Iterator[Finding]:
     yield ok("experiments", f"{len(active):,} active, {len(experiments) - len(active):,} deleted (kept for 30 days)")
     yield from endpoints(client, workspace.home, active)
     yield from _limits()
+    yield from readable(workspace, experiments)
     yield _artifacts(workspace, active)
     yield from not_carried(workspace, experiments)
 

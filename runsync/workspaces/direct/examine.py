@@ -18,6 +18,7 @@ from runsync.model.wording import many
 from runsync.workspaces.direct.artifacts import SAY_WHERE, DirectArtifacts
 from runsync.workspaces.local_artifacts import folder_of, names_below
 from runsync.workspaces.s3_artifacts import REMEDY, bucket_of
+from runsync.workspaces.sample import readable
 
 if TYPE_CHECKING:
     from runsync.workspaces.direct.workspace import DirectWorkspace
@@ -40,6 +41,7 @@ def examine(workspace: "DirectWorkspace") -> Iterator[Finding]:
     runs = sum(workspace.known_counts(experiments).values())
     active = sum(e.lifecycle_stage == ACTIVE for e in experiments)
     yield ok("experiments", f"{active:,} active, {len(experiments) - active:,} deleted; {many(runs, 'run')}")
+    yield from readable(workspace, experiments)
     yield from _artifacts(workspace, experiments)
     for left in workspace.left_behind(experiments, Selection()):
         remedy = f"if that may be, add {how_to_accept([left.kind])} to each transfer (docs/left-behind.md)"

@@ -172,7 +172,9 @@ class DirectWorkspace:
         _, root = self.store.model_folder(model.model_id)
         return self.artifact_store.read_root(self.artifact_store.place_of(root), file)
 
-    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
+    def left_behind(
+        self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
+    ) -> list[NotCarried]:
         """Registered models, logged models, traces and the like."""
         return self.store.left_behind(_ids(experiments))
 

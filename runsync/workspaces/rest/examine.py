@@ -21,6 +21,7 @@ from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
 from runsync.workspaces.rest.server import AJAX, API, API3
+from runsync.workspaces.sample import readable
 from runsync.workspaces.speed import NEARER, SLOW, round_trip
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
     yield from rights(workspace.client, active)
     yield ok("experiments", f"{len(active):,} active, {len(experiments) - len(active):,} deleted")
     yield from _endpoints(workspace, experiments)
+    yield from readable(workspace, experiments)
     yield from artifacts(workspace, experiments)
     yield ok(
         "limits",

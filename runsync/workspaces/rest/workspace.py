@@ -209,7 +209,9 @@ class RestWorkspace:
         file.check()
         return models.read_model_file(self.client, model, file)
 
-    def left_behind(self, experiments: Sequence[Experiment], selection: Selection) -> list[NotCarried]:
+    def left_behind(
+        self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
+    ) -> list[NotCarried]:
         """See `rest.leftovers`."""
         return left_behind(self.client, [e.experiment_id for e in experiments], self.habits.is_mlflow)
 

@@ -1,0 +1,40 @@
+"""Pieces of runs that did not arrive, as a person reads them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from runsync.cli.text import listed, many
+
+_NOUNS = {"artifact list": "artifacts"}
+OF_EXPERIMENT = " of experiment"
+_GROUPED = ("artifact", "artifact list")
+
+
+def missing_pieces(problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The list of them. Artifacts that one and the same cause keeps back are told together."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for number, problem in enumerate(problems):
+        cause = _cause(problem) if problem["kind"] in _GROUPED else str(number)
+        groups.setdefault((problem["kind"], cause), []).append(problem)
+    yield from listed("Missing pieces", map(_told, groups.values()), len(problems))
+
+
+def _cause(problem: Mapping[str, Any]) -> str:
+    """The reason, whichever run and file it names."""
+    reason: str = problem["reason"]
+    for own in filter(None, (problem["run_id"], problem["name"])):
+        reason = reason.replace(own, "…")
+    return reason
+
+
+def _told(group: Sequence[Mapping[str, Any]]) -> str:
+    first = group[0]
+    kind, of_experiment, _ = first["kind"].partition(OF_EXPERIMENT)
+    named = f"{_NOUNS.get(kind, kind)} {first['name']}".rstrip()
+    if len(group) == 1:
+        home = f"{'experiment' if of_experiment else 'run'} {first['run_id']}"
+        return f"{home}: {named}: {first['reason']}"
+    runs = many(len({problem["run_id"] for problem in group}), "run")
+    what = f"{many(len(group), 'artifact')} of {runs}" if first["name"] else f"artifacts of {runs}"
+    example = f"run {first['run_id']}" + (f": {first['name']}" if first["name"] else "")
+    return f"{what}: {first['reason']}; the first: {example}"
