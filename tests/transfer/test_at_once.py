@@ -206,6 +206,19 @@ def test_what_killed_imports_left_of_a_run_that_is_whole_is_taken_back(
     assert_whole(bundle, mlflow3_b.url, prefix)
 
 
+def test_a_run_that_a_killed_import_was_about_to_delete_is_deleted(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path
+) -> None:
+    """It has been taken back but for that, and all else is whole."""
+    assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+    with Seeder(mlflow3_b.url) as seeder:
+        whole = copy_of(seeder, prefix, f"1{0:031}")["info"]
+        left = seeder.create_run(whole["experiment_id"], tags={DUPLICATE_OF: whole["run_id"]})
+        done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix)
+        assert (lacking(done), done.runs.unchanged) == ([], done.runs.total)
+        assert seeder.get_run(left)["info"]["lifecycle_stage"] == DELETED
+
+
 def test_an_experiment_that_a_third_restores_is_deleted_again(
     mlflow3_b: MlflowServer, prefix: str, bundle: Path
 ) -> None:

@@ -167,7 +167,7 @@ class RestTarget:
             copy.retry = True
         outcomes = [copy.outcome() for copy in self._links.waiting]
         self._links.check_again([copy for copy in self._links.waiting if not copy.error])
-        outcomes += [copy.outcome() for copy in self._links.relink(self._twins.end())]
+        outcomes += [copy.outcome() for copy in self._links.relink(self._twins.end(self._experiments.existing_ids()))]
         outcomes += self._deletions.finish()
         return outcomes + self._experiments.finish()
 

@@ -86,18 +86,20 @@ class Twins:
             left = [copy for copy in left if not copy.is_whole]
         return left
 
-    def end(self) -> dict[str, str]:
+    def end(self, existing: Sequence[str]) -> dict[str, str]:
         """Takes back what killed imports left beside runs that are whole, and of two whole ones that which this import
-        made; gives the runs that were taken back, by whomever, each with the one that stays."""
+        made; gives the runs that were taken back, by whomever, each with the one that stays (none where this import met
+        no other). `existing` are the experiments that were there before it: a search for each so many of them."""
         wanted = self._present.twins
         if not self.has_met_others and not wanted:
+            self._taken_back(existing, "active")
             return {}
-        places = sorted(self._places.union(place for place, _ in wanted))
+        places = sorted(self._places.union(existing, (place for place, _ in wanted)))
         for ids in self._workspace.search.chunks(places):
             for where, twins in self._copies(ids).items():
                 if where in wanted:
                     self._take_back(sorted(twins, key=_rank))
-        return self._taken_back(places)
+        return self._taken_back(places, "all")
 
     def _take_back(self, twins: Sequence[Run]) -> None:
         stays = twins[0]
@@ -106,11 +108,11 @@ class Twins:
                 with suppress(*ITEM_ERRORS):  # the other import may be about to do it
                     self._writer.discard(twin.run_id, stays.run_id)
 
-    def _taken_back(self, places: Sequence[str]) -> dict[str, str]:
-        """A killed import may not have come to delete one."""
+    def _taken_back(self, places: Sequence[str], state: str) -> dict[str, str]:
+        """Deletes those that a killed import did not come to delete."""
         instead = {}
         for ids in self._workspace.search.chunks(places):
-            for run in self._workspace.search.every(ids, f"tags.`{DUPLICATE_OF}` LIKE '%'"):
+            for run in self._workspace.search.every(ids, f"tags.`{DUPLICATE_OF}` LIKE '%'", state):
                 instead[run.run_id] = run.tags[DUPLICATE_OF]
                 if run.lifecycle_stage == ACTIVE:
                     with suppress(*ITEM_ERRORS):
