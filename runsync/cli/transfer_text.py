@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, size, table
-from runsync.model.left_behind import ARTIFACTS, counted, how_to_accept, told
+from runsync.model.left_behind import ARTIFACTS, counted, how_to_accept, is_known, told
 
 if TYPE_CHECKING:
     from runsync.transfer.report import Tally, TransferReport
@@ -54,7 +54,9 @@ def _ending(report: "TransferReport") -> str:
     if report.undone:
         return _partly(report)
     if report.left_behind:
-        return f"{_done(report)}, but for what stays behind: {_left(report)}{_unlooked(report)}"
+        is_sure = any(map(is_known, report.left_behind))
+        but = ", but for what stays behind: " if is_sure else f"{_full_stop(report) or '.'} "
+        return f"{_done(report)}{but}{_left(report)}{_unlooked(report)}"
     if report.dry_run:
         return f"Run it without --dry-run to do this.{_unlooked(report)}"
     return f"{_done(report)}{_full_stop(report)}"
@@ -79,8 +81,13 @@ def _full_stop(report: "TransferReport") -> str:
 
 
 def _left(report: "TransferReport") -> str:
+    """What surely stays behind, then what may."""
     accept = how_to_accept(left.kind for left in report.left_behind)
-    return f"{', '.join(map(counted, report.left_behind))}." + (f" To accept that, add {accept}." if accept else "")
+    known = ", ".join(counted(left) for left in report.left_behind if is_known(left))
+    unknown = ", ".join(counted(left) for left in report.left_behind if not is_known(left))
+    told = [f"{known}."] if known else []
+    told += [f"Whether there are {unknown} is not known."] if unknown else []
+    return " ".join([*told, *([f"To accept that, add {accept}."] if accept else [])])
 
 
 def _partly(report: "TransferReport") -> str:
@@ -94,7 +101,11 @@ def _partly(report: "TransferReport") -> str:
         told.append(f"{many(counts['missing'], 'piece')} {'is' if counts['missing'] == 1 else 'are'} missing")
     snapshot = f": snapshot {report.snapshot}" if report.snapshot and report.verb == "export" else ""
     ending = f"Partly done{snapshot}, but {' and '.join(told)}, as listed above. {_again(report)}"
-    return ending + (f" Also left behind: {_left(report)}" if report.left_behind else "")
+    return ending + (f" {_also(report)}{_left(report)}" if report.left_behind else "")
+
+
+def _also(report: "TransferReport") -> str:
+    return "Also left behind: " if any(map(is_known, report.left_behind)) else ""
 
 
 def _again(report: "TransferReport") -> str:

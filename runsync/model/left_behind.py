@@ -107,6 +107,8 @@ NOT_OF_RUNS = KINDS.keys() - {
     kind.name for kind in (MODEL_LINKS, PARENT_LINKS, ARTIFACTS, MISSING_ITEMS, MISSING_PIECES)
 }
 """Names of what no run lacks where it stays behind."""
+UNTOLD = "the server does not tell whether there are any"
+"""How the reason begins where not even that is known."""
 GONE = "that the source no longer has"
 """Behind the title of a kind: those are only named there."""
 _BY_TITLE = {title: kind.name for kind in KINDS.values() for title in (kind.title, *kind.old_titles)}
@@ -144,8 +146,15 @@ def told(left: NotCarried) -> str:
     return f"{counted(left)}{some}: {left.why}"
 
 
+def is_known(left: NotCarried) -> bool:
+    """Whether anything stays behind."""
+    return left.count is not None or not left.why.startswith(UNTOLD)
+
+
 def counted(left: NotCarried) -> str:
     """How much of it stays behind."""
+    if not is_known(left):
+        return left.what
     kind = KINDS.get(left.kind)
     what = kind.one if kind is not None and left.count == 1 and left.what == kind.title else left.what
     return f"{'some' if left.count is None else f'{left.count:,}'} {what}"

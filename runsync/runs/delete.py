@@ -10,7 +10,7 @@ from pathlib import Path
 from runsync.errors import RequestRefused, RunsyncError, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT
-from runsync.model.left_behind import counted
+from runsync.model.left_behind import counted, is_known
 from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor
 from runsync.model.run import Run
@@ -175,7 +175,7 @@ def _lacking(backup: TransferReport, goes_with: Container[str]) -> str:
     """What the backup has not of what is to go; "" where it has all."""
     lost = backup.failed + backup.problems
     left = [one for one in backup.left_behind if one.kind in goes_with]
-    told = [f"{counted(one)} left behind" for one in left]
+    told = [f"{counted(one)} {'left behind' if is_known(one) else 'not known'}" for one in left]
     return ", ".join([*([f"{many(len(lost), 'thing')} failed"] if lost else []), *told])
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from runsync.errors import ITEM_ERRORS
+from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.model import threads
 from runsync.model.experiment import Experiment
-from runsync.model.finding import RUNS, Finding, ok, warning
+from runsync.model.finding import RUNS, Finding, failure, ok, warning
 from runsync.model.protocol import Workspace
 from runsync.model.run import Batch, Run, Unreadable
 from runsync.model.selection import Selection
@@ -17,12 +17,19 @@ HISTORIES = 5
 """Of so many of them the history of one metric is read."""
 _NAMED = 3
 _LEFT_OUT = "an export takes all others, names these, and ends with exit code 3"
+_SEARCH = "look into the server's log: while it cannot search runs, nothing can be exported; artifacts were not tried"
 
 
 def readable(workspace: Workspace, experiments: Sequence[Experiment]) -> Iterator[Finding]:
     """Of runs in these experiments, which are all there are."""
     unread: list[Unreadable] = []
-    runs = list(workspace.in_order(experiments, Selection(), limit=NEWEST, unread=unread.append))
+    try:
+        runs = list(workspace.in_order(experiments, Selection(), limit=NEWEST, unread=unread.append))
+    except AccessDenied:
+        raise
+    except RequestRefused as error:
+        yield failure(RUNS, f"searching runs fails: {error}", _SEARCH)
+        return
     unread += [one for one in workspace.unreadable_experiments() if one not in unread]
     counts = workspace.known_counts(experiments)
     which = _which(len(runs), None if counts is None else sum(counts.values()))

@@ -210,6 +210,34 @@ def test_a_server_without_its_bulk_endpoint_is_slower_and_that_is_told(
         assert one(examined(runsync, proxy.url), "metrics")[0] == "warning"
 
 
+@pytest.mark.parametrize(
+    "action", [faults.Action("login", 302, {"Location": "https://login.example/"}), faults.respond(200, body=b"<html>")]
+)
+def test_what_a_server_has_is_not_claimed_where_a_login_page_answers(
+    mlflow3_a: MlflowServer, runsync: Runner, action: faults.Action
+) -> None:
+    rules = [Rule(action, path, count=None) for path in ("registered-models", "logged-models", "traces")]
+    with FaultProxy(mlflow3_a.url, *rules) as proxy:
+        told = examined(runsync, proxy.url)
+    expected = "not known, as it does not answer us: model registry, logged models, traces → "
+    assert one(told, "features") == ("ok", expected)
+    (traces,) = (text for _, text in of(told, "not carried") if text.startswith("traces: "))
+    page = "HTTP 302" if action.status == 302 else "it answers with a web page, such as a login page"
+    assert f"the server does not tell whether there are any ({page})" in traces
+
+
+def test_a_search_of_runs_that_fails_is_told_as_that(mlflow3_a: MlflowServer, prefix: str, runsync: Runner) -> None:
+    with Seeder(mlflow3_a.url) as seeder:
+        seeder.create_experiment(prefix + "one")
+    with FaultProxy(mlflow3_a.url, Rule(faults.respond(504), "runs/search", count=None)) as proxy:
+        told = examined(runsync, proxy.url, code=13, RUNSYNC_PATIENCE="0.3")
+    assert failures(told) == ["runs"]
+    text = one(told, "runs")[1]
+    assert "searching runs fails: " in text
+    assert "answered 504 to /api/2.0/mlflow/runs/search" in text
+    assert of(told, "artifacts") == []
+
+
 def test_a_server_that_goes_down_meanwhile_ends_it_with_what_was_found_so_far(
     mlflow3_a: MlflowServer, runsync: Runner
 ) -> None:

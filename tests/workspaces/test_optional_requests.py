@@ -123,6 +123,21 @@ def test_what_may_stay_behind_is_told_where_the_server_does_not_tell_it(
     assert report.exit_code == 3
 
 
+def test_what_is_not_known_to_be_there_is_not_told_as_left_behind(
+    small: tuple[MlflowServer, str], tmp_path: object, runsync: Runner
+) -> None:
+    server, name = small
+    with FaultProxy(server.url, Rule(REFUSALS["302"], "logged-models|traces", count=None)) as proxy:
+        done = runsync("export", proxy.url, f"{tmp_path}/b", "--experiment", name)
+    ending = done.stdout.splitlines()[-1]
+    assert re.fullmatch(
+        r"Done: snapshot \S+\. Whether there are logged models, traces is not known\. "
+        r"To accept that, add --accept logged-models,traces\.",
+        ending,
+    )
+    assert "\n  traces: the server does not tell whether there are any (HTTP 302)\n" in done.stdout
+
+
 def test_a_list_of_kinds_that_makes_no_sense_does_not_end_an_export(
     small: tuple[MlflowServer, str], tmp_path: object
 ) -> None:

@@ -309,7 +309,7 @@ def test_doctor_takes_an_identity_that_may_only_read_some_of_it_and_tells_what_i
         KEY, may="server-info|version|health|(experiments|runs)/search|artifacts"
     )
     told = examined(runsync, OLD, env | {"AWS_ACCESS_KEY_ID": "AKIDREADS"})
-    assert told["features"] == ["ok: beside runs it has: nothing; it has not: model registry, logged models, traces → "]
+    assert told["features"] == ["ok: not known, as it does not answer us: model registry, logged models, traces → "]
     assert told["metrics"][0].startswith("warning")
     assert told["rights"][0].startswith("ok: reading was let in; IAM does not tell what may be written")
 

@@ -101,6 +101,16 @@ def test_one_at_a_time_is_told_in_the_singular(small: tuple[MlflowServer, str], 
     assert report.notes == ["pages of 1 run: the server did not manage 1,000 (HTTP 413)"]
 
 
+def test_a_search_that_fails_for_one_run_too_is_not_told_as_one_that_was_managed(
+    small: tuple[MlflowServer, str], tmp_path: Path
+) -> None:
+    server, name = small
+    with FaultProxy(server.url, Rule(faults.respond(504), "runs/search", count=None)) as proxy:
+        report = runsync.export(proxy.url, tmp_path / "b", selection=runsync.Selection(experiments=(name,)))
+    assert "answered 504 to /api/2.0/mlflow/runs/search" in report.stopped
+    assert report.notes == []
+
+
 @pytest.mark.parametrize("status", [413, 504])
 def test_fewer_of_the_kinds_that_stay_behind_are_asked_for(tmp_path: Path, status: int) -> None:
     action = faults.respond(status)

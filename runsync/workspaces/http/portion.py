@@ -31,17 +31,17 @@ class Portion:
         self._most = most
         self._good = 0
         self._failed = 0
-        self._least = most
+        self._managed: int | None = None
         self._why = ""
         self._grown_from = 0
         self._lock = Lock()
 
     @property
     def notes(self) -> list[str]:
-        """At most one: that less was asked for."""
-        if not self._failed:
+        """At most one: that less was asked for, and came."""
+        if self._managed is None:
             return []
-        return [f"{self._named(self._least)}: the server did not manage {self._failed:,} ({self._why})"]
+        return [f"{self._named(self._managed)}: the server did not manage {self._failed:,} ({self._why})"]
 
     def _named(self, size: int) -> str:
         return self._what.format(many(size, self._noun))
@@ -71,7 +71,6 @@ class Portion:
             self._failed = max(self._failed, size)
             self._why = self._why or short(error)
             self._good, self._grown_from, self.size = 0, 0, less
-            self._least = min(self._least, less)
         LOG.warning("%s from now on: the server did not manage %d (%s)", self._named(less), size, short(error))
 
     def worked(self, size: int) -> None:
@@ -79,6 +78,8 @@ class Portion:
         with self._lock:
             if size < self.size:
                 return
+            if self._failed:
+                self._managed = min(self._managed or size, self.size)
             self._good += 1
             if self._good < GROWS_AFTER or self.size >= self._most:
                 return

@@ -1,7 +1,7 @@
 """What doctor tells of an MLflow tracking server. Nothing is written: what only a write would show is not known."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from runsync.workspaces.clock import clock_of
 from runsync.workspaces.http import AUTHORITIES, OPTIONAL, Client, fields
 from runsync.workspaces.http.trouble import proxy_for
 from runsync.workspaces.plugins import header_providers
+from runsync.workspaces.rest.leftovers import is_unknown
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
@@ -158,7 +159,7 @@ def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) ->
     else:
         yield warning(
             "metrics",
-            "histories come one key of one run a request, as there is no bulk endpoint: reading takes longer",
+            "histories come one key of one run a request, as the bulk endpoint does not answer: reading takes longer",
             "have /ajax-api/2.0/mlflow/metrics/get-history-bulk let through by what stands in front of the server",
         )
     further = {
@@ -169,17 +170,28 @@ def _endpoints(workspace: "RestWorkspace", experiments: Sequence[Experiment]) ->
         "traces": lambda: client.post(f"{API3}/traces/search", {"locations": places, "max_results": 1}, care=OPTIONAL),
     }
     found = {name: _has(ask) for name, ask in further.items()}
-    there = ", ".join(name for name, has in found.items() if has) or "nothing"
-    lacking = ", ".join(name for name, has in found.items() if not has)
-    yield ok("features", f"beside runs it has: {there}" + (f"; it has not: {lacking}" if lacking else ""))
+    yield ok("features", _features(found))
 
 
-def _has(ask: Callable[[], object]) -> bool:
-    """Whether the server has an endpoint, and for us: what MLflow itself refuses comes with a code of its own."""
+def _features(found: Mapping[str, bool | None]) -> str:
+    there, lacking, unknown = (
+        ", ".join(name for name, has in found.items() if has is which) for which in (True, False, None)
+    )
+    told = [f"beside runs it has: {there or 'nothing'}"] if there or lacking else []
+    told += [f"it has not: {lacking}"] if lacking else []
+    told += [f"not known, as it does not answer us: {unknown}"] if unknown else []
+    return "; ".join(told)
+
+
+def _has(ask: Callable[[], object]) -> bool | None:
+    """Whether the server has an endpoint: what MLflow itself refuses comes with a code of its own. None where what
+    stands before it answers, or nothing does."""
     try:
         ask()
     except AccessDenied:
-        return False
+        return None
     except RequestRefused as error:
-        return error.code == ABSENT if error.status == 404 else bool(error.code)
+        if is_unknown(error):
+            return error.code == ABSENT
+        return True if error.code and error.status else None
     return True

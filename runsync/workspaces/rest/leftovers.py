@@ -17,6 +17,7 @@ from runsync.model.left_behind import (
     PROMPTS,
     REGISTERED_MODELS,
     TRACES,
+    UNTOLD,
     WEBHOOKS,
     Kind,
 )
@@ -88,10 +89,15 @@ def _found(look: _Look, client: Client) -> NotCarried | None:
     except RequestRefused as error:
         if is_unknown(error) or (look.kind is PROMPTS and error.status == HTTPStatus.BAD_REQUEST):
             return None  # not every registry can be asked for a tag
-        status = f"HTTP {error.status}" if error.status else "no answer that makes sense"
-        return look.kind.left(None, f"the server does not tell whether there are any ({status})")
+        return look.kind.left(None, f"{UNTOLD} ({_refusal(error)})")
     count = None if answer.get("next_page_token") else len(found)
     return None if count == 0 else look.kind.left(count, WHY, names)
+
+
+def _refusal(error: RequestRefused) -> str:
+    if not error.status:
+        return "no answer that makes sense"
+    return f"HTTP {error.status}" if error.status >= 300 else "it answers with a web page, such as a login page"
 
 
 def _looks(experiment_ids: Sequence[str]) -> list[_Look]:

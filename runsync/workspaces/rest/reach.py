@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, failure, ok, warning
+from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.workspaces.rest.artifacts import PROXIED, SMALL_UPLOAD, Way, way
@@ -32,14 +33,18 @@ def artifacts(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> 
         by = way(workspace.client.url, root)
         places.setdefault((by, _place(by, root)), []).append(experiment)
     for (by, place), members in places.items():
-        yield _finding(workspace, by, f"{place} ({many(len(members), 'experiment')})", members)
+        try:
+            runs = list(workspace.in_order(members[-EXPERIMENTS:], Selection(), limit=NEWEST_RUNS))
+        except RequestRefused:
+            return  # `readable` has told it
+        yield _finding(workspace, by, f"{place} ({many(len(members), 'experiment')})", members[-1], runs)
 
 
-def _finding(workspace: "RestWorkspace", by: Way, place: str, experiments: Sequence[Experiment]) -> Finding:
+def _finding(workspace: "RestWorkspace", by: Way, place: str, newest: Experiment, runs: Sequence[Run]) -> Finding:
     notes = workspace.artifact_store.notes
     known = len(notes)
     try:
-        tried = _tried(workspace, experiments)
+        tried = _tried(workspace, newest, runs)
     except RequestRefused as error:
         return failure(TOPIC, f"{place}: {error}", _OTHERWISE)
     except WrongUsage as error:  # no such profile of AWS
@@ -57,12 +62,11 @@ def _finding(workspace: "RestWorkspace", by: Way, place: str, experiments: Seque
             return ok(TOPIC, f"{place}: as files of this machine ({tried})")
 
 
-def _tried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> str:
+def _tried(workspace: "RestWorkspace", newest: Experiment, runs: Sequence[Run]) -> str:
     """What came of reading a file: one run may have lost its own. Raises RequestRefused, WrongUsage."""
     store = workspace.artifact_store
-    runs = list(workspace.in_order(experiments[-EXPERIMENTS:], Selection(), limit=NEWEST_RUNS))
     if not runs:
-        store.first(experiments[-1].artifact_location, None)
+        store.first(newest.artifact_location, None)
         return "no runs yet"
     refused: RequestRefused | None = None
     for run in runs:
