@@ -1,5 +1,5 @@
 """The logger of the package: silent until a program gives it a handler, without the secrets in use, and with escapes
-for bytes of names that are no UTF-8, so that every handler can write it."""
+for bytes of names that are not UTF-8, so that every handler can write it."""
 
 import logging
 

@@ -17,7 +17,15 @@ from runsync.bundle.history import History
 from runsync.bundle.local_store import LocalStore
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import MOST_SMALL, Store, cannot_write
-from runsync.errors import Ambiguous, BucketNotFound, BundleDamaged, BundleLocked, BundleNotFound, WrongUsage
+from runsync.errors import (
+    Ambiguous,
+    BucketNotFound,
+    BundleDamaged,
+    BundleLocked,
+    BundleNotFound,
+    RunsyncError,
+    WrongUsage,
+)
 from runsync.model import times
 from runsync.model.wording import many
 from runsync.version import VERSION
@@ -212,9 +220,13 @@ def create_in(store: Store) -> Bundle:
 
 
 def _require_empty(store: Store) -> None:
-    """Raises WrongUsage, BundleDamaged or BucketNotFound where no bundle can be made."""
+    """Raises WrongUsage, RunsyncError, BundleDamaged or BucketNotFound where no bundle can be made."""
     if isinstance(store, LocalStore) and store.folder.exists() and not store.folder.is_dir():
         raise WrongUsage(f"{store.folder} is a file: a bundle needs a folder")
+    if isinstance(store, LocalStore):
+        above = next((folder for folder in store.folder.parents if folder.exists()), None)
+        if above is not None and not above.is_dir():
+            raise RunsyncError(f"{store.folder} cannot be made: {above} is not a folder; choose another place")
     store.check_place()
     # Of two that make a bundle at once, one may see what the other has just made.
     if next(store.list(), None) is not None and store.size(layout.MARKER) is None:

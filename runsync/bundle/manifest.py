@@ -10,6 +10,7 @@ from typing import Any
 from runsync.bundle import layout
 from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES, kind_of
 from runsync.model.protocol import NAMED, NotCarried, Place
+from runsync.model.run import UNTOLD
 from runsync.model.selection import Selection
 from runsync.model.wording import counted
 
@@ -149,7 +150,7 @@ class Manifest:
         that a selection may mean: none where it `has_all` that is asked for by id."""
         items: dict[str, list[str]] = defaultdict(list)
         for failed in self.items_lost(selection, experiment_ids, has_all):
-            items[failed["kind"]].append(failed["name"] or failed["id"])
+            items[failed["kind"]].append(failed["id"] if failed["id"] != UNTOLD else failed["name"])
         pieces: dict[str, list[str]] = defaultdict(list)
         for problem in self.problems:
             if run_ids is None or problem["run_id"] in run_ids:

@@ -62,7 +62,7 @@ def error_document(message: str, below: Iterable[str], code: int) -> dict[str, A
 
 
 def json_text(document: dict[str, Any]) -> str:
-    """A report for programs. A file name that is no UTF-8 stands in it with escapes."""
+    """A report for programs. A file name that is not UTF-8 stands in it with escapes."""
     import orjson
 
     try:
@@ -72,7 +72,7 @@ def json_text(document: dict[str, Any]) -> str:
 
 
 def _in_unicode(value: Any) -> Any:
-    """Without lone surrogates, as which Python has bytes that are no UTF-8: no JSON holds them."""
+    """Without lone surrogates, as which Python has bytes that are not UTF-8: no JSON holds them."""
     if isinstance(value, str):
         return value.encode(errors="backslashreplace").decode()
     if isinstance(value, Mapping):

@@ -83,7 +83,7 @@ def read_text(source: Source, run: Run, file: ArtifactFile, logged: LoggedModel 
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise RequestRefused(f"“{file.path}” is no UTF-8 text") from None
+        raise RequestRefused(f"“{file.path}” is not UTF-8 text") from None
 
 
 def _take(

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conftest import Runner
+from workspaces.files.small import make_store
 
 from runsync.bundle.address import Access, locate
 from runsync.bundle.store import Store
@@ -105,3 +107,12 @@ def test_a_list_tells_what_is_below_a_prefix_however_much_it_is(store: Store) ->
     put(store, "parts/x", b"")
     assert sorted(e.name for e in store.list("blobs/")) == [f"blobs/{number:04d}" for number in range(45)]
     assert len(list(store.list())) == 46
+
+
+def test_a_place_below_a_file_is_one_that_cannot_be_made_and_no_damaged_bundle(tmp_path: Path, runsync: Runner) -> None:
+    make_store(tmp_path / "mlruns", "run")
+    (tmp_path / "file").touch()
+    for below in ("file/b", "file/a/b"):
+        done = runsync("export", tmp_path / "mlruns", tmp_path / below)
+        assert done.returncode == 1
+        assert f"{tmp_path / below} cannot be made: {tmp_path / 'file'} is not a folder" in done.stderr

@@ -188,7 +188,7 @@ def test_an_experiment_with_text_for_a_time_is_named_and_exported_without_it(tmp
     done = api.export(address, tmp_path / "bundle")
     (failed,) = done.failed
     assert (failed["kind"], failed["id"], done.exit_code) == ("field of experiment", "103", 3)
-    assert "'last May' stands in the database where a whole number is to be" in failed["error"]
+    assert "the database has 'last May' where a whole number belongs" in failed["error"]
     assert done.runs.created == len(whole)
     assert {run.run_id for run in api.list_runs(address).runs} == whole
 
@@ -219,7 +219,7 @@ def test_text_that_is_no_utf_8_is_named_and_all_else_is_exported(
     told = {(one["kind"], one["id"]) for one in done.failed}
     told |= {(f"{one['kind']} of run", one["run_id"]) for one in done.problems if one["kind"] != "artifact list"}
     assert told == {(kind, id or of_metric) for kind, id in what}
-    assert all("text that is no UTF-8" in one["error"] for one in done.failed)
+    assert all("text that is not UTF-8" in one["error"] for one in done.failed)
     assert (done.exit_code, done.runs.created > 0) == (3, True)
     assert {left.kind for left in done.left_behind} == (set() if what else {"registered-models"})
     assert {e.experiment_id for e in api.list_experiments(address).experiments} >= {"0"}

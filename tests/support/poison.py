@@ -72,15 +72,15 @@ def _twice(folder: Path) -> None:
 
 
 IN_FILES = (
-    Poison("artifact name that is no UTF-8", NAMED, _file(b"artifacts/b\xe4d.png", b"x"), "d.png"),
-    Poison("folder name that is no UTF-8", NAMED, _file(b"artifacts/\xff/plot.png", b"x"), "plot.png"),
+    Poison("artifact name that is not UTF-8", NAMED, _file(b"artifacts/b\xe4d.png", b"x"), "d.png"),
+    Poison("folder name that is not UTF-8", NAMED, _file(b"artifacts/\xff/plot.png", b"x"), "plot.png"),
     Poison("artifact with a colon", CARRIED, _file("artifacts/m:loss.png", b"x")),
     Poison("artifact of log_image", CARRIED, _file("artifacts/images/loss%step%0%timestamp%17%ab.png", b"x")),
     Poison("artifact with a line end", CARRIED, _file("artifacts/a\nb.txt", b"x")),
     Poison("artifact that is a link to nothing", NAMED, _link("artifacts/gone.bin", "/nowhere/at/all"), "gone.bin"),
     Poison("artifact that leads outside", NAMED, _link("artifacts/passwd", "/etc/passwd"), "passwd"),
-    Poison("param that is no UTF-8", NAMED, _file("params/bad-param", b"\xff"), "bad-param"),
-    Poison("tag that is no UTF-8", NAMED, _file("tags/bad-tag", b"\xff"), "bad-tag"),
+    Poison("param that is not UTF-8", NAMED, _file("params/bad-param", b"\xff"), "bad-param"),
+    Poison("tag that is not UTF-8", NAMED, _file("tags/bad-tag", b"\xff"), "bad-tag"),
     Poison("metric with a broken line", NAMED, _file("metrics/bad-metric", b"1 2 3\n1 two 3\n"), "bad-metric"),
     Poison("stray files", NOTED, _file("params/.DS_Store", b"\x00\x01")),
     Poison("stray folder", NOTED, _file("metrics/@eaDir/loss@SynoEAStream", b"x")),
@@ -123,10 +123,10 @@ _PARAM = "INSERT INTO params (key, value, run_uuid) VALUES "
 _TAG = "INSERT INTO tags (key, value, run_uuid) VALUES "
 _POINT = "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES "
 IN_SQL = (
-    Poison("param that is no UTF-8", NAMED, _sql(_PARAM + "('bad-param', CAST(x'ff41' AS TEXT), :run)"), "bad-param"),
-    Poison("tag that is no UTF-8", NAMED, _sql(_TAG + "('bad-tag', CAST(x'e441' AS TEXT), :run)"), "bad-tag"),
-    Poison("param key that is no UTF-8", NAMED, _sql(_PARAM + "(CAST(x'e441' AS TEXT), 'v', :run)"), "A"),
-    Poison("name that is no UTF-8", NAMED, _sql("UPDATE runs SET name = CAST(x'ff41' AS TEXT) WHERE run_uuid = :run")),
+    Poison("param that is not UTF-8", NAMED, _sql(_PARAM + "('bad-param', CAST(x'ff41' AS TEXT), :run)"), "bad-param"),
+    Poison("tag that is not UTF-8", NAMED, _sql(_TAG + "('bad-tag', CAST(x'e441' AS TEXT), :run)"), "bad-tag"),
+    Poison("param key that is not UTF-8", NAMED, _sql(_PARAM + "(CAST(x'e441' AS TEXT), 'v', :run)"), "A"),
+    Poison("name that is not UTF-8", NAMED, _sql("UPDATE runs SET name = CAST(x'ff41' AS TEXT) WHERE run_uuid = :run")),
     Poison("metric at no time", NAMED, _sql(_POINT + "('bad-metric', 1, 'noon', :run, 0, 0)"), "bad-metric"),
     Poison("metric that is a text", NAMED, _sql(_POINT + "('bad-metric', 'one', 1, :run, 0, 0)"), "bad-metric"),
     Poison("time that is no time", NAMED, _sql("UPDATE runs SET end_time = 'noon' WHERE run_uuid = :run"), "end_time"),
@@ -169,7 +169,7 @@ IN_SQL = (
 
 
 def poisoned_sqlite(file: Path) -> str:
-    """A database with all of `IN_SQL`, and a run whose id is no UTF-8; its address."""
+    """A database with all of `IN_SQL`, and a run whose id is not UTF-8; its address."""
     address = empty_sqlite(file)
     with opened(address, str(file.parent / "mlartifacts")) as workspace:
         _fill(Filler(workspace), [poison.label for poison in IN_SQL])

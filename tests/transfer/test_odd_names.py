@@ -44,7 +44,7 @@ def files_of(where: str, artifacts: str = "") -> dict[str, bytes]:
 
 
 def misname(folder: Path) -> None:
-    """Puts files there whose names, or whose folder's name, is no UTF-8."""
+    """Puts files there whose names, or whose folder's name, is not UTF-8."""
     for name in NOT_UTF8:
         place = folder / os.fsdecode(name)
         place.parent.mkdir(exist_ok=True)

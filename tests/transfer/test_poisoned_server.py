@@ -19,10 +19,10 @@ from runsync.model.run import Run
 from runsync.model.selection import Selection
 
 UNANSWERED = {
-    *("param that is no UTF-8", "tag that is no UTF-8", "param key that is no UTF-8", "name that is no UTF-8"),
+    *("param that is not UTF-8", "tag that is not UTF-8", "param key that is not UTF-8", "name that is not UTF-8"),
     *("time that is no time", "nulls"),
 }
-"""What fails each page of MLflow that it is on, beside the run whose id is no UTF-8."""
+"""What fails each page of MLflow that it is on, beside the run whose id is not UTF-8."""
 UNLISTED = {"no lifecycle stage", "run in no experiment"}
 """What no server lists."""
 CARRIED = [item for item in IN_SQL if item.label not in UNANSWERED | UNLISTED]

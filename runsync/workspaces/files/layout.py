@@ -177,7 +177,7 @@ def files_below(folder: str) -> Below:
 
 
 def printable(name: str) -> str:
-    """The name of a file, with what is no UTF-8 in it as escapes of its bytes."""
+    """The name of a file, with what is not UTF-8 in it as escapes of its bytes."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 

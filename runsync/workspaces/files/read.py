@@ -216,7 +216,7 @@ def _texts(folder: str, name: str, pieces: Pieces) -> dict[str, str]:
 def _stage(meta: Mapping[str, Any]) -> str:
     stage = text(meta, "lifecycle_stage") or ACTIVE
     if stage not in (ACTIVE, DELETED):
-        raise Broken(f"lifecycle_stage {stage!a} in its meta.yaml is none that MLflow knows")
+        raise Broken(f"lifecycle_stage {stage!a} in its meta.yaml is not one that MLflow knows")
     return stage
 
 
@@ -225,7 +225,7 @@ def _status(meta: Mapping[str, Any], name: str) -> str:
     if isinstance(status, str) and status in STATUSES.values():
         return status
     if not isinstance(status, int) or status not in STATUSES:
-        raise Broken(f"status {ascii(status)[:40]} in its meta.yaml is none that MLflow knows")
+        raise Broken(f"status {ascii(status)[:40]} in its meta.yaml is not one that MLflow knows")
     return STATUSES[status]
 
 

@@ -177,7 +177,7 @@ def _prepared(root: str, arrival: Arrival, patience: float) -> Draft:
     if folder is None:
         raise Broken(f"experiment {run.experiment_id} is not there")
     if not is_run_id(run.run_id):
-        raise Broken("its id is none that MLflow takes")
+        raise Broken("its id is not one that MLflow takes")
     run = move_here(root, folder.path, run, arrival.is_new)
     draft = Draft(f"{folder.path}/{run.run_id}", arrival.is_new, patience)
     try:
@@ -249,7 +249,7 @@ def _run_meta(run: Run) -> dict[str, Any]:
         "user_id": run.user_id,
     }
     if run.status not in _NUMBERS:
-        raise Broken(f"status {run.status!a} is none that MLflow knows")
+        raise Broken(f"status {run.status!a} is not one that MLflow knows")
     changing = {
         "deleted_time": run.deleted_time,
         "end_time": run.end_time,

@@ -1,6 +1,6 @@
 """Runs that a server fails to answer with: a search goes around them, and each is named.
 
-One row that its store cannot read (text that is no UTF-8, a time that is none) fails every page that it is on, and a
+One row that its store cannot read (text that is not UTF-8, a time that is none) fails every page that it is on, and a
 page cannot begin behind it. So the runs beyond it are asked for by their start time, in spans that are halved until
 what fails is one millisecond, and there by the first digits of their ids.
 """

@@ -53,7 +53,7 @@ def translated(error: BaseException, address: DatabaseAddress) -> RunsyncError:
     if _DENIED.search(text):
         return AccessDenied(f"{where} denied it: {text}")
     if "Could not decode to UTF-8" in text or isinstance(error, UnicodeDecodeError):
-        return RequestRefused(f"{where} holds text that is no UTF-8 ({text})")
+        return RequestRefused(f"{where} holds text that is not UTF-8 ({text})")
     if _is_full(error, text):
         return RunsyncError(f"{where} has no room left ({text}): make room where it lies, then run it again")
     if _LOCKED.search(text):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
+from runsync.model.filter.parse import STATUSES
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Problem, Run, Unreadable
 from runsync.workspaces.direct.store import Query
@@ -266,7 +267,7 @@ class Reader:
                 str(row[1]),
                 row[2] or tags.get(run_id, {}).get(RUN_NAME, ""),
                 row[3] or "",
-                row[4] or RUNNING,
+                _status(row[4], noting),
                 _whole(row[5], "start_time", noting),
                 _whole(row[6], "end_time", noting),
                 row[7] or ACTIVE,
@@ -371,11 +372,22 @@ def _whole(number: Any, name: str = "", noting: Noting | None = None) -> int | N
     """A column of whole numbers. Raises ValueError for what else SQLite lets stand there, or notes it."""
     if number is None or type(number) is int:
         return number
-    why = f"{ascii(number)[:40]} stands in the database where a whole number is to be"
+    why = f"the database has {ascii(number)[:40]} where a whole number belongs"
     if noting is None:
         raise ValueError(why)
     noting(Problem("field", name, why))
     return None
+
+
+def _status(status: Any, noting: Noting | None) -> str:
+    """Raises ValueError for one that MLflow does not know, or notes it."""
+    if status is None or status in STATUSES:
+        return status or RUNNING
+    why = f"status {ascii(status)[:40]} is not one that MLflow knows"
+    if noting is None:
+        raise ValueError(why)
+    noting(Problem("field", "status", why))
+    return RUNNING
 
 
 def _edges(inputs: "Table", source: str, destination: str) -> "tuple[ColumnElement[bool], ...]":

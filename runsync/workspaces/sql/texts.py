@@ -1,4 +1,4 @@
-"""Text that is no UTF-8, which SQLite lets stand anywhere: what has it is named, and all else is read."""
+"""Text that is not UTF-8, which SQLite lets stand anywhere: what has it is named, and all else is read."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from runsync.workspaces.sql.address import SQLITE
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-WHY = "it holds text that is no UTF-8"
+WHY = "it holds text that is not UTF-8"
 
 Noting = Callable[[Problem], object]
 """Told of a piece that cannot be read."""
@@ -21,7 +21,7 @@ Noting = Callable[[Problem], object]
 
 @contextmanager
 def any_text(connection: "Connection", errors: str = "surrogateescape") -> Iterator[None]:
-    """Meanwhile SQLite gives text that is no UTF-8, too: see `bytes.decode` for `errors`."""
+    """Meanwhile SQLite gives text that is not UTF-8, too: see `bytes.decode` for `errors`."""
     if connection.dialect.name != SQLITE:
         yield
         return
@@ -43,7 +43,7 @@ def is_text(text: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """With escapes for the bytes that are no UTF-8."""
+    """With escapes for the bytes that are not UTF-8."""
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
@@ -56,7 +56,7 @@ def readable(text: str, name: str, noting: Noting) -> str:
 
 
 def pairs(values: Mapping[str, str], kind: str, noting: Noting) -> dict[str, str]:
-    """Params or tags without those that are no UTF-8, which are noted."""
+    """Params or tags without those that are not UTF-8, which are noted."""
     sound = {}
     for key, value in values.items():
         if is_text(key) and is_text(value):
@@ -67,9 +67,9 @@ def pairs(values: Mapping[str, str], kind: str, noting: Noting) -> dict[str, str
 
 
 def sound(run: Run, noting: Noting) -> Run:
-    """A run without the pieces that are no UTF-8, which are noted. Raises RequestRefused where nothing else is left."""
-    if not is_text(run.status + run.lifecycle_stage):
-        raise RequestRefused(f"its status or lifecycle stage: {WHY}")
+    """A run without pieces that are not UTF-8, which are noted. Raises RequestRefused where nothing else is left."""
+    if not is_text(run.lifecycle_stage):
+        raise RequestRefused(f"its lifecycle stage: {WHY}")
     tags = run.tags
     if not is_text(run.name) and tags.get(RUN_NAME) == run.name:  # which repeats it
         tags = {key: value for key, value in tags.items() if key != RUN_NAME}

@@ -96,8 +96,8 @@ def test_values_and_ids_that_cannot_be_kept_are_refused(tmp_path: Path) -> None:
     assert refused == {
         "value": "tag “t”: it has characters that UTF-8 cannot hold",
         "name": "it has characters that UTF-8 cannot hold",
-        "status": "status 'LOST' is none that MLflow knows",
-        "../up": "its id is none that MLflow takes",
+        "status": "status 'LOST' is not one that MLflow knows",
+        "../up": "its id is not one that MLflow takes",
         "model": "output “../m”: its id cannot be the name of a folder",
         "where": "experiment 12 is not there",
         "who": "it is no longer there",

@@ -1,4 +1,4 @@
-"""What SQLite lets stand anywhere, text that is no UTF-8 and words for numbers: named, and all else is read."""
+"""What SQLite lets stand anywhere, text that is not UTF-8 and words for numbers: named, and all else is read."""
 
 import shutil
 import sqlite3
@@ -65,6 +65,8 @@ PIECES = {
     "name": (f"UPDATE runs SET name = {BAD} {OF_RUN}", ("field", "run_name")),
     "user": (f"UPDATE runs SET user_id = {BAD} {OF_RUN}", ("field", "user_id")),
     "artifact root": (f"UPDATE runs SET artifact_uri = {BAD} {OF_RUN}", ("field", "artifact_uri")),
+    "status": (f"UPDATE runs SET status = 'WEIRD' {OF_RUN}", ("field", "status")),
+    "status that is not UTF-8": (f"UPDATE runs SET status = {BAD} {OF_RUN}", ("field", "status")),
     "start": (f"UPDATE runs SET start_time = 'noon' {OF_RUN}", ("field", "start_time")),
     "end": (f"UPDATE runs SET end_time = 12.5 {OF_RUN}", ("field", "end_time")),
     "latest value": (f"UPDATE latest_metrics SET value = 'abc' {OF_RUN} AND key = 'loss'", ("metric", "loss")),
@@ -140,8 +142,8 @@ def test_points_with_text_for_numbers_are_named_by_export_sync_and_verify(filled
         assert (differing.exit_code, [one.field for one in differing.differences]) == (4, ["metrics.acc"])
 
 
-def test_a_status_that_is_no_utf_8_is_one_failed_run(filled: str, opened: Open) -> None:
-    broken(filled, f"UPDATE runs SET status = {BAD} {OF_RUN}")
+def test_a_lifecycle_stage_that_is_no_utf_8_is_one_failed_run(filled: str, opened: Open) -> None:
+    broken(filled, f"UPDATE runs SET lifecycle_stage = {BAD} {OF_RUN}")
     (batch,) = opened(filled).batches(Query(("1",)))
     assert sorted(run.run_id for run in batch.runs) == [IDS[0], IDS[2]]
     assert [one.id for one in batch.unreadable] == [IDS[1]]
@@ -152,8 +154,10 @@ def test_a_run_id_that_is_no_utf_8_is_one_failed_item_of_an_export(filled: str, 
     done = runsync.export(filled, tmp_path / "bundle", artifacts=False)
     assert (done.stopped, done.exit_code, done.runs.created) == ("", 3, 2)
     assert [(one["kind"], one["id"], one["error"]) for one in done.failed] == [
-        ("run", "ca\\xff", "its id: it holds text that is no UTF-8")
+        ("run", "ca\\xff", "its id: it holds text that is not UTF-8")
     ]
+    copied = runsync.import_(tmp_path / "bundle", str(tmp_path / "mlruns"), artifacts=False)
+    assert [(left.what, left.names) for left in copied.left_behind] == [("run", ("ca\\xff",))]
     listed = runsync.list_runs(filled)
     assert (len(listed.runs), listed.exit_code, [one.id for one in listed.unreadable]) == (2, 3, ["ca\\xff"])
 
