@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runsync.model import numbers
@@ -65,9 +65,11 @@ def compare_runs(
 
     `has_origin` tells whether the target holds a run of an origin id: a link to a run that it does not hold counts as
     kept when its old id stands in the `runsync.source.` tag. What only a target that keeps run ids can hold (the time
-    of the deletion, links to logged models) is compared where the ids are the same.
+    of the deletion, no start time at all, links to logged models) is compared where the ids are the same.
     """
     one, other = at_home(source, source_origin), at_home(target, target_origin)
+    if source.run_id != target.run_id:
+        one, other = (replace(run, start_time=run.start_time or 0) for run in (one, other))
     found = _Found("run", source.run_id, source.name)
     for field in PLAIN_FIELDS:
         yield from found.differ(field, getattr(one, field), getattr(other, field))

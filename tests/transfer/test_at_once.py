@@ -124,7 +124,7 @@ def test_changes_are_sent_again_after_a_collision(mlflow3_b: MlflowServer, prefi
 
 
 def test_a_refusal_that_is_no_collision_is_told_at_once(mlflow3_b: MlflowServer, prefix: str, bundle: Path) -> None:
-    rule = Rule(collision("that is no number", "INVALID_PARAMETER_VALUE"), "runs/log-batch", count=None)
+    rule = Rule(collision("no such run", "RESOURCE_DOES_NOT_EXIST", 404), "runs/log-batch", count=None)
     with FaultProxy(mlflow3_b.url, rule) as proxy:
         done = runsync.import_(bundle, proxy.url, prefix=prefix)
     assert done.exit_code == 3

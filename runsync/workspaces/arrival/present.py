@@ -153,8 +153,12 @@ class Present:
 
 
 def visible(run: Run) -> Run:
-    """The run as a target can show it, links apart (they are compared when all runs are in)."""
+    """The run as a target can show it, links apart (they are compared when all runs are in). Servers have the start
+    time 0 for none."""
     metrics = (metric._replace(value=numbers.stored(metric.value)) for metric in run.latest_metrics)
     params = {key: value for key, value in run.params.items() if len(value) <= LONGEST_PARAM}
     tags = {key: value for key, value in run.tags.items() if key not in LINK_TAGS}
-    return replace(run, params=params, tags=tags, latest_metrics=tuple(metrics), model_inputs=(), model_outputs=())
+    start, latest = run.start_time or 0, tuple(metrics)
+    return replace(
+        run, start_time=start, params=params, tags=tags, latest_metrics=latest, model_inputs=(), model_outputs=()
+    )

@@ -18,6 +18,7 @@ from runsync.workspaces.http.fields import identifier, listed, part, text
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import is_untagged, post, post_to_deleted
 from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.refused import DATASETS, METRICS, PARAMS, TAGS, Body, Refused
 from runsync.workspaces.rest.server import API
 
 if TYPE_CHECKING:
@@ -94,22 +95,30 @@ class RunWriter:
         self.touch(copy)
         self._post(path, body, copy.target_id, copy.run.lifecycle_stage == DELETED, care)
 
-    def _write_in_pieces(self, copy: Copy, path: str, body: Mapping[str, Sequence[Any]]) -> None:
-        """As much of lists at a time as the server takes."""
+    def _write_in_pieces(self, copy: Copy, path: str, body: Body, refused: Refused) -> None:
+        """As much of lists at a time as the server takes, but for what it refuses."""
+        body = refused.left_out(body)
         count = sum(map(len, body.values()))
         if count > self._portion.size:
             for piece in _pieces(body, self._portion.size):
-                self._write_in_pieces(copy, path, piece)
-            return
+                self._write_in_pieces(copy, path, piece, refused)
+        elif count:
+            self._write_piece(copy, path, body, count, refused)
+
+    def _write_piece(self, copy: Copy, path: str, body: Body, count: int, refused: Refused) -> None:
         try:
             self._write(copy, path, body, DIVISIBLE if count > 1 else NEEDED)
         except TooMuch as error:
             if count <= 1:
                 raise
             self._portion.failed(count, error)
-            self._write_in_pieces(copy, path, body)
+            self._write_in_pieces(copy, path, body, refused)
+        except RequestRefused as error:
+            for part in refused.divided(body, error):
+                self._write_in_pieces(copy, path, part, refused)
         else:
             self._portion.worked(count)
+            refused.took(body)
 
     def _post(self, path: str, body: Mapping[str, Any], run_id: str, ends_deleted: bool, care: Care = NEEDED) -> None:
         body = {"run_id": run_id, **body}
@@ -124,15 +133,19 @@ class RunWriter:
         tags = {k: value for k, value in tags.items() if not self._too_long(copy, "tag", k, value, self._longest_tag)}
         for key in [key for key, value in tags.items() if len(value) > LONGEST_TAG]:
             self._tag_alone(copy, key, tags.pop(key))
+        refused = Refused(copy)
         for body in _bodies(copy, params, tags, history):
-            self._write_in_pieces(copy, "runs/log-batch", body)
+            self._write_in_pieces(copy, "runs/log-batch", body, refused)
+        refused.tell()
 
     def log_inputs(self, copy: Copy) -> None:
         """Dataset inputs; the server knows those it has."""
         there = {(d.name, d.digest) for d in copy.present.dataset_inputs} if copy.present else set()
         datasets = [d for d in copy.run.dataset_inputs if (d.name, d.digest) not in there]
         if datasets:
-            self._write_in_pieces(copy, "runs/log-inputs", {"datasets": [wire.dataset(d) for d in datasets]})
+            refused = Refused(copy)
+            self._write_in_pieces(copy, "runs/log-inputs", {DATASETS: [wire.dataset(d) for d in datasets]}, refused)
+            refused.tell()
 
     def finish(self, copy: Copy) -> None:
         """Status, end time and name; then the mark that the copy is whole; at last the lifecycle stage."""
@@ -243,7 +256,7 @@ def _bodies(
         waiting_params, waiting_tags = waiting_params[len(some_params) :], waiting_tags[len(some_tags) :]
         rows = rows[room:]
         copy.points += len(some_rows)
-        yield {"params": list(some_params), "tags": list(some_tags), "metrics": some_rows}
+        yield {PARAMS: list(some_params), TAGS: list(some_tags), METRICS: some_rows}
 
     for points in history:
         for start in range(0, len(points), BATCH_TOTAL):
@@ -254,7 +267,7 @@ def _bodies(
         yield from full()
 
 
-def _pieces(body: Mapping[str, Sequence[Any]], size: int) -> Iterator[dict[str, list[Any]]]:
+def _pieces(body: Body, size: int) -> Iterator[dict[str, list[Any]]]:
     """Bodies of so many entries, of whatever lists."""
     entries = [(name, entry) for name, of in body.items() for entry in of]
     for start in range(0, len(entries), size):

@@ -59,6 +59,7 @@ from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.present import RestRuns
+from runsync.workspaces.rest.refused import is_of_entries
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.twins import Twins
 from runsync.workspaces.rest.workspace import RestWorkspace
@@ -102,6 +103,7 @@ class RestTarget:
         self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
         self._lost: Counter[str] = Counter()
         self._model_links = 0
+        self._without_start = 0
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
@@ -130,6 +132,7 @@ class RestTarget:
         self._deletions.note_unread(batch.unreadable)
         self._lookup.look(batch.runs)
         self._lost["run"] += len(batch.runs)
+        self._without_start += sum(run.start_time is None for run in batch.runs)
         self._model_links += sum(len(run.model_inputs) + len(run.model_outputs) for run in batch.runs)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
 
@@ -176,6 +179,8 @@ class RestTarget:
         kept = "kept in the bundle" if self._source.kind == "bundle" else "kept at the source"
         why = f"the REST API sets them itself; {kept}, and the old ids in runsync.source.* tags"
         lost = [changed(f"{agreed(n, noun)}: {_SET_BY_SERVER[noun]}", n, why) for noun, n in self._lost.items() if n]
+        if n := self._without_start:
+            lost.append(changed(f"{agreed(n, 'run')}: no start time", n, "a server has 0 for none"))
         if self._model_links:
             lost.append(MODEL_LINKS.left(self._model_links, f"logged models are not carried; {kept}"))
         if self._links.orphans:
@@ -272,7 +277,7 @@ class RestTarget:
                 copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, copy.tags_there)
             except RequestRefused as error:
                 own = {key: value for key, value in copy.tags_there.items() if is_ours(key)}
-                if error.status not in TOO_LARGE or own == copy.tags_there:
+                if own == copy.tags_there or not (error.status in TOO_LARGE or is_of_entries(error)):
                     raise
                 copy.tags_there = own  # the others follow with the params
                 copy.target_id, copy.artifact_uri = self._writer.create(copy.run, copy.experiment_id, own)
