@@ -132,7 +132,7 @@ def _told(item: "Item") -> str:
     text = f"{item.kind} {item.id}" + (f" “{item.name}”" if item.name else "")
     if item.kind == "run" and item.experiment:
         text += f" in “{item.experiment}”"
-    new = f", now {item.new_id}" if item.new_id else ""
+    new = f", now {item.new_id}" if item.new_id not in ("", item.id) else ""
     return text + new + (" (nested)" if item.is_child else "")
 
 

@@ -172,7 +172,8 @@ def _lines(report: "CheckReport") -> Iterator[str]:
         yield f"{many(len(report.unused), 'file')} that no snapshot needs (the next export takes up what it can use)"
     yield from listed("Foreign files", report.foreign)
     if report.suspects:
-        yield f"{many(len(report.suspects), 'broken file')} noted in the bundle: the next export reads them again"
+        them = "it" if len(report.suspects) == 1 else "them"
+        yield f"{many(len(report.suspects), 'broken file')} noted in the bundle: the next export reads {them} again"
     elif not report.is_noted:
         yield "This bundle cannot be written: run the next export with --verify-stored, or it may reuse broken files"
     yield from doubted(report.doubtful_dates)
@@ -193,7 +194,15 @@ def _sound(report: "CheckReport") -> str:
 def fault_line(fault: "Fault") -> str:
     """A fault, and whom it hits."""
     hits = f"; hits snapshots {_few(fault.snapshots)}" if fault.snapshots else ""
-    return f"{fault.file}: {fault.error}{hits}" + (f", runs {_few(fault.runs)}" if fault.runs else "")
+    return f"{_named_once(fault)}{hits}" + (f", runs {_few(fault.runs)}" if fault.runs else "")
+
+
+def _named_once(fault: "Fault") -> str:
+    """The file and the error, which may begin with the whole path of it."""
+    above, file, rest = fault.error.partition(f"/{fault.file}")
+    if not file or " " in above:
+        return f"{fault.file}: {fault.error}"
+    return f"{fault.file}{rest}" if rest.startswith(":") else f"{fault.file}: {rest.lstrip()}"
 
 
 def _few(names: list[str]) -> str:

@@ -33,7 +33,8 @@ def _told(group: Sequence[Mapping[str, Any]]) -> str:
     named = f"{_NOUNS.get(kind, kind)} {first['name']}".rstrip()
     if len(group) == 1:
         home = f"{'experiment' if of_experiment else 'run'} {first['run_id']}"
-        return f"{home}: {named}: {first['reason']}"
+        reason = first["reason"].removeprefix(f"artifact “{first['name']}”").lstrip(": ")
+        return f"{home}: {named}: {reason}"
     runs = many(len({problem["run_id"] for problem in group}), "run")
     what = f"{many(len(group), 'artifact')} of {runs}" if first["name"] else f"artifacts of {runs}"
     example = f"run {first['run_id']}" + (f": {first['name']}" if first["name"] else "")

@@ -5,6 +5,7 @@ Each kind is declared here once. A backend names what it leaves with `KIND.left(
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -155,8 +156,9 @@ def counted(left: NotCarried) -> str:
     """How much of it stays behind."""
     if not is_known(left):
         return left.what
-    kind = KINDS.get(left.kind)
-    what = kind.one if kind is not None and left.count == 1 and left.what == kind.title else left.what
+    kind, what = KINDS.get(left.kind), left.what
+    if left.count == 1:
+        what = kind.one if kind is not None and what == kind.title else re.sub(" ids$", " id", what)
     return f"{'some' if left.count is None else f'{left.count:,}'} {what}"
 
 

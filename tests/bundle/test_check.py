@@ -245,7 +245,7 @@ def test_a_document_that_breaks_its_schema_is_told_with_file_line_and_json_point
     assert place in faults[f"parts/{part.name}"]
     done = runsync("check", bundle)
     assert done.returncode == 12
-    assert place in done.stdout
+    assert f"  {place.removeprefix(f'{bundle}/')}" in done.stdout
     inspected = runsync("inspect", bundle)
     assert (inspected.returncode, inspected.stdout) == (12, "")
     assert inspected.stderr.startswith(f"runsync: {place}")

@@ -190,4 +190,4 @@ def test_the_command_says_what_the_next_export_will_do(tmp_path: Path) -> None:
     export_into(tmp_path / "bundle", small_source())
     flip(one_of(tmp_path / "bundle", "blob"), 3)
     checked = attempt("check", tmp_path / "bundle")
-    assert "1 broken file noted in the bundle: the next export reads them again" in checked.stdout
+    assert "1 broken file noted in the bundle: the next export reads it again" in checked.stdout

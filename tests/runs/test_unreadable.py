@@ -145,6 +145,29 @@ def test_where_all_fails_nothing_is_called_partly_done(store: Path, runsync: Run
     assert (told.returncode, "Partly done: 1 run failed." in told.stdout) == (3, True)
 
 
+def test_a_run_that_comes_back_from_a_bundle_under_its_own_id_has_no_new_one(tmp_path: Path, runsync: Runner) -> None:
+    store = tmp_path / "mlruns"
+    shutil.copytree(ROOT / "examples" / "mlruns", store)
+    assert runsync("export", store, tmp_path / "bundle").returncode == 0
+    (home,) = store.glob(f"*/{WHOLE}")
+    shutil.rmtree(home)
+    back = runsync("runs", "restore", store, WHOLE, "--from", tmp_path / "bundle", "--yes")
+    assert back.returncode == 0, back.stdout
+    assert f"run {WHOLE} “" in back.stdout
+    assert ", now " not in back.stdout
+
+
+def test_check_names_a_broken_part_once_in_its_line(tmp_path: Path, runsync: Runner) -> None:
+    assert runsync("export", ROOT / "examples" / "mlruns", tmp_path / "bundle").returncode == 0
+    part = min((tmp_path / "bundle" / "parts").rglob("*.experiments.*"))
+    name = part.relative_to(tmp_path / "bundle").as_posix()
+    part.write_bytes(b"garbage")
+    told = runsync("check", tmp_path / "bundle").stdout
+    (line,) = (line for line in told.splitlines() if line.startswith(f"  {name}: "))
+    assert line.count(name) == 1
+    assert ": its bytes do not have the hash it is named by; hits" in line
+
+
 def test_csv_and_compare_name_it_too(store: Path, runsync: Runner) -> None:
     done = runsync("runs", "csv", store, "--state", "all")
     assert (done.returncode, len(done.stdout.splitlines())) == (3, 9)

@@ -15,8 +15,10 @@ from support.stores import Filler, empty_sqlite, fill, opened
 
 import runsync as api
 from runsync.bundle import schemas
+from runsync.cli.pieces import missing_pieces
 from runsync.errors import WrongUsage
-from runsync.model.left_behind import KINDS, parse
+from runsync.model import left_behind
+from runsync.model.left_behind import KINDS, changed, parse
 
 ACCEPT = "--accept"
 MODELS = "1 registered model, 1 model version"
@@ -255,3 +257,15 @@ def test_files_that_a_bundle_lacks_count_only_where_files_are_asked_for(
     for asked in (("import", "b", there), ("verify", "b", there)):
         done = runsync(*asked)
         assert (done.returncode, note in done.stdout) == (3 if asked[0] == "import" else 4, False)
+
+
+def test_one_of_a_kind_is_told_in_the_singular() -> None:
+    left = changed("experiment ids", 1, "taken in the target, or unfit there", ("1 is 4",))
+    assert left_behind.told(left) == "1 experiment id [1 is 4]: taken in the target, or unfit there"
+
+
+def test_a_missing_artifact_is_named_once_in_its_line() -> None:
+    problem = {"kind": "artifact", "run_id": "r1", "name": "a#b.txt"}
+    for reason in ("artifact “a#b.txt”: no such name there", "artifact “a#b.txt” no such name there"):
+        told = list(missing_pieces([{**problem, "reason": reason}]))
+        assert told[1:] == ["  run r1: artifact a#b.txt: no such name there"]

@@ -139,8 +139,8 @@ class DirectTarget:
         """Ids that were taken, links to runs that cannot be there, and deletions not followed."""
         lost = []
         for what, ids, why in (
-            ("experiment ids", self._maker.renumbered, "they are taken in the target, or do not fit there"),
-            ("run ids", self._other_ids, "the target has these runs from before, under other ids"),
+            ("experiment ids", self._maker.renumbered, "taken in the target, or unfit there"),
+            ("run ids", self._other_ids, "in the target from before, under another id"),
         ):
             if ids:
                 told = tuple(f"{old} is {new}" for old, new in sorted(ids.items())[:NAMED])
