@@ -45,7 +45,7 @@ def readable(workspace: Workspace, experiments: Sequence[Experiment]) -> Iterato
 def _which(count: int, total: int | None) -> str:
     if count < NEWEST or count == total:
         return "all runs" if count != 1 else "the only run"
-    return f"the newest {count:,} runs" + (f" of {total:,}" if total is not None else "")
+    return f"the newest {many(count, 'run')}" + (f" of {total:,}" if total is not None else "")
 
 
 def _histories(workspace: Workspace, runs: Sequence[Run]) -> Iterator[Finding]:
