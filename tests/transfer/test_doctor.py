@@ -173,8 +173,8 @@ def test_what_is_no_mlflow_server_or_lets_nobody_in_is_explained(runsync: Runner
     assert "secret" not in json.dumps(told)
 
 
-def test_https_to_a_server_that_speaks_http_is_explained(mlflow3_a: MlflowServer, runsync: Runner) -> None:
-    told = examined(runsync, mlflow3_a.url.replace("http://", "https://"), code=13)
+def test_https_to_a_server_that_speaks_http_is_explained(mlflow3_b: MlflowServer, runsync: Runner) -> None:
+    told = examined(runsync, mlflow3_b.url.replace("http://", "https://"), code=13)
     assert "no TLS connection could be made; is it a server for http:// ?" in one(told, "connection")[1]
 
 
