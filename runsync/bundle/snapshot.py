@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -22,7 +23,7 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.ordering import ordered
 from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject, Unread, pass_over
-from runsync.model.run import PART, ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import PART, ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 
@@ -140,6 +141,11 @@ class Snapshot:
         lacking = tuple(ArtifactFile(one.name, 0, fault=f"not readable at export: {one.reason}") for one in lost)
         return (*(contents.artifacts or ()), *lacking)
 
+    def seen_artifacts(self, run: Run, contents: Contents | None) -> tuple[ArtifactFile, ...]:
+        """See `Source`: all blobs are listed once."""
+        files = self.artifacts(run) if contents is None else contents.artifacts or ()
+        return tuple(replace(file, fault=file.fault or self._blob_fault(file)) for file in files)
+
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file. Raises BundleDamaged before the last of them when they are not those stored."""
         return parts.sound_chunks(self.bundle.store, layout.blob(file.sha256 or ""), f"artifact “{file.path}”")
@@ -201,6 +207,17 @@ class Snapshot:
         """Whether it is a snapshot of everything, and the export could read every experiment."""
         has_all = Selection.from_document(self.manifest.selection) == Selection()
         return has_all and not any(failed["kind"] == "experiment" for failed in self.manifest.failed)
+
+    @cached_property
+    def _blob_sizes(self) -> Mapping[str, int]:
+        return {entry.name: entry.size for entry in self.bundle.store.list(layout.BLOBS)}
+
+    def _blob_fault(self, file: ArtifactFile) -> str:
+        name = layout.blob(file.sha256 or "")
+        size = self._blob_sizes.get(name)
+        if size is None:
+            return f"{self.bundle.address}/{name} is missing"
+        return "" if size == file.size else f"{self.bundle.address}/{name} has {size} bytes, not {file.size}"
 
     def _has_met(self, selection: Selection) -> bool:
         """Whether runs are asked for by id, and all of them were met: then none is in what cannot be read."""

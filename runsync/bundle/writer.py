@@ -7,6 +7,7 @@ that is there vouches for all it names, and an export that was killed is taken u
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import datetime
 
 from runsync.bundle import dates, layout, parts
@@ -26,6 +27,7 @@ from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.growing import note
 from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.foresight import Foresight
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place, Source, Step
 from runsync.model.run import RUNNING, Batch, Problem, Run
@@ -69,6 +71,7 @@ class SnapshotWriter:
         self._held_back: list[Run] = []
         self._progress: Progress = Silent()
         self._notes: list[str] = []
+        self._foresight = Foresight()
         self._lock = threading.Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
@@ -101,12 +104,23 @@ class SnapshotWriter:
 
     def notes(self) -> list[str]:
         """Whether there was nothing to write, and which files were still growing."""
-        return [*self._notes, *note(self._files.growing)]
+        return [*self._notes, *note(self._files.growing), *self._foresight.notes]
 
     def plan(self, batch: Batch) -> list[Step]:
         """A run that is stored with the same fingerprint is not read again, unless it is still running."""
         self._broken.update(batch.broken)
         return [Step(run.run_id, self._action(run)) for run in batch.runs]
+
+    def foresee_experiments(self) -> list[Outcome]:
+        """See `Target`."""
+        return self.prepare()
+
+    def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
+        """What cannot be kept, and files that cannot be read."""
+        return [self._foreseen(run, step, source, batch) for run, step in zip(batch.runs, steps, strict=True)]
+
+    def foresee_end(self) -> None:
+        """See `Target`: a bundle keeps links as they are."""
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -122,8 +136,8 @@ class SnapshotWriter:
         wanted = [run for run in runs if run.run_id not in unchanged]
         outcomes = [self._take_over(run) for run in runs if run.run_id in unchanged]
         for run in batch.runs:
-            if error := self._unfit.get(run.experiment_id):
-                outcomes.append(self._draft.fail(run, f"its experiment cannot be kept: {error}"))
+            if error := self._why_unfit(run):
+                outcomes.append(self._draft.fail(run, error))
         progress.advance(runs=len(outcomes))
         if unchanged:
             wanted = self._with_held_back(wanted, progress)
@@ -166,6 +180,18 @@ class SnapshotWriter:
         self._files = FilesWriter(self.bundle.store, stored, self._with_artifacts)
         self._runs = RunsWriter(self.bundle, stored, known, self._draft, self._files)
         self.objects = ObjectsWriter(self.bundle, objects, stored, self._thorough)
+
+    def _foreseen(self, run: Run, step: Step, source: Source, batch: Batch) -> Step:
+        if error := self._why_unfit(run):
+            return replace(step, action=FAILED, error=error)
+        problems: list[Problem] = []
+        if self._with_artifacts and step.action != UNCHANGED:
+            self._foresight.files(source, run, batch.contents.get(run.run_id), problems.append)
+        return replace(step, problems=(*step.problems, *problems))
+
+    def _why_unfit(self, run: Run) -> str:
+        error = self._unfit.get(run.experiment_id)
+        return f"its experiment cannot be kept: {error}" if error else ""
 
     def _with_held_back(self, runs: Sequence[Run], progress: Progress) -> list[Run]:
         """Holds runs back; gives all that are, once they are enough for a part."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, size, table
-from runsync.model.left_behind import ARTIFACTS, counted, how_to_accept, is_known, told
+from runsync.model.left_behind import counted, how_to_accept, is_known, told
 
 if TYPE_CHECKING:
     from runsync.transfer.report import Tally, TransferReport
@@ -56,17 +56,17 @@ def _ending(report: "TransferReport") -> str:
     if report.left_behind:
         is_sure = any(map(is_known, report.left_behind))
         but = ", but for what stays behind: " if is_sure else f"{_full_stop(report) or '.'} "
-        return f"{_done(report)}{but}{_left(report)}{_unlooked(report)}"
+        return f"{_done(report)}{but}{_left(report)}{_unseen(report)}"
     if report.dry_run:
-        return f"Run it without --dry-run to do this.{_unlooked(report)}"
+        return f"Run it without --dry-run to do this.{_unseen(report)}"
     return f"{_done(report)}{_full_stop(report)}"
 
 
-def _unlooked(report: "TransferReport") -> str:
-    """What a dry run cannot promise, as a listing of artifacts for each run costs too much."""
-    is_told = any(left.kind == ARTIFACTS.name for left in report.not_carried)
-    is_asked = report.dry_run and report.verb != "import" and not is_told
-    return " Artifacts were not looked at." if is_asked and report.runs.created + report.runs.updated else ""
+def _unseen(report: "TransferReport") -> str:
+    """What a dry run cannot promise."""
+    tallies = (report.experiments, report.runs, *report.objects.values())
+    is_asked = report.dry_run and any(tally.created + tally.updated for tally in tallies)
+    return " What only reading and writing all of it shows is not in this plan." if is_asked else ""
 
 
 def _done(report: "TransferReport") -> str:
@@ -96,16 +96,22 @@ def _partly(report: "TransferReport") -> str:
         "failed": len([one for one in report.undone if "error" in one]),
         "missing": len([one for one in report.undone if "error" not in one]),
     }
-    told = [f"{many(counts['failed'], 'item')} failed"] if counts["failed"] else []
+    failed, missing = ("would fail", "would be") if report.dry_run else ("failed", _are(counts["missing"]))
+    told = [f"{many(counts['failed'], 'item')} {failed}"] if counts["failed"] else []
     if counts["missing"]:
-        told.append(f"{many(counts['missing'], 'piece')} {'is' if counts['missing'] == 1 else 'are'} missing")
+        told.append(f"{many(counts['missing'], 'piece')} {missing} missing")
     snapshot = f": snapshot {report.snapshot}" if report.snapshot and report.verb == "export" else ""
-    ending = f"Partly done{snapshot}, but {' and '.join(told)}, as listed above. {_again(report)}"
-    return ending + (f" {_also(report)}{_left(report)}" if report.left_behind else "")
+    done = "It would be partly done" if report.dry_run else f"Partly done{snapshot}"
+    ending = f"{done}, but {' and '.join(told)}, as listed above. {_again(report)}"
+    return ending + (f" {_also(report)}{_left(report)}" if report.left_behind else "") + _unseen(report)
 
 
 def _also(report: "TransferReport") -> str:
     return "Also left behind: " if any(map(is_known, report.left_behind)) else ""
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _again(report: "TransferReport") -> str:

@@ -6,6 +6,9 @@ out where it is written.
 
 from collections.abc import Iterable
 
+LONGEST_STEP = 255
+"""Bytes of the name of a file or folder."""
+
 
 def unsafe(path: str) -> str | None:
     """Why a path may not be used below an artifact root anywhere, or None when it may.
@@ -28,6 +31,14 @@ def unfit_for_folders(path: str) -> str | None:
     if reason := unsafe(path):
         return reason
     return "it has an empty step" if {"", "."} & set(path.split("/")) else None
+
+
+def unfit_for_disks(path: str) -> str:
+    """Why no disk holds a file of this path; "" where that is not known beforehand."""
+    if reason := unfit_for_folders(path):
+        return reason
+    is_long = any(len(step.encode()) > LONGEST_STEP for step in path.split("/"))
+    return f"a step of it is longer than {LONGEST_STEP} bytes, which no disk takes" if is_long else ""
 
 
 def folders_above(paths: Iterable[str]) -> set[str]:

@@ -11,7 +11,7 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.objects import Named, Object
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Problem, Run, Unreadable
+from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.secrecy import strike_all
 
@@ -166,6 +166,10 @@ class Source(Protocol):
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
         """All files below the run's artifact root, sorted by path. Raises RequestRefused."""
 
+    def seen_artifacts(self, run: Run, contents: Contents | None) -> tuple[ArtifactFile, ...] | None:
+        """Likewise, each with the fault that shows without reading it; None where that takes requests for each run.
+        `contents` is what its batch tells of it. Raises RequestRefused."""
+
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file. Raises RequestRefused, BundleDamaged."""
 
@@ -272,6 +276,16 @@ class Target(Protocol):
 
     def plan(self, batch: Batch) -> list[Step]:
         """What is to be done with each run of a batch, in its order; reads, but writes nothing."""
+
+    def foresee_experiments(self) -> list[Outcome]:
+        """What is to be done with each experiment, for a dry run: with those that will be refused, as far as that shows
+        without writing."""
+
+    def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
+        """The same steps, with what will not arrive, likewise."""
+
+    def foresee_end(self) -> None:
+        """Likewise, of what only shows once all runs are known: `cannot_keep` tells it then."""
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: "Progress"

@@ -36,15 +36,16 @@ def transfer(
     source, selection = wanted.source, wanted.selection
     experiments, batches = wanted.read()
     objects = Objects(source, target, experiments, notebooks)
-    planned = target.begin(source, selection, experiments)
+    target.begin(source, selection, experiments)
     try:
         report.not_carried += wanted.left_behind(experiments)
         if report.dry_run:
-            report.add(planned)
+            report.add(target.foresee_experiments())
             for batch in objects.noting(batches):
                 report.note_broken(batch.broken)
                 report.add(_unreadable(batch))
-                report.add(_planned(batch, target.plan(batch)))
+                report.add(_planned(batch, target.foresee(batch, target.plan(batch), source)))
+            target.foresee_end()
             objects.carry(report, workers, progress)
         else:
             report.add(target.prepare())

@@ -77,17 +77,32 @@ def names_below(experiment: Path) -> Iterator[str]:
 def read(folder: Path, path: str) -> Iterator[bytes]:
     """The bytes of one file, in chunks. Raises RequestRefused."""
     place = inside(folder, path)
+    with _opened(place) as stream:
+        begun = os.fstat(stream.fileno())
+        while chunk := stream.read(CHUNK):
+            yield chunk
+        ended = os.fstat(stream.fileno())
+        if _version(ended) != _version(begun):
+            kind = GrownMeanwhile if ended.st_size > begun.st_size else ChangedMeanwhile
+            raise kind(f"artifact {place} changed while it was read: run it again to get the current version")
+
+
+def fault(folder: Path, path: str) -> str:
+    """Why one file cannot be read, as far as that shows without reading it; "" where nothing does."""
+    try:
+        with _opened(inside(folder, path)):
+            return ""
+    except RequestRefused as error:
+        return str(error)
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[IO[bytes]]:
     try:
         with open(place, "rb", opener=_without_waiting) as stream:
-            begun = os.fstat(stream.fileno())
-            if not stat.S_ISREG(begun.st_mode):
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 raise RequestRefused(f"artifact {place} is no plain file")
-            while chunk := stream.read(CHUNK):
-                yield chunk
-            ended = os.fstat(stream.fileno())
-            if _version(ended) != _version(begun):
-                kind = GrownMeanwhile if ended.st_size > begun.st_size else ChangedMeanwhile
-                raise kind(f"artifact {place} changed while it was read: run it again to get the current version")
+            yield stream
     except OSError as error:
         raise RequestRefused(f"artifact {place} cannot be read: {error.strerror}") from None
 

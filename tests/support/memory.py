@@ -24,7 +24,7 @@ from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
 from runsync.model.protocol import NotCarried, Place, Unread, pass_over
-from runsync.model.run import ArtifactFile, Batch, DatasetInput, LatestMetric, ModelVersion, Run
+from runsync.model.run import ArtifactFile, Batch, Contents, DatasetInput, LatestMetric, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
@@ -140,6 +140,9 @@ class MemorySource:
         return tuple(
             ArtifactFile(path, 0 if content is None else len(content)) for path, content in sorted(files.items())
         )
+
+    def seen_artifacts(self, run: Run, contents: Contents | None) -> None:
+        return None
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         content = self.files[run.run_id][file.path]

@@ -1,8 +1,9 @@
 """A source experiment and what it is, or is to become, in a target."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from runsync.errors import RequestRefused
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ARRIVES, COPY, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT, own_tags_removed
@@ -147,6 +148,21 @@ class Counterpart:
     def stays_active(self) -> bool:
         """Whether it is deleted at the source and active here, and left so."""
         return self.source.lifecycle_stage == DELETED and self.was_active and not self.deletes
+
+    def foresee(self, left_out: Callable[[Experiment], Mapping[str, str]]) -> None:
+        """What making or changing it will show, as far as that is known before: see `ExperimentWriter.foresee`."""
+        there = self.as_target(self.state)
+        try:
+            if self.is_to_rename:
+                left_out(replace(there, name=self.name, tags={}))
+        except RequestRefused as error:
+            self.name_error = str(error)
+        is_new = self.found is None
+        tags = self.new_tags(arrives_deleted=False) if is_new else self.tags_to_set()
+        try:
+            self.left_out = left_out(replace(there, name=self.name if is_new else "", tags=tags))
+        except RequestRefused as error:
+            self.error = str(error)
 
     def outcome(self) -> Outcome:
         """What was, or is to be, done with it."""

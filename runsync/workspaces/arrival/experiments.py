@@ -37,6 +37,10 @@ class ExperimentWriter(Protocol):
         """Why tags were left out in making and changing, by key and the experiment's id in the target: those that it
         has no place for."""
 
+    def foresee(self, experiment: Experiment) -> Mapping[str, str]:
+        """Why tags would be left out, by key, as far as that shows without writing. It is one to be made, or what is to
+        change of one: "" where its name is not."""
+
     def create(self, experiment: Experiment) -> str:
         """Makes it, once, and gives its id: the given one where the target lets that be told and it is free."""
 
@@ -138,6 +142,13 @@ class ExperimentMap:
         renaming = Renaming(existing, names, self._writer.deleted_keep_names)
         self._moves = renaming.plan(self._places.values())
         self._moved_aside = renaming.moved_aside
+        return [place.outcome() for place in self._places.values()]
+
+    def foresee(self) -> list[Outcome]:
+        """What `prepare` would give, as far as that shows without writing."""
+        for place in self._places.values():
+            if not place.error:
+                place.foresee(self._writer.foresee)
         return [place.outcome() for place in self._places.values()]
 
     def prepare(self) -> list[Outcome]:

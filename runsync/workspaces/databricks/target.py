@@ -64,6 +64,18 @@ class DatabricksTarget:
         self._estimate.add(batch, steps, self._carries_artifacts)
         return steps
 
+    def foresee_experiments(self) -> list[Outcome]:
+        """See `Target`."""
+        return self._target.foresee_experiments()
+
+    def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
+        """See `Target`."""
+        return self._target.foresee(batch, steps, source)
+
+    def foresee_end(self) -> None:
+        """See `Target`."""
+        self._target.foresee_end()
+
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
     ) -> list[Outcome]:

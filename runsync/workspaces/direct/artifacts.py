@@ -17,7 +17,7 @@ from runsync.errors import BucketNotFound, RequestRefused, WrongUsage
 from runsync.model.identity import MODEL_HISTORY
 from runsync.model.ids import is_given_out
 from runsync.model.mark import NOT_CARRIED
-from runsync.model.paths import unfit_for_folders
+from runsync.model.paths import unfit_for_disks, unfit_for_folders
 from runsync.model.protocol import StoredObject
 from runsync.model.provenance import Provenance
 from runsync.model.run import ArtifactFile, Run
@@ -34,6 +34,8 @@ EXPERIMENT = "{experiment_id}"
 SAY_WHERE = "say with --artifacts where that is (a folder or s3://bucket/prefix), or leave them out with --no-artifacts"
 _BY_SERVER = f"by an MLflow server (mlflow-artifacts:/), which keeps them in its --artifacts-destination: {SAY_WHERE}"
 
+_LONGEST_KEY = 1024
+"""Bytes; S3 takes no longer keys."""
 _TELLING = (MODEL_HISTORY, "mlflow.loggedArtifacts")
 """Tags that `log_model` and `log_table` leave."""
 
@@ -170,6 +172,25 @@ class DirectArtifacts:
         with _told():
             files = self._s3.list(root) if folder is None else _walked(folder)
             return tuple(sorted(files, key=lambda file: file.path))
+
+    def is_near(self, run: Run) -> bool:
+        """Whether the files of a run lie in a folder of this machine. Raises as `list`."""
+        return _folder(self._root(run)) is not None
+
+    def fault(self, run: Run, file: ArtifactFile) -> str:
+        """Why one file of such a run cannot be read, as far as that shows without reading it."""
+        folder = _folder(self._root(run))
+        return local_artifacts.fault(folder, file.path) if folder is not None else ""
+
+    def refused(self, run: Run, path: str) -> str:
+        """Why a file of this path cannot be written, as far as that shows beforehand; "" where nothing does."""
+        try:
+            place = self.place_of(run.artifact_uri)
+        except RequestRefused as error:
+            return str(error)
+        if place.startswith("s3://"):
+            return "its name is longer than S3 takes" if len(f"{place}/{path}".encode()) > _LONGEST_KEY else ""
+        return unfit_for_disks(path)
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""

@@ -33,6 +33,20 @@ class DirectExperiments:
         self._locations = locations
         self._editor = editor
 
+    def foresee(self, experiment: Experiment) -> Mapping[str, str]:
+        """See `ExperimentWriter`."""
+        left_out: dict[str, str] = {}
+
+        def check(tags: Mapping[str, str]) -> None:
+            if misfits := self._store.unfit_experiment(experiment.name, tags):
+                raise Unfit(misfits)
+
+        try:
+            _fitting(experiment.tags, left_out, check)
+        except RequestRefused as error:
+            raise _advised(error, experiment) from error
+        return left_out
+
     def create(self, experiment: Experiment) -> str:
         """See `ExperimentWriter`. Another import may have made it just now."""
         wanted = replace(experiment, artifact_location=self._locations.new_location(EXPERIMENT))

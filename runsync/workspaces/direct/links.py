@@ -64,6 +64,15 @@ class DirectLinks:
     def finish(self, looked_at: Sequence[str]) -> None:
         """Sets right the links to runs that came later and are in the target under another id, or not at all; also in
         the experiments that were not looked at."""
+        changed, refused = self.foresee(looked_at)
+        if changed or refused:
+            self._store.refresh()
+            there = [run.run_id for run in self._runs.everywhere({*changed, *refused})]
+            self._store.change_runs([Change(id, tags=changed[id], untagged=refused[id]) for id in there])
+
+    def foresee(self, looked_at: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
+        """The links that are to be changed, and the tags of those that are to be taken away, by run id; notes those
+        that are dropped."""
         unknown = [one for one in self._open if one.linked not in self._ids]
         if unknown:
             self._runs.look_elsewhere(looked_at)
@@ -76,10 +85,7 @@ class DirectLinks:
                 self.dropped.append(one.target_id)
             elif id != one.written:
                 changed[one.target_id][one.tag] = id
-        if changed or refused:
-            self._store.refresh()
-            there = [run.run_id for run in self._runs.everywhere({*changed, *refused})]
-            self._store.change_runs([Change(id, tags=changed[id], untagged=refused[id]) for id in there])
+        return changed, refused
 
     def _found(self, run: Run, tag: str, there: Mapping[str, str]) -> str | None:
         linked = run.tags[tag]

@@ -14,7 +14,7 @@ from runsync.model.finding import Finding
 from runsync.model.identity import RUN_NAME
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
-from runsync.workspaces.direct.misfits import Refusal
+from runsync.workspaces.direct.misfits import Misfit, Refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,6 +164,12 @@ class DirectStore(Protocol):
     def change_experiment(self, change: ExperimentChange) -> None:
         """Changes what is named of an experiment, and nothing else. Raises RequestRefused where its new name is taken,
         also by a deleted one, and Unfit."""
+
+    def unfit_experiment(self, name: str, tags: Mapping[str, str]) -> Sequence[Misfit]:
+        """What an experiment would be refused for, as far as that shows without writing."""
+
+    def unfit(self, run: Run) -> Refusal | None:
+        """Why a run would be refused, or some of its pieces, likewise."""
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Writes runs, each whole or not at all (also when killed); many in one transaction. Gives by run id why a run

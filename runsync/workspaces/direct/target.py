@@ -4,11 +4,13 @@ Ids, times and states are kept as they are at the source. A run's files go first
 at all, with the mark that it is: so a run that is there needs nothing but to be compared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
 from runsync.errors import WrongUsage
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.foresight import Foresight
 from runsync.model.identity import LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
 from runsync.model.left_behind import PARENT_LINKS, changed
@@ -26,9 +28,10 @@ from runsync.model.protocol import (
     Step,
 )
 from runsync.model.provenance import Provenance
-from runsync.model.run import Batch, Contents, Run
+from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
+from runsync.workspaces.arrival.arrange import as_target
 from runsync.workspaces.arrival.carry import ArtifactCarrier
 from runsync.workspaces.arrival.copy import Copy, address_of, settled
 from runsync.workspaces.arrival.deletions import Deletions
@@ -71,6 +74,7 @@ class DirectTarget:
         self._locations: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._other_ids: dict[str, str] = {}
+        self._foresight = Foresight()
         self._in_full: set[str] = set()
         """Runs that are there without a tag that tells that they are whole, where none is to be written."""
 
@@ -109,6 +113,24 @@ class DirectTarget:
         self._present.look(sorted({home for run in new if (home := self._arrived_in(run))}))
         self._lookup.look(new)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
+
+    def foresee_experiments(self) -> list[Outcome]:
+        """See `Target`."""
+        return self._experiments.foresee()
+
+    def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
+        """What has no place in the store, and files that cannot be read, or cannot be written under their names."""
+        there = {run.run_id: run for run in self._runs.everywhere(s.target_id for s in steps if s.target_id)}
+        return [
+            self._foreseen(self._deletions.wanted(run, self._there(run)), step, batch, there, source)
+            if step.action in (CREATE, UPDATE)
+            else step
+            for run, step in zip(batch.runs, steps, strict=True)
+        ]
+
+    def foresee_end(self) -> None:
+        """See `Target`."""
+        self._links.foresee(self._experiments.existing_ids())
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -155,7 +177,8 @@ class DirectTarget:
         """Deletions that were followed, and points that were told twice."""
         repeated = self._records.repeated
         told = [f"{many(repeated, 'metric point')} stood there more than once: stored once"] if repeated else []
-        return self._deletions.notes() + self._experiments.notes() + self._files.notes + told + self._untold()
+        own = [*self._files.notes, *told, *self._untold(), *self._foresight.notes]
+        return self._deletions.notes() + self._experiments.notes() + own
 
     def _untold(self) -> list[str]:
         """What nobody can know of copies without tags."""
@@ -243,6 +266,22 @@ class DirectTarget:
             )
         return ""
 
+    def _foreseen(self, run: Run, step: Step, batch: Batch, there: Mapping[str, Run], source: Source) -> Step:
+        contents = batch.contents.get(run.run_id)
+        copy = self._copy(run, contents, there.get(step.target_id))
+        arriving = self._records.arriving(copy)
+        refusal = self._store.unfit(arriving)
+        if refusal is not None and not refusal.misfits:
+            return replace(step, action=FAILED, error=str(refusal))
+        self._records.note_misfits(copy, refusal.misfits if refusal is not None else ())
+        self._links.written(run, copy.target_id, arriving.tags)
+        if self._options.artifacts and not copy.has_same("artifacts"):
+            files = self._foresight.files(source, run, contents, copy.note)
+            for file in self._files.arrange(copy, files):
+                if fault := file.fault or self._artifacts.refused(as_target(copy), file.path):
+                    copy.note(Problem("artifact", file.path, fault))
+        return replace(step, problems=(*step.problems, *copy.problems))
+
     def _put(
         self,
         runs: Sequence[Run],
@@ -291,7 +330,8 @@ class DirectTarget:
             copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
             return copy
         copy = Copy(run, self._lookup.belongs_in(run), run.run_id, mark, may_have_files=True)
-        copy.artifact_uri = f"{self._locations[copy.experiment_id].rstrip('/')}/{run.run_id}/artifacts"
+        location = self._locations.get(copy.experiment_id) or self._artifacts.new_location()  # not made in a dry run
+        copy.artifact_uri = f"{location.rstrip('/')}/{run.run_id}/artifacts"
         return copy
 
 

@@ -27,7 +27,7 @@ from runsync.model.protocol import (
     Unread,
     pass_over,
 )
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.direct.artifacts import DirectArtifacts
@@ -138,6 +138,13 @@ class DirectWorkspace:
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `DirectArtifacts.list`."""
         return restored(run.tags, self.artifact_store.list(run))
+
+    def seen_artifacts(self, run: Run, contents: Contents | None) -> tuple[ArtifactFile, ...] | None:
+        """See `Source`: files on S3 take requests."""
+        if not self.artifact_store.is_near(run):
+            return None
+        files, fault = self.artifacts(run), self.artifact_store.fault
+        return tuple(dataclasses.replace(f, fault=f.fault or fault(run, as_sent(run.tags, f))) for f in files)
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `DirectArtifacts.read`."""

@@ -66,6 +66,17 @@ class RecordWriter:
                     held = []
             self._write(held, progress)
 
+    def arriving(self, copy: Copy) -> Run:
+        """A run as it is to be written."""
+        return self._arriving(copy, [], iter(()), is_through=True).run
+
+    def note_misfits(self, copy: Copy, misfits: Sequence[Misfit]) -> None:
+        """What runsync repeats of a tag is no piece of its own."""
+        repeated = {SOURCE + misfit.name for misfit in misfits if misfit.kind == "tag"}
+        for misfit in misfits:
+            if misfit.name not in repeated:
+                copy.note(Problem(misfit.kind, misfit.name, misfit.why))
+
     def _record(self, copy: Copy, histories: Histories, again: "_Again") -> "_Record":
         """The run as it is to be written, with as many points as are held, and the stream of the others."""
         if copy.has_same("points"):
@@ -168,15 +179,11 @@ class RecordWriter:
             self._store.change_runs([Change(copy.target_id, tags={COPY: told})])
 
     def _without(self, record: "_Record", misfits: Sequence[Misfit]) -> "_Record":
-        """The run without what the store has no place for, which is noted. What runsync repeats of a tag is no piece of
-        its own."""
+        """The run without what the store has no place for, which is noted."""
         from runsync.model.points import without_keys
 
         copy, all_of_them = record.copy, (*record.misfits, *misfits)
-        repeated = {SOURCE + misfit.name for misfit in all_of_them if misfit.kind == "tag"}
-        for misfit in misfits:
-            if misfit.name not in repeated:
-                copy.note(Problem(misfit.kind, misfit.name, misfit.why))
+        self.note_misfits(copy, all_of_them)
         keys = {misfit.name for misfit in all_of_them if misfit.kind == "metric"}
         held, rest, is_through = record.held, record.rest, record.is_through
         if record.again is not None and not is_through:

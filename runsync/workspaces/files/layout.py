@@ -168,7 +168,7 @@ def files_below(folder: str) -> Below:
                 waiting.append((entry.path, f"{key}/"))
             elif not entry.is_file(follow_symlinks=False):
                 found.broken[printable(key)] = f"{_tail(entry.path)} {_what(entry)}"
-            elif not (key.isascii() or _is_text(key)):
+            elif not (key.isascii() or is_text(key)):
                 found.broken[printable(key)] = f"the name of {_tail(entry.path)} is not UTF-8"
             else:
                 found.files.append((key, entry.path))
@@ -249,7 +249,7 @@ def why_no_key(key: str) -> str:
     parts = key.split("/")
     if "" in parts or "." in parts or ".." in parts:
         return "its name would lead elsewhere as a path"
-    if "\0" in key or not _is_text(key):
+    if "\0" in key or not is_text(key):
         return "its name has characters that a file name cannot have"
     if any(len(part.encode()) > 255 for part in parts) or len(key.encode()) > 2000:
         return "its name is longer than a file name can be"
@@ -265,7 +265,8 @@ def _is(kind: Callable[[int], bool], path: str) -> bool:
         return False
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
+    """Whether UTF-8 can hold it."""
     try:
         name.encode()
     except UnicodeEncodeError:

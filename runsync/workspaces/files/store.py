@@ -13,10 +13,10 @@ from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
-from runsync.workspaces.direct.misfits import Refusal
+from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.recorded import is_reached_otherwise, steps
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
-from runsync.workspaces.files import batches, leftovers, write
+from runsync.workspaces.files import batches, fits, leftovers, write
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
     META,
@@ -178,6 +178,14 @@ class FileStore:
     def change_experiment(self, change: ExperimentChange) -> None:
         """See `DirectStore`."""
         write.change_experiment(self._root, change)
+
+    def unfit_experiment(self, name: str, tags: Mapping[str, str]) -> Sequence[Misfit]:
+        """See `DirectStore`."""
+        return write.unfit_experiment(name, tags)
+
+    def unfit(self, run: Run) -> Refusal | None:
+        """See `DirectStore`."""
+        return fits.refusal(run)
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """See `DirectStore`."""

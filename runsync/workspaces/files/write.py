@@ -42,6 +42,7 @@ from runsync.workspaces.files.layout import (
     find_run,
     is_experiment_id,
     is_run_id,
+    is_text,
     why,
 )
 from runsync.workspaces.files.meta import dump, read_meta
@@ -147,6 +148,16 @@ def create_experiment(root: str, experiment: Experiment) -> str:
         _put_files(folder, tags | {META: _dumped(meta)})
         settle(root)
     return folder.name
+
+
+def unfit_experiment(name: str, tags: Mapping[str, str]) -> Sequence[Misfit]:
+    """See `DirectStore.unfit_experiment`."""
+    try:
+        _check_text(name)
+        _files_of_tags(tags)
+    except Unfit as error:
+        return error.misfits
+    return ()
 
 
 def change_experiment(root: str, change: ExperimentChange) -> None:
@@ -312,11 +323,13 @@ def _experiment_meta(told: Experiment | ExperimentChange) -> dict[str, Any]:
     }
 
 
+def _check_text(name: str) -> None:
+    if not is_text(name):
+        raise Unfit([Misfit("field", EXPERIMENT_NAME, "it has characters that UTF-8 cannot hold")])
+
+
 def _check_name(root: str, name: str, its_own: str = "") -> None:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise Unfit([Misfit("field", EXPERIMENT_NAME, "it has characters that UTF-8 cannot hold")]) from None
+    _check_text(name)
     for other in read_experiments(root).experiments:
         if other.name == name and other.experiment_id != its_own:
             how = ", which is deleted" if other.lifecycle_stage == DELETED else ""

@@ -10,7 +10,7 @@ from runsync.model.lineage import is_copy, origin_of_experiment
 from runsync.model.times import now
 from runsync.workspaces import remembered
 from runsync.workspaces.http.fields import identifier, part
-from runsync.workspaces.rest import wire
+from runsync.workspaces.rest import fits, wire
 from runsync.workspaces.rest.collisions import is_inactive, post, stage_of, to_stage
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.server import API
@@ -25,9 +25,19 @@ class RestExperiments:
     def __init__(self, workspace: RestWorkspace) -> None:
         self.deleted_keep_names = workspace.habits.deleted_keep_names
         self.left_out: dict[str, dict[str, str]] = {}
+        self._is_mlflow = workspace.habits.is_mlflow
         self._client = workspace.client
         self._search = workspace.search
         self._editor = workspace.editor()
+
+    def foresee(self, experiment: Experiment) -> Mapping[str, str]:
+        """See `ExperimentWriter`."""
+        if not self._is_mlflow:
+            return {}
+        if why := fits.fault_of_name(experiment.name):
+            raise RequestRefused(f"{why}{_advice(experiment)}")
+        tags = own_tags_removed(experiment.tags)
+        return {key: why for key, value in tags.items() if (why := fits.fault_of_tag(key, value))}
 
     def create(self, experiment: Experiment) -> str:
         """See `ExperimentWriter`. A server that does not take it gets it with our own tags first: then its name is at
@@ -42,8 +52,7 @@ class RestExperiments:
             try:
                 made = self._create(replace(experiment, tags=own))
             except RequestRefused as again:
-                advice = f"; for another name say --rename '{experiment.experiment_id}=NEW'"
-                raise RequestRefused(f"{again}{advice}", again.status, again.code) from again
+                raise RequestRefused(f"{again}{_advice(experiment)}", again.status, again.code) from again
         self.change(replace(experiment, experiment_id=made), others)
         return made
 
@@ -124,6 +133,10 @@ class RestExperiments:
         wanted = experiment.tags if is_same else own_tags_removed(experiment.tags)
         self.change(there, {key: value for key, value in wanted.items() if there.tags.get(key) != value})
         return there.experiment_id
+
+
+def _advice(experiment: Experiment) -> str:
+    return f"; for another name say --rename '{experiment.experiment_id}=NEW'"
 
 
 def _is_of_content(error: RequestRefused) -> bool:

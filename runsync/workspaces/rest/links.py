@@ -22,6 +22,8 @@ class Links:
         self._workspace = workspace
         self._writer = writer
         self._new_ids: dict[str, str] = {}
+        self._foreseen: dict[str, Run] = {}
+        """Runs that a dry run would make or change."""
         self._outside: set[str] = set()
         self._waiting: list[Copy] = []
         self._left: list[Copy] = []
@@ -81,6 +83,19 @@ class Links:
                     self._writer.finish(copy)
             except ITEM_ERRORS as error:
                 copy.fail(error)
+
+    def foresee(self, run: Run) -> None:
+        """The run would be made or changed."""
+        with self._lock:
+            self._foreseen[run.run_id] = run
+
+    def foresee_end(self) -> None:
+        """Notes the parents that would be nowhere in the target."""
+        for run in (*self._foreseen.values(), *(copy.run for copy in self._left)):
+            if (parent := run.tags.get(PARENT)) and parent not in self._foreseen:
+                self._find_outside(run, PARENT)
+                if parent not in self._new_ids:
+                    self.orphans.append(run.run_id)
 
     def relink(self, instead: Mapping[str, str]) -> Iterator[Copy]:
         """Sets right what only the end shows; gives the copies for which that was refused.

@@ -15,7 +15,7 @@ from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.http import DIVISIBLE, NEEDED, Care, Client, Portion
 from runsync.workspaces.http.fields import identifier, listed, part, text
-from runsync.workspaces.rest import wire
+from runsync.workspaces.rest import fits, wire
 from runsync.workspaces.rest.collisions import is_untagged, post, post_to_deleted
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.refused import DATASETS, METRICS, PARAMS, TAGS, Body, Refused
@@ -137,6 +137,16 @@ class RunWriter:
         for body in _bodies(copy, params, tags, history):
             self._write_in_pieces(copy, "runs/log-batch", body, refused)
         refused.tell()
+
+    def foresee(self, copy: Copy, tags: Mapping[str, str], knows_limits: bool) -> None:
+        """Notes what of a run would not be sent, or refused where the server's limits are known."""
+        there = copy.present.tags if copy.present is not None else tags  # a new run is made with all, as they are
+        tags = {key: value for key, value in tags.items() if there.get(key) != value}
+        for key, value in tags.items():
+            self._too_long(copy, "tag", key, value, self._longest_tag)
+        params = self._missing_params(copy)
+        for problem in fits.misfits(copy.run, params, tags) if knows_limits else ():
+            copy.note(problem)
 
     def log_inputs(self, copy: Copy) -> None:
         """Dataset inputs; the server knows those it has."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.model.experiment import DELETED, Experiment
+from runsync.model.foresight import Foresight
 from runsync.model.identity import (
     ARRIVES,
     CLAIMED,
@@ -104,6 +105,7 @@ class RestTarget:
         self._lost: Counter[str] = Counter()
         self._model_links = 0
         self._without_start = 0
+        self._foresight = Foresight()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
@@ -135,6 +137,23 @@ class RestTarget:
         self._without_start += sum(run.start_time is None for run in batch.runs)
         self._model_links += sum(len(run.model_inputs) + len(run.model_outputs) for run in batch.runs)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
+
+    def foresee_experiments(self) -> list[Outcome]:
+        """See `Target`."""
+        return self._experiments.foresee()
+
+    def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
+        """What the server does not take, and files that cannot be read."""
+        by_id = {run.run_id: self._deletions.wanted(run, self._there(run)) for run in batch.runs}
+        there = self._read_again(by_id[step.run_id] for step in steps if step.target_id)
+        return [
+            self._foreseen(by_id[step.run_id], step, batch, there, source) if step.action in (CREATE, UPDATE) else step
+            for step in steps
+        ]
+
+    def foresee_end(self) -> None:
+        """See `Target`."""
+        self._links.foresee_end()
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -190,7 +209,7 @@ class RestTarget:
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
-        own = [*self._files.notes, *self._writer.notes]
+        own = [*self._files.notes, *self._writer.notes, *self._foresight.notes]
         return self._deletions.notes() + self._experiments.notes() + own
 
     @property
@@ -249,6 +268,16 @@ class RestTarget:
             copy.tags_there = there.links
             self._links.check_later(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id, problems=told)
+
+    def _foreseen(self, run: Run, step: Step, batch: Batch, there: dict[str, Run], source: Source) -> Step:
+        contents = batch.contents.get(run.run_id)
+        copy = self._copy(run, contents, step, there)
+        self._links.foresee(run)
+        is_mlflow = self._workspace.habits.is_mlflow
+        self._writer.foresee(copy, self._links.tags(run, copy.target_id), is_mlflow)
+        if self._options.artifacts and not copy.has_same("artifacts"):
+            self._foresight.files(source, run, contents, copy.note)
+        return replace(step, problems=(*copy.told, *copy.problems))
 
     def _read_again(self, runs: Iterable[Run]) -> dict[str, Run]:
         there = [found for run in runs if (found := self._there(run)) is not None]

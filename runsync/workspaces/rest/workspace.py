@@ -25,7 +25,7 @@ from runsync.model.protocol import (
     Unread,
     pass_over,
 )
-from runsync.model.run import ArtifactFile, Batch, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
@@ -174,6 +174,9 @@ class RestWorkspace:
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `ArtifactStore.list`."""
         return restored(run.tags, self.artifact_store.list(run))
+
+    def seen_artifacts(self, run: Run, contents: Contents | None) -> None:
+        """See `Source`: each folder takes a request."""
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `ArtifactStore.read`."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import DatasetInput, Run
-from runsync.workspaces.direct.misfits import EXPERIMENT_NAME, INPUT_TAG, NAME, USER, Misfit
+from runsync.workspaces.direct.misfits import EXPERIMENT_NAME, INPUT_TAG, NAME, USER, Misfit, Refusal, Unfit
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.room import rooms
 from runsync.workspaces.sql.schema import Schema
@@ -25,6 +25,12 @@ class Fits:
 
     def __init__(self, database: Database, schema: Schema) -> None:
         self._any, self._rooms = rooms(database, schema)
+
+    def refusal(self, run: Run) -> Refusal | None:
+        """Why a run cannot be there, or some of its pieces."""
+        if fault := self.fault(run):
+            return Refusal(fault)
+        return Refusal(Unfit(misfits)) if (misfits := self.misfits(run)) else None
 
     def fault(self, run: Run) -> str:
         """Why a run cannot be there at all; "" when it can."""

@@ -8,8 +8,8 @@ from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
-from runsync.model.run import Batch, ModelVersion, Unreadable
-from runsync.workspaces.direct.misfits import Refusal
+from runsync.model.run import Batch, ModelVersion, Run, Unreadable
+from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.sql.address import DatabaseAddress
 
@@ -84,6 +84,13 @@ class PlannedStore:
     def change_experiment(self, change: ExperimentChange) -> None:
         """Raises RequestRefused."""
         self._refuse()
+
+    def unfit_experiment(self, name: str, tags: Mapping[str, str]) -> Sequence[Misfit]:
+        """Nothing is known of columns that are not there yet."""
+        return ()
+
+    def unfit(self, run: Run) -> Refusal | None:
+        """Likewise."""
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Raises RequestRefused."""

@@ -7,8 +7,8 @@ from functools import cached_property
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.protocol import Histories, NotCarried, Place
-from runsync.model.run import Batch, ModelVersion, Unreadable
-from runsync.workspaces.direct.misfits import Refusal
+from runsync.model.run import Batch, ModelVersion, Run, Unreadable
+from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.sql import address, read_points, registry, schema
 from runsync.workspaces.sql.change import change_runs
@@ -146,6 +146,14 @@ class SqlStore:
     def change_experiment(self, change: ExperimentChange) -> None:
         """Changes what is named of an experiment, and nothing else."""
         self._experiments.change(change)
+
+    def unfit_experiment(self, name: str, tags: Mapping[str, str]) -> Sequence[Misfit]:
+        """What an experiment would be refused for."""
+        return self._fits.of_experiment(name, tags)
+
+    def unfit(self, run: Run) -> Refusal | None:
+        """Why a run would be refused, or some of its pieces."""
+        return self._fits.refusal(run)
 
     def write_runs(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Writes runs, each whole or not at all. Gives by run id why a run was refused."""
