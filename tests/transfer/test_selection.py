@@ -190,7 +190,7 @@ def imported_dry(url: str, bundle: Path, runsync: Runner) -> Report:
     shown = runsync("import", bundle, url, "--dry-run")
     assert shown.returncode == 0
     assert "nothing was written" in shown.stdout
-    assert "run ids" in shown.stdout
+    assert "runs: ids, " in shown.stdout
     return told
 
 
