@@ -195,7 +195,7 @@ def test_files_of_a_run_that_is_refused_are_named_and_taken_over_by_another_try(
     assert_same(source, target)
 
 
-def test_files_of_a_run_that_the_characters_of_an_old_mysql_refuse_are_named(make: Make) -> None:
+def test_a_tag_that_the_characters_of_an_old_mysql_refuse_comes_once_they_are_taken(make: Make) -> None:
     source, target = make("files"), make("mysql")
     with opened(source) as workspace:
         filler = Filler(workspace)
@@ -205,12 +205,31 @@ def test_files_of_a_run_that_the_characters_of_an_old_mysql_refuse_are_named(mak
             filler.run(replace(told, tags={"note": note}), files={"model/weights": b"12"})
     _set_characters_of_tags(target, "utf8mb3")
     done = runsync.sync(source, target)
+    assert (done.exit_code, done.runs.created, done.artifacts) == (3, 2, 2)
+    assert [(one["run_id"], one["kind"], one["name"]) for one in done.problems] == [(run_id("smiling"), "tag", "note")]
+    _set_characters_of_tags(target, "utf8mb4")
+    again = runsync.sync(source, target)
+    assert (again.exit_code, again.runs.updated, again.artifacts) == (0, 1, 0)
+    assert runsync.verify(source, target).differences == []
+
+
+def test_files_of_a_run_that_a_database_refuses_are_named_and_taken_over(make: Make) -> None:
+    source, target = make("files"), make("mysql")
+    with opened(source) as workspace:
+        filler = Filler(workspace)
+        filler.default()
+        for label in ("plain", "refused"):
+            told = Run(run_id(label), "0", label, status="FINISHED", start_time=START, end_time=START)
+            filler.run(told, files={"model/weights": b"12"})
+    with closing(connect("mysql", target)) as database, database.cursor() as cursor:
+        cursor.execute("ALTER TABLE runs ADD CONSTRAINT named CHECK (name <> 'refused')")
+    done = runsync.sync(source, target)
     (failed,) = done.failed
-    assert (failed["id"], done.exit_code, done.runs.created) == (run_id("smiling"), 3, 1)
-    assert "Incorrect string value" in failed["error"]
+    assert (failed["id"], done.exit_code, done.runs.created) == (run_id("refused"), 3, 1)
     (place,) = re.findall(r"\(its artifacts, 1 file, lie in (\S+): another try takes them over\)", failed["error"])
     assert Path(place.removeprefix("file://"), "model/weights").read_bytes() == b"12"
-    _set_characters_of_tags(target, "utf8mb4")
+    with closing(connect("mysql", target)) as database, database.cursor() as cursor:
+        cursor.execute("ALTER TABLE runs DROP CONSTRAINT named")
     again = runsync.sync(source, target)
     assert (again.exit_code, again.runs.created, again.artifacts) == (0, 1, 0)
     assert runsync.verify(source, target).differences == []
