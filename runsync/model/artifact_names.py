@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from runsync.model.identity import ARTIFACT_NAMES
-from runsync.model.paths import unfit_for_folders
+from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile
 
 LONGEST = 4000
@@ -30,22 +30,26 @@ _IMAGE = re.compile(r"images/[^/%+#?;:\\\x00-\x20\x7f]+%step%\d+%timestamp%\d+%[
 def sent_name(path: str) -> str:
     """The other name of an artifact, the same each time.
 
-    Only steps that servers change are others, so that what lies in one folder stays together.
+    Only steps that servers change are others, so that what lies in one folder stays together. Empty steps are left out.
     """
     if _IMAGE.fullmatch(path):
         return path.replace("%", "+")
-    steps = path.split("/")
+    whole = path.split("/")
+    steps = [step for step in whole if step not in ("", ".")]
+    if len(steps) < len(whole):
+        return "/".join([*steps[:-1], _other(steps[-1], path)]) if steps else _other("file", path)
     odd = {number for number, step in enumerate(steps) if _ODD_STEP.search(step)}
     odd |= {0} if _ODD_BEGINNING.match(path) else set()
     odd = odd or {len(steps) - 1}
     return "/".join(_other(step) if number in odd else step for number, step in enumerate(steps))
 
 
-def _other(step: str) -> str:
+def _other(step: str, of: str = "") -> str:
+    """The step with eight digits of the hash of what it stands for."""
     plain = _REPLACED.sub("+", step)
     stem, dot, ending = plain.rpartition(".") if "." in plain[1:] else (plain, "", "")
     stem = stem.encode()[: max(1, _LONGEST_NAME - len(ending.encode()))].decode(errors="ignore")
-    return f"{stem}~{hashlib.sha256(step.encode()).hexdigest()[:8]}{dot}{ending}"
+    return f"{stem}~{hashlib.sha256((of or step).encode()).hexdigest()[:8]}{dot}{ending}"
 
 
 def sent_names(tags: Mapping[str, str]) -> dict[str, str]:
@@ -93,7 +97,7 @@ def _chunks(tags: Mapping[str, str]) -> Iterable[Sequence[str]]:
         except (ValueError, RecursionError):
             told = None
         paths = told if isinstance(told, list) else []
-        yield [path for path in paths if isinstance(path, str) and unfit_for_folders(path) is None]
+        yield [path for path in paths if isinstance(path, str) and unsafe(path) is None]
 
 
 def _text(paths: Sequence[str]) -> str:

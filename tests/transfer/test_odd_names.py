@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.memory import MemorySource, export_into
 from support.s3 import Bucket
+from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, opened, run_id
 
 import runsync
@@ -163,3 +164,20 @@ def test_names_that_a_disk_cannot_hold_fail_alone(tmp_path: Path) -> None:
     export_into(tmp_path / "b", source)
     got = runsync.get_artifacts(str(tmp_path / "b"), id, into=tmp_path / "out")
     assert [(f.path[:2], f.action) for f in got.files] == [("nn", "failed"), ("nn", "failed"), ("ok", "fetched")]
+
+
+def test_names_with_empty_steps_go_to_a_server_under_others_and_come_back(
+    mlflow3_b: MlflowServer, prefix: str, tmp_path: Path
+) -> None:
+    """As S3 has them."""
+    id, files = run_id("steps"), {"a//b": b"two", "a/b": b"one", "./c.txt": b"c", "d/": b"d", "ok.txt": b"fine"}
+    root = f"mlflow-artifacts:/1/{id}/artifacts"
+    run = Run(id, "1", "steps", status="FINISHED", start_time=2**40, end_time=2**40, artifact_uri=root)
+    export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [run], files={id: files}))
+    done = runsync.import_(tmp_path / "b", mlflow3_b.url, prefix=prefix)
+    assert (done.exit_code, done.artifacts, problems(done)) == (0, len(files), [])
+    assert any("3 artifacts under another name" in note for note in done.notes)
+    assert runsync.verify(str(tmp_path / "b"), mlflow3_b.url, prefix=prefix, verify_artifacts=True).exit_code == 0
+    back = runsync.export(mlflow3_b.url, tmp_path / "back", selection=Selection((f"{prefix}e",)))
+    assert not back.problems
+    assert {file.path for file in runsync.list_artifacts(str(tmp_path / "back"), "steps").files} == files.keys()

@@ -106,11 +106,16 @@ class ArtifactStore:
         return not _is_on_s3(_own_root(run))
 
     def changed(self, run: Run, paths: Iterable[str]) -> set[str]:
-        """See `Artifacts`: on S3 and in folders every name does."""
-        if way(self._client.url, _own_root(run)) in ("folder", "s3"):
+        """See `Artifacts`: on S3 every name does, in folders all but those with empty steps."""
+        how = way(self._client.url, _own_root(run))
+        if how == "s3":
             return set()
         is_proxied = run.artifact_uri.startswith(PROXIED)
-        return {path for path in paths if unfit(path, below_root=is_proxied)}
+        return {
+            path
+            for path in paths
+            if unfit_for_folders(path) or (how != "folder" and unfit(path, below_root=is_proxied))
+        }
 
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """Some file of a run; without a run, of a root where it can be told. Raises RequestRefused."""
