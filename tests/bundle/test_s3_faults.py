@@ -10,7 +10,7 @@ import pytest
 from conftest import Bucket, Result, Runner
 from support import proxy as faults
 from support.memory import MemorySource, export_to, run_with_metrics
-from support.proxy import FaultProxy, Rule
+from support.proxy import FaultProxy, Rule, delay
 from support.servers import free_port
 
 from runsync import s3
@@ -248,6 +248,8 @@ def test_a_bundle_cannot_be_made_in_a_bucket_that_is_not_there_or_where_other_th
 def test_of_two_who_make_a_bundle_at_once_one_writes_the_marker(bucket: Bucket, proxy: FaultProxy) -> None:
     begin = threading.Barrier(2)
     made: list[str] = []
+    # The S3 of these tests takes two that come in the same instant.
+    proxy.add(Rule(delay(1), r"both/runsync\.json", "PUT", after=1))
 
     def make() -> None:
         access = Access(s3=S3Options(proxy.url))

@@ -133,7 +133,7 @@ def test_a_bucket_that_is_not_there_stops_a_transfer_before_anything_is_written(
 def test_a_dry_run_of_export_tells_of_a_place_that_cannot_be_written(database: str, tmp_path: Path) -> None:
     access = Access(artifacts=str(tmp_path / "art"))
     for place, told in (
-        ("file/bundle", "Not a directory"),
+        ("file/bundle", "is not a folder"),
         ("art", "is not empty and"),
         ("file", "a file"),
     ):

@@ -85,7 +85,7 @@ class Database:
         tag = f"INSERT INTO experiment_tags (key, value, experiment_id) VALUES ('bad', {BAD}, 1)"
         statements = {
             "piece": [tag],
-            "run": [f"UPDATE runs SET status = {BAD} WHERE run_uuid = '{A}'"],
+            "run": [f"UPDATE runs SET lifecycle_stage = {BAD} WHERE run_uuid = '{A}'"],
             "homeless": [f"UPDATE runs SET experiment_id = 77 WHERE run_uuid = '{A}'"],
         }
         self._change(*statements[what])

@@ -95,6 +95,10 @@ class Tries:
         many = response is None or self.count >= self._care.soon
         return many and is_too_slow(self._care, response, problem)
 
+    def was_down(self) -> None:
+        """It took no connection: if it is well now, it has come back."""
+        self._was_down = True
+
     def is_hopeless(self, is_alive: bool) -> bool:
         """Whether another try is of no use, now that the server is well or not. One that was not may have mended."""
         is_hopeless = is_alive and not self._was_down

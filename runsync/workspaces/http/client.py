@@ -40,7 +40,7 @@ from runsync.workspaces.http.patience import (
     retry_after,
 )
 from runsync.workspaces.http.session import session_for
-from runsync.workspaces.http.trouble import BROKEN, cause, proxy_for, tls_trouble, without_query
+from runsync.workspaces.http.trouble import BROKEN, REFUSED, cause, proxy_for, tls_trouble, without_query
 
 AT_ROOT = ("/api/", "/version", "/health")
 ALWAYS_THERE = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -211,6 +211,8 @@ class Client:
             return True
         if not tries.is_one_too_many(response, problem):
             return False
+        if response is None and cause(problem) == REFUSED:
+            tries.was_down()
         return (response is not None and not care.is_short) or tries.is_hopeless(self._is_alive())
 
     def _failed(

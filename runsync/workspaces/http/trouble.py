@@ -12,6 +12,7 @@ BROKEN = (
     requests.exceptions.ContentDecodingError,
     urllib3.exceptions.HTTPError,
 )
+REFUSED = "connection refused"
 
 
 def without_query(url: str) -> str:
@@ -40,7 +41,7 @@ def cause(error: BaseException | None) -> str:
     text = str(error)
     for sign, plain in (
         ("NameResolutionError", "no such host"),
-        ("Connection refused", "connection refused"),
+        ("Connection refused", REFUSED),
         ("Connection reset", "connection reset"),
         ("RemoteDisconnected", "it closed the connection without an answer"),
         ("IncompleteRead", "it closed the connection amid the answer"),
