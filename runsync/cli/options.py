@@ -142,7 +142,7 @@ unattended = _all(
         "--limit-rate",
         default="0",
         metavar="RATE",
-        help="Limit bandwidth, in bytes per second: 20M, or UP:DOWN such as 5M:20M. 0 is no limit.",
+        help="Limit bandwidth, in bytes per second: 20M, or UP:DOWN such as 5M:20M (0 means unlimited).",
     ),
     _heard(
         _limit,
@@ -150,7 +150,7 @@ unattended = _all(
         type=click.FloatRange(min=0),
         default=0,
         metavar="N",
-        help="Limit requests to servers and S3, all together. 0 is no limit.",
+        help="Limit the total requests to servers and S3 (0 means unlimited).",
     ),
 )
 
