@@ -14,6 +14,7 @@ import click
 from runsync.cli import metrics, say
 from runsync.errors import WrongUsage
 from runsync.log import LOG
+from runsync.model.left_behind import UNSOUGHT
 from runsync.model.redact import without_credentials
 from runsync.secrecy import strike
 
@@ -76,7 +77,8 @@ class Journal:
         for name, (level, what) in _TOLD.items():
             for entry in report.get(name, ()):
                 if isinstance(entry, Mapping) and entry.get("kind") == "":  # nothing is lost with it
-                    LOG.info("otherwise in the target: %s", _told(entry))
+                    is_unsought = str(entry.get("what")).endswith(UNSOUGHT)
+                    LOG.info("%s: %s", "note" if is_unsought else "otherwise in the target", _told(entry))
                 else:
                     is_accepted = isinstance(entry, Mapping) and entry.get("accepted", False)
                     LOG.log(logging.INFO if is_accepted else level, "%s: %s", what, _told(entry))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, size, table
-from runsync.model.left_behind import counted, how_to_accept, is_known, told
+from runsync.model.left_behind import counted, how_to_accept, is_known, told, told_unsought
 
 if TYPE_CHECKING:
     from runsync.transfer.report import Tally, TransferReport
@@ -31,7 +31,8 @@ def lines(report: "TransferReport") -> Iterator[str]:
             f"({size(report.artifact_bytes)}) in {report.seconds:.1f} s{requests}"
         )
     yield from losses(report)
-    yield from listed("Otherwise in the target", (told(left) for left in report.not_carried if not left.kind))
+    yield from listed("Otherwise in the target", map(told, report.otherwise))
+    yield from told_unsought(report.not_carried)
     yield from report.notes
     yield _ending(report)
 

@@ -9,7 +9,7 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import MOST_LISTED, listed, many, table
-from runsync.model.left_behind import how_to_accept, told
+from runsync.model.left_behind import how_to_accept, told, told_unsought
 
 if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport
@@ -96,7 +96,8 @@ def _lines(report: "VerifyReport") -> Iterator[str]:
             yield f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)"
     yield from listed("Not compared", map(told, report.left_out))
     yield from listed("Not compared, as accepted", map(told, report.accepted))
-    yield from listed("Otherwise in the target", (told(left) for left in report.not_compared if not left.kind))
+    yield from listed("Otherwise in the target", map(told, report.otherwise))
+    yield from told_unsought(report.not_compared)
     yield from (f"Note: {note}" for note in report.notes)
     yield _ending(report)
 
@@ -111,7 +112,7 @@ def _ending(report: "VerifyReport") -> str:
         return f"Everything that was compared is there, but not all was: see above.{how}"
     if not report.experiments and not report.runs:
         return "There was nothing to compare."
-    if report.accepted or not report.is_all:
+    if report.accepted or report.unsought or not report.is_all:
         return "Everything that was compared is there."
     by_size = report.artifacts and not report.artifacts_by_hash
     return "Everything is there (artifacts by size)." if by_size else "Everything is there."

@@ -1,12 +1,12 @@
 """What may stay behind, by kind: the one list of names that `--accept` and `accept` in `runsync.toml` take.
 
 Each kind is declared here once. A backend names what it leaves with `KIND.left(…)`; what a target changes by its nature
-(new ids, for one) is no loss and told with `changed(…)`.
+(new ids, for one) is no loss and told with `changed(…)`; a kind that was not looked for with `unsought(…)`.
 """
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runsync.errors import WrongUsage
@@ -112,12 +112,24 @@ UNTOLD = "the server does not tell whether there are any"
 """How the reason begins where not even that is known."""
 GONE = "that the source no longer has"
 """Behind the title of a kind: those are only named there."""
+UNSOUGHT = "that were not looked for"
+"""Behind the title of a kind of which nobody knows whether there are any."""
 _BY_TITLE = {title: kind.name for kind in KINDS.values() for title in (kind.title, *kind.old_titles)}
 
 
 def changed(what: str, count: int | None, why: str, names: tuple[str, ...] = ()) -> NotCarried:
     """What is otherwise in the target by its nature, or by what was asked for: nothing is lost with it."""
     return NotCarried(what, count, why, names, "")
+
+
+def unsought(kind: Kind, why: str) -> NotCarried:
+    """A kind that was not looked for where there may be some: told, and no reason for an exit code."""
+    return NotCarried(f"{kind.title} {UNSOUGHT}", None, why, (), "")
+
+
+def was_sought(left: NotCarried) -> bool:
+    """Whether it was looked for."""
+    return not left.what.endswith(UNSOUGHT)
 
 
 def kind_of(title: str) -> str:
@@ -149,7 +161,7 @@ def told(left: NotCarried) -> str:
 
 def is_known(left: NotCarried) -> bool:
     """Whether anything stays behind."""
-    return left.count is not None or not left.why.startswith(UNTOLD)
+    return left.count is not None or (was_sought(left) and not left.why.startswith(UNTOLD))
 
 
 def counted(left: NotCarried) -> str:
@@ -160,6 +172,14 @@ def counted(left: NotCarried) -> str:
     if left.count == 1:
         what = kind.one if kind is not None and what == kind.title else re.sub(" ids$", " id", what)
     return f"{'some' if left.count is None else f'{left.count:,}'} {what}"
+
+
+def told_unsought(all_left: Iterable[NotCarried]) -> Iterator[str]:
+    """At most one line: the kinds of them that were not looked for."""
+    some = [left for left in all_left if not was_sought(left)]
+    if some:
+        titles = ", ".join(left.what.removesuffix(UNSOUGHT).rstrip() for left in some)
+        yield f"Not looked for: {titles} ({some[0].why})"
 
 
 def how_to_accept(kinds: Iterable[str]) -> str:

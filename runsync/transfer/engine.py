@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 
 from runsync.errors import Interrupted, RunsyncError
 from runsync.model import threads
+from runsync.model.left_behind import was_sought
 from runsync.model.progress import Progress
 from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
 from runsync.model.run import Batch
@@ -51,7 +52,7 @@ def transfer(
             report.add(target.prepare())
             _carry(report, source, target, objects.noting(batches), workers, progress)
             objects.carry(report, workers, progress)
-            report.add(target.finish(report.not_carried))
+            report.add(target.finish([left for left in report.not_carried if was_sought(left)]))
         report.not_carried += target.cannot_keep()
         report.notes += target.notes()
         report.notes += ["the selection matches no run"] if selection.names_runs and not report.runs.total else []

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.errors import RunsyncError
-from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES
+from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES, was_sought
 from runsync.model.objects import CLASSES
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place
 from runsync.model.run import Problem
@@ -104,6 +104,11 @@ class TransferReport:
         counts = {kind: sum(not one["retry"] for one in some) for some, kind in lost if kind.name in self.accept}
         told = [kind.left(count, "listed above") for kind, count in counts.items() if count]
         return told + [left for left in self.not_carried if left.kind in self.accept]
+
+    @property
+    def otherwise(self) -> list[NotCarried]:
+        """What is otherwise in the target: nothing is lost with it."""
+        return [left for left in self.not_carried if not left.kind and was_sought(left)]
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Takes in what was done."""

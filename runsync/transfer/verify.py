@@ -14,7 +14,16 @@ from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, compare_e
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import PARENT, origin_of
-from runsync.model.left_behind import ARTIFACTS, KINDS, MISSING_ITEMS, MISSING_PIECES, MODEL_LINKS, PARENT_LINKS, Kind
+from runsync.model.left_behind import (
+    ARTIFACTS,
+    KINDS,
+    MISSING_ITEMS,
+    MISSING_PIECES,
+    MODEL_LINKS,
+    PARENT_LINKS,
+    Kind,
+    was_sought,
+)
 from runsync.model.lost_points import readable_points
 from runsync.model.naming import Names, Naming
 from runsync.model.objects import Named
@@ -82,6 +91,16 @@ class VerifyReport:
     def accepted(self) -> list[NotCarried]:
         """What was not compared, as was accepted."""
         return [left for left in self.not_compared if left.kind in self.accept]
+
+    @property
+    def otherwise(self) -> list[NotCarried]:
+        """What is otherwise in the target: nothing is lost with it."""
+        return [left for left in self.not_compared if not left.kind and was_sought(left)]
+
+    @property
+    def unsought(self) -> list[NotCarried]:
+        """The kinds that nobody looked for at the source."""
+        return [left for left in self.not_compared if not was_sought(left)]
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""

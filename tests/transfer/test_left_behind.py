@@ -3,12 +3,14 @@
 import json
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import requests
 from conftest import ROOT, Runner
+from support.proxy import FaultProxy, Rule, respond
 from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, fill, opened
@@ -231,6 +233,8 @@ def test_what_a_server_has_beside_runs_is_counted(
         datasets = f"{mlflow3_a.url}/api/3.0/mlflow/datasets"
         golden = {"name": "golden", "experiment_ids": [home]}
         made = requests.post(f"{datasets}/create", json=golden, timeout=300).json()["dataset"]["dataset_id"]
+        for experiment, name in ((home, "judge"), (seeder.create_experiment(prefix + "other"), "another judge")):
+            add_genai(mlflow3_a.url, experiment, name)
         try:
             done = runsync("export", mlflow3_a.url, tmp_path / "b", "--experiment", prefix + "churn", "--json")
         finally:
@@ -240,6 +244,58 @@ def test_what_a_server_has_beside_runs_is_counted(
     assert done.returncode == 3
     assert told["prompts"] == (1, [prefix + "prompt"])
     assert told["evaluation-datasets"] == (1, ["golden"])
+    assert told["scorers"] == told["issues"] == (1, ["judge"])
+
+
+def add_genai(server: str, experiment_id: str, name: str) -> None:
+    """A scorer and an issue of that name."""
+    scorer = {"experiment_id": experiment_id, "name": name, "serialized_scorer": "{}"}
+    issue = {"experiment_id": experiment_id, "name": name, "description": "…", "status": "pending"}
+    for path, body in (("scorers/register", scorer), ("issues", issue)):
+        requests.post(f"{server}/api/3.0/mlflow/{path}", json=body, timeout=300).raise_for_status()
+
+
+OLDER = b"""{"error_code": "INVALID_PARAMETER_VALUE",
+"message": "Missing value for required parameter 'experiment_id'. See the API docs for more information."}"""
+"""What MLflow 3.4 to 3.12 answers to a request for all scorers."""
+
+
+def test_what_a_server_lists_by_experiment_is_not_looked_for_and_told(
+    start_server: Callable[..., MlflowServer], tmp_path: Path, runsync: Runner
+) -> None:
+    server = start_server("3").wait()
+    with Seeder(server.url) as seeder:
+        home = seeder.create_experiment("churn")
+        seeder.finish(seeder.create_run(home))
+    note = "Not looked for: {}label schemas, review queues (the server lists them for one experiment at a time)"
+    for rules, kinds in (((), ""), ((Rule(respond(400, body=OLDER), "scorers/list", count=None),), "scorers, ")):
+        with FaultProxy(server.url, *rules) as proxy:
+            exported = runsync("export", proxy.url, "b")
+            verified = runsync("verify", proxy.url, "b")
+        assert (exported.returncode, verified.returncode) == (0, 0)
+        assert exported.stdout.splitlines()[-2] == verified.stdout.splitlines()[-2] == note.format(kinds)
+        assert last(verified.stdout) == "Everything that was compared is there."
+    report = json.loads(runsync("verify", server.url, "b", "--json").stdout)
+    schemas.check("verify-report", report, "the report")
+    told = [(left["what"], left["kind"]) for left in report["not_compared"]]
+    assert told == [(f"{kind} that were not looked for", "") for kind in ("label schemas", "review queues")]
+    assert note.format("") in runsync("doctor", server.url).stdout
+    there = empty_sqlite(tmp_path / "there.db")
+    assert runsync("import", "b", there).returncode == 0
+    assert last(runsync("verify", "b", there).stdout) == "Everything is there."
+    with closing(sqlite3.connect(server.folder / "mlflow.db")) as database:
+        made = database.execute("SELECT count(*) FROM label_schemas").fetchone()
+    assert made == (0,), "listing them would have made one"
+
+
+def test_a_server_on_files_has_none_of_what_only_databases_keep(
+    start_server: Callable[..., MlflowServer], tmp_path: Path, runsync: Runner
+) -> None:
+    store = ("--backend-store-uri", str(tmp_path / "mlruns"))
+    server = start_server("3", extra=store, environment={"MLFLOW_ALLOW_FILE_STORE": "true"}).wait()
+    done = runsync("export", server.url, "b", "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["experiments"]["created"], report["not_carried"]) == (0, 1, [])
 
 
 def test_files_that_a_bundle_lacks_count_only_where_files_are_asked_for(

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
-from runsync.model.left_behind import counted, how_to_accept
+from runsync.model.left_behind import counted, how_to_accept, told_unsought, was_sought
 from runsync.model.patience import VARIABLES
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address, is_loopback
@@ -21,7 +21,7 @@ from runsync.workspaces.rest.leftovers import is_unknown
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
 from runsync.workspaces.rest.runs import BATCH_PARAMS, BATCH_TAGS, BATCH_TOTAL, LONGEST_TAG
-from runsync.workspaces.rest.server import AJAX, API, API3
+from runsync.workspaces.rest.server import AJAX, API, API3, FILES
 from runsync.workspaces.sample import readable
 from runsync.workspaces.speed import NEARER, SLOW, round_trip
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 KNOWN = ("1", "2", "3")
 """Major versions of MLflow that runsync is tested with."""
-_STORES = {"SqlStore": "a database", "FileStore": "a file store"}
+_STORES = {"SqlStore": "a database", FILES: "a file store"}
 
 
 def approach(address: Address) -> Iterator[Finding]:
@@ -93,9 +93,12 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
 
 def not_carried(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Iterator[Finding]:
     """What would be left behind."""
-    for left in workspace.left_behind(experiments, Selection()):
+    found = workspace.left_behind(experiments, Selection())
+    for left in filter(was_sought, found):
         remedy = f"if that may be, add {how_to_accept([left.kind])} to each transfer (docs/left-behind.md)"
         yield warning("not carried", f"{counted(left)}: {left.why}", remedy if left.kind else "")
+    for told in told_unsought(found):
+        yield ok("not carried", told)
 
 
 def _server(workspace: "RestWorkspace") -> Iterator[Finding]:

@@ -11,19 +11,24 @@ from runsync.model import threads
 from runsync.model.left_behind import (
     EVALUATION_DATASETS,
     GATEWAY_ENDPOINTS,
+    ISSUES,
+    LABEL_SCHEMAS,
     LOGGED_MODELS,
     METRIC_LINKS,
     MODEL_VERSIONS,
     PROMPTS,
     REGISTERED_MODELS,
+    REVIEW_QUEUES,
+    SCORERS,
     TRACES,
     UNTOLD,
     WEBHOOKS,
     Kind,
+    unsought,
 )
 from runsync.model.protocol import NotCarried
 from runsync.workspaces.http import OPTIONAL, Care, Client
-from runsync.workspaces.http.fields import Json, listed, part, text
+from runsync.workspaces.http.fields import Json, listed, pages, part, text
 from runsync.workspaces.rest.server import API, API3
 
 MOST = 1000
@@ -32,6 +37,9 @@ PART = 10
 IS_PROMPT = "tags.`mlflow.prompt.is_prompt` = 'true'"
 """A prompt is a registered model with this tag, and only a search for the tag finds it."""
 WHY = "this version carries experiments and runs"
+ONE_BY_ONE = "the server lists them for one experiment at a time"
+NEEDS_ONE = "required parameter 'experiment_id'"
+"""What a server complains of that does: label schemas and review queues of MLflow 3.17, scorers until 3.12."""
 UNKNOWN = frozenset({404, 405, 501})
 """Statuses of a server that has no such endpoint: an older MLflow."""
 
@@ -44,54 +52,74 @@ def is_unknown(error: RequestRefused) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Look:
     """Asks for one kind. `name` is the list in the answer, `called` what one of them is called; `most` of them at a
-    time, or as many as the server likes."""
+    time, or as many as the server likes. `homes`: only those of these experiments count, where all are listed."""
 
     kind: Kind
     name: str
     called: Callable[[Json], str]
     send: "_Send"
     most: int | None = None
+    homes: frozenset[str] | None = None
 
-    def ask(self, client: Client) -> dict[str, Any]:
-        """The first page; a shorter one where the server does not manage that, and then one of any length that it
-        likes. Raises RequestRefused."""
+    def some(self, client: Client) -> tuple[list[dict[str, Any]], bool]:
+        """Some of them, and whether there are more. Raises RequestRefused."""
+        if self.homes is None:
+            answer = self._page(client)
+            return listed(answer, self.name), bool(answer.get("next_page_token"))
+        every = pages(lambda token: self._page(client, token), self.name)
+        return [one for page in every for one in page if str(one.get("experiment_id")) in self.homes], False
+
+    def _page(self, client: Client, token: str = "") -> dict[str, Any]:
+        """A page; a shorter one where the server does not manage that, and then one of any length that it likes."""
+        further = {"page_token": token} if token else {}
         for most in () if self.most is None else (self.most, self.most // PART):
             with suppress(TooMuch):
-                return self.send(client, Care(is_optional=True, is_divisible=True), {"max_results": most})
-        return self.send(client, OPTIONAL, {})
+                return self.send(client, Care(is_optional=True, is_divisible=True), {"max_results": most, **further})
+        return self.send(client, OPTIONAL, further)
 
 
-_Send = Callable[[Client, Care, dict[str, int]], dict[str, Any]]
+_Send = Callable[[Client, Care, Json], dict[str, Any]]
 
 
-def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool) -> list[NotCarried]:
+def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool, has_files: bool) -> list[NotCarried]:
     """One NotCarried for each kind of which there is any, or of which the server does not tell.
 
-    A kind the server does not know is passed over; of one that is not MLflow's own, some are not asked for. Nor are
-    issues, scorers, label schemas and review queues: a server lists them for one experiment at a time, and listing
-    label schemas makes one (MLflow 3.17).
+    A kind the server does not know is passed over; of one that is not MLflow's own, some are not asked for, nor, where
+    it `has_files` in place of a database, what only databases keep. What a server lists for one experiment at a time is
+    not looked for: there may be thousands, and listing label schemas makes one (MLflow 3.17).
     """
-    looks = [*_looks(experiment_ids), *(_looks_at_mlflow(experiment_ids) if is_mlflow else ())]
+    looks = [*_looks(experiment_ids), *(_looks_at_mlflow() if is_mlflow else ())]
+    if is_mlflow and not has_files:
+        looks += _looks_at_database(experiment_ids)
     with threads.pool(len(looks), "runsync-request") as pool:  # side by side: they take one round trip
-        left = [found for found in pool.map(lambda look: _found(look, client), looks) if found is not None]
+        asked = pool.map(lambda look: _found(look, client, has_files), looks)
+        left = [found for found in asked if found is not None]
     if any(found.kind == LOGGED_MODELS.name and found.why == WHY for found in left):
         why = "the REST API does not tell them with the history"
         left.append(METRIC_LINKS.left(None, why))
     return left
 
 
-def _found(look: _Look, client: Client) -> NotCarried | None:
+def _found(look: _Look, client: Client, has_files: bool) -> NotCarried | None:
     """What there is of a kind; None where there is nothing, or where the server has no such kind."""
     try:
-        answer = look.ask(client)
-        found = listed(answer, look.name)
+        found, has_more = look.some(client)
         names = tuple(filter(None, map(look.called, found[:20])))
     except RequestRefused as error:
-        if is_unknown(error) or (look.kind is PROMPTS and error.status == HTTPStatus.BAD_REQUEST):
-            return None  # not every registry can be asked for a tag
+        if NEEDS_ONE in str(error):
+            return unsought(look.kind, ONE_BY_ONE)
+        if is_unknown(error) or _has_none(look.kind, error.status, has_files):
+            return None
         return look.kind.left(None, f"{UNTOLD} ({_refusal(error)})")
-    count = None if answer.get("next_page_token") else len(found)
+    count = None if has_more else len(found)
     return None if count == 0 else look.kind.left(count, WHY, names)
+
+
+def _has_none(kind: Kind, status: int, has_files: bool) -> bool:
+    """Whether a refusal means that there can be none."""
+    if kind is PROMPTS:
+        return status == HTTPStatus.BAD_REQUEST  # not every registry can be asked for a tag
+    return kind is WEBHOOKS and has_files and status == HTTPStatus.INTERNAL_SERVER_ERROR  # the registry is of files too
 
 
 def _refusal(error: RequestRefused) -> str:
@@ -111,13 +139,24 @@ def _looks(experiment_ids: Sequence[str]) -> list[_Look]:
     ]
 
 
-def _looks_at_mlflow(experiment_ids: Sequence[str]) -> list[_Look]:
-    datasets = _post(f"{API3}/datasets/search", experiment_ids=list(experiment_ids))
+def _looks_at_mlflow() -> list[_Look]:
     return [
         _Look(PROMPTS, "registered_models", _name, _get(f"{API}/registered-models/search", filter=IS_PROMPT), 100),
-        _Look(EVALUATION_DATASETS, "datasets", _name, datasets, 50),
         _Look(WEBHOOKS, "webhooks", _name, _get(f"{API}/webhooks"), 50),
+    ]
+
+
+def _looks_at_database(experiment_ids: Sequence[str]) -> list[_Look]:
+    datasets = _post(f"{API3}/datasets/search", experiment_ids=list(experiment_ids))
+    scorers, issues = _get(f"{API3}/scorers/list"), _post(f"{API3}/issues/search")
+    homes = frozenset(experiment_ids)
+    return [
+        _Look(EVALUATION_DATASETS, "datasets", _name, datasets, 50),
         _Look(GATEWAY_ENDPOINTS, "endpoints", _name, _get(f"{API3}/gateway/endpoints/list")),
+        _Look(SCORERS, "scorers", lambda scorer: text(scorer, "scorer_name", ""), scorers, homes=homes),
+        _Look(ISSUES, "issues", _name, issues, MOST, homes),
+        _Look(LABEL_SCHEMAS, "label_schemas", _name, _get(f"{API3}/label-schemas/list"), homes=homes),
+        _Look(REVIEW_QUEUES, "review_queues", _name, _get(f"{API3}/review-queues/list"), homes=homes),
     ]
 
 

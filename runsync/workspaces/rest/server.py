@@ -12,6 +12,8 @@ from runsync.workspaces.http import OPTIONAL, Client
 API = "/api/2.0/mlflow"
 API3 = "/api/3.0/mlflow"
 AJAX = "/ajax-api/2.0/mlflow"
+FILES = "FileStore"
+"""What a server says that keeps runs in files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Server:
     signs_downloads: bool = False
     """Whether proxied artifacts may be sent to (fetched from) the storage behind it at addresses that it signs."""
     store: str = ""
-    """What it keeps runs in, “SqlStore” or “FileStore”, where it tells."""
+    """What it keeps runs in, “SqlStore” or FILES, where it tells."""
 
     @property
     def proxies_any_name(self) -> bool:

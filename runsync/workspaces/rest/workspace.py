@@ -38,7 +38,7 @@ from runsync.workspaces.rest.leftovers import left_behind
 from runsync.workspaces.rest.metrics import MetricReader
 from runsync.workspaces.rest.model_inputs import ModelInputs
 from runsync.workspaces.rest.search import MakeSearch, RunSearch, quotable
-from runsync.workspaces.rest.server import API, Server, meet
+from runsync.workspaces.rest.server import API, FILES, Server, meet
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 
 BATCH = 200
@@ -216,7 +216,8 @@ class RestWorkspace:
         self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
     ) -> list[NotCarried]:
         """See `rest.leftovers`."""
-        return left_behind(self.client, [e.experiment_id for e in experiments], self.habits.is_mlflow)
+        ids = [e.experiment_id for e in experiments]
+        return left_behind(self.client, ids, self.habits.is_mlflow, self.server.store == FILES)
 
     @property
     def is_all(self) -> bool:
