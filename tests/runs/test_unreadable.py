@@ -155,6 +155,8 @@ def test_a_run_that_comes_back_from_a_bundle_under_its_own_id_has_no_new_one(tmp
     assert back.returncode == 0, back.stdout
     assert f"run {WHOLE} “" in back.stdout
     assert ", now " not in back.stdout
+    # The store was moved here: files go into it, not to where its experiments were recorded.
+    assert sorted(path.name for path in (home / "artifacts").rglob("*.csv")) == ["confusion matrix.csv", "curves.csv"]
 
 
 def test_check_names_a_broken_part_once_in_its_line(tmp_path: Path, runsync: Runner) -> None:

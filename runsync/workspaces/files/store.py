@@ -154,7 +154,8 @@ class FileStore:
         ones), says nothing unless the root is that of a store of the same name. Files in it do, also of a run that is
         recorded nowhere, or in what a server proxies; those on S3 are there.
 
-        Of a run that is still to be written into a deleted experiment they go where its folder will be."""
+        Of a run that is still to be written they go where its folder will be, when the store was moved or the
+        experiment is deleted."""
         uri = run.artifact_uri
         recorded = local_path(uri)
         folder = find_experiment(self._root, run.experiment_id)
@@ -162,10 +163,12 @@ class FileStore:
         if is_right or folder is None:
             return None
         path = f"{folder.path}/{run.run_id}"
-        if is_run_id(run.run_id) and is_plain_folder(path):
+        if is_run_id(run.run_id) and (is_plain_folder(path) or not os.path.lexists(path)):
             here = Path(path, ARTIFACTS)
             has_files = is_plain_folder(str(here)) and any(here.iterdir())
-            if has_files or (steps(uri)[-4:-3] == (self.path.name,) and not is_reached_otherwise(uri)):
+            was_moved = recorded is None or not is_folder(Path(recorded).parent.parent)
+            is_of_store = steps(uri)[-4:-3] == (self.path.name,) and not is_reached_otherwise(uri)
+            if has_files or (is_of_store and was_moved):
                 return here
         is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
         return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
