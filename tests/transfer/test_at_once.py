@@ -14,7 +14,7 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 
 import runsync
-from runsync.model.experiment import DELETED, Experiment
+from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import COMPLETE, DUPLICATE_OF, ORIGIN, PARENT, SESSION
 from runsync.model.run import DatasetInput
 from runsync.model.selection import Selection
@@ -149,6 +149,15 @@ def test_runs_and_experiments_that_another_import_has_deleted_by_then_are_filled
     assert_whole(bundle, mlflow3_b.url, prefix)
 
 
+PARENT_ID, CHILD_ID = (f"1{number:031}" for number in range(2))
+
+
+def copy_id(server: MlflowServer, prefix: str, origin: str) -> str:
+    """Its id."""
+    with Seeder(server.url) as seeder:
+        return str(copy_of(seeder, prefix, origin)["info"]["run_id"])
+
+
 def copy_of(seeder: Seeder, prefix: str, origin: str) -> dict[str, Any]:
     """The run that an import made of one, as the server tells it."""
     [experiment] = seeder.post("experiments/search", filter=f"name = '{prefix}kept'", max_results=1)["experiments"]
@@ -217,6 +226,131 @@ def test_a_run_that_a_killed_import_was_about_to_delete_is_deleted(
         done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix)
         assert (lacking(done), done.runs.unchanged) == ([], done.runs.total)
         assert seeder.get_run(left)["info"]["lifecycle_stage"] == DELETED
+
+
+@pytest.fixture
+def second_copies(mlflow3_b: MlflowServer, prefix: str, bundle: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """What two killed imports left of a parent and its child, twice complete: ids by origin, those that are to stay
+    first."""
+    assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+    hidden = [copy_id(mlflow3_b, prefix, origin) for origin in (PARENT_ID, CHILD_ID)]
+    with Seeder(mlflow3_b.url) as seeder:
+        for run_id in hidden:
+            seeder.post("runs/delete-tag", run_id=run_id, key=ORIGIN)
+        assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+        again = [copy_id(mlflow3_b, prefix, origin) for origin in (PARENT_ID, CHILD_ID)]
+        for run_id, origin in zip(hidden, (PARENT_ID, CHILD_ID), strict=True):
+            seeder.set_tag(run_id, ORIGIN, origin)
+    pairs = {origin: sorted(pair) for origin, *pair in zip((PARENT_ID, CHILD_ID), hidden, again, strict=True)}
+    return {o: ids[0] for o, ids in pairs.items()}, {o: ids[1] for o, ids in pairs.items()}
+
+
+def test_second_complete_copies_that_nobody_changed_are_taken_back_and_links_follow(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path, second_copies: tuple[dict[str, str], dict[str, str]]
+) -> None:
+    stay, go = second_copies
+    assert runsync.verify(str(bundle), mlflow3_b.url, prefix=prefix).exit_code == 4
+    planned = runsync.import_(bundle, mlflow3_b.url, prefix=prefix, dry_run=True)
+    assert "would take back 2 second copies that killed imports left" in planned.notes
+    done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix)
+    assert (lacking(done), done.runs.unchanged) == ([], done.runs.total)
+    assert "took back 2 second copies that killed imports left" in done.notes
+    assert_whole(bundle, mlflow3_b.url, prefix)
+    with Seeder(mlflow3_b.url) as seeder:
+        for origin, run_id in go.items():
+            run = seeder.get_run(run_id)
+            assert run["info"]["lifecycle_stage"] == DELETED
+            assert {"key": DUPLICATE_OF, "value": stay[origin]} in run["data"]["tags"]
+        child = seeder.get_run(stay[CHILD_ID])
+    assert child["info"]["lifecycle_stage"] == ACTIVE
+    assert {"key": PARENT, "value": stay[PARENT_ID]} in child["data"]["tags"]
+    again = runsync.import_(bundle, mlflow3_b.url, prefix=prefix)
+    assert [note for note in again.notes if "second cop" in note] == []
+
+
+def test_a_child_outside_the_selection_follows_the_copy_of_its_parent_that_stays(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path, second_copies: tuple[dict[str, str], dict[str, str]]
+) -> None:
+    stay, go = second_copies
+    with Seeder(mlflow3_b.url) as seeder:
+        seeder.set_tag(stay[CHILD_ID], PARENT, go[PARENT_ID])
+        seeder.delete_run(go[CHILD_ID])
+        done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix, selection=Selection(runs=(PARENT_ID,)))
+        assert lacking(done) == []
+        assert {"key": PARENT, "value": stay[PARENT_ID]} in seeder.get_run(stay[CHILD_ID])["data"]["tags"]
+    assert runsync.verify(str(bundle), mlflow3_b.url, prefix=prefix).exit_code == 0
+
+
+def tag(seeder: Seeder, run_id: str) -> None:
+    seeder.set_tag(run_id, "mlflow.note.content", "the good one")
+
+
+def log_behind_the_latest_step(seeder: Seeder, run_id: str) -> None:
+    seeder.log_batch(run_id, metrics=[("loss", 5.0, START - 1, 0)])
+
+
+def nest_a_run(seeder: Seeder, run_id: str) -> None:
+    home = seeder.get_run(run_id)["info"]["experiment_id"]
+    seeder.create_run(home, "by hand", tags={PARENT: run_id})
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (tag, "their fields differ"),
+        (log_behind_the_latest_step, "their metrics differ"),
+        (lambda seeder, run_id: seeder.put_artifact(run_id, "notes.txt", b"mine"), "their artifacts differ"),
+        (nest_a_run, "runs that are no copies are nested in it"),
+        (lambda seeder, run_id: seeder.set_tag(run_id, COMPLETE, "0:5:-"), "made of different states of the run"),
+    ],
+)
+def test_second_copies_that_somebody_changed_are_only_named(
+    mlflow3_b: MlflowServer,
+    prefix: str,
+    bundle: Path,
+    second_copies: tuple[dict[str, str], dict[str, str]],
+    change: Callable[[Seeder, str], object],
+    why: str,
+) -> None:
+    stay, go = second_copies
+    with Seeder(mlflow3_b.url) as seeder:
+        change(seeder, go[PARENT_ID])
+        done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix)
+        assert lacking(done) == []
+        assert [note for note in done.notes if f"{go[PARENT_ID]} beside {stay[PARENT_ID]} ({why})" in note]
+        runs = [seeder.get_run(run_id) for run_id in (go[PARENT_ID], stay[PARENT_ID])]
+        assert [run["info"]["lifecycle_stage"] for run in runs] == [ACTIVE, ACTIVE]
+        # Whichever a person deletes, it stays so.
+        seeder.delete_run(stay[PARENT_ID])
+        assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+        assert seeder.get_run(stay[PARENT_ID])["info"]["lifecycle_stage"] == DELETED
+
+
+def test_an_import_that_is_taken_back_in_its_last_moment_is_clean_when_it_is_run_again(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path
+) -> None:
+    """Its run waits for a parent that is not imported; while it is finished, the other import takes it back."""
+    accept = ("parent-links",)
+    only = Selection(runs=(CHILD_ID,))
+    made: list[str] = []
+    with Seeder(mlflow3_b.url) as seeder:
+
+        def other_import() -> None:
+            ours = copy_of(seeder, prefix, CHILD_ID)
+            info, tags = ours["info"], {tag["key"]: tag["value"] for tag in ours["data"]["tags"]}
+            made.append(seeder.create_run(info["experiment_id"], start_time=info["start_time"], tags=tags))
+            seeder.set_tag(info["run_id"], DUPLICATE_OF, made[0])
+            seeder.post("runs/delete-tag", run_id=info["run_id"], key=ORIGIN)
+            seeder.delete_run(info["run_id"])
+
+        with FaultProxy(mlflow3_b.url, Rule(kill(other_import), "runs/update")) as proxy:
+            done = runsync.import_(bundle, proxy.url, prefix=prefix, selection=only, accept=accept)
+        assert (len(made), done.exit_code) == (1, 3)
+        again = runsync.import_(bundle, mlflow3_b.url, prefix=prefix, selection=only, accept=accept)
+        assert (lacking(again), again.exit_code) == ([], 0)
+        assert copy_of(seeder, prefix, CHILD_ID)["info"]["run_id"] == made[0]
+    assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+    assert_whole(bundle, mlflow3_b.url, prefix)
 
 
 def test_an_experiment_that_a_third_restores_is_deleted_again(

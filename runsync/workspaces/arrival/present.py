@@ -49,9 +49,9 @@ class There:
         return Mark.parse(self.complete)
 
     @property
-    def rank(self) -> tuple[bool, str]:
-        """Of twins the least stays."""
-        return (not self.complete, self.run_id)
+    def rank(self) -> tuple[bool, bool, str]:
+        """Of twins the least stays; one that somebody deleted does not come back for it."""
+        return (not self.complete, self.lifecycle_stage == DELETED, self.run_id)
 
 
 class TargetRuns(Protocol):

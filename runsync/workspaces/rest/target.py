@@ -62,6 +62,7 @@ from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.present import RestRuns
 from runsync.workspaces.rest.refused import is_of_entries
 from runsync.workspaces.rest.runs import RunWriter
+from runsync.workspaces.rest.second_copies import SecondCopies
 from runsync.workspaces.rest.twins import Twins
 from runsync.workspaces.rest.workspace import RestWorkspace
 
@@ -99,6 +100,7 @@ class RestTarget:
         self._runs = RestRuns(workspace)
         self._present = Present(self._runs)
         self._twins = Twins(workspace, self._writer, self._links, self._present)
+        self._second_copies = SecondCopies(workspace, self._writer, self._present)
         self._lookup = Lookup(self._present, self._experiments)
         editor = RestEditor(workspace.client)
         self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
@@ -124,9 +126,11 @@ class RestTarget:
         return outcomes
 
     def prepare(self) -> list[Outcome]:
-        """Makes the experiments. Those that had to be restored are looked through again: so were all their runs."""
+        """Makes the experiments. Those that had to be restored are looked through again: so were all their runs. Takes
+        back second copies."""
         outcomes = self._experiments.prepare()
         self._present.look(self._experiments.restored)
+        self._second_copies.take_back()
         return outcomes
 
     def plan(self, batch: Batch) -> list[Step]:
@@ -140,6 +144,7 @@ class RestTarget:
 
     def foresee_experiments(self) -> list[Outcome]:
         """See `Target`."""
+        self._second_copies.foresee()
         return self._experiments.foresee()
 
     def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
@@ -209,7 +214,7 @@ class RestTarget:
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
-        own = [*self._files.notes, *self._writer.notes, *self._foresight.notes]
+        own = [*self._files.notes, *self._writer.notes, *self._foresight.notes, *self._second_copies.notes]
         return self._deletions.notes() + self._experiments.notes() + own
 
     @property

@@ -19,9 +19,10 @@ from runsync.model.mark import Mark
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy
-from runsync.workspaces.arrival.present import Present
+from runsync.workspaces.arrival.present import Present, Where
 from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.runs import RunWriter
+from runsync.workspaces.rest.search import RunSearch
 from runsync.workspaces.rest.workspace import RestWorkspace
 
 LOOK_AGAIN = 1.0
@@ -52,7 +53,9 @@ class Twins:
             return []
         self._places.update(copy.experiment_id for copy in ours)
         starts = [copy.run.start_time or 0 for copy in ours]
-        found = self._copies(sorted({copy.experiment_id for copy in ours}), min(starts), max(starts))
+        started = f" AND attributes.start_time >= {min(starts)} AND attributes.start_time <= {max(starts)}"
+        places = sorted({copy.experiment_id for copy in ours})
+        found = copies_in(self._workspace.search, places, started)
         moved = []
         for copy in ours:
             twins = found.get((copy.experiment_id, origin_of(copy.run)), [])
@@ -96,7 +99,7 @@ class Twins:
             return {}
         places = sorted(self._places.union(existing, (place for place, _ in wanted)))
         for ids in self._workspace.search.chunks(places):
-            for where, twins in self._copies(ids).items():
+            for where, twins in copies_in(self._workspace.search, ids).items():
                 if where in wanted:
                     self._take_back(sorted(twins, key=_rank))
         return self._taken_back(places, "all")
@@ -119,23 +122,20 @@ class Twins:
                         self._writer.delete(run.run_id)
         return instead
 
-    def _copies(
-        self, places: Sequence[str], first: int | None = None, last: int | None = None
-    ) -> dict[tuple[str, str], list[Run]]:
-        """All copies in those experiments, started in that time, by experiment and origin."""
-        started = "" if first is None else f" AND attributes.start_time >= {first}"
-        started += "" if last is None else f" AND attributes.start_time <= {last}"
-        found: dict[tuple[str, str], list[Run]] = {}
-        for run in self._workspace.search.every(places, OF_COPIES + started):
-            found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
-        return found
-
     def _move(self, copy: Copy, stays: Run) -> None:
         self._links.move(copy, stays.run_id)
         copy.target_id, copy.artifact_uri, copy.tags_there = stays.run_id, stays.artifact_uri, stays.tags
         copy.is_whole = copy.mark.is_met_by(Mark.parse(stays.tags.get(COMPLETE, "")))
         copy.present = None
         copy.error, copy.retry = "", False  # what was refused on the run that was taken back says nothing of this one
+
+
+def copies_in(search: RunSearch, places: Sequence[str], started: str = "") -> dict[Where, list[Run]]:
+    """All copies in those experiments, by experiment and origin; `started` narrows the search."""
+    found: dict[Where, list[Run]] = {}
+    for run in search.every(places, OF_COPIES + started):
+        found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
+    return found
 
 
 def _rank(run: Run) -> tuple[int, str]:
