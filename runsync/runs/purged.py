@@ -18,12 +18,13 @@ from runsync.model.protocol import Editor, Source, Unread
 from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Run, Unreadable
 from runsync.model.selection import Selection
-from runsync.runs.change import FAILED, IMPORT, Change, ChangeReport, How, item_of
+from runsync.runs.change import FAILED, IMPORT, NOT_REACHED, Change, ChangeReport, How, item_of
 from runsync.runs.choose import FEW, chosen_runs, nested_among
+from runsync.runs.several_snapshots import import_from_each
 from runsync.transfer.find import find_run
 from runsync.transfer.import_ import import_
 from runsync.transfer.places import open_held
-from runsync.transfer.report import Tally, TransferReport
+from runsync.transfer.report import TransferReport
 
 NEW_IDS = "runs that the server had purged have new ids there, which MLflow gives out itself (--json tells which)"
 
@@ -190,7 +191,16 @@ class Purged:
         """Imports them all."""
         if not self._runs:
             return
-        done = self._import()
+        runs: dict[str, list[str]] = defaultdict(list)
+        for run_id in reversed(self._runs):  # those of the oldest snapshot first
+            runs[self._snapshot_of[run_id]].append(run_id)
+        done, stopped = import_from_each(runs, self._import)
+        if done is not None:
+            self._take(report, done)
+        if stopped is not None:
+            raise stopped
+
+    def _take(self, report: ChangeReport, done: TransferReport) -> None:
         report.imported = done
         self._new_ids = done.id_map["runs"]
         if any(old != new for old, new in self._new_ids.items()):
@@ -198,30 +208,31 @@ class Purged:
         self._errors = {one["id"]: one["error"] for one in done.failed if one["kind"] == "run"}
         self._errors.update((one["run_id"], f"{one['kind']} {one['name']}: {one['reason']}") for one in done.problems)
 
-    def _import(self) -> TransferReport:
-        """From each snapshot what is taken from it, as one report."""
-        runs: dict[str, list[str]] = defaultdict(list)
-        for run_id in self._runs:
-            runs[self._snapshot_of[run_id]].append(BY_ID + run_id)
-        reports: list[TransferReport] = []
-        for snapshot_id, ids in runs.items():
-            how = self._how
-            selection = Selection(runs=tuple(ids))
-            where = f"{self._address}@{snapshot_id}"
-            reports.append(
-                import_(
-                    where,
-                    self._where,
-                    selection=selection,
-                    accept=NOT_OF_RUNS,
-                    workers=how.workers,
-                    access=how.access,
-                    progress=how.progress,
-                )
-            )
-            if reports[-1].stopped:
-                break
-        return joined(reports)
+    def _import(self, snapshot_id: str, run_ids: Sequence[str]) -> TransferReport:
+        how = self._how
+        return import_(
+            f"{self._address}@{snapshot_id}",
+            self._where,
+            selection=Selection(runs=tuple(BY_ID + run_id for run_id in run_ids)),
+            accept=NOT_OF_RUNS,
+            workers=how.workers,
+            access=how.access,
+            progress=how.progress,
+        )
+
+    def tell_of_stopped(self, report: ChangeReport) -> None:
+        """Of the runs that it did not get to: those that were imported by then are back."""
+        report.items = [
+            replace(item, action=IMPORT, new_id=self._new_ids[item.id])
+            if item.action == NOT_REACHED and self._is_back(item.id)
+            else item
+            for item in report.items
+        ]
+
+    def _is_back(self, run_id: str) -> bool:
+        run = self._runs.get(run_id)
+        is_there = run_id in self._new_ids and run_id not in self._errors
+        return is_there and run is not None and run.lifecycle_stage != DELETED
 
     @property
     def _address(self) -> str:
@@ -256,29 +267,3 @@ def _copies(source: Source, homes: Sequence[Experiment], lost: dict[str, Run]) -
             copies = [run for run in batch.runs if run.tags[ORIGIN] in ids and Provenance.of(run.tags).complete]
             found.update((ids[run.tags[ORIGIN]], run) for run in copies)
     return found
-
-
-def joined(reports: Sequence[TransferReport]) -> TransferReport:
-    """The first report, with what the others tell added to it."""
-    first, *others = reports
-    for other in others:
-        for tally, more in ((first.runs, other.runs), (first.experiments, other.experiments)):
-            tally.add(more)
-        first.metric_points += other.metric_points
-        first.artifacts += other.artifacts
-        first.artifact_bytes += other.artifact_bytes
-        first.requests += other.requests
-        first.seconds += other.seconds
-        first.failed += other.failed
-        first.problems += other.problems
-        first.warnings += [warning for warning in other.warnings if warning not in first.warnings]
-        first.accept |= other.accept
-        for noun, more in other.objects.items():
-            first.objects.setdefault(noun, Tally()).add(more)
-        first.not_carried += other.not_carried
-        first.notes += [note for note in other.notes if note not in first.notes]
-        first.id_map["runs"].update(other.id_map["runs"])
-        first.id_map["experiments"].update(other.id_map["experiments"])
-        if other.stopped:
-            first.stopped, first.stop_code = other.stopped, other.stop_code
-    return first

@@ -9,12 +9,17 @@ import pytest
 from support.changes import valid
 from support.damage import documents_in, flip
 from support.memory import MemorySource, export_into, run_with_metrics
+from support.seed import Seeder
+from support.servers import MlflowServer
 
 import runsync
-from runsync.errors import BundleDamaged, NothingSelected
+from runsync.errors import BundleDamaged, NothingSelected, TooManyChanges
 from runsync.model.experiment import Experiment
+from runsync.model.left_behind import MODEL_LINKS, TRACES, changed
+from runsync.model.progress import Silent
 from runsync.model.protocol import Place
-from runsync.runs.purged import joined
+from runsync.runs.change import ChangeReport, How
+from runsync.runs.several_snapshots import joined
 from runsync.transfer.report import Tally, TransferReport
 
 A, B, C, CHILD = "a" * 32, "b" * 32, "c" * 32, "d" * 32
@@ -125,12 +130,97 @@ def test_a_snapshot_that_cannot_be_read_may_have_what_is_named(
         runsync.restore_selected_runs(store, runs=["zzz"], from_bundle=bundle)
 
 
+def home_of(server: MlflowServer, prefix: str) -> None:
+    with Seeder(server.url) as seeder:
+        seeder.create_experiment(prefix + "e")
+
+
+@pytest.fixture
+def scattered(tmp_path: Path, prefix: str) -> Path:
+    """A parent and a child, each with the other in an older night: `a` above `child` and `b` above `c`."""
+    bundle = tmp_path / "scattered"
+    a, b = (run_with_metrics(id, {}, name=id[:3], experiment_id="1") for id in (A, B))
+    child = run_with_metrics(CHILD, {}, name="ddd", experiment_id="1", tags={"mlflow.parentRunId": A})
+    c = run_with_metrics(C, {}, name="ccc", experiment_id="1", tags={"mlflow.parentRunId": B})
+    for runs in ([a, c], [b, child]):
+        export_into(bundle, MemorySource([Experiment("1", prefix + "e")], runs, {}))
+    return bundle
+
+
+def test_runs_of_several_snapshots_are_one_plan_one_question_and_one_report(
+    mlflow3_a: MlflowServer, prefix: str, scattered: Path
+) -> None:
+    """And a run is linked to its parent, whichever of the two comes first."""
+    home_of(mlflow3_a, prefix)
+    wanted = runsync.Selection(runs=(A, B, C, CHILD))
+
+    def restore(**how: Any) -> ChangeReport:
+        return runsync.restore_selected_runs(mlflow3_a.url, wanted, from_bundle=scattered, how=How(**how))
+
+    planned = restore(dry_run=True)
+    assert (planned.exit_code, {item.id for item in planned.of("import")}) == (0, {A, B, C, CHILD})
+    with pytest.raises(TooManyChanges, match="4 would be changed, more than --max-changes 3 allows"):
+        restore(most=3)
+    asked: list[int] = []
+    done = valid(restore(most=4, confirm=lambda plan: asked.append(len(plan.changed()))))
+    assert (asked, done.exit_code, done.stopped) == ([4], 0, "")
+    assert done.imported is not None
+    assert (done.imported.runs, done.imported.experiments) == (Tally(created=4), Tally(unchanged=1))
+    assert done.imported.snapshot == ", ".join(one.id for one in runsync.snapshots(scattered).snapshots)
+    new = {item.id: item.new_id for item in done.of("import")}
+    there = {run.run_id: run for run in runsync.list_runs(mlflow3_a.url, selection=of(prefix)).runs}
+    assert there.keys() == set(new.values())
+    assert there[new[CHILD]].tags["mlflow.parentRunId"] == new[A]
+    assert there[new[C]].tags["mlflow.parentRunId"] == new[B]
+
+
+def of(prefix: str) -> runsync.Selection:
+    return runsync.Selection(experiments=(prefix + "e",))
+
+
+def test_what_stops_the_second_import_leaves_the_first_one_told(
+    mlflow3_a: MlflowServer, prefix: str, scattered: Path
+) -> None:
+    home_of(mlflow3_a, prefix)
+    wanted = runsync.Selection(runs=(A, CHILD))
+
+    class Stopping(Silent):
+        batches = 0
+
+        def expect(self, runs: int) -> None:
+            self.batches += 1
+            if self.batches == 2:
+                raise KeyboardInterrupt
+
+    done = valid(
+        runsync.restore_selected_runs(mlflow3_a.url, wanted, from_bundle=scattered, how=How(progress=Stopping()))
+    )
+    assert (done.exit_code, done.stopped[:20]) == (130, "stopped from outside")
+    assert done.imported is not None
+    assert done.imported.runs.created == 1
+    assert {item.id: item.action for item in done.items} == {A: "import", CHILD: "not reached"}
+    again = valid(runsync.restore_selected_runs(mlflow3_a.url, wanted, from_bundle=scattered))
+    assert (again.exit_code, {item.id for item in again.of("import")}) == (0, {CHILD})
+    [parent] = [item.new_id for item in done.of("import")]
+    links = [run.tags.get("mlflow.parentRunId") for run in runsync.list_runs(mlflow3_a.url, selection=of(prefix)).runs]
+    assert sorted(filter(None, links)) == [parent]
+
+
 def test_the_reports_of_several_imports_are_one() -> None:
     place = Place("bundle", "b", "1")
     one, two = TransferReport("import", place, place), TransferReport("import", place, place)
     one.objects = {"notebooks": Tally(1)}
     two.objects = {"notebooks": Tally(1, 2), "files": Tally(3)}
     two.warnings, two.accept, two.runs = ["snapshot 1 is missing"], frozenset({"traces"}), Tally(failed=2)
+    one.not_carried = [TRACES.left(3, "why"), MODEL_LINKS.left(1, "why", ("a",)), changed("1 run: ids", 1, "why")]
+    two.not_carried = [TRACES.left(4, "why"), MODEL_LINKS.left(1, "why", ("b",)), changed("1 run: ids", 1, "why")]
     done = joined([one, two])
+    assert done is not None
     assert done.objects == {"notebooks": Tally(2, 2), "files": Tally(3)}
     assert (done.warnings, done.accept, done.runs) == (two.warnings, two.accept, Tally(failed=2))
+    assert [(left.what, left.count) for left in done.not_carried] == [
+        ("traces", 4),
+        ("links to logged models", 2),
+        ("1 run: ids", 1),
+        ("1 run: ids", 1),
+    ]
