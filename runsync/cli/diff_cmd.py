@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import options
+from runsync.cli.differences import field_name
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import MOST_LISTED, listed, many, table
@@ -95,6 +96,6 @@ def _change(change: "Change") -> Iterator[str]:
     home = f" in {change.experiment}" if change.experiment else ""
     yield f"{SIGNS[change.change]} {change.kind} {change.id} “{change.name}”{home}"
     for field in change.fields[:MOST_FIELDS]:
-        yield f"    {field.field}: {field.old or '–'} → {field.new or '–'}"
+        yield f"    {field_name(field.field)}: {field.old or '–'} → {field.new or '–'}"
     if len(change.fields) > MOST_FIELDS:
         yield f"    … and {many(len(change.fields) - MOST_FIELDS, 'more field')}"

@@ -1,5 +1,6 @@
 """Pieces of runs that did not arrive, as a person reads them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,23 +9,24 @@ from runsync.cli.text import listed, many
 _NOUNS = {"artifact list": "artifacts"}
 OF_EXPERIMENT = " of experiment"
 _GROUPED = ("artifact", "artifact list")
+_RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
 def missing_pieces(problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The list of them. Artifacts that one and the same cause keeps back are told together."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for number, problem in enumerate(problems):
-        cause = _cause(problem) if problem["kind"] in _GROUPED else str(number)
-        groups.setdefault((problem["kind"], cause), []).append(problem)
+        is_grouped = problem["kind"] in _GROUPED
+        why = cause(problem["reason"], problem["run_id"], problem["name"]) if is_grouped else str(number)
+        groups.setdefault((problem["kind"], why), []).append(problem)
     yield from listed("Missing pieces", map(_told, groups.values()), len(problems))
 
 
-def _cause(problem: Mapping[str, Any]) -> str:
-    """The reason, whichever run and file it names."""
-    reason: str = problem["reason"]
-    for own in filter(None, (problem["run_id"], problem["name"])):
-        reason = reason.replace(own, "…")
-    return reason
+def cause(reason: str, *own: str) -> str:
+    """The reason, whichever run and file (`own`) it names; in a target a run has another id."""
+    for name in filter(None, own):
+        reason = reason.replace(name, "…")
+    return _RUN_ID.sub("…", reason)
 
 
 def _told(group: Sequence[Mapping[str, Any]]) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import options
+from runsync.cli.differences import differences_table
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
-from runsync.cli.text import MOST_LISTED, listed, many, table
+from runsync.cli.text import listed, many
 from runsync.model.left_behind import how_to_accept, told, told_unsought
 
 if TYPE_CHECKING:
@@ -88,12 +89,7 @@ def _lines(report: "VerifyReport") -> Iterator[str]:
         f"{many(report.artifacts, 'artifact')} ({how}){objects} compared in {report.seconds:.1f} s"
     )
     if report.differences:
-        rows = [("what", "field", "source", "target")]
-        shown_ones = report.differences[:MOST_LISTED]
-        rows += [(f"{d.kind} {d.id} “{d.name}”", d.field or "all of it", d.source, d.target) for d in shown_ones]
-        yield from table(rows)
-        if len(report.differences) > MOST_LISTED:
-            yield f"… and {len(report.differences) - MOST_LISTED:,} more (--json lists all)"
+        yield from differences_table(report.differences)
     yield from listed("Not compared", map(told, report.left_out))
     yield from listed("Not compared, as accepted", map(told, report.accepted))
     yield from listed("Otherwise in the target", map(told, report.otherwise))

@@ -54,3 +54,24 @@ def test_differences_are_counted_beside_what_cannot_be_read(tmp_path: Path, runs
     accepted = runsync("verify", store, target, "--accept", "missing-pieces")
     assert (accepted.returncode, accepted.stdout.splitlines()[-1]) == (4, "1 difference.")
     assert "Not compared, as accepted (1):" in accepted.stdout
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_an_artifact_root_that_cannot_be_reached_is_one_row_for_all_its_runs(
+    side: str, tmp_path: Path, runsync: Runner
+) -> None:
+    store = tmp_path / "mlruns"
+    shutil.copytree(ROOT / "examples" / "mlruns", store)
+    lost = []
+    for file in store.glob("*/*/meta.yaml"):
+        lines = file.read_text().splitlines()
+        uri = f"artifact_uri: ftp://nowhere/{file.parent.name}/artifacts"
+        file.write_text("\n".join(uri if line.startswith("artifact_uri:") else line for line in lines) + "\n")
+        if uri in file.read_text() and not any(file.parent.glob("artifacts/*")):  # else they are in the store
+            lost.append(file)
+    places = [store, ROOT / "examples" / "mlruns"]
+    done = runsync("verify", *(places if side == "source" else reversed(places)))
+    assert done.returncode == 4
+    rows = [line for line in done.stdout.splitlines() if "cannot be read: " in line]
+    assert [row.split(", the first: run ")[0] for row in rows] == [f"{len(lost)} runs"]
+    assert done.stdout.splitlines()[-1].startswith(f"{len(lost)} could not be compared: the {side} cannot be read")
