@@ -1,7 +1,9 @@
 """A poisoned database behind a real server: what the server can answer with arrives, and all else is named once."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,37 @@ def test_what_only_servers_do_is_carried_or_named_once(
         assert runs.keys() == set(wild.ids.values())
         assert all(GOOD.items() <= run.params.items() for run in runs.values())
         assert len(runs[wild.ids["a long tag"]].tags["long"]) == 1_000_000
+
+
+def test_experiments_that_a_server_cannot_answer_with_are_named_and_the_others_arrive(
+    start_server: Callable[..., MlflowServer], tmp_path: Path, runsync: Runner
+) -> None:
+    """Beside a broken row its neighbours come only from the other end of the list; of two side by side, and of the
+    newest, which a server is greeted with, the ids are told as far as they are known."""
+    server = start_server("3").wait()
+    with Seeder(server.url) as seeder:
+        homes = [seeder.create_experiment(f"home {number}") for number in range(9)]
+        for home in homes:
+            seeder.finish(seeder.create_run(home))
+    broken = [homes[number] for number in (1, 4, 5, 8)]
+    with closing(sqlite3.connect(server.folder / "mlflow.db")) as database, database:
+        spoil = "UPDATE experiments SET name = CAST(x'ff' || experiment_id AS TEXT) WHERE experiment_id = ?"
+        database.executemany(spoil, [(id,) for id in broken])
+    exported = told(runsync, "export", server.url, "bundle")
+    assert (exported["exit_code"], exported["stopped"], exported["not_carried"][0]["kind"]) == (3, "", "")
+    reasons = sorted(one["error"] for one in exported["failed"])
+    assert {one["id"] for one in exported["failed"]} == {"2", "?"}
+    assert all("the server fails to answer with it (HTTP 5" in reason for reason in reasons)
+    assert [reason.partition(";")[0] for reason in reasons] == [
+        "by id it comes after 4",
+        "by id it comes after 8",
+        "by id it comes before 7",
+        "the server fails to answer with it (HTTP 503)",
+    ]
+    target = empty_sqlite(tmp_path / "target.db")
+    assert told(runsync, "import", "bundle", target)["runs"]["created"] == 5
+    with opened(target) as workspace:
+        found = {e.experiment_id for e in workspace.experiments(Selection())}
+    assert found == {"0", *homes} - set(broken)
+    listed = told(runsync, "experiments", "list", server.url)
+    assert [one["kind"] for one in listed["unreadable"]] == ["experiment"] * 4

@@ -37,6 +37,8 @@ PART = 10
 IS_PROMPT = "tags.`mlflow.prompt.is_prompt` = 'true'"
 """A prompt is a registered model with this tag, and only a search for the tag finds it."""
 WHY = "this version carries experiments and runs"
+NAMED_AT_MOST = 100
+"""Experiments that an address may name; for more of them, and where none are heeded (MLflow 3.13), all are listed."""
 ONE_BY_ONE = "the server lists them for one experiment at a time"
 NEEDS_ONE = "required parameter 'experiment_id'"
 """What a server complains of that does: label schemas and review queues of MLflow 3.17, scorers until 3.12."""
@@ -148,7 +150,8 @@ def _looks_at_mlflow() -> list[_Look]:
 
 def _looks_at_database(experiment_ids: Sequence[str]) -> list[_Look]:
     datasets = _post(f"{API3}/datasets/search", experiment_ids=list(experiment_ids))
-    scorers, issues = _get(f"{API3}/scorers/list"), _post(f"{API3}/issues/search")
+    named = {"experiment_ids": list(experiment_ids)} if len(experiment_ids) <= NAMED_AT_MOST else {}
+    scorers, issues = _get(f"{API3}/scorers/list", **named), _post(f"{API3}/issues/search")
     homes = frozenset(experiment_ids)
     return [
         _Look(EVALUATION_DATASETS, "datasets", _name, datasets, 50),

@@ -2,12 +2,14 @@
 
 import os
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceError, WorkspaceUnreachable
 from runsync.model.filter.push import Dialect
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import OPTIONAL, Client
+from runsync.workspaces.rest.around_experiments import NO_ROW
 
 API = "/api/2.0/mlflow"
 API3 = "/api/3.0/mlflow"
@@ -61,7 +63,7 @@ def meet(client: Client, address: Address) -> Server:
         # Only ever to a server that has the feature: others answer 500 FEATURE_DISABLED.
         client.set_header("X-MLFLOW-WORKSPACE", workspace)
     try:
-        answer = client.post(f"{API}/experiments/search", {"max_results": 1})
+        answer = _first(client)
     except AccessDenied as error:
         if client.identity is not None or not error.status:
             raise
@@ -84,6 +86,16 @@ def meet(client: Client, address: Address) -> Server:
         bool(info.get("multipart_downloads_enabled")),
         str(info.get("store_type") or ""),
     )
+
+
+def _first(client: Client) -> dict[str, object]:
+    """Some experiment, or none where it is one that the server fails to answer with."""
+    try:
+        return client.post(f"{API}/experiments/search", {"max_results": 1}, care=OPTIONAL)
+    except RequestRefused as error:
+        if 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+    return client.post(f"{API}/experiments/search", {"max_results": 1, "filter": NO_ROW})
 
 
 def _way_in(error: AccessDenied) -> str:
