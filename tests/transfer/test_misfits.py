@@ -169,3 +169,20 @@ def test_once_all_fits_the_copy_is_whole_and_left_alone(tmp_path: Path, make: Ma
     assert (changed.exit_code, changed.runs.updated, changed.runs.unchanged) == (0, 1, 2)
     assert (again.exit_code, again.runs.unchanged) == (0, 3)
     assert runsync.verify(source, target, artifacts=False).exit_code == 0
+
+
+def test_of_two_names_of_one_dataset_the_one_that_another_run_brings_arrives_at_once(
+    tmp_path: Path, make: Make
+) -> None:
+    both = (DatasetInput("CURVE", "d1"), DatasetInput("curve", "d1"))
+    bad = ({"dataset_inputs": both}, {})
+    alone = ({"dataset_inputs": (both[1],)}, {})
+    source, target = filled(tmp_path, {"bad": bad, "alone": alone}), make("mysql")
+    for _ in range(2):
+        done = runsync.sync(source, target, artifacts=False)
+        assert [(one["run_id"], one["kind"], one["name"]) for one in done.problems] == [
+            (run_id("bad"), "input", "CURVE")
+        ]
+        runs = contents(target)["runs"]
+        assert {read["name"] for read in runs[run_id("bad")]["dataset_inputs"]} == {"train", "curve"}
+        assert {read["name"] for read in runs[run_id("alone")]["dataset_inputs"]} == {"train", "curve"}

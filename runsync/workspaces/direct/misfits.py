@@ -15,12 +15,16 @@ Piece = DatasetInput | ModelLink | None
 @dataclass(frozen=True, slots=True)
 class Misfit:
     """One of them, and why. `kind` is param, tag, metric, input, output, INPUT_TAG or field (NAME, USER or
-    EXPERIMENT_NAME), `name` the key; of an input, its tag or an output `piece` is which one, as names may repeat."""
+    EXPERIMENT_NAME), `name` the key; of an input, its tag or an output `piece` is which one, as names may repeat.
+
+    `gives_way`: it is the same as another one, and would fit instead of that.
+    """
 
     kind: str
     name: str
     why: str
     piece: Piece = None
+    gives_way: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} “{self.name}”: {self.why}"

@@ -75,7 +75,7 @@ class RecordWriter:
         repeated = {SOURCE + misfit.name for misfit in misfits if misfit.kind == "tag"}
         for misfit in misfits:
             if misfit.name not in repeated:
-                copy.note(Problem(misfit.kind, misfit.name, misfit.why))
+                copy.note(_problem(misfit))
 
     def _record(self, copy: Copy, histories: Histories, again: "_Again") -> "_Record":
         """The run as it is to be written, with as many points as are held, and the stream of the others."""
@@ -179,10 +179,20 @@ class RecordWriter:
             self._store.change_runs([Change(copy.target_id, tags={COPY: told})])
 
     def _without(self, record: "_Record", misfits: Sequence[Misfit]) -> "_Record":
-        """The run without what the store has no place for, which is noted."""
+        """The run without what the store has no place for, which is noted.
+
+        Of two names of one dataset the second may be in the store by now, brought by a run that was written meanwhile:
+        then the first one is left out instead, once.
+        """
         from runsync.model.points import without_keys
 
-        copy, all_of_them = record.copy, (*record.misfits, *misfits)
+        copy, left_out = record.copy, record.misfits
+        back = [one for one in left_out if one.gives_way and not record.has_second_choice]
+        has_second_choice = bool(back) and any(one.gives_way for one in misfits)
+        if has_second_choice:
+            left_out = tuple(one for one in left_out if one not in back)
+            copy.problems = [one for one in copy.problems if one not in map(_problem, back)]
+        all_of_them = (*left_out, *misfits)
         self.note_misfits(copy, all_of_them)
         keys = {misfit.name for misfit in all_of_them if misfit.kind == "metric"}
         held, rest, is_through = record.held, record.rest, record.is_through
@@ -192,7 +202,13 @@ class RecordWriter:
         elif keys:
             held = list(without_keys(held, keys))
         less = self._arriving(copy, held, rest, is_through)
-        return replace(less, run=without(less.run, all_of_them, copy.present), again=record.again, misfits=all_of_them)
+        return replace(
+            less,
+            run=without(less.run, all_of_them, copy.present),
+            again=record.again,
+            misfits=all_of_them,
+            has_second_choice=has_second_choice or record.has_second_choice,
+        )
 
     def _written(self, arrivals: Sequence[Arrival]) -> Mapping[str, Refusal]:
         """Why runs were refused, by id. What spoils a whole transaction is looked for run by run."""
@@ -219,6 +235,8 @@ class _Record:
     again: "_Again | None" = None
     misfits: tuple[Misfit, ...] = ()
     """What the run is without, as the store has no place for it."""
+    has_second_choice: bool = False
+    """Whether pieces are left out so that others, which were left out before, may come."""
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -251,6 +269,10 @@ class _Again:
         run = self.copy.run
         with self.source.histories(replace(self.batch, runs=(run,)), self.pool) as histories:
             yield from readable_points(histories.of(run.run_id), self.copy.note)
+
+
+def _problem(misfit: Misfit) -> Problem:
+    return Problem(misfit.kind, misfit.name, misfit.why)
 
 
 def _first(points: "Iterator[pa.RecordBatch]", most: int) -> "tuple[list[pa.RecordBatch], bool]":

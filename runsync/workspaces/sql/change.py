@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runsync.workspaces.direct.store import Change
+from runsync.workspaces.sql.address import MYSQL
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.one_key import require_run_tags
 from runsync.workspaces.sql.schema import Schema
 from runsync.workspaces.sql.upsert import remove_tags, set_texts
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def change_runs(database: Database, schema: Schema, changes: Sequence[Change]) -> None:
-    """See `DirectStore.change_runs`."""
+    """See `DirectStore.change_runs`. Raises Unfit where a tag would change the value of another."""
     runs, tags = schema.tables["runs"], schema.tables["tags"]
     names = [{"asked": c.run_id, "name": c.name} for c in changes if c.name is not None]
     stages = [
@@ -30,6 +32,8 @@ def change_runs(database: Database, schema: Schema, changes: Sequence[Change]) -
         _update(connection, runs, stages)
         set_texts(connection, database.kind, tags, {c.run_id: c.all_tags for c in changes})
         remove_tags(connection, tags, {c.run_id: c.untagged for c in changes})
+        if database.kind == MYSQL:
+            require_run_tags(connection, tags, {c.run_id: c.all_tags for c in changes})
 
     database.transact(change)
 

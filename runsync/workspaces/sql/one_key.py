@@ -19,12 +19,32 @@ _KINDS = {"params": "param", "tags": "tag", "latest_metrics": "metric"}
 
 def misfits_of(connection: "Connection", table: "Table", keys: Mapping[str, Iterable[str]]) -> list[Misfit]:
     """Params, tags or metrics by run id: gives them, as those of several tables are told together."""
+    lost = _not_there(connection, table, keys)
+    return [Misfit(_KINDS[table.name], key, f"{WHY} of this run") for _, key in lost]
+
+
+def _not_there(
+    connection: "Connection", table: "Table", keys: Mapping[str, Iterable[str]]
+) -> Iterator[tuple[str, str]]:
+    """Those of the keys, each with its run, that no row has as they are spelled."""
     from sqlalchemy import select
 
     asked = select(table.c.run_uuid, table.c.key).where(table.c.run_uuid.in_(list(keys)))
     there = {(run_id, key) for run_id, key in connection.execute(asked)}
-    lost = (key for run_id, some in keys.items() for key in some if (run_id, key) not in there)
-    return [Misfit(_KINDS[table.name], key, f"{WHY} of this run") for key in lost]
+    return ((run_id, key) for run_id, some in keys.items() for key in some if (run_id, key) not in there)
+
+
+def require_run_tags(connection: "Connection", table: "Table", keys: Mapping[str, Iterable[str]]) -> None:
+    """Of runs, by their ids; tells with which tag one is the same."""
+    from sqlalchemy import select
+
+    lost = []
+    for run_id, key in _not_there(connection, table, keys):
+        here = (table.c.run_uuid == run_id, table.c.key == key)
+        other = connection.execute(select(table.c.key).where(*here)).scalar()
+        lost.append(Misfit("tag", key, f"to this database it is the same as “{other}”, so nothing was changed"))
+    if lost:
+        raise Unfit(lost)
 
 
 def require_tags(connection: "Connection", table: "Table", experiment: int, tags: Iterable[str]) -> None:

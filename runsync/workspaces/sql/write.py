@@ -230,7 +230,7 @@ class RunWriter:
         used = [(run, d) for run in runs for d in run.dataset_inputs]
         if lost := [d for run, d in used if (int(run.experiment_id), d.name, d.digest) not in ids]:
             why = "to this database it is the same as another dataset of its experiment"
-            raise Unfit([Misfit("input", dataset.name, why, dataset) for dataset in lost])
+            raise Unfit([Misfit("input", dataset.name, why, dataset, gives_way=True) for dataset in lost])
         edges = [_edge("DATASET", ids[int(run.experiment_id), d.name, d.digest], "RUN", run.run_id) for run, d in used]
         connection.execute(upsert(kind, tables["inputs"]), edges)
         input_ids = self._input_ids(connection, [run.run_id for run in runs])
