@@ -195,3 +195,30 @@ def test_experiments_that_a_server_cannot_answer_with_are_named_and_the_others_a
     assert found == {"0", *homes} - set(broken)
     listed = told(runsync, "experiments", "list", server.url)
     assert [one["kind"] for one in listed["unreadable"]] == ["experiment"] * 4
+
+
+def test_lists_comparisons_and_plans_name_what_a_server_fails_to_answer_with(
+    start_server: Callable[..., MlflowServer], runsync: Runner
+) -> None:
+    server = start_server("3").wait()
+    with Seeder(server.url) as seeder:
+        homes = [seeder.create_experiment(f"home {number}") for number in range(3)]
+        runs = [seeder.create_run(home, start_time=1_700_000_000_000) for home in homes for _ in range(2)]
+        for run in runs:
+            seeder.finish(run)
+    with closing(sqlite3.connect(server.folder / "mlflow.db")) as database, database:
+        database.execute("UPDATE experiments SET name = CAST(x'ff' AS TEXT) WHERE experiment_id = ?", homes[1:2])
+        database.execute("UPDATE runs SET name = CAST(x'ff' AS TEXT) WHERE run_uuid = ?", runs[:1])
+    lost = {("experiment", homes[1]), ("run", "?")}
+    done = runsync("runs", "list", server.url, "--json", env=QUICK)
+    listed = json.loads(done.stdout)
+    assert {run["run_id"] for run in listed["runs"]} == {*runs[1:2], *runs[4:]}
+    assert {(one["kind"], one["id"]) for one in listed["unreadable"]} == lost
+    assert (done.returncode, listed["exit_code"], "Not read (2):" in done.stderr) == (3, 3, True)
+    assert f"  experiment {homes[1]} (on the server): the server fails to answer with it" in done.stderr
+    assert f"its id begins with {runs[0][:2]}" in done.stderr
+    compared = told(runsync, "runs", "compare", server.url, "--state", "all")
+    assert {(one["kind"], one["name"]) for one in compared["problems"]} == lost
+    planned = told(runsync, "runs", "delete", server.url, "--since", "2000-01-01", "--dry-run")
+    assert {(one["kind"], one["id"]) for one in planned["failed"]} == lost
+    assert runsync("runs", "delete", server.url, runs[1], "--dry-run", env=QUICK).returncode == 0

@@ -127,10 +127,8 @@ class RestWorkspace:
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
-        asked = {e.experiment_id for e in experiments}
-        odd = [e for e in self.unreadable_experiments() if not selection.experiments or e.id in asked]
-        if odd:
-            yield Batch((), unreadable=tuple(odd))
+        if odd := self._unreadable_among(experiments, selection):
+            yield Batch((), unreadable=odd)
         waiting: list[Run] = []
         told: set[str] = set()
         for run in self.search.once(experiments, selection):
@@ -151,6 +149,8 @@ class RestWorkspace:
         unread: Unread = pass_over,
     ) -> Iterator[Run]:
         """See `Source` and `RunSearch`."""
+        for one in self._unreadable_among(experiments, selection):
+            unread(one)
         yield from self.search.in_order(experiments, selection, tuple(order) or NEWEST_FIRST, limit)
         for one in self.search.unreadable(set()):
             unread(one)
@@ -199,6 +199,13 @@ class RestWorkspace:
     def unreadable_experiments(self) -> tuple[Unreadable, ...]:
         """See `Source`: as far as they were met."""
         return self._experiments.unreadable
+
+    def _unreadable_among(self, experiments: Sequence[Experiment], selection: Selection) -> tuple[Unreadable, ...]:
+        """Experiments that cannot be read, where none is named and no run; and what is broken in those that are."""
+        if selection.runs:
+            return ()
+        asked = {e.experiment_id for e in experiments}
+        return tuple(one for one in self.unreadable_experiments() if not selection.experiments or one.id in asked)
 
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         """See `Source`: a server must be asked for all runs to count them."""
