@@ -8,8 +8,9 @@ from typing import Any
 from runsync.bundle import layout, locks, suspects
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import open_store
-from runsync.bundle.checker import Checker, Fault
+from runsync.bundle.checker import Checker
 from runsync.bundle.dates import Doubt, doubts
+from runsync.bundle.faults import Fault
 from runsync.bundle.subset import Subset
 from runsync.errors import WrongUsage
 from runsync.model.progress import Progress, Silent

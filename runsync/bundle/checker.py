@@ -1,15 +1,16 @@
 """One look at a bundle: what its snapshots need, whether it is there and sound, and whom it hits when it is not."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, field, fields
-from typing import Any
 
 from runsync.bundle import layout, locks, parts
+from runsync.bundle.books import Book, Line, contradictions
 from runsync.bundle.bundle import Bundle
+from runsync.bundle.faults import BROKEN, INVALID, MISMATCH, MISSING, Fault
 from runsync.bundle.history import Position, Record
-from runsync.bundle.manifest import Counts, Manifest, PartFile, RunsPart
+from runsync.bundle.manifest import PartFile, RunsPart
 from runsync.bundle.objects import blobs_of, read_objects
-from runsync.bundle.stored import StoredRun, metrics_name, read_runs
+from runsync.bundle.read_through import ReadThrough, read_metrics
+from runsync.bundle.stored import read_runs
 from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged
 from runsync.model import threads
@@ -17,58 +18,6 @@ from runsync.model.experiment import DELETED, Experiment
 from runsync.model.objects import Object
 from runsync.model.progress import Progress
 from runsync.model.wording import many
-
-MISSING = "missing"
-"""The file is not there."""
-BROKEN = "broken"
-"""Its bytes are not those that were written, or cannot be read."""
-INVALID = "invalid"
-"""Its bytes are those that were written, but not what the format wants."""
-MISMATCH = "mismatch"
-"""What a snapshot says of it is not so."""
-
-COUNTED = tuple(place.name for place in fields(Counts))
-
-
-@dataclass(slots=True)
-class Fault:
-    """Something wrong: the file (below the bundle), what and of which kind, and which snapshots and runs are hit."""
-
-    file: str
-    error: str
-    kind: str
-    snapshots: list[str] = field(default_factory=list)
-    runs: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Book:
-    """A snapshot being checked. `experiments` is None where they cannot be read."""
-
-    id: str
-    manifest: Manifest
-    experiments: set[str] | None = None
-    counts: Counts = field(default_factory=Counts)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What is kept in memory of one run document."""
-
-    run_id: str
-    experiment_id: str
-    metrics: str
-    first_row: int
-    points: int
-    counts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, stored: StoredRun) -> "Line":
-        """Of a document."""
-        counts, metrics = stored.counts(), metrics_name(stored) if stored.metrics_part else ""
-        told = tuple(getattr(counts, name) for name in COUNTED)
-        run, points = stored.run, stored.contents.metric_points
-        return cls(run.run_id, run.experiment_id, metrics, stored.first_row, points, told)
 
 
 class Checker:
@@ -122,7 +71,8 @@ class Checker:
         for book in self.books:
             for file in book.manifest.files():
                 self._check_file(file.path, file.bytes, book.id)
-            self._check_book(book)
+            for wrong in contradictions(book, self.lines):
+                self._fault(wrong.file, wrong.error, MISMATCH, [book.id], wrong.runs)
         for name in self._metrics:
             self._check_rows(name)
         if subset is not None:
@@ -303,35 +253,6 @@ class Checker:
                     wrong = f"it holds {len(items)} {part.kind}, not {part.documents.count}"
                     self._fault(name, wrong, MISMATCH, [book.id])
 
-    def _check_book(self, book: Book) -> None:
-        """What a snapshot says as a whole: each run once, of its experiments, and as many as it counts."""
-        rows: list[tuple[int, ...]] = [astuple(book.counts)]
-        seen: set[str] = set()
-        for part in book.manifest.parts:
-            superseded, metrics = set(part.superseded), {file.path for file in part.metrics}
-            for number, line in enumerate(self.lines.get(part.runs.path, ()), 1):
-                if number not in superseded:
-                    rows.append(line.counts)
-                    for error in self._wrong_of(line, book, metrics, seen):
-                        self._fault(part.runs.path, error, MISMATCH, [book.id], [line.run_id])
-                    seen.add(line.run_id)
-        if book.experiments is None or any(part.runs.path not in self.lines for part in book.manifest.parts):
-            return
-        found = dict(zip(COUNTED, map(sum, zip(*rows, strict=True)), strict=True))
-        told = book.manifest.counts
-        wrong = [f"{key} {n} instead of {getattr(told, key)}" for key, n in found.items() if n != getattr(told, key)]
-        if wrong:
-            error = f"its counts do not add up: {', '.join(wrong)}"
-            self._fault(layout.snapshot(book.id), error, MISMATCH, [book.id])
-
-    def _wrong_of(self, line: Line, book: Book, metrics: set[str], seen: set[str]) -> Iterable[str]:
-        if line.run_id in seen:
-            yield f"run {line.run_id} is twice in the snapshot"
-        if book.experiments is not None and line.experiment_id not in book.experiments:
-            yield f"run {line.run_id} is of experiment {line.experiment_id}, which is not there"
-        if line.metrics and line.metrics not in metrics:
-            yield f"run {line.run_id} names a metrics part that the manifest does not"
-
     def _check_rows(self, name: str) -> None:
         """Whether a metrics part is as long as its runs need, by what the manifests say of it."""
         least = min(file.count for _, file in self._metrics[name])
@@ -375,15 +296,15 @@ class Checker:
                 else:
                     self._check_points(name, read)
 
-    def _read(self, name: str, progress: Progress) -> "_Read":
+    def _read(self, name: str, progress: Progress) -> ReadThrough:
         try:
-            read = _read_metrics(self.bundle, name) if name in self._metrics else _Read.of(self.bundle, name)
+            read = read_metrics(self.bundle, name) if name in self._metrics else ReadThrough.of(self.bundle, name)
         except (BundleDamaged, OSError) as error:
-            return _Read(error=str(error))
+            return ReadThrough(error=str(error))
         progress.advance(bytes=self.sizes[name])
         return read
 
-    def _check_points(self, name: str, read: "_Read") -> None:
+    def _check_points(self, name: str, read: ReadThrough) -> None:
         for snapshot_id, file in self._metrics.get(name, ()):
             if file.count != read.rows:
                 wrong = f"it holds {read.rows} points, not {file.count}"
@@ -414,48 +335,3 @@ class Checker:
         fault.snapshots += [s for s in snapshots if s not in fault.snapshots]
         fault.runs += [run for run in runs if run not in fault.runs]
         return fault
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What reading all of a file told: what is wrong with it, else its rows and the stretches of its runs."""
-
-    error: str = ""
-    kind: str = BROKEN
-    rows: int = 0
-    stretches: Sequence[tuple[str, int, int]] = ()
-
-    @classmethod
-    def of(cls, bundle: Bundle, name: str) -> "_Read":
-        return cls("" if parts.has_its_hash(bundle.store, name) else parts.WRONG_HASH)
-
-
-def _read_metrics(bundle: Bundle, name: str) -> _Read:
-    """Hash, rows and stretches of one and the same copy of a metrics part."""
-    with bundle.store.open(name) as stream:
-        if not parts.is_hash_of(stream, name):
-            return _Read(parts.WRONG_HASH)
-        stream.seek(0)
-        try:
-            with parts.parquet_of(stream, f"{bundle.address}/{name}") as parquet:
-                return _Read(rows=parquet.metadata.num_rows, stretches=_runs_in(parquet, f"{bundle.address}/{name}"))
-        except BundleDamaged as error:
-            return _Read(str(error), INVALID)
-
-
-def _runs_in(parquet: Any, place: str) -> list[tuple[str, int, int]]:
-    """Run id, first row and row after the last of each stretch of one run."""
-    import pyarrow.compute as pc
-
-    stretches: list[tuple[str, int, int]] = []
-    begin = 0
-    for group in range(parquet.metadata.num_row_groups):
-        for column in parts.read_points(parquet, place, group, ["run_id"])["run_id"].chunks:
-            encoded, names = pc.run_end_encode(column.indices), column.dictionary.to_pylist()
-            for end, code in zip(encoded.run_ends.to_pylist(), encoded.values.to_pylist(), strict=True):
-                first = stretches[-1][2] if stretches else 0
-                if stretches and stretches[-1][0] == names[code]:
-                    first = stretches.pop()[1]
-                stretches.append((names[code], first, begin + end))
-            begin += len(column)
-    return stretches

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
-from runsync.bundle.checker import BROKEN, INVALID, MISSING, Checker
+from runsync.bundle.checker import Checker
+from runsync.bundle.faults import BROKEN, INVALID, MISSING
 from runsync.bundle.history import Position
 from runsync.bundle.store import Store
 from runsync.bundle.stored import StoredRun, metrics_name, read_runs

@@ -15,7 +15,7 @@ from runsync.model.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport
-    from runsync.bundle.checker import Fault
+    from runsync.bundle.faults import Fault
     from runsync.transfer.repair import RepairReport
 
 

@@ -13,7 +13,8 @@ from runsync.bundle import layout, locks, lost_marker, mend, parts, removal, sus
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.check import DAMAGED
-from runsync.bundle.checker import Checker, Fault
+from runsync.bundle.checker import Checker
+from runsync.bundle.faults import Fault
 from runsync.bundle.history import Position
 from runsync.bundle.local_store import LocalStore
 from runsync.bundle.locks import Lock
