@@ -18,9 +18,9 @@ LEAST_DELAY = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to go on when a server fails. `seconds` bounds a request with all its tries after the first
-    failure; `tries` bounds failures that waiting seldom mends (HTTP 500, a connection that breaks while the
-    server is otherwise well)."""
+    """How long to go on when a server fails. `seconds` bounds a request with all its tries after the first failure
+    (where a user said how many, and nobody has answered yet, from its beginning); `tries` bounds failures that waiting
+    seldom mends (HTTP 500, a connection that breaks while the server is otherwise well)."""
 
     seconds: float = 60.0
     tries: int = 5

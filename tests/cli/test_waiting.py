@@ -25,7 +25,7 @@ from runsync.model.patience import Patience
 from runsync.s3 import S3, S3Options
 from runsync.s3_errors import Refused
 from runsync.workspaces.credentials import Credentials
-from runsync.workspaces.http import Client, client
+from runsync.workspaces.http import OPTIONAL, Client, client
 from runsync.workspaces.sql.address import parse
 from runsync.workspaces.sql.faults import Unanswered
 from runsync.workspaces.sql.reach import reach
@@ -59,6 +59,45 @@ def test_who_takes_the_call_and_says_nothing_is_told_too(runsync: Runner, monkey
         waiting, error = runsync("export", url, "b", "--wait", "1s").stderr.splitlines()
     assert waiting.startswith(f"runsync: waiting for {url} (timed out)")
     assert error.startswith(f"runsync: {url} does not answer (timed out)")
+
+
+@pytest.mark.parametrize(
+    ("patience", "first"),
+    [
+        (Patience(seconds=0.1, is_asked=True), (0.3, 0.3)),
+        (Patience(seconds=8, is_asked=True), (8, 8)),
+        (Patience(seconds=300, is_asked=True), (10, 15)),
+        (Patience(seconds=0.1), (10, 15)),
+    ],
+)
+def test_who_never_answers_is_not_waited_for_much_longer_than_was_asked(
+    monkeypatch: pytest.MonkeyPatch, patience: Patience, first: tuple[float, float]
+) -> None:
+    """How long for is what the connection is told: nothing has to be waited for here."""
+    told: list[tuple[float, float]] = []
+
+    def request(*arguments: Any, timeout: tuple[float, float], **options: Any) -> None:
+        told.append(timeout)
+        raise Interrupted("that is enough")
+
+    monkeypatch.setattr(client, "LEAST_ANSWER", 0.3)
+    asking = Client("http://127.0.0.1:1", Credentials(), patience=patience)
+    monkeypatch.setattr(asking._session, "request", request)
+    with pytest.raises(Interrupted):
+        asking.get("/json")
+    assert told == [pytest.approx(first, rel=0.1)]
+
+
+def test_a_server_that_never_answers_is_tried_once_where_the_time_is_over_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "LEAST_ANSWER", 0.3)
+    monkeypatch.setattr(client, "SIGN_OF_LIFE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        asking = Client(url, Credentials(), patience=Patience(seconds=0.1, is_asked=True))
+        with pytest.raises(WorkspaceUnreachable, match=r"does not answer \(timed out\)"):
+            asking.get("/json", care=OPTIONAL)
+    assert asking.requests == 1
+    asking.close()
 
 
 def test_quiet_says_only_how_it_ended(runsync: Runner, shut: str) -> None:

@@ -66,6 +66,10 @@ class Tries:
         self._was_down = False
         self._forgiven = 0
 
+    def begin(self) -> None:
+        """Patience counts from now on, not from the first failure."""
+        self._since = time.monotonic()
+
     def begin_anew(self) -> None:
         """What was waited for until now does not count."""
         self._since = 0.0
@@ -113,4 +117,5 @@ class Tries:
 
     def left(self, delay: float) -> float:
         """Seconds that there is patience for, and at least that delay."""
-        return max(delay, self._since + self._patience.seconds - time.monotonic())
+        since = self._since or time.monotonic()
+        return max(delay, since + self._patience.seconds - time.monotonic())

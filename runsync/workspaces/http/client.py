@@ -49,6 +49,8 @@ TIMEOUT = (10.0, 300.0)
 """Seconds to connect, and for the next byte to come."""
 FIRST_ANSWER = 15.0
 """Seconds in which somebody has to answer at all: then it is told who is waited for."""
+LEAST_ANSWER = 5.0
+"""Seconds in which somebody may answer for the first time, however little was to be waited."""
 SIGN_OF_LIFE = 5.0
 """Seconds in which a server that failed is to answer anything at all."""
 TIDYING = 5.0
@@ -175,10 +177,14 @@ class Client:
         tells.
         """
         tries = Tries(self.patience, care, retry)
+        if self._is_awaited:
+            tries.begin()
         renewed = False
         while True:
             self._wait_turn(method, path)
-            response, problem = self._try(method, path, parameters, content, headers, stream, care)
+            response, problem = self._try(
+                method, path, parameters, content, headers, stream, self._timeout(care, tries.left(0))
+            )
             if response is not None and self._pace is not None and response.status_code != 429:
                 self._pace.granted(method, path)
             if response is not None and response.status_code not in RETRIED:
@@ -256,7 +262,7 @@ class Client:
         content: Body,
         headers: Mapping[str, str] | None,
         stream: bool,
-        care: Care,
+        timeout: tuple[float, float],
     ) -> tuple[requests.Response | None, Exception | None]:
         self.limits.request()
         with self._count:
@@ -273,7 +279,7 @@ class Client:
                 data=body,
                 headers=headers,
                 stream=True,
-                timeout=self._timeout(care),
+                timeout=timeout,
                 allow_redirects=False,
             )
             self._has_answered = True
@@ -291,12 +297,21 @@ class Client:
             if not isinstance(body, bytes):
                 body.close()
 
-    def _timeout(self, care: Care) -> tuple[float, float]:
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether nobody has answered yet, and somebody said how long to wait."""
+        return self.patience.is_asked and not self._has_answered
+
+    def _timeout(self, care: Care, left: float) -> tuple[float, float]:
+        """Seconds to connect and to be answered in, with so many of patience left."""
         connect, read = self.timeout
         if self.patience.timeout is not None:
             return connect, self.patience.timeout
         if not self._has_answered:
             read = min(read, FIRST_ANSWER)
+        if self._is_awaited:
+            most = max(LEAST_ANSWER, left)
+            connect, read = min(connect, most), min(read, most)
         return connect, min(read, SHORT_TIMEOUT) if care.is_short else read
 
     def _wait_turn(self, method: str, path: str) -> None:
@@ -326,14 +341,24 @@ class Client:
 
     def _is_alive(self) -> bool:
         """Whether it answers at all: what stands before it may not let us ask for its health."""
-        return any(map(self._answers, ("/health", ALWAYS_THERE)))
+        for path in ("/health", ALWAYS_THERE):
+            try:
+                if self._answers(path):
+                    return True
+            except requests.Timeout:
+                if self._is_awaited:  # it is silent, whatever it is asked
+                    return False
+        return False
 
     def _answers(self, path: str) -> bool:
         self.limits.request()
         url = self.api_url + path
+        timeout = SIGN_OF_LIFE / 2 if self._is_awaited else SIGN_OF_LIFE
         try:
-            with self._session.get(url, timeout=SIGN_OF_LIFE, allow_redirects=False, stream=True) as response:
+            with self._session.get(url, timeout=timeout, allow_redirects=False, stream=True) as response:
                 return response.status_code < 500
+        except requests.Timeout:
+            raise
         except (requests.RequestException, *BROKEN):
             return False
 
