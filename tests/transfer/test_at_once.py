@@ -289,6 +289,12 @@ def log_behind_the_latest_step(seeder: Seeder, run_id: str) -> None:
     seeder.log_batch(run_id, metrics=[("loss", 5.0, START - 1, 0)])
 
 
+def register_a_model(seeder: Seeder, run_id: str) -> None:
+    name = f"model-{run_id}"
+    seeder.post("registered-models/create", name=name)
+    seeder.post("model-versions/create", name=name, run_id=run_id, source=f"mlflow-artifacts:/1/{run_id}/artifacts")
+
+
 def nest_a_run(seeder: Seeder, run_id: str) -> None:
     home = seeder.get_run(run_id)["info"]["experiment_id"]
     seeder.create_run(home, "by hand", tags={PARENT: run_id})
@@ -301,6 +307,7 @@ def nest_a_run(seeder: Seeder, run_id: str) -> None:
         (log_behind_the_latest_step, "their metrics differ"),
         (lambda seeder, run_id: seeder.put_artifact(run_id, "notes.txt", b"mine"), "their artifacts differ"),
         (nest_a_run, "runs that are no copies are nested in it"),
+        (register_a_model, "a model version is registered from it"),
         (lambda seeder, run_id: seeder.set_tag(run_id, COMPLETE, "0:5:-"), "made of different states of the run"),
     ],
 )
@@ -324,6 +331,19 @@ def test_second_copies_that_somebody_changed_are_only_named(
         seeder.delete_run(stay[PARENT_ID])
         assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
         assert seeder.get_run(stay[PARENT_ID])["info"]["lifecycle_stage"] == DELETED
+
+
+def test_a_copy_of_a_copy_that_somebody_made_by_hand_is_only_named(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path, second_copies: tuple[dict[str, str], dict[str, str]]
+) -> None:
+    """As scripts make one: with all tags, and so with those that name the import."""
+    stay, go = second_copies
+    with Seeder(mlflow3_b.url) as seeder:
+        [session] = [t["value"] for t in seeder.get_run(stay[PARENT_ID])["data"]["tags"] if t["key"] == SESSION]
+        seeder.set_tag(go[PARENT_ID], SESSION, session)
+        done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix)
+        assert [note for note in done.notes if "(not both made by imports)" in note]
+        assert seeder.get_run(go[PARENT_ID])["info"]["lifecycle_stage"] == ACTIVE
 
 
 def test_an_import_that_is_taken_back_in_its_last_moment_is_clean_when_it_is_run_again(
