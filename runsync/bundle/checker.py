@@ -3,28 +3,40 @@
 from collections.abc import Iterable, Sequence
 
 from runsync.bundle import layout, locks, parts
+from dataclasses import dataclass
+from typing import Any
 from runsync.bundle.books import Book, Line, contradictions
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.faults import BROKEN, INVALID, MISMATCH, MISSING, Fault
 from runsync.bundle.history import Position, Record
 from runsync.bundle.manifest import PartFile, RunsPart
-from runsync.bundle.objects import blobs_of, read_objects
+from runsync.bundle.entities import blobs_of, read_entities
 from runsync.bundle.read_through import ReadThrough, read_metrics
 from runsync.bundle.stored import read_runs
 from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged
+from runsync.kinds import BY_NAME
+from runsync.kinds.kind import Kind
 from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.objects import Object
 from runsync.model.progress import Progress
 from runsync.model.wording import many
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An entity that names a blob, its kind, and the part that it stands in."""
+
+    kind: Kind[Any]
+    part: str
+    item: Any
 
 
 class Checker:
     """`check`, then ask for what was found. `sizes` are those of all files, `odd` says of some that they are none.
 
     `lines` holds the run documents of every runs part that can be read; `refs` tells of metrics parts and blobs which
-    part and line (from 1) names them; `objects` which further objects name a blob, each with its part; `books` are the
+    part and line (from 1) names them; `holders` which entities name a blob; `books` are the
     snapshots whose manifest can be read.
     """
 
@@ -43,7 +55,7 @@ class Checker:
         self.hashed: set[str] = set()
         self.lines: dict[str, list[Line]] = {}
         self.refs: dict[str, list[tuple[str, int]]] = {}
-        self.objects: dict[str, list[tuple[str, Object]]] = {}
+        self.holders: dict[str, list[Holder]] = {}
         self._kinds: dict[str, str] = {}
         self._read_kinds: set[str] = set()
         self._store = bundle.store
@@ -65,7 +77,7 @@ class Checker:
         for name in self._users:
             self._check_part(name)
         for name in self._kinds:
-            self._check_objects(name)
+            self._check_entities(name)
         if self.is_whole:
             self._check_history(workers)
         for book in self.books:
@@ -101,7 +113,7 @@ class Checker:
         if not self.is_whole or len(self.books) < len(self.ids):
             return []
         blobs = all(name in self.lines for name in self._users) and self._read_kinds == self._kinds.keys()
-        needed = self._needed.keys() | self.refs.keys() | self.objects.keys()
+        needed = self._needed.keys() | self.refs.keys() | self.holders.keys()
         prefixes = (layout.PARTS, layout.BLOBS) if blobs else layout.PARTS
         return sorted(n for n in self.sizes.keys() - needed if layout.is_ours(n) and n.startswith(prefixes))
 
@@ -123,9 +135,9 @@ class Checker:
             if users:
                 runs[self.lines[part][number - 1].run_id] = None
                 snapshots.update(dict.fromkeys(users))
-        for part, item in self.objects.get(name, ()):
-            snapshots.update(dict.fromkeys(self._needed[part]))
-            runs.update(dict.fromkeys(item.runs))
+        for holder in self.holders.get(name, ()):
+            snapshots.update(dict.fromkeys(self._needed[holder.part]))
+            runs.update(dict.fromkeys(holder.item.runs))
         return list(snapshots), list(runs)
 
     def _users_of(self, part: str, number: int) -> list[str]:
@@ -230,12 +242,13 @@ class Checker:
                     name, f"line {last} is left out of the {len(lines)} that there are", MISMATCH, [snapshot_id]
                 )
 
-    def _check_objects(self, name: str) -> None:
-        """Reads a part of further objects once for all snapshots that share it, and looks for what they name."""
+    def _check_entities(self, name: str) -> None:
+        """Reads a part of entities once for all snapshots that share it, and looks for what they name."""
         if name not in self.sizes:
             return
         try:
-            items = list(read_objects(self._store, self._kinds[name], name))
+            kind = BY_NAME[self._kinds[name]]
+            items = list(read_entities(self._store, kind, name))
         except BundleDamaged as error:
             self._unreadable(name, error)
             return
@@ -243,7 +256,7 @@ class Checker:
         self.hashed.add(name)
         for item in items:
             for blob_name in blobs_of(item):
-                self.objects.setdefault(blob_name, []).append((name, item))
+                self.holders.setdefault(blob_name, []).append(Holder(kind, name, item))
         for item in items:
             for blob in item.blobs:
                 self._check_file(layout.blob(blob.sha256), blob.size)
@@ -283,7 +296,7 @@ class Checker:
             if layout.is_ours(name)
             and name not in self.hashed
             and name not in self.odd
-            and (self.is_whole or name in self._needed or name in self.refs or name in self.objects)
+            and (self.is_whole or name in self._needed or name in self.refs or name in self.holders)
         }
         chosen = subset.choose(candidates)
         with threads.pool(workers) as pool:

@@ -12,15 +12,16 @@ from typing import Any
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open_store
+from runsync.bundle.entities import blobs_of, read_entities
 from runsync.bundle.history import Record
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest, ObjectsPart, RunsPart
-from runsync.bundle.objects import blobs_of, read_objects
 from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Store
 from runsync.bundle.stored import read_runs
 from runsync.bundle.suspects import Reusable, noted
 from runsync.errors import BundleDamaged
+from runsync.kinds import BY_NAME
 from runsync.model import threads
 from runsync.model.progress import Progress, Silent
 
@@ -214,7 +215,7 @@ class _Copy:
         runs = [part.runs.path for part in manifest.parts]
         objects = [part.documents.path for part in manifest.objects]
         broken = [name for name in runs if not self._read(name)]
-        broken += [part.documents.path for part in manifest.objects if not self._read_objects(part)]
+        broken += [part.documents.path for part in manifest.objects if not self._read_entities(part)]
         if broken:
             yield broken
         yield [blob for part in manifest.parts for blob in self._blobs_of(part)]
@@ -235,12 +236,12 @@ class _Copy:
                 self._broken[name] = str(error)
         return name not in self._broken
 
-    def _read_objects(self, part: ObjectsPart) -> bool:
-        """The same of a part of further objects."""
+    def _read_entities(self, part: ObjectsPart) -> bool:
+        """The same of a part of entities."""
         name = part.documents.path
         if name not in self._blobs and name not in self._broken:
             try:
-                items = read_objects(self._source.store, part.kind, name)
+                items = read_entities(self._source.store, BY_NAME[part.kind], name)
                 self._blobs[name] = [tuple(blobs_of(item)) for item in items]
             except BundleDamaged as error:
                 self._broken[name] = str(error)

@@ -9,6 +9,7 @@ from runsync.bundle import layout
 from runsync.bundle.address import Access
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.snapshot import open_snapshot, undamaged
+from runsync.kinds import KINDS
 from runsync.model.experiment import Experiment
 from runsync.model.selection import Selection
 
@@ -28,7 +29,7 @@ class ExperimentSummary:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSummary:
-    """What a snapshot holds of a further kind of objects, and the bytes of those that have any."""
+    """What a snapshot holds of a kind of entity, and the bytes of those that have any."""
 
     kind: str
     count: int
@@ -74,9 +75,9 @@ def inspect(bundle: str | Path, access: Access | None = None) -> InspectReport:
             summary.artifacts += len(contents.artifacts or ())
             summary.artifact_bytes += sum(file.size for file in contents.artifacts or ())
     report.experiments = list(summaries.values())
-    for kind in snapshot.objects.kinds:
-        sizes = [sum(blob.size for blob in item.blobs) for item in snapshot.objects.all(kind)]
-        report.objects.append(ObjectSummary(kind, len(sizes), sum(sizes)))
+    for kind in KINDS:
+        if sizes := [sum(blob.size for blob in item.blobs) for item in snapshot.entities(kind).all()]:
+            report.objects.append(ObjectSummary(kind.name, len(sizes), sum(sizes)))
     for size in _sizes(opened.store.list()):
         report.bytes += size
         report.files += 1

@@ -5,7 +5,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 
-from runsync.model.objects import CLASSES
+from runsync.kinds import KINDS as ENTITY_KINDS
 
 FORMAT = "runsync"
 VERSION = 1
@@ -13,8 +13,8 @@ ORDERED = "history"
 """The required feature of a bundle that records its snapshots under `history/`."""
 GROWING = "growing"
 """The feature of run documents that name files which were still growing."""
-FEATURES: frozenset[str] = frozenset((*CLASSES, ORDERED, GROWING))
-"""Required features this runsync knows: a bundle that names another is refused. Each further kind of object is one."""
+FEATURES: frozenset[str] = frozenset((*(kind.name for kind in ENTITY_KINDS), ORDERED, GROWING))
+"""Required features this runsync knows: a bundle that names another is refused. Each kind of entity is one."""
 
 MARKER = "runsync.json"
 SNAPSHOTS = "snapshots/"
@@ -35,9 +35,9 @@ OF_NO_SNAPSHOT = (LOCKS, CLAIMS, SUSPECTS, QUARANTINE)
 RUNS = ".runs.jsonl.gz"
 METRICS = ".metrics.parquet"
 EXPERIMENTS = ".experiments.jsonl.gz"
-OBJECTS = {kind: f".{kind}.jsonl.gz" for kind in CLASSES}
-"""By the kind of object."""
-KINDS = (RUNS, METRICS, EXPERIMENTS, *OBJECTS.values())
+ENTITIES = {kind.name: f".{kind.name}.jsonl.gz" for kind in ENTITY_KINDS}
+"""By the name of the kind."""
+SUFFIXES = (RUNS, METRICS, EXPERIMENTS, *ENTITIES.values())
 _ID = r"([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6})"
 
 
@@ -130,7 +130,7 @@ def is_named_by_hash(name: str) -> bool:
 def is_ours(name: str) -> bool:
     """Whether a file is a part or a blob, exactly as runsync calls one: only such may be deleted as unneeded."""
     sha256 = hash_in(name)
-    return is_named_by_hash(name) and name in (blob(sha256), *(part(sha256, kind) for kind in KINDS))
+    return is_named_by_hash(name) and name in (blob(sha256), *(part(sha256, kind) for kind in SUFFIXES))
 
 
 def is_of_a_bundle(name: str) -> bool:

@@ -44,9 +44,9 @@ def _ids_that_tell(bundle: Bundle) -> set[str]:
 
 
 def _kinds(bundle: Bundle) -> Iterator[str]:
-    """Of further objects, by the names of their parts."""
+    """Of entities, by the names of their parts."""
     for name in _parts(bundle):
-        yield from (kind for kind, ending in layout.OBJECTS.items() if name.endswith(ending))
+        yield from (kind for kind, ending in layout.ENTITIES.items() if name.endswith(ending))
 
 
 def _is_growing(bundle: Bundle) -> bool:

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Set
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import MAXYEAR, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
 from runsync.bundle import layout
-from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES, kind_of
+from runsync.kinds import KINDS
+from runsync.kinds.left_behind import MISSING_ITEMS, MISSING_PIECES, kind_of
 from runsync.model.protocol import NAMED, NotCarried, Place
 from runsync.model.run import UNTOLD
 from runsync.model.selection import Selection
@@ -41,7 +42,7 @@ class RunsPart:
 
 @dataclass(frozen=True, slots=True)
 class ObjectsPart:
-    """Documents of one further kind of object (see `model.objects`). All of them are of the snapshot."""
+    """Documents of one kind of entity (see `runsync.kinds`). All of them are of the snapshot."""
 
     kind: str
     documents: PartFile
@@ -74,8 +75,8 @@ class Counts:
 class Manifest:
     """See `schemas/v1/snapshot.schema.json`. `created_at` and `started_at` are ISO 8601 in UTC.
 
-    `problems` name what is missing of runs that are in; `failed` the items that are not in at all. `notebook_formats`
-    are those that were asked for, `objects` is empty in a snapshot without further kinds of objects. `order` is the
+    `problems` name what is missing of runs that are in; `failed` the items that are not in at all. `asked` is what of a
+    kind was asked for, by the names of options; `objects` is empty where there are no entities. `order` is the
     snapshot's place in the history; 0 where its own date puts it there. `digest` is the SHA-256 of the file with the
     digest itself written as 64 zeros.
     """
@@ -94,13 +95,15 @@ class Manifest:
     failed: tuple[Mapping[str, str], ...] = ()
     not_carried: tuple[NotCarried, ...] = ()
     objects: tuple[ObjectsPart, ...] = ()
-    notebook_formats: tuple[str, ...] = ()
+    asked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     order: int = 0
     digest: str = ""
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document. What the first bundles did not have is left out where there is none of it."""
         document = {"format": "runsync-snapshot", "version": 1, **asdict(self)}
+        del document["asked"]
+        document |= {kind.kept_in: list(self.asked.get(kind.name, ())) for kind in _KEPT}
         for left in document["not_carried"]:
             del left["kind"]  # its title tells
         return {name: value for name, value in document.items() if value or name not in _ADDED_LATER}
@@ -112,7 +115,7 @@ class Manifest:
             if datetime.fromisoformat(document[name]).year >= MAXYEAR:
                 raise ValueError(f"{name} {document[name]} is at the end of all time")
         layout.time_of(document["id"])
-        values = {place.name: document[place.name] for place in fields(cls) if place.name not in _ADDED_LATER}
+        values = {place.name: document[place.name] for place in fields(cls) if place.name in document}
         values["source"] = Place(**document["source"])
         values["experiments"] = PartFile(**document["experiments"])
         values["counts"] = Counts(**document["counts"])
@@ -133,7 +136,7 @@ class Manifest:
         values["objects"] = tuple(
             ObjectsPart(part["kind"], PartFile(**part["documents"])) for part in document.get("objects", ())
         )
-        values["notebook_formats"] = tuple(document.get("notebook_formats", ()))
+        values["asked"] = {kind.name: tuple(document[kind.kept_in]) for kind in _KEPT if kind.kept_in in document}
         values["order"] = document.get("order", 0)
         return cls(**values)
 
@@ -185,11 +188,12 @@ class Manifest:
         return self._contents() == other._contents()
 
     def _contents(self) -> tuple[object, ...]:
-        asked = (self.source.address, self.selection, self.with_artifacts, self.notebook_formats)
+        asked = (self.source.address, self.selection, self.with_artifacts, self.asked)
         return (*asked, self.experiments, set(self.parts), set(self.objects), self.failed)
 
 
-_ADDED_LATER = ("objects", "notebook_formats", "order")
+_KEPT = [kind for kind in KINDS if kind.kept_in]
+_ADDED_LATER = ("objects", "order", *(kind.kept_in for kind in _KEPT))
 
 
 def is_of_files(problem: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from runsync.bundle import layout, parts
 from runsync.bundle.bundle import Bundle
-from runsync.bundle.checker import Checker
+from runsync.bundle.checker import Checker, Holder
 from runsync.bundle.faults import BROKEN, INVALID, MISSING
 from runsync.bundle.history import Position
 from runsync.bundle.store import Store
@@ -19,7 +19,6 @@ from runsync.bundle.stored import StoredRun, metrics_name, read_runs
 from runsync.errors import BundleDamaged, BundleLocked
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
-from runsync.model.objects import Object
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,9 +128,9 @@ def lost(checker: Checker, names: Iterable[str]) -> list[Lost]:
     return [each for each in found if each is not None]
 
 
-def lost_objects(checker: Checker, names: Iterable[str]) -> dict[str, list[Object]]:
-    """The further objects whose bytes lost blobs hold."""
-    return {name: [item for _, item in checker.objects[name]] for name in names if name in checker.objects}
+def lost_entities(checker: Checker, names: Iterable[str]) -> dict[str, list[Holder]]:
+    """The entities whose bytes lost blobs hold."""
+    return {name: checker.holders[name] for name in names if name in checker.holders}
 
 
 def _blob(name: str, stored: Iterable[StoredRun]) -> Lost:

@@ -174,4 +174,4 @@ def group_of(manifest: Manifest) -> Group:
     asked = manifest.selection
     bounds = (asked["since"] is not None, asked["until"] is not None)
     names = (tuple(asked["experiments"]), tuple(asked["runs"]), asked["filter"], asked["state"])
-    return (manifest.source.address, *names, *bounds, manifest.with_artifacts, manifest.notebook_formats)
+    return (manifest.source.address, *names, *bounds, manifest.with_artifacts, *sorted(manifest.asked.items()))

@@ -9,15 +9,16 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from runsync.bundle import layout, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
+from runsync.bundle.entities import SnapshotEntities
 from runsync.bundle.manifest import Manifest, is_of_files
-from runsync.bundle.objects import SnapshotObjects
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
 from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
+from runsync.kinds.kind import E, Kind
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
@@ -54,7 +55,6 @@ class Snapshot:
         self.bundle = bundle
         self.manifest = manifest
         self.place = Place("bundle", bundle.address, "1", {"snapshot": manifest.id, "source": manifest.source.address})
-        self.objects = SnapshotObjects(bundle, manifest)
         self.requests = 0
         self.notes: list[str] = []
         self.doubts: list[str] = []
@@ -201,6 +201,15 @@ class Snapshot:
             *(Unreadable(f["id"], f["name"], f"at export: {f['error']}", f["kind"]) for f in items),
             *(Unreadable(p["run_id"], p["name"], f"at export: {p['reason']}", f"{p['kind']} of run") for p in pieces),
         ]
+
+    def entities(self, kind: Kind[E]) -> SnapshotEntities[E]:
+        """A bundle has room for every kind."""
+        return SnapshotEntities(self.bundle, self.manifest, kind)
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """See `Source`."""
+        return self.manifest.asked
 
     @property
     def is_all(self) -> bool:

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from runsync.bundle.bundle import Bundle
+from runsync.bundle.entities import read_entities
 from runsync.bundle.manifest import Manifest, RunsPart
-from runsync.bundle.objects import read_objects
 from runsync.bundle.retention import group_of
 from runsync.bundle.snapshots import read_manifests
 from runsync.bundle.stored import read_lines
 from runsync.errors import BundleDamaged
+from runsync.kinds import BY_NAME
+from runsync.kinds.kind import Kind
 from runsync.model.progress import Progress
 
 
@@ -67,7 +70,7 @@ def survey_manifests(bundle: Bundle, manifests: list[Manifest], progress: Progre
         for part in manifest.parts:
             found.uses[part.runs.path].superseded_now.add(part.superseded)
     for kind, name in {(part.kind, part.documents.path) for manifest in manifests for part in manifest.objects}:
-        _read_objects(bundle, kind, name, found.blobs)
+        _read_entities(bundle, BY_NAME[kind], name, found.blobs)
     progress.expect(sum(use.part.runs.count for use in found.uses.values()))
     for use in found.uses.values():
         _read_part(bundle, use, found.blobs)
@@ -80,10 +83,10 @@ def lines_of(part: RunsPart) -> set[int]:
     return set(range(1, part.runs.count + 1)).difference(part.superseded)
 
 
-def _read_objects(bundle: Bundle, kind: str, name: str, blobs: set[bytes]) -> None:
-    """Notes which blobs further objects need."""
+def _read_entities(bundle: Bundle, kind: Kind[Any], name: str, blobs: set[bytes]) -> None:
+    """Notes which blobs the entities of a part need."""
     try:
-        for item in read_objects(bundle.store, kind, name):
+        for item in read_entities(bundle.store, kind, name):
             blobs.update(bytes.fromhex(blob.sha256) for blob in item.blobs)
     except BundleDamaged as error:
         raise BundleDamaged(f"{error}; what is needed cannot be known: see runsync check") from None

@@ -5,26 +5,30 @@ that is there vouches for all it names, and an export that was killed is taken u
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from runsync.bundle import dates, layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.draft import Draft
+from runsync.bundle.entities import KnownEntities, learn_entities
+from runsync.bundle.entity_writer import EntityWriter
 from runsync.bundle.files_writer import FilesWriter
 from runsync.bundle.history import History
 from runsync.bundle.known import Known, learn
 from runsync.bundle.locks import Lock
 from runsync.bundle.manifest import Manifest, PartFile
-from runsync.bundle.objects import KnownObjects, learn_objects
-from runsync.bundle.objects_writer import ObjectsWriter
 from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.runs_writer import RunsWriter
 from runsync.bundle.suspects import Reusable, noted
+from runsync.contract.entities import EntityTarget
 from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.growing import note
+from runsync.kinds import KINDS
+from runsync.kinds.kind import E, Kind
 from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.foresight import Foresight
@@ -49,7 +53,7 @@ class SnapshotWriter:
         skip_unchanged: bool = False,
         lock: Lock | None = None,
         workers: int = 8,
-        notebooks: tuple[str, ...] = (),
+        asked: Mapping[str, Any] | None = None,
         verify_stored: bool = False,
     ) -> None:
         self.bundle = bundle
@@ -61,9 +65,9 @@ class SnapshotWriter:
         self._skip_unchanged = skip_unchanged
         self._held = lock
         self._workers = workers
-        self._notebooks = notebooks
+        self._asked = asked or {}
         self._verify_stored = verify_stored
-        self._learn(Reusable(bundle.store, {}, frozenset()), Known(), KnownObjects())
+        self._learn(Reusable(bundle.store, {}, frozenset()), Known(), KnownEntities())
         self._broken: dict[str, tuple[Problem, ...]] = {}
         """Pieces of runs that the source cannot read, by run id."""
         self._unfit: dict[str, str] = {}
@@ -83,8 +87,8 @@ class SnapshotWriter:
         sizes = {e.name: e.size for folder in (layout.BLOBS, layout.PARTS) for e in store.list(folder)}
         stored = Reusable(store, sizes, noted(store), self._verify_stored, self._workers)
         known = learn(self.bundle, stored, self._thorough)
-        kinds = source.objects.kinds if source.objects else ()
-        self._learn(stored, known, learn_objects(self.bundle, source.place, kinds))
+        kinds = [kind for kind in KINDS if source.entities(kind) is not None]
+        self._learn(stored, known, learn_entities(self.bundle, source.place, kinds))
         self.warnings += [*known.unreadable, *known.missing]
         self._unfit = {e.experiment_id: error for e in experiments if (error := _unfit(e))}
         for e in experiments:
@@ -105,6 +109,10 @@ class SnapshotWriter:
     def notes(self) -> list[str]:
         """Whether there was nothing to write, and which files were still growing."""
         return [*self._notes, *note(self._files.growing), *self._foresight.notes]
+
+    def entities(self, kind: Kind[E]) -> EntityTarget[E]:
+        """A bundle has room for every kind."""
+        return self._entities[kind.name]
 
     def plan(self, batch: Batch) -> list[Step]:
         """A run that is stored with the same fingerprint is not read again, unless it is still running."""
@@ -174,12 +182,17 @@ class SnapshotWriter:
         """Removes temporary files."""
         self.bundle.store.clear_temporary()
 
-    def _learn(self, stored: Reusable, known: Known, objects: KnownObjects) -> None:
+    def _learn(self, stored: Reusable, known: Known, entities: KnownEntities) -> None:
         self._stored, self._known = stored, known
         self._draft = Draft(known)
         self._files = FilesWriter(self.bundle.store, stored, self._with_artifacts)
         self._runs = RunsWriter(self.bundle, stored, known, self._draft, self._files)
-        self.objects = ObjectsWriter(self.bundle, objects, stored, self._thorough)
+        self._entities = {
+            kind.name: EntityWriter(
+                kind, self.bundle, entities.items.get(kind.name, {}), entities.broken, stored, self._thorough
+            )
+            for kind in KINDS
+        }
 
     def _foreseen(self, run: Run, step: Step, source: Source, batch: Batch) -> Step:
         if error := self._why_unfit(run):
@@ -230,10 +243,10 @@ class SnapshotWriter:
             parts=tuple(self._draft.parts()),
             counts=counts,
             problems=tuple(self._draft.problems),
-            failed=(*self._draft.failed, *self.objects.failed),
+            failed=(*self._draft.failed, *(failed for each in self._entities.values() for failed in each.failed)),
             not_carried=tuple(not_carried),
-            objects=tuple(self.objects.finish()),
-            notebook_formats=self._notebooks,
+            objects=tuple(part for each in self._entities.values() for part in each.finish()),
+            asked={kind.name: self._asked[kind.name] for kind in KINDS if self._asked.get(kind.name)},
             order=history.order_after(snapshot_id),
         )
 

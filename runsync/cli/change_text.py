@@ -8,7 +8,7 @@ import click
 from runsync.cli import consent, options, say
 from runsync.cli.text import listed, many
 from runsync.cli.transfer_text import ANOTHER_TRY
-from runsync.model.left_behind import told
+from runsync.kinds.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.model.progress import Progress

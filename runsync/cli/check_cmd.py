@@ -11,7 +11,7 @@ from runsync.cli.pieces import missing_pieces
 from runsync.cli.progress import shown
 from runsync.cli.text import doubted, listed, many, size
 from runsync.cli.transfer_text import LACKS
-from runsync.model.left_behind import told
+from runsync.kinds.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport

@@ -28,10 +28,10 @@ def experiments(ctx: click.Context, parameter: click.Parameter, incomplete: str)
 
 def kinds(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """What may be accepted: the last of names with commas between."""
-    from runsync.model.left_behind import KINDS
+    from runsync.kinds.left_behind import CATEGORIES
 
     first, comma, last = incomplete.rpartition(",")
-    return [f"{first}{comma}{name}" for name in KINDS if name.startswith(last)]
+    return [f"{first}{comma}{name}" for name in CATEGORIES if name.startswith(last)]
 
 
 def _is_harmless(name: str) -> bool:

@@ -18,12 +18,7 @@ from runsync.cli.progress import shown
 @click.option("--thorough", is_flag=True, help="Also read runs that look unchanged since the last snapshot.")
 @options.verify_stored
 @click.option("--skip-unchanged", is_flag=True, help="Do not make a snapshot if nothing has changed.")
-@click.option(
-    "--notebooks",
-    default="",
-    metavar="FORMATS",
-    help="Databricks: also export the runs' notebooks, as SOURCE, JUPYTER, HTML or DBC, or several: SOURCE,HTML.",
-)
+@options.of_kinds("export")
 @options.retry_lock
 @options.s3
 @options.accept
@@ -42,7 +37,6 @@ def command(
     thorough: bool,
     verify_stored: bool,
     skip_unchanged: bool,
-    notebooks: str,
     retry_lock: str,
     accept: tuple[str, ...],
     workers: int,
@@ -60,7 +54,6 @@ def command(
     BUNDLE is a folder or s3://bucket/prefix, and is created if it does not exist. Exporting into it again adds a
     snapshot and reads only what changed. An interrupted export continues where it stopped.
     """
-    from runsync.model.objects import parse_formats
     from runsync.transfer.export import export
 
     with shown("export", as_json) as progress:
@@ -73,11 +66,11 @@ def command(
             verify_stored=verify_stored,
             skip_unchanged=skip_unchanged,
             accept=accept,
-            notebooks=parse_formats(notebooks),
             retry_lock=options.seconds(retry_lock),
             workers=workers,
             dry_run=dry_run,
             access=options.access(ctx),
             progress=progress,
+            **options.given_of_kinds(ctx),
         )
     return finish_transfer(report, as_json)

@@ -17,6 +17,7 @@ from runsync.cli.progress import shown
 @options.naming
 @options.artifacts
 @options.into_workspace
+@options.of_kinds("import")
 @options.retry_lock
 @options.s3
 @options.accept
@@ -37,8 +38,6 @@ def command(
     no_tags: bool,
     verify_artifacts: bool,
     restore_deleted: bool,
-    permissions: bool,
-    notebook_folder: str,
     init: bool,
     id_map: str | None,
     retry_lock: str,
@@ -70,8 +69,6 @@ def command(
             tags=not no_tags,
             verify_artifacts=verify_artifacts,
             restore_deleted=restore_deleted,
-            permissions=permissions,
-            notebook_folder=notebook_folder,
             init=init,
             accept=accept,
             workers=workers,
@@ -80,5 +77,6 @@ def command(
             retry_lock=options.seconds(retry_lock),
             access=options.access(ctx),
             progress=progress,
+            **options.given_of_kinds(ctx),
         )
     return finish_transfer(report, as_json)

@@ -9,7 +9,7 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, selection, size, table
-from runsync.model.left_behind import told
+from runsync.kinds.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport

@@ -13,8 +13,8 @@ import click
 
 from runsync.cli import metrics, say
 from runsync.errors import WrongUsage
+from runsync.kinds.left_behind import UNSOUGHT
 from runsync.log import LOG
-from runsync.model.left_behind import UNSOUGHT
 from runsync.model.redact import without_credentials
 from runsync.secrecy import strike
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runsync.cli import completion
+from runsync.kinds.asked import options_of
+from runsync.kinds.kind import Option
 from runsync.model.limits import UNLIMITED, Limits, parse_rate
 
 if TYPE_CHECKING:
@@ -114,6 +116,25 @@ def _limit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     ctx.obj["limits"] = Limits(**given) if any(given.values()) else UNLIMITED
 
 
+def _of_kind(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    ctx.obj.setdefault("of_kinds", {})[parameter.name] = value
+
+
+def _option(option: Option) -> Callable[[Command], Command]:
+    shape = {"metavar": option.metavar} if option.metavar else {"is_flag": True}
+    return _heard(_of_kind, f"--{option.name.replace('_', '-')}", help=option.help, **shape)
+
+
+def of_kinds(verb: str) -> Callable[[Command], Command]:
+    """The options of a verb that are about one kind of entity."""
+    return _all(*map(_option, options_of(verb)))
+
+
+def given_of_kinds(ctx: click.Context) -> dict[str, Any]:
+    """Their values, for the verb."""
+    return dict(ctx.obj.get("of_kinds", {}))
+
+
 s3 = _all(
     _aside("--s3-endpoint", metavar="URL", help="Endpoint of an S3-compatible store (or set AWS_ENDPOINT_URL)."),
     _aside("--s3-profile", metavar="NAME", help="AWS profile to use (or set AWS_PROFILE)."),
@@ -209,15 +230,6 @@ into_workspace = _all(
     click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and check its hash."),
     click.option(
         "--restore-deleted", is_flag=True, help="If the target has a deleted experiment of the same name, restore it."
-    ),
-    click.option(
-        "--permissions", is_flag=True, help="Databricks: grant the permissions that experiments had in the source."
-    ),
-    click.option(
-        "--notebook-folder",
-        default="",
-        metavar="PATH",
-        help="Databricks: put notebooks into this folder, such as /Users/me/imported.",
     ),
     click.option(
         "--no-tags",

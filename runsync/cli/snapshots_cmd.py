@@ -10,7 +10,7 @@ from runsync.cli.finish import finish
 from runsync.cli.tables import table
 from runsync.cli.text import doubted, listed, many, selection, size
 from runsync.cli.transfer_text import LACKS
-from runsync.model.left_behind import told
+from runsync.kinds.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.bundle.snapshots import SnapshotsReport

@@ -17,6 +17,7 @@ from runsync.cli.progress import shown
 @options.naming
 @options.artifacts
 @options.into_workspace
+@options.of_kinds("sync")
 @options.source_artifacts
 @click.option("--thorough", is_flag=True, help="Also compare runs that look unchanged since the last sync.")
 @click.option("--delete", is_flag=True, help="Also delete copies of what has been deleted from the source.")
@@ -46,8 +47,6 @@ def command(
     no_tags: bool,
     verify_artifacts: bool,
     restore_deleted: bool,
-    permissions: bool,
-    notebook_folder: str,
     init: bool,
     id_map: str | None,
     source_artifacts: str,
@@ -83,8 +82,6 @@ def command(
             tags=not no_tags,
             verify_artifacts=verify_artifacts,
             restore_deleted=restore_deleted,
-            permissions=permissions,
-            notebook_folder=notebook_folder,
             init=init,
             accept=accept,
             source_artifacts=source_artifacts,
@@ -96,5 +93,6 @@ def command(
             id_map=id_map,
             access=options.access(ctx),
             progress=progress,
+            **options.given_of_kinds(ctx),
         )
     return finish_transfer(report, as_json)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, size, table
-from runsync.model.left_behind import counted, how_to_accept, is_known, told, told_unsought
+from runsync.kinds.left_behind import counted, how_to_accept, is_known, told, told_unsought
 
 if TYPE_CHECKING:
     from runsync.transfer.report import Tally, TransferReport

@@ -10,7 +10,7 @@ from runsync.cli.differences import differences_table
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many
-from runsync.model.left_behind import how_to_accept, told, told_unsought
+from runsync.kinds.left_behind import how_to_accept, told, told_unsought
 
 if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @options.artifacts
 @options.source_artifacts
 @click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
-@click.option("--permissions", is_flag=True, help="Databricks: also compare the permissions on experiments.")
+@options.of_kinds("verify")
 @options.may_lack
 @options.s3
 @options.workers
@@ -42,7 +42,6 @@ def command(
     prefix: str,
     no_artifacts: bool,
     verify_artifacts: bool,
-    permissions: bool,
     source_artifacts: str,
     accept: tuple[str, ...],
     workers: int,
@@ -69,12 +68,12 @@ def command(
             prefix=prefix,
             artifacts=not no_artifacts,
             verify_artifacts=verify_artifacts,
-            permissions=permissions,
             source_artifacts=source_artifacts,
             accept=accept,
             workers=workers,
             access=options.access(ctx),
             progress=progress,
+            **options.given_of_kinds(ctx),
         )
     return finish(report, as_json, _lines(report))
 

@@ -1,6 +1,8 @@
 """How runs are put into a target workspace."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from runsync.model.deletions import REPLAY, DeletionPolicy
 from runsync.model.naming import Naming
@@ -10,8 +12,8 @@ from runsync.model.naming import Naming
 class ImportOptions:
     """`thorough` looks also at runs that a search shows unchanged.
 
-    `permissions` gives principals the rights on experiments that they had; `notebook_folder` is the folder of a
-    workspace that notebooks are put into ("": none are). Without `tags`, copies that keep their ids get none of ours.
+    `asked` are options that are about one kind of entity, by name (see `kinds.asked`). Without `tags`, copies that keep
+    their ids get none of ours.
     """
 
     naming: Naming = field(default_factory=Naming)
@@ -20,6 +22,5 @@ class ImportOptions:
     restore_deleted: bool = False
     thorough: bool = False
     deletions: DeletionPolicy = REPLAY
-    permissions: bool = False
-    notebook_folder: str = ""
+    asked: Mapping[str, Any] = field(default_factory=dict)
     tags: bool = True

@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
-from runsync.model.objects import Named, Object
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.secrecy import strike_all
@@ -18,8 +17,10 @@ from runsync.secrecy import strike_all
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from runsync.contract.entities import EntitySource, EntityTarget
+    from runsync.contract.workbench import Workbench
+    from runsync.kinds.kind import E, Kind
     from runsync.model.progress import Progress
-    from runsync.model.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,34 +85,6 @@ Unread = Callable[[Unreadable], object]
 
 def pass_over(unreadable: Unreadable) -> None:
     """Nothing is made of what cannot be read."""
-
-
-class ObjectSource(Protocol):
-    """Yields further kinds of objects, such as notebooks. Methods may be called from several threads."""
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds it has."""
-
-    @property
-    def are_copies(self) -> bool:
-        """Whether all that was carried here is here as it was, as in a bundle; else it may be changed or left out."""
-
-    @property
-    def notebook_formats(self) -> tuple[str, ...]:
-        """The formats that it keeps notebooks in; none where they are asked for in one or another."""
-
-    def list(self, kind: str, experiments: Sequence[Experiment], named: Named) -> Iterator[Object]:
-        """The objects of a kind that hang off these experiments or are named, each once, told as cheaply as may be."""
-
-    def complete(self, item: Object) -> Object:
-        """With all that is to be told of it but its bytes. Raises RequestRefused."""
-
-    def read(self, item: Object) -> tuple[Object, Iterator[bytes]]:
-        """The bytes of a complete one, and what of it they really are. Raises RequestRefused, BundleDamaged."""
-
-    def left_behind(self, named: Named) -> "Sequence[NotCarried]":
-        """What is named and not listed."""
 
 
 class Source(Protocol):
@@ -203,9 +176,12 @@ class Source(Protocol):
         """Whether an experiment that it neither lists nor tells as unreadable is not there: not so of a snapshot of
         some, or of one whose export could not read some."""
 
+    def entities(self, kind: "Kind[E]") -> "EntitySource[E] | None":
+        """Those of a kind; None where it cannot have any."""
+
     @property
-    def objects(self) -> ObjectSource | None:
-        """Further kinds of objects; None where it has none."""
+    def kept(self) -> Mapping[str, Any]:
+        """What of every kind was asked for when a snapshot was made, by the names of options (see `kinds.asked`)."""
 
 
 CREATE = "create"
@@ -246,19 +222,6 @@ class Outcome:
     problems: tuple[Problem, ...] = ()
     error: str = ""
     retry: bool = False
-
-
-class ObjectTarget(Protocol):
-    """Takes further kinds of objects, once all runs are in."""
-
-    def plan(self, items: Sequence[Object], source: ObjectSource, pool: Executor) -> list[Outcome]:
-        """What would be done with these objects of one kind, in no order; reads, but writes nothing."""
-
-    def put(self, items: Sequence[Object], source: ObjectSource, pool: Executor, progress: "Progress") -> list[Outcome]:
-        """Does it. One object's failure is an outcome, as with runs."""
-
-    def left(self) -> list[NotCarried]:
-        """What of them has no place in the target, or is not there any more at the source."""
 
 
 class Target(Protocol):
@@ -304,9 +267,8 @@ class Target(Protocol):
     def notes(self) -> list[str]:
         """Sentences for the report: what else is worth knowing of what was planned or put."""
 
-    @property
-    def objects(self) -> ObjectTarget | None:
-        """Takes further kinds of objects; None where there is no place for any."""
+    def entities(self, kind: "Kind[E]") -> "EntityTarget[E] | None":
+        """Takes those of a kind; None where there is no place for any."""
 
 
 @dataclass(frozen=True, slots=True)

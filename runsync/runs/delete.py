@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from runsync.errors import RequestRefused, RunsyncError, WrongUsage
+from runsync.kinds.left_behind import counted, is_known
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT
-from runsync.model.left_behind import counted, is_known
 from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor
 from runsync.model.run import Run

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from runsync.errors import RequestRefused, WrongUsage
+from runsync.kinds.left_behind import GO_WITH_EXPERIMENTS, NOT_OF_RUNS
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.left_behind import GO_WITH_EXPERIMENTS, NOT_OF_RUNS
 from runsync.model.named import BY_ID
 from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from runsync.errors import ITEM_ERRORS
-from runsync.model.objects import NOTEBOOKS, SOURCE, Named, Notebook
+from runsync.kinds.notebooks import NOTEBOOKS, SOURCE, Notebook, wanted
+from runsync.kinds.scope import Scope
 from runsync.model.protocol import Source
 from runsync.model.run import Run
 
@@ -35,20 +36,19 @@ class NotebookText:
 
 def notebook_of(source: Source, run: Run) -> NotebookText | None:
     """As source code. None for a run that names no notebook of a workspace."""
-    named = Named((SOURCE,))
-    named.note([run])
-    wanted = next(named.wanted(), None)
-    if wanted is None:
+    scope = Scope(asked={NOTEBOOKS.name: (SOURCE,)})
+    scope.note([run])
+    named = next(iter(wanted(scope)), None)
+    if named is None:
         return None
-    if source.objects is None or NOTEBOOKS not in source.objects.kinds:
-        return NotebookText(wanted, why="it cannot be read from this place: runsync runs source tells where it is")
-    listed = source.objects.list(NOTEBOOKS, (), named)
-    found = next((item for item in listed if isinstance(item, Notebook) and item.format == SOURCE), None)
+    side = source.entities(NOTEBOOKS)
+    if side is None:
+        return NotebookText(named, why="it cannot be read from this place: runsync runs source tells where it is")
+    found = next((item for item in side.list(scope) if item.format == SOURCE), None)
     if found is None:
-        return NotebookText(wanted, why="the bundle does not hold its source: export --notebooks SOURCE keeps it")
+        return NotebookText(named, why="the bundle does not hold its source: export --notebooks SOURCE keeps it")
     try:
-        read, chunks = source.objects.read(source.objects.complete(found))
-        assert isinstance(read, Notebook)
+        read, chunks = side.read(side.complete(found))
         return NotebookText(read, b"".join(chunks))
     except ITEM_ERRORS as error:
-        return NotebookText(wanted, why=str(error))
+        return NotebookText(named, why=str(error))

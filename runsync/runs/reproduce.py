@@ -13,6 +13,7 @@ from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.bundle.snapshot import Snapshot
+from runsync.contract.workbench import Clone, Workbench
 from runsync.errors import ITEM_ERRORS, WrongUsage
 from runsync.model import protocol
 from runsync.model.code import Code, code_of
@@ -21,7 +22,6 @@ from runsync.model.paths import unfit_for_folders
 from runsync.model.protocol import Workspace
 from runsync.model.redact import tags_without_credentials, without_credentials
 from runsync.model.run import ArtifactFile, Run
-from runsync.model.workbench import Clone, Workbench
 from runsync.runs.checkout import NoCheckout, check_out
 from runsync.runs.environment import FILES, REQUIREMENTS, Environment, environment_of, understood
 from runsync.runs.models import LONGEST_TEXT, models_of

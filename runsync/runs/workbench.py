@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from runsync.contract.workbench import Clone, Cluster, ClusterOfRun, Library, Workbench
 from runsync.errors import RequestRefused
 from runsync.model.redact import without_credentials
 from runsync.model.run import Run
 from runsync.model.wording import many
-from runsync.model.workbench import Clone, Cluster, ClusterOfRun, Library, Workbench
 from runsync.runs.notebook import NotebookText
 
 RUNNING, START, CREATE, NONE = "running", "start", "create", "none"

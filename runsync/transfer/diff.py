@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from runsync.bundle.address import Access
 from runsync.bundle.snapshot import Snapshot, undamaged
 from runsync.errors import ITEM_ERRORS
+from runsync.kinds import BY_NOUN, KINDS
+from runsync.kinds.kind import Key, Kind
+from runsync.kinds.scope import Scope
 from runsync.model import threads
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint, origin_of
 from runsync.model.lineage import origin_of_experiment
 from runsync.model.naming import Naming
-from runsync.model.objects import CLASSES, PERMISSIONS, Named
 from runsync.model.pairing import pair
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Contents, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many
-from runsync.transfer.compare_objects import Seen, seen
-from runsync.transfer.compare_objects import changes as changed_object
+from runsync.transfer.compare_entities import Seen, seen
+from runsync.transfer.compare_entities import changes as changed_entity
 from runsync.transfer.find import resolved
 from runsync.transfer.places import WORKERS, open_source
 from runsync.transfer.report import PARTLY_DONE
@@ -38,7 +40,6 @@ T = TypeVar("T")
 ADDED = "added"
 CHANGED = "changed"
 REMOVED = "removed"
-_KINDS = {each.noun: kind for kind, each in CLASSES.items()}
 _FIELDS = {
     "param": ("params",),
     "tag": ("tags",),
@@ -54,7 +55,7 @@ RUNS_A_LOOK = 200
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A run, experiment or further object that is not the same on both sides; `fields` tell how it was changed."""
+    """A run, experiment or other entity that is not the same on both sides; `fields` tell how it was changed."""
 
     kind: str
     id: str
@@ -104,8 +105,8 @@ class DiffReport:
     def add(self, change: Change) -> None:
         """Notes a change."""
         counts = self.runs if change.kind == "run" else self.experiments
-        if change.kind in _KINDS:
-            counts = self.objects.setdefault(_KINDS[change.kind], Changes())
+        if change.kind in BY_NOUN:
+            counts = self.objects.setdefault(BY_NOUN[change.kind].name, Changes())
         setattr(counts, change.change, getattr(counts, change.change) + 1)
         self.changes.append(change)
 
@@ -175,7 +176,7 @@ class _Side:
         self.experiments = experiments
         self._keys = {e.experiment_id: key for key, e in experiments.items()}
         self._selection = selection
-        self.named = Named(all_runs=True)
+        self.scope = Scope(list(experiments.values()), everything=True)
         self._unread: dict[tuple[str, str, str], Unreadable] = {}
         self._lacking: dict[str, set[tuple[str, str]]] = defaultdict(set)
         """Fields of runs, by run id, that cannot be read."""
@@ -221,7 +222,7 @@ class _Side:
 
     def _noted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
-            self.named.note(batch.runs)
+            self.scope.note(batch.runs)
             self.note((*batch.unreadable, *batch.pieces))
             for run in batch.runs:
                 contents = batch.contents.get(run.run_id)
@@ -229,16 +230,14 @@ class _Side:
                     self._lacking[run.run_id] |= {(place, piece.name) for place in _FIELDS.get(piece.kind, ())}
             yield batch
 
-    def objects(self, kind: str, formats: tuple[str, ...], pool: Executor) -> dict[tuple[str, ...], Seen]:
-        """Further objects by what matches them; notebooks in the formats that the other side has them in."""
-        side = self.source.objects
-        if side is None or kind not in side.kinds:
+    def entities(self, kind: Kind[Any], asked: Mapping[str, Any], pool: Executor) -> dict[Key, Seen[Any]]:
+        """Those of a kind by what matches them; `asked` is what the other side has of it."""
+        side = self.source.entities(kind)
+        if side is None:
             return {}
-        self.named.formats = formats
-        found = seen(side, list(side.list(kind, list(self.experiments.values()), self.named)), pool)
-        if kind == PERMISSIONS:
-            return {(self._keys[key[0]],): each for key, each in found.items()}
-        return dict(found)
+        found = seen(kind, side, list(side.list(self.scope.asking(asked))), pool)
+        keys = {key: kind.elsewhere(each.item, self._keys.get) for key, each in found.items()}
+        return {there: found[key] for key, there in keys.items() if there is not None}
 
     def key_of(self, run: Run) -> str:
         return self._keys[run.experiment_id]
@@ -279,9 +278,9 @@ class _Comparison:
             some = changed[start : start + RUNS_A_LOOK]
             self._compare_runs([(old[before].run_id, new[after].run_id) for before, after in some])
             progress.advance(runs=len(some))
-        for kind in CLASSES:
-            if kind == PERMISSIONS or selection == Selection():
-                self._compare_objects(kind)
+        for kind in KINDS:
+            if not kind.is_named_by_runs or selection == Selection():
+                self._compare_entities(kind)
         for name, side in (("old", self._old), ("new", self._new)):
             self._report.unreadable += [NotRead(name, u.kind, u.id, u.place, u.reason) for u in side.unread]
 
@@ -299,25 +298,24 @@ class _Comparison:
             {keys.get(e.experiment_id, f"only new {e.experiment_id}"): e for e in after},
         )
 
-    def _compare_objects(self, kind: str) -> None:
-        """Where both sides can have such; notebooks only when no runs are left out, which may name them."""
-        sides = [source.objects for source in self._sources]
-        if any(side is None for side in sides):
+    def _compare_entities(self, kind: Kind[Any]) -> None:
+        """Where both sides can have such; those that runs name only when no runs are left out."""
+        if any(source.entities(kind) is None for source in self._sources):
             return
-        formats = next((side.notebook_formats for side in sides if side and side.notebook_formats), ())
-        old, new = (side.objects(kind, formats, self._pool) for side in (self._old, self._new))
+        asked = next((source.kept for source in self._sources if source.kept.get(kind.name)), {})
+        old, new = (side.entities(kind, asked, self._pool) for side in (self._old, self._new))
         for key in sorted(old.keys() | new.keys()):
             one, other = old.get(key), new.get(key)
             told = (other or one).item  # type: ignore[union-attr]
             unread = [(side, it.error) for side, it in ((self._old, one), (self._new, other)) if it and it.error]
             for side, error in unread:
-                side.note([Unreadable(told.key[0], told.name, error, told.noun)])
+                side.note([Unreadable(told.key[0], told.name, error, kind.noun)])
             if unread:
                 continue
-            fields = tuple(changed_object(one, other)) if one and other else ()
+            fields = tuple(changed_entity(kind, one, other)) if one and other else ()
             change = CHANGED if one and other else ADDED if other else REMOVED
             if fields or change != CHANGED:
-                self._report.add(Change(told.noun, told.key[0], told.name, change, fields=fields))
+                self._report.add(Change(kind.noun, told.key[0], told.name, change, fields=fields))
 
     def _compare_experiments(self) -> None:
         old, new = self._old.experiments, self._new.experiments

@@ -1,16 +1,18 @@
 """The one engine: batch by batch from a source to a target, some batches side by side, requests in a shared pool."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import Any
 
 from runsync.errors import Interrupted, RunsyncError
+from runsync.kinds.left_behind import was_sought
+from runsync.kinds.scope import Scope
 from runsync.model import threads
-from runsync.model.left_behind import was_sought
 from runsync.model.progress import Progress
 from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
 from runsync.model.run import Batch
-from runsync.transfer.objects import Objects
+from runsync.transfer.entities import Entities
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
 
@@ -24,11 +26,11 @@ def transfer(
     target: Target,
     workers: int,
     progress: Progress,
-    notebooks: tuple[str, ...] = (),
+    asked: Mapping[str, Any] | None = None,
 ) -> None:
     """Carries what is wanted over (or, for a dry run, only plans it) and tells in `report` what was done.
 
-    `notebooks` are the formats that those are read in where the source is the workspace that has them.
+    `asked` are options that are about one kind of entity, by name (see `kinds.asked`).
 
     Raises RunsyncError for what fails before anything is carried. What stops it later is told in the report; what
     was finished by then stays finished.
@@ -36,22 +38,22 @@ def transfer(
     begun = time.monotonic()
     source, selection = wanted.source, wanted.selection
     experiments, batches = wanted.read()
-    objects = Objects(source, target, experiments, notebooks)
+    entities = Entities(source, target, Scope(experiments, asked or {}))
     target.begin(source, selection, experiments)
     try:
         report.not_carried += wanted.left_behind(experiments)
         if report.dry_run:
             report.add(target.foresee_experiments())
-            for batch in objects.noting(batches):
+            for batch in entities.noting(batches):
                 report.note_broken(batch.broken)
                 report.add(_unreadable(batch))
                 report.add(_planned(batch, target.foresee(batch, target.plan(batch), source)))
             target.foresee_end()
-            objects.carry(report, workers, progress)
+            entities.carry(report, workers, progress)
         else:
             report.add(target.prepare())
-            _carry(report, source, target, objects.noting(batches), workers, progress)
-            objects.carry(report, workers, progress)
+            _carry(report, source, target, entities.noting(batches), workers, progress)
+            entities.carry(report, workers, progress)
             report.add(target.finish([left for left in report.not_carried if was_sought(left)]))
         report.not_carried += target.cannot_keep()
         report.notes += target.notes()

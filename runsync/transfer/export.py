@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from runsync.bundle import locks
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import create_bundle, existing_or_empty
 from runsync.bundle.writer import SnapshotWriter
 from runsync.errors import WrongUsage
-from runsync.model.objects import parse_formats
+from runsync.kinds.asked import asked
 from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.selection import Selection
@@ -29,28 +30,28 @@ def export(
     thorough: bool = False,
     verify_stored: bool = False,
     skip_unchanged: bool = False,
-    notebooks: tuple[str, ...] = (),
     workers: int = WORKERS,
     dry_run: bool = False,
     retry_lock: float = 0.0,
     accept: Iterable[str] = (),
     access: Access | None = None,
     progress: Progress | None = None,
+    **of_kinds: Any,
 ) -> TransferReport:
     """Writes what `selection` means (everything, by default) as a new snapshot; makes the bundle when it is not there.
 
     Runs that the bundle holds with the same fingerprint are not read again (`model.identity.fingerprint` tells what
     that does not see); `thorough` reads them all. Of stored files that are reused the sizes are compared;
     `verify_stored` compares their hashes, and reads the runs of broken ones again. With `skip_unchanged` no snapshot is
-    made that would equal the newest one. `notebooks` are the formats (`model.objects.FORMATS`) in which to keep the
-    notebooks that runs of a Databricks workspace name. `retry_lock` is how many seconds to wait for a bundle that is
-    locked. `accept` are the names of kinds that may stay behind (`model.left_behind`), beside those that `runsync.toml`
-    has for source and bundle: any other that does makes the exit code 3. The report's `snapshot` names the new
-    snapshot; there is none when the report says `stopped`, and running it again goes on where it stopped.
+    made that would equal the newest one. `retry_lock` is how many seconds to wait for a bundle that is locked. `accept`
+    are the names of kinds that may stay behind (`kinds.left_behind`), beside those that `runsync.toml` has for source
+    and bundle: any other that does makes the exit code 3. `of_kinds` are options of single kinds (see
+    `kinds.kind.Option`). The report's `snapshot` names the new snapshot; there is none when the report says `stopped`,
+    and running it again goes on where it stopped.
 
     Raises RunsyncError (see `errors`) for what fails before anything is read.
     """
-    selection, access, notebooks = selection or Selection(), access or Access(), parse_formats(",".join(notebooks))
+    selection, access, wishes = selection or Selection(), access or Access(), asked("export", of_kinds)
     _refuse_workspace(str(bundle), access)
     may_stay = accepted(accept, source, str(bundle), access)
     workspace = open_with(source, access, workers)
@@ -61,10 +62,10 @@ def export(
         opened = existing_or_empty(bundle, access) if dry_run else create_bundle(bundle, access)
         with nullcontext() if dry_run else locks.shared(opened.store, "export", retry_lock) as lock:
             verify = verify_stored and not dry_run
-            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers, notebooks, verify)
+            writer = SnapshotWriter(opened, artifacts, thorough, skip_unchanged, lock, workers, wishes, verify)
             report = TransferReport("export", workspace.place, writer.place, dry_run, accept=may_stay)
             try:
-                transfer(report, wanted, writer, workers, progress or Silent(), notebooks)
+                transfer(report, wanted, writer, workers, progress or Silent(), wishes)
             finally:
                 workspace.close()
                 if not dry_run:

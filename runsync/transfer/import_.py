@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.errors import WrongUsage
+from runsync.kinds.asked import asked
+from runsync.kinds.left_behind import ARTIFACTS
 from runsync.model.import_options import ImportOptions
-from runsync.model.left_behind import ARTIFACTS
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
@@ -31,8 +33,6 @@ def import_(
     tags: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
-    permissions: bool = False,
-    notebook_folder: str = "",
     init: bool = False,
     workers: int = WORKERS,
     dry_run: bool = False,
@@ -41,15 +41,15 @@ def import_(
     accept: Iterable[str] = (),
     access: Access | None = None,
     progress: Progress | None = None,
+    **of_kinds: Any,
 ) -> TransferReport:
     """Replays a snapshot of a bundle (the newest, or `backup@2026-11-01`) into a workspace.
 
     Running it again writes only what is missing.
 
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
-    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. On Databricks
-    `permissions` gives principals the rights on experiments that they had, and `notebook_folder` is where notebooks
-    are put, below it at the paths that they had. Without `tags`, copies that keep their ids (in databases and file
+    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. `of_kinds` are
+    options of single kinds (see `kinds.kind.Option`). Without `tags`, copies that keep their ids (in databases and file
     stores) get no tags of runsync's: then they are compared in full each time. With `init` the tables of an empty
     database are made, by the mlflow that is installed. `id_map` names a file for the map from old to new ids, which is
     in the report too; `retry_lock` is how many seconds to wait for a bundle that is being pruned. `accept` is as
@@ -70,8 +70,7 @@ def import_(
         artifacts,
         verify_artifacts,
         restore_deleted,
-        permissions=permissions,
-        notebook_folder=notebook_folder,
+        asked=asked("import", of_kinds),
         tags=tags,
     )
     tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
@@ -85,7 +84,7 @@ def import_(
         if artifacts and not snapshot.manifest.with_artifacts and snapshot.manifest.counts.runs:
             report.not_carried.append(ARTIFACTS.left(None, "the snapshot was made with --no-artifacts"))
         try:
-            transfer(report, wanted, sink, workers, progress or Silent())
+            transfer(report, wanted, sink, workers, progress or Silent(), options.asked)
         finally:
             workspace.close()
     report.notes += snapshot.notes + workspace.notes

@@ -11,7 +11,7 @@ from runsync.bundle.address import Access, is_bundle, locate, name_of
 from runsync.bundle.bundle import open_store
 from runsync.bundle.snapshot import Snapshot
 from runsync.errors import WrongUsage
-from runsync.model import left_behind
+from runsync.kinds import left_behind
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials

@@ -13,7 +13,7 @@ from runsync.bundle import layout, locks, lost_marker, mend, parts, removal, sus
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.check import DAMAGED
-from runsync.bundle.checker import Checker
+from runsync.bundle.checker import Checker, Holder
 from runsync.bundle.faults import Fault
 from runsync.bundle.history import Position
 from runsync.bundle.local_store import LocalStore
@@ -28,7 +28,6 @@ from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.lost_points import readable_points
-from runsync.model.objects import Object
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Batch, Run
@@ -249,8 +248,8 @@ class _Repair:
         for name in names:
             if name.endswith(layout.EXPERIMENTS):
                 self._mend_experiments(source, checker, name)
-        for name, items in mend.lost_objects(checker, names).items():
-            self._mend_object(source, name, items)
+        for name, holders in mend.lost_entities(checker, names).items():
+            self._mend_entity(source, name, holders)
         found = mend.lost(checker, names)
         runs = _find(source, {run_id: origin for each in found for run_id, origin in each.runs.items()})
         with threads.pool(self._workers, "runsync-request") as pool:
@@ -293,13 +292,11 @@ class _Repair:
         """A new snapshot, of what the newest of those that are gone was of. Takes over all that is sound."""
         model = self._model()
         selection = Selection.from_document(model.selection) if model else Selection()
-        with_artifacts, notebooks = (model.with_artifacts, model.notebook_formats) if model else (True, ())
-        writer = SnapshotWriter(
-            self._bundle, with_artifacts, lock=self._lock, workers=self._workers, notebooks=notebooks
-        )
+        with_artifacts, asked = (model.with_artifacts, model.asked) if model else (True, {})
+        writer = SnapshotWriter(self._bundle, with_artifacts, lock=self._lock, workers=self._workers, asked=asked)
         report = TransferReport("export", source.place, writer.place)
         try:
-            transfer(report, Wanted(source, selection), writer, self._workers, self._progress, notebooks)
+            transfer(report, Wanted(source, selection), writer, self._workers, self._progress, asked)
         except RunsyncError as error:
             report.stop(error)
         told = self._report
@@ -367,11 +364,13 @@ class _Repair:
         except ITEM_ERRORS:
             return  # its snapshots are set aside
 
-    def _mend_object(self, source: Source, name: str, items: Sequence[Object]) -> None:
-        for item in items if source.objects is not None else ():
-            assert source.objects is not None
+    def _mend_entity(self, source: Source, name: str, holders: Sequence[Holder]) -> None:
+        for holder in holders:
+            side = source.entities(holder.kind)
+            if side is None:
+                return
             try:
-                _, chunks = source.objects.read(source.objects.complete(item))
+                _, chunks = side.read(side.complete(holder.item))
                 if mend.mend_blob(self._store, name, chunks):
                     return
             except ITEM_ERRORS:

@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.errors import RunsyncError
-from runsync.model.left_behind import MISSING_ITEMS, MISSING_PIECES, was_sought
-from runsync.model.objects import CLASSES
+from runsync.kinds import BY_NOUN
+from runsync.kinds.left_behind import MISSING_ITEMS, MISSING_PIECES, was_sought
 from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place
 from runsync.model.run import Problem
 
 PARTLY_DONE = 3
-_KINDS = {each.noun: kind for kind, each in CLASSES.items()}
 _TALLIED = {CREATE: "created", UPDATE: "updated", UNCHANGED: "unchanged", FAILED: "failed"}
 
 
@@ -45,9 +44,9 @@ class Tally:
 @dataclass(slots=True)
 class TransferReport:
     """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, for experiments and runs;
-    `objects` tells of further kinds of objects.
+    `objects` tells of entities, by the name of their kind.
 
-    `accept` are the names of what may stay behind (see `model.left_behind`): it is told, and changes no exit code; nor
+    `accept` are the names of what may stay behind (see `kinds.left_behind`): it is told, and changes no exit code; nor
     does what a target changes by its nature. `retry` of what failed or is missing: another try may bring it.
 
     `warnings` are about the target (a snapshot that is missing, a clock that is wrong) and change no exit code.
@@ -117,7 +116,7 @@ class TransferReport:
             self.metric_points += outcome.points
             self.artifacts += outcome.artifacts
             self.artifact_bytes += outcome.bytes
-            if outcome.target_id and outcome.kind not in _KINDS:
+            if outcome.target_id and outcome.kind not in BY_NOUN:
                 self.id_map[f"{outcome.kind}s"][outcome.source_id] = outcome.target_id
             if outcome.action == FAILED:
                 self.failed.append(
@@ -139,8 +138,8 @@ class TransferReport:
         self._broken.update(broken)
 
     def _tally(self, kind: str) -> Tally:
-        if kind in _KINDS:
-            return self.objects.setdefault(_KINDS[kind], Tally())
+        if kind in BY_NOUN:
+            return self.objects.setdefault(BY_NOUN[kind].name, Tally())
         tallies = {"run": self.runs, "experiment": self.experiments}
         return tallies.get(kind, Tally())  # a broken piece of one is named, and the rest of it counts
 

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.errors import WrongUsage
+from runsync.kinds.asked import asked
 from runsync.model.deletions import Brake, DeletionPolicy
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
-from runsync.model.objects import SOURCE
 from runsync.model.progress import Progress, Silent
 from runsync.model.protocol import Source
 from runsync.model.selection import Selection
@@ -36,8 +37,6 @@ def sync(
     tags: bool = True,
     verify_artifacts: bool = False,
     restore_deleted: bool = False,
-    permissions: bool = False,
-    notebook_folder: str = "",
     init: bool = False,
     source_artifacts: str = "",
     thorough: bool = False,
@@ -49,6 +48,7 @@ def sync(
     accept: Iterable[str] = (),
     access: Access | None = None,
     progress: Progress | None = None,
+    **of_kinds: Any,
 ) -> TransferReport:
     """Brings a workspace up to date with another; running it again reads and writes only what has changed.
 
@@ -56,8 +56,8 @@ def sync(
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `tags`, `verify_artifacts`, `restore_deleted`, `permissions`, `notebook_folder`, `init`,
-    `id_map` and `accept` are as for `import_`. `access.artifacts` is where the target's artifacts really are,
+    runs). `rename`, `prefix`, `tags`, `verify_artifacts`, `restore_deleted`, `init`, `id_map`, `accept` and
+    `of_kinds` are as for `import_`. `access.artifacts` is where the target's artifacts really are,
     `source_artifacts` where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
@@ -65,7 +65,7 @@ def sync(
     selection, access, naming = selection or Selection(), access or Access(), Naming(dict(rename or {}), prefix)
     policy = _deletions(delete, Brake.parse(max_delete), selection)
     options = ImportOptions(
-        naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, permissions, notebook_folder, tags
+        naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, asked("sync", of_kinds), tags
     )
     tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
     may_stay = accepted(accept, source, target, access)
@@ -81,8 +81,7 @@ def sync(
             _refuse_onto_itself(one, selection, naming)
         sink = other.target(options)
         report = TransferReport("sync", one.place, sink.place, dry_run, accept=may_stay)
-        notebooks = (SOURCE,) if notebook_folder else ()
-        transfer(report, wanted, sink, workers, progress or Silent(), notebooks)
+        transfer(report, wanted, sink, workers, progress or Silent(), options.asked)
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     if id_map is not None and not dry_run:

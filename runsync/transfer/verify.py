@@ -9,24 +9,25 @@ from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS, BundleDamaged, may_pass
+from runsync.kinds.asked import asked
+from runsync.kinds.category import Category
+from runsync.kinds.left_behind import (
+    ARTIFACTS,
+    CATEGORIES,
+    MISSING_ITEMS,
+    MISSING_PIECES,
+    MODEL_LINKS,
+    PARENT_LINKS,
+    was_sought,
+)
+from runsync.kinds.scope import Scope
 from runsync.model import threads
 from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.identity import PARENT, origin_of
-from runsync.model.left_behind import (
-    ARTIFACTS,
-    KINDS,
-    MISSING_ITEMS,
-    MISSING_PIECES,
-    MODEL_LINKS,
-    PARENT_LINKS,
-    Kind,
-    was_sought,
-)
 from runsync.model.lost_points import readable_points
 from runsync.model.naming import Names, Naming
-from runsync.model.objects import Named
 from runsync.model.pairing import is_named_so, pair
 from runsync.model.paths import folders_above
 from runsync.model.progress import Progress, Silent
@@ -34,7 +35,7 @@ from runsync.model.protocol import NAMED, Histories, NotCarried, Place, Source
 from runsync.model.run import PART, ArtifactFile, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
-from runsync.transfer.compare_objects import lacking
+from runsync.transfer.compare_entities import Comparison
 from runsync.transfer.copies import Copies, Index, Seen
 from runsync.transfer.expected import unexpected
 from runsync.transfer.find import resolved
@@ -48,7 +49,7 @@ DIFFERENT = 4
 
 @dataclass(slots=True)
 class VerifyReport:
-    """`schemas/v1/verify-report.schema.json`. `objects` counts what was compared of further kinds of objects.
+    """`schemas/v1/verify-report.schema.json`. `objects` counts the entities that were compared, by kind.
 
     `differences` has also what could not be read on a side (`unread`): none of the counts has that, and what of the
     source is accepted so is in `not_compared`.
@@ -119,20 +120,20 @@ def verify(
     prefix: str = "",
     artifacts: bool = True,
     verify_artifacts: bool = False,
-    permissions: bool = False,
     source_artifacts: str = "",
     accept: Iterable[str] = (),
     workers: int = WORKERS,
     access: Access | None = None,
     progress: Progress | None = None,
+    **of_kinds: Any,
 ) -> VerifyReport:
     """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
 
     Runs are matched by the id they were born with, and experiments by where they came from (see `model.pairing`); a run
     that is in another experiment than its own, and a second copy of one, are differences. Artifacts are compared by
     path and size, with `verify_artifacts` by their bytes. `access.artifacts` is where the target's really are,
-    `source_artifacts` where the source's are. Notebooks and permissions are compared with those of a bundle; with
-    `permissions`, those of a Databricks workspace are too. `rename` and `prefix` as they were given to the import. What
+    `source_artifacts` where the source's are. `of_kinds` are options of single
+    kinds (see `kinds.kind.Option`). `rename` and `prefix` as they were given to the import. What
     is not compared (kinds of objects that are not carried, what an export could not read) makes the exit code 4, unless
     `accept` or `runsync.toml` names it; without `artifacts` those are accepted. Raises RunsyncError when a side cannot
     be read.
@@ -147,7 +148,7 @@ def verify(
         threads.pool(workers) as pool,
     ):
         report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts, accept=may_lack)
-        comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts, permissions)
+        comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts, asked("verify", of_kinds))
         comparer.compare(
             resolved(one, selection or Selection()), Naming(dict(rename or {}), prefix), progress or Silent()
         )
@@ -168,7 +169,7 @@ class _Comparer:
         pool: Executor,
         artifacts: bool,
         by_hash: bool,
-        permissions: bool,
+        asked: Mapping[str, Any],
     ) -> None:
         self._report = report
         self._source = source
@@ -176,12 +177,12 @@ class _Comparer:
         self._pool = pool
         self._artifacts = artifacts
         self._by_hash = by_hash
-        self._permissions = permissions
+        self._asked = asked
         self._without_artifacts = 0
         self._links = 0
         self._parents = 0
         """Links to parents that the target has not."""
-        self._accepted: dict[Kind, list[str]] = {}
+        self._accepted: dict[Category, list[str]] = {}
         """What of the source cannot be read, as was accepted."""
         self._only_there = 0
         """Files in the target of runs that have none in the source."""
@@ -193,11 +194,11 @@ class _Comparer:
         self._source_index.add(self._source.batches(experiments, Selection()))
         self._copies = Copies(self._target, self._pairing, self._others)
         self._report.experiments = len(experiments)
-        named = Named(self._target.objects.notebook_formats if self._target.objects else ())
+        scope = Scope(experiments, {**self._target.kept, **self._asked})
         unmet = UnmetFields(selection)
         for batch in self._source.batches(experiments, selection):
             progress.expect(len(batch.runs))
-            named.note(batch.runs)
+            scope.note(batch.runs)
             unmet.note(batch.runs)
             self._compare_batch(batch)
             progress.advance(runs=len(batch.runs))
@@ -205,10 +206,8 @@ class _Comparer:
         if wrong := unexpected(selection, self._report.runs):
             self._report.differences.append(Difference("selection", "", "", "runs", wrong, ""))
         self._doubt()
-        self._compare_objects(experiments, named)
+        self._compare_entities(scope)
         self._tell_what_is_left_out(experiments, selection)
-        if self._source.objects is not None:
-            self._report.not_compared += self._source.objects.left_behind(named)
 
     def _tell_what_is_left_out(self, experiments: Sequence[Experiment], selection: Selection) -> None:
         report = self._report
@@ -232,11 +231,12 @@ class _Comparer:
             told = ("artifacts", "", self._source.place.address, "", "none found: see the notes")
             self._report.differences.append(Difference(*told, many(self._only_there, "file")))
 
-    def _compare_objects(self, experiments: Sequence[Experiment], named: Named) -> None:
-        sides = (self._source, self._target, self._pairs, experiments, named, self._permissions, self._pool)
-        self._report.objects, differences, left = lacking(*sides)
-        self._report.differences += differences
-        self._report.not_compared += left
+    def _compare_entities(self, scope: Scope) -> None:
+        comparison = Comparison(self._source, self._target, self._pairs, self._pool)
+        comparison.compare(scope)
+        self._report.objects = comparison.compared
+        self._report.differences += comparison.differences
+        self._report.not_compared += comparison.left
 
     def _pair_experiments(self, experiments: Sequence[Experiment], naming: Naming) -> None:
         existing = self._target.experiments(Selection())
@@ -335,7 +335,7 @@ class _Comparer:
         for each in differences:
             if each.accepted_by in self._report.accept:
                 name = f"{each.id}: {each.field.partition('.')[2] or each.field}".removesuffix(": ")
-                self._accepted.setdefault(KINDS[each.accepted_by], []).append(name)
+                self._accepted.setdefault(CATEGORIES[each.accepted_by], []).append(name)
             else:
                 self._report.differences.append(each)
 
@@ -433,7 +433,7 @@ class _Files:
     are_unknown: bool = False
 
 
-def _unread_in_source(told: tuple[str, str, str, str], error: Exception, kind: Kind) -> Difference:
+def _unread_in_source(told: tuple[str, str, str, str], error: Exception, kind: Category) -> Difference:
     """What another try, or a repair of the bundle, may bring is never accepted."""
     is_for_good = not may_pass(error) and not isinstance(error, BundleDamaged)
     return Difference.unreadable(told, IN_SOURCE, error, kind.name if is_for_good else "")

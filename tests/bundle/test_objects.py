@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.damage import edit_marker, flip
 from support.interleaving import NoLock
-from support.memory import MemoryObjects, MemorySource, export_into, export_to, small_source
+from support.memory import MemoryNotebooks, MemoryPermissions, MemorySource, export_into, export_to, small_source
 from support.stopping import Stopped, StoppingStore
 
 from runsync.bundle import layout, local_store
@@ -22,7 +22,10 @@ from runsync.bundle.local_store import LocalStore
 from runsync.bundle.prune import prune
 from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import AccessDenied, BundleDamaged, RequestRefused, WrongUsage
-from runsync.model.objects import Grant, Notebook, Object, Permissions, parse_formats
+from runsync.kinds import KINDS
+from runsync.kinds.kind import Entity
+from runsync.kinds.notebooks import Notebook, parse_formats
+from runsync.kinds.permissions import Grant, Permissions
 from runsync.model.progress import Silent
 from runsync.transfer.repair import RepairReport, repair_from
 
@@ -48,16 +51,17 @@ def source_with_notebooks() -> MemorySource:
         Grant("group", "science", "CAN_EDIT"),
         Grant("user", "ada@example.com", "CAN_MANAGE", True, ("/directories/1",)),
     )
-    source.objects = MemoryObjects(texts, {"1": Permissions("1", "kept", grants=granted)})
+    source.notebooks = MemoryNotebooks(texts)
+    source.permissions = MemoryPermissions({"1": Permissions("1", "kept", grants=granted)})
     return source
 
 
-def objects_in(bundle: Path) -> dict[tuple[str, ...], Object]:
-    objects = open_snapshot(bundle).objects
-    return {item.key: item for kind in objects.kinds for item in objects.all(kind)}
+def objects_in(bundle: Path) -> dict[tuple[str, ...], Entity]:
+    snapshot = open_snapshot(bundle)
+    return {item.key: item for kind in KINDS for item in snapshot.entities(kind).all()}
 
 
-def blob_of(bundle: Path, item: Object) -> Path:
+def blob_of(bundle: Path, item: Entity) -> Path:
     return bundle / layout.blob(item.blobs[0].sha256)
 
 
@@ -127,8 +131,8 @@ def test_notebooks_that_were_not_asked_for_are_counted_as_left_behind(tmp_path: 
 def test_a_revision_that_is_stored_is_not_fetched_again(bundle: Path) -> None:
     again = source_with_notebooks()
     report = export_to(open_bundle(bundle), again, notebooks=BOTH)
-    assert again.objects is not None
-    assert again.objects.asked == []
+    assert again.notebooks is not None
+    assert again.notebooks.asked == []
     assert {kind: tally.unchanged for kind, tally in report.objects.items()} == {"permissions": 2, "notebooks": 4}
     one, other = open_bundle(bundle).snapshot_ids()
     assert open_bundle(bundle).manifest(one).objects == open_bundle(bundle).manifest(other).objects
@@ -136,43 +140,43 @@ def test_a_revision_that_is_stored_is_not_fetched_again(bundle: Path) -> None:
 
 def test_a_last_revision_is_fetched_again_once_it_has_changed(bundle: Path) -> None:
     again = source_with_notebooks()
-    assert again.objects is not None
-    again.objects.modified_at = 1_800_000_000_000
-    again.objects.texts[PATH, "", "SOURCE"] = b"# Databricks notebook source\nprint(3)\n"
+    assert again.notebooks is not None
+    again.notebooks.modified_at = 1_800_000_000_000
+    again.notebooks.texts[PATH, "", "SOURCE"] = b"# Databricks notebook source\nprint(3)\n"
     report = export_to(open_bundle(bundle), again, notebooks=("SOURCE",))
-    assert again.objects.asked == [f"{PATH} (SOURCE)"]
+    assert again.notebooks.asked == [f"{PATH} (SOURCE)"]
     assert report.objects["notebooks"].updated == 1
     assert blob_of(bundle, objects_in(bundle)[PATH, "", "SOURCE"]).read_bytes().endswith(b"print(3)\n")
 
 
 def test_what_another_workspace_has_at_the_same_path_is_another_notebook(bundle: Path) -> None:
     other = source_with_notebooks()
-    assert other.objects is not None
+    assert other.notebooks is not None
     other.place = replace(other.place, address="another")
-    other.objects.texts[PATH, "1699999990000", "SOURCE"] = b"# Databricks notebook source\nother\n"
+    other.notebooks.texts[PATH, "1699999990000", "SOURCE"] = b"# Databricks notebook source\nother\n"
     export_to(open_bundle(bundle), other, notebooks=("SOURCE",))
     found = objects_in(bundle)[PATH, "1699999990000", "SOURCE"]
     assert blob_of(bundle, found).read_bytes().endswith(b"other\n")
     again = source_with_notebooks()
     export_to(open_bundle(bundle), again, notebooks=BOTH)
-    assert again.objects is not None
-    assert again.objects.asked == [], "what its own workspace had is known, also past a snapshot of another"
+    assert again.notebooks is not None
+    assert again.notebooks.asked == [], "what its own workspace had is known, also past a snapshot of another"
 
 
 def test_a_run_that_comes_later_is_named_by_the_notebook_without_a_fetch(bundle: Path) -> None:
     again = source_with_notebooks()
-    assert again.objects is not None
+    assert again.notebooks is not None
     again.runs.append(replace(again.runs[0], run_id="fourth"))
     export_to(open_bundle(bundle), again, notebooks=BOTH)
-    assert again.objects.asked == []
+    assert again.notebooks.asked == []
     assert objects_in(bundle)[PATH, "1699999990000", "SOURCE"].runs == ("first", "fourth")
 
 
 def test_a_notebook_that_is_gone_stays_in_the_bundle_and_is_named_where_it_never_was(bundle: Path) -> None:
     later = source_with_notebooks()
-    assert later.objects is not None
-    later.objects.texts.clear()
-    later.objects.modified_at = None
+    assert later.notebooks is not None
+    later.notebooks.texts.clear()
+    later.notebooks.modified_at = None
     report = export_to(open_bundle(bundle), later, notebooks=("SOURCE", "JUPYTER"))
     assert report.exit_code == 0
     assert (PATH, "", "SOURCE") in objects_in(bundle)
@@ -185,8 +189,8 @@ def test_a_notebook_that_is_gone_stays_in_the_bundle_and_is_named_where_it_never
 
 def test_a_notebook_that_is_refused_fails_by_name_and_nothing_else_does(tmp_path: Path) -> None:
     source = source_with_notebooks()
-    assert source.objects is not None
-    source.objects.texts[PATH, "", "SOURCE"] = RequestRefused(
+    assert source.notebooks is not None
+    source.notebooks.texts[PATH, "", "SOURCE"] = RequestRefused(
         "it is larger than 10 MB", 400, "MAX_NOTEBOOK_SIZE_EXCEEDED"
     )
     report = export_to(create_bundle(tmp_path / "b"), source, notebooks=("SOURCE",))
@@ -201,8 +205,8 @@ def test_a_notebook_that_is_refused_fails_by_name_and_nothing_else_does(tmp_path
 
 def test_permissions_that_may_not_be_read_are_named_and_stay_behind(tmp_path: Path) -> None:
     source = source_with_notebooks()
-    assert source.objects is not None
-    source.objects.permissions["2"] = AccessDenied("no", 403, "PERMISSION_DENIED")
+    assert source.permissions is not None
+    source.permissions.permissions["2"] = AccessDenied("no", 403, "PERMISSION_DENIED")
     report = export_to(create_bundle(tmp_path / "b"), source, notebooks=("SOURCE",))
     assert (report.exit_code, report.failed) == (3, [])
     assert [(left.what, left.count, left.names) for left in report.not_carried] == [("permissions", 1, ("gone",))]
@@ -292,7 +296,7 @@ def test_a_bundle_without_them_is_as_it_was_before(tmp_path: Path) -> None:
     assert _features(tmp_path / "b") == ["history"]
     (manifest,) = (tmp_path / "b").glob("snapshots/*.json")
     assert not {"objects", "notebook_formats"} & json.loads(manifest.read_bytes()).keys()
-    assert list(open_snapshot(tmp_path / "b").objects.kinds) == []
+    assert objects_in(tmp_path / "b") == {}
 
 
 def test_a_feature_that_is_asked_for_already_stays(bundle: Path) -> None:

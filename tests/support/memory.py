@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,12 +15,15 @@ from runsync.bundle.bundle import Bundle, create_bundle
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.publish import Pending, publish
 from runsync.bundle.writer import SnapshotWriter
+from runsync.contract.entities import EntitySource
 from runsync.errors import RequestRefused
-from runsync.model import left_behind
+from runsync.kinds.kind import E, Kind
+from runsync.kinds.notebooks import NOTEBOOKS, Notebook, formats_of, wanted
+from runsync.kinds.permissions import PERMISSIONS, Permissions
+from runsync.kinds.scope import Scope
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
-from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Named, Notebook, Object, Permissions
 from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
@@ -34,39 +38,24 @@ START = 1_700_000_000_000
 
 
 @dataclass
-class MemoryObjects:
-    """`texts` holds what notebooks say by path, revision ("": the last one) and format, `permissions` by experiment id.
-
-    `asked` tells what was read. A text or permissions that are an error are refused with it.
-    """
+class MemoryNotebooks:
+    """`texts` holds what they say by path, revision ("": the last one) and format. A text that is an error is refused
+    with it. `asked` tells what was read."""
 
     texts: dict[tuple[str, str, str], bytes | RequestRefused] = field(default_factory=dict)
-    permissions: dict[str, Permissions | RequestRefused] = field(default_factory=dict)
-    kinds: tuple[str, ...] = (PERMISSIONS, NOTEBOOKS)
-    are_copies: bool = False
-    notebook_formats: tuple[str, ...] = ()
     modified_at: int | None = START
     asked: list[str] = field(default_factory=list)
+    is_exact: bool = False
 
-    def list(self, kind: str, experiments: Sequence[Experiment], named: Named) -> Iterator[Object]:
-        if kind == NOTEBOOKS:
-            yield from named.wanted()
-        else:
-            for e in experiments:
-                yield Permissions(e.experiment_id, e.name)
+    def list(self, scope: Scope) -> Iterator[Notebook]:
+        yield from wanted(scope)
 
-    def complete(self, item: Object) -> Object:
-        if isinstance(item, Permissions):
-            found = self.permissions.get(item.experiment_id, item)
-            if isinstance(found, RequestRefused):
-                raise found
-            return found
+    def complete(self, item: Notebook) -> Notebook:
         is_there = (item.path, item.revision, item.format) in self.texts
         is_last = not item.revision or not is_there
         return replace(item, language="PYTHON", is_last=is_last, modified_at=self.modified_at if is_last else None)
 
-    def read(self, item: Object) -> tuple[Object, Iterator[bytes]]:
-        assert isinstance(item, Notebook)
+    def read(self, item: Notebook) -> tuple[Notebook, Iterator[bytes]]:
         self.asked.append(item.name)
         last = self.texts.get((item.path, "", item.format))
         text = self.texts.get((item.path, item.revision, item.format), last)
@@ -76,9 +65,32 @@ class MemoryObjects:
             raise text
         return item, iter((text,))
 
-    def left_behind(self, named: Named) -> Sequence[NotCarried]:
-        missed = named.notebooks if not named.formats else []
-        return [left_behind.NOTEBOOKS.left(len(missed), "they were not asked for")] if missed else []
+    def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
+        missed = scope.mentioned(NOTEBOOKS) if not formats_of(scope) else []
+        return [NOTEBOOKS.left(len(missed), "they were not asked for")] if missed else []
+
+
+@dataclass
+class MemoryPermissions:
+    """By experiment id. Permissions that are an error are refused with it."""
+
+    permissions: dict[str, Permissions | RequestRefused] = field(default_factory=dict)
+    is_exact: bool = False
+
+    def list(self, scope: Scope) -> Iterator[Permissions]:
+        yield from (Permissions(e.experiment_id, e.name) for e in scope.experiments)
+
+    def complete(self, item: Permissions) -> Permissions:
+        found = self.permissions.get(item.experiment_id, item)
+        if isinstance(found, RequestRefused):
+            raise found
+        return found
+
+    def read(self, item: Permissions) -> tuple[Permissions, Iterator[bytes]]:
+        return item, iter(())
+
+    def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
+        return ()
 
 
 @dataclass
@@ -96,7 +108,8 @@ class MemorySource:
     asked: list[str] = field(default_factory=list)
     batch_size: int = 1
     requests: int = 0
-    objects: MemoryObjects | None = None
+    notebooks: MemoryNotebooks | None = None
+    permissions: MemoryPermissions | None = None
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         return selection.choose(self.all_experiments)
@@ -169,6 +182,16 @@ class MemorySource:
 
     is_all = True
 
+    def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
+        found: EntitySource[E] | None = {NOTEBOOKS.name: self.notebooks, PERMISSIONS.name: self.permissions}.get(
+            kind.name
+        )
+        return found
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        return {}
+
 
 def run_with_metrics(run_id: str, points: Mapping[str, Sequence[tuple[int, int, float]]], **fields: object) -> Run:
     """A finished run of experiment 1 whose latest metrics are those of `points`."""
@@ -225,10 +248,11 @@ def export_to(
     bundle: Bundle, source: MemorySource, *, artifacts: bool = True, notebooks: tuple[str, ...] = ()
 ) -> TransferReport:
     """A further snapshot of an open bundle."""
-    writer = SnapshotWriter(bundle, with_artifacts=artifacts, notebooks=notebooks)
+    asked = {NOTEBOOKS.name: notebooks} if notebooks else {}
+    writer = SnapshotWriter(bundle, with_artifacts=artifacts, asked=asked)
     report = TransferReport("export", source.place, writer.place)
     try:
-        transfer(report, Wanted(source, Selection()), writer, 4, Silent(), notebooks)
+        transfer(report, Wanted(source, Selection()), writer, 4, Silent(), asked)
     finally:
         writer.close()
     report.snapshot = writer.snapshot_id

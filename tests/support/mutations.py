@@ -6,8 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runsync.bundle.bundle import create_bundle
-from runsync.model.objects import Grant, Permissions
-from support.memory import START, MemoryObjects, MemorySource, export_to, run_with_metrics, small_source
+from runsync.kinds.permissions import Grant, Permissions
+from support.memory import (
+    START,
+    MemoryNotebooks,
+    MemoryPermissions,
+    MemorySource,
+    export_to,
+    run_with_metrics,
+    small_source,
+)
 
 NOTEBOOK = "/Users/ada@example.com/train"
 NIGHTS = 3
@@ -43,15 +51,13 @@ def source_of(night: int) -> MemorySource:
         source.files[run_id] = {**files, "own.bin": b"night %d" % past}
         source.runs.append(run_with_metrics(run_id, points))
     granted = (Grant("group", "science", "CAN_EDIT"),)
-    source.objects = MemoryObjects(
-        {(NOTEBOOK, "", "SOURCE"): b"print(%d)" % night}, {"1": Permissions("1", "kept", grants=granted)}
-    )
-    source.objects.modified_at = START + night
+    source.notebooks = MemoryNotebooks({(NOTEBOOK, "", "SOURCE"): b"print(%d)" % night}, START + night)
+    source.permissions = MemoryPermissions({"1": Permissions("1", "kept", grants=granted)})
     return source
 
 
 def export_nights(folder: Path) -> None:
-    """A bundle of several snapshots with all kinds of objects."""
+    """A bundle of several snapshots with entities of every kind."""
     bundle = create_bundle(folder)
     for night in range(NIGHTS):
         export_to(bundle, source_of(night), notebooks=("SOURCE",))

@@ -19,8 +19,8 @@ import runsync as api
 from runsync.bundle import schemas
 from runsync.cli.pieces import missing_pieces
 from runsync.errors import WrongUsage
-from runsync.model import left_behind
-from runsync.model.left_behind import KINDS, changed, parse
+from runsync.kinds import left_behind
+from runsync.kinds.left_behind import CATEGORIES, changed, parse
 
 ACCEPT = "--accept"
 MODELS = "1 registered model, 1 model version"
@@ -156,7 +156,7 @@ def test_a_name_that_there_is_not_is_refused_with_those_that_there_are(source: s
     done = runsync("export", source, "b", ACCEPT, "registered_model")
     assert done.returncode == 2
     assert "--accept: nothing is called “registered_model”: did you mean “registered-models”?" in done.stderr
-    assert all(name in done.stderr for name in KINDS)
+    assert all(name in done.stderr for name in CATEGORIES)
     with pytest.raises(WrongUsage, match="nothing is called “nonsense”; What can be accepted"):
         parse(["nonsense"])
 
@@ -218,9 +218,9 @@ def test_a_backup_before_experiments_are_deleted_must_have_what_goes_with_them(
 
 
 def test_every_kind_has_one_name_and_stands_in_the_documents() -> None:
-    assert all(kind.part_of in ("", *KINDS) for kind in KINDS.values())
+    assert all(kind.part_of in ("", *CATEGORIES) for kind in CATEGORIES.values())
     told = (ROOT / "docs" / "left-behind.md").read_text()
-    assert [name for name in KINDS if f"`{name}`" not in told] == []
+    assert [name for name in CATEGORIES if f"`{name}`" not in told] == []
 
 
 def test_what_a_server_has_beside_runs_is_counted(

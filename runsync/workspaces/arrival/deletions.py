@@ -18,10 +18,10 @@ from enum import Enum, auto
 from threading import Lock
 
 from runsync.errors import ITEM_ERRORS, TooManyDeletions, may_pass
+from runsync.kinds.left_behind import changed
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
-from runsync.model.left_behind import changed
 from runsync.model.protocol import FAILED, NAMED, Editor, NotCarried, Outcome, Source
 from runsync.model.run import UNTOLD, Run, Unreadable
 from runsync.model.selection import Selection

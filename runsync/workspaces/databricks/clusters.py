@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from runsync.contract.workbench import Clone, Cluster, ClusterOfRun, Library
 from runsync.errors import RequestRefused
-from runsync.model.objects import Notebook
-from runsync.model.workbench import Clone, Cluster, ClusterOfRun, Library
+from runsync.kinds.notebooks import Notebook
 from runsync.workspaces.databricks.notebooks import Notebooks, checked_folder
 from runsync.workspaces.http import NOT_DONE, Client, post_once
 from runsync.workspaces.http.fields import every, identifier, pages, part, text
@@ -35,7 +35,7 @@ PAGE = 100
 
 
 class DatabricksWorkbench:
-    """See `model.workbench`."""
+    """See `contract.workbench`."""
 
     def __init__(self, client: Client, workspace_id: str) -> None:
         self._client = client

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from runsync.model.objects import DBC, HTML, JUPYTER
+from runsync.kinds.notebooks import DBC, HTML, JUPYTER
 
 _MODEL = re.compile(rb"__DATABRICKS_NOTEBOOK_MODEL = '([A-Za-z0-9+/=]+)'")
 _MOST = 64 << 20

@@ -9,27 +9,29 @@ import base64
 import posixpath
 import threading
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from runsync.contract.entities import EntitySource
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage, may_pass
+from runsync.kinds.notebooks import DBC, HTML, JUPYTER, NOTEBOOKS, SOURCE, Notebook, formats_of, pathless, wanted
+from runsync.kinds.scope import Scope
 from runsync.model.hashing import sha256_of
-from runsync.model.left_behind import NOTEBOOKS
 from runsync.model.named import plain_path
-from runsync.model.objects import DBC, HTML, JUPYTER, SOURCE, Notebook
 from runsync.model.paths import unfit_for_folders
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, NotCarried, ObjectSource, Outcome
+from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, NotCarried, Outcome
 from runsync.workspaces.databricks.notebook_code import code_of, is_same
 from runsync.workspaces.http import Client, fields
 
 API = "/api/2.0/workspace"
 TAKEN = ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS")
 JSON = {"Content-Type": "application/json"}
+Source = EntitySource[Notebook]
 PREFERRED = (SOURCE, JUPYTER, HTML, DBC)
 """In which format a notebook is put into a workspace, when a bundle has several."""
 
@@ -140,21 +142,54 @@ def _is_last(revision: str, modified_at: int | None) -> bool:
     return revision.isdigit() and modified_at is not None and modified_at <= int(revision)
 
 
+class NotebookSource:
+    """See `EntitySource`: those that runs name, in the formats asked for."""
+
+    is_exact = False
+
+    def __init__(self, client: Client) -> None:
+        self._notebooks = Notebooks(client)
+
+    def list(self, scope: Scope) -> Iterator[Notebook]:
+        """None is looked at yet."""
+        yield from wanted(scope)
+
+    def complete(self, item: Notebook) -> Notebook:
+        """See `Notebooks.complete`."""
+        return self._notebooks.complete(item)
+
+    def read(self, item: Notebook) -> tuple[Notebook, Iterator[bytes]]:
+        """See `Notebooks.read`."""
+        read, text = self._notebooks.read(item)
+        return read, iter((text,))
+
+    def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
+        """Those that were not asked for, and those that a run names by nothing but an id."""
+        left = []
+        paths = [item.path for item in scope.mentioned(NOTEBOOKS) if item.path]
+        if paths and not formats_of(scope):
+            left.append(NOTEBOOKS.left(len(paths), "they were not asked for", tuple(sorted(set(paths))[:NAMED])))
+        if runs := pathless(scope):
+            left.append(NOTEBOOKS.left(len(runs), "the run does not tell its path", runs[:NAMED]))
+        return left
+
+
 class NotebookTarget:
     """Puts notebooks below a folder, each at the path that it had. What lies there already is never written over."""
 
-    def __init__(self, client: Client, folder: str) -> None:
+    def __init__(self, client: Client, asked: Mapping[str, Any]) -> None:
+        folder = asked.get("notebook_folder", "")
         self._client = client
         self._folder = checked_folder(folder) if folder else ""
         self._notebooks = Notebooks(client)
         self._left: list[str] = []
 
-    def plan(self, items: Sequence[Notebook], source: ObjectSource, pool: Executor) -> list[Outcome]:
-        """See `ObjectTarget`."""
+    def plan(self, items: Sequence[Notebook], source: Source, pool: Executor) -> list[Outcome]:
+        """See `EntityTarget`."""
         return self._each(items, source, pool, None)
 
-    def put(self, items: Sequence[Notebook], source: ObjectSource, pool: Executor, progress: Progress) -> list[Outcome]:
-        """See `ObjectTarget`."""
+    def put(self, items: Sequence[Notebook], source: Source, pool: Executor, progress: Progress) -> list[Outcome]:
+        """See `EntityTarget`."""
         return self._each(items, source, pool, progress)
 
     def left(self) -> list[NotCarried]:
@@ -163,7 +198,7 @@ class NotebookTarget:
         return [NOTEBOOKS.left(len(self._left), why, tuple(self._left[:NAMED]))] if self._left else []
 
     def _each(
-        self, items: Sequence[Notebook], source: ObjectSource, pool: Executor, progress: Progress | None
+        self, items: Sequence[Notebook], source: Source, pool: Executor, progress: Progress | None
     ) -> list[Outcome]:
         by_path = _by_path(items)
         if not self._folder:
@@ -172,26 +207,24 @@ class NotebookTarget:
         done = pool.map(lambda revisions: self._of_path(revisions, source, progress), by_path)
         return [outcome for outcomes in done for outcome in outcomes]
 
-    def _of_path(self, revisions: Sequence[Notebook], source: ObjectSource, progress: Progress | None) -> list[Outcome]:
+    def _of_path(self, revisions: Sequence[Notebook], source: Source, progress: Progress | None) -> list[Outcome]:
         """All revisions of one notebook; the newest first, which has the path as it was."""
         outcomes = []
         for item in revisions:
             try:
                 path, action = self._one(item, item is revisions[0], source, progress)
-                outcomes.append(Outcome(item.noun, item.path, item.name, action, path))
+                outcomes.append(Outcome(NOTEBOOKS.noun, item.path, item.name, action, path))
             except ITEM_ERRORS as error:
-                outcomes.append(
-                    Outcome(item.noun, item.path, item.name, FAILED, error=str(error), retry=may_pass(error))
-                )
+                told = (NOTEBOOKS.noun, item.path, item.name, FAILED)
+                outcomes.append(Outcome(*told, error=str(error), retry=may_pass(error)))
         return outcomes
 
-    def _one(self, item: Notebook, is_newest: bool, source: ObjectSource, progress: Progress | None) -> tuple[str, str]:
+    def _one(self, item: Notebook, is_newest: bool, source: Source, progress: Progress | None) -> tuple[str, str]:
         """Where it lies, and whether it was put there; the path of an older one ends in its revision."""
         if not item.path.startswith("/"):
             raise RequestRefused("the path is refused: it is not absolute")
         told = source.complete(item)
         read, chunks = source.read(told)
-        assert isinstance(read, Notebook)
         text = b"".join(chunks)
         path = self._folder + plain_path(item.path)
         apart = f"{path}@{item.revision or read.modified_at or 'last'}"

@@ -6,21 +6,26 @@ its tag `mlflow.experiment.sourceId` tells where the notebook is in a Git folder
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from runsync.contract.entities import EntitySource
 from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused, may_pass
-from runsync.model.left_behind import PERMISSIONS
-from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
-from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, ObjectSource, Outcome
+from runsync.kinds.permissions import GROUP, PERMISSIONS, SERVICE_PRINCIPAL, USER, Grant, Permissions
+from runsync.kinds.scope import Scope
+from runsync.model.lineage import is_copy
+from runsync.model.progress import Progress
+from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, Outcome
 from runsync.workspaces.http import Client, json_of
 from runsync.workspaces.http.fields import listed, text
 
 API = "/api/2.0/permissions"
+SOURCE_ID = "mlflow.experiment.sourceId"
+Source = EntitySource[Permissions]
 _PRINCIPALS = {USER: "user_name", GROUP: "group_name", SERVICE_PRINCIPAL: "service_principal_name"}
 _NO_PRINCIPAL = "principals that the target does not have"
 _NO_LEVEL = "levels that experiments do not have, only notebooks"
@@ -53,22 +58,54 @@ def _grants(answer: Mapping[str, Any]) -> tuple[Grant, ...]:
     return tuple(sorted(found, key=lambda g: (g.inherited, g.principal_type, g.principal, g.level, g.inherited_from)))
 
 
-class PermissionsTarget:
-    """Gives them. Nobody loses a right that they have in the target, and what is inherited is not given again."""
+class PermissionsSource:
+    """See `EntitySource`: those of every experiment."""
 
-    def __init__(self, client: Client, target_id: Callable[[str], str], is_asked: bool) -> None:
+    is_exact = False
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._in_git_folders: dict[str, str] = {}
+        """Ids of notebooks, by those of their experiments."""
+
+    def list(self, scope: Scope) -> Iterator[Permissions]:
+        """None is looked at yet."""
+        natives = [e for e in scope.experiments if not is_copy(e)]
+        self._in_git_folders = {e.experiment_id: e.tags[SOURCE_ID] for e in natives if SOURCE_ID in e.tags}
+        yield from (Permissions(e.experiment_id, e.name) for e in scope.experiments)
+
+    def complete(self, item: Permissions) -> Permissions:
+        """See `read_permissions`."""
+        return read_permissions(self._client, item, self._in_git_folders.get(item.experiment_id, ""))
+
+    def read(self, item: Permissions) -> tuple[Permissions, Iterator[bytes]]:
+        """They have no bytes."""
+        return item, iter(())
+
+    def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
+        """All are listed."""
+        return ()
+
+
+class PermissionsTarget:
+    """Gives them. Nobody loses a right that they have in the target, and what is inherited is not given again.
+
+    `target_id` gives the target's id of an experiment, "" before it is made.
+    """
+
+    def __init__(self, client: Client, target_id: Callable[[str], str], asked: Mapping[str, Any]) -> None:
         self._client = client
         self._target_id = target_id
-        self._is_asked = is_asked
+        self._is_asked = bool(asked.get(PERMISSIONS.name))
         self._left: dict[str, list[str]] = {}
         self._lock = threading.Lock()
 
-    def plan(self, items: Sequence[Permissions], source: ObjectSource, pool: Executor) -> list[Outcome]:
-        """See `ObjectTarget`."""
+    def plan(self, items: Sequence[Permissions], source: Source, pool: Executor) -> list[Outcome]:
+        """See `EntityTarget`."""
         return self._each(items, source, pool, writes=False)
 
-    def put(self, items: Sequence[Permissions], source: ObjectSource, pool: Executor) -> list[Outcome]:
-        """See `ObjectTarget`."""
+    def put(self, items: Sequence[Permissions], source: Source, pool: Executor, progress: Progress) -> list[Outcome]:
+        """See `EntityTarget`."""
         return self._each(items, source, pool, writes=True)
 
     def left(self) -> list[NotCarried]:
@@ -77,20 +114,20 @@ class PermissionsTarget:
             PERMISSIONS.left(len(names), why, tuple(sorted(set(names))[:NAMED])) for why, names in self._left.items()
         ]
 
-    def _each(self, items: Sequence[Permissions], source: ObjectSource, pool: Executor, writes: bool) -> list[Outcome]:
+    def _each(self, items: Sequence[Permissions], source: Source, pool: Executor, writes: bool) -> list[Outcome]:
         if self._is_asked:
             return list(pool.map(lambda item: self._one(item, source, writes), items))
         self._leave("they are in the source, and given with --permissions", [item.name for item in items])
         return []
 
-    def _one(self, item: Permissions, source: ObjectSource, writes: bool) -> Outcome:
+    def _one(self, item: Permissions, source: Source, writes: bool) -> Outcome:
+        told = (PERMISSIONS.noun, item.experiment_id, item.name)
         try:
             wanted = source.complete(item)
-            assert isinstance(wanted, Permissions)
             action = self._give(wanted, writes) if wanted.direct else UNCHANGED
         except ITEM_ERRORS as error:
-            return Outcome(item.noun, item.experiment_id, item.name, FAILED, error=str(error), retry=may_pass(error))
-        return Outcome(item.noun, item.experiment_id, item.name, action)
+            return Outcome(*told, FAILED, error=str(error), retry=may_pass(error))
+        return Outcome(*told, action)
 
     def _give(self, item: Permissions, writes: bool) -> str:
         target_id = self._target_id(item.experiment_id)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from runsync.errors import RequestRefused
+from runsync.kinds.permissions import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding, ok, warning
-from runsync.model.objects import GROUP, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.model.wording import many
 from runsync.workspaces.databricks.notebooks import API as TREE
 from runsync.workspaces.databricks.permissions import read_permissions

@@ -1,21 +1,27 @@
 """One import or sync into a Databricks workspace: that of open-source servers, between checks of our own."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Any
 
+from runsync.contract.entities import EntityTarget
+from runsync.kinds.kind import E, Kind
+from runsync.kinds.left_behind import changed
+from runsync.kinds.notebooks import NOTEBOOKS
+from runsync.kinds.permissions import PERMISSIONS
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
-from runsync.model.left_behind import changed
 from runsync.model.progress import Progress
 from runsync.model.protocol import NAMED, NotCarried, Outcome, Source, Step
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.estimate import Estimate
-from runsync.workspaces.databricks.objects import DatabricksObjectTarget
+from runsync.workspaces.databricks.notebooks import NotebookTarget
+from runsync.workspaces.databricks.permissions import PermissionsTarget
 from runsync.workspaces.databricks.quotas import Quotas
 from runsync.workspaces.databricks.tags import KEPT
 from runsync.workspaces.databricks.workspace import DatabricksWorkspace
@@ -36,11 +42,19 @@ class DatabricksTarget:
         self._home = workspace.home
         self._tags = workspace.client.tags
         self._quotas = Quotas()
-        self.objects = DatabricksObjectTarget(workspace.client, self._target.target_experiment, options)
+        self._entities: Mapping[str, EntityTarget[Any]] = {
+            NOTEBOOKS.name: NotebookTarget(workspace.client, options.asked),
+            PERMISSIONS.name: PermissionsTarget(workspace.client, self._target.target_experiment, options.asked),
+        }
         self._kept: Counter[str] = Counter()
         self._estimate = Estimate(PORTION)
         self._carries_artifacts = options.artifacts
         self._is_planned_only = True
+
+    def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
+        """Notebooks and permissions."""
+        found: EntityTarget[E] | None = self._entities.get(kind.name)
+        return found
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Raises WrongUsage when a name is no path there."""

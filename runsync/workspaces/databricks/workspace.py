@@ -1,29 +1,35 @@
 """A Databricks workspace: source, target and editor. What it has in common with open-source servers is theirs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from threading import Lock
+from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from runsync.contract.entities import EntitySource
+from runsync.contract.workbench import Workbench
 from runsync.download import as_listed
 from runsync.errors import AccessDenied
+from runsync.kinds.kind import E, Kind
+from runsync.kinds.notebooks import NOTEBOOKS
+from runsync.kinds.permissions import PERMISSIONS
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.filter.push import Dialect
 from runsync.model.finding import Finding
 from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Editor, ObjectSource, Place, Target
+from runsync.model.protocol import Editor, Place, Target
 from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.model.selection import Selection
-from runsync.model.workbench import Workbench
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.address import DatabricksAddress
 from runsync.workspaces.databricks.artifacts import DatabricksArtifacts
 from runsync.workspaces.databricks.auth import authority
 from runsync.workspaces.databricks.client import DatabricksClient
 from runsync.workspaces.databricks.clusters import DatabricksWorkbench
-from runsync.workspaces.databricks.objects import DatabricksObjects
+from runsync.workspaces.databricks.notebooks import NotebookSource
+from runsync.workspaces.databricks.permissions import PermissionsSource
 from runsync.workspaces.databricks.rates import Rates
 from runsync.workspaces.databricks.rights import ME
 from runsync.workspaces.http import Identity, Pace, Patience, json_of
@@ -50,7 +56,10 @@ class DatabricksWorkspace(RestWorkspace):
 
     def __init__(self, client: DatabricksClient, artifacts: DatabricksArtifacts, user: str, place: Place) -> None:
         self.home = f"/Users/{user}"
-        self._objects = DatabricksObjects(client)
+        self._entities: Mapping[str, EntitySource[Any]] = {
+            NOTEBOOKS.name: NotebookSource(client),
+            PERMISSIONS.name: PermissionsSource(client),
+        }
         self._artifacts = artifacts
         habits = Habits(
             run=client.read_run,
@@ -77,10 +86,10 @@ class DatabricksWorkspace(RestWorkspace):
 
         return DatabricksTarget(self, options)
 
-    @property
-    def objects(self) -> ObjectSource:
+    def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
         """Notebooks and permissions."""
-        return self._objects
+        found: EntitySource[E] | None = self._entities.get(kind.name)
+        return found
 
     @property
     def workbench(self) -> Workbench:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from runsync.errors import RequestRefused, WorkspaceError, WrongUsage
+from runsync.kinds.left_behind import counted, how_to_accept
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, failure, ok, warning
-from runsync.model.left_behind import counted, how_to_accept
 from runsync.model.paths import escaped, is_unicode
 from runsync.model.run import Run
 from runsync.model.selection import Selection

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
+from runsync.contract.entities import EntityTarget
 from runsync.errors import WrongUsage
+from runsync.kinds.kind import E, Kind
+from runsync.kinds.left_behind import PARENT_LINKS, changed
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.foresight import Foresight
 from runsync.model.identity import LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
-from runsync.model.left_behind import PARENT_LINKS, changed
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
     CREATE,
@@ -22,7 +24,6 @@ from runsync.model.protocol import (
     UNCHANGED,
     UPDATE,
     NotCarried,
-    ObjectTarget,
     Outcome,
     Source,
     Step,
@@ -196,8 +197,7 @@ class DirectTarget:
                     )
         return notes
 
-    @property
-    def objects(self) -> ObjectTarget | None:
+    def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
         """MLflow itself has no place for them."""
         return None
 

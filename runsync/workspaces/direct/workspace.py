@@ -5,7 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from itertools import groupby, islice
+from typing import Any
 
+from runsync.contract.entities import EntitySource
+from runsync.contract.workbench import Workbench
+from runsync.kinds.kind import E, Kind
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
@@ -19,7 +23,6 @@ from runsync.model.protocol import (
     Editor,
     Histories,
     NotCarried,
-    ObjectSource,
     Place,
     Source,
     StoredObject,
@@ -29,7 +32,6 @@ from runsync.model.protocol import (
 )
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
-from runsync.model.workbench import Workbench
 from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.store import DirectStore, Query
 
@@ -190,10 +192,14 @@ class DirectWorkspace:
         """What a store does not have is not there."""
         return True
 
-    @property
-    def objects(self) -> ObjectSource | None:
+    def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
         """MLflow itself has none of those kinds."""
         return None
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """Only a snapshot keeps what was asked for."""
+        return {}
 
     @property
     def workbench(self) -> Workbench | None:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from runsync.errors import ABSENT, RequestRefused
-from runsync.model import left_behind as kinds
-from runsync.model.left_behind import Kind
+from runsync.kinds import left_behind as kinds
+from runsync.kinds.category import Category
 from runsync.model.protocol import NotCarried
 from runsync.model.run import ModelVersion
 from runsync.workspaces.direct.recorded import is_reached_otherwise
@@ -84,7 +84,7 @@ def _all_of(root: str, model_id: str) -> Iterator[Folder]:
             yield folder
 
 
-def _counted(kind: Kind, folders: Sequence[str], shown: int) -> NotCarried | None:
+def _counted(kind: Category, folders: Sequence[str], shown: int) -> NotCarried | None:
     """How many there are in these folders; not counted where one cannot be looked into."""
     try:
         names = sorted(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from runsync.errors import ABSENT, AccessDenied, RequestRefused
+from runsync.kinds.left_behind import counted, how_to_accept, told_unsought, was_sought
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
-from runsync.model.left_behind import counted, how_to_accept, told_unsought, was_sought
 from runsync.model.patience import VARIABLES
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address, is_loopback

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 from runsync.errors import RequestRefused, TooMuch
-from runsync.model import threads
-from runsync.model.left_behind import (
+from runsync.kinds.category import Category
+from runsync.kinds.left_behind import (
     EVALUATION_DATASETS,
     GATEWAY_ENDPOINTS,
     ISSUES,
@@ -23,9 +23,9 @@ from runsync.model.left_behind import (
     TRACES,
     UNTOLD,
     WEBHOOKS,
-    Kind,
     unsought,
 )
+from runsync.model import threads
 from runsync.model.protocol import NotCarried
 from runsync.workspaces.http import OPTIONAL, Care, Client
 from runsync.workspaces.http.fields import Json, listed, pages, part, text
@@ -56,7 +56,7 @@ class _Look:
     """Asks for one kind. `name` is the list in the answer, `called` what one of them is called; `most` of them at a
     time, or as many as the server likes. `homes`: only those of these experiments count, where all are listed."""
 
-    kind: Kind
+    kind: Category
     name: str
     called: Callable[[Json], str]
     send: "_Send"
@@ -117,7 +117,7 @@ def _found(look: _Look, client: Client, has_files: bool) -> NotCarried | None:
     return None if count == 0 else look.kind.left(count, WHY, names)
 
 
-def _has_none(kind: Kind, status: int, has_files: bool) -> bool:
+def _has_none(kind: Category, status: int, has_files: bool) -> bool:
     """Whether a refusal means that there can be none."""
     if kind is PROMPTS:
         return status == HTTPStatus.BAD_REQUEST  # not every registry can be asked for a tag

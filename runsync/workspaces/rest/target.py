@@ -12,7 +12,10 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runsync.contract.entities import EntityTarget
 from runsync.errors import RequestRefused, WrongUsage
+from runsync.kinds.kind import E, Kind
+from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS, changed
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.foresight import Foresight
 from runsync.model.identity import (
@@ -26,7 +29,6 @@ from runsync.model.identity import (
     is_ours,
 )
 from runsync.model.import_options import ImportOptions
-from runsync.model.left_behind import MODEL_LINKS, PARENT_LINKS, changed
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
 from runsync.model.protocol import (
@@ -36,7 +38,6 @@ from runsync.model.protocol import (
     UPDATE,
     Histories,
     NotCarried,
-    ObjectTarget,
     Outcome,
     Source,
     Step,
@@ -217,8 +218,7 @@ class RestTarget:
         own = [*self._files.notes, *self._writer.notes, *self._foresight.notes, *self._second_copies.notes]
         return self._deletions.notes() + self._experiments.notes() + own
 
-    @property
-    def objects(self) -> ObjectTarget | None:
+    def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
         """MLflow itself has no place for them."""
         return None
 

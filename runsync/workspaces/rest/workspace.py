@@ -1,12 +1,16 @@
 """An MLflow tracking server as a source. Its target half is in `rest.target`."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
+from typing import Any
 from urllib.parse import urlsplit
 
+from runsync.contract.entities import EntitySource
+from runsync.contract.workbench import Workbench
 from runsync.errors import RequestRefused
+from runsync.kinds.kind import E, Kind
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
@@ -17,7 +21,6 @@ from runsync.model.protocol import (
     Editor,
     Histories,
     NotCarried,
-    ObjectSource,
     Place,
     Source,
     StoredObject,
@@ -27,7 +30,6 @@ from runsync.model.protocol import (
 )
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
-from runsync.model.workbench import Workbench
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import OPTIONAL, Client, Patience
 from runsync.workspaces.rest import models, wire
@@ -231,10 +233,14 @@ class RestWorkspace:
         """What a server does not list it does not have, or does not show to us."""
         return True
 
-    @property
-    def objects(self) -> ObjectSource | None:
+    def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
         """MLflow itself has none of those kinds."""
         return None
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """Only a snapshot keeps what was asked for."""
+        return {}
 
     @property
     def workbench(self) -> Workbench | None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from runsync.model import left_behind as kinds
-from runsync.model.left_behind import Kind
+from runsync.kinds import left_behind as kinds
+from runsync.kinds.category import Category
 from runsync.model.protocol import NotCarried
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -62,7 +62,7 @@ class _Counter:
         self._experiment_ids = experiment_ids
         self._workspace = workspace or DEFAULT_WORKSPACE
 
-    def kind(self, kind: Kind, name: str) -> list[NotCarried]:
+    def kind(self, kind: Category, name: str) -> list[NotCarried]:
         """Rows of one table."""
         table = self._tables.get(name)
         if table is None:
@@ -123,7 +123,7 @@ class _Counter:
             return [table.c.experiment_id.in_(ids)]
         return [table.c.workspace == self._workspace] if "workspace" in table.c else []
 
-    def _counted(self, kind: Kind, table: "TableClause", here: list[Any], name: Any = None) -> list[NotCarried]:
+    def _counted(self, kind: Category, table: "TableClause", here: list[Any], name: Any = None) -> list[NotCarried]:
         from sqlalchemy import func, select
 
         number = self._connection.execute(select(func.count()).select_from(table).where(*here)).scalar_one()

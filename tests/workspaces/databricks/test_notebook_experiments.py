@@ -14,11 +14,11 @@ from support.rich import START
 from support.servers import MlflowServer
 
 import runsync
-from runsync.model.objects import PERMISSIONS, Permissions
+from runsync.kinds.permissions import Permissions
 from runsync.model.selection import Selection
 from runsync.runs.source import source_of
 from workspaces.databricks.conftest import Start
-from workspaces.databricks.test_objects import counts, objects_in, whole
+from workspaces.databricks.test_objects import PERMISSIONS, counts, objects_in, whole
 
 HOME = "/Users/ana@example.com"
 NOTEBOOK = f"{HOME}/churn/train"

@@ -14,7 +14,10 @@ import runsync
 from runsync.bundle.check import check
 from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import RequestRefused, WrongUsage
-from runsync.model.objects import NOTEBOOKS, PERMISSIONS, Notebook, Object, Permissions
+from runsync.kinds import BY_NAME
+from runsync.kinds.kind import Entity
+from runsync.kinds.notebooks import Notebook
+from runsync.kinds.permissions import Permissions
 from runsync.transfer.places import open_workspace
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.databricks.notebooks import Notebooks
@@ -61,8 +64,11 @@ def seed(workspace: Databricks) -> Facts:
     return Facts(experiment, revisions, runs)
 
 
-def objects_in(bundle: Path, kind: str) -> list[Object]:
-    return list(open_snapshot(bundle).objects.all(kind))
+NOTEBOOKS, PERMISSIONS = "notebooks", "permissions"
+
+
+def objects_in(bundle: Path, kind: str) -> list[Entity]:
+    return list(open_snapshot(bundle).entities(BY_NAME[kind]).all())
 
 
 def notebooks_in(bundle: Path) -> dict[tuple[str, str], Notebook]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from runsync.model.objects import Notebook
+from runsync.kinds.notebooks import Notebook
 
 Library = Mapping[str, Any]
 """As Databricks writes it: {"pypi": {"package": "xgboost==2.0"}}, {"jar": "dbfs:/x.jar"}, …"""

@@ -1,78 +1,50 @@
-"""What may stay behind, by kind: the one list of names that `--accept` and `accept` in `runsync.toml` take.
+"""What may stay behind: the one list of names that `--accept` and `accept` in `runsync.toml` take.
 
-Each kind is declared here once. A backend names what it leaves with `KIND.left(…)`; what a target changes by its nature
-(new ids, for one) is no loss and told with `changed(…)`; a kind that was not looked for with `unsought(…)`.
+Kinds that are carried have a category each (see `kinds.kind`); all others are declared here once. A backend names what
+it leaves with `CATEGORY.left(…)`; what a target changes by its nature (new ids, for one) is no loss and told with
+`changed(…)`; what was not looked for with `unsought(…)`.
 """
 
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from runsync.errors import WrongUsage
+from runsync.kinds import KINDS
+from runsync.kinds.category import Category
 from runsync.model.protocol import NotCarried
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """`name` accepts it, and so does that of the kind that it is `part_of`.
-
-    `title` names it in reports and manifests; `old_titles` are those that manifests of earlier versions have.
-    `goes_with_experiments`: whether it is out of sight once its experiment is deleted.
-    """
-
-    name: str
-    title: str
-    part_of: str = ""
-    goes_with_experiments: bool = False
-    old_titles: tuple[str, ...] = ()
-
-    @property
-    def one(self) -> str:
-        """The title of a single one."""
-        noun, space, rest = self.title.partition(" ")
-        if noun == "links":
-            return f"link{space}{rest}"
-        return f"{self.title[:-3]}y" if self.title.endswith("ies") else self.title.removesuffix("s")
-
-    def left(self, count: int | None, why: str, names: tuple[str, ...] = (), what: str = "") -> NotCarried:
-        """So many of it (None: not counted) stay behind; `what` says more closely what they are."""
-        return NotCarried(what or self.title, count, why, names, self.name)
-
-
-REGISTERED_MODELS = Kind("registered-models", "registered models")
-MODEL_VERSIONS = Kind("model-versions", "model versions", part_of="registered-models")
-PROMPTS = Kind("prompts", "prompts")
-LOGGED_MODELS = Kind("logged-models", "logged models", goes_with_experiments=True)
-MODEL_LINKS = Kind("model-links", "links to logged models", part_of="logged-models")
-METRIC_LINKS = Kind(
+REGISTERED_MODELS = Category("registered-models", "registered models")
+MODEL_VERSIONS = Category("model-versions", "model versions", part_of="registered-models")
+PROMPTS = Category("prompts", "prompts")
+LOGGED_MODELS = Category("logged-models", "logged models", goes_with_experiments=True)
+MODEL_LINKS = Category("model-links", "links to logged models", part_of="logged-models")
+METRIC_LINKS = Category(
     "metric-links",
     "links from metric points to logged models and datasets",
     part_of="logged-models",
     goes_with_experiments=True,
     old_titles=("links from metric points to logged models",),
 )
-TRACES = Kind("traces", "traces", goes_with_experiments=True)
-ASSESSMENTS = Kind("assessments", "assessments", part_of="traces", goes_with_experiments=True)
-EVALUATION_DATASETS = Kind("evaluation-datasets", "evaluation datasets")
-SCORERS = Kind("scorers", "scorers", goes_with_experiments=True)
-ISSUES = Kind("issues", "issues", goes_with_experiments=True)
-LABEL_SCHEMAS = Kind("label-schemas", "label schemas", goes_with_experiments=True)
-REVIEW_QUEUES = Kind("review-queues", "review queues", goes_with_experiments=True)
-WEBHOOKS = Kind("webhooks", "webhooks")
-GATEWAY_ENDPOINTS = Kind("gateway-endpoints", "gateway endpoints")
-GATEWAY_SECRETS = Kind("gateway-secrets", "gateway secrets")
-GUARDRAILS = Kind("guardrails", "guardrails")
-BUDGET_POLICIES = Kind("budget-policies", "budget policies")
-MCP_SERVERS = Kind("mcp-servers", "MCP servers")
-NOTEBOOKS = Kind("notebooks", "notebooks")
-PERMISSIONS = Kind("permissions", "permissions")
-PARENT_LINKS = Kind("parent-links", "links to parents")
-ARTIFACTS = Kind("artifacts", "artifacts")
-MISSING_ITEMS = Kind("missing-items", "runs and experiments that cannot be carried")
-MISSING_PIECES = Kind("missing-pieces", "pieces of runs that cannot be carried")
+TRACES = Category("traces", "traces", goes_with_experiments=True)
+ASSESSMENTS = Category("assessments", "assessments", part_of="traces", goes_with_experiments=True)
+EVALUATION_DATASETS = Category("evaluation-datasets", "evaluation datasets")
+SCORERS = Category("scorers", "scorers", goes_with_experiments=True)
+ISSUES = Category("issues", "issues", goes_with_experiments=True)
+LABEL_SCHEMAS = Category("label-schemas", "label schemas", goes_with_experiments=True)
+REVIEW_QUEUES = Category("review-queues", "review queues", goes_with_experiments=True)
+WEBHOOKS = Category("webhooks", "webhooks")
+GATEWAY_ENDPOINTS = Category("gateway-endpoints", "gateway endpoints")
+GATEWAY_SECRETS = Category("gateway-secrets", "gateway secrets")
+GUARDRAILS = Category("guardrails", "guardrails")
+BUDGET_POLICIES = Category("budget-policies", "budget policies")
+MCP_SERVERS = Category("mcp-servers", "MCP servers")
+PARENT_LINKS = Category("parent-links", "links to parents")
+ARTIFACTS = Category("artifacts", "artifacts")
+MISSING_ITEMS = Category("missing-items", "runs and experiments that cannot be carried")
+MISSING_PIECES = Category("missing-pieces", "pieces of runs that cannot be carried")
 
-KINDS = {
+CATEGORIES = {
     kind.name: kind
     for kind in (
         REGISTERED_MODELS,
@@ -94,8 +66,7 @@ KINDS = {
         GUARDRAILS,
         BUDGET_POLICIES,
         MCP_SERVERS,
-        NOTEBOOKS,
-        PERMISSIONS,
+        *(kind.category for kind in KINDS),
         PARENT_LINKS,
         ARTIFACTS,
         MISSING_ITEMS,
@@ -103,8 +74,8 @@ KINDS = {
     )
 }
 """By their names."""
-GO_WITH_EXPERIMENTS = frozenset(name for name, kind in KINDS.items() if kind.goes_with_experiments)
-NOT_OF_RUNS = KINDS.keys() - {
+GO_WITH_EXPERIMENTS = frozenset(name for name, kind in CATEGORIES.items() if kind.goes_with_experiments)
+NOT_OF_RUNS = CATEGORIES.keys() - {
     kind.name for kind in (MODEL_LINKS, PARENT_LINKS, ARTIFACTS, MISSING_ITEMS, MISSING_PIECES)
 }
 """Names of what no run lacks where it stays behind."""
@@ -114,7 +85,7 @@ GONE = "that the source no longer has"
 """Behind the title of a kind: those are only named there."""
 UNSOUGHT = "that were not looked for"
 """Behind the title of a kind of which nobody knows whether there are any."""
-_BY_TITLE = {title: kind.name for kind in KINDS.values() for title in (kind.title, *kind.old_titles)}
+_BY_TITLE = {title: kind.name for kind in CATEGORIES.values() for title in (kind.title, *kind.old_titles)}
 
 
 def changed(what: str, count: int | None, why: str, names: tuple[str, ...] = ()) -> NotCarried:
@@ -122,7 +93,7 @@ def changed(what: str, count: int | None, why: str, names: tuple[str, ...] = ())
     return NotCarried(what, count, why, names, "")
 
 
-def unsought(kind: Kind, why: str) -> NotCarried:
+def unsought(kind: Category, why: str) -> NotCarried:
     """A kind that was not looked for where there may be some: told, and no reason for an exit code."""
     return NotCarried(f"{kind.title} {UNSOUGHT}", None, why, (), "")
 
@@ -146,11 +117,11 @@ def parse(given: Iterable[str], where: str = "--accept") -> frozenset[str]:
     `where` is where they stand. Raises WrongUsage for a name that there is not.
     """
     names = {name for text in given for part in text.split(",") if (name := part.strip())}
-    for name in sorted(names - KINDS.keys()):
-        near = difflib.get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), KINDS, 1)
+    for name in sorted(names - CATEGORIES.keys()):
+        near = difflib.get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), CATEGORIES, 1)
         hint = f": did you mean “{near[0]}”?" if near else ";"
-        raise WrongUsage(f"{where}: nothing is called “{name}”{hint} What can be accepted: {', '.join(KINDS)}")
-    return frozenset(names | {kind.name for kind in KINDS.values() if kind.part_of in names})
+        raise WrongUsage(f"{where}: nothing is called “{name}”{hint} What can be accepted: {', '.join(CATEGORIES)}")
+    return frozenset(names | {kind.name for kind in CATEGORIES.values() if kind.part_of in names})
 
 
 def told(left: NotCarried) -> str:
@@ -168,7 +139,7 @@ def counted(left: NotCarried) -> str:
     """How much of it stays behind."""
     if not is_known(left):
         return left.what
-    kind, what = KINDS.get(left.kind), left.what
+    kind, what = CATEGORIES.get(left.kind), left.what
     if left.count == 1:
         what = kind.one if kind is not None and what == kind.title else re.sub(" ids$", " id", what)
     return f"{'some' if left.count is None else f'{left.count:,}'} {what}"
@@ -184,6 +155,6 @@ def told_unsought(all_left: Iterable[NotCarried]) -> Iterator[str]:
 
 def how_to_accept(kinds: Iterable[str]) -> str:
     """The option with which these kinds may stay behind; "" where none of them can be accepted."""
-    names = [name for name in dict.fromkeys(kinds) if name in KINDS]
-    whole = [name for name in names if KINDS[name].part_of not in names]
+    names = [name for name in dict.fromkeys(kinds) if name in CATEGORIES]
+    whole = [name for name in names if CATEGORIES[name].part_of not in names]
     return f"--accept {','.join(whole)}" if whole else ""

@@ -1,0 +1,1 @@
+"""What a backend must do to be a source or a target."""

@@ -1,0 +1,32 @@
+"""A name under which something may stay behind."""
+
+from dataclasses import dataclass
+
+from runsync.model.protocol import NotCarried
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """`name` accepts it, and so does that of the category that it is `part_of`.
+
+    `title` names it in reports and manifests; `old_titles` are those that manifests of earlier versions have.
+    `goes_with_experiments`: whether it is out of sight once its experiment is deleted.
+    """
+
+    name: str
+    title: str
+    part_of: str = ""
+    goes_with_experiments: bool = False
+    old_titles: tuple[str, ...] = ()
+
+    @property
+    def one(self) -> str:
+        """The title of a single one."""
+        noun, space, rest = self.title.partition(" ")
+        if noun == "links":
+            return f"link{space}{rest}"
+        return f"{self.title[:-3]}y" if self.title.endswith("ies") else self.title.removesuffix("s")
+
+    def left(self, count: int | None, why: str, names: tuple[str, ...] = (), what: str = "") -> NotCarried:
+        """So many of it (None: not counted) stay behind; `what` says more closely what they are."""
+        return NotCarried(what or self.title, count, why, names, self.name)

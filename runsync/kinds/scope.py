@@ -1,0 +1,54 @@
+"""What a transfer or a comparison means of every kind."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from runsync.kinds import KINDS
+from runsync.kinds.kind import E, Entity, Key, Kind
+from runsync.model.experiment import Experiment
+from runsync.model.run import Run
+
+
+@dataclass(slots=True)
+class _Mention:
+    item: Entity
+    runs: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The experiments, what the runs that pass name, and `asked`: values of the options of kinds, by their names.
+
+    With `everything` whatever a bundle holds is meant, also what only runs name that did not pass.
+    """
+
+    experiments: Sequence[Experiment] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    everything: bool = False
+    _mentions: dict[str, dict[Key, _Mention]] = field(default_factory=dict)
+
+    def note(self, runs: Iterable[Run]) -> None:
+        """Remembers what they name."""
+        for run in runs:
+            for kind in KINDS:
+                for item in kind.mentions(run):
+                    named = self._mentions.setdefault(kind.name, {})
+                    named.setdefault(kind.mentioned_as(item), _Mention(item)).runs.append(run.run_id)
+
+    def mentioned(self, kind: Kind[E]) -> list[E]:
+        """What runs name of a kind, each once."""
+        return [mention.item for mention in self._mentions.get(kind.name, {}).values()]  # type: ignore[misc]
+
+    def runs_naming(self, kind: Kind[E], item: E) -> tuple[str, ...]:
+        """The runs that name one, sorted."""
+        mention = self._mentions.get(kind.name, {}).get(kind.mentioned_as(item))
+        return tuple(sorted(mention.runs)) if mention else ()
+
+    def on(self, experiments: Sequence[Experiment]) -> "Scope":
+        """The same of the experiments of another side."""
+        return replace(self, experiments=experiments)
+
+    def asking(self, asked: Mapping[str, Any]) -> "Scope":
+        """The same, with other values of options."""
+        return replace(self, asked=asked)

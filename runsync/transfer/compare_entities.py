@@ -1,0 +1,122 @@
+"""Entities of two sides, held against each other for verify and diff."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Generic
+
+from runsync.contract.entities import EntitySource
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
+from runsync.kinds import KINDS
+from runsync.kinds.kind import E, Key, Kind
+from runsync.kinds.scope import Scope
+from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChange
+from runsync.model.experiment import Experiment
+from runsync.model.hashing import sha256_of
+from runsync.model.protocol import NotCarried, Source
+
+DIGITS = 12
+"""Of a hash that is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[E]):
+    """An entity as it is, with the SHA-256 of its bytes ("" where it has none), or why it cannot be read."""
+
+    item: E
+    sha256: str = ""
+    error: str = ""
+
+
+def seen(kind: Kind[E], side: EntitySource[E], items: Sequence[E], pool: Executor) -> dict[Key, Seen[E]]:
+    """Each of them by its key; what a workspace names and does not have, or show us, is left out."""
+    found = pool.map(lambda item: _look(kind, side, item), items)
+    return {each.item.key: each for each in found if each is not None}
+
+
+def _look(kind: Kind[E], side: EntitySource[E], item: E) -> Seen[E] | None:
+    try:
+        whole = side.complete(item)
+        if whole.blobs or not kind.has_bytes:
+            return Seen(whole, whole.blobs[0].sha256 if whole.blobs else "")
+        read, chunks = side.read(whole)
+        return Seen(read, sha256_of(chunks))
+    except ITEM_ERRORS as error:
+        is_gone = isinstance(error, RequestRefused) and error.code == ABSENT
+        is_denied = isinstance(error, AccessDenied) and not kind.opt_in
+        return None if is_gone or is_denied else Seen(item, error=str(error))
+
+
+def changes(kind: Kind[E], old: Seen[E], new: Seen[E]) -> Iterator[FieldChange]:
+    """What became of one."""
+    if old.error or new.error:
+        yield FieldChange("contents", old.error, new.error)
+    if old.sha256 != new.sha256:
+        yield FieldChange("text", f"sha256 {old.sha256[:DIGITS]}…", f"sha256 {new.sha256[:DIGITS]}…")
+    yield from kind.changes(old.item, new.item)
+
+
+class Comparison:
+    """What a target lacks of the entities of a source: `compared` counts, by the name of the kind, those that both
+    could tell; `left` is what was not compared.
+
+    A bundle must have them all as they are; a workspace what each kind has there (see `Kind.lacks`).
+    """
+
+    def __init__(self, source: Source, target: Source, pairs: Mapping[str, Experiment], pool: Executor) -> None:
+        self.compared: dict[str, int] = {}
+        self.differences: list[Difference] = []
+        self.left: list[NotCarried] = []
+        self._source = source
+        self._target = target
+        self._pairs = pairs
+        self._pool = pool
+
+    def compare(self, scope: Scope) -> None:
+        """Kind by kind; `scope` has what the source's runs name."""
+        for kind in KINDS:
+            side = self._source.entities(kind)
+            if side is not None:
+                self._compare(kind, side, scope)
+                self.left += side.left_behind(scope)
+
+    def _compare(self, kind: Kind[Any], side: EntitySource[Any], scope: Scope) -> None:
+        items = [item for item in side.list(scope) if kind.elsewhere(item, self._resolve) is not None]
+        if not items:
+            return
+        other = self._target.entities(kind)
+        address = self._target.place.kind
+        if other is None:
+            self.left.append(kind.left(len(items), f"{address} has no place to look for them"))
+            return
+        if not other.is_exact and (why := kind.uncompared(scope, address)):
+            self.left.append(kind.left(len(items), why))
+            return
+        there = seen(kind, other, list(other.list(scope.on(list(self._pairs.values())))), self._pool)
+        here = seen(kind, side, items, self._pool)
+        lost: list[Difference] = []
+        impossible = 0
+        for one in here.values():
+            match = there.get(kind.elsewhere(one.item, self._resolve) or ())
+            lost += _lacks(kind, one, match, other.is_exact)
+            impossible += kind.impossible(one.item, match.item) if match is not None and not other.is_exact else 0
+        self.compared[kind.name] = len(items) - sum(bool(each.unread) for each in lost)
+        self.differences += lost
+        if impossible:
+            self.left.append(kind.left(impossible, kind.why_impossible))
+
+    def _resolve(self, experiment_id: str) -> str | None:
+        there = self._pairs.get(experiment_id)
+        return None if there is None else there.experiment_id
+
+
+def _lacks(kind: Kind[E], one: Seen[E], other: Seen[E] | None, is_exact: bool) -> Iterator[Difference]:
+    noun, key, name = kind.noun, one.item.key[0], one.item.name
+    if other is None:
+        yield Difference(noun, key, name, "", "there", "missing")
+    elif one.error or other.error:
+        side = IN_SOURCE if one.error else IN_TARGET
+        yield Difference.unreadable((noun, key, name, "contents"), side, one.error or other.error)
+    else:
+        for change in changes(kind, one, other) if is_exact else kind.lacks(one.item, other.item):
+            yield Difference(noun, key, name, change.field, change.old, change.new)
