@@ -13,8 +13,8 @@ from runsync.bundle.dates import Doubt, doubts
 from runsync.bundle.faults import Fault
 from runsync.bundle.subset import Subset
 from runsync.errors import WrongUsage
+from runsync.model.not_carried import NotCarried
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import NotCarried
 
 DAMAGED = 12
 

@@ -13,8 +13,9 @@ from runsync.contract.entities import EntitySource
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, may_pass
 from runsync.kinds.kind import Blob, E, Key, Kind
 from runsync.kinds.left_behind import GONE, changed
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, Outcome
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 
 DOCUMENTS_A_PART = 1000
 

@@ -22,8 +22,9 @@ from runsync.kinds.kind import E, Kind
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
+from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Histories, NotCarried, Place, Source, StoredObject, Unread, pass_over
+from runsync.model.protocol import Histories, Place, Source, StoredObject, Unread, pass_over
 from runsync.model.run import PART, ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many

@@ -11,7 +11,7 @@ from runsync.bundle.dates import Doubt, doubts
 from runsync.bundle.manifest import Manifest
 from runsync.errors import BundleDamaged
 from runsync.model import threads
-from runsync.model.protocol import NotCarried
+from runsync.model.not_carried import NotCarried
 
 DAMAGED = 12
 AT_ONCE = 8

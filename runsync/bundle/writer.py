@@ -32,8 +32,9 @@ from runsync.kinds.kind import E, Kind
 from runsync.model import threads, times
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.foresight import Foresight
+from runsync.model.not_carried import NotCarried
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place, Source, Step
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Source, Step
 from runsync.model.run import RUNNING, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.version import VERSION

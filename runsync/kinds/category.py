@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runsync.model.protocol import NotCarried
+from runsync.model.not_carried import NotCarried
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from runsync.kinds.category import Category
-from runsync.model.protocol import NotCarried
+from runsync.model.not_carried import NotCarried
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope

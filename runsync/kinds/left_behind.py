@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from runsync.errors import WrongUsage
 from runsync.kinds import KINDS
 from runsync.kinds.category import Category
-from runsync.model.protocol import NotCarried
+from runsync.model.not_carried import NotCarried
 
 REGISTERED_MODELS = Category("registered-models", "registered models")
 MODEL_VERSIONS = Category("model-versions", "model versions", part_of="registered-models")

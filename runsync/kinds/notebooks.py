@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.errors import WrongUsage
 from runsync.kinds.kind import Blob, Key, Kind, Option
-from runsync.model.run import Run
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
+    from runsync.model.run import Run
 
 SOURCE, JUPYTER, HTML, DBC = "SOURCE", "JUPYTER", "HTML", "DBC"
 FORMATS = (SOURCE, JUPYTER, HTML, DBC)
@@ -93,7 +93,7 @@ class _Notebooks(Kind[Notebook]):
     )
     kept_in = "notebook_formats"
 
-    def mentions(self, run: Run) -> Iterable[Notebook]:
+    def mentions(self, run: "Run") -> Iterable[Notebook]:
         """By path and revision, or, where the path is not told, by id alone.
 
         A path that is not absolute is that of a notebook in a Git repository, which the run's tags name.

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.kind import Blob, Key, Kind, Option, Resolve
-from runsync.model.comparison import FieldChange
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
+    from runsync.model.comparison import FieldChange
 
 USER, GROUP, SERVICE_PRINCIPAL = "user", "group", "service_principal"
 LEVELS = ("CAN_READ", "CAN_RUN", "CAN_EDIT", "CAN_MANAGE")
@@ -128,15 +128,19 @@ class _OfExperiments(Kind[Permissions]):
         """They are compared only on request: that takes a request for each experiment."""
         return "" if scope.asked.get(self.name) else "--permissions compares them"
 
-    def changes(self, old: Permissions, new: Permissions) -> Iterator[FieldChange]:
+    def changes(self, old: Permissions, new: Permissions) -> Iterator["FieldChange"]:
         """By the principal."""
+        from runsync.model.comparison import FieldChange
+
         before, after = old.levels, new.levels
         for principal in sorted(before.keys() | after.keys()):
             if before.get(principal) != after.get(principal):
                 yield FieldChange(f"permissions.{principal}", before.get(principal, ""), after.get(principal, ""))
 
-    def lacks(self, wanted: Permissions, there: Permissions) -> Iterator[FieldChange]:
+    def lacks(self, wanted: Permissions, there: Permissions) -> Iterator["FieldChange"]:
         """What was given to the experiment itself must be there, or more."""
+        from runsync.model.comparison import FieldChange
+
         for grant in wanted.direct:
             if there.has_level(grant.level) and not there.is_enough_for(grant):
                 has = there.levels.get(grant.principal, "missing")

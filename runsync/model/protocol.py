@@ -10,6 +10,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NotCarried
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.secrecy import strike_all
@@ -35,24 +36,6 @@ class Place:
     def __post_init__(self) -> None:
         for name in ("address", "version", "details"):  # a server may say anything of itself
             object.__setattr__(self, name, strike_all(getattr(self, name)))
-
-
-NAMED = 20
-"""Names that are told of things of one sort; the others are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotCarried:
-    """Something that stays behind: what it is, how many (None: not counted), why, and some names.
-
-    `kind` is the name with which it is accepted (see `left_behind`); "" where nothing is lost.
-    """
-
-    what: str
-    count: int | None
-    why: str
-    names: tuple[str, ...]
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)

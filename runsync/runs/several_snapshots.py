@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from runsync.errors import Interrupted, RunsyncError
-from runsync.model.left_behind import NOT_OF_RUNS, PARENT_LINKS
-from runsync.model.protocol import NAMED, NotCarried
+from runsync.kinds.left_behind import NOT_OF_RUNS, PARENT_LINKS
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.transfer.report import Tally, TransferReport
 
 Import = Callable[[str, Sequence[str]], TransferReport]

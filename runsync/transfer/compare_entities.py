@@ -13,7 +13,8 @@ from runsync.kinds.scope import Scope
 from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChange
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
-from runsync.model.protocol import NotCarried, Source
+from runsync.model.not_carried import NotCarried
+from runsync.model.protocol import Source
 
 DIGITS = 12
 """Of a hash that is shown."""

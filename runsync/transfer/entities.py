@@ -9,8 +9,9 @@ from runsync.kinds import KINDS
 from runsync.kinds.kind import Kind
 from runsync.kinds.scope import Scope
 from runsync.model import threads
+from runsync.model.not_carried import NAMED
 from runsync.model.progress import Progress
-from runsync.model.protocol import FAILED, NAMED, Outcome, Source, Target
+from runsync.model.protocol import FAILED, Outcome, Source, Target
 from runsync.model.run import Batch
 from runsync.transfer.report import TransferReport
 

@@ -7,7 +7,8 @@ from typing import Any
 from runsync.errors import RunsyncError
 from runsync.kinds import BY_NOUN
 from runsync.kinds.left_behind import MISSING_ITEMS, MISSING_PIECES, was_sought
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, NotCarried, Outcome, Place
+from runsync.model.not_carried import NotCarried
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place
 from runsync.model.run import Problem
 
 PARTLY_DONE = 3

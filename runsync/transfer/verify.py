@@ -28,10 +28,11 @@ from runsync.model.hashing import sha256_of
 from runsync.model.identity import PARENT, origin_of
 from runsync.model.lost_points import readable_points
 from runsync.model.naming import Names, Naming
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.pairing import is_named_so, pair
 from runsync.model.paths import folders_above
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import NAMED, Histories, NotCarried, Place, Source
+from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import PART, ArtifactFile, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many

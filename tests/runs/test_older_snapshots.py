@@ -14,8 +14,8 @@ from support.servers import MlflowServer
 
 import runsync
 from runsync.errors import BundleDamaged, NothingSelected, TooManyChanges
+from runsync.kinds.left_behind import MODEL_LINKS, TRACES, changed
 from runsync.model.experiment import Experiment
-from runsync.model.left_behind import MODEL_LINKS, TRACES, changed
 from runsync.model.progress import Silent
 from runsync.model.protocol import Place
 from runsync.runs.change import ChangeReport, How

@@ -24,10 +24,11 @@ from runsync.kinds.scope import Scope
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
+from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
-from runsync.model.protocol import NotCarried, Place, Unread, pass_over
+from runsync.model.protocol import Place, Unread, pass_over
 from runsync.model.run import ArtifactFile, Batch, Contents, DatasetInput, LatestMetric, ModelVersion, Run
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer

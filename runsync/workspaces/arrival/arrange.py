@@ -7,8 +7,8 @@ from typing import Protocol
 from runsync.errors import ITEM_ERRORS
 from runsync.model.artifact_names import sent_name, sent_names, tags_with
 from runsync.model.identity import ARTIFACT_NAMES
+from runsync.model.not_carried import NAMED
 from runsync.model.paths import folders_above
-from runsync.model.protocol import NAMED
 from runsync.model.run import ArtifactFile, Run
 from runsync.model.wording import many
 from runsync.workspaces.arrival.copy import Copy

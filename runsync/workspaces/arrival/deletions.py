@@ -22,7 +22,8 @@ from runsync.kinds.left_behind import changed
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
-from runsync.model.protocol import FAILED, NAMED, Editor, NotCarried, Outcome, Source
+from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.protocol import FAILED, Editor, Outcome, Source
 from runsync.model.run import UNTOLD, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.times import now

@@ -18,8 +18,9 @@ from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused, may_pass
 from runsync.kinds.permissions import GROUP, PERMISSIONS, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.kinds.scope import Scope
 from runsync.model.lineage import is_copy
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, NAMED, UNCHANGED, UPDATE, NotCarried, Outcome
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.workspaces.http import Client, json_of
 from runsync.workspaces.http.fields import listed, text
 

@@ -14,8 +14,9 @@ from runsync.kinds.permissions import PERMISSIONS
 from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.progress import Progress
-from runsync.model.protocol import NAMED, NotCarried, Outcome, Source, Step
+from runsync.model.protocol import Outcome, Source, Step
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.identity import RUN_NAME
-from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.not_carried import NotCarried
+from runsync.model.protocol import Histories, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 

@@ -16,18 +16,9 @@ from runsync.model.experiment import DELETED, Experiment
 from runsync.model.foresight import Foresight
 from runsync.model.identity import LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.progress import Progress
-from runsync.model.protocol import (
-    CREATE,
-    FAILED,
-    NAMED,
-    UNCHANGED,
-    UPDATE,
-    NotCarried,
-    Outcome,
-    Source,
-    Step,
-)
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Source, Step
 from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection

@@ -18,18 +18,9 @@ from runsync.model.filter.parse import parse
 from runsync.model.filter.push import narrowed, state
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
-from runsync.model.protocol import (
-    Editor,
-    Histories,
-    NotCarried,
-    Place,
-    Source,
-    StoredObject,
-    Target,
-    Unread,
-    pass_over,
-)
+from runsync.model.protocol import Editor, Histories, Place, Source, StoredObject, Target, Unread, pass_over
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.workspaces.direct.artifacts import DirectArtifacts

@@ -7,7 +7,7 @@ from pathlib import Path
 from runsync.errors import ABSENT, RequestRefused
 from runsync.kinds import left_behind as kinds
 from runsync.kinds.category import Category
-from runsync.model.protocol import NotCarried
+from runsync.model.not_carried import NotCarried
 from runsync.model.run import ModelVersion
 from runsync.workspaces.direct.recorded import is_reached_otherwise
 from runsync.workspaces.files.layout import (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from runsync.errors import ABSENT, AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
-from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.not_carried import NotCarried
+from runsync.model.protocol import Histories, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.recorded import is_reached_otherwise, steps

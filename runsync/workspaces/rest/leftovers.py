@@ -26,7 +26,7 @@ from runsync.kinds.left_behind import (
     unsought,
 )
 from runsync.model import threads
-from runsync.model.protocol import NotCarried
+from runsync.model.not_carried import NotCarried
 from runsync.workspaces.http import OPTIONAL, Care, Client
 from runsync.workspaces.http.fields import Json, listed, pages, part, text
 from runsync.workspaces.rest.server import API, API3

@@ -13,7 +13,7 @@ from runsync.model import threads
 from runsync.model.experiment import ACTIVE, DELETED
 from runsync.model.identity import COMPLETE, COPY, LINK_TAGS, ORIGIN, SESSION, at_home, fingerprint
 from runsync.model.mark import Mark
-from runsync.model.protocol import NAMED
+from runsync.model.not_carried import NAMED
 from runsync.model.run import Batch, Run
 from runsync.model.wording import many
 from runsync.workspaces.arrival.present import Present

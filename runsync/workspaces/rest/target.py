@@ -29,19 +29,10 @@ from runsync.model.identity import (
     is_ours,
 )
 from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NotCarried
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
-from runsync.model.protocol import (
-    CREATE,
-    FAILED,
-    UNCHANGED,
-    UPDATE,
-    Histories,
-    NotCarried,
-    Outcome,
-    Source,
-    Step,
-)
+from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Histories, Outcome, Source, Step
 from runsync.model.provenance import Provenance, shown_address
 from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection

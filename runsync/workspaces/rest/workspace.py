@@ -17,17 +17,8 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import (
-    Editor,
-    Histories,
-    NotCarried,
-    Place,
-    Source,
-    StoredObject,
-    Target,
-    Unread,
-    pass_over,
-)
+from runsync.model.not_carried import NotCarried
+from runsync.model.protocol import Editor, Histories, Place, Source, StoredObject, Target, Unread, pass_over
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.workspaces.address import Address

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.kinds import left_behind as kinds
 from runsync.kinds.category import Category
-from runsync.model.protocol import NotCarried
+from runsync.model.not_carried import NotCarried
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.read import numbers

@@ -6,7 +6,8 @@ from functools import cached_property
 
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
-from runsync.model.protocol import Histories, NotCarried, Place
+from runsync.model.not_carried import NotCarried
+from runsync.model.protocol import Histories, Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
