@@ -46,7 +46,7 @@ def differences(bundle: Bundle, snapshot_id: str, source: Source) -> int:
     snapshot = Snapshot(bundle, bundle.manifest(snapshot_id))
     with ThreadPoolExecutor(2) as pool:
         report = VerifyReport(source.place, snapshot.place)
-        _Comparer(report, source, snapshot, pool, True, True, False).compare(Selection(), Naming(), Silent())
+        _Comparer(report, source, snapshot, pool, True, True, {}).compare(Selection(), Naming(), Silent())
     assert report.runs > 10
     return len(report.differences)
 
