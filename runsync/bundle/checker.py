@@ -1,16 +1,16 @@
 """One look at a bundle: what its snapshots need, whether it is there and sound, and whom it hits when it is not."""
 
 from collections.abc import Iterable, Sequence
-
-from runsync.bundle import layout, locks, parts
 from dataclasses import dataclass
 from typing import Any
+
+from runsync.bundle import layout, locks, parts
 from runsync.bundle.books import Book, Line, contradictions
 from runsync.bundle.bundle import Bundle
+from runsync.bundle.entities import blobs_of, read_entities
 from runsync.bundle.faults import BROKEN, INVALID, MISMATCH, MISSING, Fault
 from runsync.bundle.history import Position, Record
 from runsync.bundle.manifest import PartFile, RunsPart
-from runsync.bundle.entities import blobs_of, read_entities
 from runsync.bundle.read_through import ReadThrough, read_metrics
 from runsync.bundle.stored import read_runs
 from runsync.bundle.subset import Subset
