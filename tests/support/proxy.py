@@ -265,6 +265,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """The proxy has its own memory of requests."""
 
+    def handle_expect_100(self) -> bool:
+        """Says at once that the body may come: S3's clients wait a second for that."""
+        is_welcome = super().handle_expect_100()
+        self.wfile.flush()
+        return is_welcome
+
     def handle_any(self) -> None:
         proxy = self.server.proxy
         path, _, query = self.path.partition("?")
