@@ -1,5 +1,6 @@
 """Servers, workspaces side by side, and the command line, for all tests."""
 
+import gc
 import os
 import re
 import signal
@@ -140,6 +141,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         given = {word for value in values if isinstance(value, str) for word in value.split("-")}
         if SERVERS & set(getattr(item, "fixturenames", ())) or PLACES & given:
             item.add_marker("server")
+
+
+def pytest_collection_finish() -> None:
+    """No collection of garbage looks through all tests again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -23,6 +24,17 @@ FOREIGN = ("MLFLOW_", "RUNSYNC_", "AWS_", "DATABRICKS_", "AZURE_", "SAGEMAKER_")
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """Without these a job runner with several processes starts beside a server, and MLflow calls home."""
 START_SECONDS = 600.0
+COMMAND = """#!{python}
+import os, sys
+from pathlib import Path
+sys.path.insert(0, "{tests}")
+from support import forks
+forks.SESSION = {session}
+done = forks.run(Path("{mlflow}"), ["-m", "mlflow", *sys.argv[1:]], os.environ, Path.cwd())
+sys.stdout.write(done.stdout)
+sys.stderr.write(done.stderr)
+sys.exit(done.returncode)
+"""
 
 # Of pytest, or of its process that leads the others.
 SESSION = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
@@ -78,6 +90,15 @@ def run(mlflow: Path, arguments: Sequence[str], environment: Mapping[str, str], 
         with _connection(mlflow, asked) as connection:
             _, code = connection.makefile().read().split()
         return Done(int(code), out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def command(mlflow: Path, folder: Path) -> None:
+    """Makes a command `mlflow` in `folder`, to be found on PATH: does what that mlflow command does, in a fork."""
+    script = COMMAND.format(python=sys.executable, tests=SCRIPT.parents[1], session=SESSION, mlflow=mlflow.absolute())
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / "mlflow"
+    place.write_text(script, encoding="utf-8")
+    place.chmod(0o755)
 
 
 def template(mlflow: Path) -> Path:

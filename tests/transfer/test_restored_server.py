@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Pair, Runner, executable
+from support import forks
 from support.databases import Databases, run_script
 from support.oracle import Reader, assert_same, compare
 from support.rich import rich_workspace, small_workspace
@@ -132,8 +133,8 @@ def _told(read: dict[str, Any], prefix: str) -> dict[str, Any]:
 def test_init_makes_the_tables_of_an_empty_database_from_the_command_line(
     kind: str, runsync: Runner, databases: Databases, tmp_path: Path
 ) -> None:
-    mlflow = executable("3")
-    path = f"{mlflow.parent}{os.pathsep}{os.environ['PATH']}"
+    forks.command(executable("3"), tmp_path / "bin")
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     empty = databases.fresh(kind, empty=True)
     bundle = ROOT / "examples" / "bundle"
     options = ("--init", "--artifacts", tmp_path / "art", "--json")

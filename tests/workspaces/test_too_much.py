@@ -16,7 +16,7 @@ from support.stores import START, Filler, empty_sqlite, opened, run_id
 import runsync
 from runsync.errors import AnswerTooLong, RequestRefused, TooMuch
 from runsync.model.experiment import Experiment
-from runsync.model.patience import Patience
+from runsync.model.patience import PATIENCE, Patience
 from runsync.model.run import Run
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.credentials import Credentials
@@ -102,8 +102,9 @@ def test_one_at_a_time_is_told_in_the_singular(small: tuple[MlflowServer, str], 
 
 
 def test_a_search_that_fails_for_one_run_too_is_not_told_as_one_that_was_managed(
-    small: tuple[MlflowServer, str], tmp_path: Path
+    small: tuple[MlflowServer, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv(PATIENCE, "1")
     server, name = small
     with FaultProxy(server.url, Rule(faults.respond(504), "runs/search", count=None)) as proxy:
         report = runsync.export(proxy.url, tmp_path / "b", selection=runsync.Selection(experiments=(name,)))
