@@ -156,6 +156,14 @@ def _nothing_is_secret_yet(tmp_path_factory: pytest.TempPathFactory) -> None:
     SEARCH.begin(tmp_path_factory.getbasetemp())
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_disks() -> Iterator[None]:
+    """What is written is there without it, also after a kill; tests of power cuts look for the calls themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):

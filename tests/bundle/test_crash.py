@@ -57,8 +57,6 @@ SLOW = ("disk, every write", "S3", "S3, every write")
 @pytest.fixture(params=["disk", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
 def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     if request.param.startswith("disk"):
-        # A process that is killed loses nothing that it wrote, synced or not.
-        monkeypatch.setattr(local_store.os, "fsync", lambda descriptor: None)
         return Home(str(tmp_path), step=1 if "every" in request.param else 3)
     bucket: Bucket = request.getfixturevalue("bucket")
     # One client for them all: to make one takes longer than to use it.

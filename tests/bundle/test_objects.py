@@ -12,7 +12,7 @@ from support.interleaving import NoLock
 from support.memory import MemoryNotebooks, MemoryPermissions, MemorySource, export_into, export_to, small_source
 from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import layout, local_store
+from runsync.bundle import layout
 from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import copy
@@ -305,10 +305,8 @@ def test_a_feature_that_is_asked_for_already_stays(bundle: Path) -> None:
     assert _features(bundle) == ["notebooks", "permissions"]
 
 
-def test_an_export_that_is_stopped_at_any_write_goes_on_and_has_all_of_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local_store.os, "fsync", lambda descriptor: None)
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+def test_an_export_that_is_stopped_at_any_write_goes_on_and_has_all_of_them(tmp_path: Path, step: int) -> None:
     moment = 0
     while True:
         folder = tmp_path / str(moment)
@@ -323,7 +321,7 @@ def test_an_export_that_is_stopped_at_any_write_goes_on_and_has_all_of_them(
         export_to(open_bundle(folder), source_with_notebooks(), notebooks=BOTH)
         assert len(objects_in(folder)) == 6
         assert check(folder).faults == []
-        moment += 1
+        moment += step
     assert moment >= 2 * 10
 
 

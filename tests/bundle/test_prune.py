@@ -336,7 +336,6 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "here", lambda: GONE)
         patch.setattr(local_store, "here", lambda: GONE)
-        patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(local_store.LocalIncoming, "keep", counted_keep)
         patch.setattr(local_store.LocalStore, "remove", counted_remove)
         patch.setattr(local_store.LocalStore, "create", counted_create)

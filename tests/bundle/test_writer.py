@@ -250,14 +250,7 @@ def _export_killed_after(moments: int, folder: Path, source: MemorySource) -> bo
     return not report.stopped
 
 
-@pytest.fixture
-def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is killed loses nothing that it wrote, synced or not."""
-    monkeypatch.setattr(local_store.os, "fsync", lambda descriptor: None)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("_quick_disk")
 def test_an_export_killed_at_any_write_leaves_whole_snapshots_and_the_next_one_finishes(tmp_path: Path) -> None:
     reached_the_end = False
     moments = 0
@@ -278,7 +271,6 @@ def test_an_export_killed_at_any_write_leaves_whole_snapshots_and_the_next_one_f
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_quick_disk")
 def test_a_second_export_killed_at_any_write_leaves_the_first_snapshot_whole(tmp_path: Path) -> None:
     changed = small_source()
     changed.runs[0] = dataclasses.replace(changed.runs[0], params={"lr": "0.2"})

@@ -60,7 +60,7 @@ class Search:
         self._base = Path()
         self._older: set[Path] = set()
         self._since = 0.0
-        self._seen: dict[Path, float] = {}
+        self._seen: dict[str, float] = {}
 
     def begin(self, base: Path) -> None:
         """A module begins: nothing is secret yet. `base` is where pytest makes the folders of tests."""
@@ -116,15 +116,15 @@ class Search:
         made = {folder for folder in self._base.iterdir() if folder not in self._older and not folder.is_symlink()}
         for top in sorted(made | self._lasting):
             for folder, folders, files in os.walk(top):
-                for name in (*folders, *files):
+                for place in (f"{folder}/{name}" for name in (*folders, *files)):
                     with suppress(OSError):  # a server may take it away meanwhile
-                        self._look_at_file(Path(folder, name))
+                        self._look_at_file(place, os.lstat(place))
 
-    def _look_at_file(self, file: Path) -> None:
-        state = file.lstat()
-        if state.st_ctime < self._since or self._seen.get(file) == state.st_ctime:
+    def _look_at_file(self, place: str, state: os.stat_result) -> None:
+        if state.st_ctime < self._since or self._seen.get(place) == state.st_ctime:
             return
-        self._seen[file] = state.st_ctime
+        self._seen[place] = state.st_ctime
+        file = Path(place)
         self.look(f"a name in {file.parent.relative_to(self._base)}", file.name)
         if stat.S_ISREG(state.st_mode) and file not in self._declared:
             self.look(str(file.relative_to(self._base)), file.read_bytes())
