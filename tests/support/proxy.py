@@ -131,7 +131,8 @@ class Request:
 class FaultProxy:
     """Forwards to `upstream` while in a `with`; `url` is its own address and ends on `prefix`.
 
-    With `keep_host` the server is told the host that the client asked for: S3 has it signed.
+    With `keep_host` the server is told the host that the client asked for: S3 has it signed. One that does not welcome
+    bodies leaves clients that ask first (`Expect: 100-continue`) waiting: S3's for a second.
     """
 
     def __init__(
@@ -143,8 +144,10 @@ class FaultProxy:
         token: str | None = None,
         seed: int = 0,
         keep_host: bool = False,
+        welcomes: bool = True,
     ) -> None:
         self.keep_host = keep_host
+        self.welcomes = welcomes
         self.upstream = upstream.rstrip("/")
         self.prefix = prefix.rstrip("/")
         self.rules = list(rules)
@@ -266,9 +269,9 @@ class _Handler(BaseHTTPRequestHandler):
         """The proxy has its own memory of requests."""
 
     def handle_expect_100(self) -> bool:
-        """Says at once that the body may come: S3's clients wait a second for that."""
         is_welcome = super().handle_expect_100()
-        self.wfile.flush()
+        if self.server.proxy.welcomes:
+            self.wfile.flush()
         return is_welcome
 
     def handle_any(self) -> None:

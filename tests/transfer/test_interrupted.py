@@ -49,7 +49,8 @@ def test_an_export_to_s3_that_is_interrupted_amid_a_request_leaves_no_lock(
 ) -> None:
     path, method, after = MOMENTS[moment]
     places = (pair.source.url, f"{bucket.url}/b", "--experiment", few)
-    with FaultProxy(bucket.endpoint, Rule(delay(1.5), path, method, after=after)) as proxy:
+    # The body of a request was not sent when the signal comes: what S3 has whole it may do after all that follows.
+    with FaultProxy(bucket.endpoint, Rule(delay(1.5), path, method, after=after), welcomes=False) as proxy:
         process = start_runsync("export", *places, env={**bucket.environment, "AWS_ENDPOINT_URL": proxy.url})
         while not any(request.fault for request in proxy.seen()):
             assert process.poll() is None
