@@ -41,8 +41,8 @@ test-fast: .venv/made
 	$(PYTEST) -n $(JOBS) --dist worksteal -m 'not slow and not older and not server and not long'
 
 stress: setup
-	$(PYTEST) -m slow
-	$(PYTEST) -m 'hypothesis and not older' --hypothesis-profile=thorough
+	$(PYTEST) -n $(JOBS) --dist worksteal -m slow
+	$(PYTEST) -n $(JOBS) --dist worksteal -m 'hypothesis and not older' --hypothesis-profile=thorough
 
 test-older: setup .venvs/mlflow-1/made
 	$(PYTEST) -m older
