@@ -185,7 +185,7 @@ def test_a_wrong_login_is_one_line_that_says_what_to_check(
         assert bool(result.stdout) == (result is results[2])
 
 
-@pytest.mark.parametrize("release", ["3", "2"])
+@pytest.mark.parametrize("release", ["3", pytest.param("2", marks=pytest.mark.slow)])
 def test_the_login_of_mlflow_itself(
     start_server: StartServer, prefix: str, bundle: Path, runsync: Runner, release: str
 ) -> None:
@@ -221,7 +221,7 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("release", ["3", "2"])
+@pytest.mark.parametrize("release", ["3", pytest.param("2", marks=pytest.mark.slow)])
 def test_artifacts_beside_the_server_arrive_through_the_file_system(
     start_server: StartServer, prefix: str, bundle: Path, tmp_path: Path, runsync: Runner, release: str
 ) -> None:
