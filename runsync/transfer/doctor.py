@@ -12,10 +12,8 @@ from runsync.model.finding import FAILURE, Finding, failure
 from runsync.model.protocol import Place
 from runsync.model.redact import without_credentials
 from runsync.transfer.places import WORKERS, is_workspace, open_workspace
-from runsync.workspaces.address import Address, resolve
-from runsync.workspaces.hosted import is_hosted
+from runsync.workspaces import registry
 from runsync.workspaces.http import Patience
-from runsync.workspaces.rest.examine import approach
 from runsync.workspaces.sql.no_tables import NoTables
 
 SECONDS, TRIES = 5.0, 2
@@ -92,13 +90,10 @@ def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Find
 
 def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
     """What can be told before anything is asked, so that it stands beside a refusal."""
-    if is_hosted(where, access.config):
-        return
-    address = resolve(where, access.config)
-    if address is not None:
-        report.workspace = Place("", address.printable)
-    if isinstance(address, Address):
-        yield from approach(address)
+    backend = registry.find(where, access.config)
+    if backend is not None and backend.approach is not None:
+        report.workspace, findings = backend.approach(where, access.config)
+        yield from findings
 
 
 def _told(error: WorkspaceError) -> Finding:

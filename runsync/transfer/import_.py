@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from runsync.bundle.address import Access
+from runsync.contract.backend import NO_INIT
 from runsync.errors import WrongUsage
 from runsync.kinds.asked import asked
 from runsync.kinds.left_behind import ARTIFACTS
@@ -19,7 +20,6 @@ from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, accepted, init_of, is_workspace, open_held, open_target
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
-from runsync.workspaces.direct.opening import NO_INIT
 
 
 def import_(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from runsync import config
@@ -10,17 +9,17 @@ from runsync.bundle import locks
 from runsync.bundle.address import Access, is_bundle, locate, name_of
 from runsync.bundle.bundle import open_store
 from runsync.bundle.snapshot import Snapshot
+from runsync.contract.backend import NO_INIT, Init, Opening, Role
 from runsync.errors import WrongUsage
 from runsync.kinds import left_behind
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.protocol import Editor, Source, Workspace
 from runsync.model.redact import without_credentials
 from runsync.names import require_utf8
-from runsync.workspaces.address import StoreAddress, folder_of, resolve
-from runsync.workspaces.direct.opening import NO_INIT, Init, Role, plan_init
-from runsync.workspaces.hosted import is_hosted, open_hosted
+from runsync.workspaces import registry
+from runsync.workspaces.address import folder_of
+from runsync.workspaces.direct.backend import open_folder
 from runsync.workspaces.http import Patience
-from runsync.workspaces.rest.workspace import open_server
 
 WORKERS = 8
 
@@ -44,39 +43,28 @@ def open_workspace(
     Raises WrongUsage when it is no workspace, WorkspaceUnreachable, AccessDenied.
     """
     require_utf8()
-    connections = workers + 4
-    if is_hosted(where, config):
-        return open_hosted(where, config, workers, patience, limits)
-    address = resolve(where, config) or _typed_folder(where)
-    if isinstance(address, StoreAddress):
-        from runsync.workspaces.direct.opening import open_direct
-
-        address = replace(address, artifacts=artifacts) if artifacts else address
-        return open_direct(address, connections, limits, role, init, patience)
-    return open_server(address, workers, patience, limits)
+    opening = Opening(config, workers, patience, limits, artifacts, role, init)
+    backend = registry.find(where, config)
+    return backend.open(where, opening) if backend is not None else open_folder(_typed_folder(where), opening)
 
 
-def _typed_folder(where: str) -> StoreAddress:
+def _typed_folder(where: str) -> Path:
     """What looks like a path, and is no bundle, is meant as a file store."""
     folder = folder_of(where)
     if folder is not None and not is_bundle(str(folder)):
         if folder.is_file():
             raise WrongUsage(f"{folder} is a file: a database is named as sqlite:///{folder}")
-        return StoreAddress(folder=folder)
+        return folder
     if "://" not in where and Path(where).is_file():
         raise WrongUsage(f"{where} is a file: a database is named as sqlite:///{where}")
     named = without_credentials(where)
     why = "is a bundle, and no workspace" if folder is not None or is_bundle(where) else "is no workspace"
-    raise WrongUsage(
-        f"“{named}” {why}: write http(s)://host:port, databricks://PROFILE, azureml://…, the ARN of an "
-        "MLflow server of SageMaker, sqlite:///FILE, postgresql://…, mysql://…, the path of an mlruns folder such as "
-        "./mlruns, or a name that stands in runsync.toml"
-    )
+    raise WrongUsage(f"“{named}” {why}: write {', '.join(registry.forms())}, or a name that stands in runsync.toml")
 
 
 def is_workspace(where: str, config: str | None) -> bool:
     """Whether an address means a workspace: a name in `runsync.toml` goes before a folder of that name."""
-    return is_hosted(where, config) or resolve(where, config) is not None
+    return registry.find(where, config) is not None
 
 
 def open_with(where: str, access: Access, workers: int) -> Workspace:
@@ -106,12 +94,11 @@ def open_target(where: str, access: Access, workers: int, init: Init) -> Workspa
 
 
 def init_of(where: str, access: Access, *, with_artifacts: bool, dry_run: bool) -> Init:
-    """What --init comes to at a target; see `direct.opening.plan_init`."""
-    address = None if is_hosted(where, access.config) else resolve(where, access.config)
-    if not isinstance(address, StoreAddress):
+    """What --init comes to at a target; see `contract.backend.Backend`."""
+    backend = registry.find(where, access.config)
+    if backend is None or backend.plan_init is None:
         return NO_INIT
-    address = replace(address, artifacts=access.artifacts or address.artifacts)
-    return plan_init(address, with_artifacts, dry_run)
+    return backend.plan_init(where, Opening(access.config, artifacts=access.artifacts), with_artifacts, dry_run)
 
 
 def accepted(given: Iterable[str], source: str, target: str, access: Access) -> frozenset[str]:

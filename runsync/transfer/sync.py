@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runsync.bundle.address import Access
+from runsync.contract.backend import NO_INIT
 from runsync.errors import WrongUsage
 from runsync.kinds.asked import asked
 from runsync.model.deletions import Brake, DeletionPolicy
@@ -21,7 +22,6 @@ from runsync.transfer.id_map import write_id_map
 from runsync.transfer.places import WORKERS, accepted, init_of, open_target, open_with
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
-from runsync.workspaces.direct.opening import NO_INIT
 
 MAX_DELETE = "10%"
 

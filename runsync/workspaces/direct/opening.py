@@ -1,10 +1,10 @@
 """From the address of a store to an open workspace."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
+from runsync.contract.backend import NO_INIT, Init, Role
 from runsync.errors import WrongUsage
 from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.patience import Patience
@@ -18,21 +18,8 @@ from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
 from runsync.workspaces.sql.address import SQLITE, DatabaseAddress, parse
 from runsync.workspaces.sql.no_tables import NoTables
 
-Role = Literal["source", "target"]
 DESTINATION = "mlartifacts"
 """Where an MLflow server keeps what it proxies, in the folder where it was started, unless it is told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Init:
-    """Of a database without tables: the version of the MLflow that makes them ("": none does), and whether it does so
-    now, or only would."""
-
-    mlflow: str = ""
-    makes: bool = False
-
-
-NO_INIT = Init()
 
 
 def open_direct(

@@ -1,0 +1,15 @@
+"""Opens Azure ML workspaces: see `contract.backend`."""
+
+from runsync.contract.backend import Backend, Opening
+from runsync.model.protocol import Workspace
+from runsync.workspaces.azureml import address
+
+
+def _open(where: str, opening: Opening) -> Workspace:
+    from runsync.workspaces.azureml.workspace import open_azureml
+
+    found = address.resolve(where, opening.config)
+    return open_azureml(found, opening.workers, opening.patience, opening.limits)
+
+
+BACKEND = Backend(("azureml://…",), address.is_azureml, _open)
