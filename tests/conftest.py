@@ -129,7 +129,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 SERVERS = {"fleet", "start_server", "s3_server", "databases"}
 """Fixtures behind which a server is, or a database that MLflow has made."""
-PLACES = {"S3", "sqlite", "postgres", "mysql"}
+PLACES = {"S3", "sqlite", "postgres", "mysql", "server", *SHARED}
 """Parameters of fixtures that stand for one."""
 
 

@@ -86,6 +86,7 @@ def _escapes(place: Path) -> Iterator[str]:
     yield from (f"written outside: {name}" for name in outside if not re.match("[0-9a-f]{64}", name))
 
 
+@pytest.mark.long
 def test_a_sample_of_hostile_bundles_does_no_harm(good: Forgery, tmp_path: Path) -> None:
     chosen = [*list(odd_fields())[7::611], *list(particular())[4::65]]
     assert faults_of(chosen, good, tmp_path / "tried") == []

@@ -97,6 +97,7 @@ def faults_of(chosen: list[Mutation], whole: Path, imported: frozenset[tuple[str
     return faults
 
 
+@pytest.mark.long
 def test_a_sample_of_mutations_is_found_and_does_no_harm(
     whole: Path, imported: frozenset[tuple[str, bytes]], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from conftest import ROOT, executable
 
 
 @pytest.mark.parametrize("demo", ["demo.py", pytest.param("demo_servers.py", marks=pytest.mark.slow)])
+@pytest.mark.long
 def test_a_demo_goes_to_its_end(demo: str) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "examples" / "demo" / demo)],

@@ -53,6 +53,7 @@ def last(text: str) -> str:
     return text.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_kinds_that_stay_behind_make_the_exit_code_3_and_are_accepted_by_name(
     source: str, tmp_path: Path, runsync: Runner
 ) -> None:
@@ -109,6 +110,7 @@ def test_only_where_nothing_was_left_out_everything_is_there(tmp_path: Path, run
     assert (some.returncode, last(some.stdout)) == (0, "Everything that was compared is there.")
 
 
+@pytest.mark.long
 def test_runsync_toml_accepts_for_a_workspace_a_bundle_or_a_pair(source: str, tmp_path: Path, runsync: Runner) -> None:
     api.export(source, tmp_path / "b")
     there = empty_sqlite(tmp_path / "there.db")

@@ -33,6 +33,7 @@ def written(values: Any) -> bytes:
 @given(st.dictionaries(KEYS, VALUES, min_size=1, max_size=6))
 @example({"run_id": "0b01", "a": "0b1f", "b": "12e5", "c": "1f"})
 @example({"tags": {"mlflow.data.context": "training", "on": "x"}})
+@pytest.mark.long
 def test_what_mlflow_writes_is_read_and_written_as_pyyaml_does_it(values: dict[str, Any]) -> None:
     data = written(values)
     assert meta.parse(data) == yaml.load(data, Loader=yaml.CSafeLoader)
