@@ -195,6 +195,8 @@ def test_experiments_that_a_server_cannot_answer_with_are_named_and_the_others_a
     assert found == {"0", *homes} - set(broken)
     listed = told(runsync, "experiments", "list", server.url)
     assert [one["kind"] for one in listed["unreadable"]] == ["experiment"] * 4
+    findings = {one["topic"]: one for one in told(runsync, "doctor", server.url)["findings"]}
+    assert (findings["runs"]["state"], "4 cannot be read" in findings["runs"]["told"]) == ("warning", True)
 
 
 def test_lists_comparisons_and_plans_name_what_a_server_fails_to_answer_with(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from runsync.errors import ABSENT, AccessDenied, RequestRefused
@@ -17,6 +17,7 @@ from runsync.workspaces.clock import clock_of
 from runsync.workspaces.http import AUTHORITIES, OPTIONAL, Client, fields
 from runsync.workspaces.http.trouble import proxy_for
 from runsync.workspaces.plugins import header_providers
+from runsync.workspaces.rest.around_experiments import NO_ROW
 from runsync.workspaces.rest.leftovers import is_unknown
 from runsync.workspaces.rest.reach import artifacts
 from runsync.workspaces.rest.rights import rights
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 KNOWN = ("1", "2", "3")
 """Major versions of MLflow that runsync is tested with."""
+_SMALL = f"{API}/experiments/search"
+_LEAST: Mapping[str, Any] = {"max_results": 1, "filter": NO_ROW}
+"""A small request, which no row that the server fails to answer with can spoil."""
 _STORES = {"SqlStore": "a database", FILES: "a file store"}
 
 
@@ -74,8 +78,7 @@ def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
     """See `Workspace.examine`."""
     yield from _server(workspace)
     yield from _speed(workspace.client)
-    path, least = f"{API}/experiments/search", {"max_results": 1}
-    yield from clock_of(lambda: workspace.client.send("GET", path, parameters=least))
+    yield from clock_of(lambda: workspace.client.send("GET", _SMALL, parameters=_LEAST))
     experiments = workspace.experiments(Selection())
     active = [e for e in experiments if e.lifecycle_stage == ACTIVE]
     yield from rights(workspace.client, active)
@@ -137,7 +140,7 @@ def _workspaces(workspace: "RestWorkspace") -> Iterator[Finding]:
 
 def _speed(client: Client) -> Iterator[Finding]:
     """How long a small request takes, and how much of that is the way there and back."""
-    seconds = round_trip(lambda: client.get(f"{API}/experiments/search", max_results=1))
+    seconds = round_trip(lambda: client.get(_SMALL, **_LEAST))
     try:
         way = round_trip(lambda: client.send("GET", "/health", care=OPTIONAL))
     except RequestRefused:
