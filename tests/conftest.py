@@ -129,6 +129,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 SERVERS = {"fleet", "start_server", "s3_server", "databases"}
 """Fixtures behind which a server is, or a database that MLflow has made."""
+EMULATED = ("emulators/", "workspaces/databricks/", "examples/", "workspaces/test_", "transfer/test_hostile_servers.py")
+"""Tests of what answers over HTTP, which have servers of their own."""
 PLACES = {"S3", "sqlite", "postgres", "mysql", "server", *SHARED}
 """Parameters of fixtures that stand for one."""
 
@@ -139,7 +141,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         callspec = getattr(item, "callspec", None)
         values = callspec.params.values() if callspec else ()
         given = {word for value in values if isinstance(value, str) for word in value.split("-")}
-        if SERVERS & set(getattr(item, "fixturenames", ())) or PLACES & given:
+        is_emulated = item.path.relative_to(ROOT / "tests").as_posix().startswith(EMULATED)
+        if is_emulated or SERVERS & set(getattr(item, "fixturenames", ())) or PLACES & given:
             item.add_marker("server")
 
 

@@ -19,6 +19,8 @@ from runsync.bundle.retention import Policy
 from runsync.bundle.unlock import unlock
 from runsync.errors import NoRoom
 
+pytestmark = pytest.mark.long
+
 
 def _mount(kind: str, tmp_path: Path, place: Path) -> bool:
     options = ["-t", "tmpfs", "-o", "size=8m", "tmpfs"]

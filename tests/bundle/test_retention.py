@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from runsync.bundle.retention import UNLIMITED, Policy, Within, apply
 from runsync.errors import WrongUsage
 
+pytestmark = pytest.mark.long
+
 BERLIN = ZoneInfo("Europe/Berlin")
 IN_UTC = Policy(zone=UTC)
 

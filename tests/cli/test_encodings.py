@@ -22,6 +22,8 @@ from runsync.cli.progress import _Bar
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 
+pytestmark = pytest.mark.long
+
 NAME = "“naïve” → 日本 😀"
 FIRST, SECOND = "a" * 32, "b" * 32
 STORE = ROOT / "examples" / "mlruns"

@@ -20,6 +20,8 @@ from runsync.bundle import locks
 from runsync.bundle.local_store import LocalStore
 from runsync.model.experiment import Experiment
 
+pytestmark = pytest.mark.long
+
 Start = Callable[..., "subprocess.Popen[str]"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

@@ -9,6 +9,8 @@ from support.damage import flip, one_of
 from support.memory import export_into, small_source
 from support.servers import clean_environment
 
+pytestmark = pytest.mark.long
+
 BUNDLE = ROOT / "examples" / "bundle"
 
 

@@ -22,6 +22,8 @@ from runsync.errors import WrongUsage
 from runsync.kinds import left_behind
 from runsync.kinds.left_behind import CATEGORIES, changed, parse
 
+pytestmark = pytest.mark.long
+
 ACCEPT = "--accept"
 MODELS = "1 registered model, 1 model version"
 

@@ -57,7 +57,7 @@ def test_a_lost_marker_is_damage_and_repair_writes_it_again(
 def test_the_marker_asks_again_for_all_that_a_reader_must_know(tmp_path: Path) -> None:
     export_into(tmp_path / "b", small_source())
     bundle = open_bundle(tmp_path / "b")
-    (tmp_path / "b" / layout.part("0" * 64, layout.OBJECTS["permissions"])).write_bytes(b"")
+    (tmp_path / "b" / layout.part("0" * 64, layout.ENTITIES["permissions"])).write_bytes(b"")
     (tmp_path / "b" / layout.part("0" * 64, layout.RUNS)).write_bytes(b"unreadable: it may name growing files")
     lose_marker(bundle.store)
     repair(tmp_path / "b")

@@ -16,6 +16,8 @@ from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 
+pytestmark = pytest.mark.long
+
 ODD = {
     name: name.encode()
     for name in (

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 from support.oracle import Reader, compare
 from support.rich import small_workspace
@@ -17,6 +18,8 @@ from support.s3 import Bucket
 from support.seed import Seeder
 from support.servers import MlflowServer, clean_environment
 from support.stores import Filler, empty_sqlite, fill, opened
+
+pytestmark = pytest.mark.long
 
 DRILL = ROOT / "examples" / "restore-drill" / "restore-drill.sh"
 
