@@ -136,12 +136,14 @@ def sync(world: World, source_kind: str, kind: str) -> Prepared:
     source = str(world.store()) if source_kind == "files" else world.sqlite()
     where = world.empty(kind)
     naming = {"prefix": world.prefix} if kind == "server" else {}
+    accept = ["model-links"] if kind == "server" else []
 
     def check() -> None:
-        _equal(source, where, **naming)
+        _equal(source, where, accept=accept, **naming)
         _no_twins(where, world.prefix if naming else "")
 
-    return ("sync", source, where, *(("--prefix", world.prefix) if naming else ())), check
+    options = ("--prefix", world.prefix, "--accept", *accept) if naming else ()
+    return ("sync", source, where, *options), check
 
 
 def sync_delete(world: World, kind: str) -> Prepared:
