@@ -86,8 +86,8 @@ class Fleet:
     def get(self, name: str) -> MlflowServer:
         """A server that answers; one that a test has killed is started again."""
         if name not in self._servers:
-            options = {"folder": self.folder / name, "extra": OTHERWISE.get(name, [])}
-            self._servers[name] = MlflowServer(executable(SHARED[name]), **options).start().wait()
+            server = MlflowServer(executable(SHARED[name]), folder=self.folder / name, extra=OTHERWISE.get(name, []))
+            self._servers[name] = server.start().wait()
         server = self._servers[name]
         if not server.running:
             server.restart()

@@ -1,6 +1,7 @@
 """A download gives one version of a file whole, or fails, whatever the server and the line do."""
 
 import itertools
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -195,7 +196,7 @@ def test_bytes_that_trickle_are_no_progress_and_a_slow_line_is() -> None:
         return size
 
     with pytest.MonkeyPatch.context() as clock:
-        clock.setattr(subject.time, "monotonic", lambda: now[0])
+        clock.setattr(time, "monotonic", lambda: now[0])
         slow, slower = subject.Progress(), subject.Progress()
         for _ in range(1000):
             slow.watch(lambda: read(10, 1000), int)

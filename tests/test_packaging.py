@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from support.servers import clean_environment
+from support.forks import clean_environment
 
 pytestmark = pytest.mark.long
 

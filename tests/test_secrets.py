@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import ROOT
+from support.forks import clean_environment
 from support.secrets import MARK, SEARCH
-from support.servers import clean_environment
 
 
 @pytest.fixture(scope="module")

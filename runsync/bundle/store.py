@@ -42,7 +42,9 @@ class Entry:
 class Incoming(Protocol):
     """A file on its way in, hashed as it is written. Gone without trace unless kept."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Bytes that were written so far."""
 
     def write(self, data: bytes) -> int:
         """Appends."""
@@ -64,7 +66,9 @@ class Incoming(Protocol):
 class Store(Protocol):
     """Names are relative, with `/`."""
 
-    address: str
+    @property
+    def address(self) -> str:
+        """Of the bundle, as a user writes it."""
 
     def incoming(self) -> Incoming:
         """Begins a new file."""

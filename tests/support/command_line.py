@@ -23,8 +23,8 @@ import runsync.secrecy
 from runsync.cli.interruption import Interruption
 from runsync.cli.plain import PLAIN
 from runsync.cli.root import cli
+from support.forks import clean_environment
 from support.secrets import SEARCH
-from support.servers import clean_environment
 
 TIMEOUT = 900.0
 """Seconds after which a command hangs: no measure of its speed."""

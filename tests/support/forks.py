@@ -133,7 +133,7 @@ def _place(mlflow: Path) -> Path:
 
 
 def _start(mlflow: Path, place: Path, folder: Path) -> None:
-    command = [mlflow.with_name("python"), "-P", SCRIPT, place, folder / "template.db", str(SESSION)]
+    command: list[str | Path] = [mlflow.with_name("python"), "-P", SCRIPT, place, folder / "template.db", str(SESSION)]
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(

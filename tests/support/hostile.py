@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class Forgery:
         """Of a bundle with one snapshot."""
         (manifest,) = [json.loads(file.read_bytes()) for file in bundle.glob("snapshots/*.json")]
         documents: dict[str, list[Document]] = {}
-        tables = []
+        tables: list[pa.Table] = []
         for part in manifest["parts"]:
             rows = sum(len(table) for table in tables)
             for run in _documents_in(bundle / part["runs"]["path"]):
@@ -187,7 +188,9 @@ def put(document: Any, path: tuple[str | int, ...], value: Any) -> None:
             document[step] = [] if isinstance(following, int) else {}
         document = document[step]
     if isinstance(document, list):
-        document[path[-1] :] = [value]  # type: ignore[misc]
+        place = path[-1]
+        assert isinstance(place, int)
+        document[place:] = [value]
     else:
         document[path[-1]] = value
 
@@ -230,6 +233,12 @@ def _in_manifests() -> Iterator[Change]:
     def part(change: Callable[[Document], object]) -> Callable[[Forgery], None]:
         return _lie(lambda manifest: change(manifest["parts"][0]))
 
+    def said(**changes: Any) -> Callable[[Forgery], None]:
+        return _lie(lambda manifest: manifest.update(changes))
+
+    def called(name: str) -> Callable[[Forgery], None]:
+        return lambda forgery: forgery.manifest.update(id=name)
+
     yield "a million runs said", part(lambda p: p["runs"].update(count=1_000_000))
     yield "a trillion points said", part(lambda p: p["metrics"][0].update(count=10**12))
     yield "a trillion bytes said", part(lambda p: p["runs"].update(bytes=10**12))
@@ -245,10 +254,10 @@ def _in_manifests() -> Iterator[Change]:
     yield "a kind that nobody knows", _lie(lambda m: m["objects"][0].update(kind="traces"))
     yield "a filter that is none", _lie(lambda m: m["selection"].update(filter="((((" * 1000))
     for moment in ("9999-12-31T23:59:59.999Z", "0000-01-01T00:00:00Z", "2026-13-45T99:99:99Z", "0001-01-01T00:00:00Z"):
-        yield f"made at {moment}", _lie(lambda m, moment=moment: m.update(created_at=moment))
-        yield f"begun at {moment}", _lie(lambda m, moment=moment: m.update(started_at=moment))
+        yield f"made at {moment}", said(created_at=moment)
+        yield f"begun at {moment}", said(started_at=moment)
     for name in ("99999999T999999.999Z-000000", "00000000T000000.000Z-000000", "99991231T235959.999Z-000000"):
-        yield f"called {name}", lambda forgery, name=name: forgery.manifest.update(id=name)
+        yield f"called {name}", called(name)
     yield (
         "twenty thousand problems",
         _lie(lambda m: m.update(problems=[{"run_id": "x", "kind": "k", "name": "n", "reason": "r"}] * 20_000)),
@@ -276,27 +285,30 @@ def _in_documents() -> Iterator[Change]:
     def run(**changes: Any) -> Callable[[Forgery], None]:
         return lambda forgery: forgery.documents["runs"][0].update(changes)
 
+    def experiment(**changes: Any) -> Callable[[Forgery], None]:
+        return lambda forgery: forgery.documents["experiments"][0].update(changes)
+
+    def file(**changes: Any) -> Callable[[Forgery], None]:
+        return lambda forgery: _first_file(forgery).update(changes)
+
+    def dataset(**changes: Any) -> Callable[[Forgery], None]:
+        return lambda forgery: _first_dataset(forgery).update(changes)
+
     for name in NAMES:
         yield f"a run called {name[:20]!r}", run(run_id=name)
-        yield (
-            f"an experiment called {name[:20]!r}",
-            lambda f, name=name: f.documents["experiments"][0].update(name=name),
-        )
-        yield f"an experiment with the id {name[:20]!r}", lambda f, name=name: _renumber(f, name)
+        yield f"an experiment called {name[:20]!r}", experiment(name=name)
+        yield f"an experiment with the id {name[:20]!r}", partial(_renumber, name=name)
         yield f"a param called {name[:20]!r}", run(params={name: "x"})
         yield f"a tag called {name[:20]!r}", run(tags={name: "x"})
-        yield f"a metric called {name[:20]!r}", lambda f, name=name: _rename_metrics(f, name)
-        yield f"a file called {name[:20]!r}", lambda f, name=name: _first_file(f).update(path=name)
-        yield f"a dataset called {name[:20]!r}", lambda f, name=name: _first_dataset(f).update(name=name, digest=name)
+        yield f"a metric called {name[:20]!r}", partial(_rename_metrics, name=name)
+        yield f"a file called {name[:20]!r}", file(path=name)
+        yield f"a dataset called {name[:20]!r}", dataset(name=name, digest=name)
         yield f"a model called {name[:20]!r}", run(model_inputs=[{"model_id": name, "step": 0}])
     for time in (2**63 - 1, -(2**63), 253402300800000, -62135596800001):
         yield f"begun at {time}", run(start_time=time, end_time=time)
         yield f"deleted at {time}", run(deleted_time=time, lifecycle_stage="deleted")
-        yield (
-            f"an experiment of {time}",
-            lambda f, time=time: f.documents["experiments"][0].update(creation_time=time, last_update_time=time),
-        )
-        yield f"points of {time}", lambda f, time=time: _time_metrics(f, time)
+        yield f"an experiment of {time}", experiment(creation_time=time, last_update_time=time)
+        yield f"points of {time}", partial(_time_metrics, time=time)
     yield "the same run twice", lambda f: f.documents["runs"].append(f.documents["runs"][0])
     yield "the same experiment twice", lambda f: f.documents["experiments"].append(f.documents["experiments"][0])
     yield "the same notebook twice", lambda f: f.documents["notebooks"].append(f.documents["notebooks"][0])
@@ -307,8 +319,8 @@ def _in_documents() -> Iterator[Change]:
     yield "parents in a circle", _circle
     yield "the same file twice", lambda f: _files(f).append(_files(f)[0])
     yield "a file and a folder of one name", lambda f: _files(f).append(_files(f)[0] | {"path": "model"})
-    yield "a file of a trillion bytes", lambda f: _first_file(f).update(size=10**12)
-    yield "a file that is not there", lambda f: _first_file(f).update(sha256="a" * 64)
+    yield "a file of a trillion bytes", file(size=10**12)
+    yield "a file that is not there", file(sha256="a" * 64)
     yield "points that are not there", run(metric_points=2**62, first_row=2**62)
     yield "a metrics part that is not there", run(metrics_part="")
     yield "points of another run", run(first_row=3)
@@ -367,15 +379,21 @@ def _in_gzip() -> Iterator[Change]:
     def lines(content: Callable[[], bytes], kind: str = "runs") -> Callable[[Forgery], None]:
         return lambda forgery: forgery.lines.update({kind: content()})
 
+    def line(content: bytes, kind: str) -> Callable[[Forgery], None]:
+        return lines(lambda: content, kind)
+
+    def packed(content: Callable[[], bytes], kind: str) -> Callable[[Forgery], None]:
+        return lambda forgery: forgery.packed.update({kind: content()})
+
     for kind in PARTS:
-        yield f"no gzip as {kind}", lambda f, kind=kind: f.packed.update({kind: b"no gzip"})
-        yield f"half a gzip as {kind}", lambda f, kind=kind: f.packed.update({kind: gzip.compress(b"x" * 999)[:-9]})
-        yield f"a line that never ends as {kind}", lambda f, kind=kind: f.packed.update({kind: bomb(b"", 80)})
-        yield f"lines that never end as {kind}", lambda f, kind=kind: f.packed.update({kind: bomb(b"\n", 3)})
+        yield f"no gzip as {kind}", packed(lambda: b"no gzip", kind)
+        yield f"half a gzip as {kind}", packed(lambda: gzip.compress(b"x" * 999)[:-9], kind)
+        yield f"a line that never ends as {kind}", packed(lambda: bomb(b"", 80), kind)
+        yield f"lines that never end as {kind}", packed(lambda: bomb(b"\n", 3), kind)
         yield f"nested a million deep as {kind}", lines(lambda: b"[" * 1_000_000, kind)
         yield f"nested a thousand deep as {kind}", lines(lambda: b'{"a":' * 1000 + b"1" + b"}" * 1000, kind)
         for odd in (b"\n", b"null\n", b"[]\n", b"{}", b"NaN\n", b"\xff\xfe\n", b'"\\ud800"\n', b"1e999\n", b"{,}\n"):
-            yield f"{odd!r} as {kind}", lines(lambda odd=odd: odd, kind)
+            yield f"{odd!r} as {kind}", line(odd, kind)
     yield (
         "a list of millions where there should be text",
         lines(lambda: b'{"run_id":[' + b"[]," * 5_000_000 + b"[]]}\n", "runs"),
@@ -395,6 +413,9 @@ def _in_parquet() -> Iterator[Change]:
 
         return change
 
+    def column(name: str, make: Callable[[pa.ChunkedArray], pa.Array]) -> Callable[[Forgery], None]:
+        return lambda forgery: _with_column(forgery, name, make(_table(forgery).column(name)))
+
     yield "no parquet", made(lambda table: b"no parquet")
     yield "an empty file for parquet", made(lambda table: b"")
     yield "half a parquet", made(lambda table: parquet(table)[:-20])
@@ -402,32 +423,26 @@ def _in_parquet() -> Iterator[Change]:
     yield "a parquet with broken pages", made(lambda table: _garbled(parquet(table)))
     yield "a parquet without columns", made(lambda table: parquet(pa.table({})))
     for name in ("run_id", "key", "step", "timestamp", "value", "model_id"):
-        yield f"no column {name}", made(lambda table, name=name: parquet(table.drop_columns([name])))
-        yield (
-            f"a column {name} of nulls",
-            lambda f, name=name: _with_column(f, name, pa.nulls(len(_table(f)), _table(f).schema.field(name).type)),
-        )
-        yield f"a column {name} of lists", lambda f, name=name: _with_column(f, name, pa.array([[1]] * len(_table(f))))
+        yield f"no column {name}", made(partial(_without, name=name))
+        yield f"a column {name} of nulls", column(name, lambda old: pa.nulls(len(old), old.type))
+        yield f"a column {name} of lists", column(name, lambda old: pa.array([[1]] * len(old)))
         yield (
             f"a column {name} of decimals",
-            lambda f, name=name: _with_column(f, name, pa.array([1] * len(_table(f))).cast(pa.decimal128(38, 10))),
+            column(name, lambda old: pa.array([1] * len(old)).cast(pa.decimal128(38, 10))),
         )
-        yield (
-            f"a column {name} twice",
-            made(lambda table, name=name: parquet(table.append_column(name, table.column(name)))),
-        )
+        yield f"a column {name} twice", made(partial(_twice, name=name))
     yield "a column more", made(lambda table: parquet(table.append_column("more", table["step"])))
     yield (
         "names that are no text",
-        lambda f: _with_column(f, "key", pa.array([b"\xff\xfe"] * len(_table(f))).view(pa.string())),
+        column("key", lambda old: pa.array([b"\xff\xfe"] * len(old)).view(pa.string())),
     )
     yield (
         "run ids that are no text",
-        lambda f: _with_column(f, "run_id", pa.array([b"\xff\xfe"] * len(_table(f))).view(pa.string())),
+        column("run_id", lambda old: pa.array([b"\xff\xfe"] * len(old)).view(pa.string())),
     )
     yield (
         "a name of 10 MB",
-        lambda f: _with_column(f, "key", pa.array(["x" * 10_000_000] + ["y"] * (len(_table(f)) - 1))),
+        column("key", lambda old: pa.array(["x" * 10_000_000] + ["y"] * (len(old) - 1))),
     )
     yield "a long name, many times", made(lambda table: parquet(_many(table, 200_000, "x" * 1_000_000)))
     yield (
@@ -436,6 +451,14 @@ def _in_parquet() -> Iterator[Change]:
     )
     yield "ten thousand empty groups", made(_empty_groups)
     yield "columns that say they are other ones", made(_lying_schema)
+
+
+def _without(table: pa.Table, name: str) -> bytes:
+    return parquet(table.drop_columns([name]))
+
+
+def _twice(table: pa.Table, name: str) -> bytes:
+    return parquet(table.append_column(name, table.column(name)))
 
 
 def _garbled(content: bytes) -> bytes:
@@ -476,17 +499,20 @@ def _in_folders() -> Iterator[Change]:
 
         return change
 
+    def at(name: str, act: Callable[[Path], object]) -> Callable[[Forgery], None]:
+        return after(lambda bundle: act(bundle / name))
+
     for name in ("snapshots", "locks", "tmp", "quarantine", "history", "suspects", "parts", "blobs"):
-        yield f"{name}/ leads to itself", after(lambda b, name=name: _linked(b / name, b / name))
-        yield f"{name}/ leads out", after(lambda b, name=name: _linked(b / name, b.parent / "outside"))
-        yield f"{name}/ is a file", after(lambda b, name=name: _replaced(b / name, lambda f: f.write_bytes(b"x")))
-        yield f"{name}/ is a FIFO", after(lambda b, name=name: _replaced(b / name, os.mkfifo))
+        yield f"{name}/ leads to itself", at(name, lambda folder: _linked(folder, folder))
+        yield f"{name}/ leads out", at(name, lambda folder: _linked(folder, folder.parents[1] / "outside"))
+        yield f"{name}/ is a file", at(name, lambda folder: _replaced(folder, lambda f: f.write_bytes(b"x")))
+        yield f"{name}/ is a FIFO", at(name, lambda folder: _replaced(folder, os.mkfifo))
     yield "an endless manifest", after(lambda b: os.truncate(_manifest(b), 10 << 30))
     yield "an endless marker", after(lambda b: os.truncate(b / "runsync.json", 10 << 30))
     yield "an endless part", after(lambda b: os.truncate(next(b.glob("parts/*.runs.*")), 10 << 30))
     yield "an endless lock", after(lambda b: _lock(b, b"", 10 << 30))
     for content in (b"null", b"[]", b"{}", b"[" * 5000, b'{"format": "runsync-lock", "version": 1e0}'):
-        yield f"{content[:20]!r} as a lock", after(lambda b, content=content: _lock(b, content))
+        yield f"{content[:20]!r} as a lock", after(partial(_lock, content=content))
     yield "a folder of hashes that leads out", after(lambda b: _linked(next(b.glob("blobs/*")), b.parent / "outside"))
     yield "a manifest that leads out", after(lambda b: _linked(_manifest(b), b.parent / "outside" / "secret"))
     yield "a blob that leads out", after(lambda b: _linked(next(b.glob("blobs/*/*")), b.parent / "outside" / "secret"))

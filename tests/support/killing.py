@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from support.command_line import look_at_output
-from support.servers import clean_environment
+from support.forks import clean_environment
 
 TIMEOUT = 300
 VICTIM = """

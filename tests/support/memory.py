@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -28,8 +28,17 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
-from runsync.model.protocol import Place, Unread, pass_over
-from runsync.model.run import ArtifactFile, Batch, Contents, DatasetInput, LatestMetric, ModelVersion, Run
+from runsync.model.protocol import Place, Source, Unread, pass_over
+from runsync.model.run import (
+    ArtifactFile,
+    Batch,
+    Contents,
+    DatasetInput,
+    LatestMetric,
+    LoggedModel,
+    ModelVersion,
+    Run,
+)
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
@@ -109,6 +118,7 @@ class MemorySource:
     asked: list[str] = field(default_factory=list)
     batch_size: int = 1
     requests: int = 0
+    doubts: list[str] = field(default_factory=list)
     notebooks: MemoryNotebooks | None = None
     permissions: MemoryPermissions | None = None
 
@@ -132,6 +142,9 @@ class MemorySource:
     ) -> Iterator[Run]:
         found = (r for b in self.batches(experiments, selection) for r in b.runs)
         yield from islice(ordered(found, order, experiments), limit)
+
+    def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        return self.batches(experiments, selection)
 
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         return Batch(tuple(run for run in self.runs if run.run_id in run_ids))
@@ -176,6 +189,12 @@ class MemorySource:
     def known_counts(self, experiments: Sequence[Experiment]) -> None:
         return None
 
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        raise RequestRefused(f"there is no logged model {model_id}")
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        raise RequestRefused(f"there is no logged model {model.model_id}")
+
     def left_behind(
         self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
     ) -> list[NotCarried]:
@@ -184,10 +203,8 @@ class MemorySource:
     is_all = True
 
     def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
-        found: EntitySource[E] | None = {NOTEBOOKS.name: self.notebooks, PERMISSIONS.name: self.permissions}.get(
-            kind.name
-        )
-        return found
+        held = {NOTEBOOKS.name: self.notebooks, PERMISSIONS.name: self.permissions}
+        return cast("EntitySource[E] | None", held.get(kind.name))
 
     @property
     def kept(self) -> Mapping[str, Any]:

@@ -17,8 +17,10 @@ import signal
 import socket
 import sys
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 LOADED = """
 gunicorn.app.wsgiapp uvicorn.main uvicorn.protocols.http.auto mlflow.cli mlflow.server mlflow.server.fastapi_app
@@ -30,14 +32,14 @@ mlflow.store.tracking.sqlalchemy_store mlflow.store.db.utils mlflow.tracking.cli
 """What servers and clients load, in this order: whether it becomes a server MLflow sees by what was loaded before."""
 
 
-def load():
+def load() -> None:
     """Not every release has all."""
     for name in LOADED.split():
         with suppress(ImportError):
             __import__(name)
 
 
-def initialise(template):
+def initialise(template: str) -> None:
     """All tables, without rows: a server makes the experiment Default with its own artifact root."""
     from mlflow.store.db import utils
 
@@ -46,16 +48,17 @@ def initialise(template):
     engine.dispose()
 
 
-def cheap_passwords():
+def cheap_passwords() -> None:
     """The login of MLflow hashes the password of each request, for a third of a second of CPU."""
     with suppress(ImportError):
         import werkzeug.security
 
-        safe = werkzeug.security.generate_password_hash
-        werkzeug.security.generate_password_hash = lambda password: safe(password, "pbkdf2:sha256:1")
+        module: Any = werkzeug.security
+        safe = module.generate_password_hash
+        module.generate_password_hash = lambda password: safe(password, "pbkdf2:sha256:1")
 
 
-def serve(command, extra_env=None, **_):
+def serve(command: list[str], extra_env: dict[str, str] | None = None, **_: object) -> None:
     """Instead of a process for `python -m uvicorn …` or `gunicorn …`: this one is it."""
     os.environ.update(extra_env or {})
     if extra_env and extra_env.get("_MLFLOW_STATIC_PREFIX"):  # its addresses are made while it loads
@@ -72,7 +75,7 @@ def serve(command, extra_env=None, **_):
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
-def run(arguments):
+def run(arguments: list[str]) -> None:
     """As `python ARGUMENTS…` would."""
     import mlflow.server
 
@@ -89,7 +92,7 @@ def run(arguments):
         runpy.run_path(first, run_name="__main__")
 
 
-def become(asked, template):
+def become(asked: dict[str, Any], template: str) -> None:
     """This process, which was forked for it, becomes what was asked for."""
     os.setsid()
     os.chdir(asked["folder"])
@@ -105,7 +108,7 @@ def become(asked, template):
     run(asked["arguments"])
 
 
-def forked(act):
+def forked(act: Callable[[], object]) -> int:
     """The id of a process that does this and ends, with 1 after an error, as Python does."""
     sys.stdout.flush()
     child = os.fork()
@@ -126,20 +129,23 @@ def forked(act):
         os._exit(code)
 
 
-def attend(connection, listening, template):
+def attend(connection: socket.socket, listening: socket.socket, template: str) -> int:
     """Forks a process, tells and gives its id. Where one is waited for, its parent is forked, and tells its end."""
     asked = json.loads(connection.makefile().readline())
 
-    def act():
+    def apart() -> None:
+        connection.close()
+        become(asked, template)
+
+    def act() -> None:
         listening.close()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if asked.get("wait"):
-            child = forked(lambda: (connection.close(), become(asked, template)))
+            child = forked(apart)
             connection.sendall(f"{child}\n".encode())
             connection.sendall(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n".encode())
         else:
-            connection.close()
-            become(asked, template)
+            apart()
 
     child = forked(act)
     if not asked.get("wait"):
@@ -147,7 +153,7 @@ def attend(connection, listening, template):
     return child
 
 
-def is_there(process):
+def is_there(process: int) -> bool:
     """Whether the session still runs."""
     try:
         os.kill(process, 0)
@@ -156,21 +162,21 @@ def is_there(process):
     return True
 
 
-def reap(*_):
+def reap(*_: object) -> None:
     """Whoever ended is gone at once, not a zombie that still seems to run."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
-def kill(child):
+def kill(child: int) -> None:
     """What a session left running, when it was killed itself."""
     with suppress(ChildProcessError, ProcessLookupError):
         if os.waitpid(child, os.WNOHANG)[0] == 0:
             os.killpg(child, signal.SIGKILL)
 
 
-def main(place, template, session):
+def main(place: str, template: str, session: str) -> None:
     """Until the session ends."""
     load()
     cheap_passwords()
@@ -183,7 +189,7 @@ def main(place, template, session):
     listening.listen(16)
     Path(f"{place}.new").rename(place)
     listening.settimeout(1)
-    children = []
+    children: list[int] = []
     while is_there(int(session)):
         with suppress(TimeoutError):
             connection, _ = listening.accept()

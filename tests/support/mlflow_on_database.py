@@ -6,14 +6,16 @@
 import json
 import math
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 
 IS_OLD = mlflow.__version__.startswith("1.")
 
 
-def initialise(uri, revision=None):
+def initialise(uri: str, revision: str | None = None) -> None:
     """All tables, of the newest revision or of another."""
     from mlflow.store.db import utils
 
@@ -27,7 +29,7 @@ def initialise(uri, revision=None):
     upgrade(uri, revision, command, engine, utils)
 
 
-def upgrade(uri, revision, command, engine, utils):
+def upgrade(uri: str, revision: str, command: Any, engine: Any, utils: Any) -> None:
     """As `mlflow db upgrade`, but to a revision."""
     config = utils._get_alembic_config(uri)
     with engine.begin() as connection:
@@ -35,14 +37,14 @@ def upgrade(uri, revision, command, engine, utils):
         command.upgrade(config, revision)
 
 
-def stages(folder, *revisions):
+def stages(folder: str, *revisions: str) -> None:
     """A SQLite file of each revision: FOLDER/REVISION.db."""
     import shutil
 
     from alembic import command
     from mlflow.store.db import utils
 
-    before = None
+    before = ""
     for revision in revisions:
         path = f"{folder}/{revision}.db"
         if before:
@@ -56,7 +58,7 @@ def stages(folder, *revisions):
         before = path
 
 
-def fill(uri):
+def fill(uri: str) -> None:
     """Two experiments with runs of all kinds."""
     client = mlflow.MlflowClient(uri) if hasattr(mlflow, "MlflowClient") else mlflow.tracking.MlflowClient(uri)
     first = client.create_experiment("first", artifact_location="s3://bucket/first", tags={"team": "vision é 😀"})
@@ -84,7 +86,7 @@ def fill(uri):
     print(json.dumps({"first": first, "second": second, "runs": made}))
 
 
-def read(uri, prefix=""):
+def read(uri: str, prefix: str = "") -> None:
     """Everything that the client tells of experiments whose names begin so."""
     client = mlflow.MlflowClient(uri) if hasattr(mlflow, "MlflowClient") else mlflow.tracking.MlflowClient(uri)
     if IS_OLD:
@@ -92,7 +94,7 @@ def read(uri, prefix=""):
     else:
         experiments = client.search_experiments(view_type=ViewType.ALL)
     experiments = [experiment for experiment in experiments if experiment.name.startswith(prefix)]
-    told = {"experiments": {}, "runs": {}}
+    told: dict[str, dict[str, Any]] = {"experiments": {}, "runs": {}}
     for experiment in experiments:
         told["experiments"][experiment.experiment_id] = {
             "name": experiment.name,
@@ -114,12 +116,12 @@ def read(uri, prefix=""):
     print(json.dumps(told))
 
 
-def in_order(points):
+def in_order(points: list[Metric]) -> list[Metric]:
     """MLflow 1 gives them in any order."""
     return sorted(points, key=lambda m: (m.timestamp, m.step, m.value)) if IS_OLD else points
 
 
-def document(client, run):
+def document(client: mlflow.tracking.MlflowClient, run: Run) -> dict[str, Any]:
     """One run, with its whole metric history."""
     info = run.info
     found = {
@@ -157,4 +159,5 @@ def document(client, run):
 
 
 if __name__ == "__main__":
-    {"initialise": initialise, "stages": stages, "fill": fill, "read": read}[sys.argv[1]](*sys.argv[2:])
+    verbs: dict[str, Callable[..., None]] = {"initialise": initialise, "stages": stages, "fill": fill, "read": read}
+    verbs[sys.argv[1]](*sys.argv[2:])

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from runsync.bundle.bundle import create_bundle
@@ -47,7 +48,7 @@ def source_of(night: int) -> MemorySource:
     files = {"same.bin": b"same for all", "own.bin": b"night %d" % night}
     for past in range(night + 1):
         run_id = f"night{past}"
-        source.points[run_id] = points  # type: ignore[index]
+        source.points = {**source.points, run_id: points}
         source.files[run_id] = {**files, "own.bin": b"night %d" % past}
         source.runs.append(run_with_metrics(run_id, points))
     granted = (Grant("group", "science", "CAN_EDIT"),)
@@ -74,11 +75,11 @@ def mutations(bundle: Path) -> Iterator[Mutation]:
     for name in names:
         size = (bundle / name).stat().st_size
         for position in sorted({0, size // 3, size // 2, size - 1}) if size else ():
-            yield Mutation(f"flip byte {position} of", name, lambda f, _, p=position: _flip(f, p))
+            yield Mutation(f"flip byte {position} of", name, partial(_flip, position=position))
         # The marker has no hash to vouch for it, and says all it has to say without its last line end.
         shorter = size - 2 if name == "runsync.json" else size - 1
         for length in sorted({0, size // 2, shorter} - {size, -1}):
-            yield Mutation(f"cut to {length}", name, lambda f, _, n=length: os.truncate(f, n))
+            yield Mutation(f"cut to {length}", name, partial(_cut, length=length))
         yield Mutation("extend", name, lambda f, _: f.write_bytes(f.read_bytes() + b"\0"))
         yield Mutation("remove", name, lambda f, _: f.unlink())
         for how, act in ODD.items():
@@ -90,10 +91,14 @@ def mutations(bundle: Path) -> Iterator[Mutation]:
             yield Mutation("swap", name, _swap, other)
 
 
-def _flip(file: Path, position: int) -> None:
+def _flip(file: Path, _: Path, position: int) -> None:
     content = bytearray(file.read_bytes())
     content[position] ^= 0x11
     file.write_bytes(content)
+
+
+def _cut(file: Path, _: Path, length: int) -> None:
+    os.truncate(file, length)
 
 
 def _swap(one: Path, other: Path) -> None:

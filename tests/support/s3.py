@@ -11,8 +11,9 @@ from typing import Any, Self
 import requests
 
 from runsync.s3 import S3, S3Options
+from support.forks import clean_environment
 from support.secrets import MARK, SEARCH
-from support.servers import clean_environment, free_port
+from support.servers import free_port
 
 START_SECONDS = 120
 KEYS = {
@@ -33,8 +34,8 @@ class S3Server:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen(command, env=clean_environment(), **quiet)
+        none = subprocess.DEVNULL
+        self._process = subprocess.Popen(command, env=clean_environment(), stdin=none, stdout=none, stderr=none)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             assert self._process.poll() is None, "moto's server ended"

@@ -195,7 +195,7 @@ def look_at_runsync() -> None:
         found = find(name)
         return _looking(found) if isfunction(found) else found
 
-    RunsyncError.__init__ = make_and_look  # type: ignore[method-assign,assignment]
+    RunsyncError.__init__ = make_and_look  # type: ignore[method-assign]
     runsync.__getattr__ = find_looking
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class Filler:
     def put_files(self, run: Run, files: Mapping[str, bytes]) -> None:
         """Writes artifacts."""
         for path, content in files.items():
-            self._workspace.artifact_store.write(run, path, len(content), lambda c=content: io.BytesIO(c))
+            self._workspace.artifact_store.write(run, path, len(content), partial(io.BytesIO, content))
 
     def _arrive(self, run: Run, points: Points, *, is_new: bool) -> None:
         batches = []
