@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bucket
 from support.interleaving import Command, NoLock, SteppedStore, interleave
 from support.memory import START, MemorySource, run_with_metrics
 from support.processes import GONE, run_as
+from support.s3 import Bucket
 from support.stopping import Stopped
 
 from runsync.bundle import address, history, layout, local_store, removal, repack
@@ -227,7 +227,7 @@ def killed(command: Command, target: Store, at: int, process: Process) -> bool:
 
     stepped = SteppedStore(target, stop)
     with run_as(process), suppress(Stopped):
-        command(stepped)  # type: ignore[arg-type]
+        command(stepped)
     return stepped.steps > at
 
 

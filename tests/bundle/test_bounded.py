@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import command
+from support.command_line import command
+from support.forks import clean_environment
 from support.hostile import Forgery, Hostile, particular
 from support.memory import export_to
 from support.mutations import source_of
-from support.servers import clean_environment
 
 from runsync.bundle.bundle import create_bundle
 

@@ -69,8 +69,8 @@ def test_whatever_is_done_to_a_file_is_found_and_the_file_named(bundle: Copied, 
         content[bit // 8] ^= 1 << bit % 8
         bundle.write(name, bytes(content))
         assert {fault.file for fault in bundle.check().faults} == {name}, f"bit {bit}"
-    for content in (sound[: len(sound) // 2], b""):
-        bundle.write(name, content)
+    for cut in (sound[: len(sound) // 2], b""):
+        bundle.write(name, cut)
         report = bundle.check()
         assert ({fault.file for fault in report.faults}, report.exit_code) == ({name}, 12)
         assert all(fault.snapshots for fault in report.faults)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Bucket
 from support.memory import START, MemorySource, run_with_metrics, small_source
+from support.s3 import Bucket
 from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import address, local_store, locks
+from runsync.bundle import address, locks
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_in, open_store
 from runsync.bundle.check import check
@@ -287,7 +287,7 @@ class Disk:
             self.names.discard(str(target))
             return replace(source, target)
 
-        patch.setattr(local_store.os, "fsync", synced)
+        patch.setattr(os, "fsync", synced)
         patch.setattr(Path, "replace", renamed)
 
     def lacks(self, file: Path, root: Path, contents: set[int], names: set[str]) -> str:

@@ -144,7 +144,7 @@ def test_a_manifest_that_was_removed_is_reported_and_no_older_state_is_taken_for
     if number == 2:
         assert night_of(place, f"@{ids[1]}") == "1"
         with pytest.raises(BundleDamaged, match="is missing"):
-            list_runs(place.address, access=place.access)
+            list_runs(str(place.address), access=place.access)
         with pytest.raises(BundleDamaged, match="is missing"):
             inspect(place.address, access=place.access)
     else:

@@ -20,8 +20,8 @@ def test_a_selection_of_other_runs_or_experiments_lacks_nothing(tmp_path: Path) 
     ]
     manifest = replace(bundle.manifest(bundle.snapshot_ids()[-1]), failed=tuple(lost))
 
-    def told(**selected: object) -> list[tuple[str, int | None]]:
-        return [(left.what, left.count) for left in manifest.lacks(Selection(**selected))]
+    def told(runs: tuple[str, ...] = (), experiments: tuple[str, ...] = ()) -> list[tuple[str, int | None]]:
+        return [(left.what, left.count) for left in manifest.lacks(Selection(runs=runs, experiments=experiments))]
 
     assert told() == [("runs", 2), ("experiment", 1)]
     assert told(runs=("c",)) == [("experiment", 1)]

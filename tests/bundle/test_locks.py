@@ -213,7 +213,7 @@ def test_a_lock_that_is_refreshed_while_it_is_watched_stands(tmp_path: Path, mon
             store.remove(EXCLUSIVE)
             leave(store, EXCLUSIVE, ELSEWHERE)
 
-    monkeypatch.setattr(locks.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     with pytest.raises(BundleLocked), shared(store, "export"):
         pass
     assert len(looks) == 3
@@ -225,7 +225,7 @@ def test_time_in_which_this_machine_slept_is_not_watched_time(tmp_path: Path, mo
     leave(store, EXCLUSIVE, ELSEWHERE)
     found = list(standing(store))
     watch, now = Watch(), [1000.0]
-    monkeypatch.setattr(holder.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     for passed in (0, 1, 3600, 1):
         now[0] += passed
         watch.look(found)
@@ -367,7 +367,7 @@ def test_who_saw_a_stale_lock_does_not_take_away_the_one_that_was_made_in_its_pl
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave(store, EXCLUSIVE)
-    look = locks.standing
+    look = standing
     with ExitStack() as quicker:
 
         def look_too_early(store: Store) -> list[Standing]:
@@ -501,6 +501,6 @@ def test_a_machine_that_slept_while_it_deleted_looks_at_its_lock_first(
         store.remove(EXCLUSIVE)
         lock.confirm_lately()  # that was a moment ago
         now = time.clock_gettime(locks._CLOCK)
-        monkeypatch.setattr(locks.time, "clock_gettime", lambda clock: now + 3600)
+        monkeypatch.setattr(time, "clock_gettime", lambda clock: now + 3600)
         with pytest.raises(BundleLocked, match="removed the lock of this command"):
             lock.confirm_lately()

@@ -23,6 +23,7 @@ from runsync.bundle.bundle import Bundle, create_bundle, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.forget import forget
 from runsync.bundle.prune import prune
+from runsync.bundle.publish import publish
 from runsync.bundle.retention import Policy
 from runsync.bundle.snapshot import Snapshot
 from runsync.errors import BundleDamaged, BundleLocked, RunsyncError
@@ -259,7 +260,6 @@ def test_a_lock_that_was_taken_away_stops_the_deletions(folder: Path, monkeypatc
     bundle = create_bundle(folder)
     fill(bundle, 3)
     before = all_contents(bundle)
-    publish = prune_module.publish
 
     def lose_the_lock(*arguments: Any, **options: Any) -> None:
         publish(*arguments, **options)

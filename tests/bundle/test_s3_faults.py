@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Bucket, Result, Runner
+from conftest import Runner
 from support import proxy as faults
+from support.command_line import Result
 from support.memory import MemorySource, export_to, run_with_metrics
 from support.proxy import FaultProxy, Rule, delay
+from support.s3 import Bucket
 from support.servers import free_port
 
 from runsync import s3

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Bucket, Runner
+from conftest import Runner
 from support.memory import add_snapshot, export_to, small_source
+from support.s3 import Bucket
 
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle

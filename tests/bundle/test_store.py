@@ -136,7 +136,8 @@ def test_a_file_that_was_cut_short_is_replaced(store: LocalStore) -> None:
 def test_a_lock_is_made_though_another_thread_clears_away_temporary_files(
     store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, cleared = LocalIncoming.write, []
+    write = LocalIncoming.write
+    cleared: list[bytes] = []
 
     def clear_once(self: LocalIncoming, data: bytes) -> int:
         if not cleared:

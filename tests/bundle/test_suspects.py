@@ -51,7 +51,7 @@ class Stored:
     def export(self, source: MemorySource, *, verify_stored: bool = False) -> TransferReport:
         writer = SnapshotWriter(create_bundle(self.address, self.access), verify_stored=verify_stored)
         report = TransferReport("export", source.place, writer.place)
-        transfer(report, Wanted(source, Selection()), writer, 4, Silent(), ())
+        transfer(report, Wanted(source, Selection()), writer, 4, Silent())
         report.snapshot = writer.snapshot_id
         return report
 

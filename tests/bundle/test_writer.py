@@ -339,7 +339,7 @@ def test_a_full_disk_is_told_in_one_sentence_leaves_no_snapshot_and_the_next_exp
 
             patch.setattr(local_store.LocalIncoming, "__init__", make)
         elif failing == "fsync":
-            patch.setattr(local_store.os, "fsync", full)
+            patch.setattr(os, "fsync", full)
         else:
             patch.setattr(Path, "replace", full)
         report = export_into(folder, small_source())
