@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Result, Runner, command
+from conftest import Runner
+from support.command_line import Result, command
+from support.forks import clean_environment
 from support.oracle import Reader, Workspace
 from support.proxy import FaultProxy
-from support.servers import clean_environment
 
 NEWEST = pytest.mark.parametrize("pair", ["3-to-3"], indirect=True)
 EACH_RELEASE = pytest.mark.parametrize(

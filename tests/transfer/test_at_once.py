@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,8 +105,8 @@ def test_changes_are_sent_again_after_a_collision(mlflow3_b: MlflowServer, prefi
     with Seeder(mlflow3_b.url) as seeder:
         experiment = seeder.create_experiment(prefix + "e")
         run_id = seeder.create_run(experiment, "run")
-    paths = ("runs/log-batch", "runs/set-tag", "runs/update", "runs/delete", "runs/restore", "runs/delete-tag")
-    paths += ("experiments/update", "experiments/set-experiment-tag", "experiments/delete", "experiments/restore")
+    paths = [f"runs/{what}" for what in ("log-batch", "set-tag", "update", "delete", "restore", "delete-tag")]
+    paths += [f"experiments/{what}" for what in ("update", "set-experiment-tag", "delete", "restore")]
     with FaultProxy(mlflow3_b.url, *(Rule(collision(SQLITE), f"{path}$") for path in paths)) as proxy:
         url, only = proxy.url, Selection(runs=(run_id,))
         done = [
@@ -415,7 +416,7 @@ def test_three_imports_at_once_all_end_well_and_make_each_run_once(
 ) -> None:
     for number in range(times):
         place = f"{prefix}{number}-"
-        done = at_once(*[lambda place=place: runsync.import_(bundle, mlflow3_b.url, prefix=place)] * 3)  # type: ignore[misc]
+        done = at_once(*[partial(runsync.import_, bundle, mlflow3_b.url, prefix=place)] * 3)
         assert [lacking(report) for report in done] == [[], [], []]
         assert_whole(bundle, mlflow3_b.url, place)
 

@@ -33,12 +33,12 @@ def broken_store(folder: Path) -> str:
 
 def test_a_broken_piece_is_one_failed_item_each_time_and_the_run_goes_with_the_rest(tmp_path: Path) -> None:
     source, bundle, target = broken_store(tmp_path / "mlruns"), tmp_path / "bundle", empty_sqlite(tmp_path / "t.db")
-    for runs in ((2, 0), (0, 1)):
+    for created, unchanged in ((2, 0), (0, 1)):
         done = runsync.export(source, bundle, artifacts=False)
-        assert (done.runs.created, done.runs.failed, done.exit_code) == (runs[0], 0, 3)
+        assert (done.runs.created, done.runs.failed, done.exit_code) == (created, 0, 3)
         assert {(p["run_id"], p["kind"], p["name"]) for p in done.problems} == {("bad", *piece) for piece in PIECES}
         assert len(done.problems) == len(PIECES)
-        assert done.runs.unchanged >= runs[1]
+        assert done.runs.unchanged >= unchanged
     assert check(bundle).faults == []
     assert runsync.import_(bundle, target, artifacts=False).runs.created == 2
     for again in (False, True):

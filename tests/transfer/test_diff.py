@@ -128,8 +128,8 @@ def test_a_snapshot_is_compared_with_the_workspace_it_came_from_and_with_a_copy(
         assert report(runsync("diff", bundle, place, *selected))["changes"] == []
     points(seeder, grown, "loss", 5)
     seeder.put_artifact(grown, "more.txt", b"more\n")
-    for place in (bundle, pair.target.url):
-        found = report(runsync("diff", place, pair.source.url, *selected))
+    for before in (bundle, pair.target.url):
+        found = report(runsync("diff", before, pair.source.url, *selected))
         (change,) = found["changes"]
         assert {f["field"] for f in change["fields"]} >= {"metrics.loss", "artifacts.more.txt"}
 

@@ -3,7 +3,7 @@
 import email.utils
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,9 @@ ADA = ("ada", f"a long pass phrase {MARK}")
 StartServer = Callable[..., MlflowServer]
 
 
-def examined(runsync: Runner, where: object, *options: object, code: int = 0, **env: str) -> Report:
+def examined(
+    runsync: Runner, where: object, *options: object, code: int = 0, env: Mapping[str, str] | None = None
+) -> Report:
     """`runsync doctor --json`, which holds to its schema."""
     told = report(runsync("doctor", where, *options, "--json", env=env), code)
     schemas.check("doctor-report", told, "doctor")
@@ -119,15 +121,15 @@ def test_whom_the_login_of_mlflow_takes_us_for_and_what_that_one_may_do(
         admin.post("users/create", username=ADA[0], password=ADA[1])
         admin.create_experiment("hers or not")
     for wrong in ({}, login(("ada", "guessed")), {"MLFLOW_TRACKING_TOKEN": "guessed"}):
-        told = examined(runsync, server.url, code=13, **wrong)
+        told = examined(runsync, server.url, code=13, env=wrong)
         assert failures(told) == ["access"]
         assert "check MLFLOW_TRACKING_USERNAME" in one(told, "access")[1]
         assert "guessed" not in json.dumps(told)
-    told = examined(runsync, server.url, **login(ADMIN))
+    told = examined(runsync, server.url, env=login(ADMIN))
     assert one(told, "identity") == ("ok", "user “admin”, an administrator → ")
     assert one(told, "rights") == ("ok", "all → ")
     with FaultProxy(server.url) as proxy:
-        told = examined(runsync, proxy.url, **login(ADA))
+        told = examined(runsync, proxy.url, env=login(ADA))
         assert writes(proxy) == []
     assert one(told, "identity") == ("ok", "user “ada”, no administrator → ")
     unseen, writing = of(told, "rights")
@@ -230,7 +232,7 @@ def test_a_search_of_runs_that_fails_is_told_as_that(mlflow3_a: MlflowServer, pr
     with Seeder(mlflow3_a.url) as seeder:
         seeder.create_experiment(prefix + "one")
     with FaultProxy(mlflow3_a.url, Rule(faults.respond(504), "runs/search", count=None)) as proxy:
-        told = examined(runsync, proxy.url, code=13, RUNSYNC_PATIENCE="0.3")
+        told = examined(runsync, proxy.url, code=13, env={"RUNSYNC_PATIENCE": "0.3"})
     assert failures(told) == ["runs"]
     text = one(told, "runs")[1]
     assert "searching runs fails: " in text
@@ -244,7 +246,7 @@ def test_a_server_that_goes_down_meanwhile_ends_it_with_what_was_found_so_far(
     with FaultProxy(mlflow3_a.url) as proxy:
         going = faults.kill(lambda: proxy.add(Rule(faults.drop(), "", count=None)))
         proxy.add(Rule(going, "registered-models"))
-        told = examined(runsync, proxy.url, code=13, RUNSYNC_PATIENCE="0.5")
+        told = examined(runsync, proxy.url, code=13, env={"RUNSYNC_PATIENCE": "0.5"})
     assert one(told, "server")[0] == "ok"
     assert failures(told) == ["connection"]
 
@@ -297,7 +299,7 @@ def test_artifacts_that_this_machine_gets_at_itself_are_told(
     home: tuple[MlflowServer, Bucket], runsync: Runner
 ) -> None:
     server, bucket = home
-    told = examined(runsync, server.url, **KEYS, MLFLOW_S3_ENDPOINT_URL=bucket.endpoint)
+    told = examined(runsync, server.url, env=KEYS | {"MLFLOW_S3_ENDPOINT_URL": bucket.endpoint})
     on_s3, in_folders = of(told, "artifacts")
     assert on_s3[0] == in_folders[0] == "ok"
     assert f"{bucket.url} (2 experiments): on S3 itself (one of run" in on_s3[1]
@@ -309,7 +311,7 @@ def test_artifacts_on_s3_that_only_the_server_gets_at_are_a_warning_with_what_to
 ) -> None:
     server, bucket = home
     shut = {"AWS_EC2_METADATA_DISABLED": "true", "MLFLOW_S3_ENDPOINT_URL": bucket.endpoint}
-    state, text = of(examined(runsync, server.url, **shut), "artifacts")[0]
+    state, text = of(examined(runsync, server.url, env=shut), "artifacts")[0]
     assert state == "warning"
     assert "the server does it, which is slower" in text
     assert "no import can put a file of more than 10 MiB there" in text
@@ -320,6 +322,6 @@ def test_artifacts_that_nobody_gets_at_are_a_failure(home: tuple[MlflowServer, B
     server, bucket = home
     shut = {"AWS_EC2_METADATA_DISABLED": "true", "MLFLOW_S3_ENDPOINT_URL": bucket.endpoint}
     with FaultProxy(server.url, Rule(faults.respond(403), "artifacts/list", count=None)) as proxy:
-        told = examined(runsync, proxy.url, code=13, **shut)
+        told = examined(runsync, proxy.url, code=13, env=shut)
     assert failures(told) == ["artifacts"]
     assert "--no-artifacts leaves artifacts out" in of(told, "artifacts")[0][1]

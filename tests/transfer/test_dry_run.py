@@ -1,6 +1,6 @@
 """A dry run tells what the real one will tell, as far as that shows without writing, and ends with the same code."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,11 +135,12 @@ def test_files_of_this_machine_are_looked_at(tmp_path: Path, make: Make, fleet: 
     api.export(source, tmp_path / "sound")
     file = link(tmp_path)
     url, options = fleet.get("mlflow3_b").url, {"prefix": f"{tmp_path.name} "}
-    for bring in (
+    brings: list[Callable[[bool], Any]] = [
         lambda dry_run: api.sync(source, make("file store"), dry_run=dry_run),
         lambda dry_run: api.sync(source, url, dry_run=dry_run, **options),
         lambda dry_run: api.export(source, tmp_path / "b", dry_run=dry_run),
-    ):
+    ]
+    for bring in brings:
         planned, done = bring(True), bring(False)
         assert told(planned) == told(done)
         assert told(done)["pieces"] == [(run_of(tmp_path, "odd"), "artifact", "log.txt")]

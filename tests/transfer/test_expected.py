@@ -144,9 +144,9 @@ def test_a_name_in_a_filter_that_no_run_has_is_reported_everywhere(
         assert runsync("import", backup, where).returncode == 0
     slip = ("--filter", "params.eta_0 = '1'")
     told = "no run has params.eta_0: did you mean params.eta0?"
-    for arguments in (("runs", "list", where), ("runs", "csv", where), ("runs", "compare", where)):
-        done = runsync(*arguments, *slip)
-        assert told in done.stderr, arguments
+    for verb in ("list", "csv", "compare"):
+        done = runsync("runs", verb, where, *slip)
+        assert told in done.stderr, verb
     commands: list[tuple[object, ...]] = [("verify", where, backup), ("diff", backup, where)]
     if kind != "bundle":
         commands += [("runs", verb, where, *words) for verb, words in CHANGES]

@@ -10,13 +10,14 @@ from support.memory import MemorySource, export_into, run_with_metrics
 import runsync
 from runsync.errors import Ambiguous, NothingSelected
 from runsync.model.experiment import Experiment
+from runsync.model.run import Run
 from runsync.transfer.find import find_run, resolved
 from transfer.conftest import Make
 
 ONE, TWO, THREE, FOUR = "0a1b" + "1" * 28, "0a1c" + "2" * 28, "ffff" + "3" * 28, "frosty_tree"
 
 
-def _run(run_id: str, home: str, name: str, **fields: object) -> "runsync.model.run.Run":  # type: ignore[name-defined]
+def _run(run_id: str, home: str, name: str, **fields: object) -> Run:
     return run_with_metrics(run_id, {}, experiment_id=home, name=name, tags={"mlflow.runName": name}, **fields)
 
 

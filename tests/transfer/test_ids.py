@@ -49,8 +49,8 @@ def test_the_id_where_a_run_was_born_is_judged_too() -> None:
 
 def _source(*ids: str) -> MemorySource:
     runs = [run_with_metrics(id, {"loss": [(0, 1, 1.0)]}) for id in (*ids, GOOD)]
-    files = {id: {"f.txt": b"x"} for id in (*ids, GOOD)}
-    return MemorySource([Experiment("1", "one")], runs, {r.run_id: {"loss": [(0, 1, 1.0)]} for r in runs}, dict(files))
+    files: dict[str, dict[str, bytes | None]] = {id: {"f.txt": b"x"} for id in (*ids, GOOD)}
+    return MemorySource([Experiment("1", "one")], runs, {r.run_id: {"loss": [(0, 1, 1.0)]} for r in runs}, files)
 
 
 @pytest.fixture

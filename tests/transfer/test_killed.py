@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import Bucket, Pair, Runner
+from conftest import Pair, Runner
 from support.oracle import assert_same, compare
 from support.proxy import FaultProxy, Rule, kill, kill_after
 from support.rich import Facts, rich_workspace, small_workspace
+from support.s3 import Bucket
 from support.seed import Seeder, points
 
 from transfer.commands import NEWEST, copies_of, export, import_, read, reads_of_contents, report, verify

@@ -61,7 +61,8 @@ def test_kinds_that_stay_behind_make_the_exit_code_3_and_are_accepted_by_name(
 ) -> None:
     there = empty_sqlite(tmp_path / "there.db")
     moved = empty_sqlite(tmp_path / "moved.db")
-    for arguments in (("export", source, "b"), ("import", "b", there), ("sync", source, moved)):
+    commands: list[tuple[object, ...]] = [("export", source, "b"), ("import", "b", there), ("sync", source, moved)]
+    for arguments in commands:
         for dry_run in ((), ("--dry-run",)):
             done = runsync(*arguments, *dry_run)
             assert done.returncode == 3, done.stdout + done.stderr

@@ -15,7 +15,7 @@ from transfer.conftest import Make
 
 LONG = "n" * 600
 GOOD = {"owner": "ann", "mlflow.note.content": "what it is for"}
-BAD_TAGS: Mapping[str, Mapping[str, str]] = {
+BAD_TAGS: Mapping[str, dict[str, str]] = {
     "postgres": {"k" * 251: "1", "nul": "a\0b"},
     "mysql": {"k" * 251: "1", "owneR": "bob"},
     "file store": {"owner/deeper": "1", "../../x": "1", "k" * 256: "1"},
@@ -23,7 +23,7 @@ BAD_TAGS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def filled(folder: Path, tags: Mapping[str, str], name: str = "home") -> str:
+def filled(folder: Path, tags: dict[str, str], name: str = "home") -> str:
     """A database with an experiment of these tags, with a run, and a plain one; its address."""
     address = empty_sqlite(folder / "source.db")
     with opened(address, str(folder / "mlartifacts")) as workspace:

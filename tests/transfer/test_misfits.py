@@ -18,13 +18,13 @@ from runsync.workspaces.direct import write
 from transfer.conftest import Make
 
 LONG = "k" * 251
-GOOD = {
+GOOD: Mapping[str, Any] = {
     "params": {"lr": "0.1"},
     "tags": {"mlflow.runName": "bad", "team": "vision"},
     "dataset_inputs": (DatasetInput("train", "d1", "local", "{}"),),
     "model_outputs": (ModelLink("m-1", 3),),
 }
-CURVE = {"loss": [(START + i, i, i / 7) for i in range(5)]}
+CURVE: Points = {"loss": [(START + i, i, i / 7) for i in range(5)]}
 OTHERS = [run_id("before"), run_id("after")]
 
 More = tuple[Mapping[str, Any], Points]
@@ -98,7 +98,7 @@ def filled(folder: Path, bad: Mapping[str, More]) -> str:
                 }
                 plain = {name: value for name, value in more.items() if isinstance(value, str)}
                 run = replace(run, **{**GOOD, **whole, **plain})
-            filler.run(run, CURVE | points, {"log.txt": b"epoch 1"})
+            filler.run(run, {**CURVE, **points}, {"log.txt": b"epoch 1"})
     return address
 
 
@@ -175,8 +175,8 @@ def test_of_two_names_of_one_dataset_the_one_that_another_run_brings_arrives_at_
     tmp_path: Path, make: Make
 ) -> None:
     both = (DatasetInput("CURVE", "d1"), DatasetInput("curve", "d1"))
-    bad = ({"dataset_inputs": both}, {})
-    alone = ({"dataset_inputs": (both[1],)}, {})
+    bad: More = ({"dataset_inputs": both}, {})
+    alone: More = ({"dataset_inputs": (both[1],)}, {})
     source, target = filled(tmp_path, {"bad": bad, "alone": alone}), make("mysql")
     for _ in range(2):
         done = runsync.sync(source, target, artifacts=False)

@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,15 +92,15 @@ def test_a_value_that_may_be_absent_may_be_null(name: str, server: HostileServer
     assert (done.stopped, done.failed, done.exit_code, done.runs.created) == ("", [], 0, len(RUNS))
 
 
-REQUIRED = {
-    "id of a run": ("runs/search$", ("runs", 0, "info", "run_id"), ("runs", 0, "info", "run_uuid")),
-    "experiment of a run": ("runs/search$", ("runs", 0, "info", "experiment_id")),
-    "info of a run": ("runs/search$", ("runs", 0, "info")),
-    "key of a param": ("runs/search$", ("runs", 0, "data", "params", 0, "key")),
-    "value of a metric": ("runs/search$", ("runs", 0, "data", "metrics", 0, "value")),
-    "name of a dataset": ("runs/search$", ("runs", 0, "inputs", "dataset_inputs", 0, "dataset", "name")),
-    "name of an experiment": ("experiments/search$", ("experiments", 0, "name")),
-    "id of an experiment": ("experiments/search$", ("experiments", 0, "experiment_id")),
+REQUIRED: Mapping[str, tuple[str, list[tuple[str | int, ...]]]] = {
+    "id of a run": ("runs/search$", [("runs", 0, "info", "run_id"), ("runs", 0, "info", "run_uuid")]),
+    "experiment of a run": ("runs/search$", [("runs", 0, "info", "experiment_id")]),
+    "info of a run": ("runs/search$", [("runs", 0, "info")]),
+    "key of a param": ("runs/search$", [("runs", 0, "data", "params", 0, "key")]),
+    "value of a metric": ("runs/search$", [("runs", 0, "data", "metrics", 0, "value")]),
+    "name of a dataset": ("runs/search$", [("runs", 0, "inputs", "dataset_inputs", 0, "dataset", "name")]),
+    "name of an experiment": ("experiments/search$", [("experiments", 0, "name")]),
+    "id of an experiment": ("experiments/search$", [("experiments", 0, "experiment_id")]),
 }
 
 
@@ -108,7 +108,7 @@ REQUIRED = {
 def test_a_field_that_must_be_there_and_is_null_is_one_failed_item(
     name: str, server: HostileServer, tmp_path: Path
 ) -> None:
-    where, *paths = REQUIRED[name]
+    where, paths = REQUIRED[name]
 
     def change(document: dict[str, Any]) -> None:
         for path in paths:

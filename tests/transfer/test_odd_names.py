@@ -172,7 +172,8 @@ def test_names_with_empty_steps_go_to_a_server_under_others_and_come_back(
     mlflow3_b: MlflowServer, prefix: str, tmp_path: Path
 ) -> None:
     """As S3 has them."""
-    id, files = run_id("steps"), {"a//b": b"two", "a/b": b"one", "./c.txt": b"c", "d/": b"d", "ok.txt": b"fine"}
+    id = run_id("steps")
+    files: dict[str, bytes | None] = {"a//b": b"two", "a/b": b"one", "./c.txt": b"c", "d/": b"d", "ok.txt": b"fine"}
     root = f"mlflow-artifacts:/1/{id}/artifacts"
     run = Run(id, "1", "steps", status="FINISHED", start_time=2**40, end_time=2**40, artifact_uri=root)
     export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [run], files={id: files}))

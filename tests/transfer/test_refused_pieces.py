@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -100,7 +100,8 @@ def differing(source: str, url: str, prefix: str) -> list[tuple[str, str, str]]:
 def test_each_is_named_each_time_and_all_else_arrives_once(
     release: str, verb: str, fleet: Fleet, tmp_path: Path, prefix: str
 ) -> None:
-    url, place, bring = fleet.get(release).url, store_of(tmp_path, BAD), runsync.sync
+    url, place = fleet.get(release).url, store_of(tmp_path, BAD)
+    bring: Callable[..., TransferReport] = runsync.sync
     if verb == "import":
         runsync.export(place, tmp_path / "b")
         place, bring = str(tmp_path / "b"), runsync.import_

@@ -171,7 +171,12 @@ def test_a_dry_run_and_a_no_move_nothing_and_tell_what_would_be(bundle: Path) ->
     assert (planned.quarantined, planned.exit_code) == (sorted(names), 12)
     assert planned.set_aside == open_bundle(bundle).snapshot_ids()
     asked: list[RepairReport] = []
-    refused = repair(bundle, confirm=lambda report: bool(asked.append(report)))
+
+    def refuse(report: RepairReport) -> bool:
+        asked.append(report)
+        return False
+
+    refused = repair(bundle, confirm=refuse)
     assert refused.exit_code == 12
     assert len(asked) == 1
     assert files_of(bundle) == before

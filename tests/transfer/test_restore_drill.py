@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from support.forks import clean_environment
 from support.oracle import Reader, compare
 from support.rich import small_workspace
 from support.s3 import Bucket
 from support.seed import Seeder
-from support.servers import MlflowServer, clean_environment
+from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, fill, opened
 
 pytestmark = pytest.mark.long

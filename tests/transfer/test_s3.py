@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Bucket, Pair, Runner
+from conftest import Pair, Runner
 from support.oracle import assert_same
 from support.rich import small_workspace
+from support.s3 import Bucket
 from support.seed import Seeder
 
 from transfer.commands import NEWEST, Report, report

@@ -124,7 +124,8 @@ def test_only_copies_from_that_very_source_are_ever_deleted(
 ) -> None:
     told = sync(runsync, pair.source.url, pair.target.url, prefix + "*")
     there = told["id_map"]["experiments"]
-    own = receiver.create_run(*there.values(), "their own")
+    (home,) = there.values()
+    own = receiver.create_run(home, "their own")
     receiver.finish(own)
     # The copies are deleted in the target, and then that is synced home: there the runs are native.
     for copy in list(told["id_map"]["runs"].values())[:3]:

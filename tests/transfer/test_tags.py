@@ -226,7 +226,7 @@ def test_on_a_server_a_copy_of_a_copy_keeps_where_it_was_born_and_shows_no_path(
 def test_on_a_server_the_address_that_earlier_versions_wrote_is_known(
     make: Make, source: str, mlflow3_a: MlflowServer, on_three: Seeder, prefix: str
 ) -> None:
-    url, options = mlflow3_a.url, {"prefix": prefix, "delete": True, "max_delete": ALL}
+    url = mlflow3_a.url
     done = runsync.sync(source, url, prefix=prefix)
     new = done.id_map["runs"]
     assert tags_on(on_three, new[run_id("failed")])["runsync.from"] == key_of(source)
@@ -236,7 +236,7 @@ def test_on_a_server_the_address_that_earlier_versions_wrote_is_known(
         with suppress(Exception):  # a deleted one takes no tags
             on_three.set_experiment_tag(id, "runsync.from", source)
     gone, deleted = _lose(source)
-    assert runsync.sync(source, url, **options).runs.created == 0
+    assert runsync.sync(source, url, prefix=prefix, delete=True, max_delete=ALL).runs.created == 0
     meant = Selection((f"{prefix}*",))
     stages = {run.run_id: run.lifecycle_stage for run in runsync.list_runs(url, selection=meant).runs}
     assert (stages[new[gone]], stages[new[deleted]], stages[new[run_id("child")]]) == (DELETED, DELETED, ACTIVE)
