@@ -164,7 +164,7 @@ def test_it_submits_a_notebook(workspace: Databricks, sdk: "WorkspaceClient") ->
     cluster = workspace.add_cluster(spark_version="15.4.x-scala2.12", node_type_id="i3.xlarge", num_workers=1)
     node = workspace.add_notebook(f"{workspace.home}/n", "print(1)")
     task = SubmitTask("main", existing_cluster_id=cluster, notebook_task=NotebookTask(node.path))
-    run = sdk.jobs.submit(run_name="again", tasks=[task]).response
+    run: Any = sdk.jobs.submit(run_name="again", tasks=[task]).response
     assert sdk.jobs.get_run(run.run_id).as_dict()["state"]["result_state"] == "SUCCESS"
 
 

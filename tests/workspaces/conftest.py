@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import command
+from support.command_line import command
+from support.forks import clean_environment
 from support.rich import Facts, files_workspace, small_workspace
 from support.seed import Seeder
-from support.servers import MlflowServer, clean_environment
+from support.servers import MlflowServer
 
 from runsync.workspaces.sql import aside
 

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from conftest import Result, Runner
+from conftest import Runner
+from support.command_line import Result
 from support.oracle import assert_same
 from support.rich import Facts
 from support.servers import MlflowServer

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runsync.errors import WrongUsage
-from runsync.workspaces.address import Address, is_url, parse, resolve
+from runsync.workspaces.address import Address, StoreAddress, is_url, parse, resolve
 from runsync.workspaces.credentials import Credentials
 
 NOBODY = Credentials()
@@ -81,10 +81,10 @@ def test_the_user_of_an_address_wins_over_the_environment(monkeypatch: pytest.Mo
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "env")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "env")
     asked = resolve("http://me:mine@host")
-    assert asked is not None
+    assert isinstance(asked, Address)
     assert (asked.credentials.username, asked.credentials.password, asked.credentials.token) == ("me", "mine", "")
     plain = resolve("http://host")
-    assert plain is not None
+    assert isinstance(plain, Address)
     assert plain.credentials.token == "env"
 
 
@@ -100,7 +100,9 @@ def _configured(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch, name
     file = tmp_path / "runsync.toml"
     file.write_text(text)
     monkeypatch.chdir(tmp_path)
-    return resolve(name)
+    found = resolve(name)
+    assert not isinstance(found, StoreAddress)
+    return found
 
 
 def test_a_name_stands_for_an_address_with_its_own_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,7 @@ def seeded(request: pytest.FixtureRequest, fleet: Any) -> Iterator[Seeded]:
     with Seeder(server.url) as seeder:
         homes = _seed(seeder, f"filters-{random.getrandbits(40):x}-")
     workspace = open_workspace(server.url)
+    assert isinstance(workspace, RestWorkspace)
     experiments = [e for e in workspace.experiments(Selection()) if e.experiment_id in homes]
     yield Seeded(workspace, experiments, list(workspace.in_order(experiments, Selection())))
     workspace.close()

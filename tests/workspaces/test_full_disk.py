@@ -5,8 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import Result, Runner, command
-from support.servers import clean_environment
+from conftest import Runner
+from support.command_line import Result, command
+from support.forks import clean_environment
 
 from runsync.bundle.check import check
 from workspaces.failing import Seeded, export, one_line

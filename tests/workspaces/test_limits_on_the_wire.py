@@ -73,7 +73,7 @@ def test_uploads_to_s3_share_one_rate(bucket: Bucket, tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(bytes(MULTIPART + 1))
     s3.client  # noqa: B018  (made before the threads ask for it)
-    seconds = _all_at_once(*(lambda key=key: s3.upload(bucket.name, key, str(large)) for key in "ab"))  # type: ignore[misc]
+    seconds = _all_at_once(*(lambda key=key: s3.upload(bucket.name, key, str(large)) for key in "ab"))
     assert seconds >= 2 * MULTIPART / 40_000_000 - SAVED_UP
     assert {found.size for found in s3.list(bucket.name, "")} == {MULTIPART + 1}
 
@@ -82,8 +82,8 @@ def test_small_objects_and_downloads_from_s3_share_one_rate(bucket: Bucket) -> N
     limits = Limits(upload=1_000_000, download=1_000_000)
     s3 = S3(S3Options(endpoint=bucket.endpoint), limits=limits)
     s3.client  # noqa: B018
-    up = _all_at_once(*(lambda key=key: s3.put(bucket.name, key, FILE, len(FILE)) for key in "abc"))  # type: ignore[misc]
-    down = _all_at_once(*(lambda key=key: s3.read(bucket.name, key) for key in "abc"))  # type: ignore[misc]
+    up = _all_at_once(*(lambda key=key: s3.put(bucket.name, key, FILE, len(FILE)) for key in "abc"))
+    down = _all_at_once(*(lambda key=key: s3.read(bucket.name, key) for key in "abc"))
     least = 3 * len(FILE) / 1_000_000 - SAVED_UP
     assert min(up, down) >= least
 

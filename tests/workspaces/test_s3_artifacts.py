@@ -19,6 +19,7 @@ from transfer.commands import report
 import runsync as library
 import runsync.s3
 from runsync.model.protocol import StoredObject
+from runsync.s3_errors import Refused
 
 FILES = {
     "model/weights.bin": bytes(range(256)) * 64,
@@ -283,7 +284,7 @@ def test_a_large_artifact_is_written_in_parts_and_copied_in_parts(
 
 
 def _refuse(self: runsync.s3.S3, from_: StoredObject, bucket: str, key: str) -> None:
-    raise runsync.s3.Refused("no", "AccessDenied")
+    raise Refused("no", "AccessDenied")
 
 
 def test_a_large_artifact_that_cannot_be_sent_leaves_no_upload_behind(

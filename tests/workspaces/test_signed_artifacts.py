@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import executable
-from support.proxy import FaultProxy, Request, Rule, drop, respond, truncate
+from support.proxy import Action, FaultProxy, Request, Rule, drop, respond, truncate
 from support.s3 import KEYS, Bucket, S3Server
 from support.secrets import MARK
 from support.seed import Seeder
@@ -163,7 +163,7 @@ def test_where_signed_addresses_do_not_work_the_server_carries_the_file(
     prefix: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    trouble: object,
+    trouble: Action,
 ) -> None:
     home.s3.add(Rule(trouble, rf"partNumber=.*{SIGNED}|{SIGNED}.*partNumber=", "PUT", count=None))
     told = import_(server, bundle, prefix, monkeypatch)
@@ -225,12 +225,13 @@ def test_an_upload_that_is_interrupted_ends_at_once_and_leaves_no_parts_behind(
         info = seeder.get_run(seeder.create_run(seeder.create_experiment(prefix + "run"), "run"))["info"]
     workspace = open_workspace(home.server.url)
     assert isinstance(workspace, RestWorkspace)
+    client = workspace.client
 
     class Stream(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            if self.tell() and not workspace.client.is_closed:
+            if self.tell() and not client.is_closed:
                 threading.Thread(target=workspace.close).start()
-                while not workspace.client.is_closed:
+                while not client.is_closed:
                     time.sleep(0.01)
             return super().read(size)
 

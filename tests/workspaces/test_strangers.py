@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Result, Runner
+from conftest import Runner
 from support import proxy as faults
+from support.command_line import Result
 from support.memory import export_into, small_source
 from support.proxy import FaultProxy, Rule
 from support.secrets import MARK

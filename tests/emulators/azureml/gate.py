@@ -111,8 +111,8 @@ class Gate:
         if form != good:
             body = {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
             return Reply(401, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        body = {"token_type": "Bearer", "expires_in": self.lasts, "access_token": self.token()}
-        return Reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        told = {"token_type": "Bearer", "expires_in": self.lasts, "access_token": self.token()}
+        return Reply(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
 
     def _check(self, name: str, request: Request) -> None:
         body = json.loads(request.body) if request.body else {}

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from emulators.databricks import Databricks, Fault, Limits, too_many
+from emulators.databricks.faults import Kind
 from support.databricks import DatabricksSeeder
 from support.rich import ARTIFACTS, big_content
 
@@ -150,7 +151,7 @@ def test_a_run_with_very_many_files_is_listed_in_pages(opened: Callable[..., Any
 
 
 @pytest.mark.parametrize("kind", ["cut", "drop"])
-def test_a_download_that_breaks_is_taken_up_where_it_broke(opened: Callable[..., Any], kind: str) -> None:
+def test_a_download_that_breaks_is_taken_up_where_it_broke(opened: Callable[..., Any], kind: Kind) -> None:
     lake, workspace = opened()
     run = run_in(lake)
     content = big_content(6 << 20)

@@ -201,15 +201,15 @@ def test_their_permissions_are_given_where_the_target_has_them(start: Start, tmp
     prod.permissions["notebooks", there] = {("user_name", "eve@example.com"): "CAN_MANAGE"}
     bundle = tmp_path / "b"
     whole(runsync.export("databricks://dev", bundle))
-    into = {"permissions": True, "rename": {IN_GIT: f"{HOME}/fit"}}
-    report = runsync.import_(bundle, "databricks://prod", **into)
+    into = {IN_GIT: f"{HOME}/fit"}
+    report = runsync.import_(bundle, "databricks://prod", permissions=True, rename=into)
     whole(report)
     assert counts(report, PERMISSIONS) == {"created": 1, "updated": 1}
     assert prod.permissions["notebooks", there] == {
         ("user_name", "bob@example.com"): "CAN_RUN",
         ("user_name", "eve@example.com"): "CAN_MANAGE",
     }
-    assert not runsync.verify(str(bundle), "databricks://prod", **into).differences
+    assert not runsync.verify(str(bundle), "databricks://prod", permissions=True, rename=into).differences
     apart = runsync.import_(bundle, "databricks://prod", permissions=True, prefix=IMPORTED)
     assert {lost.why: lost.count for lost in apart.not_carried}[
         "levels that experiments do not have, only notebooks"

@@ -1,14 +1,13 @@
 """Requests to Databricks keep to its rates, and find them again after it refuses."""
 
-from threading import Event
-
 import pytest
 
+from runsync.model.threads import Stop
 from runsync.workspaces.databricks.rates import RATES, Rates, endpoint_class
 
 LOG = ("POST", "/api/2.0/mlflow/runs/log-batch")
 SEARCH = ("POST", "/api/2.0/mlflow/runs/search")
-NEVER = Event()
+NEVER = Stop()
 
 
 class Clock:
@@ -118,6 +117,6 @@ def test_there_is_hope_only_while_others_get_through() -> None:
 def test_what_waits_ends_when_all_is_stopped() -> None:
     rates = Rates()
     rates.refused(*LOG, 300.0)
-    stopped = Event()
+    stopped = Stop()
     stopped.set()
     rates.take(*LOG, stopped)

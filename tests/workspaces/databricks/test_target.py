@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from emulators.databricks import Databricks, Fault, Limits, too_many
+from emulators.databricks.faults import Kind
 from support.databricks import DatabricksReader, DatabricksSeeder
 from support.memory import START, MemorySource, export_into, run_with_metrics
 
@@ -26,11 +27,11 @@ WRITE = "/api/2.0/mlflow/artifacts/credentials-for-write"
 
 
 def bundle_of(
-    folder: Path, names: list[str], runs: list[Run], points: Histories | None = None, **experiment: object
+    folder: Path, names: list[str], runs: list[Run], points: Histories | None = None, **experiment: Any
 ) -> Path:
     """A bundle of experiments with ids 1, 2, … and these runs, each with three files; `points` by run id."""
     experiments = [Experiment(str(number), name, **experiment) for number, name in enumerate(names, 1)]
-    files = {run.run_id: {f"{n}.txt": b"%d" % n for n in range(3)} for run in runs}
+    files: dict[str, dict[str, bytes | None]] = {run.run_id: {f"{n}.txt": b"%d" % n for n in range(3)} for run in runs}
     export_into(folder / "bundle", MemorySource(experiments, runs, points or {}, files))
     return folder / "bundle"
 
@@ -103,7 +104,7 @@ def test_more_tags_than_an_experiment_may_have_at_first_are_set_all_the_same(sta
 
 
 @pytest.mark.parametrize("kind", ["lose", "cut"])
-def test_an_experiment_whose_answer_was_lost_has_all_its_tags(start: Start, tmp_path: Path, kind: str) -> None:
+def test_an_experiment_whose_answer_was_lost_has_all_its_tags(start: Start, tmp_path: Path, kind: Kind) -> None:
     lake = start("lake")
     tags = {f"tag {number}": str(number) for number in range(60)}
     bundle = bundle_of(tmp_path, [f"{HOME}/x"], [], tags=tags)
@@ -265,7 +266,7 @@ def test_a_storm_uses_up_no_patience_with_errors(start: Start, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["drop", "lose", "cut"])
-def test_lost_answers_make_nothing_twice(start: Start, tmp_path: Path, kind: str) -> None:
+def test_lost_answers_make_nothing_twice(start: Start, tmp_path: Path, kind: Kind) -> None:
     lake = start("lake")
     bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(n) for n in range(1, 6)])
     lake.faults.add(Fault(kind, "POST /api/2.0/mlflow/*", times=None, chance=0.2))
@@ -319,12 +320,12 @@ def test_no_secret_is_written_anywhere(start: Start, tmp_path: Path, caplog: pyt
     bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(n) for n in range(1, 4)])
     lake.faults.add(Fault("status", "P* /container-*", 400, "Odd", times=2))
     lake.faults.add(Fault("drop", "*", times=5, skip=5))
-    reports = [
-        runsync.import_(bundle, "databricks://lake"),
-        runsync.export("databricks://lake", tmp_path / "out"),
-        runsync.verify(str(bundle), "databricks://lake"),
+    documents = [
+        runsync.import_(bundle, "databricks://lake").to_document(),
+        runsync.export("databricks://lake", tmp_path / "out").to_document(),
+        runsync.verify(str(bundle), "databricks://lake").to_document(),
     ]
-    written = [repr(report.to_document()) for report in reports] + [caplog.text]
+    written = [*map(repr, documents), caplog.text]
     for folder, _, files in os.walk(tmp_path / "out"):
         written += [(Path(folder) / name).read_bytes().decode("latin-1") for name in files]
     assert not [secret for secret in lake.secrets for text in written if secret in text]

@@ -3,9 +3,10 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import mlflow
-from mlflow.entities import ViewType
+from mlflow.entities import Run, ViewType
 from mlflow.tracking import MlflowClient
 
 DATASET = ("name", "digest", "source_type", "source", "schema", "profile")
@@ -31,7 +32,7 @@ def main(folder: str) -> None:
     print(json.dumps({"experiments": experiments, "runs": runs}))
 
 
-def told(client, run):
+def told(client: MlflowClient, run: Run) -> dict[str, Any]:
     inputs = getattr(run, "inputs", None)
     outputs = getattr(run, "outputs", None)
     return {

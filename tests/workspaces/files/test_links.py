@@ -39,6 +39,11 @@ def replaced(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
+def moved(path: Path, target: Path) -> None:
+    shutil.move(path, target)
+    path.symlink_to(target)
+
+
 LINKS: dict[str, Callable[[Path, Path], None]] = {
     "file": lambda run, outside: replaced(run / "params/lr", outside / "x"),
     "meta": lambda run, outside: replaced(run / "meta.yaml", outside / "meta.yaml"),
@@ -54,11 +59,8 @@ LINKS: dict[str, Callable[[Path, Path], None]] = {
     "itself": lambda run, outside: (run / "params/self").symlink_to(run / "params/self"),
     "broken": lambda run, outside: (run / "params/broken").symlink_to(outside / "nothing"),
     "inside": lambda run, outside: replaced(run / "params/lr", run / "params/empty"),
-    "run": lambda run, outside: (shutil.move(run, outside / "bad"), run.symlink_to(outside / "bad"))[1],
-    "datasets": lambda run, outside: (
-        shutil.move(run.parent / "datasets", outside / "datasets"),
-        (run.parent / "datasets").symlink_to(outside / "datasets"),
-    )[1],
+    "run": lambda run, outside: moved(run, outside / "bad"),
+    "datasets": lambda run, outside: moved(run.parent / "datasets", outside / "datasets"),
 }
 
 

@@ -22,7 +22,7 @@ ODD = st.sampled_from(
 )
 TEXTS = WORDS | HEX | ODD | st.text(max_size=20)
 NUMBERS = st.none() | st.integers(-(2**70), 2**70)
-VALUES = TEXTS | NUMBERS | st.builds(list) | st.dictionaries(TEXTS | KEYS, TEXTS, max_size=3)
+VALUES: st.SearchStrategy[Any] = TEXTS | NUMBERS | st.builds(list) | st.dictionaries(TEXTS | KEYS, TEXTS, max_size=3)
 
 
 def written(values: Any) -> bytes:

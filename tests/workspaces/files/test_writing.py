@@ -4,8 +4,10 @@ import dataclasses
 import math
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -192,7 +194,7 @@ def test_of_two_imports_of_the_same_run_at_once_one_makes_it_and_the_other_hears
     other = open_store(tmp_path / "mlruns", create=False)
     answers: list[object] = []
 
-    def slow():  # type: ignore[no-untyped-def]
+    def slow() -> Iterator[pa.RecordBatch]:
         answers.append(dict(other.write_runs([arrival(run_of("run", status="FAILED"))])))
         yield points_of_key("loss", [0], [START], [1.0])
 
@@ -213,7 +215,7 @@ def test_an_import_waits_for_another_that_has_the_same_run_in_hand(tmp_path: Pat
 
     thread = threading.Thread(target=second)
 
-    def slow():  # type: ignore[no-untyped-def]
+    def slow() -> Iterator[pa.RecordBatch]:
         thread.start()
         while not (tmp_path / "mlruns/0/more/meta.yaml").exists():  # the other goes on with what is free
             time.sleep(0.01)
@@ -233,7 +235,7 @@ def test_an_import_that_waits_makes_the_run_when_the_other_gives_up(tmp_path: Pa
     answers: list[object] = []
     thread = threading.Thread(target=lambda: answers.append(dict(other.write_runs([arrival(run_of("run"))]))))
 
-    def failing():  # type: ignore[no-untyped-def]
+    def failing() -> Iterator[pa.RecordBatch]:
         thread.start()
         time.sleep(0.2)
         raise RequestRefused("the source broke")
@@ -248,7 +250,7 @@ def test_an_import_that_waits_makes_the_run_when_the_other_gives_up(tmp_path: Pa
 def test_a_source_that_fails_in_the_middle_of_a_run_leaves_nothing_of_it(tmp_path: Path) -> None:
     store = make_store(tmp_path / "mlruns")
 
-    def failing(error: Exception):  # type: ignore[no-untyped-def]
+    def failing(error: Exception) -> Iterator[pa.RecordBatch]:
         yield points_of_key("loss", [0], [START], [1.0])
         raise error
 

@@ -160,7 +160,7 @@ def test_where_artifacts_go_is_asked_before_anything_is_made(databases: Database
     assert not told.exists()
     for how in ({"artifacts": False}, {"access": Access(artifacts="s3://bucket/art")}):
         with pytest.raises(WorkspaceError, match="is empty"):  # for the fake makes no tables
-            sync(SOURCE, empty.url, init=True, **how)  # type: ignore[arg-type]
+            sync(SOURCE, empty.url, init=True, **how)
         assert told.read_text().startswith("postgresql://")
         told.unlink()
 

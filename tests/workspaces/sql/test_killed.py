@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from support.databases import Fresh
-from support.servers import clean_environment
+from support.forks import clean_environment
 
 from runsync.model.experiment import Experiment
 from runsync.workspaces.direct.store import Query

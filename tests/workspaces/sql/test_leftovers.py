@@ -37,8 +37,8 @@ def test_what_stays_behind_is_counted_for_the_experiments_in_question(database: 
         database.execute(trace, request_id, experiment_id)
     database.execute("INSERT INTO scorers (experiment_id, scorer_name, scorer_id) VALUES (7, 's', 'id')")
     dataset = "INSERT INTO evaluation_datasets (dataset_id, name) VALUES (?, ?)"
-    for number in "123":
-        database.execute(dataset, f"d-{number}", f"data {number}")
+    for name in "123":
+        database.execute(dataset, f"d-{name}", f"data {name}")
     link = (
         "INSERT INTO entity_associations (association_id, source_type, source_id, destination_type, destination_id)"
         " VALUES (?, 'evaluation_dataset', ?, 'experiment', ?)"

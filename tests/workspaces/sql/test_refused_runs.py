@@ -24,7 +24,7 @@ def written_beside(store: SqlStore, bad: Run, points: Any = ()) -> dict[str, str
     good = [Run(letter * 32, experiment_id, letter, start_time=1) for letter in "acd"]
     bad = dataclasses.replace(bad, experiment_id=experiment_id)
     arrivals = [Arrival(run, True, [points_of_key("x", [1], [1], [1.0])]) for run in good]
-    refused = dict(store.write_runs([*arrivals[:1], Arrival(bad, True, points), *arrivals[1:]]))
+    refused: dict[str, str] = dict(store.write_runs([*arrivals[:1], Arrival(bad, True, points), *arrivals[1:]]))
     store.refresh()
     found = [run.run_id for batch in store.batches(Query((experiment_id,))) for run in batch.runs]
     assert found == sorted([run.run_id for run in good] + ([] if refused else [bad.run_id]))
