@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import sqlalchemy
-from support.servers import clean_environment
+from support.forks import clean_environment
 
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
 MLFLOW_DRIVERS = {"postgresql": "postgresql", "mysql": "mysql+pymysql"}

@@ -90,6 +90,7 @@ class Benchmark:
             databases = self._databases(folder, stack)
             made = databases.fresh("sqlite")
             source = made.url
+            assert made.path is not None
             _fill(made.path, self._workload)
             bundle = folder / "bundle"
             size = self._command("export", source, bundle, "--no-artifacts")

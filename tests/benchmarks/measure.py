@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from support.servers import MlflowServer, clean_environment
+from support.forks import clean_environment
+from support.servers import MlflowServer
 
 TICKS = os.sysconf("SC_CLK_TCK")
 _KIB = 1 if sys.platform == "darwin" else 1024

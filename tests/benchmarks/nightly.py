@@ -161,7 +161,7 @@ class Benchmark:
         """Whole commands on the bundle as it is; the median of three of each."""
         *_, before, last = open_bundle(self._bundle).snapshot_ids()
         at = f"{self._bundle}@"
-        commands = {
+        commands: dict[str, list[object]] = {
             "--help": ["--help"],
             "snapshots": ["snapshots", self._bundle, "--json"],
             "inspect": ["inspect", at + last, "--json"],

@@ -96,7 +96,8 @@ class Benchmark:
             return run(command, env=self._server.environment)[0]
 
         if self._aws is None:
-            self.lines.append(Line(step, "runsync", *alternate(self._repeat, ours), bytes=size))
+            (took,) = alternate(self._repeat, ours)
+            self.lines.append(Line(step, "runsync", took, bytes=size))
             return
         took, bare = alternate(self._repeat, ours, theirs)
         self.lines.append(Line(step, "runsync", took, bytes=size, bare=bare, note=_memory(took)))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Self
 
 from botocore.exceptions import BotoCoreError, ClientError
+from support.forks import clean_environment
 from support.s3 import KEYS
-from support.servers import clean_environment, free_port
+from support.servers import free_port
 
 from runsync.errors import RunsyncError
 from runsync.s3 import S3, S3Options, split
@@ -47,7 +48,8 @@ class Seaweed:
         }
         (self._folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         ports = [f"-{name}.port={port}" for name, port in self._ports.items()]
-        command = [self._weed, "server", "-s3", f"-dir={self._folder}", f"-s3.config={self._folder}/s3.json", *ports]
+        command: list[str | Path] = [self._weed, "server", "-s3", f"-dir={self._folder}", *ports]
+        command += [f"-s3.config={self._folder}/s3.json"]
         command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.volumeSizeLimitMB={VOLUME_MB}", "-volume.max=1000"]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(

@@ -5,13 +5,16 @@ import os
 import pty
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Runner, command
+from conftest import Runner
 from support.changes import Family, seed_family, stages
+from support.command_line import command
+from support.forks import clean_environment
 from support.memory import export_into, small_source
 from support.seed import Seeder
-from support.servers import MlflowServer, clean_environment
+from support.servers import MlflowServer
 
 from runsync.bundle import schemas
 
@@ -73,10 +76,10 @@ def test_without_a_terminal_yes_is_needed_and_a_dry_run_is_free(
 def test_the_reports_are_valid_documents_and_the_exit_codes_right(
     mlflow3_a: MlflowServer, family: Family, prefix: str, runsync: Runner, tmp_path: Path
 ) -> None:
-    def report(code: int, *arguments: object) -> dict[str, object]:
+    def report(code: int, *arguments: object) -> dict[str, Any]:
         done = runsync(*arguments, "--json")
         assert (done.returncode, done.stderr) == (code, "")
-        document: dict[str, object] = json.loads(done.stdout)
+        document: dict[str, Any] = json.loads(done.stdout)
         schemas.check("change-report", document, "stdout")
         assert document["exit_code"] == code
         return document

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Runner, command
+from conftest import Runner
+from support.command_line import command
 from support.comparable import HOSTILE, hex_id, hostile_bundle
+from support.forks import clean_environment
 from support.seed import Seeder, points
-from support.servers import MlflowServer, clean_environment
+from support.servers import MlflowServer
 from wcwidth import wcswidth
 
 from runsync.bundle import schemas

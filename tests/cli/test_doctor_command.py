@@ -7,8 +7,10 @@ import struct
 import subprocess
 import termios
 
-from conftest import Runner, command
-from support.servers import MlflowServer, clean_environment, free_port
+from conftest import Runner
+from support.command_line import command
+from support.forks import clean_environment
+from support.servers import MlflowServer, free_port
 
 ADA = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "a long pass phrase"}
 
@@ -17,9 +19,9 @@ def _at_a_terminal(columns: int, *arguments: object) -> list[str]:
     """The lines that a terminal of that width shows."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    quiet = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    none = subprocess.DEVNULL
     told = {name: value for name, value in clean_environment().items() if name != "COLUMNS"}  # xdist sets it
-    process = subprocess.Popen(command(*arguments), env=told | ADA, stdout=theirs, **quiet)
+    process = subprocess.Popen(command(*arguments), env=told | ADA, stdin=none, stdout=theirs, stderr=none)
     os.close(theirs)
     shown = b""
     try:

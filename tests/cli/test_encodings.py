@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Runner, command
+from conftest import ROOT, Runner
+from support.command_line import command
 from support.every_command import COMMANDS
+from support.forks import clean_environment
 from support.memory import MemorySource, export_into, run_with_metrics
-from support.servers import clean_environment
 
 from runsync import list_artifacts, list_runs
 from runsync.cli.output import _Terminal

@@ -10,10 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 import referencing
-from conftest import ROOT, Runner, command
+from conftest import ROOT, Runner
+from support.command_line import command
 from support.every_command import COMMANDS
+from support.forks import clean_environment
 from support.memory import export_into, small_source
-from support.servers import clean_environment
 
 from runsync.bundle import locks
 from runsync.bundle.bundle import open_bundle

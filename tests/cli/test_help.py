@@ -6,8 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import Runner, command
-from support.servers import clean_environment
+from conftest import Runner
+from support.command_line import command
+from support.forks import clean_environment
 
 from runsync.cli.commands import GROUPS, TREE, paths
 from runsync.version import VERSION

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, command
+from conftest import ROOT
+from support.command_line import command
+from support.forks import clean_environment
 from support.memory import MemorySource, export_into, run_with_metrics, small_source
-from support.servers import clean_environment
 
 from runsync.bundle import locks
 from runsync.bundle.local_store import LocalStore

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Runner, command
+from conftest import Runner
+from support.command_line import command
 from support.damage import files_of, flip
+from support.forks import clean_environment
 from support.memory import export_to, small_source
 from support.s3 import Bucket
-from support.servers import clean_environment
 from support.stores import empty_sqlite
 
 from runsync.bundle import schemas

@@ -4,10 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Runner, command
+from conftest import ROOT, Runner
+from support.command_line import command
 from support.damage import flip, one_of
+from support.forks import clean_environment
 from support.memory import export_into, small_source
-from support.servers import clean_environment
 
 pytestmark = pytest.mark.long
 

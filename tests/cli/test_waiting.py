@@ -15,9 +15,10 @@ import pytest
 from conftest import Runner
 from support import proxy as faults
 from support.command_line import command
+from support.forks import clean_environment
 from support.proxy import FaultProxy, Rule
 from support.s3 import Bucket
-from support.servers import MlflowServer, clean_environment, free_port
+from support.servers import MlflowServer, free_port
 
 from runsync.errors import Interrupted, WorkspaceUnreachable
 from runsync.model import threads

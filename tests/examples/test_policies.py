@@ -119,12 +119,12 @@ def test_a_writer_cannot_delete_and_a_reader_cannot_write(
 
 
 def _refused(bucket: Bucket, environment: Mapping[str, str], operation: str, key: str) -> bool:
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     s3: Any = boto3.client(
         "s3",
         endpoint_url=bucket.endpoint,
         region_name=KEYS["AWS_DEFAULT_REGION"],
-        **{name.lower(): environment[name] for name in names},
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
     )
     try:
         getattr(s3, operation)(Bucket=bucket.name, Key=key)

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT, Result, Runner, executable
+from conftest import ROOT, Runner, executable
 from prometheus_client.parser import text_string_to_metric_families
+from support.command_line import Result
+from support.forks import clean_environment
 from support.s3 import KEYS, Bucket
 from support.secrets import SEARCH
 from support.seed import Seeder
-from support.servers import MlflowServer, clean_environment
+from support.servers import MlflowServer
 
 EXAMPLES = ROOT / "examples"
 CRON, SYSTEMD = EXAMPLES / "cron" / "crontab", EXAMPLES / "systemd"
@@ -86,7 +88,8 @@ def systemd() -> Schedule:
 
 def kubernetes() -> Schedule:
     config, *jobs = yaml.safe_load_all(KUBERNETES.read_text())
-    commands, environment = [], {}
+    commands: list[str] = []
+    environment: dict[str, str] = {}
     for job in jobs:
         (container,) = _pod(job)["containers"]
         commands.append(shlex.join([*container["command"], *container["args"]]))

@@ -67,7 +67,8 @@ class Tab:
         return float(next(m["value"] for m in told if m["name"] == "TaskDuration"))
 
     def rows(self) -> list[str]:
-        return self.tab.locator("#table tbody tr:not(.group) th").all_inner_texts()
+        texts: list[str] = self.tab.locator("#table tbody tr:not(.group) th").all_inner_texts()
+        return texts
 
     def cells(self, row: str) -> list[str]:
         line = self.tab.locator("#table tr", has=self.tab.locator(f"button[title='{row}']"))

@@ -41,7 +41,8 @@ def own_tags(store: str) -> set[str]:
     with opened(store) as workspace:
         experiments = workspace.experiments(Selection())
         runs = [run for batch in workspace.batches(experiments, Selection()) for run in batch.runs]
-    return {key for thing in (*experiments, *runs) for key in thing.tags if key.startswith("runsync.")}
+    tags = [*(experiment.tags for experiment in experiments), *(run.tags for run in runs)]
+    return {key for some in tags for key in some if key.startswith("runsync.")}
 
 
 def is_now(milliseconds: int) -> bool:

@@ -16,11 +16,11 @@ import click
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from conftest import command
+from support.command_line import command
+from support.forks import clean_environment
 from support.memory import START, MemorySource, export_into, run_with_metrics
 from support.processes import GONE
 from support.s3 import Bucket
-from support.servers import clean_environment
 
 import runsync
 from runsync.bundle.processes import here
@@ -28,7 +28,8 @@ from runsync.cli.tables import columns_of
 from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
-from runsync.runs.columns import ago, duration, parse_columns
+from runsync.model.times import duration
+from runsync.runs.columns import ago, parse_columns
 from runsync.runs.history import sparkline
 
 ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32

@@ -2,6 +2,8 @@
 
 import datetime
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ NESTED = {
     "items": {"type": "object", "properties": {"x": {"type": "map", "values": {"type": "long"}}}},
 }
 TENSOR = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28, 28]}}
-SIGNATURES = {
+SIGNATURES: dict[str, tuple[Mapping[str, Any], ...]] = {
     "columns": tuple({"type": kind, "name": f"{kind} `ü`"} for kind in KINDS),
     "unnamed": ({"type": "double"}, {"type": "long"}),
     "nested": ({**NESTED, "name": "deep"},),
