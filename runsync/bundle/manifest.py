@@ -20,7 +20,7 @@ _NOUNS = {"artifact": "file", "artifact list": "list of files"}
 EVERYTHING = Selection()
 OF_EXPERIMENT = " of experiment"
 """Ends the kind of what is a piece of an experiment."""
-UNREAD = "not readable at export; runsync inspect lists them"
+UNREAD = "not readable at export; see runsync inspect"
 
 
 @dataclass(frozen=True, slots=True)

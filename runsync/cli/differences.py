@@ -37,7 +37,8 @@ def _key(one: "Difference", number: int) -> tuple[str, ...]:
 
 def _row(group: "Sequence[Difference]") -> tuple[str, str, str, str]:
     first = group[0]
-    what, field = f"{first.kind} {first.id} “{first.name}”", field_name(first.field) or "all of it"
+    name = f"“{first.name}”" if first.name else ""
+    what, field = " ".join(filter(None, (first.kind, first.id, name))), field_name(first.field) or "all of it"
     if len(things := {one.id for one in group}) > 1:
         what = f"{many(len(things), first.kind)}, the first: {what}"
     if len({one.field for one in group}) > 1:

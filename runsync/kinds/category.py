@@ -19,14 +19,6 @@ class Category:
     goes_with_experiments: bool = False
     old_titles: tuple[str, ...] = ()
 
-    @property
-    def one(self) -> str:
-        """The title of a single one."""
-        noun, space, rest = self.title.partition(" ")
-        if noun == "links":
-            return f"link{space}{rest}"
-        return f"{self.title[:-3]}y" if self.title.endswith("ies") else self.title.removesuffix("s")
-
     def left(self, count: int | None, why: str, names: tuple[str, ...] = (), what: str = "") -> NotCarried:
         """So many of it (None: not counted) stay behind; `what` says more closely what they are."""
         return NotCarried(what or self.title, count, why, names, self.name)

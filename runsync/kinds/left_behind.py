@@ -6,13 +6,13 @@ it leaves with `CATEGORY.left(…)`; what a target changes by its nature (new id
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator
 
 from runsync.errors import WrongUsage
 from runsync.kinds import KINDS
 from runsync.kinds.category import Category
 from runsync.model.not_carried import NotCarried
+from runsync.model.wording import single
 
 REGISTERED_MODELS = Category("registered-models", "registered models")
 MODEL_VERSIONS = Category("model-versions", "model versions", part_of="registered-models")
@@ -140,8 +140,9 @@ def counted(left: NotCarried) -> str:
     if not is_known(left):
         return left.what
     kind, what = CATEGORIES.get(left.kind), left.what
-    if left.count == 1:
-        what = kind.one if kind is not None and what == kind.title else re.sub(" ids$", " id", what)
+    is_plural = ":" not in what if kind is None else what == kind.title
+    if left.count == 1 and is_plural:
+        what = single(what)
     return f"{'some' if left.count is None else f'{left.count:,}'} {what}"
 
 

@@ -131,7 +131,7 @@ class ArtifactFile:
     def check(self) -> None:
         """Raises RequestRefused where it cannot be read for its name."""
         if self.fault:
-            raise RequestRefused(f"artifact “{self.path}” is not carried: {self.fault}")
+            raise RequestRefused(f"artifact “{self.path}”: {self.fault}")
 
     def to_document(self) -> dict[str, Any]:
         """The JSON document of what it is, whether it can be read or not."""

@@ -66,7 +66,8 @@ class Selection:
     def absent(self, run_id: str) -> NothingSelected:
         """The error for a run that is not among those found."""
         advice = "" if self.state == "all" else "; --state all takes active and deleted runs"
-        return NothingSelected(f"there is no run {run_id} (in the experiments and state selected){advice}")
+        where = " (in the experiments and state selected)" if self.experiments or advice else ""
+        return NothingSelected(f"there is no run {run_id}{where}{advice}")
 
     def choose(self, experiments: Iterable[Experiment]) -> list[Experiment]:
         """The experiments meant, in the order given. Raises NothingSelected for a name that matches none, Ambiguous

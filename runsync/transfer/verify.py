@@ -219,7 +219,7 @@ class _Comparer:
         if not self._artifacts and report.runs:
             report.not_compared.append(ARTIFACTS.left(None, "--no-artifacts"))
         if self._without_artifacts:
-            what = f"runs' {ARTIFACTS.title}"
+            what = ("run's " if self._without_artifacts == 1 else "runs' ") + ARTIFACTS.title
             report.not_compared.append(ARTIFACTS.left(self._without_artifacts, "not in the source bundle", what=what))
         if self._parents:
             report.not_compared.append(PARENT_LINKS.left(self._parents, "the parents are not in the target"))

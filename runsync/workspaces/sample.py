@@ -38,7 +38,7 @@ def readable(workspace: Workspace, experiments: Sequence[Experiment]) -> Iterato
         more = "; …" if len(unread) > _NAMED else ""
         yield warning(RUNS, f"of {which}, {len(unread):,} cannot be read: {named}{more}", _LEFT_OUT)
     else:
-        yield ok(RUNS, f"{which} could be read" if runs else "there are none yet")
+        yield ok(RUNS, f"{which} could be read" if runs else "there are no runs yet")
     yield from _histories(workspace, [run for run in runs if run.latest_metrics][:HISTORIES])
 
 

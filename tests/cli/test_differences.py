@@ -37,6 +37,12 @@ def test_runs_whose_artifacts_one_cause_keeps_back_are_one_row() -> None:
     ]
 
 
+def test_what_has_no_id_and_no_name_is_told_by_its_kind() -> None:
+    short = Difference("selection", "", "", "runs", "the selection matches 1 run, fewer than 2 (--min-runs)", "")
+    lost = Difference("artifacts", "", "./mlruns", "", "none found: see the notes", "")
+    assert [row.split("  ")[0] for row in differences_table([short, lost])][1:] == ["selection", "artifacts “./mlruns”"]
+
+
 def test_what_is_not_shown_is_counted_by_its_differences() -> None:
     lost = [unread(number, "artifacts", "it is gone") for number in range(300)]
     real = [Difference("run", f"r{n}", "x", "params.a", "1", "2") for n in range(25)]

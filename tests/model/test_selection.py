@@ -94,3 +94,18 @@ def test_splitting_time_splits_the_runs(since: int | None, until: int | None, st
     assert Selection(since=1).takes(run) != Selection(until=0).takes(run)
     both = Selection(since=since, until=until).takes(run)
     assert both == (Selection(since=since).takes(run) and Selection(until=until).takes(run))
+
+
+@pytest.mark.parametrize(
+    ("selection", "told"),
+    [
+        (Selection(), "there is no run 0a"),
+        (Selection(experiments=("churn",)), "there is no run 0a (in the experiments and state selected)"),
+        (
+            Selection(state="active"),
+            "there is no run 0a (in the experiments and state selected); --state all takes active and deleted runs",
+        ),
+    ],
+)
+def test_a_run_that_is_not_there_is_told_with_what_narrowed_the_search(selection: Selection, told: str) -> None:
+    assert str(selection.absent("0a")) == told

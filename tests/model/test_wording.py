@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from runsync.model.wording import counted, many
+from runsync.model.wording import counted, many, single
 
 NOUNS = (
     "artifact|column|copie|difference|document|experiment|field|file|folder|item|librarie|link|lock|manifest|"
@@ -36,6 +36,23 @@ def test_a_noun_agrees_with_its_count(count: int, noun: str, told: str) -> None:
     assert many(count, noun) == told
     assert told.endswith(counted(count, noun))
     assert counted(2, "day") == "days"
+
+
+@pytest.mark.parametrize(
+    ("title", "one"),
+    [
+        ("deletions of experiments", "deletion of an experiment"),
+        ("pieces of runs that cannot be carried", "piece of a run that cannot be carried"),
+        ("runs and experiments that cannot be carried", "run or experiment that cannot be carried"),
+        ("links from metric points to logged models", "link from metric points to logged models"),
+        ("links to parents", "link to parents"),
+        ("budget policies", "budget policy"),
+        ("experiment ids", "experiment id"),
+        ("experiments that the snapshot does not have", "experiment that the snapshot does not have"),
+    ],
+)
+def test_a_title_of_several_is_told_of_one(title: str, one: str) -> None:
+    assert single(title) == one
 
 
 def test_no_message_puts_a_plural_behind_a_count_by_hand() -> None:
