@@ -224,3 +224,58 @@ def test_lists_comparisons_and_plans_name_what_a_server_fails_to_answer_with(
     planned = told(runsync, "runs", "delete", server.url, "--since", "2000-01-01", "--dry-run")
     assert {(one["kind"], one["id"]) for one in planned["failed"]} == lost
     assert runsync("runs", "delete", server.url, runs[1], "--dry-run", env=QUICK).returncode == 0
+
+
+def test_runs_without_a_start_time_that_can_be_read_are_named_however_many_others_there_are(
+    start_server: Callable[..., MlflowServer], runsync: Runner
+) -> None:
+    """MLflow lists them last, and fails with them; runs from before 1970 come first, and arrive."""
+    server = start_server("3").wait()
+    with Seeder(server.url) as seeder:
+        home = seeder.create_experiment("home")
+        early, odd, broken = (seeder.create_run(home, name, start_time=1_700_000_000_000) for name in "abc")
+
+    def listed() -> dict[str, Any]:
+        return told(runsync, "runs", "list", server.url)
+
+    with closing(sqlite3.connect(server.folder / "mlflow.db")) as database:
+        database.execute("UPDATE runs SET start_time = -5 WHERE run_uuid = ?", (early,))
+        for start in (None, "noon"):
+            database.execute("UPDATE runs SET start_time = ? WHERE run_uuid = ?", (start, odd))
+            database.commit()
+            [one] = listed()["unreadable"]
+            assert "runs have no start time that can be read" in one["reason"]
+        database.execute("UPDATE runs SET name = CAST(x'ff' AS TEXT) WHERE run_uuid = ?", (broken,))
+        database.commit()
+        both = listed()
+        assert [run["run_id"] for run in both["runs"]] == [early]
+        assert [one["reason"].partition(" ")[0] for one in both["unreadable"]] == ["its", "runs"]
+        columns = [column for _, column, *_ in database.execute("PRAGMA table_info(runs)")]
+        new = {"run_uuid": "printf('%032x', value)", "name": "value", "start_time": "1700000000000 + value"}
+        database.execute(
+            f"INSERT INTO runs ({', '.join(columns)}) SELECT {', '.join(new.get(c, c) for c in columns)} FROM runs, "
+            "json_each((WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) "
+            "SELECT json_group_array(i) FROM n)) WHERE run_uuid = ?",
+            (early,),
+        )
+        database.execute("UPDATE runs SET name = 'c' WHERE run_uuid = ?", (broken,))
+        database.commit()
+    many = listed()
+    assert len(many["runs"]) == 1102
+    assert ["runs have no start time" in one["reason"] for one in many["unreadable"]] == [True]
+
+
+def test_the_first_runs_of_an_order_are_the_first_beside_what_a_server_fails_with(
+    start_server: Callable[..., MlflowServer], runsync: Runner
+) -> None:
+    server = start_server("3").wait()
+    with Seeder(server.url) as seeder:
+        home = seeder.create_experiment("home")
+        runs = [seeder.create_run(home, start_time=1_700_000_000_000 + number) for number in range(6)]
+        for run, accuracy in zip(runs, (0.1, 0.9, 0.2, 0.8, 0.7, 0.3), strict=True):
+            seeder.log_batch(run, metrics=[("accuracy", accuracy, 1_700_000_000_000, 0)])
+    with closing(sqlite3.connect(server.folder / "mlflow.db")) as database, database:
+        database.execute("UPDATE runs SET name = CAST(x'ff' AS TEXT) WHERE run_uuid = ?", (runs[3],))
+    best = told(runsync, "runs", "list", server.url, "--order-by", "metrics.accuracy DESC", "--limit", "3")
+    assert [run["run_id"] for run in best["runs"]] == [runs[1], runs[4], runs[5]]
+    assert len(best["unreadable"]) == 1

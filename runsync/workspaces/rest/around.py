@@ -5,8 +5,11 @@ page cannot begin behind it. So the runs beyond it are asked for by their start 
 what fails is one millisecond, and there by the first digits of their ids.
 """
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import orjson
 
 from runsync.errors import RequestRefused
 from runsync.model.run import UNTOLD, Run, Unreadable
@@ -14,14 +17,17 @@ from runsync.model.times import iso
 from runsync.workspaces.http import DIVISIBLE, NEEDED, Care
 from runsync.workspaces.http.fields import Listing
 
-LAST = 2**63 - 1
+FIRST, LAST = -(2**63), 2**63 - 1
+"""Start times that a search can ask for (epoch milliseconds)."""
+NOTHING = "attributes.start_time >= 1 AND attributes.start_time <= 0"
+"""What no run meets: whether the server answers at all, whatever is wrong with its rows."""
 AT_ONCE = Care(is_divisible=True, soon=1)
 _DIGITS = "0123456789abcdef"
 _DEPTH = 2
 """Digits of ids that are told apart."""
 
 Ask = Callable[[str, str, Care], tuple[list[Run], str]]
-"""A page of the search with a further condition: its runs, and the token of the next one."""
+"""A page of the search with a further condition: its runs, by start time, and the token of the next one."""
 
 
 def is_of_runs(error: RequestRefused) -> bool:
@@ -36,6 +42,8 @@ class Around:
 
     ask: Ask
     failed: Callable[[Unreadable], object]
+    lost: int = 0
+    """Runs that were gone around so far."""
 
     def pages(self, first: int, last: int, descending: bool) -> Iterator[list[Run]]:
         """The runs that started between these times, in that order, some twice. Raises RequestRefused where the server
@@ -63,9 +71,7 @@ class Around:
         try:
             yield from self._pages(_between(time, time), DIVISIBLE)
         except RequestRefused as error:
-            if not is_of_runs(error):
-                raise
-            self.ask(_between(-2, -1), "", NEEDED)  # waits for a server that answers nothing at all
+            self._wait(error)
             before = f"it started at {iso(time)} ({time}), and the server fails to answer with it"
             found = False
             for prefix, why in self._failing(_between(time, time), ""):
@@ -73,9 +79,30 @@ class Around:
                     yield why
                 else:
                     found = True
-                    self.failed(Unreadable(UNTOLD, "on the server", f"its id begins with {prefix}; {before}: {why}"))
+                    self._tell(f"its id begins with {prefix}; {before}: {why}")
             if not found:
-                self.failed(Unreadable(UNTOLD, "on the server", f"{before}: {error}"))
+                self._tell(f"{before}: {error}")
+
+    def behind(self, count: int) -> None:
+        """Names what the server fails with behind so many runs, oldest first: those whose start time is none, or no
+        number, come last, and are in no span. MLflow's page tokens are offsets."""
+        token = base64.b64encode(orjson.dumps({"offset": count})).decode()
+        try:
+            self.ask("", token, DIVISIBLE)
+        except RequestRefused as error:
+            if is_of_runs(error):
+                self._wait(error)
+                self._tell(f"runs have no start time that can be read, and the server fails to answer with them: {error}")
+
+    def _wait(self, error: RequestRefused) -> None:
+        """Until a server that answers nothing at all answers again. Raises the error where it is not of runs."""
+        if not is_of_runs(error):
+            raise error
+        self.ask(NOTHING, "", NEEDED)
+
+    def _tell(self, why: str) -> None:
+        self.lost += 1
+        self.failed(Unreadable(UNTOLD, "on the server", why))
 
     def _failing(self, at: str, prefix: str) -> Iterator[tuple[str, list[Run] | RequestRefused]]:
         """The runs of one millisecond whose ids begin so, page by page, or why they do not come."""
@@ -103,6 +130,15 @@ class Around:
             fresh = {run.run_id for run in page} - seen
             seen |= fresh
             listing.page(token, len(page), len(fresh))
+
+
+def is_offset(token: str) -> bool:
+    """Whether it is a page token of MLflow's own."""
+    try:
+        told = orjson.loads(base64.b64decode(token))
+    except ValueError:
+        return False
+    return isinstance(told, dict) and "offset" in told
 
 
 def _between(since: int, until: int) -> str:

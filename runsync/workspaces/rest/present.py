@@ -39,7 +39,7 @@ class RestRuns:
                 yield from self._workspace.search.every(ids, condition + started)
 
     def _has_direct_copies(self, experiment_ids: Sequence[str]) -> bool:
-        return any(self._workspace.search.page(experiment_ids, OF_DIRECT_COPIES, "all", most=1))
+        return any(True for _ in self._workspace.search.every(experiment_ids, OF_DIRECT_COPIES, most=1))
 
     def of_ids(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> Iterator[Run]:
         """See `TargetRuns`."""

@@ -21,7 +21,7 @@ from runsync.model.selection import Selection
 from runsync.workspaces.http import DIVISIBLE, Care, Client, Portion, json_of
 from runsync.workspaces.http.fields import Json, Listing, text
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.around import AT_ONCE, LAST, Around, is_of_runs
+from runsync.workspaces.rest.around import AT_ONCE, FIRST, LAST, Around, is_of_runs, is_offset
 from runsync.workspaces.rest.habits import Habits
 from runsync.workspaces.rest.oddities import Oddities
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
@@ -178,7 +178,15 @@ class RunSearch:
             yield from islice(ordered(self.meant(experiments, selection), order, experiments), limit)
             return
         most = PAGE if limit is None else max(1, min(PAGE, limit))
-        yield from islice(merged([self.meant(c, selection, by, most) for c in self.chunks(experiments)], order), limit)
+        found = islice(merged([self.meant(c, selection, by, most) for c in self.chunks(experiments)], order), limit)
+        if is_by_time(by):
+            yield from found
+            return
+        try:
+            first = list(found)
+        except _NotInOrder:
+            first = ordered(self.meant(experiments, selection), order, experiments)[:limit]
+        yield from first
 
     def order_by(self, order: Sequence[Order]) -> tuple[str, ...] | None:
         """An order as the server has it; None where it has it not."""
@@ -200,6 +208,8 @@ class RunSearch:
         by_time, is_oldest_first = is_by_time(by), by == OLDEST_FIRST
         token, listing = "", Listing("runs")
         seen: set[str] = set()
+        around = self._around(experiment_ids, filter_string, state, by)
+        may_be_more = False
         while True:
             bound = "" if since is None else f"attributes.start_time {'>=' if is_oldest_first else '<='} {since}"
             try:
@@ -208,14 +218,16 @@ class RunSearch:
                 if not is_of_runs(error):
                     raise
                 self._goes_around = True
-                around = self._around(experiment_ids, filter_string, state, by)
-                first, until = (0, LAST) if since is None else (since, LAST) if is_oldest_first else (0, since)
+                if not is_by_time(by):
+                    raise _NotInOrder from error
+                first, until = (FIRST, LAST) if since is None else (since, LAST) if is_oldest_first else (FIRST, since)
                 for page in around.pages(first, until, by_time and not is_oldest_first):
                     fresh = [run for run in page if run.run_id not in seen]
                     seen.update(run.run_id for run in fresh)
                     yield from fresh
                 self._pages.restore()
-                return
+                may_be_more = by_time
+                break
             most = min(PAGE, 2 * most)
             fresh = [run for run in page if run.run_id not in seen]
             seen.update(run.run_id for run in fresh)
@@ -224,11 +236,18 @@ class RunSearch:
                 by_time, since, token, listing = False, None, "", Listing("runs", len(seen))
                 continue
             if not token:
-                return
+                break
             look(listing, token, page, fresh)
             last = page[-1].start_time if page else None
             if by_time and last is not None and last != since and last != page[0].start_time:
+                may_be_more |= is_offset(token)
                 since, token, listing = last, "", Listing("runs", len(page))
+        if may_be_more and self._habits.is_mlflow:
+            self._around(experiment_ids, filter_string, state, OLDEST_FIRST).behind(len(seen) + around.lost)
+
+
+class _NotInOrder(Exception):
+    """There are runs to be gone around, which is done by start time."""
 
 
 MakeSearch = Callable[[Client, Habits, Dialect], RunSearch]
