@@ -257,13 +257,16 @@ def _runs(batches: Iterable[Batch], unread: Unread) -> Iterator[Run]:
 
 
 def _copies(source: Source, homes: Sequence[Experiment], lost: dict[str, Run]) -> dict[str, Run]:
-    """Whole copies of the lost runs, by the ids that those had."""
+    """Whole copies of the lost runs, by the ids that those had: of several an active one."""
     ids = {origin_of(run): id for id, run in lost.items()}
     are_few = len(ids) <= FEW and not any(map(unfit_id, ids))
     conditions = [f"= '{origin}'" for origin in ids] if are_few else ["LIKE '%'"]
     found: dict[str, Run] = {}
     for condition in conditions:
         for batch in source.batches(homes, Selection(filter=f"tags.`{ORIGIN}` {condition}")):
-            copies = [run for run in batch.runs if run.tags[ORIGIN] in ids and Provenance.of(run.tags).complete]
-            found.update((ids[run.tags[ORIGIN]], run) for run in copies)
+            for run in batch.runs:
+                lost_id = ids.get(run.tags[ORIGIN], "")
+                is_known = lost_id in found and found[lost_id].lifecycle_stage != DELETED
+                if lost_id and not is_known and Provenance.of(run.tags).complete:
+                    found[lost_id] = run
     return found

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from support.changes import valid
@@ -15,7 +16,8 @@ from support.servers import MlflowServer
 import runsync
 from runsync.errors import BundleDamaged, NothingSelected, TooManyChanges
 from runsync.kinds.left_behind import MODEL_LINKS, TRACES, changed
-from runsync.model.experiment import Experiment
+from runsync.model.experiment import DELETED, Experiment
+from runsync.model.identity import ORIGIN
 from runsync.model.progress import Silent
 from runsync.model.protocol import Place
 from runsync.runs.change import ChangeReport, How
@@ -172,6 +174,27 @@ def test_runs_of_several_snapshots_are_one_plan_one_question_and_one_report(
     assert there.keys() == set(new.values())
     assert there[new[CHILD]].tags["mlflow.parentRunId"] == new[A]
     assert there[new[C]].tags["mlflow.parentRunId"] == new[B]
+
+
+@pytest.mark.parametrize("dead", [0, 1])
+def test_of_two_copies_the_deleted_one_stays_so(
+    mlflow3_a: MlflowServer, on_three: Seeder, prefix: str, tmp_path: Path, dead: int
+) -> None:
+    origin = uuid4().hex
+    export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [run_with_metrics(origin, {})], {}))
+    copies: list[str] = []
+    for _ in range(2):
+        done = runsync.import_(tmp_path / "b", mlflow3_a.url, prefix=prefix)
+        copies.append(done.id_map["runs"][origin])
+        on_three.post("runs/delete-tag", run_id=copies[-1], key=ORIGIN)
+    assert len(set(copies)) == 2
+    for run_id in copies:
+        on_three.set_tag(run_id, ORIGIN, origin)
+    copies.sort()
+    on_three.delete_run(copies[dead])
+    done = valid(runsync.restore_selected_runs(mlflow3_a.url, runs=[origin], from_bundle=tmp_path / "b"))
+    assert (done.exit_code, done.changed()) == (0, [])
+    assert on_three.get_run(copies[dead])["info"]["lifecycle_stage"] == DELETED
 
 
 def of(prefix: str) -> runsync.Selection:

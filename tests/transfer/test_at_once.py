@@ -229,6 +229,26 @@ def test_a_run_that_a_killed_import_was_about_to_delete_is_deleted(
         assert seeder.get_run(left)["info"]["lifecycle_stage"] == DELETED
 
 
+def test_a_copy_that_was_taken_back_and_is_active_again_stays_unless_the_other_is_active(
+    mlflow3_b: MlflowServer, prefix: str, bundle: Path
+) -> None:
+    assert runsync.import_(bundle, mlflow3_b.url, prefix=prefix).exit_code == 0
+    only = Selection(runs=(CHILD_ID,))
+    with Seeder(mlflow3_b.url) as seeder:
+        whole = copy_of(seeder, prefix, PARENT_ID)["info"]
+        restored = seeder.create_run(whole["experiment_id"], tags={DUPLICATE_OF: whole["run_id"]})
+        seeder.delete_run(whole["run_id"])
+        done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix, selection=only)
+        assert seeder.get_run(restored)["info"]["lifecycle_stage"] == ACTIVE
+        assert [note for note in done.notes if restored in note] == []
+        seeder.restore_run(whole["run_id"])
+        done = runsync.import_(bundle, mlflow3_b.url, prefix=prefix, selection=only)
+        assert seeder.get_run(restored)["info"]["lifecycle_stage"] == DELETED
+        assert [
+            note for note in done.notes if f"deleted 1 second copy that an import had taken back: {restored}" in note
+        ]
+
+
 @pytest.fixture
 def second_copies(mlflow3_b: MlflowServer, prefix: str, bundle: Path) -> tuple[dict[str, str], dict[str, str]]:
     """What two killed imports left of a parent and its child, twice complete: ids by origin, those that are to stay
@@ -301,13 +321,29 @@ def nest_a_run(seeder: Seeder, run_id: str) -> None:
     seeder.create_run(home, "by hand", tags={PARENT: run_id})
 
 
+def nest_a_run_elsewhere(seeder: Seeder, run_id: str) -> None:
+    seeder.create_run(seeder.create_experiment(f"elsewhere {run_id}"), "by hand", tags={PARENT: run_id})
+
+
+def bring_other_files(seeder: Seeder, run_id: str) -> None:
+    """As the mark tells: of the same paths and sizes."""
+    seeder.set_tag(run_id, COMPLETE, mark_of(seeder, run_id).rpartition(":")[0] + ":" + "0" * 32)
+
+
+def mark_of(seeder: Seeder, run_id: str) -> str:
+    [mark] = [tag["value"] for tag in seeder.get_run(run_id)["data"]["tags"] if tag["key"] == COMPLETE]
+    return str(mark)
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
         (tag, "their fields differ"),
         (log_behind_the_latest_step, "their metrics differ"),
         (lambda seeder, run_id: seeder.put_artifact(run_id, "notes.txt", b"mine"), "their artifacts differ"),
+        (bring_other_files, "made of different states of the run"),
         (nest_a_run, "runs that are no copies are nested in it"),
+        (nest_a_run_elsewhere, "runs that are no copies are nested in it"),
         (register_a_model, "a model version is registered from it"),
         (lambda seeder, run_id: seeder.set_tag(run_id, COMPLETE, "0:5:-"), "made of different states of the run"),
     ],

@@ -244,12 +244,12 @@ def test_runs_without_a_start_time_that_can_be_read_are_named_however_many_other
             database.execute("UPDATE runs SET start_time = ? WHERE run_uuid = ?", (start, odd))
             database.commit()
             [one] = listed()["unreadable"]
-            assert "runs have no start time that can be read" in one["reason"]
+            assert "the start time of runs cannot be read" in one["reason"]
         database.execute("UPDATE runs SET name = CAST(x'ff' AS TEXT) WHERE run_uuid = ?", (broken,))
         database.commit()
         both = listed()
         assert [run["run_id"] for run in both["runs"]] == [early]
-        assert [one["reason"].partition(" ")[0] for one in both["unreadable"]] == ["its", "runs"]
+        assert [one["reason"].partition(" ")[0] for one in both["unreadable"]] == ["its", "the"]
         columns = [column for _, column, *_ in database.execute("PRAGMA table_info(runs)")]
         new = {"run_uuid": "printf('%032x', value)", "name": "value", "start_time": "1700000000000 + value"}
         database.execute(
@@ -262,7 +262,7 @@ def test_runs_without_a_start_time_that_can_be_read_are_named_however_many_other
         database.commit()
     many = listed()
     assert len(many["runs"]) == 1102
-    assert ["runs have no start time" in one["reason"] for one in many["unreadable"]] == [True]
+    assert ["start time of runs" in one["reason"] for one in many["unreadable"]] == [True]
 
 
 def test_the_first_runs_of_an_order_are_the_first_beside_what_a_server_fails_with(

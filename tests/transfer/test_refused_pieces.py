@@ -194,6 +194,19 @@ def test_a_run_that_is_refused_with_its_tags_comes_without_the_bad_one(
     assert differing(source, mlflow3_b.url, prefix) == told
 
 
+def test_beside_many_bad_names_what_no_rule_is_against_is_found_too(
+    mlflow3_b: MlflowServer, tmp_path: Path, prefix: str
+) -> None:
+    bad_names = {f"a#{number}": "1" for number in range(MOST + 5)}
+    bad: Bad = ({"params": bad_names}, {"z": [(START + i, i, 0.5) for i in range(2000)], "odd": CURVE}, [])
+    source = store_of(tmp_path, {"bad": bad})
+    with FaultProxy(mlflow3_b.url, refusing('"odd"')) as proxy:
+        done = runsync.sync(source, proxy.url, prefix=prefix)
+    assert (done.exit_code, done.failed) == (3, [])
+    assert {name for _, _, name in pieces(done)} == {*bad_names, "odd"}
+    assert differing(source, mlflow3_b.url, prefix) == pieces(done)
+
+
 def test_a_server_that_refuses_everything_is_not_asked_for_ever(
     mlflow3_b: MlflowServer, tmp_path: Path, prefix: str
 ) -> None:

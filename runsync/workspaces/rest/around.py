@@ -92,7 +92,7 @@ class Around:
         except RequestRefused as error:
             if is_of_runs(error):
                 self._wait(error)
-                self._tell(f"runs have no start time that can be read, and the server fails to answer with them: {error}")
+                self._tell(f"the start time of runs cannot be read, and the server fails to answer with them: {error}")
 
     def _wait(self, error: RequestRefused) -> None:
         """Until a server that answers nothing at all answers again. Raises the error where it is not of runs."""

@@ -57,6 +57,8 @@ class Refused:
     def __init__(self, copy: Copy) -> None:
         self._copy = copy
         self._alone = 0
+        self._foreseen = 0
+        """Groups that were tried, and refused, as was foreseen."""
         self._probed: Counter[_Piece] = Counter()
         self._taken: set[_Piece] = set()
         self._given_up: set[_Piece] = set()
@@ -112,13 +114,12 @@ class Refused:
             middle = len(sound) // 2
             yield from (_body(sound[:middle], groups), _body(sound[middle:], groups))
         for group in odd:
-            if self._alone < MOST:
+            if self._foreseen < MOST:
                 yield _body([group], groups)
-            else:  # what was tried was refused as was foreseen
+            else:
                 self._refuse(group, len(groups[group]), group.why)
 
     def _refuse(self, group: _Group, count: int, why: str) -> None:
-        self._alone += 1
         self._count[group.piece] += count
         self._why.setdefault(group.piece, why)
         if group.why and fits.fault(group.piece.name):
@@ -130,7 +131,9 @@ class Refused:
         if piece.kind == TAGS and is_ours(piece.name):
             raise error
         if group.why:
+            self._foreseen += 1
             return
+        self._alone += 1
         if self._alone > MOST:
             raise error
         self._probed[piece] += 1

@@ -1,9 +1,9 @@
 """Second complete copies of a run, which killed imports left: taken back where nobody has changed either of the two.
 
 An import looks at them before it writes. Two are one and the same when different imports made them from the same state
-of the run, and when their fields, points and files (by path and size) are equal. The one of the smaller id stays. The
-other is taken back unless something hangs on it: a registered model version, or a nested run that is no copy. What is
-not taken back is named.
+of the run (as their marks tell, files by their hashes), and when their fields, points and files (by path and size) are
+still equal. The one of the smaller id stays. The other is taken back unless something hangs on it: a registered model
+version, or a nested run, in whatever experiment, that is no copy. What is not taken back is named.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ class SecondCopies:
             told.append(f"{verb} {many(len(self._gone), 'second copy')} that killed imports left")
         if self._left:
             which = f"{', '.join(self._left[:NAMED])}{', …' if len(self._left) > NAMED else ''}"
-            told.append(f"{many(len(self._left), 'second copy')} left as found: {which}; delete what is too much")
+            told.append(f"{many(len(self._left), 'second copy')} left as found: {which}; delete those you do not need")
         return told
 
     def foresee(self) -> None:
@@ -89,7 +89,7 @@ class SecondCopies:
         if COPY in stays.tags or COPY in twin.tags or stays.tags.get(SESSION) == twin.tags.get(SESSION):
             return "not both made by imports"
         one, other = (Mark.parse(run.tags[COMPLETE]) for run in (stays, twin))
-        if one is None or other is None or one.record != other.record:
+        if one is None or one != other:
             return "made of different states of the run"
         if fingerprint(_at_home(stays, origins)) != fingerprint(_at_home(twin, origins)):
             return "their fields differ"
@@ -124,7 +124,7 @@ class SecondCopies:
         """The runs that link to it."""
         found = {}
         for tag in LINK_TAGS:
-            for run in self._workspace.search.every([twin.experiment_id], f"tags.`{tag}` = '{twin.run_id}'"):
+            for run in self._workspace.search_everywhere(f"tags.`{tag}` = '{twin.run_id}'"):
                 found[run.run_id] = run
         found.pop(twin.run_id, None)
         return list(found.values())

@@ -206,8 +206,9 @@ class RestTarget:
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
-        own = [*self._files.notes, *self._writer.notes, *self._foresight.notes, *self._second_copies.notes]
-        return self._deletions.notes() + self._experiments.notes() + own
+        own = [*self._files.notes, *self._writer.notes, *self._foresight.notes]
+        copies = [*self._second_copies.notes, *self._twins.notes]
+        return self._deletions.notes() + self._experiments.notes() + own + copies
 
     def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
         """MLflow itself has no place for them."""

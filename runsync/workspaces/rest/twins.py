@@ -16,8 +16,10 @@ from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import ACTIVE
 from runsync.model.identity import CLAIMED, COMPLETE, COPY, DUPLICATE_OF, ORIGIN, SESSION, origin_of
 from runsync.model.mark import Mark
+from runsync.model.not_carried import NAMED
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.model.wording import many
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.present import Present, Where
 from runsync.workspaces.rest.links import Links
@@ -43,6 +45,18 @@ class Twins:
         self._present = present
         self._places: set[str] = set()
         """The experiments in which this import made runs, or found unfinished ones."""
+        self._deleted: list[str] = []
+
+    @property
+    def notes(self) -> list[str]:
+        """Which runs were active though they had been taken back, and are deleted again."""
+        if not self._deleted:
+            return []
+        count, more = many(len(self._deleted), "second copy"), ", …" if len(self._deleted) > NAMED else ""
+        return [
+            f"deleted {count} that an import had taken back: {', '.join(self._deleted[:NAMED])}{more}; to keep "
+            f"one, restore it and remove its tag {DUPLICATE_OF}"
+        ]
 
     def settle(self, copies: Sequence[Copy]) -> list[Copy]:
         """Looks for twins of copies that this import made, or found unfinished; gives those that moved to the other's
@@ -107,19 +121,27 @@ class Twins:
     def _take_back(self, twins: Sequence[Run]) -> None:
         stays = twins[0]
         for twin in twins[1:] if COMPLETE in stays.tags else ():
-            if COMPLETE not in twin.tags or self._writer.made(twin):
+            is_same = twin.tags.get(COMPLETE) == stays.tags[COMPLETE]
+            if COMPLETE not in twin.tags or (is_same and self._writer.made(twin)):
                 with suppress(*ITEM_ERRORS):  # the other import may be about to do it
                     self._writer.discard(twin.run_id, stays.run_id)
 
     def _taken_back(self, places: Sequence[str], state: str) -> dict[str, str]:
-        """Deletes those that a killed import did not come to delete."""
-        instead = {}
-        for ids in self._workspace.search.chunks(places):
-            for run in self._workspace.search.every(ids, f"tags.`{DUPLICATE_OF}` LIKE '%'", state):
-                instead[run.run_id] = run.tags[DUPLICATE_OF]
-                if run.lifecycle_stage == ACTIVE:
+        """Deletes those that a killed import did not come to delete, as long as the one that stays is there. A person
+        may as well have restored them: nothing tells, so each is named."""
+        instead: dict[str, str] = {}
+        search = self._workspace.search
+        for ids in search.chunks(places):
+            found = list(search.every(ids, f"tags.`{DUPLICATE_OF}` LIKE '%'", state))
+            instead.update((run.run_id, run.tags[DUPLICATE_OF]) for run in found)
+            active = [run for run in found if run.lifecycle_stage == ACTIVE]
+            there = Selection(runs=tuple(run.tags[DUPLICATE_OF] for run in active), state=ACTIVE)
+            whole = {run.run_id for run in search.of(ids, there)} if active else set()
+            for run in active:
+                if run.tags[DUPLICATE_OF] in whole:
                     with suppress(*ITEM_ERRORS):
                         self._writer.delete(run.run_id)
+                        self._deleted.append(run.run_id)
         return instead
 
     def _move(self, copy: Copy, stays: Run) -> None:
