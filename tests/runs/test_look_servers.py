@@ -207,7 +207,7 @@ def test_thousands_of_runs_list_in_a_search_a_thousand(server: MlflowServer, pre
     with FaultProxy(server.url) as proxy:
         selection = Selection((prefix + "many",))
         report = runsync.list_runs(proxy.url, selection=selection)
-        assert proxy.count("runs/search") <= 3
+        assert proxy.count("runs/search") <= 4  # and one for what comes after all that have a start time
         assert len({run.run_id for run in report.runs}) == len(report.runs) == 2000
         starts = [run.start_time or 0 for run in report.runs]
         assert starts == sorted(starts, reverse=True)
