@@ -192,8 +192,8 @@ def test_of_two_copies_the_deleted_one_stays_so(
         on_three.set_tag(run_id, ORIGIN, origin)
     copies.sort()
     on_three.delete_run(copies[dead])
-    done = valid(runsync.restore_selected_runs(mlflow3_a.url, runs=[origin], from_bundle=tmp_path / "b"))
-    assert (done.exit_code, done.changed()) == (0, [])
+    back = valid(runsync.restore_selected_runs(mlflow3_a.url, runs=[origin], from_bundle=tmp_path / "b"))
+    assert (back.exit_code, back.changed()) == (0, [])
     assert on_three.get_run(copies[dead])["info"]["lifecycle_stage"] == DELETED
 
 
