@@ -11,7 +11,7 @@ from runsync.cli.pieces import missing_pieces
 from runsync.cli.progress import shown
 from runsync.cli.text import doubted, listed, many, size
 from runsync.cli.transfer_text import LACKS
-from runsync.kinds.left_behind import told
+from runsync.kinds.left_behind import told, told_unsought, was_sought
 
 if TYPE_CHECKING:
     from runsync.bundle.check import CheckReport
@@ -177,7 +177,8 @@ def _lines(report: "CheckReport") -> Iterator[str]:
     elif not report.is_noted:
         yield "This bundle cannot be written: run the next export with --verify-stored, or it may reuse broken files"
     yield from doubted(report.doubtful_dates)
-    yield from listed(LACKS, map(told, report.lacks))
+    yield from listed(LACKS, map(told, filter(was_sought, report.lacks)))
+    yield from told_unsought(report.lacks)
     yield damaged(report.bundle) if report.faults else _sound(report)
 
 

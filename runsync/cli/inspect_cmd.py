@@ -9,7 +9,7 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, selection, size, table
-from runsync.kinds.left_behind import told
+from runsync.kinds.left_behind import told, told_unsought, was_sought
 
 if TYPE_CHECKING:
     from runsync.bundle.inspect import InspectReport
@@ -67,4 +67,5 @@ def _lines(report: "InspectReport") -> Iterator[str]:
     yield from table(rows)
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in snapshot.failed))
     yield from missing_pieces(snapshot.problems)
-    yield from listed("Not carried", map(told, snapshot.not_carried))
+    yield from listed("Not carried", map(told, filter(was_sought, snapshot.not_carried)))
+    yield from told_unsought(snapshot.not_carried)

@@ -10,7 +10,7 @@ from runsync.cli.finish import finish
 from runsync.cli.tables import table
 from runsync.cli.text import doubted, listed, many, selection, size
 from runsync.cli.transfer_text import LACKS
-from runsync.kinds.left_behind import told
+from runsync.kinds.left_behind import told, told_unsought, was_sought
 
 if TYPE_CHECKING:
     from runsync.bundle.snapshots import SnapshotsReport
@@ -53,7 +53,8 @@ def _lines(report: "SnapshotsReport") -> Iterator[str]:
         yield from table(rows, whole={0})
     yield f"{report.bundle}: {many(len(report.snapshots), 'snapshot')}"
     if report.snapshots:
-        yield from listed(LACKS, map(told, report.snapshots[-1].lacks))
+        yield from listed(LACKS, map(told, filter(was_sought, report.snapshots[-1].lacks)))
+        yield from told_unsought(report.snapshots[-1].lacks)
     yield from listed("Broken", (f"{one.id}: {one.error}" for one in report.broken))
     yield from listed("Missing", (one.error for one in report.missing_snapshots))
     yield from doubted(report.doubtful_dates)

@@ -104,9 +104,9 @@ def was_sought(left: NotCarried) -> bool:
 
 
 def kind_of(title: str) -> str:
-    """The name of the kind that a manifest means; "" for what the source itself had no longer. One that is not known
-    here has a name that nobody can accept."""
-    if title.endswith(GONE):
+    """The name of the kind that a manifest means; "" for what the source itself had no longer, and for what was not
+    looked for. One that is not known here has a name that nobody can accept."""
+    if title.endswith((GONE, UNSOUGHT)):
         return ""
     return _BY_TITLE.get(title, title.replace(" ", "-"))
 

@@ -6,7 +6,6 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any
 
 from runsync.errors import Interrupted, RunsyncError
-from runsync.kinds.left_behind import was_sought
 from runsync.kinds.scope import Scope
 from runsync.model import threads
 from runsync.model.progress import Progress
@@ -54,7 +53,7 @@ def transfer(
             report.add(target.prepare())
             _carry(report, source, target, entities.noting(batches), workers, progress)
             entities.carry(report, workers, progress)
-            report.add(target.finish([left for left in report.not_carried if was_sought(left)]))
+            report.add(target.finish(report.not_carried))
         report.not_carried += target.cannot_keep()
         report.notes += target.notes()
         report.notes += ["the selection matches no run"] if selection.names_runs and not report.runs.total else []

@@ -286,8 +286,10 @@ def test_what_a_server_lists_by_experiment_is_not_looked_for_and_told(
     assert told == [(f"{kind} that were not looked for", "") for kind in ("label schemas", "review queues")]
     assert note.format("") in runsync("doctor", server.url).stdout
     there = empty_sqlite(tmp_path / "there.db")
-    assert runsync("import", "b", there).returncode == 0
-    assert last(runsync("verify", "b", there).stdout) == "Everything is there."
+    imported = runsync("import", "b", there)
+    assert (imported.returncode, note.format("scorers, ") in imported.stdout) == (0, True)
+    assert note.format("scorers, ") in runsync("inspect", "b").stdout
+    assert last(runsync("verify", "b", there).stdout) == "Everything that was compared is there."
     with closing(sqlite3.connect(server.folder / "mlflow.db")) as database:
         made = database.execute("SELECT count(*) FROM label_schemas").fetchone()
     assert made == (0,), "listing them would have made one"

@@ -179,7 +179,7 @@ def test_names_with_empty_steps_go_to_a_server_under_others_and_come_back(
     export_into(tmp_path / "b", MemorySource([Experiment("1", "e")], [run], files={id: files}))
     done = runsync.import_(tmp_path / "b", mlflow3_b.url, prefix=prefix)
     assert (done.exit_code, done.artifacts, problems(done)) == (0, len(files), [])
-    assert any("3 artifacts under another name" in note for note in done.notes)
+    assert any("3 artifacts stored under another name" in note for note in done.notes)
     assert runsync.verify(str(tmp_path / "b"), mlflow3_b.url, prefix=prefix, verify_artifacts=True).exit_code == 0
     back = runsync.export(mlflow3_b.url, tmp_path / "back", selection=Selection((f"{prefix}e",)))
     assert not back.problems

@@ -44,7 +44,7 @@ class Arranger:
             why = "left out, as S3 has them for folders: the run has a folder of the same name"
             told.append(f"{many(len(self._left_out), 'empty file')} {why} ({_named(self._left_out)})")
         if self._renamed:
-            why = "under another name in the target, which would change theirs; an export gives their own names back"
+            why = "stored under another name, as the target would change the original; an export restores it"
             told.append(f"{many(len(self._renamed), 'artifact')} {why} ({_named(self._renamed)})")
         return told
 
