@@ -60,7 +60,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         return Home(str(tmp_path), step=1 if "every" in request.param else 3)
     bucket: Bucket = request.getfixturevalue("bucket")
     # One client for them all: to make one takes longer than to use it.
-    monkeypatch.setattr(address, "S3", lambda *_: bucket.s3)
+    monkeypatch.setattr(address, "S3", lambda *_, **__: bucket.s3)
     return Home(bucket.url, Access(s3=S3Options(bucket.endpoint)), step=1 if "every" in request.param else 5)
 
 
