@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
+from runsync import threads
 from runsync.errors import RequestRefused
-from runsync.model import threads
 
 Answer = TypeVar("Answer")
 

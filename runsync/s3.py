@@ -17,14 +17,15 @@ from functools import cached_property
 from threading import BoundedSemaphore, Lock
 from typing import IO, TYPE_CHECKING, Any
 
+from runsync import threads
 from runsync.download import Broken, Progress, download
 from runsync.errors import ChangedMeanwhile, RequestRefused, WrongUsage
+from runsync.limits import UNLIMITED, Limits
 from runsync.log import LOG
-from runsync.model import threads, times
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.patience import Patience
-from runsync.model.protocol import StoredObject
+from runsync.model import times
+from runsync.model.stored_object import StoredObject
 from runsync.multipart import send_parts
+from runsync.patience import Patience
 from runsync.s3_errors import Missing, Refused, boto_errors
 from runsync.s3_retries import Retries
 from runsync.s3_session import session

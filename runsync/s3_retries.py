@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from runsync import threads
 from runsync.log import LOG, WAITING
-from runsync.model import threads
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 
 LONG = 5.0
 """Seconds of waiting that are told about."""

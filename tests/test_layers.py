@@ -56,6 +56,30 @@ def test_imports_point_downwards(room: str) -> None:
     assert found == set()
 
 
+def test_the_model_does_no_input_or_output_and_holds_no_threads() -> None:
+    """A grammar is a file of the package."""
+    outside = {
+        "os",
+        "socket",
+        "subprocess",
+        "threading",
+        "concurrent",
+        "shutil",
+        "tempfile",
+        "requests",
+        "urllib3",
+        "pathlib",
+    }
+    files = set((PACKAGE / "model").rglob("*.py")) - {PACKAGE / "model" / "filter" / "parse.py"}
+    found = {
+        (file.relative_to(PACKAGE).as_posix(), name)
+        for file in files
+        for name in imports(ast.parse(file.read_text(encoding="utf-8")))
+        if name.split(".")[0] in outside
+    }
+    assert found == set()
+
+
 def words(file: Path) -> Iterator[str]:
     """The words of identifiers, and the strings that are one word, of a module."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

@@ -14,7 +14,7 @@ from runsync import secrecy
 from runsync.errors import AccessDenied, BundleDamaged, RequestRefused, RunsyncError
 from runsync.log import LOG, WAITING
 from runsync.model.finding import failure
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 from runsync.s3_errors import Refused
 from runsync.secrecy import keep, keep_header, keep_signature, keep_url, strike, strike_report
 

@@ -13,10 +13,10 @@ from runsync.bundle.local_store import LocalStore
 from runsync.bundle.s3_store import S3Store
 from runsync.bundle.store import Store
 from runsync.errors import WrongUsage
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.patience import Patience
+from runsync.limits import UNLIMITED, Limits
 from runsync.model.redact import without_credentials
 from runsync.names import require_utf8
+from runsync.patience import Patience
 from runsync.s3 import S3, S3Options, split
 
 _SNAPSHOT = re.compile(r"latest|[0-9]{4}[0-9T.:Z+-]*(-[0-9a-f]{1,6})?|[0-9a-f]{4,6}|\d+[smhdw]")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runsync import threads
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.books import Book, Line, contradictions
 from runsync.bundle.bundle import Bundle
@@ -17,7 +18,6 @@ from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged
 from runsync.kinds import BY_NAME
 from runsync.kinds.kind import Kind
-from runsync.model import threads
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.progress import Progress
 from runsync.model.wording import many

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runsync import threads
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open_store
@@ -22,7 +23,6 @@ from runsync.bundle.stored import read_runs
 from runsync.bundle.suspects import Reusable, noted
 from runsync.errors import BundleDamaged
 from runsync.kinds import BY_NAME
-from runsync.model import threads
 from runsync.model.progress import Progress, Silent
 
 DAMAGED = 12

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from runsync.bundle.known import Known, KnownRun
 from runsync.bundle.manifest import Counts, PartFile, RunsPart
 from runsync.bundle.stored import StoredRun
-from runsync.model.protocol import FAILED, Outcome
+from runsync.model.outcome import FAILED, Outcome
 from runsync.model.run import Problem, Run
 
 

@@ -13,7 +13,7 @@ from runsync.kinds import BY_NAME
 from runsync.kinds.kind import E, Entity, Key, Kind
 from runsync.kinds.scope import Scope
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 
 
 def read_entities(store: Store, kind: Kind[E], name: str) -> Iterator[E]:

@@ -14,8 +14,8 @@ from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, ma
 from runsync.kinds.kind import Blob, E, Key, Kind
 from runsync.kinds.left_behind import GONE, changed
 from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 
 DOCUMENTS_A_PART = 1000
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from runsync.bundle import layout
 from runsync.bundle.store import Store
 from runsync.bundle.suspects import Reusable
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, may_pass
 from runsync.growing import Growing
 from runsync.model.hashing import sha256_of
 from runsync.model.progress import Progress
-from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents, Problem, Run
 
 

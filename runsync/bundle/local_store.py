@@ -19,7 +19,7 @@ from runsync.bundle.processes import Process, here
 from runsync.bundle.store import ABANDONED, CHUNK, MOST, NO_FILE, Entry, cannot_write, joined, too_large
 from runsync.errors import BundleDamaged, RunsyncError
 from runsync.model import times
-from runsync.model.protocol import StoredObject
+from runsync.model.stored_object import StoredObject
 
 TEMPORARY = "tmp"
 TRIES = 5

@@ -11,7 +11,7 @@ from runsync.bundle import layout
 from runsync.kinds import KINDS
 from runsync.kinds.left_behind import MISSING_ITEMS, MISSING_PIECES, kind_of
 from runsync.model.not_carried import NAMED, NotCarried
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 from runsync.model.run import UNTOLD
 from runsync.model.selection import Selection
 from runsync.model.wording import counted

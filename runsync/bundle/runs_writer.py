@@ -15,15 +15,16 @@ from runsync.bundle.manifest import PartFile
 from runsync.bundle.store import Incoming
 from runsync.bundle.stored import StoredRun
 from runsync.bundle.suspects import Reusable
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, BundleDamaged, may_pass
 from runsync.model.identity import fingerprint
 from runsync.model.lost_points import readable_points
+from runsync.model.outcome import CREATE, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, UNCHANGED, UPDATE, Outcome, Source
 from runsync.model.run import Batch, Contents, Problem, Run
 
 if TYPE_CHECKING:
-    from runsync.model.protocol import Histories
+    from runsync.contract.source import Histories
 
 COMMIT_BYTES = 256 << 20
 """A part is ended after that many bytes of artifacts: no more than that is fetched again after a kill."""

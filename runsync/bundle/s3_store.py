@@ -14,7 +14,7 @@ from typing import IO
 
 from runsync.bundle.store import ABANDONED, MOST, Entry, cannot_write, joined
 from runsync.errors import BucketNotFound, BundleDamaged
-from runsync.model.protocol import StoredObject
+from runsync.model.stored_object import StoredObject
 from runsync.s3 import MULTIPART, S3, split
 from runsync.s3_errors import Missing, Refused
 from runsync.whole_file import SUFFIX, beginning, clear

@@ -17,6 +17,7 @@ from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.entities import SnapshotEntities
 from runsync.bundle.manifest import Manifest, is_of_files
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
+from runsync.contract.source import Histories, Source, Unread, pass_over
 from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.kinds.kind import E, Kind
 from runsync.model.experiment import Experiment
@@ -24,9 +25,10 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Histories, Place, Source, StoredObject, Unread, pass_over
+from runsync.model.place import Place
 from runsync.model.run import PART, ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.model.stored_object import StoredObject
 from runsync.model.wording import many
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runsync import threads
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.dates import Doubt, doubts
 from runsync.bundle.manifest import Manifest
 from runsync.errors import BundleDamaged
-from runsync.model import threads
 from runsync.model.not_carried import NotCarried
 
 DAMAGED = 12

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from runsync.errors import BundleDamaged, NoRoom, RunsyncError
-from runsync.model.protocol import StoredObject
+from runsync.model.stored_object import StoredObject
 
 CHUNK = 1 << 20
 MOST = 256 << 20

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 import orjson
 
+from runsync import threads
 from runsync.bundle import layout, parts, schemas
 from runsync.bundle.store import Incoming, Store
 from runsync.errors import RunsyncError
-from runsync.model import threads
 from runsync.version import VERSION
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from runsync import threads
 from runsync.bundle import dates, layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.draft import Draft
@@ -25,16 +26,18 @@ from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.runs_writer import RunsWriter
 from runsync.bundle.suspects import Reusable, noted
 from runsync.contract.entities import EntityTarget
+from runsync.contract.foresight import Foresight
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.growing import note
 from runsync.kinds import KINDS
 from runsync.kinds.kind import E, Kind
-from runsync.model import threads, times
+from runsync.model import times
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.foresight import Foresight
 from runsync.model.not_carried import NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
+from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Source, Step
 from runsync.model.run import RUNNING, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.version import VERSION

@@ -9,11 +9,11 @@ import click
 from runsync.cli import completion
 from runsync.kinds.asked import options_of
 from runsync.kinds.kind import Option
-from runsync.model.limits import UNLIMITED, Limits, parse_rate
+from runsync.limits import UNLIMITED, Limits, parse_rate
 
 if TYPE_CHECKING:
     from runsync.bundle.address import Access
-    from runsync.model.patience import Patience
+    from runsync.patience import Patience
 
 Command = Callable[..., Any]
 
@@ -299,7 +299,7 @@ def access(ctx: click.Context) -> "Access":
 
 def _patience(wait: str | None) -> "Patience":
     """At a terminal an address where nobody answers is told at once; unattended it is waited for."""
-    from runsync.model.patience import Patience
+    from runsync.patience import Patience
 
     is_watched = sys.stdin.isatty() and sys.stderr.isatty()
     return Patience.from_environment().waiting(seconds(wait) if wait is not None else None, is_watched)

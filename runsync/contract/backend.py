@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.patience import Patience
+from runsync.limits import UNLIMITED, Limits
+from runsync.patience import Patience
 
 if TYPE_CHECKING:
+    from runsync.contract.workspace import Workspace
     from runsync.model.finding import Finding
-    from runsync.model.protocol import Place, Workspace
+    from runsync.model.place import Place
 
 Role = Literal["source", "target"]
 

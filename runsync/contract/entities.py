@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 from runsync.kinds.kind import Entity
 from runsync.kinds.scope import Scope
 from runsync.model.not_carried import NotCarried
+from runsync.model.outcome import Outcome
 from runsync.model.progress import Progress
-from runsync.model.protocol import Outcome
 
 E = TypeVar("E", bound=Entity)
 

@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runsync import threads
 from runsync.bundle.address import Access
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, GrownMeanwhile, NothingSelected, WrongUsage
 from runsync.growing import Growing, has_grown
-from runsync.model import threads
 from runsync.model.hashing import sha256_of
 from runsync.model.paths import folders_above, unfit_for_folders
+from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Place, Source
 from runsync.model.redact import without_credentials
 from runsync.model.run import ArtifactFile, Run
 from runsync.spelling import folded, spelled_otherwise

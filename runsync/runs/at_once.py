@@ -9,10 +9,11 @@ refused, or whose answer is lost, is sent again only after a look at what is lef
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
+from runsync.contract.editor import BulkChanges
+from runsync.contract.source import Source
 from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.fields import NEWEST_FIRST
-from runsync.model.protocol import BulkChanges, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import FAILED, ChangeReport, Item, item_of

@@ -6,9 +6,9 @@ min_timestamp_millis, max_runs)`; these work on every workspace, which is named 
 
 import warnings
 
+from runsync.contract.source import Source
 from runsync.errors import NothingSelected, RunsyncError, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.protocol import Source
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many

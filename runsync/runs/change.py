@@ -7,12 +7,12 @@ from concurrent.futures import Future, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from runsync import threads
 from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS, Interrupted, RunsyncError, TooManyChanges, may_pass
-from runsync.model import threads
 from runsync.model.experiment import Experiment
+from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Place
 from runsync.model.run import Run, Unreadable
 from runsync.model.wording import many
 from runsync.transfer.places import WORKERS

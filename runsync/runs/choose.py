@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from runsync.contract.source import Source, Unread, pass_over
 from runsync.errors import WrongUsage
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.identity import PARENT
 from runsync.model.ids import unfit_id
 from runsync.model.named import exactly, meant_to_change, missing
-from runsync.model.protocol import Source, Unread, pass_over
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.find import with_ids

@@ -7,14 +7,16 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from runsync import threads
 from runsync.bundle.address import Access
+from runsync.contract.source import Source, Unread
 from runsync.errors import ITEM_ERRORS, NothingSelected
-from runsync.model import numbers, threads
+from runsync.model import numbers
 from runsync.model.comparison import FieldChange, changed_artifacts
 from runsync.model.curves import Curve, CurvePair, compare_curves, thinned
 from runsync.model.fields import METRICS
+from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Place, Source, Unread
 from runsync.model.run import ArtifactFile, Batch, Problem, Unreadable
 from runsync.model.run_table import Row, Subject, direction_of, rows_of
 from runsync.model.selection import Selection

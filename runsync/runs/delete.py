@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from runsync.contract.editor import Editor
 from runsync.errors import RequestRefused, RunsyncError, WrongUsage
 from runsync.kinds.left_behind import counted, is_known
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT
 from runsync.model.named import BY_ID
-from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now

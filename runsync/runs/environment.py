@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS
 from runsync.model.model_file import parse_yaml
-from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, LoggedModel, Run
 from runsync.runs.models import RunModel, read_text
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+from runsync.contract.editor import Editor
+from runsync.contract.source import Source
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.kinds.left_behind import GO_WITH_EXPERIMENTS, NOT_OF_RUNS
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.named import BY_ID
-from runsync.model.protocol import Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import now

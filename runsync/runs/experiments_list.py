@@ -9,7 +9,7 @@ from runsync.bundle.address import Access
 from runsync.errors import RunsyncError
 from runsync.model.experiment import Experiment
 from runsync.model.named import ambiguous
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 from runsync.model.run import PART, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.places import WORKERS, open_source

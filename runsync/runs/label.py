@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from runsync.contract.editor import Editor
 from runsync.errors import WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import is_ours
-from runsync.model.protocol import Editor
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import RENAME, TAG, UNCHANGED, UNTAG, Change, ChangeReport, How, carry_out, item_of

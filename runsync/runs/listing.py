@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runsync.bundle.address import Access
+from runsync.contract.source import Source
 from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order, parse_order, value_of
-from runsync.model.protocol import Place, Source
+from runsync.model.place import Place
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.find import with_ids

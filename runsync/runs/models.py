@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, NothingSelected, RequestRefused
 from runsync.model.model_file import ModelFile, parse_model_file
 from runsync.model.printable import printable
-from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, LoggedModel, Run
 from runsync.model.wording import many
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS
 from runsync.kinds.notebooks import NOTEBOOKS, SOURCE, Notebook, wanted
 from runsync.kinds.scope import Scope
-from runsync.model.protocol import Source
 from runsync.model.run import Run
 
 SUFFIXES = {"PYTHON": ".py", "SQL": ".sql", "SCALA": ".scala", "R": ".r"}

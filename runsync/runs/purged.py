@@ -8,13 +8,14 @@ from pathlib import Path
 
 from runsync.bundle.address import locate, name_of
 from runsync.bundle.snapshot import Snapshot
+from runsync.contract.editor import Editor
+from runsync.contract.source import Source, Unread
 from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
 from runsync.kinds.left_behind import NOT_OF_RUNS
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import ORIGIN, origin_of
 from runsync.model.ids import unfit_id
 from runsync.model.named import BY_ID
-from runsync.model.protocol import Editor, Source, Unread
 from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Run, Unreadable
 from runsync.model.selection import Selection

@@ -13,13 +13,14 @@ from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.bundle.snapshot import Snapshot
+from runsync.contract.source import Source
 from runsync.contract.workbench import Clone, Workbench
+from runsync.contract.workspace import Workspace
 from runsync.errors import ITEM_ERRORS, WrongUsage
-from runsync.model import protocol
 from runsync.model.code import Code, code_of
 from runsync.model.git_remote import Remote, parse_remote
 from runsync.model.paths import unfit_for_folders
-from runsync.model.protocol import Workspace
+from runsync.model.place import Place as WorkspacePlace
 from runsync.model.redact import tags_without_credentials, without_credentials
 from runsync.model.run import ArtifactFile, Run
 from runsync.runs.checkout import NoCheckout, check_out
@@ -64,7 +65,7 @@ class ReproduceReport:
     `notebook` and `cluster` tell what was done in a Databricks workspace; None where nothing was asked for there.
     """
 
-    source: protocol.Place
+    source: WorkspacePlace
     run_id: str
     run_name: str
     into: str
@@ -152,9 +153,7 @@ def _do_there(
     report.notes += done.notes
 
 
-def plan_reproduce(
-    source: protocol.Source, run: Run, repository: str | None, model: str | None, with_code: bool = True
-) -> Plan:
+def plan_reproduce(source: Source, run: Run, repository: str | None, model: str | None, with_code: bool = True) -> Plan:
     """Reads all that has to be known of a run. Raises WrongUsage for a repository that may not be used.
 
     Without `with_code` that is its notebook alone.
@@ -197,7 +196,7 @@ def _missing_code(code: Code, remote: Remote | None, notebook: NotebookText | No
     return missing
 
 
-def _planned(place: protocol.Place, plan: Plan, folder: str | Path | None, dry_run: bool) -> ReproduceReport:
+def _planned(place: WorkspacePlace, plan: Plan, folder: str | Path | None, dry_run: bool) -> ReproduceReport:
     report = ReproduceReport(place, plan.run.run_id, plan.run.name, "" if folder is None else str(folder), dry_run)
     report.missing += plan.missing
     if plan.notebook is not None and plan.notebook.text is not None and plan.notebook.doubt:

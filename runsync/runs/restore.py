@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from runsync.contract.editor import BulkChanges, Editor
+from runsync.contract.source import Source
 from runsync.errors import WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
-from runsync.model.protocol import BulkChanges, Editor, Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import iso, now

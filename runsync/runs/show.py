@@ -5,12 +5,13 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from runsync import threads
 from runsync.bundle.address import Access
+from runsync.contract.source import Source, Unread
 from runsync.errors import ITEM_ERRORS, BundleDamaged
-from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.identity import PARENT
-from runsync.model.protocol import Place, Source, Unread
+from runsync.model.place import Place
 from runsync.model.run import PART, ArtifactFile, Batch, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.history import Curve, curves

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from runsync.bundle.address import Access
 from runsync.errors import NothingSelected
-from runsync.model import protocol
 from runsync.model.model_file import PYTHON_FUNCTION
+from runsync.model.place import Place as WorkspacePlace
 from runsync.model.printable import printable
 from runsync.model.run import Run
 from runsync.runs.models import RunModel, models_of
@@ -22,7 +22,7 @@ Library = Literal["pandas", "spark"]
 class SnippetReport:
     """`schemas/v1/snippet-report.schema.json`. `models` are all that the run has, `code` is Python."""
 
-    source: protocol.Place
+    source: WorkspacePlace
     run_id: str
     library: Library
     model: str
@@ -70,7 +70,7 @@ def snippet(
         return SnippetReport(source.place, chosen.run_id, library, one.path, one.uri, one.file.flavors, paths, code)
 
 
-def _place(source: protocol.Place, where: str, run: Run, model: RunModel) -> Place:
+def _place(source: WorkspacePlace, where: str, run: Run, model: RunModel) -> Place:
     """On a server by URI. Out of a bundle from files: MLflow reads no bundles."""
     if source.kind != "bundle":
         server, _, workspace = source.address.partition("?workspace=")

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.model import protocol
 from runsync.model.code import Code, code_of
+from runsync.model.place import Place as WorkspacePlace
 from runsync.transfer.find import find_run
 from runsync.transfer.places import WORKERS, open_source
 
@@ -14,7 +14,7 @@ from runsync.transfer.places import WORKERS, open_source
 class SourceReport:
     """`schemas/v1/source-report.schema.json`."""
 
-    source: protocol.Place
+    source: WorkspacePlace
     run_id: str
     run_name: str
     code: Code

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from runsync.contract.entities import EntitySource
+from runsync.contract.source import Source
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.kinds import KINDS
 from runsync.kinds.kind import E, Key, Kind
@@ -14,7 +15,6 @@ from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChan
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Source
 
 DIGITS = 12
 """Of a hash that is shown."""

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from runsync.contract.source import Source
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.identity import ORIGIN, origin_of
 from runsync.model.lineage import origin_of_experiment
 from runsync.model.pairing import Pairs
-from runsync.model.protocol import Source
 from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Run
 from runsync.model.selection import Selection

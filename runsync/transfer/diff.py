@@ -7,21 +7,22 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runsync import threads
 from runsync.bundle.address import Access
 from runsync.bundle.snapshot import Snapshot, undamaged
+from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS
 from runsync.kinds import BY_NOUN, KINDS
 from runsync.kinds.kind import Key, Kind
 from runsync.kinds.scope import Scope
-from runsync.model import threads
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
 from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint, origin_of
 from runsync.model.lineage import origin_of_experiment
 from runsync.model.naming import Naming
 from runsync.model.pairing import pair
+from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import ArtifactFile, Batch, Contents, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many

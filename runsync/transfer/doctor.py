@@ -9,7 +9,7 @@ from runsync.bundle.address import Access, is_bundle, locate
 from runsync.bundle.local_store import LocalStore
 from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
 from runsync.model.finding import FAILURE, Finding, failure
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 from runsync.model.redact import without_credentials
 from runsync.transfer.places import WORKERS, is_workspace, open_workspace
 from runsync.workspaces import registry

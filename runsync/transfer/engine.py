@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any
 
+from runsync import threads
+from runsync.contract.source import Source
+from runsync.contract.target import Target
 from runsync.errors import Interrupted, RunsyncError
 from runsync.kinds.scope import Scope
-from runsync.model import threads
+from runsync.model.outcome import FAILED, Outcome, Step
 from runsync.model.progress import Progress
-from runsync.model.protocol import FAILED, Outcome, Source, Step, Target
 from runsync.model.run import Batch
 from runsync.transfer.entities import Entities
 from runsync.transfer.report import TransferReport

@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
+from runsync import threads
 from runsync.contract.entities import EntitySource
+from runsync.contract.source import Source
+from runsync.contract.target import Target
 from runsync.errors import BundleDamaged
 from runsync.kinds import KINDS
 from runsync.kinds.kind import Kind
 from runsync.kinds.scope import Scope
-from runsync.model import threads
 from runsync.model.not_carried import NAMED
+from runsync.model.outcome import FAILED, Outcome
 from runsync.model.progress import Progress
-from runsync.model.protocol import FAILED, Outcome, Source, Target
 from runsync.model.run import Batch
 from runsync.transfer.report import TransferReport
 

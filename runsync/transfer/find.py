@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from runsync.contract.source import Source
 from runsync.errors import Ambiguous, BundleDamaged, NothingSelected
 from runsync.model.experiment import Experiment
 from runsync.model.ids import is_given_out, unfit_id
 from runsync.model.named import BY_ID, BY_NAME, exactly
-from runsync.model.protocol import Source
 from runsync.model.run import PART, Run, Unreadable
 from runsync.model.selection import Selection
 

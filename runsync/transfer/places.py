@@ -10,10 +10,12 @@ from runsync.bundle.address import Access, is_bundle, locate, name_of
 from runsync.bundle.bundle import open_store
 from runsync.bundle.snapshot import Snapshot
 from runsync.contract.backend import NO_INIT, Init, Opening, Role
+from runsync.contract.editor import Editor
+from runsync.contract.source import Source
+from runsync.contract.workspace import Workspace
 from runsync.errors import WrongUsage
 from runsync.kinds import left_behind
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Editor, Source, Workspace
+from runsync.limits import UNLIMITED, Limits
 from runsync.model.redact import without_credentials
 from runsync.names import require_utf8
 from runsync.workspaces import registry

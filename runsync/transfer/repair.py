@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from runsync import threads
 from runsync.bundle import layout, locks, lost_marker, mend, parts, removal, suspects
 from runsync.bundle.address import Access
 from runsync.bundle.bundle import Bundle
@@ -23,13 +24,12 @@ from runsync.bundle.removal import Newcomers
 from runsync.bundle.snapshot import Snapshot
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage
-from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.lost_points import readable_points
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer

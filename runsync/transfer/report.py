@@ -8,7 +8,8 @@ from runsync.errors import RunsyncError
 from runsync.kinds import BY_NOUN
 from runsync.kinds.left_behind import MISSING_ITEMS, MISSING_PIECES, was_sought
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
+from runsync.model.place import Place
 from runsync.model.run import Problem
 
 PARTLY_DONE = 3

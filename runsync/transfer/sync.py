@@ -8,13 +8,13 @@ from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.contract.backend import NO_INIT
+from runsync.contract.source import Source
 from runsync.errors import WrongUsage
 from runsync.kinds.asked import asked
 from runsync.model.deletions import Brake, DeletionPolicy
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Source
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from runsync.contract.source import Source
 from runsync.errors import RunsyncError
 from runsync.model.experiment import Experiment
 from runsync.model.fields import METRICS, PARAMS, TAGS, Field
 from runsync.model.filter import tree
 from runsync.model.filter.parse import parse
-from runsync.model.protocol import Source
 from runsync.model.run import Batch, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many

@@ -7,7 +7,9 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from runsync import threads
 from runsync.bundle.address import Access
+from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS, BundleDamaged, may_pass
 from runsync.kinds.asked import asked
 from runsync.kinds.category import Category
@@ -21,7 +23,6 @@ from runsync.kinds.left_behind import (
     was_sought,
 )
 from runsync.kinds.scope import Scope
-from runsync.model import threads
 from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, compare_experiments, compare_runs
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
@@ -31,8 +32,8 @@ from runsync.model.naming import Names, Naming
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.pairing import is_named_so, pair
 from runsync.model.paths import folders_above
+from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
-from runsync.model.protocol import Histories, Place, Source
 from runsync.model.run import PART, ArtifactFile, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many

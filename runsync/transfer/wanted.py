@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from runsync.contract.source import Source
 from runsync.model.experiment import Experiment
 from runsync.model.ids import unfit_run
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Source
 from runsync.model.run import Batch, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.expected import expected

@@ -7,12 +7,12 @@ from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 from runsync.errors import BucketNotFound, ChangedMeanwhile, RequestRefused, WrongUsage
-from runsync.model.limits import Limits
+from runsync.limits import Limits
 from runsync.model.paths import escaped, unsafe
-from runsync.model.patience import Patience
-from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile
+from runsync.model.stored_object import StoredObject
 from runsync.multipart import PART, cut, part_size
+from runsync.patience import Patience
 from runsync.s3 import CHANGED, S3, S3Options
 from runsync.s3_errors import Missing, Refused
 from runsync.workspaces.address import Address, StoreAddress

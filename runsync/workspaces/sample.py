@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from runsync import threads
+from runsync.contract.workspace import Workspace
 from runsync.errors import ITEM_ERRORS, AccessDenied, RequestRefused
-from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.finding import RUNS, Finding, failure, ok, warning
-from runsync.model.protocol import Workspace
 from runsync.model.run import Batch, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many

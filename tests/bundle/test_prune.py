@@ -26,10 +26,10 @@ from runsync.bundle.prune import prune
 from runsync.bundle.publish import publish
 from runsync.bundle.retention import Policy
 from runsync.bundle.snapshot import Snapshot
+from runsync.contract.source import Source
 from runsync.errors import BundleDamaged, BundleLocked, RunsyncError
 from runsync.model.naming import Naming
 from runsync.model.progress import Silent
-from runsync.model.protocol import Source
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
 from runsync.transfer.verify import VerifyReport, _Comparer

@@ -24,8 +24,8 @@ from runsync.bundle.snapshot import open_snapshot
 from runsync.bundle.store import Store
 from runsync.errors import BucketNotFound, BundleNotFound, WrongUsage
 from runsync.model.experiment import Experiment
-from runsync.model.protocol import StoredObject
 from runsync.model.selection import Selection
+from runsync.model.stored_object import StoredObject
 from runsync.s3 import S3Options
 from runsync.s3_errors import Refused
 

@@ -15,7 +15,7 @@ from runsync.bundle.forget import forget
 from runsync.bundle.retention import Policy
 from runsync.bundle.snapshots import snapshots
 from runsync.errors import BundleNotFound, WrongUsage
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 
 
 @pytest.fixture

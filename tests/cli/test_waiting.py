@@ -20,9 +20,9 @@ from support.proxy import FaultProxy, Rule
 from support.s3 import Bucket
 from support.servers import MlflowServer, free_port
 
+from runsync import threads
 from runsync.errors import Interrupted, WorkspaceUnreachable
-from runsync.model import threads
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.s3 import S3, S3Options
 from runsync.s3_errors import Refused
 from runsync.workspaces.credentials import Credentials

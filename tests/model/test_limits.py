@@ -6,7 +6,7 @@ import time
 import pytest
 
 from runsync.errors import WrongUsage
-from runsync.model.limits import Limits, parse_rate
+from runsync.limits import Limits, parse_rate
 
 SAVED_UP = 1.0
 """Seconds of a limit that may be used at once."""

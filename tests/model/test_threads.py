@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
+from runsync import threads
 from runsync.errors import Interrupted
-from runsync.model import threads
 
 
 def test_after_an_error_what_runs_is_waited_for_and_the_rest_is_dropped() -> None:

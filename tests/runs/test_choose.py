@@ -9,7 +9,7 @@ from runsync.cli import say
 from runsync.cli.change_text import lines, pairs
 from runsync.errors import WrongUsage
 from runsync.model.identity import PARENT
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.bulk import checked

@@ -18,8 +18,8 @@ from runsync.errors import BundleDamaged, NothingSelected, TooManyChanges
 from runsync.kinds.left_behind import MODEL_LINKS, TRACES, changed
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import ORIGIN
+from runsync.model.place import Place
 from runsync.model.progress import Silent
-from runsync.model.protocol import Place
 from runsync.runs.change import ChangeReport, How
 from runsync.runs.several_snapshots import joined
 from runsync.transfer.report import Tally, TransferReport

@@ -16,6 +16,7 @@ from runsync.bundle.manifest import Manifest
 from runsync.bundle.publish import Pending, publish
 from runsync.bundle.writer import SnapshotWriter
 from runsync.contract.entities import EntitySource
+from runsync.contract.source import Source, Unread, pass_over
 from runsync.errors import RequestRefused
 from runsync.kinds.kind import E, Kind
 from runsync.kinds.notebooks import NOTEBOOKS, Notebook, formats_of, wanted
@@ -26,9 +27,9 @@ from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
+from runsync.model.place import Place
 from runsync.model.points import points_of_key
 from runsync.model.progress import Silent
-from runsync.model.protocol import Place, Source, Unread, pass_over
 from runsync.model.run import (
     ArtifactFile,
     Batch,

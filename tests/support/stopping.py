@@ -5,7 +5,7 @@ from threading import Lock
 from typing import IO, TypeVar
 
 from runsync.bundle.store import MOST, Entry, Incoming, Store
-from runsync.model.protocol import StoredObject
+from runsync.model.stored_object import StoredObject
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from support.proxy import FaultProxy, Rule
 from support.secrets import MARK
 from support.servers import free_port
 
+from runsync import threads
 from runsync.errors import AccessDenied, ChangedMeanwhile, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
-from runsync.model import threads
-from runsync.model.limits import Limits
+from runsync.limits import Limits
 from runsync.s3 import S3, S3Options
 from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.clouds.signed import check

@@ -12,7 +12,7 @@ from support.s3 import Bucket
 from support.seed import Seeder
 from support.servers import MlflowServer
 
-from runsync.model.limits import Limits
+from runsync.limits import Limits
 from runsync.s3 import MULTIPART, S3, S3Options
 
 SAVED_UP = 1.0

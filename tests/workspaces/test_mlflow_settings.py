@@ -11,7 +11,7 @@ from support.secrets import MARK
 from support.servers import MlflowServer
 
 from runsync.errors import AccessDenied, RunsyncError, WrongUsage
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.secrecy import strike
 from runsync.workspaces.address import Address, resolve
 from runsync.workspaces.credentials import Credentials

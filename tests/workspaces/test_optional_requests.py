@@ -12,7 +12,7 @@ from support.servers import MlflowServer
 
 import runsync
 from runsync.errors import RequestRefused
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import OPTIONAL, Client, client
 

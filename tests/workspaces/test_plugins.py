@@ -11,7 +11,7 @@ from support.secrets import MARK
 from support.servers import MlflowServer
 
 from runsync.errors import WrongUsage
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.secrecy import strike
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import Client

@@ -18,7 +18,7 @@ from transfer.commands import report
 
 import runsync as library
 import runsync.s3
-from runsync.model.protocol import StoredObject
+from runsync.model.stored_object import StoredObject
 from runsync.s3_errors import Refused
 
 FILES = {

@@ -16,8 +16,8 @@ from support.stores import START, Filler, empty_sqlite, opened, run_id
 import runsync
 from runsync.errors import AnswerTooLong, RequestRefused, TooMuch
 from runsync.model.experiment import Experiment
-from runsync.model.patience import PATIENCE, Patience
 from runsync.model.run import Run
+from runsync.patience import PATIENCE, Patience
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.http import NEEDED, Client, Portion

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS
 from runsync.model.hashing import sha256_of
 from runsync.model.mark import GROWING, UNKNOWN, digest
 from runsync.model.progress import Progress
-from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents
 from runsync.model.wording import many
 from runsync.workspaces.arrival.copy import Copy

@@ -9,7 +9,8 @@ from runsync.errors import ITEM_ERRORS, may_pass
 from runsync.model.identity import RUN_NAME, renamed
 from runsync.model.lost_points import readable_points
 from runsync.model.mark import GROWING, NOT_CARRIED, UNKNOWN, Mark
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Place, Step
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
+from runsync.model.place import Place
 from runsync.model.provenance import Provenance
 from runsync.model.run import Problem, Run
 

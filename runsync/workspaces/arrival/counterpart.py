@@ -8,7 +8,7 @@ from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import ARRIVES, COPY, FROM, FROM_EXPERIMENT, ORIGIN_EXPERIMENT, own_tags_removed
 from runsync.model.lineage import Lineage, came_from, copy_tag, is_copy, origin_of_experiment, surplus, tells_the_same
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.provenance import key_of, shown_address
 from runsync.model.run import Problem
 

@@ -17,13 +17,15 @@ from dataclasses import replace
 from enum import Enum, auto
 from threading import Lock
 
+from runsync.contract.editor import Editor
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, TooManyDeletions, may_pass
 from runsync.kinds.left_behind import changed
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import origin_of
 from runsync.model.not_carried import NAMED, NotCarried
-from runsync.model.protocol import FAILED, Editor, Outcome, Source
+from runsync.model.outcome import FAILED, Outcome
 from runsync.model.run import UNTOLD, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.times import now

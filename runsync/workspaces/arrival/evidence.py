@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from runsync.contract.source import Source
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.pairing import SharesRuns
-from runsync.model.protocol import Source
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 

@@ -11,8 +11,8 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.import_options import ImportOptions
 from runsync.model.lineage import came_from, is_copy, origin_of_experiment, source_id
 from runsync.model.naming import Names
+from runsync.model.outcome import FAILED, Outcome
 from runsync.model.pairing import Pairs, SharesRuns, is_named_so, pair
-from runsync.model.protocol import FAILED, Outcome
 from runsync.model.provenance import key_of
 from runsync.model.run import Unreadable
 from runsync.workspaces import remembered

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from runsync.contract.source import Source
 from runsync.errors import RequestRefused
 from runsync.growing import Growing, note
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.hashing import sha256_of
-from runsync.model.protocol import Source, StoredObject
 from runsync.model.run import ArtifactFile, Run
+from runsync.model.stored_object import StoredObject
 from runsync.workspaces.arrival.arrange import Arranger, Holder, Tag, as_target
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.http import Opener, Readable

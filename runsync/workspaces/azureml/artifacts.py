@@ -9,8 +9,8 @@ from urllib.parse import quote, urlsplit
 from runsync.download import as_listed
 from runsync.errors import RequestRefused
 from runsync.model.paths import escaped, unfit_for_folders
-from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
+from runsync.model.stored_object import StoredObject
 from runsync.workspaces.clouds.credential import AZURE, Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.clouds.uploads import Uploads

@@ -1,7 +1,7 @@
 """Opens Azure ML workspaces: see `contract.backend`."""
 
 from runsync.contract.backend import Backend, Opening
-from runsync.model.protocol import Workspace
+from runsync.contract.workspace import Workspace
 from runsync.workspaces.azureml import address
 
 

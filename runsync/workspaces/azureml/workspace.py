@@ -3,10 +3,11 @@
 
 from collections.abc import Iterator
 
+from runsync.contract.editor import Editor
 from runsync.errors import AccessDenied, RequestRefused
+from runsync.limits import UNLIMITED, Limits
 from runsync.model.finding import Finding
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Editor, Place
+from runsync.model.place import Place
 from runsync.workspaces.azureml.address import AzureAddress
 from runsync.workspaces.azureml.artifacts import AzureArtifacts
 from runsync.workspaces.azureml.auth import authority
@@ -58,7 +59,7 @@ class AzureWorkspace(RestWorkspace):
 
 
 class AzureEditor(RestEditor):
-    """See `model.protocol.Editor`."""
+    """See `contract.editor.Editor`."""
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `Editor`."""

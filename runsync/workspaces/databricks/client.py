@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from runsync.errors import RequestRefused
+from runsync.limits import UNLIMITED, Limits
 from runsync.model.experiment import Experiment
-from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.run import Run
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.tags import ServerTags

@@ -19,7 +19,7 @@ BULK = f"{API}/databricks/runs"
 
 
 class DatabricksEditor(RestEditor):
-    """See `model.protocol.Editor`."""
+    """See `contract.editor.Editor`."""
 
     def __init__(self, client: DatabricksClient) -> None:
         super().__init__(client)

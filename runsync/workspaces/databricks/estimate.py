@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from threading import Lock
 
-from runsync.model.protocol import CREATE, UPDATE, Step
+from runsync.model.outcome import CREATE, UPDATE, Step
 from runsync.model.run import Batch, Run
 from runsync.workspaces.databricks.quotas import likely_points
 from runsync.workspaces.databricks.rates import RATES, SHARE

@@ -23,9 +23,9 @@ from runsync.kinds.scope import Scope
 from runsync.model.hashing import sha256_of
 from runsync.model.named import plain_path
 from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, Outcome
 from runsync.model.paths import unfit_for_folders
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, Outcome
 from runsync.workspaces.databricks.notebook_code import code_of, is_same
 from runsync.workspaces.http import Client, fields
 

@@ -19,8 +19,8 @@ from runsync.kinds.permissions import GROUP, PERMISSIONS, SERVICE_PRINCIPAL, USE
 from runsync.kinds.scope import Scope
 from runsync.model.lineage import is_copy
 from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.workspaces.http import Client, json_of
 from runsync.workspaces.http.fields import listed, text
 

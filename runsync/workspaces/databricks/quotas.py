@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock
 
 from runsync.model.experiment import Experiment
-from runsync.model.protocol import CREATE, Step
+from runsync.model.outcome import CREATE, Step
 from runsync.model.run import Batch, Run
 from runsync.model.wording import many
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from threading import Lock
 
-from runsync.model.threads import Stop
+from runsync.threads import Stop
 
 RATES: Mapping[str, float] = {
     "experiments": 7,

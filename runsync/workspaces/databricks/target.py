@@ -6,17 +6,18 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+from runsync import threads
 from runsync.contract.entities import EntityTarget
+from runsync.contract.source import Source
 from runsync.kinds.kind import E, Kind
 from runsync.kinds.left_behind import changed
 from runsync.kinds.notebooks import NOTEBOOKS
 from runsync.kinds.permissions import PERMISSIONS
-from runsync.model import threads
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.outcome import Outcome, Step
 from runsync.model.progress import Progress
-from runsync.model.protocol import Outcome, Source, Step
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
@@ -34,7 +35,7 @@ THREADS = 4
 
 
 class DatabricksTarget:
-    """See `model.protocol.Target`."""
+    """See `contract.target.Target`."""
 
     def __init__(self, workspace: DatabricksWorkspace, options: ImportOptions) -> None:
         self.place = workspace.place

@@ -6,20 +6,22 @@ from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
+from runsync.contract.editor import Editor
 from runsync.contract.entities import EntitySource
+from runsync.contract.target import Target
 from runsync.contract.workbench import Workbench
 from runsync.download import as_listed
 from runsync.errors import AccessDenied
 from runsync.kinds.kind import E, Kind
 from runsync.kinds.notebooks import NOTEBOOKS
 from runsync.kinds.permissions import PERMISSIONS
+from runsync.limits import UNLIMITED, Limits
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.filter.push import Dialect
 from runsync.model.finding import Finding
 from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Editor, Place, Target
+from runsync.model.place import Place
 from runsync.model.run import ArtifactFile, LoggedModel
 from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names

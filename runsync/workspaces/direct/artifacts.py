@@ -18,9 +18,9 @@ from runsync.model.identity import MODEL_HISTORY
 from runsync.model.ids import is_given_out
 from runsync.model.mark import NOT_CARRIED
 from runsync.model.paths import unfit_for_disks, unfit_for_folders
-from runsync.model.protocol import StoredObject
 from runsync.model.provenance import Provenance
 from runsync.model.run import ArtifactFile, Run
+from runsync.model.stored_object import StoredObject
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.direct.recorded import below
 from runsync.workspaces.direct.sightings import Sightings

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from runsync.contract.backend import Backend, Init, Opening
+from runsync.contract.workspace import Workspace
 from runsync.model.finding import Finding
-from runsync.model.protocol import Place, Workspace
+from runsync.model.place import Place
 from runsync.workspaces.address import StoreAddress, resolve
 
 

@@ -6,10 +6,10 @@ of what MLflow deleted in a file store. On a database MLflow gives all runs of a
 
 from collections.abc import Mapping, Sequence
 
+from runsync.contract.editor import DeletedBefore
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT
-from runsync.model.protocol import DeletedBefore
 from runsync.model.run import Run
 from runsync.model.times import now
 from runsync.workspaces import remembered
@@ -19,7 +19,7 @@ from runsync.workspaces.remembered import MARK
 
 
 class DirectEditor:
-    """See `model.protocol.Editor`."""
+    """See `contract.editor.Editor`."""
 
     bulk = None
     requests = 0

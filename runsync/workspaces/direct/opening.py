@@ -6,8 +6,8 @@ from pathlib import Path
 
 from runsync.contract.backend import NO_INIT, Init, Role
 from runsync.errors import WrongUsage
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.patience import Patience
+from runsync.limits import UNLIMITED, Limits
+from runsync.patience import Patience
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import StoreAddress
 from runsync.workspaces.direct.artifacts import EXPERIMENT, SERVED, DirectArtifacts, Roots

@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from runsync.contract.source import Histories
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.identity import RUN_NAME
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Histories, Place
+from runsync.model.place import Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 

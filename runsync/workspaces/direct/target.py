@@ -9,16 +9,17 @@ from concurrent.futures import Executor
 from dataclasses import replace
 
 from runsync.contract.entities import EntityTarget
+from runsync.contract.foresight import Foresight
+from runsync.contract.source import Source
 from runsync.errors import WrongUsage
 from runsync.kinds.kind import E, Kind
 from runsync.kinds.left_behind import PARENT_LINKS, changed
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.foresight import Foresight
 from runsync.model.identity import LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Source, Step
 from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection

@@ -7,7 +7,10 @@ from contextlib import AbstractContextManager
 from itertools import groupby, islice
 from typing import Any
 
+from runsync.contract.editor import Editor
 from runsync.contract.entities import EntitySource
+from runsync.contract.source import Histories, Source, Unread, pass_over
+from runsync.contract.target import Target
 from runsync.contract.workbench import Workbench
 from runsync.kinds.kind import E, Kind
 from runsync.model.artifact_names import as_sent, restored
@@ -20,9 +23,10 @@ from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
-from runsync.model.protocol import Editor, Histories, Place, Source, StoredObject, Target, Unread, pass_over
+from runsync.model.place import Place
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.model.stored_object import StoredObject
 from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.store import DirectStore, Query
 

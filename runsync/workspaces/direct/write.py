@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS
 from runsync.model.experiment import DELETED
 from runsync.model.identity import COPY, ORIGIN_EXPERIMENT, SOURCE, origin_of
 from runsync.model.lost_points import readable_points
 from runsync.model.progress import Progress
-from runsync.model.protocol import Histories, Source
 from runsync.model.provenance import Provenance, kept_originals, key_of, originals, surplus
 from runsync.model.run import Batch, Problem, Run
 from runsync.model.times import now

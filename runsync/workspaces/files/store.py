@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runsync.contract.source import Histories
 from runsync.errors import ABSENT, AccessDenied, Interrupted, RequestRefused, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Histories, Place
+from runsync.model.place import Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.recorded import is_reached_otherwise, steps

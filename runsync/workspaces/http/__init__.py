@@ -1,6 +1,6 @@
 """HTTP to the servers and clouds that workspaces are in; what others need of it is here."""
 
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.workspaces.http.answer import json_of, take
 from runsync.workspaces.http.body import CHUNK, Body, Opener, Paced, Readable
 from runsync.workspaces.http.care import DIVISIBLE, NEEDED, OPTIONAL, Care

@@ -16,7 +16,7 @@ from urllib3.util.ssltransport import SSLTransport
 
 from runsync.download import Progress
 from runsync.errors import AnswerTooLong, Interrupted, WorkspaceUnreachable
-from runsync.model.threads import Stop
+from runsync.threads import Stop
 from runsync.workspaces.http.body import CHUNK
 
 LONGEST = 128 << 20

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 from typing import Protocol
 
-from runsync.model.limits import Limits
+from runsync.limits import Limits
 
 CHUNK = 1 << 20
 """Bytes that are read at a time."""

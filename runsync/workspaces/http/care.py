@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import requests
 import urllib3
 
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.workspaces.http.patience import NOT_DONE, RETRIED
 
 FAILING = RETRIED - NOT_DONE

@@ -20,11 +20,11 @@ from runsync.errors import (
     WorkspaceUnreachable,
     WrongUsage,
 )
+from runsync.limits import UNLIMITED, Limits
 from runsync.log import LOG, WAITING
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.patience import Patience
-from runsync.model.threads import Stop
+from runsync.patience import Patience
 from runsync.secrecy import strike
+from runsync.threads import Stop
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.header import unsendable
 from runsync.workspaces.http.answer import json_of, take

@@ -6,9 +6,9 @@ import requests
 
 from runsync.download import Broken
 from runsync.errors import Interrupted, RequestRefused
+from runsync.limits import Limits
 from runsync.log import LOG
-from runsync.model.limits import Limits
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.workspaces.http.body import CHUNK
 from runsync.workspaces.http.trouble import BROKEN, cause
 

@@ -4,7 +4,7 @@ import email.utils
 import time
 from typing import Protocol
 
-from runsync.model.threads import Stop
+from runsync.threads import Stop
 
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 NOT_DONE = frozenset({429})

@@ -14,8 +14,8 @@ from runsync.download import as_listed, begun
 from runsync.errors import UNAVAILABLE, RequestRefused
 from runsync.model.ids import is_given_out
 from runsync.model.paths import unfit_for_folders
-from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
+from runsync.model.stored_object import StoredObject
 from runsync.multipart import cut
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import is_loopback

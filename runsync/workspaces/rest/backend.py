@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from runsync.contract.backend import Backend, Opening
+from runsync.contract.workspace import Workspace
 from runsync.model.finding import Finding
-from runsync.model.protocol import Place, Workspace
+from runsync.model.place import Place
 from runsync.workspaces.address import Address, resolve
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from runsync.contract.editor import BulkChanges, DeletedBefore
 from runsync.errors import RequestRefused
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, DELETED_RUNS
-from runsync.model.protocol import BulkChanges, DeletedBefore
 from runsync.model.run import Run
 from runsync.workspaces import remembered
 from runsync.workspaces.http import Client
@@ -17,7 +17,7 @@ from runsync.workspaces.rest.runs import BATCH_TAGS, LONGEST_TAG
 
 
 class RestEditor:
-    """See `model.protocol.Editor`."""
+    """See `contract.editor.Editor`."""
 
     bulk: BulkChanges | None = None
 

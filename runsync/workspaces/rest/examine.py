@@ -9,8 +9,8 @@ from runsync.errors import ABSENT, AccessDenied, RequestRefused
 from runsync.kinds.left_behind import counted, how_to_accept, told_unsought, was_sought
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.finding import Finding, ok, warning
-from runsync.model.patience import VARIABLES
 from runsync.model.selection import Selection
+from runsync.patience import VARIABLES
 from runsync.workspaces.address import Address, is_loopback
 from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.clock import clock_of

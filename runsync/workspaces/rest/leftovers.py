@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from runsync import threads
 from runsync.errors import RequestRefused, TooMuch
 from runsync.kinds.category import Category
 from runsync.kinds.left_behind import (
@@ -25,7 +26,6 @@ from runsync.kinds.left_behind import (
     WEBHOOKS,
     unsought,
 )
-from runsync.model import threads
 from runsync.model.not_carried import NotCarried
 from runsync.workspaces.http import OPTIONAL, Care, Client
 from runsync.workspaces.http.fields import Json, listed, pages, part, text

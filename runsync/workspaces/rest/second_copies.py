@@ -8,8 +8,8 @@ version, or a nested run, in whatever experiment, that is no copy. What is not t
 
 from collections.abc import Iterator, Mapping
 
+from runsync import threads
 from runsync.errors import ITEM_ERRORS
-from runsync.model import threads
 from runsync.model.experiment import ACTIVE, DELETED
 from runsync.model.identity import COMPLETE, COPY, LINK_TAGS, ORIGIN, SESSION, at_home, fingerprint
 from runsync.model.mark import Mark

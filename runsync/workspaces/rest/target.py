@@ -13,11 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runsync.contract.entities import EntityTarget
+from runsync.contract.foresight import Foresight
+from runsync.contract.source import Histories, Source
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.kinds.kind import E, Kind
 from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS, changed
 from runsync.model.experiment import DELETED, Experiment
-from runsync.model.foresight import Foresight
 from runsync.model.identity import (
     ARRIVES,
     CLAIMED,
@@ -30,9 +31,9 @@ from runsync.model.identity import (
 )
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
-from runsync.model.protocol import CREATE, FAILED, UNCHANGED, UPDATE, Histories, Outcome, Source, Step
 from runsync.model.provenance import Provenance, shown_address
 from runsync.model.run import Batch, Contents, Problem, Run
 from runsync.model.selection import Selection

@@ -7,20 +7,24 @@ from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
+from runsync.contract.editor import Editor
 from runsync.contract.entities import EntitySource
+from runsync.contract.source import Histories, Source, Unread, pass_over
+from runsync.contract.target import Target
 from runsync.contract.workbench import Workbench
 from runsync.errors import RequestRefused
 from runsync.kinds.kind import E, Kind
+from runsync.limits import UNLIMITED, Limits
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
 from runsync.model.import_options import ImportOptions
-from runsync.model.limits import UNLIMITED, Limits
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Editor, Histories, Place, Source, StoredObject, Target, Unread, pass_over
+from runsync.model.place import Place
 from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.model.stored_object import StoredObject
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import OPTIONAL, Client, Patience
 from runsync.workspaces.rest import models, wire

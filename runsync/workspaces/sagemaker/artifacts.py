@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
-from runsync.model.protocol import StoredObject
 from runsync.model.run import ArtifactFile, Run
+from runsync.model.stored_object import StoredObject
 from runsync.workspaces.clouds.credential import AWS, Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import Client, Opener

@@ -3,9 +3,9 @@
 import dataclasses
 from collections.abc import Iterator
 
+from runsync.limits import UNLIMITED, Limits
 from runsync.model.finding import Finding, ok
-from runsync.model.limits import UNLIMITED, Limits
-from runsync.model.protocol import Place
+from runsync.model.place import Place
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import Client, Patience
 from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
+from runsync.contract.source import Histories
 from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Histories, Place
+from runsync.model.place import Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query

@@ -2,9 +2,9 @@
 
 import time
 
+from runsync import threads
 from runsync.log import WAITING
-from runsync.model import threads
-from runsync.model.patience import Patience
+from runsync.patience import Patience
 from runsync.workspaces.sql import connect
 from runsync.workspaces.sql.address import DatabaseAddress
 from runsync.workspaces.sql.faults import Unanswered, translated

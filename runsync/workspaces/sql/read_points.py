@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from runsync.contract.source import Histories
 from runsync.errors import RequestRefused
 from runsync.model.lost_points import PointsLost
-from runsync.model.protocol import Histories
 from runsync.model.run import Problem
 from runsync.model.wording import many
 from runsync.workspaces.sql.address import SQLITE

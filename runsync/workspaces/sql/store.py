@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 
+from runsync.contract.source import Histories
 from runsync.model.experiment import Experiment
 from runsync.model.finding import Finding
 from runsync.model.not_carried import NotCarried
-from runsync.model.protocol import Histories, Place
+from runsync.model.place import Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query

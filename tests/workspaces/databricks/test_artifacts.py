@@ -17,7 +17,7 @@ from support.rich import ARTIFACTS, big_content
 
 import runsync
 from runsync.errors import ChangedMeanwhile, Interrupted, RequestRefused
-from runsync.model.limits import Limits as Pace
+from runsync.limits import Limits as Pace
 from runsync.model.run import ArtifactFile, Run
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.clouds import uploads

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runsync.model.threads import Stop
+from runsync.threads import Stop
 from runsync.workspaces.databricks.rates import RATES, Rates, endpoint_class
 
 LOG = ("POST", "/api/2.0/mlflow/runs/log-batch")

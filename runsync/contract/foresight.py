@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS
-from runsync.model.protocol import Source
 from runsync.model.run import ArtifactFile, Contents, Problem, Run
 from runsync.model.wording import many
 

@@ -4,8 +4,8 @@ import re
 import time
 from threading import Lock
 
+from runsync import threads
 from runsync.errors import WrongUsage
-from runsync.model import threads
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kKmMgG]?)")
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}

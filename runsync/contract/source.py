@@ -1,0 +1,133 @@
+"""What can be read: a workspace, or a snapshot of a bundle."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runsync.model.experiment import Experiment
+from runsync.model.fields import NEWEST_FIRST, Order
+from runsync.model.not_carried import NotCarried
+from runsync.model.place import Place
+from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.selection import Selection
+from runsync.model.stored_object import StoredObject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from runsync.contract.entities import EntitySource
+    from runsync.kinds.kind import E, Kind
+
+
+class Histories(Protocol):
+    """The metric history of the runs of one batch."""
+
+    def of(self, run_id: str) -> "Iterator[pa.RecordBatch]":
+        """The whole history of one run (see `model.points`). Raises RequestRefused, BundleDamaged; PointsLost (see
+        `model.lost_points`) at the end where some points cannot be read."""
+
+
+Unread = Callable[[Unreadable], object]
+"""Told what was met and cannot be read."""
+
+
+def pass_over(unreadable: Unreadable) -> None:
+    """Nothing is made of what cannot be read."""
+
+
+class Source(Protocol):
+    """Yields experiments, runs, metric history and artifacts.
+
+    Methods may be called from several threads. `pool` runs requests side by side; work given to it never waits
+    for other work given to it.
+    """
+
+    @property
+    def place(self) -> Place:
+        """What this source is."""
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests sent so far."""
+
+    @property
+    def doubts(self) -> list[str]:
+        """Artifact roots in which there is nothing of any run that was looked at: what was taken for no artifacts may
+        be out of reach."""
+
+    def experiments(self, selection: Selection) -> list[Experiment]:
+        """The experiments that a selection means, with tags. Raises NothingSelected."""
+
+    def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """The runs that a selection means, each once, in batches fit for one `Target.put`."""
+
+    def in_order(
+        self,
+        experiments: Sequence[Experiment],
+        selection: Selection,
+        order: Sequence[Order] = NEWEST_FIRST,
+        limit: int | None = None,
+        unread: Unread = pass_over,
+    ) -> Iterator[Run]:
+        """The first so many runs that a selection means, each once, in the order of `model.ordering`; what is met and
+        cannot be read is given to `unread`."""
+
+    def unlike(self, other: "Source", experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
+        """Like `batches`, where it is cheaply known without the runs that are surely the same in the other source."""
+
+    def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
+        """These runs again; a run that is no longer there is left out."""
+
+    def histories(self, batch: Batch, pool: Executor) -> "AbstractContextManager[Histories]":
+        """The metric history of a batch's runs; memory stays flat however long it is."""
+
+    def complete(self, batch: Batch, pool: Executor) -> Batch:
+        """The batch with what a search does not tell (model inputs), where the source has more to tell."""
+
+    def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
+        """All files below the run's artifact root, sorted by path. Raises RequestRefused."""
+
+    def seen_artifacts(self, run: Run, contents: Contents | None) -> tuple[ArtifactFile, ...] | None:
+        """Likewise, each with the fault that shows without reading it; None where that takes requests for each run.
+        `contents` is what its batch tells of it. Raises RequestRefused."""
+
+    def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file. Raises RequestRefused, BundleDamaged."""
+
+    def locate_artifact(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+        """Where in S3 the bytes of one file lie; None when they lie elsewhere. Raises RequestRefused."""
+
+    def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
+        """The versions of registered models that were made of a run, where the source has them."""
+
+    def unreadable_experiments(self) -> Sequence[Unreadable]:
+        """Those that are there and cannot be read: `experiments` does not give them. Among them may be pieces of those
+        that can, and runs in no experiment; known once `experiments` was called."""
+
+    def known_counts(self, experiments: Sequence[Experiment]) -> Mapping[str, int] | None:
+        """How many runs each experiment (by id) has, where that costs little; else None."""
+
+    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
+        """A logged model that a run wrote, with its files. Raises RequestRefused, BundleDamaged where it is not."""
+
+    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one file of a logged model. Raises RequestRefused, BundleDamaged."""
+
+    def left_behind(
+        self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
+    ) -> list[NotCarried]:
+        """Kinds of objects that hang off the source and that this version does not carry, and what the source itself
+        lacks of these experiments and of the runs that the selection means; of their files only with `artifacts`."""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether an experiment that it neither lists nor tells as unreadable is not there: not so of a snapshot of
+        some, or of one whose export could not read some."""
+
+    def entities(self, kind: "Kind[E]") -> "EntitySource[E] | None":
+        """Those of a kind; None where it cannot have any."""
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """What of every kind was asked for when a snapshot was made, by the names of options (see `kinds.asked`)."""
