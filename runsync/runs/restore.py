@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runsync.contract.editor import BulkChanges, Editor
 from runsync.contract.source import Source
-from runsync.errors import WrongUsage
+from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.run import Run
 from runsync.model.selection import Selection
@@ -72,8 +72,12 @@ def restore_selected_runs(
         report = ChangeReport("runs restore", source.place, how.dry_run, asked)
         purged = None
         if from_bundle is None:
-            selection = with_runs(source, selection, runs, homes, DELETED)
-            chosen = chosen_runs(source, selection, homes, report.note_unread)
+            try:
+                selection = with_runs(source, selection, runs, homes, DELETED)
+                chosen = chosen_runs(source, selection, homes, report.note_unread)
+            except NothingSelected as error:
+                hint = "; if it was purged, --from BUNDLE restores it" if runs or selection.runs else ""
+                raise NothingSelected(f"{error}{hint}") from None
             report.notes += unmet_fields(source, selection, chosen)
             nested = nested_in(source, chosen, homes) if children and deleted_since is None else []
         else:

@@ -6,6 +6,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import requests
@@ -16,6 +17,7 @@ from support.secrets import MARK, SEARCH
 from support.servers import free_port
 
 START_SECONDS = 120
+SCRIPT = Path(__file__).with_name("s3_process.py")
 KEYS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": f"a secret of the tests {MARK}",
@@ -33,7 +35,7 @@ class S3Server:
         self.endpoint = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
+        command = [sys.executable, "-P", str(SCRIPT), "-H", "127.0.0.1", "-p", str(self._port)]
         none = subprocess.DEVNULL
         self._process = subprocess.Popen(command, env=clean_environment(), stdin=none, stdout=none, stderr=none)
         deadline = time.monotonic() + START_SECONDS
