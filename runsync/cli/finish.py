@@ -68,7 +68,8 @@ def _on_stdout() -> Iterator[None]:
 
 def tell_unread(unreadable: "Sequence[Unreadable]") -> None:
     """Says on stderr what a list lacks because it could not be read."""
-    say.all_err(listed("Not read", (f"{one.kind} {one.id} ({one.place}): {one.reason}" for one in unreadable)))
+    each_once = dict.fromkeys(f"{one.kind} {one.id} ({one.place}): {one.reason}" for one in unreadable)
+    say.all_err(listed("Not read", each_once))
 
 
 def tell_hints(hints: Sequence[str]) -> None:
