@@ -56,7 +56,7 @@ class SnapshotEntities(Generic[E]):
         return item, (c for name in blobs_of(item) for c in parts.sound_chunks(self._bundle.store, name, what))
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """What the export left behind is told by the manifest."""
+        """The manifest says what the export left behind."""
         return ()
 
 

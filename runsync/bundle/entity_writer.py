@@ -97,7 +97,7 @@ class EntityWriter(Generic[E]):
         return self._outcome(item, CREATE if known is None else UNCHANGED if read == known else UPDATE)
 
     def _read(self, item: E, known: E | None, source: EntitySource[E], progress: Progress | None) -> E:
-        """The whole of one, with the blob that it is in; that which is known where it is surely the same."""
+        """The complete entity with its blob; the stored one where it is surely the same."""
         for is_complete in (False, True):
             if is_complete:
                 item = source.complete(item)

@@ -17,7 +17,7 @@ class Foresight:
     def files(
         self, source: Source, run: Run, contents: Contents | None, note: Callable[[Problem], object]
     ) -> tuple[ArtifactFile, ...]:
-        """The files of a run that seem sound; `note` is told of the others."""
+        """The files of a run that seem sound; `note` is called with the others."""
         try:
             files = source.seen_artifacts(run, contents)
         except ITEM_ERRORS as error:

@@ -29,11 +29,11 @@ class Histories(Protocol):
 
 
 Unread = Callable[[Unreadable], object]
-"""Told what was met and cannot be read."""
+"""Called with each item that cannot be read."""
 
 
 def pass_over(unreadable: Unreadable) -> None:
-    """Nothing is made of what cannot be read."""
+    """Ignores what cannot be read."""
 
 
 class Source(Protocol):
