@@ -4,7 +4,7 @@ PYTHON = python3
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit("runsync needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 PYTEST = .venv/bin/python -m pytest
 # Test processes side by side, each with servers of its own: they wait more than they work.
-JOBS = 3
+JOBS = 4
 
 # Other mlflow commands may stand in for those that are installed here.
 RUNSYNC_TEST_MLFLOW_3 ?= $(CURDIR)/.venvs/mlflow-3/bin/mlflow
