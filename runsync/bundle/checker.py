@@ -8,7 +8,7 @@ from runsync import threads
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.books import Book, Line, contradictions
 from runsync.bundle.bundle import Bundle
-from runsync.bundle.entities import blobs_of, read_entities
+from runsync.bundle.entities import blobs_of, read_lines
 from runsync.bundle.faults import BROKEN, INVALID, MISMATCH, MISSING, Fault
 from runsync.bundle.history import Position, Record
 from runsync.bundle.manifest import PartFile, RunsPart
@@ -248,23 +248,28 @@ class Checker:
             return
         try:
             kind = BY_NAME[self._kinds[name]]
-            items = list(read_entities(self._store, kind, name))
+            lines = dict(read_lines(self._store, kind, name))
         except BundleDamaged as error:
             self._unreadable(name, error)
             return
         self._read_kinds.add(name)
         self.hashed.add(name)
+        users = [(b.id, part) for b in self.books for part in b.manifest.objects if part.documents.path == name]
+        superseded = set.intersection(*(set(part.superseded) for _, part in users))
+        items = [item for line, item in lines.items() if line not in superseded]
         for item in items:
             for blob_name in blobs_of(item):
                 self.holders.setdefault(blob_name, []).append(Holder(kind, name, item))
         for item in items:
             for blob in item.blobs:
                 self._check_file(layout.blob(blob.sha256), blob.size)
-        for book in self.books:
-            for part in book.manifest.objects:
-                if part.documents.path == name and part.documents.count != len(items):
-                    wrong = f"it holds {len(items)} {part.kind}, not {part.documents.count}"
-                    self._fault(name, wrong, MISMATCH, [book.id])
+        for snapshot_id, part in users:
+            if part.documents.count != len(lines):
+                wrong = f"it holds {len(lines)} {part.kind}, not {part.documents.count}"
+                self._fault(name, wrong, MISMATCH, [snapshot_id])
+            if (last := max(part.superseded, default=0)) > len(lines):
+                wrong = f"line {last} is left out of the {len(lines)} that there are"
+                self._fault(name, wrong, MISMATCH, [snapshot_id])
 
     def _check_rows(self, name: str) -> None:
         """Whether a metrics part is as long as its runs need, by what the manifests say of it."""

@@ -13,10 +13,11 @@ from runsync import threads
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open_store
-from runsync.bundle.entities import blobs_of, read_entities
+from runsync.bundle.entities import blobs_of
+from runsync.bundle.entities import read_lines as read_entity_lines
 from runsync.bundle.history import Record
 from runsync.bundle.locks import Lock
-from runsync.bundle.manifest import Manifest, ObjectsPart, RunsPart
+from runsync.bundle.manifest import Manifest, ObjectsPart
 from runsync.bundle.publish import Pending, publish, vanished
 from runsync.bundle.store import Store
 from runsync.bundle.stored import read_runs
@@ -194,7 +195,7 @@ class _Copy:
             if self._lock is not None:
                 self._lock.confirm()
             kinds = {part.kind for manifest in self._pending for part in manifest.objects}
-            self._target.require(kinds | ({layout.GROWING} & set(self._source.features)))
+            self._target.require(kinds | ({layout.GROWING, layout.SUPERSEDED} & set(self._source.features)))
             pending = [Pending(manifest, partial(self._source.content_of, manifest)) for manifest in self._pending]
             publish(self._target, pending, lambda entries: vanished(self._files_there(), entries))
         self._count(layout.snapshot(manifest.id) for manifest in self._pending)
@@ -218,10 +219,10 @@ class _Copy:
         broken += [part.documents.path for part in manifest.objects if not self._read_entities(part)]
         if broken:
             yield broken
-        yield [blob for part in manifest.parts for blob in self._blobs_of(part)]
+        yield [blob for part in manifest.parts for blob in self._blobs_of(part.runs.path, part.superseded)]
         yield [file.path for part in manifest.parts for file in part.metrics]
         yield runs
-        yield [blob for name in objects for blobs in self._blobs[name] for blob in blobs]
+        yield [blob for part in manifest.objects for blob in self._blobs_of(part.documents.path, part.superseded)]
         yield [manifest.experiments.path, *objects]
 
     def _read(self, name: str) -> bool:
@@ -241,15 +242,15 @@ class _Copy:
         name = part.documents.path
         if name not in self._blobs and name not in self._broken:
             try:
-                items = read_entities(self._source.store, BY_NAME[part.kind], name)
-                self._blobs[name] = [tuple(blobs_of(item)) for item in items]
+                lines = read_entity_lines(self._source.store, BY_NAME[part.kind], name)
+                self._blobs[name] = [tuple(blobs_of(item)) for _, item in lines]
             except BundleDamaged as error:
                 self._broken[name] = str(error)
         return name not in self._broken
 
-    def _blobs_of(self, part: RunsPart) -> Iterator[str]:
-        superseded = set(part.superseded)
-        for number, blobs in enumerate(self._blobs[part.runs.path], 1):
+    def _blobs_of(self, name: str, left_out: Iterable[int]) -> Iterator[str]:
+        superseded = set(left_out)
+        for number, blobs in enumerate(self._blobs[name], 1):
             if number not in superseded:
                 yield from blobs
 

@@ -13,7 +13,9 @@ ORDERED = "history"
 """The required feature of a bundle that records its snapshots under `history/`."""
 GROWING = "growing"
 """The feature of run documents that name files which were still growing."""
-FEATURES: frozenset[str] = frozenset((*(kind.name for kind in ENTITY_KINDS), ORDERED, GROWING))
+SUPERSEDED = "superseded-objects"
+"""The feature of a manifest of which a part of entities has lines that are not of its snapshot."""
+FEATURES: frozenset[str] = frozenset((*(kind.name for kind in ENTITY_KINDS), ORDERED, GROWING, SUPERSEDED))
 """Required features this runsync knows: a bundle that names another is refused. Each kind of entity is one."""
 
 MARKER = "runsync.json"

@@ -43,10 +43,11 @@ class RunsPart:
 
 @dataclass(frozen=True, slots=True)
 class ObjectsPart:
-    """Documents of one kind of entity (see `runsync.kinds`). All of them are of the snapshot."""
+    """Documents of one kind of entity (see `runsync.kinds`), and which lines (from 1) are not of this snapshot."""
 
     kind: str
     documents: PartFile
+    superseded: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -107,6 +108,9 @@ class Manifest:
         document |= {kind.kept_in: list(self.asked.get(kind.name, ())) for kind in _KEPT}
         for left in document["not_carried"]:
             del left["kind"]  # its title tells
+        for part in document["objects"]:
+            if not part["superseded"]:
+                del part["superseded"]  # earlier versions know none
         return {name: value for name, value in document.items() if value or name not in _ADDED_LATER}
 
     @classmethod
@@ -135,7 +139,8 @@ class Manifest:
             for part in document["parts"]
         )
         values["objects"] = tuple(
-            ObjectsPart(part["kind"], PartFile(**part["documents"])) for part in document.get("objects", ())
+            ObjectsPart(part["kind"], PartFile(**part["documents"]), tuple(part.get("superseded", ())))
+            for part in document.get("objects", ())
         )
         values["asked"] = {kind.name: tuple(document[kind.kept_in]) for kind in _KEPT if kind.kept_in in document}
         values["order"] = document.get("order", 0)

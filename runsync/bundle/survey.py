@@ -1,11 +1,12 @@
 """What the snapshots of a bundle need, found by reading every manifest and every document that they name."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from runsync.bundle.bundle import Bundle
-from runsync.bundle.entities import read_entities
+from runsync.bundle.entities import read_lines as read_entity_lines
 from runsync.bundle.manifest import Manifest, RunsPart
 from runsync.bundle.retention import group_of
 from runsync.bundle.snapshots import read_manifests
@@ -69,8 +70,12 @@ def survey_manifests(bundle: Bundle, manifests: list[Manifest], progress: Progre
     for manifest in newest.values():
         for part in manifest.parts:
             found.uses[part.runs.path].superseded_now.add(part.superseded)
-    for kind, name in {(part.kind, part.documents.path) for manifest in manifests for part in manifest.objects}:
-        _read_entities(bundle, BY_NAME[kind], name, found.blobs)
+    superseded: dict[tuple[str, str], set[tuple[int, ...]]] = defaultdict(set)
+    for manifest in manifests:
+        for objects in manifest.objects:
+            superseded[objects.kind, objects.documents.path].add(objects.superseded)
+    for (name, path), lines in superseded.items():
+        _read_entities(bundle, BY_NAME[name], path, _in_all(lines), found.blobs)
     progress.expect(sum(use.part.runs.count for use in found.uses.values()))
     for use in found.uses.values():
         _read_part(bundle, use, found.blobs)
@@ -83,10 +88,10 @@ def lines_of(part: RunsPart) -> set[int]:
     return set(range(1, part.runs.count + 1)).difference(part.superseded)
 
 
-def _read_entities(bundle: Bundle, kind: Kind[Any], name: str, blobs: set[bytes]) -> None:
-    """Notes which blobs the entities of a part need."""
+def _read_entities(bundle: Bundle, kind: Kind[Any], name: str, dead: set[int], blobs: set[bytes]) -> None:
+    """Notes which blobs the live entities of a part need."""
     try:
-        for item in read_entities(bundle.store, kind, name):
+        for _, item in read_entity_lines(bundle.store, kind, name, dead):
             blobs.update(bytes.fromhex(blob.sha256) for blob in item.blobs)
     except BundleDamaged as error:
         raise BundleDamaged(f"{error}; what is needed cannot be known: see runsync check") from None

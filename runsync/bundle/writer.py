@@ -15,7 +15,7 @@ from runsync import threads
 from runsync.bundle import dates, layout, parts
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.draft import Draft
-from runsync.bundle.entities import KnownEntities, learn_entities
+from runsync.bundle.entities import KnownEntities, StoredEntities, learn_entities
 from runsync.bundle.entity_writer import EntityWriter
 from runsync.bundle.files_writer import FilesWriter
 from runsync.bundle.history import History
@@ -193,7 +193,12 @@ class SnapshotWriter:
         self._runs = RunsWriter(self.bundle, stored, known, self._draft, self._files)
         self._entities = {
             kind.name: EntityWriter(
-                kind, self.bundle, entities.items.get(kind.name, {}), entities.broken, stored, self._thorough
+                kind,
+                self.bundle,
+                entities.of_kinds.get(kind.name, StoredEntities(self.bundle.store, kind)),
+                stored,
+                self._with_artifacts,
+                self._thorough,
             )
             for kind in KINDS
         }
@@ -249,7 +254,7 @@ class SnapshotWriter:
             problems=tuple(self._draft.problems),
             failed=(*self._draft.failed, *(failed for each in self._entities.values() for failed in each.failed)),
             not_carried=tuple(not_carried),
-            objects=tuple(part for each in self._entities.values() for part in each.finish()),
+            objects=tuple(part for each in self._entities.values() for part in each.parts()),
             asked={kind.name: self._asked[kind.name] for kind in KINDS if self._asked.get(kind.name)},
             order=history.order_after(snapshot_id),
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVa
 
 from runsync.kinds.category import Category
 from runsync.model.not_carried import NotCarried
+from runsync.model.run import ArtifactFile, Problem
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 Key = tuple[str, ...]
 """What an entity is known by, within its kind and workspace."""
 
-Resolve = Callable[[str], str | None]
-"""Of the id of an experiment: its id on the other side; None where it is not there."""
+EXPERIMENTS = "experiments"
+RUNS = "runs"
+"""What entities name beside other entities, in the words of `Resolve`."""
+Resolve = Callable[[str, str], str | None]
+"""Of the name of a kind (or EXPERIMENTS, RUNS) and an id in the source: the id on the other side; None where there is
+none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Blob:
 
 
 class Entity(Protocol):
-    """One of a kind: a frozen dataclass. Only one that was read has `blobs`."""
+    """One of a kind: a frozen dataclass. Only one that was stored has `blobs`."""
 
     @property
     def key(self) -> Key:
@@ -80,26 +85,39 @@ class Kind(Generic[E]):
     """`name` is its word on the command line and in reports, for the parts of a bundle and the feature that they need;
     `noun` is that of a single one, and of its schema.
 
-    `has_bytes`: there is more of one than its document. `is_named_by_runs`: it is carried for the runs that name it.
+    `has_bytes`: there is more of one than its document. `has_files`: that is files with paths, in its `files`.
+    `requires`: the kinds that must be carried before it. `is_named_by_runs`: it is carried for the runs that name it.
+    `names_others`: it has `names`.
     `opt_in`: only who asks for it gets it, so that it counts as failed when it may not be read. `kept_in` is the field
     of a manifest that keeps what was asked for at export, under the option of this kind's name ("": none does).
-    `why_impossible` goes with `impossible`.
+    `why_impossible` goes with `impossible`; `part_of` and `goes_with_experiments` are those of its category.
     """
 
     name: ClassVar[str]
     noun: ClassVar[str]
     entity: type[E]
     has_bytes: ClassVar[bool] = False
+    has_files: ClassVar[bool] = False
+    requires: ClassVar[tuple[str, ...]] = ()
+    names_others: ClassVar[bool] = False
     opt_in: ClassVar[bool] = False
     is_named_by_runs: ClassVar[bool] = False
     options: ClassVar[tuple[Option, ...]] = ()
     kept_in: ClassVar[str] = ""
     why_impossible: ClassVar[str] = ""
+    part_of: ClassVar[str] = ""
+    goes_with_experiments: ClassVar[bool] = False
+
+    @property
+    def schema(self) -> str:
+        """The name of its schema, and of the field of a report."""
+        return self.noun.replace(" ", "-")
 
     @property
     def category(self) -> Category:
         """With which it may stay behind."""
-        return Category(self.name, self.name.replace("-", " "))
+        title = self.name.replace("-", " ")
+        return Category(self.name, title, self.part_of, self.goes_with_experiments)
 
     def left(self, count: int | None, why: str, names: tuple[str, ...] = ()) -> NotCarried:
         """So many of it stay behind (None: not counted)."""
@@ -121,6 +139,10 @@ class Kind(Generic[E]):
         """A stored one as it is meant by a selection; None for one that is not."""
         return item
 
+    def names(self, item: E) -> Iterable[tuple[str, str]]:
+        """What is meant because this one is, where not all is: names of kinds, with ids as `Scope.named` has them."""
+        return ()
+
     def reuse(self, stored: E, item: E) -> E | None:
         """The stored one, for the one of the same key that is at the source, where its bytes are surely the same."""
         return None
@@ -129,9 +151,21 @@ class Kind(Generic[E]):
         """One whose bytes were stored."""
         raise NotImplementedError(f"{self.name} have no bytes")
 
-    def elsewhere(self, item: E, resolve: Resolve) -> Key | None:
-        """What it is known by on the other side; None where what it hangs off is not there."""
+    def files(self, item: E) -> tuple[ArtifactFile, ...]:
+        """Those of a complete one."""
+        return ()
+
+    def with_files(self, item: E, files: tuple[ArtifactFile, ...], problems: tuple[Problem, ...]) -> E:
+        """One whose files were stored, but for those that `problems` tell of."""
+        raise NotImplementedError(f"{self.name} have no files")
+
+    def origin(self, item: E) -> Key:
+        """What the one that it is a copy of was known by where it was made."""
         return item.key
+
+    def rewritten(self, item: E, resolve: Resolve) -> E | None:
+        """As it reads on the other side; None where what it hangs off is not there."""
+        return item
 
     def uncompared(self, scope: "Scope", target: str) -> str:
         """Why those of a workspace (`target` is what kind of one) are not compared; "" when they are."""

@@ -14,10 +14,7 @@ from runsync.kinds.category import Category
 from runsync.model.not_carried import NotCarried
 from runsync.model.wording import single
 
-REGISTERED_MODELS = Category("registered-models", "registered models")
-MODEL_VERSIONS = Category("model-versions", "model versions", part_of="registered-models")
 PROMPTS = Category("prompts", "prompts")
-LOGGED_MODELS = Category("logged-models", "logged models", goes_with_experiments=True)
 MODEL_LINKS = Category("model-links", "links to logged models", part_of="logged-models")
 METRIC_LINKS = Category(
     "metric-links",
@@ -47,10 +44,7 @@ MISSING_PIECES = Category("missing-pieces", "pieces of runs that cannot be carri
 CATEGORIES = {
     kind.name: kind
     for kind in (
-        REGISTERED_MODELS,
-        MODEL_VERSIONS,
         PROMPTS,
-        LOGGED_MODELS,
         MODEL_LINKS,
         METRIC_LINKS,
         TRACES,

@@ -1,10 +1,10 @@
 """Permissions on experiments: who may do what with one, as Databricks has it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from runsync.kinds.kind import Blob, Key, Kind, Option, Resolve
+from runsync.kinds.kind import EXPERIMENTS, Blob, Key, Kind, Option, Resolve
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
@@ -119,10 +119,10 @@ class _OfExperiments(Kind[Permissions]):
         """Those of the experiments selected."""
         return item if any(e.experiment_id == item.experiment_id for e in scope.experiments) else None
 
-    def elsewhere(self, item: Permissions, resolve: Resolve) -> Key | None:
+    def rewritten(self, item: Permissions, resolve: Resolve) -> Permissions | None:
         """They go with their experiment."""
-        there = resolve(item.experiment_id)
-        return None if there is None else (there,)
+        there = resolve(EXPERIMENTS, item.experiment_id)
+        return None if there is None else replace(item, experiment_id=there)
 
     def uncompared(self, scope: "Scope", target: str) -> str:
         """They are compared only on request: that takes a request for each experiment."""

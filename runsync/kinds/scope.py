@@ -1,13 +1,16 @@
 """What a transfer or a comparison means of every kind."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runsync.kinds import KINDS
 from runsync.kinds.kind import E, Entity, Key, Kind
+from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
+
+_NAMED_BY_RUNS = [kind for kind in KINDS if kind.is_named_by_runs]
 
 
 @dataclass(slots=True)
@@ -20,21 +23,37 @@ class _Mention:
 class Scope:
     """The experiments, what the runs that pass name, and `asked`: values of the options of kinds, by their names.
 
-    With `everything` whatever a bundle holds is meant, also what only runs name that did not pass.
+    With `everything` whatever a bundle holds is meant, also what only runs name that did not pass. `is_narrow`: only
+    some experiments or runs are meant; `is_of_runs`: only some runs of them. `run_ids` are those that passed.
     """
 
     experiments: Sequence[Experiment] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)
     everything: bool = False
+    is_narrow: bool = False
+    is_of_runs: bool = False
+    run_ids: set[str] = field(default_factory=set)
+    _named: dict[str, set[str]] = field(default_factory=dict)
     _mentions: dict[str, dict[Key, _Mention]] = field(default_factory=dict)
 
     def note(self, runs: Iterable[Run]) -> None:
         """Remembers what they name."""
         for run in runs:
-            for kind in KINDS:
+            self.run_ids.add(run.run_id)
+            for link in (*run.model_inputs, *run.model_outputs):
+                self.name(LOGGED_MODELS.name, link.model_id)
+            for kind in _NAMED_BY_RUNS:
                 for item in kind.mentions(run):
                     named = self._mentions.setdefault(kind.name, {})
                     named.setdefault(kind.mentioned_as(item), _Mention(item)).runs.append(run.run_id)
+
+    def name(self, kind: str, id: str) -> None:
+        """One of a kind is meant, for what names it."""
+        self._named.setdefault(kind, set()).add(id)
+
+    def named(self, kind: str) -> Set[str]:
+        """Those that are meant for what names them, by their ids."""
+        return self._named.get(kind, set())
 
     def mentioned(self, kind: Kind[E]) -> list[E]:
         """What runs name of a kind, each once."""

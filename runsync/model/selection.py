@@ -54,6 +54,11 @@ class Selection:
         """Whether it is about certain runs: then experiments without any of them are not meant."""
         return bool(self.runs or self.filter) or self.since is not None or self.until is not None
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether only some experiments or runs are meant."""
+        return bool(self.experiments) or self.names_runs or self.state != "all"
+
     def having_runs(self, experiments: Iterable[Experiment], runs: Iterable[Run]) -> list[Experiment]:
         """The experiments of the runs found. Raises NothingSelected for a run id that is not among them."""
         homes = {run.run_id: run.experiment_id for run in runs}

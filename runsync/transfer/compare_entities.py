@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic
 
 from runsync.contract.entities import EntitySource
 from runsync.contract.source import Source
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.kinds import KINDS
-from runsync.kinds.kind import E, Key, Kind
+from runsync.kinds.kind import EXPERIMENTS, RUNS, E, Key, Kind
 from runsync.kinds.scope import Scope
 from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChange
 from runsync.model.experiment import Experiment
@@ -39,7 +39,7 @@ def _look(kind: Kind[E], side: EntitySource[E], item: E) -> Seen[E] | None:
     try:
         whole = side.complete(item)
         if whole.blobs or not kind.has_bytes:
-            return Seen(whole, whole.blobs[0].sha256 if whole.blobs else "")
+            return Seen(whole, whole.blobs[0].sha256 if whole.blobs and kind.has_bytes else "")
         read, chunks = side.read(whole)
         return Seen(read, sha256_of(chunks))
     except ITEM_ERRORS as error:
@@ -61,16 +61,28 @@ class Comparison:
     """What a target lacks of the entities of a source: `compared` counts, by the name of the kind, those that both
     could tell; `left` is what was not compared.
 
-    A bundle must have them all as they are; a workspace what each kind has there (see `Kind.lacks`).
+    `pairs` are the experiments of the target, `runs` its runs, by their ids in the source. A bundle must have them all
+    as they are; a workspace what each kind has there (see `Kind.lacks`).
     """
 
-    def __init__(self, source: Source, target: Source, pairs: Mapping[str, Experiment], pool: Executor) -> None:
+    def __init__(
+        self,
+        source: Source,
+        target: Source,
+        pairs: Mapping[str, Experiment],
+        runs: Mapping[str, str],
+        pool: Executor,
+    ) -> None:
         self.compared: dict[str, int] = {}
         self.differences: list[Difference] = []
         self.left: list[NotCarried] = []
         self._source = source
         self._target = target
         self._pairs = pairs
+        self._ids: dict[str, Mapping[str, str]] = {
+            EXPERIMENTS: {id: there.experiment_id for id, there in pairs.items()},
+            RUNS: runs,
+        }
         self._pool = pool
 
     def compare(self, scope: Scope) -> None:
@@ -82,7 +94,7 @@ class Comparison:
                 self.left += side.left_behind(scope)
 
     def _compare(self, kind: Kind[Any], side: EntitySource[Any], scope: Scope) -> None:
-        items = [item for item in side.list(scope) if kind.elsewhere(item, self._resolve) is not None]
+        items = [item for item in side.list(scope) if kind.rewritten(item, self._resolve) is not None]
         if not items:
             return
         other = self._target.entities(kind)
@@ -94,24 +106,27 @@ class Comparison:
             self.left.append(kind.left(len(items), why))
             return
         there = seen(kind, other, list(other.list(scope.on(list(self._pairs.values())))), self._pool)
+        origins = {kind.origin(each.item)[0]: key[0] for key, each in there.items()}
+        self._ids[kind.name] = {kind.origin(item)[0]: origins.get(kind.origin(item)[0], "") for item in items}
         here = seen(kind, side, items, self._pool)
         lost: list[Difference] = []
         impossible = 0
         for one in here.values():
-            match = there.get(kind.elsewhere(one.item, self._resolve) or ())
-            lost += _lacks(kind, one, match, other.is_exact)
-            impossible += kind.impossible(one.item, match.item) if match is not None and not other.is_exact else 0
+            wanted = replace(one, item=kind.rewritten(one.item, self._resolve) or one.item)
+            match = there.get(wanted.item.key)
+            lost += _lacks(kind, one, wanted, match, other.is_exact)
+            impossible += kind.impossible(wanted.item, match.item) if match is not None and not other.is_exact else 0
         self.compared[kind.name] = len(items) - sum(bool(each.unread) for each in lost)
         self.differences += lost
         if impossible:
             self.left.append(kind.left(impossible, kind.why_impossible))
 
-    def _resolve(self, experiment_id: str) -> str | None:
-        there = self._pairs.get(experiment_id)
-        return None if there is None else there.experiment_id
+    def _resolve(self, kind: str, id: str) -> str | None:
+        return self._ids.get(kind, {}).get(id)
 
 
-def _lacks(kind: Kind[E], one: Seen[E], other: Seen[E] | None, is_exact: bool) -> Iterator[Difference]:
+def _lacks(kind: Kind[E], one: Seen[E], wanted: Seen[E], other: Seen[E] | None, is_exact: bool) -> Iterator[Difference]:
+    """What there is to tell of one; `wanted` is how it should read in the target."""
     noun, key, name = kind.noun, one.item.key[0], one.item.name
     if other is None:
         yield Difference(noun, key, name, "", "there", "missing")
@@ -119,5 +134,5 @@ def _lacks(kind: Kind[E], one: Seen[E], other: Seen[E] | None, is_exact: bool) -
         side = IN_SOURCE if one.error else IN_TARGET
         yield Difference.unreadable((noun, key, name, "contents"), side, one.error or other.error)
     else:
-        for change in changes(kind, one, other) if is_exact else kind.lacks(one.item, other.item):
+        for change in changes(kind, wanted, other) if is_exact else kind.lacks(wanted.item, other.item):
             yield Difference(noun, key, name, change.field, change.old, change.new)

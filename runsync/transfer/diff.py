@@ -13,7 +13,7 @@ from runsync.bundle.snapshot import Snapshot, undamaged
 from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS
 from runsync.kinds import BY_NOUN, KINDS
-from runsync.kinds.kind import Key, Kind
+from runsync.kinds.kind import EXPERIMENTS, Key, Kind
 from runsync.kinds.scope import Scope
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
 from runsync.model.experiment import Experiment
@@ -237,8 +237,16 @@ class _Side:
         if side is None:
             return {}
         found = seen(kind, side, list(side.list(self.scope.asking(asked))), pool)
-        keys = {key: kind.elsewhere(each.item, self._keys.get) for key, each in found.items()}
-        return {there: found[key] for key, there in keys.items() if there is not None}
+        by_key = {}
+        for each in found.values():
+            there = kind.rewritten(each.item, self._at_home)
+            if there is not None:
+                by_key[there.key] = replace(each, item=there)
+        return by_key
+
+    def _at_home(self, kind: str, id: str) -> str | None:
+        """What an id of this side matches: that of an experiment, its key; all others stand for themselves."""
+        return self._keys.get(id) if kind == EXPERIMENTS else id
 
     def key_of(self, run: Run) -> str:
         return self._keys[run.experiment_id]

@@ -39,7 +39,8 @@ def transfer(
     begun = time.monotonic()
     source, selection = wanted.source, wanted.selection
     experiments, batches = wanted.read()
-    entities = Entities(source, target, Scope(experiments, asked or {}))
+    scope = Scope(experiments, asked or {}, is_narrow=selection.is_narrow, is_of_runs=selection.names_runs)
+    entities = Entities(source, target, scope)
     target.begin(source, selection, experiments)
     try:
         report.not_carried += wanted.left_behind(experiments)

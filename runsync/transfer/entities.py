@@ -1,6 +1,8 @@
 """The entities of a transfer, kind by kind (see `runsync.kinds`), carried once all runs are in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from runsync import threads
@@ -16,6 +18,9 @@ from runsync.model.outcome import FAILED, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Batch
 from runsync.transfer.report import TransferReport
+
+TOGETHER = 1000
+"""Entities that are held at once."""
 
 
 class Entities:
@@ -34,6 +39,7 @@ class Entities:
 
     def carry(self, report: TransferReport, workers: int, progress: Progress) -> None:
         """Carries them (or, for a dry run, only plans it), kind by kind, and tells in `report` what was done."""
+        self._note_what_others_name(report)
         for kind in KINDS:
             source = self._source.entities(kind)
             if source is not None:
@@ -41,21 +47,44 @@ class Entities:
             elif kind.is_asked_for(self._scope):
                 report.notes.append(f"{report.source.address} has no {kind.name} to keep")
 
+    def _note_what_others_name(self, report: TransferReport) -> None:
+        """Where not all is meant: that of what is meant for what names it."""
+        for kind in KINDS if self._scope.is_narrow else ():
+            source = self._source.entities(kind) if kind.names_others else None
+            if source is not None:
+                with suppress(BundleDamaged):  # told when they are carried
+                    for item in source.list(self._scope):
+                        for other, id in kind.names(item):
+                            self._scope.name(other, id)
+
     def _carry(
         self, kind: Kind[Any], source: EntitySource[Any], report: TransferReport, workers: int, progress: Progress
     ) -> None:
+        target = self._target.entities(kind)
+        names: list[str] = []
+        count = 0
         try:
-            items = list(source.list(self._scope))
+            for items in _chunks(source.list(self._scope)):
+                if target is None:
+                    names += [item.name for item in items[: NAMED - len(names)]]
+                    count += len(items)
+                    continue
+                with threads.pool(workers, "runsync-request") as pool:
+                    planned = report.dry_run
+                    report.add(
+                        target.plan(items, source, pool) if planned else target.put(items, source, pool, progress)
+                    )
         except BundleDamaged as error:
             report.add([Outcome(f"part of {kind.name}", kind.name, report.source.address, FAILED, error=str(error))])
-            return
-        target = self._target.entities(kind)
-        if items and target is None:
-            why, names = f"{report.target.kind} has no place for them", tuple(item.name for item in items[:NAMED])
-            report.not_carried.append(kind.left(len(items), why, names))
-        elif items and target is not None:
+        if count:
+            report.not_carried.append(kind.left(count, f"{report.target.kind} has no place for them", tuple(names)))
+        if target is not None and not report.dry_run:
             with threads.pool(workers, "runsync-request") as pool:
-                done = target.plan(items, source, pool) if report.dry_run else target.put(items, source, pool, progress)
-                report.add(done)
+                report.add(target.finish(pool))
         report.not_carried += source.left_behind(self._scope)
         report.not_carried += target.left() if target is not None else []
+
+
+def _chunks(items: Iterator[Any]) -> Iterator[Sequence[Any]]:
+    while some := list(islice(items, TOGETHER)):
+        yield some

@@ -24,6 +24,7 @@ from runsync.bundle.removal import Newcomers
 from runsync.bundle.snapshot import Snapshot
 from runsync.bundle.subset import Subset
 from runsync.bundle.writer import SnapshotWriter
+from runsync.contract.entities import EntitySource
 from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncError, WrongUsage
 from runsync.model.experiment import Experiment
@@ -370,7 +371,7 @@ class _Repair:
             if side is None:
                 return
             try:
-                _, chunks = side.read(side.complete(holder.item))
+                chunks = _bytes_of(side, holder, layout.hash_in(name))
                 if mend.mend_blob(self._store, name, chunks):
                     return
             except ITEM_ERRORS:
@@ -384,6 +385,15 @@ class _Repair:
                 continue
             if mend.mend_experiments(self._store, name, experiments):
                 return
+
+
+def _bytes_of(side: EntitySource[Any], holder: Holder, sha256: str) -> Iterator[bytes]:
+    """The bytes of an entity that have that hash, as far as a source has them."""
+    for file in holder.kind.files(holder.item):
+        if file.sha256 == sha256:
+            return side.read_file(holder.item, file)
+    _, chunks = side.read(side.complete(holder.item))
+    return chunks
 
 
 def _find(source: Source, wanted: Mapping[str, str]) -> dict[str, Run]:

@@ -182,6 +182,7 @@ class _Comparer:
         self._asked = asked
         self._without_artifacts = 0
         self._links = 0
+        self._run_ids: dict[str, str] = {}
         self._parents = 0
         """Links to parents that the target has not."""
         self._accepted: dict[Category, list[str]] = {}
@@ -196,7 +197,12 @@ class _Comparer:
         self._source_index.add(self._source.batches(experiments, Selection()))
         self._copies = Copies(self._target, self._pairing, self._others)
         self._report.experiments = len(experiments)
-        scope = Scope(experiments, {**self._target.kept, **self._asked})
+        scope = Scope(
+            experiments,
+            {**self._target.kept, **self._asked},
+            is_narrow=selection.is_narrow,
+            is_of_runs=selection.names_runs,
+        )
         unmet = UnmetFields(selection)
         for batch in self._source.batches(experiments, selection):
             progress.expect(len(batch.runs))
@@ -234,7 +240,7 @@ class _Comparer:
             self._report.differences.append(Difference(*told, many(self._only_there, "file")))
 
     def _compare_entities(self, scope: Scope) -> None:
-        comparison = Comparison(self._source, self._target, self._pairs, self._pool)
+        comparison = Comparison(self._source, self._target, self._pairs, self._run_ids, self._pool)
         comparison.compare(scope)
         self._report.objects = comparison.compared
         self._report.differences += comparison.differences
@@ -305,6 +311,7 @@ class _Comparer:
                 self._missing("run", run.run_id, run.name)
             else:
                 pairs.append((run, other))
+                self._run_ids[run.run_id] = other.run_id
                 self._report.differences += self._compare_places(run, places[run.run_id])
         self._report.runs += len(batch.runs)
         with (

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from runsync.contract.entities import EntitySource
+from runsync.contract.entities import EntitySource, WithoutFiles
 from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused, may_pass
 from runsync.kinds.permissions import GROUP, PERMISSIONS, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.kinds.scope import Scope
@@ -59,7 +59,7 @@ def _grants(answer: Mapping[str, Any]) -> tuple[Grant, ...]:
     return tuple(sorted(found, key=lambda g: (g.inherited, g.principal_type, g.principal, g.level, g.inherited_from)))
 
 
-class PermissionsSource:
+class PermissionsSource(WithoutFiles):
     """See `EntitySource`: those of every experiment."""
 
     is_exact = False
@@ -108,6 +108,10 @@ class PermissionsTarget:
     def put(self, items: Sequence[Permissions], source: Source, pool: Executor, progress: Progress) -> list[Outcome]:
         """See `EntityTarget`."""
         return self._each(items, source, pool, writes=True)
+
+    def finish(self, pool: Executor) -> list[Outcome]:
+        """Nothing is left to do."""
+        return []
 
     def left(self) -> list[NotCarried]:
         """What was not given, for want of its principal or its level, and what was not asked for."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from runsync.errors import ABSENT, RequestRefused
 from runsync.kinds import left_behind as kinds
 from runsync.kinds.category import Category
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.not_carried import NotCarried
 from runsync.model.run import ModelVersion
 from runsync.workspaces.direct.recorded import is_reached_otherwise
@@ -35,12 +37,12 @@ def left_behind(root: str, experiment_ids: Sequence[str]) -> list[NotCarried]:
     """One NotCarried for each kind of which there is any."""
     folders = [folder for e in experiment_ids if (folder := find_experiment(root, e)) is not None]
     places = (
-        (kinds.REGISTERED_MODELS, [f"{root}/{MODELS}"], _SHOWN),
-        (kinds.LOGGED_MODELS, [f"{folder.path}/{MODELS}" for folder in folders], _SHOWN),
+        (REGISTERED_MODELS.category, [f"{root}/{MODELS}"], _SHOWN),
+        (LOGGED_MODELS.category, [f"{folder.path}/{MODELS}" for folder in folders], _SHOWN),
         (kinds.TRACES, [f"{folder.path}/{TRACES}" for folder in folders], 0),
     )
     left = [found for place in places if (found := _counted(*place)) is not None]
-    if any(found.kind == kinds.LOGGED_MODELS.name for found in left):
+    if any(found.kind == LOGGED_MODELS.name for found in left):
         why = "a file store tells them with the logged models, not with the history"
         left.append(kinds.METRIC_LINKS.left(None, why))
     return left

@@ -14,11 +14,8 @@ from runsync.kinds.left_behind import (
     GATEWAY_ENDPOINTS,
     ISSUES,
     LABEL_SCHEMAS,
-    LOGGED_MODELS,
     METRIC_LINKS,
-    MODEL_VERSIONS,
     PROMPTS,
-    REGISTERED_MODELS,
     REVIEW_QUEUES,
     SCORERS,
     TRACES,
@@ -26,6 +23,9 @@ from runsync.kinds.left_behind import (
     WEBHOOKS,
     unsought,
 )
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.model_versions import MODEL_VERSIONS
+from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.not_carried import NotCarried
 from runsync.workspaces.http import OPTIONAL, Care, Client
 from runsync.workspaces.http.fields import Json, listed, pages, part, text
@@ -134,9 +134,9 @@ def _looks(experiment_ids: Sequence[str]) -> list[_Look]:
     places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in experiment_ids]
     logged = _post(f"{API}/logged-models/search", experiment_ids=list(experiment_ids))
     return [
-        _Look(REGISTERED_MODELS, "registered_models", _name, _get(f"{API}/registered-models/search"), MOST),
-        _Look(MODEL_VERSIONS, "model_versions", _nameless, _get(f"{API}/model-versions/search"), MOST),
-        _Look(LOGGED_MODELS, "models", _id, logged, 50),
+        _Look(REGISTERED_MODELS.category, "registered_models", _name, _get(f"{API}/registered-models/search"), MOST),
+        _Look(MODEL_VERSIONS.category, "model_versions", _nameless, _get(f"{API}/model-versions/search"), MOST),
+        _Look(LOGGED_MODELS.category, "models", _id, logged, 50),
         _Look(TRACES, "traces", _nameless, _post(f"{API3}/traces/search", locations=places), 500),
     ]
 

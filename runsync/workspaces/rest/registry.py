@@ -3,6 +3,7 @@
 import threading
 from typing import Any
 
+from runsync.kinds.model_versions import MODEL_VERSIONS
 from runsync.workspaces.http import Client, Portion
 from runsync.workspaces.http.fields import every, pages, text
 from runsync.workspaces.rest.server import API
@@ -16,7 +17,7 @@ class ModelVersions:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._portion = Portion(PAGE, "model version")
+        self._portion = Portion(PAGE, MODEL_VERSIONS.noun)
         self._runs: set[str] | None = None
         self._lock = threading.Lock()
 

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.kinds import left_behind as kinds
 from runsync.kinds.category import Category
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.model_versions import MODEL_VERSIONS
+from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.not_carried import NotCarried
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -20,7 +23,7 @@ NAMES = 20
 
 # Rows with an experiment are counted for the experiments in question, the others for the MLflow workspace.
 _TABLES = {
-    kinds.LOGGED_MODELS: "logged_models",
+    LOGGED_MODELS.category: "logged_models",
     kinds.METRIC_LINKS: "logged_model_metrics",
     kinds.TRACES: "trace_info",
     kinds.SCORERS: "scorers",
@@ -82,11 +85,11 @@ class _Counter:
         prompts = select(tags.c.name).where(*is_prompt)
         found = []
         for kind, here in (
-            (kinds.REGISTERED_MODELS, models.c.name.not_in(prompts)),
+            (REGISTERED_MODELS.category, models.c.name.not_in(prompts)),
             (kinds.PROMPTS, models.c.name.in_(prompts)),
         ):
             found += self._counted(kind, models, [here, *self._here(models)], models.c.name)
-        return found + self._counted(kinds.MODEL_VERSIONS, versions, self._here(versions))
+        return found + self._counted(MODEL_VERSIONS.category, versions, self._here(versions))
 
     def assessments(self) -> list[NotCarried]:
         """Those of the traces of these experiments."""
