@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runsync.kinds.changed import changed_fields
 from runsync.kinds.kind import Blob, Key, Kind
 from runsync.kinds.model_versions import MODEL_VERSIONS
+from runsync.kinds.registered_models import REGISTERED_MODELS
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
