@@ -13,7 +13,7 @@ from runsync.bundle.manifest import ObjectsPart, PartFile
 from runsync.bundle.suspects import Reusable
 from runsync.contract.entities import EntitySource
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, may_pass
-from runsync.kinds.kind import Blob, E, Kind
+from runsync.kinds.kind import Blob, E, Kind, is_same
 from runsync.kinds.left_behind import GONE, changed
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
@@ -190,7 +190,7 @@ class EntityWriter(Generic[E]):
         if each.error is not None:
             return self._not_read(each, each.error)
         problems = self._with_files(each)
-        if each.item == each.known:
+        if each.known is not None and is_same(each.item, each.known):
             self._keep(each.item)
             return self._outcome(each.item, UNCHANGED)
         self._fresh.append(each.item)

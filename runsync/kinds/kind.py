@@ -66,6 +66,11 @@ class Entity(Protocol):
 E = TypeVar("E", bound=Entity)
 
 
+def is_same(one: Entity, other: Entity) -> bool:
+    """Whether two would be stored alike. NaN is NaN there."""
+    return one.to_document() == other.to_document()
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """An option of some commands that is about one kind; `notebook_folder` is `--notebook-folder` there.

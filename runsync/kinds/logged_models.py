@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.changed import changed_fields, changed_files, lacking_entries
-from runsync.kinds.kind import EXPERIMENTS, RUNS, Blob, Key, Kind, Resolve
+from runsync.kinds.kind import EXPERIMENTS, RUNS, Blob, Key, Kind, Resolve, is_same
 from runsync.model import numbers
 from runsync.model.identity import own_tags_removed
 from runsync.model.run import ArtifactFile, Problem
@@ -123,7 +123,7 @@ class _LoggedModels(Kind[LoggedModel]):
     def reuse(self, stored: LoggedModel, item: LoggedModel) -> LoggedModel | None:
         """Files of a model that is READY do not change."""
         is_listed = item.artifacts is not None
-        same = replace(item, artifacts=stored.artifacts, problems=stored.problems) == stored
+        same = is_same(replace(item, artifacts=stored.artifacts, problems=stored.problems), stored)
         is_whole = stored.artifacts is not None and not stored.problems and stored.status == READY
         return stored if same and is_whole and not is_listed else None
 

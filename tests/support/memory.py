@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, cast
 
 import pyarrow as pa
 
@@ -15,10 +15,10 @@ from runsync.bundle.bundle import Bundle, create_bundle
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.publish import Pending, publish
 from runsync.bundle.writer import SnapshotWriter
-from runsync.contract.entities import EntitySource
+from runsync.contract.entities import EntitySource, WithoutFiles
 from runsync.contract.source import Source, Unread, pass_over
 from runsync.errors import RequestRefused
-from runsync.kinds.kind import E, Kind
+from runsync.kinds.kind import E, Key, Kind
 from runsync.kinds.notebooks import NOTEBOOKS, Notebook, formats_of, wanted
 from runsync.kinds.permissions import PERMISSIONS, Permissions
 from runsync.kinds.scope import Scope
@@ -49,7 +49,7 @@ START = 1_700_000_000_000
 
 
 @dataclass
-class MemoryNotebooks:
+class MemoryNotebooks(WithoutFiles):
     """`texts` holds what they say by path, revision ("": the last one) and format. A text that is an error is refused
     with it. `asked` tells what was read."""
 
@@ -82,7 +82,7 @@ class MemoryNotebooks:
 
 
 @dataclass
-class MemoryPermissions:
+class MemoryPermissions(WithoutFiles):
     """By experiment id. Permissions that are an error are refused with it."""
 
     permissions: dict[str, Permissions | RequestRefused] = field(default_factory=dict)
@@ -99,6 +99,40 @@ class MemoryPermissions:
 
     def read(self, item: Permissions) -> tuple[Permissions, Iterator[bytes]]:
         return item, iter(())
+
+    def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
+        return ()
+
+
+@dataclass
+class MemoryModels(Generic[E]):
+    """Entities of one kind; `contents` are their files, by what an entity is known by and by path. One whose content is
+    None is listed, and cannot be read. `asked` tells which files were read."""
+
+    kind: Kind[E]
+    items: list[E]
+    contents: Mapping[Key, Mapping[str, bytes | None]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    is_exact: bool = True
+
+    def list(self, scope: Scope) -> Iterator[E]:
+        yield from (item for item in self.items if self.kind.meant(item, scope) is not None)
+
+    def complete(self, item: E) -> E:
+        if not self.kind.has_files:
+            return item
+        listed = (ArtifactFile(path, len(b or b"")) for path, b in sorted(self.contents.get(item.key, {}).items()))
+        return self.kind.with_files(item, tuple(listed), ())
+
+    def read(self, item: E) -> tuple[E, Iterator[bytes]]:
+        return item, iter(())
+
+    def read_file(self, item: E, file: ArtifactFile) -> Iterator[bytes]:
+        self.asked.append(f"{item.name}: {file.path}")
+        content = self.contents[item.key][file.path]
+        if content is None:
+            raise RequestRefused("it cannot be read")
+        yield content
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
         return ()
@@ -122,6 +156,8 @@ class MemorySource:
     doubts: list[str] = field(default_factory=list)
     notebooks: MemoryNotebooks | None = None
     permissions: MemoryPermissions | None = None
+    models: dict[str, MemoryModels[Any]] = field(default_factory=dict)
+    """By the name of the kind."""
 
     def experiments(self, selection: Selection) -> list[Experiment]:
         return selection.choose(self.all_experiments)
@@ -204,7 +240,7 @@ class MemorySource:
     is_all = True
 
     def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
-        held = {NOTEBOOKS.name: self.notebooks, PERMISSIONS.name: self.permissions}
+        held = {NOTEBOOKS.name: self.notebooks, PERMISSIONS.name: self.permissions, **self.models}
         return cast("EntitySource[E] | None", held.get(kind.name))
 
     @property
@@ -264,14 +300,19 @@ def add_snapshot(bundle: Bundle, manifest: Manifest) -> None:
 
 
 def export_to(
-    bundle: Bundle, source: MemorySource, *, artifacts: bool = True, notebooks: tuple[str, ...] = ()
+    bundle: Bundle,
+    source: MemorySource,
+    *,
+    artifacts: bool = True,
+    notebooks: tuple[str, ...] = (),
+    selection: Selection | None = None,
 ) -> TransferReport:
     """A further snapshot of an open bundle."""
     asked = {NOTEBOOKS.name: notebooks} if notebooks else {}
     writer = SnapshotWriter(bundle, with_artifacts=artifacts, asked=asked)
     report = TransferReport("export", source.place, writer.place)
     try:
-        transfer(report, Wanted(source, Selection()), writer, 4, Silent(), asked)
+        transfer(report, Wanted(source, selection or Selection()), writer, 4, Silent(), asked)
     finally:
         writer.close()
     report.snapshot = writer.snapshot_id

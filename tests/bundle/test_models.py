@@ -1,0 +1,235 @@
+"""Models in bundles: kept with their files, and of many only what changed is written again."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.damage import flip
+from support.interleaving import NoLock
+from support.memory import MemoryModels, MemorySource, export_to, small_source
+
+from runsync.bundle import layout
+from runsync.bundle.bundle import create_bundle, open_bundle
+from runsync.bundle.check import check
+from runsync.bundle.copy import copy
+from runsync.bundle.entity_writer import DOCUMENTS_A_PART, MOST_SMALL
+from runsync.bundle.forget import forget
+from runsync.bundle.prune import prune
+from runsync.bundle.snapshot import open_snapshot
+from runsync.errors import RunsyncError
+from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel, ModelMetric
+from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
+from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
+from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
+from runsync.model.progress import Silent
+from runsync.model.selection import Selection
+from runsync.transfer.diff import diff
+from runsync.transfer.repair import RepairReport, repair_from
+
+WEIGHTS = b"weights" * 100
+FILES = {"MLmodel": b"flavors: {}\n", "model.bin": WEIGHTS}
+MODELS = {LOGGED_MODELS.name, REGISTERED_MODELS.name, MODEL_VERSIONS.name, MODEL_ALIASES.name}
+
+
+def source_with_models() -> MemorySource:
+    """A model of the first run with two versions, the second of which has files of its own."""
+    source = small_source()
+    metric = ModelMetric("auc", float("nan"), 5, 0, "first", "iris", "abc")
+    logged = LoggedModel("m-1", "1", "net", "pytorch", "first", params={"depth": "3"}, metrics=(metric,))
+    failed = LoggedModel("m-2", "2", status="FAILED")
+    versions = [
+        ModelVersion("churn", 1, "models:/m-1", Home(LOGGED_MODELS.name, "m-1"), "first", tags={"ok": "yes"}),
+        ModelVersion("churn", 12, "s3://old/place", description="by hand"),
+        ModelVersion("other", 1, "runs:/third/model", Home("runs", "third", "model"), "third"),
+    ]
+    source.models = {
+        LOGGED_MODELS.name: MemoryModels(LOGGED_MODELS, [logged, failed], {("m-1",): FILES}),
+        REGISTERED_MODELS.name: MemoryModels(REGISTERED_MODELS, [RegisteredModel("churn"), RegisteredModel("other")]),
+        MODEL_VERSIONS.name: MemoryModels(MODEL_VERSIONS, versions, {versions[1].key: {"model.bin": WEIGHTS}}),
+        MODEL_ALIASES.name: MemoryModels(MODEL_ALIASES, [ModelAlias("churn", "champion", 12)]),
+    }
+    return source
+
+
+def held(bundle: Path | str, kind: Any = LOGGED_MODELS) -> dict[str, Any]:
+    return {item.name or item.key[0]: item for item in open_snapshot(bundle).entities(kind).all()}
+
+
+def many_aliases(count: int) -> list[ModelAlias]:
+    return [ModelAlias("churn", f"a{number:05d}", number) for number in range(count)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "bundle"
+    assert export_to(create_bundle(folder), source_with_models()).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def bundle(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "bundle"))
+
+
+def test_models_are_kept_as_they_are_with_their_files(whole: Path) -> None:
+    source = source_with_models()
+    for name in MODELS - {LOGGED_MODELS.name, MODEL_VERSIONS.name}:
+        assert list(held(whole, source.models[name].kind).values()) == source.models[name].items
+    logged = held(whole)["net"]
+    assert [(file.path, file.size) for file in logged.artifacts] == [("MLmodel", 12), ("model.bin", 700)]
+    assert str(replace(logged, artifacts=None)) == str(source.models[LOGGED_MODELS.name].items[0])
+    assert [file.path for file in held(whole, MODEL_VERSIONS)["churn/12"].artifacts] == ["model.bin"]
+    assert check(whole).faults == []
+
+
+def test_files_that_models_share_are_stored_once(whole: Path) -> None:
+    one = held(whole)["net"].artifacts[1]
+    other = held(whole, MODEL_VERSIONS)["churn/12"].artifacts[0]
+    assert one.sha256 == other.sha256
+    assert (whole / layout.blob(one.sha256)).read_bytes() == WEIGHTS
+
+
+def test_files_of_a_model_that_is_ready_are_not_read_again(bundle: Path) -> None:
+    again = source_with_models()
+    report = export_to(open_bundle(bundle), again)
+    assert {kind: tally.unchanged for kind, tally in report.objects.items()} == {
+        LOGGED_MODELS.name: 2,
+        REGISTERED_MODELS.name: 2,
+        MODEL_VERSIONS.name: 3,
+        MODEL_ALIASES.name: 1,
+    }
+    assert [asked for each in again.models.values() for asked in each.asked] == []
+    one, other = (open_bundle(bundle).manifest(id) for id in open_bundle(bundle).snapshot_ids())
+    assert set(one.objects) == set(other.objects)
+
+
+def test_a_model_that_changed_is_told_by_diff_and_both_snapshots_keep_theirs(bundle: Path) -> None:
+    again = source_with_models()
+    models = again.models[LOGGED_MODELS.name]
+    models.items[0] = replace(models.items[0], tags={"reviewed": "yes"}, params={"depth": "4"})
+    report = export_to(open_bundle(bundle), again)
+    assert report.objects[LOGGED_MODELS.name].updated == 1
+    old, new = open_bundle(bundle).snapshot_ids()
+    told = diff(f"{bundle}@{old}", f"{bundle}@{new}")
+    assert [(c.kind, c.name, [f.field for f in c.fields]) for c in told.changes] == [
+        ("logged model", "net", ["params.depth", "tags.reviewed"])
+    ]
+    assert held(f"{bundle}@{old}")["net"].tags == {}
+    assert held(f"{bundle}@{new}")["net"].tags == {"reviewed": "yes"}
+    assert check(bundle).faults == []
+
+
+def test_of_many_entities_only_those_that_changed_are_written(tmp_path: Path) -> None:
+    source = source_with_models()
+    aliases = source.models[MODEL_ALIASES.name]
+    aliases.items = many_aliases(2 * DOCUMENTS_A_PART + 10)
+    bundle = create_bundle(tmp_path / "b")
+    export_to(bundle, source)
+    aliases.items[5] = replace(aliases.items[5], version=77)
+    del aliases.items[1500]
+    export_to(bundle, source)
+    first, second = (bundle.manifest(id) for id in bundle.snapshot_ids())
+    parts = {part.documents.path: part for part in second.objects if part.kind == MODEL_ALIASES.name}
+    fresh = parts.keys() - {part.documents.path for part in first.objects}
+    assert [parts[name].documents.count for name in fresh] == [1]
+    assert sorted(len(part.superseded) for part in parts.values()) == [0, 0, 1, 1]
+    assert list(held(tmp_path / "b", MODEL_ALIASES).values()).count(aliases.items[5]) == 1
+    assert sorted(held(tmp_path / "b", MODEL_ALIASES)) == sorted(alias.name for alias in aliases.items)
+    assert layout.SUPERSEDED in bundle.features
+    assert check(tmp_path / "b").faults == []
+
+
+def test_many_small_parts_become_one_and_sparse_ones_are_left(tmp_path: Path) -> None:
+    source = source_with_models()
+    aliases = source.models[MODEL_ALIASES.name]
+    aliases.items = []
+    bundle = create_bundle(tmp_path / "b")
+    for night in range(MOST_SMALL + 2):
+        aliases.items += [ModelAlias("churn", f"night{night}", night)]
+        export_to(bundle, source)
+    parts = [part for part in bundle.latest().objects if part.kind == MODEL_ALIASES.name]
+    assert len(parts) <= 2
+    assert len(held(tmp_path / "b", MODEL_ALIASES)) == MOST_SMALL + 2
+
+
+def test_prune_frees_what_only_a_superseded_line_names(bundle: Path) -> None:
+    again = source_with_models()
+    models = again.models[LOGGED_MODELS.name]
+    models.items[0] = replace(models.items[0], updated_at=9)
+    models.contents = {("m-1",): {"MLmodel": b"other"}}
+    again.models[MODEL_VERSIONS.name].contents = {}
+    again.models[MODEL_VERSIONS.name].items[1] = replace(again.models[MODEL_VERSIONS.name].items[1], updated_at=9)
+    export_to(open_bundle(bundle), again)
+    forget(f"{bundle}@{open_bundle(bundle).snapshot_ids()[0]}")
+    prune(bundle)
+    assert check(bundle).faults == []
+    assert held(bundle)["net"].artifacts[0].size == 5
+    assert WEIGHTS not in [file.read_bytes() for file in (bundle / "blobs").rglob("*") if file.is_file()]
+
+
+def test_a_copy_of_one_snapshot_takes_the_files_of_its_own_models_only(bundle: Path, tmp_path: Path) -> None:
+    again = source_with_models()
+    again.models[LOGGED_MODELS.name].items[0] = replace(again.models[LOGGED_MODELS.name].items[0], updated_at=9)
+    again.models[LOGGED_MODELS.name].contents = {("m-1",): {"MLmodel": b"other"}}
+    export_to(open_bundle(bundle), again)
+    newest = open_bundle(bundle).snapshot_ids()[-1]
+    assert copy(f"{bundle}@{newest}", tmp_path / "copy").failed == []
+    assert check(tmp_path / "copy").faults == []
+    assert held(tmp_path / "copy")["net"].artifacts[0].size == 5
+    assert layout.SUPERSEDED in open_bundle(tmp_path / "copy").features
+
+
+def test_a_broken_file_of_a_model_is_repaired_from_its_source(bundle: Path) -> None:
+    file = bundle / layout.blob(held(bundle)["net"].artifacts[0].sha256)
+    flip(file, 0)
+    assert [fault.snapshots for fault in check(bundle).faults] != []
+    report = RepairReport("", "")
+    opened = open_bundle(bundle)
+    repair_from(opened, source_with_models(), report, NoLock(), 4, None, Silent())  # type: ignore[arg-type]
+    assert (report.left, report.set_aside) == ([], [])
+    assert check(bundle).faults == []
+
+
+def test_a_file_that_cannot_be_read_is_named_and_tried_again(tmp_path: Path) -> None:
+    source = source_with_models()
+    models = source.models[LOGGED_MODELS.name]
+    models.contents = {("m-1",): {**FILES, "lost": None}}
+    bundle = create_bundle(tmp_path / "b")
+    report = export_to(bundle, source)
+    assert report.exit_code == 3
+    assert held(tmp_path / "b")["net"].problems[0].name == "lost"
+    models.contents = {("m-1",): FILES}
+    assert export_to(bundle, source).exit_code == 0
+    assert held(tmp_path / "b")["net"].problems == ()
+
+
+def test_without_artifacts_models_have_no_files(tmp_path: Path) -> None:
+    export_to(create_bundle(tmp_path / "b"), source_with_models(), artifacts=False)
+    assert held(tmp_path / "b")["net"].artifacts is None
+
+
+@pytest.mark.parametrize(
+    ("selection", "logged", "versions"),
+    [
+        (Selection(experiments=("kept",)), {"net"}, {"churn/1"}),
+        (Selection(experiments=("gone",)), {"m-2"}, {"other/1"}),
+        (Selection(runs=("second",)), set(), set()),
+    ],
+)
+def test_of_some_experiments_and_runs_their_models_are_meant(
+    tmp_path: Path, selection: Selection, logged: set[str], versions: set[str]
+) -> None:
+    export_to(create_bundle(tmp_path / "b"), source_with_models(), selection=selection)
+    assert set(held(tmp_path / "b")) == logged
+    assert set(held(tmp_path / "b", MODEL_VERSIONS)) == versions
+    assert set(held(tmp_path / "b", REGISTERED_MODELS)) == {name.split("/")[0] for name in versions}
+
+
+def test_a_document_that_is_no_model_is_refused(bundle: Path) -> None:
+    part = next(part for part in open_bundle(bundle).latest().objects if part.kind == LOGGED_MODELS.name)
+    flip(bundle / part.documents.path, 30)
+    with pytest.raises(RunsyncError):
+        held(bundle)
+    assert any(fault.file == part.documents.path for fault in check(bundle).faults)
