@@ -18,13 +18,15 @@ IS_PROMPT = "mlflow.prompt.is_prompt"
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """Times are epoch milliseconds."""
+    """Times are epoch milliseconds. `last_version` is the greatest number that it ever gave out, deleted versions too:
+    the next one gets the number behind it. 0 where the source does not tell."""
 
     name: str
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     created_at: int | None = None
     updated_at: int | None = None
+    last_version: int = 0
 
     @property
     def key(self) -> Key:
@@ -67,12 +69,16 @@ class _RegisteredModels(Kind[RegisteredModel]):
     def changes(self, old: RegisteredModel, new: RegisteredModel) -> Iterator["FieldChange"]:
         """All but runsync's own tags."""
         yield from changed_fields(old, new, ("description", "created_at", "updated_at"))
+        if old.last_version and new.last_version:
+            yield from changed_fields(old, new, ("last_version",))
         yield from lacking_entries("tags", own_tags_removed(old.tags), new.tags)
         yield from lacking_entries("tags", dict.fromkeys(new.tags.keys() - old.tags.keys(), "missing"), {})
 
     def lacks(self, wanted: RegisteredModel, there: RegisteredModel) -> Iterator["FieldChange"]:
-        """A workspace sets its own times, and may have more tags."""
+        """A workspace sets its own times, and may have more tags and more versions."""
         yield from changed_fields(wanted, there, ("description",))
+        if there.last_version and there.last_version < wanted.last_version:
+            yield from changed_fields(wanted, there, ("last_version",))
         yield from lacking_entries("tags", own_tags_removed(wanted.tags), there.tags)
 
 
