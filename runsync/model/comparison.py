@@ -60,12 +60,16 @@ def compare_runs(
     source_origin: Callable[[str], str],
     target_origin: Callable[[str], str],
     has_origin: Callable[[str], bool],
+    model_there: Callable[[str], str] | None = None,
 ) -> Iterator[Difference]:
     """What the target lacks of a run, apart from history and artifacts; ids are compared as origin ids.
 
+    `model_there` gives the target's id of a logged model; None where the target is not known to have any: then links to
+    them are compared only where the ids of the runs are the same.
+
     `has_origin` tells whether the target holds a run of an origin id: a link to a run that it does not hold counts as
     kept when its old id stands in the `runsync.source.` tag. What only a target that keeps run ids can hold (the time
-    of the deletion, no start time at all, links to logged models) is compared where the ids are the same.
+    of the deletion, no start time at all) is compared where the ids are the same.
     """
     one, other = at_home(source, source_origin), at_home(target, target_origin)
     if source.run_id != target.run_id:
@@ -80,11 +84,14 @@ def compare_runs(
     yield from found.lacks("tags", tags, other.tags)
     yield from found.lacks("latest_metrics", _latest(one), _latest(other))
     yield from found.lacks("dataset_inputs", _datasets(one), _datasets(other))
-    if source.run_id == target.run_id:
-        if None not in (source.deleted_time, target.deleted_time):
-            yield from found.differ("deleted_time", source.deleted_time, target.deleted_time)
-        yield from found.lacks("model_inputs", _models(source.model_inputs), _models(target.model_inputs))
-        yield from found.lacks("model_outputs", _models(source.model_outputs), _models(target.model_outputs))
+    is_same = source.run_id == target.run_id
+    if is_same and None not in (source.deleted_time, target.deleted_time):
+        yield from found.differ("deleted_time", source.deleted_time, target.deleted_time)
+    if is_same or model_there is not None:
+        for field in ("model_inputs", "model_outputs"):
+            links = _models(getattr(source, field))
+            wanted = {model_there(id) if model_there else id: step for id, step in links.items()}
+            yield from found.lacks(field, wanted, _models(getattr(target, field)))
 
 
 def _without_outside_links(one: Run, target: Run, has_origin: Callable[[str], bool]) -> dict[str, str]:

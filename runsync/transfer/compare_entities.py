@@ -10,6 +10,7 @@ from runsync.contract.source import Source
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.kinds import KINDS
 from runsync.kinds.kind import EXPERIMENTS, RUNS, E, Key, Kind
+from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.scope import Scope
 from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChange
 from runsync.model.experiment import Experiment
@@ -84,6 +85,19 @@ class Comparison:
             RUNS: runs,
         }
         self._pool = pool
+
+    @property
+    def has_links(self) -> bool:
+        """Whether both sides can have links of runs to logged models."""
+        return None not in (self._source.entities(LOGGED_MODELS), self._target.entities(LOGGED_MODELS))
+
+    def model_there(self, model_id: str) -> str:
+        """The target's id of a logged model of the source; its own where it has none there."""
+        kind = LOGGED_MODELS
+        if kind.name not in self._ids and (other := self._target.entities(kind)) is not None:
+            found = other.list(Scope(list(self._pairs.values())))
+            self._ids[kind.name] = {kind.origin(item)[0]: item.model_id for item in found}
+        return self._ids.get(kind.name, {}).get(model_id) or model_id
 
     def compare(self, scope: Scope) -> None:
         """Kind by kind; `scope` has what the source's runs name."""

@@ -197,6 +197,7 @@ class _Comparer:
         self._source_index.add(self._source.batches(experiments, Selection()))
         self._copies = Copies(self._target, self._pairing, self._others)
         self._report.experiments = len(experiments)
+        self._entities = Comparison(self._source, self._target, self._pairs, self._run_ids, self._pool)
         scope = Scope(
             experiments,
             {**self._target.kept, **self._asked},
@@ -231,7 +232,7 @@ class _Comparer:
         if self._parents:
             report.not_compared.append(PARENT_LINKS.left(self._parents, "the parents are not in the target"))
         if self._links:
-            report.not_compared.append(MODEL_LINKS.left(self._links, "not carried to a server"))
+            report.not_compared.append(MODEL_LINKS.left(self._links, f"{report.target.kind} has no place for them"))
 
     def _doubt(self) -> None:
         """More in the target is no fault, but that the source's artifacts are looked for in a wrong place is."""
@@ -240,7 +241,7 @@ class _Comparer:
             self._report.differences.append(Difference(*told, many(self._only_there, "file")))
 
     def _compare_entities(self, scope: Scope) -> None:
-        comparison = Comparison(self._source, self._target, self._pairs, self._run_ids, self._pool)
+        comparison = self._entities
         comparison.compare(scope)
         self._report.objects = comparison.compared
         self._report.differences += comparison.differences
@@ -301,7 +302,7 @@ class _Comparer:
         places = self._copies.of(batch.runs)
         ids = {run_id: place.run_id for run_id, place in places.items()}
         there = self._copies.read(places.values())
-        if any(run.model_inputs and ids.get(run.run_id) == run.run_id for run in batch.runs):
+        if any(run.model_inputs and self._are_links_compared(run, ids.get(run.run_id)) for run in batch.runs):
             there = self._target.complete(there, self._pool)
         found = {run.run_id: run for run in there.runs}
         pairs = []
@@ -319,10 +320,12 @@ class _Comparer:
             self._target.histories(there, self._pool) as other_history,
         ):
             for run, other in pairs:
-                if run.run_id != other.run_id:
+                if not self._are_links_compared(run, other.run_id):
                     self._links += len(run.model_inputs) + len(run.model_outputs)
                 index = self._copies.index
-                lost = list(compare_runs(run, other, self._source_index.origin, index.origin, index.has_origin))
+                ids_there = self._entities.model_there if self._entities.has_links else None
+                origins = self._source_index.origin, index.origin, index.has_origin
+                lost = list(compare_runs(run, other, *origins, ids_there))
                 self._report.differences += lost
                 is_parted = PARENT in run.tags and PARENT not in other.tags
                 self._parents += is_parted and all(each.field != f"tags.{PARENT}" for each in lost)
@@ -331,6 +334,9 @@ class _Comparer:
             tasks = [self._pool.submit(self._compare_files, run, other, batch, there) for run, other in pairs]
             for task in tasks:
                 self._take(task.result())
+
+    def _are_links_compared(self, run: Run, there: str | None) -> bool:
+        return there is not None and (run.run_id == there or self._entities.has_links)
 
     def _take(self, compared: "_Files") -> None:
         report = self._report
