@@ -14,6 +14,7 @@ from runsync.cli.progress import shown
 @click.argument("bundle")
 @options.selection
 @options.expected
+@options.kinds
 @options.artifacts
 @click.option("--thorough", is_flag=True, help="Also read runs that look unchanged since the last snapshot.")
 @options.verify_stored

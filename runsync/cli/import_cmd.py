@@ -14,6 +14,7 @@ from runsync.cli.progress import shown
 @click.argument("target")
 @options.selection
 @options.expected
+@options.kinds
 @options.naming
 @options.artifacts
 @options.into_workspace

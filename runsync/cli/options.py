@@ -86,6 +86,24 @@ expected = _all(
 )
 
 
+kinds = _all(
+    click.option(
+        "--model",
+        "models",
+        multiple=True,
+        metavar="MODEL",
+        help="Only this registered model, with its runs and files: NAME, NAME/VERSION or NAME@ALIAS. Repeatable.",
+    ),
+    click.option(
+        "--kinds",
+        multiple=True,
+        metavar="KINDS",
+        shell_complete=completion.kinds,
+        help="Only these kinds of objects, such as runs,registered-models. Repeatable.",
+    ),
+)
+
+
 def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Options that say how a command works, not what it does, are kept aside for `access` and its like."""
     ctx.obj[parameter.name] = value
@@ -253,6 +271,8 @@ def selected(
     min_runs: int = 0,
     expect_runs: int | None = None,
     named: tuple[str, ...] = (),
+    models: tuple[str, ...] = (),
+    kinds: tuple[str, ...] = (),
 ) -> Any:
     """The Selection that the shared options mean; `named` are runs that stand before them."""
     from runsync.model.selection import Selection
@@ -267,6 +287,8 @@ def selected(
         state,
         min_runs,
         expect_runs,
+        models,
+        tuple(name for text in kinds for part in text.split(",") if (name := part.strip())),
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("target")
 @options.selection
 @options.expected
+@options.kinds
 @options.naming
 @options.artifacts
 @options.source_artifacts

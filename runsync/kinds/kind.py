@@ -21,8 +21,7 @@ Key = tuple[str, ...]
 """What an entity is known by, within its kind and workspace."""
 
 EXPERIMENTS = "experiments"
-RUNS = "runs"
-"""What entities name beside other entities, in the words of `Resolve`."""
+"""What entities name beside runs and other entities, in the words of `Resolve`."""
 Resolve = Callable[[str, str], str | None]
 """Of the name of a kind (or EXPERIMENTS, RUNS) and an id in the source: the id on the other side; None where there is
 none."""

@@ -5,12 +5,12 @@ it leaves with `CATEGORY.left(…)`; what a target changes by its nature (new id
 `changed(…)`; what was not looked for with `unsought(…)`.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator
 
 from runsync.errors import WrongUsage
 from runsync.kinds import KINDS
 from runsync.kinds.category import Category
+from runsync.model.nearest import nearest
 from runsync.model.not_carried import NotCarried
 from runsync.model.wording import single
 
@@ -112,10 +112,16 @@ def parse(given: Iterable[str], where: str = "--accept") -> frozenset[str]:
     """
     names = {name for text in given for part in text.split(",") if (name := part.strip())}
     for name in sorted(names - CATEGORIES.keys()):
-        near = difflib.get_close_matches(name.lower().replace("_", "-").replace(" ", "-"), CATEGORIES, 1)
-        hint = f": did you mean “{near[0]}”?" if near else ";"
+        near = nearest(name, CATEGORIES)
+        hint = f": did you mean “{near}”?" if near else ";"
         raise WrongUsage(f"{where}: nothing is called “{name}”{hint} What can be accepted: {', '.join(CATEGORIES)}")
     return frozenset(names | {kind.name for kind in CATEGORIES.values() if kind.part_of in names})
+
+
+def not_asked_for(kinds: Iterable[str]) -> frozenset[str]:
+    """What stays behind on purpose where only some kinds (none: all) were asked for, by name."""
+    asked = parse(kind for kind in kinds if kind in CATEGORIES)
+    return frozenset(NOT_OF_RUNS - asked) if asked or kinds else frozenset()
 
 
 def told(left: NotCarried) -> str:

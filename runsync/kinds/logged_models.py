@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.changed import changed_fields, changed_files, lacking_entries
-from runsync.kinds.kind import EXPERIMENTS, RUNS, Blob, Key, Kind, Resolve, is_same
+from runsync.kinds.kind import EXPERIMENTS, Blob, Key, Kind, Resolve, is_same
 from runsync.model import numbers
 from runsync.model.identity import own_tags_removed
 from runsync.model.run import ArtifactFile, Problem
+from runsync.model.selection import RUNS
 from runsync.model.wording import many
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.changed import changed_fields, changed_files, lacking_entries
-from runsync.kinds.kind import RUNS, Blob, Key, Kind, Resolve
+from runsync.kinds.kind import Blob, Key, Kind, Resolve
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.identity import own_tags_removed
 from runsync.model.run import ArtifactFile, Problem
+from runsync.model.selection import RUNS
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
@@ -122,6 +123,8 @@ class _ModelVersions(Kind[ModelVersion]):
 
     def meant(self, item: ModelVersion, scope: "Scope") -> ModelVersion | None:
         """Where only some experiments or runs are meant: those of these runs, and of their logged models."""
+        if scope.versions:
+            return item if item.name in scope.versions else None
         if scope.is_narrow and item.run_id not in scope.run_ids and item.home.id not in scope.named(item.home.kind):
             return None
         return item

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from runsync.kinds import KINDS
 from runsync.kinds.kind import E, Entity, Key, Kind
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
+from runsync.model.selection import Selection
 
 _NAMED_BY_RUNS = [kind for kind in KINDS if kind.is_named_by_runs]
 
@@ -32,9 +33,17 @@ class Scope:
     everything: bool = False
     is_narrow: bool = False
     is_of_runs: bool = False
+    versions: Set[str] = frozenset()
+    """Where only some models are meant: their versions, by name."""
     run_ids: set[str] = field(default_factory=set)
     _named: dict[str, set[str]] = field(default_factory=dict)
     _mentions: dict[str, dict[Key, _Mention]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, selection: Selection, experiments: Sequence[Experiment], asked: Mapping[str, Any]) -> Self:
+        """What a selection means."""
+        versions = frozenset(selection.models)
+        return cls(experiments, asked, False, selection.is_narrow, selection.names_runs, versions)
 
     def note(self, runs: Iterable[Run]) -> None:
         """Remembers what they name."""

@@ -10,6 +10,9 @@ from runsync.model.named import meant
 from runsync.model.run import Run
 
 STATES = (ACTIVE, DELETED, "all")
+RUNS = "runs"
+_ADDED_LATER = ("models", "kinds")
+"""What documents of the first manifests do not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,9 @@ class Selection:
     language of docs/filters.md (MLflow's, and more); `since` and `until` (both inclusive) bound the start time in epoch
     milliseconds; `state` is one of active, deleted, all. `min_runs` and `expect_runs` say how many runs that should
     mean, at least and exactly: export, import, sync and verify stop with OtherRunsSelected (exit code 4) when it is
-    otherwise.
+    otherwise. `models` are registered models as NAME, NAME/VERSION or NAME@ALIAS: then only those and what they link to
+    are meant (`transfer.find` makes versions and run ids of them). `kinds` are the kinds that are meant, among them
+    RUNS; empty: all.
 
     Raises WrongUsage for a filter that cannot be read.
     """
@@ -34,12 +39,16 @@ class Selection:
     state: str = "all"
     min_runs: int = field(default=0, compare=False)
     expect_runs: int | None = field(default=None, compare=False)
+    models: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Selection":
         """Of a manifest."""
-        values = {name: document[name] for name in cls().to_document()}
-        return cls(**{**values, "experiments": tuple(values["experiments"]), "runs": tuple(values["runs"])})
+        names = (*cls().to_document(), *_ADDED_LATER)
+        values: dict[str, Any] = {name: document[name] for name in names if name in document}
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls(**values)
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -52,7 +61,16 @@ class Selection:
     @property
     def names_runs(self) -> bool:
         """Whether it is about certain runs: then experiments without any of them are not meant."""
-        return bool(self.runs or self.filter) or self.since is not None or self.until is not None
+        return bool(self.runs or self.filter or self.models) or self.since is not None or self.until is not None
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether runs are meant at all: not so where only other kinds are, or only models that no run made."""
+        return (RUNS in self.kinds or not self.kinds) and bool(self.runs or not self.models)
+
+    def has(self, kind: str) -> bool:
+        """Whether a kind of entities is meant."""
+        return kind in self.kinds or not self.kinds
 
     @property
     def is_narrow(self) -> bool:
@@ -105,4 +123,5 @@ class Selection:
             "since": self.since,
             "until": self.until,
             "state": self.state,
+            **{name: list(value) for name in _ADDED_LATER if (value := getattr(self, name))},
         }

@@ -9,13 +9,15 @@ from runsync.contract.entities import EntitySource
 from runsync.contract.source import Source
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.kinds import KINDS
-from runsync.kinds.kind import EXPERIMENTS, RUNS, E, Key, Kind
+from runsync.kinds.kind import EXPERIMENTS, E, Key, Kind
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.scope import Scope
 from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChange
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.not_carried import NotCarried
+from runsync.model.selection import RUNS, Selection
+from runsync.transfer.entities import note_names
 
 DIGITS = 12
 """Of a hash that is shown."""
@@ -99,11 +101,12 @@ class Comparison:
             self._ids[kind.name] = {kind.origin(item)[0]: item.model_id for item in found}
         return self._ids.get(kind.name, {}).get(model_id) or model_id
 
-    def compare(self, scope: Scope) -> None:
+    def compare(self, scope: Scope, selection: Selection) -> None:
         """Kind by kind; `scope` has what the source's runs name."""
+        note_names(self._source, scope)
         for kind in KINDS:
             side = self._source.entities(kind)
-            if side is not None:
+            if side is not None and selection.has(kind.name):
                 self._compare(kind, side, scope)
                 self.left += side.left_behind(scope)
 

@@ -9,6 +9,7 @@ from runsync import threads
 from runsync.contract.source import Source
 from runsync.contract.target import Target
 from runsync.errors import Interrupted, RunsyncError
+from runsync.kinds.left_behind import not_asked_for
 from runsync.kinds.scope import Scope
 from runsync.model.outcome import FAILED, Outcome, Step
 from runsync.model.progress import Progress
@@ -38,9 +39,9 @@ def transfer(
     """
     begun = time.monotonic()
     source, selection = wanted.source, wanted.selection
+    report.accept |= not_asked_for(selection.kinds)
     experiments, batches = wanted.read()
-    scope = Scope(experiments, asked or {}, is_narrow=selection.is_narrow, is_of_runs=selection.names_runs)
-    entities = Entities(source, target, scope)
+    entities = Entities(source, target, Scope.of(selection, experiments, asked or {}), selection)
     target.begin(source, selection, experiments)
     try:
         report.not_carried += wanted.left_behind(experiments)

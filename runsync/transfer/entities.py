@@ -9,7 +9,7 @@ from runsync import threads
 from runsync.contract.entities import EntitySource
 from runsync.contract.source import Source
 from runsync.contract.target import Target
-from runsync.errors import BundleDamaged
+from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.kinds import KINDS
 from runsync.kinds.kind import Kind
 from runsync.kinds.scope import Scope
@@ -17,6 +17,7 @@ from runsync.model.not_carried import NAMED
 from runsync.model.outcome import FAILED, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Batch
+from runsync.model.selection import Selection
 from runsync.transfer.report import TransferReport
 
 TOGETHER = 1000
@@ -26,10 +27,11 @@ TOGETHER = 1000
 class Entities:
     """What the runs of one transfer name is gathered in `scope` as they pass; `carry` then carries it."""
 
-    def __init__(self, source: Source, target: Target, scope: Scope) -> None:
+    def __init__(self, source: Source, target: Target, scope: Scope, selection: Selection) -> None:
         self._source = source
         self._target = target
         self._scope = scope
+        self._selection = selection
 
     def noting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches again, each noted: runs name entities."""
@@ -39,23 +41,13 @@ class Entities:
 
     def carry(self, report: TransferReport, workers: int, progress: Progress) -> None:
         """Carries them (or, for a dry run, only plans it), kind by kind, and tells in `report` what was done."""
-        self._note_what_others_name(report)
-        for kind in KINDS:
+        note_names(self._source, self._scope)
+        for kind in filter(lambda kind: self._selection.has(kind.name), KINDS):
             source = self._source.entities(kind)
             if source is not None:
                 self._carry(kind, source, report, workers, progress)
             elif kind.is_asked_for(self._scope):
                 report.notes.append(f"{report.source.address} has no {kind.name} to keep")
-
-    def _note_what_others_name(self, report: TransferReport) -> None:
-        """Where not all is meant: that of what is meant for what names it."""
-        for kind in KINDS if self._scope.is_narrow else ():
-            source = self._source.entities(kind) if kind.names_others else None
-            if source is not None:
-                with suppress(BundleDamaged):  # told when they are carried
-                    for item in source.list(self._scope):
-                        for other, id in kind.names(item):
-                            self._scope.name(other, id)
 
     def _carry(
         self, kind: Kind[Any], source: EntitySource[Any], report: TransferReport, workers: int, progress: Progress
@@ -83,6 +75,16 @@ class Entities:
                 report.add(target.finish(pool))
         report.not_carried += source.left_behind(self._scope)
         report.not_carried += target.left() if target is not None else []
+
+
+def note_names(source: Source, scope: Scope) -> None:
+    """Where not all is meant: notes what of each kind is meant for what names it."""
+    for kind in KINDS if scope.is_narrow else ():
+        side = source.entities(kind) if kind.names_others else None
+        with suppress(*ITEM_ERRORS):  # told when they are carried
+            for item in side.list(scope) if side is not None else ():
+                for other, id in kind.names(item):
+                    scope.name(other, id)
 
 
 def _chunks(items: Iterator[Any]) -> Iterator[Sequence[Any]]:

@@ -11,11 +11,13 @@ from dataclasses import replace
 
 from runsync.contract.source import Source
 from runsync.errors import Ambiguous, BundleDamaged, NothingSelected
+from runsync.kinds.asked import check_kinds
 from runsync.model.experiment import Experiment
 from runsync.model.ids import is_given_out, unfit_id
 from runsync.model.named import BY_ID, BY_NAME, exactly
 from runsync.model.run import PART, Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.transfer.find_models import with_versions
 
 _BEGINNING = re.compile(r"[0-9a-f]{4,31}")
 
@@ -56,7 +58,11 @@ def with_ids(source: Source, selection: Selection, experiments: Sequence[Experim
 
 
 def resolved(source: Source, selection: Selection) -> Selection:
-    """Likewise, before anything is read; costs no request where only whole ids are given."""
+    """Likewise, before anything is read; costs no request where only whole ids are given. Of models the versions and
+    runs that they mean. Raises WrongUsage for a kind that there is not."""
+    check_kinds(selection.kinds)
+    if selection.models:
+        selection = with_versions(source, selection)
     if all(map(_whole_id, selection.runs)):
         return with_ids(source, selection, ())
     return with_ids(source, selection, selection.choose(source.experiments(Selection())))

@@ -20,6 +20,7 @@ from runsync.kinds.left_behind import (
     MISSING_PIECES,
     MODEL_LINKS,
     PARENT_LINKS,
+    not_asked_for,
     was_sought,
 )
 from runsync.kinds.scope import Scope
@@ -191,6 +192,7 @@ class _Comparer:
         """Files in the target of runs that have none in the source."""
 
     def compare(self, selection: Selection, naming: Naming, progress: Progress) -> None:
+        self._report.accept |= not_asked_for(selection.kinds)
         experiments = self._source.experiments(selection)
         self._pair_experiments(experiments, naming)
         self._source_index = Index()
@@ -198,14 +200,9 @@ class _Comparer:
         self._copies = Copies(self._target, self._pairing, self._others)
         self._report.experiments = len(experiments)
         self._entities = Comparison(self._source, self._target, self._pairs, self._run_ids, self._pool)
-        scope = Scope(
-            experiments,
-            {**self._target.kept, **self._asked},
-            is_narrow=selection.is_narrow,
-            is_of_runs=selection.names_runs,
-        )
+        scope = Scope.of(selection, experiments, {**self._target.kept, **self._asked})
         unmet = UnmetFields(selection)
-        for batch in self._source.batches(experiments, selection):
+        for batch in self._source.batches(experiments, selection) if selection.has_runs else ():
             progress.expect(len(batch.runs))
             scope.note(batch.runs)
             unmet.note(batch.runs)
@@ -215,7 +212,7 @@ class _Comparer:
         if wrong := unexpected(selection, self._report.runs):
             self._report.differences.append(Difference("selection", "", "", "runs", wrong, ""))
         self._doubt()
-        self._compare_entities(scope)
+        self._compare_entities(scope, selection)
         self._tell_what_is_left_out(experiments, selection)
 
     def _tell_what_is_left_out(self, experiments: Sequence[Experiment], selection: Selection) -> None:
@@ -240,9 +237,9 @@ class _Comparer:
             told = ("artifacts", "", self._source.place.address, "", "none found: see the notes")
             self._report.differences.append(Difference(*told, many(self._only_there, "file")))
 
-    def _compare_entities(self, scope: Scope) -> None:
+    def _compare_entities(self, scope: Scope, selection: Selection) -> None:
         comparison = self._entities
-        comparison.compare(scope)
+        comparison.compare(scope, selection)
         self._report.objects = comparison.compared
         self._report.differences += comparison.differences
         self._report.not_compared += comparison.left

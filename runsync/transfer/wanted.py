@@ -33,7 +33,8 @@ class Wanted:
         """The experiments, and the runs batch by batch. Raises OtherRunsSelected."""
         if self._read is None:
             experiments = self.source.experiments(self.selection)
-            meant = self._unmet.noting(map(_judged, self.source.batches(experiments, self.selection)))
+            batches = self.source.batches(experiments, self.selection) if self.selection.has_runs else iter(())
+            meant = self._unmet.noting(map(_judged, batches))
             self._read = experiments, expected(meant, self.selection, self.hints)
         return self._read
 

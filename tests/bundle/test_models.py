@@ -26,6 +26,7 @@ from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.transfer.diff import diff
+from runsync.transfer.find import resolved
 from runsync.transfer.repair import RepairReport, repair_from
 
 WEIGHTS = b"weights" * 100
@@ -233,3 +234,45 @@ def test_a_document_that_is_no_model_is_refused(bundle: Path) -> None:
     with pytest.raises(RunsyncError):
         held(bundle)
     assert any(fault.file == part.documents.path for fault in check(bundle).faults)
+
+
+def test_a_model_is_selected_with_what_it_links_to(tmp_path: Path) -> None:
+    for asked, versions, runs in (
+        ("churn@champion", ("churn/12",), ()),
+        ("churn/1", ("churn/1",), ("first",)),
+        ("churn", ("churn/1", "churn/12"), ("first",)),
+    ):
+        selection = resolved(source_with_models(), Selection(models=(asked,)))
+        assert (selection.models, selection.runs) == (versions, runs)
+        folder = tmp_path / asked.replace("/", "-")
+        export_to(create_bundle(folder), source_with_models(), selection=selection)
+        assert tuple(held(folder, MODEL_VERSIONS)) == versions
+        assert set(held(folder, REGISTERED_MODELS)) == {"churn"}
+        assert open_bundle(folder).latest().counts.runs == len(runs)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("chrun", "there is no registered model “chrun” with a version: did you mean “churn”?"),
+        ("churn@champ", "registered model “churn” has no alias “champ”: did you mean “champion”?"),
+        ("churn/3", "registered model “churn” has no version 3"),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_with_what_is(asked: str, message: str) -> None:
+    with pytest.raises(RunsyncError) as told:
+        resolved(source_with_models(), Selection(models=(asked,)))
+    assert str(told.value) == message
+
+
+def test_only_the_kinds_that_are_asked_for_are_carried(tmp_path: Path) -> None:
+    selection = Selection(kinds=("registered-models", "model-versions"))
+    report = export_to(create_bundle(tmp_path / "b"), source_with_models(), selection=selection)
+    assert (report.exit_code, report.runs.total, set(report.objects)) == (0, 0, set(selection.kinds))
+    again = open_bundle(tmp_path / "b").latest()
+    assert Selection.from_document(again.selection) == selection
+
+
+def test_a_kind_that_there_is_not_is_refused() -> None:
+    with pytest.raises(RunsyncError, match="there is no kind “registred-models”: did you mean “registered-models”"):
+        resolved(source_with_models(), Selection(kinds=("registred-models",)))
