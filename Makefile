@@ -15,7 +15,7 @@ export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 # With it every test process, and every command that a test starts, compiles all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-fast stress test-older lint docs bench bench-direct bench-backup demo demo-servers clean
+.PHONY: help setup test test-fast stress test-older lint docs bench bench-direct bench-models bench-backup demo demo-servers clean
 
 help:
 	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
@@ -27,6 +27,7 @@ help:
 	@echo "make docs        docs/commands.md, from the help of the commands"
 	@echo "make bench       measures export and import over REST"
 	@echo "make bench-direct  measures databases and file stores, and ten million points"
+	@echo "make bench-models  measures logged models and a model registry"
 	@echo "make bench-backup  measures 50 nightly snapshots, and bundles to S3 and back beside the AWS command line"
 	@echo "make demo        brings an old mlruns folder into a database, step by step; needs no server"
 	@echo "make demo-servers  moves a small workspace from one server to another, step by step"
@@ -61,6 +62,9 @@ bench: setup
 bench-direct: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/direct.py
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/direct.py --huge
+
+bench-models: setup
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/models.py
 
 bench-backup: .venv/made .venvs/s3/made
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/nightly.py
