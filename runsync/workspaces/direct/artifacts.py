@@ -22,7 +22,7 @@ from runsync.model.provenance import Provenance
 from runsync.model.run import ArtifactFile, Run
 from runsync.model.stored_object import StoredObject
 from runsync.workspaces import local_artifacts
-from runsync.workspaces.direct.recorded import below
+from runsync.workspaces.direct.recorded import below, is_of_model, steps
 from runsync.workspaces.direct.sightings import Sightings
 from runsync.workspaces.http import Opener
 from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucket_of
@@ -173,6 +173,19 @@ class DirectArtifacts:
             files = self._s3.list(root) if folder is None else _walked(folder)
             return tuple(sorted(files, key=lambda file: file.path))
 
+    def own_place(self, uri: str) -> str:
+        """Where files lie that hang off no run: only where this store keeps artifacts. Raises RequestRefused."""
+        place = self.place_of(uri)
+        if place.startswith("s3://"):
+            roots = (self._roots.given, self._roots.recorded)
+            is_inside = any(root and place.startswith(f"{root.rstrip('/')}/") for root in roots)
+        else:
+            folder = _folder(place)
+            is_inside = folder is not None and self._is_inside(folder)
+        if not is_inside:
+            raise RequestRefused(f"its files are recorded at {uri}, where this store keeps no artifacts")
+        return place
+
     def is_near(self, run: Run) -> bool:
         """Whether the files of a run lie in a folder of this machine. Raises as `list`."""
         return _folder(self._root(run)) is not None
@@ -277,7 +290,7 @@ class DirectArtifacts:
         roots = (self._roots.given, self._roots.recorded)
         is_inside = any(root and place.startswith(f"{root.rstrip('/')}/") for root in roots)
         is_of_run = place.rstrip("/").endswith(f"/{run.run_id}/artifacts")
-        if not is_of_run or not (is_given_out(run.run_id) or is_inside):
+        if not is_of_run or not (_is_given_out(run.run_id) or is_inside):
             raise RequestRefused(f"its artifacts are recorded at {place}, which is not the folder of a run: refused")
 
     def _root(self, run: Run) -> str:
@@ -307,7 +320,7 @@ class DirectArtifacts:
             )
         if folder.name != "artifacts" or folder.parent.name != run.run_id:
             raise RequestRefused(f"its artifacts are recorded at {folder}, which is not the folder of a run: refused")
-        if not is_given_out(run.run_id) and not self._is_inside(folder):
+        if not _is_given_out(run.run_id) and not self._is_inside(folder):
             raise RequestRefused(
                 f"its artifacts are recorded at {folder}, outside the store, and its id was not made by MLflow: "
                 f"refused, since that may be any folder. If they are there, {SAY_WHERE}"
@@ -361,14 +374,22 @@ def _no_link(folder: Path) -> Path:
     return folder
 
 
+def _is_given_out(id: str) -> bool:
+    """Whether MLflow gave the id to a run, or to a logged model."""
+    return is_given_out(id.removeprefix("m-"))
+
+
 def _above_experiment(folder: Path) -> Path:
     """Where the experiment of a run's artifacts lies beside others. A record may have fewer folders: `/artifacts`."""
-    return folder.parent.parent.parent
+    run = folder.parent
+    return run.parent.parent.parent if is_of_model(folder.parts) else run.parent.parent
 
 
 def _experiment_of(run: Run, root: str) -> str:
     """The address on S3 that the artifact root of a run says its experiment has; "" where it says none."""
     above, _, last = root.rstrip("/").removesuffix("/artifacts").rpartition("/")
+    if is_of_model(steps(root)):
+        above = above.rpartition("/")[0]
     return above if last == run.run_id and bucket_of(above) else ""
 
 

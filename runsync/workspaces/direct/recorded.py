@@ -9,6 +9,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ from runsync.model.run import Run
 from runsync.workspaces.local_artifacts import is_folder
 
 ARTIFACTS = "artifacts"
+MODELS = "models"
+"""The folder of an experiment's logged models."""
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?=[/\\])|(?P<file>[Ff][Ii][Ll][Ee]):")
 _STEP = re.compile(r"[/\\]+")
 
@@ -29,14 +32,19 @@ def steps(uri: str) -> tuple[str, ...]:
     return tuple(step for step in _STEP.split(unquote(path) if is_file else path) if step not in ("", "."))
 
 
+def is_of_model(names: Sequence[str]) -> bool:
+    """Whether the names on the way to an artifact root are those of a logged model, not of a run."""
+    return len(names) > 2 and names[-3] == MODELS and names[-2].startswith("m-")
+
+
 def is_reached_otherwise(uri: str) -> bool:
     """Whether a recorded place is no folder of any machine and yet can be reached: on S3, or through a server."""
     return uri.startswith(("s3://", "mlflow-artifacts:"))
 
 
 def below(root: Path, run: Run) -> Path | None:
-    """Where the artifacts of a run lie below the root that they are said to be in now; None where what is recorded is
-    not the folder of a run.
+    """Where the artifacts of a run (or logged model) lie below the root that they are said to be in now; None where
+    what is recorded is not the folder of one.
 
     That is below the experiment's folder, or, where only one experiment was kept there, right below the root. Of a run
     that has nothing there it is where it would lie.
@@ -44,8 +52,11 @@ def below(root: Path, run: Run) -> Path | None:
     recorded = steps(run.artifact_uri)
     if recorded[-2:] != (run.run_id, ARTIFACTS) or unfit_id(run.run_id):
         return None
-    above = dict.fromkeys((*recorded[-3:-2], run.experiment_id))
+    is_model = is_of_model(recorded)
+    above = dict.fromkeys((*(recorded[-4:-3] if is_model else recorded[-3:-2]), run.experiment_id))
     places = [root / step for step in above if _is_plain(step)] + [root]
+    if is_model:
+        places = [place / MODELS for place in places]
     found = [place for place in places if is_folder(place / run.run_id / ARTIFACTS)]
     found += [place for place in places[:-1] if is_folder(place)]
     return _own(root, (found or places)[0] / run.run_id / ARTIFACTS)

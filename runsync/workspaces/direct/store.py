@@ -21,6 +21,8 @@ from runsync.workspaces.direct.misfits import Misfit, Refusal
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from runsync.workspaces.direct.models import ModelStore
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -146,8 +148,12 @@ class DirectStore(Protocol):
     def model_folder(self, model_id: str) -> tuple[str, str]:
         """Name and artifact root (URI) of a logged model of MLflow 3. Raises RequestRefused where there is none."""
 
+    @property
+    def models(self) -> "ModelStore | None":
+        """Its logged models and its model registry; None where it keeps none that can be read and written."""
+
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
-        """Registered models, logged models, traces and other kinds that hang off these experiments, counted."""
+        """Traces and other kinds that hang off these experiments and are not carried, counted."""
 
     # Writing. Raises RequestRefused for what this store cannot take, with the way out.
 

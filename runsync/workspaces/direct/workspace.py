@@ -37,6 +37,7 @@ class DirectWorkspace:
     def __init__(self, store: DirectStore, artifacts: DirectArtifacts) -> None:
         self.store = store
         self.artifact_store = artifacts
+        self._entities: Mapping[str, EntitySource[Any]] | None = None
 
     @property
     def place(self) -> Place:
@@ -179,7 +180,7 @@ class DirectWorkspace:
     def left_behind(
         self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
     ) -> list[NotCarried]:
-        """Registered models, logged models, traces and the like."""
+        """Traces and the like."""
         return self.store.left_behind(_ids(experiments))
 
     @property
@@ -188,8 +189,13 @@ class DirectWorkspace:
         return True
 
     def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
-        """MLflow itself has none of those kinds."""
-        return None
+        """Models, where the store keeps them. MLflow itself has no others."""
+        from runsync.workspaces.direct.entities import sources
+
+        models = self.store.models
+        if models is not None and self._entities is None:
+            self._entities = sources(models, self.artifact_store)
+        return (self._entities or {}).get(kind.name)
 
     @property
     def kept(self) -> Mapping[str, Any]:

@@ -134,6 +134,11 @@ class FileStore:
         """See `DirectStore`."""
         return leftovers.model_folder(self._root, model_id)
 
+    @property
+    def models(self) -> None:
+        """Those of a file store are only counted yet."""
+        return None
+
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
         """See `DirectStore`."""
         return leftovers.left_behind(self._root, experiment_ids)

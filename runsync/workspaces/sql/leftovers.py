@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.kinds import left_behind as kinds
 from runsync.kinds.category import Category
-from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_versions import MODEL_VERSIONS
-from runsync.kinds.registered_models import REGISTERED_MODELS
+from runsync.kinds.registered_models import IS_PROMPT
 from runsync.model.not_carried import NotCarried
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -18,13 +16,11 @@ from runsync.workspaces.sql.texts import any_text
 if TYPE_CHECKING:
     from sqlalchemy import Connection, TableClause
 
-WHY = "this version carries experiments and runs"
+WHY = "this version carries experiments, runs and models"
 NAMES = 20
 
 # Rows with an experiment are counted for the experiments in question, the others for the MLflow workspace.
 _TABLES = {
-    LOGGED_MODELS.category: "logged_models",
-    kinds.METRIC_LINKS: "logged_model_metrics",
     kinds.TRACES: "trace_info",
     kinds.SCORERS: "scorers",
     kinds.ISSUES: "issues",
@@ -37,9 +33,7 @@ _TABLES = {
     kinds.BUDGET_POLICIES: "budget_policies",
     kinds.MCP_SERVERS: "mcp_servers",
 }
-_NAMED = {"logged_models": "model_id"}
-_OTHERS = ("registered_models", "registered_model_tags", "model_versions", "assessments", "evaluation_datasets")
-_IS_PROMPT = "mlflow.prompt.is_prompt"
+_OTHERS = ("registered_models", "registered_model_tags", "assessments", "evaluation_datasets")
 
 
 def left_behind(database: Database, experiment_ids: Sequence[str]) -> list[NotCarried]:
@@ -51,7 +45,7 @@ def left_behind(database: Database, experiment_ids: Sequence[str]) -> list[NotCa
         tables = {name: table(name, *(column(c["name"], c["type"]) for c in some)) for name, some in found.items()}
         count = _Counter(connection, tables, numbers(experiment_ids), database.address.workspace)
         return [
-            *count.registered(),
+            *count.prompts(),
             *(found for kind, name in _TABLES.items() for found in count.kind(kind, name)),
             *count.assessments(),
             *count.evaluation_datasets(),
@@ -70,26 +64,17 @@ class _Counter:
         table = self._tables.get(name)
         if table is None:
             return []
-        key = _NAMED.get(name)
-        return self._counted(kind, table, [*self._here(table)], table.c[key] if key else None)
+        return self._counted(kind, table, [*self._here(table)])
 
-    def registered(self) -> list[NotCarried]:
-        """Registered models with their versions; those that are prompts are told apart."""
+    def prompts(self) -> list[NotCarried]:
+        """Registered models that are prompts."""
         from sqlalchemy import select
 
-        models, versions = self._tables.get("registered_models"), self._tables.get("model_versions")
-        tags = self._tables.get("registered_model_tags")
-        if models is None or versions is None or tags is None:
+        models, tags = self._tables.get("registered_models"), self._tables.get("registered_model_tags")
+        if models is None or tags is None:
             return []
-        is_prompt = (tags.c.key == _IS_PROMPT, tags.c.value == "true", *self._here(tags))
-        prompts = select(tags.c.name).where(*is_prompt)
-        found = []
-        for kind, here in (
-            (REGISTERED_MODELS.category, models.c.name.not_in(prompts)),
-            (kinds.PROMPTS, models.c.name.in_(prompts)),
-        ):
-            found += self._counted(kind, models, [here, *self._here(models)], models.c.name)
-        return found + self._counted(MODEL_VERSIONS.category, versions, self._here(versions))
+        prompts = select(tags.c.name).where(tags.c.key == IS_PROMPT, tags.c.value == "true", *self._here(tags))
+        return self._counted(kinds.PROMPTS, models, [models.c.name.in_(prompts), *self._here(models)], models.c.name)
 
     def assessments(self) -> list[NotCarried]:
         """Those of the traces of these experiments."""

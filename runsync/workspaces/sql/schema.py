@@ -43,9 +43,26 @@ LATER = {
     ),
     "inputs": ("input_uuid", "source_type", "source_id", "destination_type", "destination_id", "step"),
     "input_tags": ("input_uuid", "name", "value"),
+    "logged_models": (
+        *("model_id", "experiment_id", "name", "artifact_location", "creation_timestamp_ms"),
+        *("last_updated_timestamp_ms", "status", "lifecycle_stage", "model_type", "source_run_id", "status_message"),
+    ),
+    "logged_model_params": ("model_id", "experiment_id", "param_key", "param_value"),
+    "logged_model_tags": ("model_id", "experiment_id", "tag_key", "tag_value"),
+    "logged_model_metrics": (
+        *("model_id", "metric_name", "metric_timestamp_ms", "metric_step", "metric_value", "experiment_id", "run_id"),
+        *("dataset_uuid", "dataset_name", "dataset_digest"),
+    ),
+    "registered_models": ("workspace", "name", "creation_time", "last_updated_time", "description"),
+    "registered_model_tags": ("workspace", "name", "key", "value"),
+    "registered_model_aliases": ("workspace", "name", "alias", "version"),
+    "model_versions": (
+        *("workspace", "name", "version", "creation_time", "last_updated_time", "description", "user_id"),
+        *("current_stage", "source", "storage_location", "run_id", "run_link", "status", "status_message"),
+    ),
+    "model_version_tags": ("workspace", "name", "version", "key", "value"),
 }
-"""What came later and is read and written where it is there."""
-READ_ONLY = ("logged_models", "model_versions")
+"""What came later, or may lack columns, and is read and written where it is there."""
 
 WRITABLE = (
     "0584bdc529eb",  # MLflow 2.22
@@ -85,10 +102,11 @@ def reflect(database: Database) -> Schema:
     with database.reading() as connection:
         names = frozenset(inspect(connection).get_table_names())
         _require_tables(names, database.address)
-        tables = _tables(connection, [*COLUMNS, *LATER, *READ_ONLY])
+        tables = _tables(connection, [*COLUMNS, *LATER])
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or ""
-    for name in ("metrics", "latest_metrics"):
-        tables[name].c.value.type = Float(53)  # MySQL's own type gives decimals of ten digits
+    for name, column in (("metrics", "value"), ("latest_metrics", "value"), ("logged_model_metrics", "metric_value")):
+        if name in tables:
+            tables[name].c[column].type = Float(53)  # MySQL's own type gives decimals of ten digits
     lacking = [f"{name}.{column}" for name, some in COLUMNS.items() for column in some if column not in tables[name].c]
     if lacking:
         raise WrongUsage(

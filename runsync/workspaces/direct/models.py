@@ -1,0 +1,91 @@
+"""What a store must do that keeps logged models and a model registry; sources and targets are made of it.
+
+Ids, numbers, names, times and users are kept exactly as they are given.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from runsync.kinds.logged_models import LoggedModel
+from runsync.kinds.model_aliases import ModelAlias
+from runsync.kinds.model_versions import ModelVersion
+from runsync.kinds.registered_models import RegisteredModel
+
+E = TypeVar("E")
+
+DELETED = "Deleted_Internal"
+"""The stage of a version that was deleted: nobody sees it, and its number is not given again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[E]):
+    """A logged model or a version, and where the store has it that its files lie (a URI)."""
+
+    item: E
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """A run that is there: its experiment, the root of its artifacts, and its tag `runsync.copy` ("": none)."""
+
+    experiment_id: str
+    artifact_uri: str
+    copy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write(Generic[E]):
+    """One to be written as it is, with all its params, tags and metric points. `there` is what the store has of it now:
+    tags of the keys in `untagged` are taken away, all else that it has besides stays."""
+
+    item: E
+    location: str = ""
+    there: E | None = None
+    untagged: Sequence[str] = ()
+
+
+class ModelStore(Protocol):
+    """Methods may be called from several threads. What was deleted is not told, unless it is said so."""
+
+    def logged_models(
+        self, experiment_ids: Sequence[str], model_ids: Collection[str] = ()
+    ) -> Iterator[Recorded[LoggedModel]]:
+        """Those of experiments, and those of these ids wherever they are, each once; without their files."""
+
+    def deleted_logged_models(self, experiment_ids: Sequence[str]) -> int:
+        """How many of experiments are deleted."""
+
+    def copies_of(self, model_ids: Collection[str]) -> Mapping[str, str]:
+        """Ids of logged models that tell by their tag that they are copies of these, by the ids of these."""
+
+    def run_places(self, run_ids: Collection[str]) -> Mapping[str, RunPlace]:
+        """The runs that are there, deleted ones too, by their ids."""
+
+    def registered_models(self, names: Collection[str] | None = None) -> Iterator[RegisteredModel]:
+        """Those of these names, or all that are no prompts."""
+
+    def prompts(self, names: Collection[str]) -> set[str]:
+        """The names among these that prompts have."""
+
+    def model_versions(self, names: Collection[str] | None = None) -> Iterator[Recorded[ModelVersion]]:
+        """Those of these registered models, deleted ones too (of the stage DELETED); or those of all that are no
+        prompts, by name and number. A home that is not there is none."""
+
+    def model_aliases(self, names: Collection[str] | None = None) -> Iterator[ModelAlias]:
+        """Those of these registered models, or of all that are no prompts."""
+
+    # Writing: all in one transaction. Raises RequestRefused for what the store cannot take; then nothing was written.
+
+    def write_logged_models(self, writes: Sequence[Write[LoggedModel]]) -> None:
+        """Their experiments are there. Of metric points, those of runs that are not there are left out."""
+
+    def write_registered_models(self, writes: Sequence[Write[RegisteredModel]]) -> None:
+        """A number that is not given again is kept as that of a deleted version."""
+
+    def write_model_versions(self, writes: Sequence[Write[ModelVersion]]) -> None:
+        """Their registered models are there."""
+
+    def write_model_aliases(self, aliases: Sequence[ModelAlias]) -> None:
+        """They are set, also those that named other versions."""
