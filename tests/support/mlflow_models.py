@@ -1,7 +1,6 @@
-"""Runs in the environment of MLflow 3: fills a workspace with models of every kind, and tells all of them by its client.
+"""Runs in the environment of MLflow 3: fills a workspace with models of all kinds, and tells them by its client.
 
-`fill URI FOLDER`, `many URI FOLDER MODELS VERSIONS`, `read URI`, `next URI NAME`, `predict URI MODEL…`: the last line
-printed is JSON.
+`fill URI FOLDER`, `read URI`, `next URI NAME`, `predict URI MODEL…`: the last line printed is JSON.
 """
 
 import json
@@ -96,7 +95,9 @@ def read(uri: str) -> None:
         told["logged"][model.model_id] = {
             **{name: getattr(model, name) for name in ("name", "model_type", "source_run_id", "status_message")},
             **{name: getattr(model, name) for name in ("creation_timestamp", "last_updated_timestamp")},
-            **{"experiment_id": model.experiment_id, "status": str(model.status), "params": dict(model.params)},
+            "experiment_id": model.experiment_id,
+            "status": str(model.status),
+            "params": dict(model.params),
             "tags": {key: value for key, value in model.tags.items() if not key.startswith("runsync.")},
             "metrics": sorted(
                 [m.key, repr(m.value), m.timestamp, m.step, m.run_id, m.dataset_name or "", m.dataset_digest or ""]

@@ -175,6 +175,11 @@ class ExperimentMap:
         """The target experiment's id; "" before it is made."""
         return self._places[source_id].target_id
 
+    def known_id(self, source_id: str) -> str | None:
+        """Likewise; None for one that is not carried."""
+        place = self._places.get(source_id)
+        return None if place is None or place.error else place.target_id
+
     def error(self, source_id: str) -> str:
         """Why the experiment cannot be used; "" when it can."""
         return self._places[source_id].error

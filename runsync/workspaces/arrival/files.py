@@ -95,9 +95,9 @@ class FileWriter:
         at, path, growing = as_target(copy), _sent(copy, file.path), Growing(source, copy.run, file)
         told = [file.sha256]
 
-        def opener() -> _Stream:
+        def opener() -> Stream:
             chunks = growing.chunks()
-            return _Stream(chunks if file.sha256 else _hashed(chunks, told), growing.file.size)
+            return Stream(chunks if file.sha256 else _hashed(chunks, told), growing.file.size)
 
         def write() -> None:
             told[1:] = [] if growing.file.size or file.sha256 else [_EMPTY]
@@ -177,7 +177,7 @@ def _hashed(chunks: Iterator[bytes], told: list[str | None]) -> Iterator[bytes]:
     told.append(running.hexdigest())
 
 
-class _Stream(Readable):
+class Stream(Readable):
     """Chunks as a file of known length, for an upload that never holds it whole.
 
     No io base class: requests would ask it for its position, and send it chunked when it has none.
@@ -195,11 +195,13 @@ class _Stream(Readable):
         return self._size
 
     def close(self) -> None:
+        """Lets go of what gives the chunks."""
         close = getattr(self._chunks, "close", None)
         if close is not None:
             close()
 
     def read(self, size: int = -1) -> bytes:
+        """At most so many bytes (-1: what is at hand); b"" at the end."""
         while not self._left:
             chunk = next(self._chunks, None)
             if chunk is None:

@@ -40,6 +40,10 @@ class DirectLinks:
         with self._lock:
             self._ids[source_id] = target_id
 
+    def id_of(self, source_id: str) -> str | None:
+        """The id that a run of the source has, or would have, in the target; None where it cannot be there."""
+        return self._ids.get(source_id, source_id)
+
     def wanted(self, run: Run) -> Iterator[str]:
         """Ids that have to be looked for in the target, to know what a run links to."""
         for tag, linked in _links(run):

@@ -28,11 +28,21 @@ class Recorded(Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class RunPlace:
-    """A run that is there: its experiment, the root of its artifacts, and its tag `runsync.copy` ("": none)."""
+    """A run that is there: its id, experiment and root of artifacts, and its tag `runsync.copy` ("": none)."""
 
+    run_id: str
     experiment_id: str
     artifact_uri: str
     copy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPlace:
+    """A logged model that is there: its id, the root of its files, and its tag `runsync.complete` ("": none)."""
+
+    model_id: str
+    location: str
+    complete: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,9 @@ class ModelStore(Protocol):
     def deleted_logged_models(self, experiment_ids: Sequence[str]) -> int:
         """How many of experiments are deleted."""
 
-    def copies_of(self, model_ids: Collection[str]) -> Mapping[str, str]:
-        """Ids of logged models that tell by their tag that they are copies of these, by the ids of these."""
+    def model_places(self, model_ids: Collection[str]) -> Mapping[str, ModelPlace]:
+        """The logged models that are there, by these ids: those that have them, else those that tell by their tag that
+        they are copies of these."""
 
     def run_places(self, run_ids: Collection[str]) -> Mapping[str, RunPlace]:
         """The runs that are there, deleted ones too, by their ids."""
@@ -76,13 +87,16 @@ class ModelStore(Protocol):
     def model_aliases(self, names: Collection[str] | None = None) -> Iterator[ModelAlias]:
         """Those of these registered models, or of all that are no prompts."""
 
+    def refresh(self) -> None:
+        """What is read from now on is as it is now."""
+
     # Writing: all in one transaction. Raises RequestRefused for what the store cannot take; then nothing was written.
 
     def write_logged_models(self, writes: Sequence[Write[LoggedModel]]) -> None:
         """Their experiments are there. Of metric points, those of runs that are not there are left out."""
 
     def write_registered_models(self, writes: Sequence[Write[RegisteredModel]]) -> None:
-        """A number that is not given again is kept as that of a deleted version."""
+        """The last number that one gave out is kept as that of a deleted version, until that version is written."""
 
     def write_model_versions(self, writes: Sequence[Write[ModelVersion]]) -> None:
         """Their registered models are there."""

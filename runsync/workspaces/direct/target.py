@@ -7,6 +7,7 @@ at all, with the mark that it is: so a run that is there needs nothing but to be
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Any
 
 from runsync.contract.entities import EntityTarget
 from runsync.contract.foresight import Foresight
@@ -38,6 +39,7 @@ from runsync.workspaces.direct.artifacts import EXPERIMENT
 from runsync.workspaces.direct.editor import DirectEditor
 from runsync.workspaces.direct.experiments import DirectExperiments
 from runsync.workspaces.direct.links import DirectLinks
+from runsync.workspaces.direct.model_ids import ModelIds
 from runsync.workspaces.direct.present import DirectRuns
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.direct.write import RecordWriter
@@ -68,6 +70,7 @@ class DirectTarget:
         self._names: dict[str, str] = {}
         self._other_ids: dict[str, str] = {}
         self._foresight = Foresight()
+        self._entities: Mapping[str, EntityTarget[Any]] | None = None
         self._in_full: set[str] = set()
         """Runs that are there without a tag that tells that they are whole, where none is to be written."""
 
@@ -190,8 +193,18 @@ class DirectTarget:
         return notes
 
     def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
-        """MLflow itself has no place for them."""
-        return None
+        """Models, where the store keeps them. MLflow itself has no place for others."""
+        from runsync.workspaces.direct.entities import targets
+
+        models = self._store.models
+        if models is not None and self._entities is None:
+            ids = ModelIds(models, self._experiments.known_id, self._links.id_of)
+            self._entities = targets(models, self._artifacts, ids, self._options, self._location_of)
+        return (self._entities or {}).get(kind.name)
+
+    def _location_of(self, experiment_id: str) -> str:
+        """Of an experiment that is not made yet, in a dry run, what it will get."""
+        return self._locations.get(experiment_id) or self._artifacts.new_location(experiment_id)
 
     def _check_places(self, are_made: bool) -> None:
         """Raises WrongUsage or BucketNotFound, before anything is written, where artifacts cannot go, or nobody knows

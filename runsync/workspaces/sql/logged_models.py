@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runsync.kinds.logged_models import ORIGIN, PENDING, STATUSES, LoggedModel, ModelMetric
+from runsync.kinds.logged_models import COMPLETE, ORIGIN, PENDING, STATUSES, LoggedModel, ModelMetric
 from runsync.model.experiment import DELETED
 from runsync.model.identity import COPY
-from runsync.workspaces.direct.models import Recorded, RunPlace
+from runsync.workspaces.direct.models import ModelPlace, Recorded, RunPlace
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.read import numbers, parts
 
@@ -49,19 +49,26 @@ class LoggedModels:
         here = (self._of(experiment_ids), models.c.lifecycle_stage == DELETED)
         return int(self._part.all_rows(asked.where(*here, *self._here()))[0][0])
 
-    def copies_of(self, model_ids: Collection[str]) -> dict[str, str]:
-        """See `ModelStore.copies_of`."""
-        from sqlalchemy import String, cast, select
+    def places(self, model_ids: Collection[str]) -> dict[str, ModelPlace]:
+        """See `ModelStore.model_places`."""
+        from sqlalchemy import String, and_, cast, select
 
         if not self._part.has(*TABLES):
             return {}
-        tags, models = self._part.table("logged_model_tags"), self._part.table("logged_models")
-        value = cast(tags.c.tag_value, String(36))
-        joined = self._joined().join(tags, tags.c.model_id == models.c.model_id)
-        asked = select(value, models.c.model_id).select_from(joined)
-        asked = asked.where(tags.c.tag_key == ORIGIN, *self._alive())
+        models, tags = self._part.table("logged_models"), self._part.table("logged_model_tags")
+        marked = and_(tags.c.model_id == models.c.model_id, tags.c.tag_key == COMPLETE)
+        origins = tags.alias()
+        joined = self._joined().outerjoin(tags, marked)
+        columns = (models.c.model_id, models.c.artifact_location, tags.c.tag_value)
+        asked = select(models.c.model_id, *columns).select_from(joined).where(*self._alive())
+        origin = cast(origins.c.tag_value, String(36))
+        copies = select(origin, *columns).select_from(joined.join(origins, origins.c.model_id == models.c.model_id))
+        copies = copies.where(origins.c.tag_key == ORIGIN, *self._alive())
         with self._part.database.reading() as connection:
-            return dict(map(tuple, self._part.rows(connection, asked, value, model_ids)))
+            found = list(self._part.rows(connection, asked, models.c.model_id, model_ids))
+            rest = set(model_ids) - {row[0] for row in found}
+            found += self._part.rows(connection, copies, origin, rest)
+        return {row[0]: ModelPlace(row[1], row[2], row[3] or "") for row in found}
 
     def run_places(self, run_ids: Collection[str]) -> dict[str, RunPlace]:
         """See `ModelStore.run_places`."""
@@ -75,7 +82,7 @@ class LoggedModels:
         asked = asked.where(*self._part.here(experiments))
         with self._part.database.reading() as connection:
             rows = self._part.rows(connection, asked, runs.c.run_uuid, run_ids)
-            return {id: RunPlace(str(number), uri or "", copy or "") for id, number, uri, copy in rows}
+            return {row[0]: RunPlace(row[0], str(row[1]), row[2] or "", row[3] or "") for row in rows}
 
     def _joined(self) -> "FromClause":
         models, experiments = self._part.table("logged_models"), self._part.table("experiments")

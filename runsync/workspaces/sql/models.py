@@ -6,12 +6,18 @@ from runsync.kinds.logged_models import LoggedModel
 from runsync.kinds.model_aliases import ModelAlias
 from runsync.kinds.model_versions import ModelVersion
 from runsync.kinds.registered_models import RegisteredModel
-from runsync.workspaces.direct.models import Recorded, RunPlace
+from runsync.workspaces.direct.models import ModelPlace, Recorded, RunPlace, Write
 from runsync.workspaces.sql.logged_models import LoggedModels
 from runsync.workspaces.sql.model_aliases import read_model_aliases
 from runsync.workspaces.sql.model_versions import read_model_versions
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.registered_models import prompts, read_registered_models
+from runsync.workspaces.sql.write_logged_models import write_logged_models
+from runsync.workspaces.sql.write_model_registry import (
+    write_model_aliases,
+    write_model_versions,
+    write_registered_models,
+)
 
 
 class SqlModels:
@@ -31,9 +37,9 @@ class SqlModels:
         """How many of experiments are deleted."""
         return self._logged.deleted(experiment_ids)
 
-    def copies_of(self, model_ids: Collection[str]) -> Mapping[str, str]:
-        """Ids of copies of these, as their tags tell."""
-        return self._logged.copies_of(model_ids)
+    def model_places(self, model_ids: Collection[str]) -> Mapping[str, ModelPlace]:
+        """Those that are there, or copies of them."""
+        return self._logged.places(model_ids)
 
     def run_places(self, run_ids: Collection[str]) -> Mapping[str, RunPlace]:
         """The runs that are there."""
@@ -54,3 +60,23 @@ class SqlModels:
     def model_aliases(self, names: Collection[str] | None = None) -> Iterator[ModelAlias]:
         """Those of these registered models, or of all."""
         return read_model_aliases(self._part, names)
+
+    def write_logged_models(self, writes: Sequence[Write[LoggedModel]]) -> None:
+        """In one transaction, with all that hangs off them."""
+        self._part.database.transact(lambda connection: write_logged_models(self._part, connection, writes))
+
+    def write_registered_models(self, writes: Sequence[Write[RegisteredModel]]) -> None:
+        """In one transaction, with their tags."""
+        self._part.database.transact(lambda connection: write_registered_models(self._part, connection, writes))
+
+    def write_model_versions(self, writes: Sequence[Write[ModelVersion]]) -> None:
+        """In one transaction, with their tags."""
+        self._part.database.transact(lambda connection: write_model_versions(self._part, connection, writes))
+
+    def write_model_aliases(self, aliases: Sequence[ModelAlias]) -> None:
+        """In one transaction."""
+        self._part.database.transact(lambda connection: write_model_aliases(self._part, connection, aliases))
+
+    def refresh(self) -> None:
+        """What is read from now on is as it is now."""
+        self._part.database.refresh()

@@ -1,6 +1,6 @@
 """The part of a database that one MLflow workspace has."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class Part:
 
     def rows(
         self, connection: "Connection", asked: "Select[Any]", column: "ColumnElement[Any]", values: Collection[str]
-    ) -> "Iterator[Row[Any]]":
+    ) -> Iterator[Any]:
         """Rows in which a column has one of these values, however many they are."""
         for some in parts(sorted(values)):
             yield from connection.execute(asked.where(column.in_(some)))
@@ -52,3 +52,32 @@ class Part:
         """What one statement finds."""
         with self.database.reading() as connection:
             return connection.execute(asked).all()
+
+    def fitting(self, table: "Table", row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row of this workspace, with the columns that this version of the schema has."""
+        return {name: value for name, value in row.items() if name in table.c} | self.home(table)
+
+    def update(
+        self, connection: "Connection", table: "Table", key: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Sets all columns that rows name, of those with the same key."""
+        from sqlalchemy import bindparam
+
+        if rows:
+            names = [name for name in rows[0] if name not in {*key, "workspace"}]
+            statement = table.update().where(*(table.c[n] == bindparam(f"of_{n}") for n in key), *self.here(table))
+            statement = statement.values({name: bindparam(f"new_{name}") for name in names})
+            connection.execute(
+                statement,
+                [{f"of_{n}": row[n] for n in key} | {f"new_{n}": row[n] for n in names} for row in rows],
+            )
+
+    def delete(
+        self, connection: "Connection", table: "Table", key: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Takes rows with these keys away; one that is not there is no fault."""
+        from sqlalchemy import bindparam
+
+        if rows:
+            statement = table.delete().where(*(table.c[n] == bindparam(f"of_{n}") for n in key), *self.here(table))
+            connection.execute(statement, [{f"of_{n}": row[n] for n in key} for row in rows])

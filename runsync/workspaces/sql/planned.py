@@ -14,6 +14,7 @@ from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
 from runsync.workspaces.sql.address import DatabaseAddress
+from runsync.workspaces.sql.planned_models import NoModels
 
 
 class PlannedStore:
@@ -67,6 +68,11 @@ class PlannedStore:
     def model_folder(self, model_id: str) -> tuple[str, str]:
         """Raises RequestRefused."""
         self._refuse()
+
+    @property
+    def models(self) -> NoModels:
+        """None yet, and room for them."""
+        return NoModels()
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
         """Nothing."""

@@ -47,7 +47,8 @@ def read_registered_models(part: Part, names: Collection[str] | None) -> Iterato
             for name, key, value in connection.execute(asked.where(*part.here(tags), tags.c.name.in_(some))):
                 tags_of[name][key] = value or ""
             asked = select(versions.c.name, func.max(versions.c.version)).group_by(versions.c.name)
-            last = dict(map(tuple, connection.execute(asked.where(*part.here(versions), versions.c.name.in_(some)))))
+            found = connection.execute(asked.where(*part.here(versions), versions.c.name.in_(some)))
+            last = {row[0]: row[1] for row in found}
             rows = connection.execute(select(*columns).where(*part.here(models), models.c.name.in_(some))).all()
         for name, description, made, updated in sorted(rows, key=lambda row: row.name):
             yield RegisteredModel(name, description or "", tags_of.get(name, {}), made, updated, last.get(name, 0))

@@ -1,0 +1,50 @@
+"""What models name of other things, as the target of one transfer has it."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from runsync.kinds.kind import EXPERIMENTS, RUNS
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.workspaces.direct.models import ModelPlace, ModelStore, RunPlace
+
+INCOMPLETE = "not all of its files have arrived: run it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Runs and logged models that are in the target, by their ids in the source."""
+
+    experiment: Callable[[str], str | None]
+    runs: Mapping[str, RunPlace] = field(default_factory=dict)
+    models: Mapping[str, ModelPlace] = field(default_factory=dict)
+
+    def resolve(self, kind: str, id: str) -> str | None:
+        """See `kinds.kind.Resolve`."""
+        if kind == EXPERIMENTS:
+            return self.experiment(id)
+        if kind == RUNS and id in self.runs:
+            return self.runs[id].run_id
+        if kind == LOGGED_MODELS.name and id in self.models:
+            return self.models[id].model_id
+        return None
+
+
+class ModelIds:
+    """`experiment` gives the target's id of an experiment: "" before it is made, None where it is not carried; `run`
+    the id that a run has, or is to have, there."""
+
+    def __init__(
+        self, store: ModelStore, experiment: Callable[[str], str | None], run: Callable[[str], str | None]
+    ) -> None:
+        self.unsound: dict[tuple[str, str], str] = {}
+        """Why the files of logged models and versions (kind, id in the target) are not to be relied on."""
+        self._store = store
+        self._experiment = experiment
+        self._run = run
+
+    def find(self, run_ids: Collection[str], model_ids: Collection[str]) -> Found:
+        """Looks for them, a few statements for all."""
+        ids = {id: known for id in run_ids if id and (known := self._run(id)) is not None}
+        places = self._store.run_places(set(ids.values())) if ids else {}
+        runs = {id: places[known] for id, known in ids.items() if known in places}
+        return Found(self._experiment, runs, self._store.model_places(model_ids) if model_ids else {})

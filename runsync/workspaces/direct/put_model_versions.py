@@ -1,0 +1,212 @@
+"""A store as a target of versions of registered models: numbers, times and users are kept."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+
+from runsync.contract.entities import EntitySource
+from runsync.errors import ITEM_ERRORS, may_pass
+from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
+from runsync.model.identity import own_tags_removed
+from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
+from runsync.model.progress import Progress
+from runsync.model.run import Problem
+from runsync.workspaces.direct.entity_files import EntityFiles, Load
+from runsync.workspaces.direct.model_ids import INCOMPLETE, Found, ModelIds
+from runsync.workspaces.direct.models import DELETED, ModelStore, Recorded, Write
+from runsync.workspaces.direct.records import write_all
+from runsync.workspaces.direct.version_files import VersionFiles, placed
+
+CONFLICT = "the target has another version of this number: it is not touched"
+
+
+@dataclass(slots=True)
+class _Copy:
+    """One on its way: as the source has it, as it is to be here, and what is there of it."""
+
+    item: ModelVersion
+    wanted: ModelVersion
+    there: Recorded[ModelVersion] | None
+    location: str
+    action: str = CREATE
+    error: str = ""
+    retry: bool = False
+    problems: list[Problem] = field(default_factory=list)
+    load: Load | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """A deleted version leaves only its number."""
+        return self.there is not None and self.there.item.stage != DELETED
+
+    def fail(self, error: object) -> None:
+        self.action, self.error, self.retry = FAILED, str(error), may_pass(error)
+
+    def compare(self) -> None:
+        """Settles what is to be done, once it is known where it is to lie."""
+        if self.there is None or not self.is_there:
+            return
+        if not _is_same(self.wanted, self.there.item):
+            self.fail(CONFLICT)
+        else:
+            self.action = UPDATE if any(MODEL_VERSIONS.lacks(self.wanted, self.there.item)) else UNCHANGED
+
+    def outcome(self) -> Outcome:
+        load, item = self.load, self.item
+        told = (MODEL_VERSIONS.noun, item.key[0], item.name, self.action)
+        counts = (0, load.written, load.bytes) if load else (0, 0, 0)
+        return Outcome(*told, "", *counts, tuple(self.problems), self.error, self.retry or bool(load and load.retry))
+
+
+class ModelVersionTarget:
+    """See `EntityTarget`."""
+
+    def __init__(
+        self,
+        store: ModelStore,
+        ids: ModelIds,
+        files: EntityFiles,
+        places: VersionFiles,
+        options: ImportOptions,
+    ) -> None:
+        self._store = store
+        self._ids = ids
+        self._files = files
+        self._places = places
+        self._options = options
+        self._waiting: list[_Copy] = []
+        """Versions of which the one that they were made of is not there yet."""
+
+    def plan(self, items: Sequence[ModelVersion], source: EntitySource[ModelVersion], pool: Executor) -> list[Outcome]:
+        """See `EntityTarget`. What comes before them is taken for being there."""
+        return [copy.outcome() for copy in self._compared(items, source, pool)]
+
+    def put(
+        self, items: Sequence[ModelVersion], source: EntitySource[ModelVersion], pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        """See `EntityTarget`."""
+        copies = self._compared(items, source, pool)
+        homes = {one.name for one in self._store.registered_models({item.model for item in items})}
+        for copy in copies:
+            if copy.item.model not in homes:
+                copy.fail("its registered model is not in the target")
+        loads = [copy.load for copy in copies if copy.load is not None and not copy.error]
+        self._files.carry(loads, source, pool, progress)
+        for copy in copies:
+            if copy.load is not None:
+                copy.problems += copy.load.problems
+        waiting = [copy for copy in copies if copy.item.home.kind == MODEL_VERSIONS.name and not copy.error]
+        self._waiting += waiting
+        ready = [copy for copy in copies if copy not in waiting]
+        self._write(ready)
+        return [copy.outcome() for copy in ready]
+
+    def finish(self, pool: Executor) -> list[Outcome]:
+        """Writes those that were made of other versions, which are there by now: first those of versions that are."""
+        self._store.refresh()
+        outcomes = []
+        while self._waiting:
+            ready = self._now_placed() or self._lost()
+            self._write(ready)
+            outcomes += [copy.outcome() for copy in ready]
+            self._waiting = [copy for copy in self._waiting if copy not in ready]
+            self._store.refresh()
+        return outcomes
+
+    def left(self) -> list[NotCarried]:
+        """There is room for all."""
+        return []
+
+    def _now_placed(self) -> list[_Copy]:
+        """Those that wait for a version which is there now, with the place where that lies."""
+        names = {copy.item.home.id.rpartition("/")[0] for copy in self._waiting}
+        waiting = {copy.item.name for copy in self._waiting}
+        there = {
+            one.item.name: one.location
+            for one in self._store.model_versions(names)
+            if one.item.stage != DELETED and one.item.name not in waiting
+        }
+        ready = [copy for copy in self._waiting if copy.item.home.id in there]
+        for copy in ready:
+            copy.location = there[copy.item.home.id]
+            if why := self._ids.unsound.get((MODEL_VERSIONS.name, copy.item.home.id)):
+                self._ids.unsound[MODEL_VERSIONS.name, copy.item.name] = why
+        return ready
+
+    def _lost(self) -> list[_Copy]:
+        """All that wait, for what does not come."""
+        for copy in self._waiting:
+            copy.problems.append(_no_home(copy.item))
+        return list(self._waiting)
+
+    def _write(self, copies: Sequence[_Copy]) -> None:
+        todo = [copy for copy in copies if copy.action in (CREATE, UPDATE)]
+        writes = [Write(copy.wanted, copy.location, copy.there and copy.there.item) for copy in todo]
+        for copy, error in zip(todo, write_all(self._store.write_model_versions, writes), strict=True):
+            if error is not None:
+                copy.fail(error)
+        for copy in copies:
+            if copy.error or copy.problems:
+                self._ids.unsound[MODEL_VERSIONS.name, copy.item.name] = copy.error or INCOMPLETE
+
+    def _compared(
+        self, items: Sequence[ModelVersion], source: EntitySource[ModelVersion], pool: Executor
+    ) -> list[_Copy]:
+        homes = [item.home for item in items]
+        run_ids = {item.run_id for item in items} | {home.id for home in homes}
+        found = self._ids.find(run_ids, {home.id for home in homes})
+        names = {item.model for item in items}
+        wanted = {item.key for item in items}
+        there = {one.item.key: one for one in self._store.model_versions(names) if one.item.key in wanted}
+        copies = [self._copy(item, found, there.get(item.key)) for item in items]
+        own = [copy for copy in copies if not copy.item.home.kind]
+        for copy, whole in zip(own, pool.map(lambda copy: _completed(copy, source), own), strict=True):
+            self._take_files(copy, whole)
+        for copy in copies:
+            copy.compare()
+        return copies
+
+    def _copy(self, item: ModelVersion, found: Found, there: Recorded[ModelVersion] | None) -> _Copy:
+        wanted = MODEL_VERSIONS.rewritten(item, found.resolve) or item
+        wanted = replace(wanted, tags=own_tags_removed(item.tags), artifacts=None, problems=())
+        place = placed(item, found)
+        source, location = place or (item.source, item.source)
+        copy = _Copy(item, replace(wanted, source=source), there, location)
+        if place is None:
+            copy.problems.append(_no_home(item))
+        return copy
+
+    def _take_files(self, copy: _Copy, whole: ModelVersion | Exception) -> None:
+        """Those of a version that lies neither in a run nor in a logged model; where it has none, it lies where it
+        lay."""
+        if isinstance(whole, Exception):
+            copy.problems.append(Problem("artifact", "", str(whole)))
+            return
+        copy.problems += whole.problems
+        if whole.artifacts and self._options.artifacts:
+            copy.item, copy.location = whole, self._places.own_place(whole)
+            copy.wanted = replace(copy.wanted, source=copy.location)
+            copy.load = Load(whole, whole.artifacts, self._places.owner(whole), by_size=True)
+
+
+def _is_same(wanted: ModelVersion, there: ModelVersion) -> bool:
+    """Whether the version that is there is that one: made in the same moment, or of the same."""
+    if wanted.created_at is not None and wanted.created_at == there.created_at:
+        return True
+    same_place = bool(wanted.home.kind) or wanted.source == there.source
+    return (wanted.run_id, wanted.home) == (there.run_id, there.home) and same_place
+
+
+def _completed(copy: _Copy, source: EntitySource[ModelVersion]) -> ModelVersion | Exception:
+    try:
+        return source.complete(copy.item)
+    except ITEM_ERRORS as error:
+        return error
+
+
+def _no_home(item: ModelVersion) -> Problem:
+    return Problem(
+        "artifact", item.source, f"what it was made of ({item.home.kind} {item.home.id}) is not in the target"
+    )
