@@ -2,11 +2,7 @@
 client tells them."""
 
 import json
-import shutil
-import signal
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +11,8 @@ from conftest import Runner, executable
 from support import forks
 from support.databases import Databases, Fresh
 from support.forks import clean_environment
-from support.killing import run_until
-from support.servers import MlflowServer
 
-from transfer.commands import export, import_, report, sync, verify
+from transfer.commands import export, import_, verify
 
 SCRIPT = Path(__file__).parents[1] / "support" / "mlflow_models.py"
 TARGETS = pytest.mark.parametrize("kind", ["sqlite", "postgres", pytest.param("mysql", marks=pytest.mark.slow)])
@@ -59,7 +53,7 @@ def target(kind: str, databases: Databases) -> Fresh:
 def place(tmp_path: Path) -> Iterator[tuple[object, ...]]:
     """Where artifacts of a target go."""
     (tmp_path / "artifacts").mkdir()
-    yield ("--artifacts", tmp_path / "artifacts")
+    return ("--artifacts", tmp_path / "artifacts")
 
 
 def counts(told: dict[str, Any], what: str) -> dict[str, int]:

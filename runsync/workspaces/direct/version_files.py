@@ -5,15 +5,13 @@ import hashlib
 from runsync.kinds.kind import RUNS
 from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel
 from runsync.kinds.model_versions import Home, ModelVersion, home_of
+from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.run import Run
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.direct.artifacts import SERVED, DirectArtifacts
 from runsync.workspaces.direct.logged_models import as_run
 from runsync.workspaces.direct.model_ids import Found
 from runsync.workspaces.direct.models import ModelStore, Recorded
-
-FOLDER = "registered-models"
-"""Beside the experiments: where files of versions go that hang off no run and no logged model."""
 
 
 class VersionFiles:
@@ -24,9 +22,9 @@ class VersionFiles:
         self._artifacts = artifacts
 
     def own_place(self, item: ModelVersion) -> str:
-        """The root that files of its own get. A name may hold what no folder is called."""
+        """The root that files of its own get, beside the experiments. A name may hold what no folder is called."""
         name = hashlib.sha256(item.model.encode()).hexdigest()[:32]
-        return f"{self._artifacts.new_location(FOLDER).rstrip('/')}/{name}/{item.version}/artifacts"
+        return f"{self._artifacts.new_location(REGISTERED_MODELS.name).rstrip('/')}/{name}/{item.version}/artifacts"
 
     def owner(self, item: ModelVersion) -> Run:
         """What has them in the same way."""
