@@ -86,14 +86,14 @@ def fill(uri: str, folder: str) -> None:
 
 
 def read(uri: str) -> None:
-    """Everything that the client tells of models, and what those with files predict."""
+    """Everything that the client tells of models."""
     mlflow.set_tracking_uri(uri)
     client = MlflowClient()
     ids = [experiment.experiment_id for experiment in client.search_experiments(view_type=ViewType.ALL)]
-    told: dict[str, Any] = {"logged": {}, "registered": {}, "versions": {}, "links": {}, "predicted": {}}
+    told: dict[str, Any] = {"logged": {}, "registered": {}, "versions": {}, "links": {}}
     for model in mlflow.search_logged_models(ids, output_format="list"):
         told["logged"][model.model_id] = {
-            **{name: getattr(model, name) for name in ("name", "model_type", "source_run_id", "status_message")},
+            **{name: getattr(model, name) or "" for name in ("name", "model_type", "source_run_id", "status_message")},
             **{name: getattr(model, name) for name in ("creation_timestamp", "last_updated_timestamp")},
             "experiment_id": model.experiment_id,
             "status": str(model.status),
@@ -106,10 +106,11 @@ def read(uri: str) -> None:
         }
     for model in client.search_registered_models():
         times = (model.creation_timestamp, model.last_updated_timestamp)
-        told["registered"][model.name] = [model.description, dict(model.tags), dict(model.aliases), *times]
+        aliases = {alias: int(number) for alias, number in model.aliases.items()}
+        told["registered"][model.name] = [model.description or "", dict(model.tags), aliases, *times]
         for version in client.search_model_versions(f"name='{model.name}'"):
             told["versions"][f"{model.name}/{version.version}"] = {
-                name: getattr(version, name)
+                name: getattr(version, name) or ""  # a server tells no None
                 for name in (
                     *("creation_timestamp", "last_updated_timestamp", "description", "user_id", "current_stage"),
                     *("run_id", "run_link", "status", "status_message", "tags"),

@@ -25,18 +25,24 @@ from runsync.kinds.left_behind import CATEGORIES, changed, parse
 pytestmark = pytest.mark.long
 
 ACCEPT = "--accept"
-MODELS = "1 registered model, 1 model version"
+TRACES = "1 trace, 1 assessment"
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> str:
-    """A database with some runs, a registered model and its version, and a webhook."""
+    """A database with some runs, a trace and its assessment."""
     address = empty_sqlite(tmp_path / "source.db")
     with opened(address) as workspace:
         fill(Filler(workspace))
     with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
-        database.execute("INSERT INTO registered_models (name, workspace) VALUES ('churner', 'default')")
-        database.execute("INSERT INTO model_versions (name, version, workspace) VALUES ('churner', 1, 'default')")
+        database.execute(
+            "INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, status)"
+            " SELECT 't1', min(experiment_id), 1, 'OK' FROM runs"
+        )
+        database.execute(
+            "INSERT INTO assessments (assessment_id, trace_id, name, assessment_type, value, created_timestamp,"
+            " last_updated_timestamp, source_type, valid) VALUES ('a1', 't1', 'n', 'feedback', '1', 1, 1, 'HUMAN', 1)"
+        )
     return address
 
 
@@ -66,20 +72,20 @@ def test_kinds_that_stay_behind_make_the_exit_code_3_and_are_accepted_by_name(
         for dry_run in ((), ("--dry-run",)):
             done = runsync(*arguments, *dry_run)
             assert done.returncode == 3, done.stdout + done.stderr
-            assert "Not carried (2):\n  1 registered model [churner]" in done.stdout
-            assert f"but for what stays behind: {MODELS}. To accept that, add --accept registered" in last(done.stdout)
+            assert "Not carried (2):\n  1 trace: " in done.stdout
+            assert f"but for what stays behind: {TRACES}. To accept that, add --accept traces" in last(done.stdout)
             assert "again" not in last(done.stdout), "that would bring nothing"
-            accepted = runsync(*arguments, *dry_run, ACCEPT, "registered-models,webhooks")
+            accepted = runsync(*arguments, *dry_run, ACCEPT, "traces,webhooks")
             assert (accepted.returncode, "Not carried, as accepted (2):" in accepted.stdout) == (0, True)
             is_one_running = arguments[0] != "import"
             left_open = " What only reading and writing all of it shows is not in this plan." if is_one_running else ""
             assert not dry_run or last(accepted.stdout) == f"Run it without --dry-run to do this.{left_open}"
             assert dry_run or last(accepted.stdout).startswith("Done")
-    document = json.loads(runsync("import", "b", there, ACCEPT, "model-versions", ACCEPT, "traces", "--json").stdout)
+    document = json.loads(runsync("import", "b", there, ACCEPT, "assessments", ACCEPT, "webhooks", "--json").stdout)
     schemas.check("transfer-report", document, "the report")
-    assert (document["exit_code"], document["accept"]) == (3, ["assessments", "model-versions", "traces"])
+    assert (document["exit_code"], document["accept"]) == (3, ["assessments", "webhooks"])
     told = {left["kind"]: left["accepted"] for left in document["not_carried"]}
-    assert told == {"registered-models": False, "model-versions": True}
+    assert told == {"traces": False, "assessments": True}
 
 
 def test_verify_says_what_it_did_not_compare(source: str, tmp_path: Path, runsync: Runner) -> None:
@@ -89,18 +95,18 @@ def test_verify_says_what_it_did_not_compare(source: str, tmp_path: Path, runsyn
     for side in (source, "b"):
         done = runsync("verify", side, there)
         assert done.returncode == 4
-        assert "Not compared (2):\n  1 registered model [churner]" in done.stdout
+        assert "Not compared (2):\n  1 trace: " in done.stdout
         assert last(done.stdout).startswith("Everything that was compared is there, but not all was")
-        assert last(done.stdout).endswith("--accept registered-models.")
-        accepted = runsync("verify", side, there, ACCEPT, "registered-models")
+        assert last(done.stdout).endswith("--accept traces.")
+        accepted = runsync("verify", side, there, ACCEPT, "traces")
         assert (accepted.returncode, last(accepted.stdout)) == (0, "Everything that was compared is there.")
     document = api.verify("b" if Path("b").exists() else str(tmp_path / "b"), there).to_document()
     schemas.check("verify-report", document, "the report")
     assert document["exit_code"] == 4
-    without = runsync("verify", "b", there, ACCEPT, "registered-models", "--no-artifacts")
+    without = runsync("verify", "b", there, ACCEPT, "traces", "--no-artifacts")
     assert (without.returncode, last(without.stdout)) == (0, "Everything that was compared is there.")
     assert "some artifacts: --no-artifacts" in without.stdout
-    nothing = runsync("verify", "b", there, ACCEPT, "registered-models", "--until", "1970-01-01")
+    nothing = runsync("verify", "b", there, ACCEPT, "traces", "--until", "1970-01-01")
     assert (nothing.returncode, last(nothing.stdout)) == (0, "There was nothing to compare.")
 
 
@@ -121,11 +127,11 @@ def test_runsync_toml_accepts_for_a_workspace_a_bundle_or_a_pair(source: str, tm
 
     def with_toml(accepting: str, *arguments: str) -> int:
         sections = [
-            f'[{name}]\nuri = "{uri}"' + ('\naccept = ["registered-models"]' if name == accepting else "")
+            f'[{name}]\nuri = "{uri}"' + ('\naccept = ["traces"]' if name == accepting else "")
             for name, uri in places.items()
         ]
         if accepting == "pair":
-            pair = '[pairs.promote]\nsource = "dev"\ntarget = "prod"\naccept = ["registered-models"]'
+            pair = '[pairs.promote]\nsource = "dev"\ntarget = "prod"\naccept = ["traces"]'
             sections.append(pair)
         (tmp_path / "runsync.toml").write_text("\n".join(sections))
         return runsync(*arguments).returncode

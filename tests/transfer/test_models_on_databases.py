@@ -2,7 +2,8 @@
 client tells them."""
 
 import json
-from collections.abc import Iterator
+import shutil
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +12,15 @@ from conftest import Runner, executable
 from support import forks
 from support.databases import Databases, Fresh
 from support.forks import clean_environment
+from support.killing import run_until
+from support.servers import MlflowServer
 
-from transfer.commands import export, import_, verify
+from transfer.commands import export, import_, sync, verify
 
 SCRIPT = Path(__file__).parents[1] / "support" / "mlflow_models.py"
 TARGETS = pytest.mark.parametrize("kind", ["sqlite", "postgres", pytest.param("mysql", marks=pytest.mark.slow)])
-ALL = ("logged-models", "registered-models", "model-versions", "model-aliases")
+WHOLE = {"logged-models": 3, "registered-models": 2, "model-versions": 6, "model-aliases": 3}
+PROMPT = "mlflow.prompt.is_prompt"
 PROMPTS = ("--accept", "prompts")
 
 
@@ -50,15 +54,15 @@ def target(kind: str, databases: Databases) -> Fresh:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[tuple[object, ...]]:
+def place(tmp_path: Path) -> tuple[object, ...]:
     """Where artifacts of a target go."""
     (tmp_path / "artifacts").mkdir()
     return ("--artifacts", tmp_path / "artifacts")
 
 
 def counts(told: dict[str, Any], what: str) -> dict[str, int]:
-    """How many models of each kind were created, updated, …"""
-    return {kind: told[kind][what] for kind in ALL if kind in told}
+    """How many of each kind were created, updated, …"""
+    return {kind: tally[what] for kind, tally in told["objects"].items()}
 
 
 @TARGETS
@@ -72,7 +76,7 @@ def test_models_go_through_a_bundle_into_a_database_and_are_the_same_there(
     assert verify(runsync, bundle, target.url, *place, *PROMPTS)["differences"] == []
     before = contents(target)
     again = import_(runsync, bundle, target.url, *place, *PROMPTS)
-    print(json.dumps(again)[:2000])
+    assert counts(again, "unchanged") == WHOLE
     assert contents(target) == before
     assert client("next", target.for_mlflow, "churn") == 9
     assert client("next", target.for_mlflow, "empty") == 1
@@ -80,6 +84,127 @@ def test_models_go_through_a_bundle_into_a_database_and_are_the_same_there(
 
 def contents(database: Fresh) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of the tables of models."""
-    tables = ("logged_models", "logged_model_params", "logged_model_tags", "logged_model_metrics", "registered_models")
-    tables += ("registered_model_tags", "registered_model_aliases", "model_versions", "model_version_tags", "inputs")
-    return {name: sorted(database.execute(f"SELECT * FROM {name}"), key=repr) for name in tables}
+    names = "logged_models logged_model_params logged_model_tags logged_model_metrics registered_models"
+    names += " registered_model_tags registered_model_aliases model_versions model_version_tags inputs"
+    return {name: sorted(database.execute(f"SELECT * FROM {name}"), key=repr) for name in names.split()}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def test_sync_brings_what_changed_and_no_version_twice(
+    filled: Filled, target: Fresh, databases: Databases, place: tuple[object, ...], runsync: Runner
+) -> None:
+    source = copied(filled, databases)
+    sync(runsync, source.url, target.url, *place, *PROMPTS)
+    assert client("read", target.for_mlflow) == filled.told
+    before = contents(target)
+    assert counts(sync(runsync, source.url, target.url, *place, *PROMPTS), "unchanged") == WHOLE
+    assert contents(target) == before
+    source.execute("UPDATE registered_models SET description = 'new' WHERE name = 'churn'")
+    source.execute("UPDATE model_versions SET current_stage = 'Archived' WHERE name = 'churn' AND version = 2")
+    source.execute("UPDATE registered_model_aliases SET version = 2 WHERE alias = 'champion'")
+    source.execute("UPDATE logged_models SET status = 2 WHERE name = 'pending'")
+    source.execute("INSERT INTO logged_model_tags VALUES (?, ?, 'new', 'tag')", filled.ids["pending"], "1")
+    source.execute(
+        "INSERT INTO model_versions (name, version, source, storage_location, current_stage, status)"
+        " VALUES ('empty', 3, 's3://elsewhere/x', 's3://elsewhere/x', 'None', 'READY')"
+    )
+    told = sync(runsync, source.url, target.url, *place, *PROMPTS)
+    changed = {"logged-models": 1, "registered-models": 2, "model-versions": 1, "model-aliases": 1}
+    assert counts(told, "updated") == changed
+    assert counts(told, "created")["model-versions"] == 1
+    assert client("read", target.for_mlflow) == client("read", source.for_mlflow)
+
+
+def test_a_version_of_the_same_number_that_is_another_is_named_and_not_touched(
+    filled: Filled, databases: Databases, place: tuple[object, ...], runsync: Runner
+) -> None:
+    target = databases.fresh("sqlite")
+    target.execute("INSERT INTO registered_models (name, description) VALUES ('churn', 'theirs')")
+    target.execute("INSERT INTO model_versions (name, version, source, creation_time) VALUES ('churn', 1, 's3://b', 5)")
+    target.execute("INSERT INTO registered_models (name) VALUES ('empty')")
+    target.execute("INSERT INTO registered_model_tags (name, key, value) VALUES ('empty', ?, 'true')", PROMPT)
+    told = sync(runsync, filled.url, target.url, *place, *PROMPTS, code=3)
+    failed = {error["name"]: error["error"] for error in told["failed"]}
+    assert "another version of this number" in failed["churn/1"]
+    assert "cannot be relied on" in failed["churn@champion"]
+    assert "cannot be relied on" in failed["churn@copy"]
+    assert "a prompt of this name" in failed["empty"]
+    ((source, made),) = target.execute("SELECT source, creation_time FROM model_versions WHERE version = 1")
+    assert (source, made) == ("s3://b", 5)
+    aliases = target.execute("SELECT alias FROM registered_model_aliases")
+    assert aliases == [("challenger",)]
+
+
+def test_an_alias_is_not_set_on_a_version_whose_files_did_not_arrive(
+    filled: Filled, databases: Databases, place: tuple[object, ...], runsync: Runner, bundle: Path
+) -> None:
+    target = databases.fresh("sqlite")
+    done = runsync("sync", filled.url, target.url, *place, *PROMPTS, "--no-artifacts", "--json")
+    assert done.returncode == 3, done.stdout
+    assert "has no files here" in done.stdout
+    assert target.execute("SELECT * FROM registered_model_aliases") == []
+    sync(runsync, filled.url, target.url, *place, *PROMPTS)
+    assert client("read", target.for_mlflow) == filled.told
+
+
+def test_a_killed_import_is_finished_by_the_next_one(
+    filled: Filled, databases: Databases, place: tuple[object, ...], runsync: Runner, bundle: Path, tmp_path: Path
+) -> None:
+    export(runsync, filled.url, bundle, *PROMPTS)
+    target = databases.fresh("sqlite")
+    moment = 1
+    while True:
+        arguments = ("import", bundle, target.url, *place, *PROMPTS)
+        killed = run_until(moment, signal.SIGKILL, arguments, tmp_path)
+        if killed.code != -signal.SIGKILL:
+            break
+        moment = moment * 2 if moment < 16 else moment + 29
+    assert killed.code == 0, killed.told
+    assert client("read", target.for_mlflow) == filled.told
+    assert counts(import_(runsync, bundle, target.url, *place, *PROMPTS), "unchanged") == WHOLE
+
+
+def test_a_real_server_on_a_restored_database_loads_models_by_alias_version_and_run(
+    filled: Filled, databases: Databases, runsync: Runner, bundle: Path, tmp_path: Path
+) -> None:
+    export(runsync, filled.url, bundle, *PROMPTS)
+    folder = tmp_path / "server"
+    folder.mkdir()
+    empty = databases.fresh("sqlite").path
+    assert empty is not None
+    shutil.copy(empty, folder / "mlflow.db")
+    import_(runsync, bundle, f"sqlite:///{folder}/mlflow.db", "--artifacts", folder / "artifacts", *PROMPTS)
+    with MlflowServer(executable("3"), folder=folder) as server:
+        assert client("read", server.url) == filled.told
+        run, model = filled.ids["run"], filled.ids["model"]
+        doubled = ["models:/churn@champion", "models:/churn/4", "models:/churn@copy", f"models:/{model}"]
+        tripled = ["models:/churn/2", "models:/churn@challenger", f"runs:/{run}/plain"]
+        doubled.append(f"runs:/{run}/model")
+        told = client("predict", server.url, *doubled, *tripled)
+        assert told == {**{name: [2.0, 4.0] for name in doubled}, **{name: [3.0, 6.0] for name in tripled}}
+        assert client("next", server.url, "churn") == 9
+
+
+def test_each_workspace_of_a_database_has_models_of_its_own(
+    filled: Filled, databases: Databases, place: tuple[object, ...], runsync: Runner
+) -> None:
+    target = databases.fresh("sqlite")
+    target.execute("INSERT INTO workspaces (name) VALUES ('team')")
+    target.execute("INSERT INTO registered_models (name, description) VALUES ('churn', 'another')")
+    target.execute("INSERT INTO model_versions (name, version, source) VALUES ('churn', 1, 's3://another')")
+    other = contents(target)
+    sync(runsync, filled.url, f"{target.url}?workspace=team", *place, *PROMPTS)
+    asked = "SELECT count(*) FROM {} WHERE workspace = 'team'"
+    tables = ("registered_models", "model_versions", "registered_model_aliases")
+    assert [target.execute(asked.format(name)) for name in tables] == [[(2,)], [(7,)], [(3,)]]
+    assert all(row in contents(target)[name] for name, rows in other.items() for row in rows)
+    told = verify(runsync, filled.url, f"{target.url}?workspace=team", *place, *PROMPTS)
+    assert told["differences"] == []
+
+
+def copied(filled: Filled, databases: Databases) -> Fresh:
+    """The same again, to be changed."""
+    fresh = databases.fresh("sqlite")
+    assert fresh.path is not None
+    shutil.copy(filled.url.removeprefix("sqlite:///"), fresh.path)
+    return fresh

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from runsync.kinds.kind import EXPERIMENTS, RUNS
+from runsync.kinds.kind import EXPERIMENTS
 from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.model.selection import RUNS
 from runsync.workspaces.direct.models import ModelPlace, ModelStore, RunPlace
 
 INCOMPLETE = "not all of its files have arrived: run it again"

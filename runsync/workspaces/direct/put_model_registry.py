@@ -68,7 +68,7 @@ class RegisteredModelTarget:
             elif there is None:
                 compared.append((item, None, CREATE, ""))
             else:
-                same = not any(REGISTERED_MODELS.lacks(item, there))
+                same = not any(REGISTERED_MODELS.lacks(item, there)) and item.last_version <= there.last_version
                 compared.append((item, there, UNCHANGED if same else UPDATE, ""))
         return compared
 

@@ -2,11 +2,11 @@
 
 import hashlib
 
-from runsync.kinds.kind import RUNS
 from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel
 from runsync.kinds.model_versions import Home, ModelVersion, home_of
 from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.run import Run
+from runsync.model.selection import RUNS
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.direct.artifacts import SERVED, DirectArtifacts
 from runsync.workspaces.direct.logged_models import as_run

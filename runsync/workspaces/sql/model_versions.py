@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runsync.kinds.kind import RUNS
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_versions import MODEL_VERSIONS, NO_STAGE, READY, Home, ModelVersion, home_of
+from runsync.model.selection import RUNS
 from runsync.workspaces.direct.models import DELETED, Recorded
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.registered_models import TABLES, names_of_models
