@@ -189,21 +189,24 @@ class EntityWriter(Generic[E]):
         """Notes what the snapshot is to hold of one; None where it is left."""
         if each.error is not None:
             return self._not_read(each, each.error)
-        problems = self._with_files(each)
+        files, problems = self._with_files(each)
         if each.known is not None and is_same(each.item, each.known):
             self._keep(each.item)
             return self._outcome(each.item, UNCHANGED)
         self._fresh.append(each.item)
-        return self._outcome(each.item, CREATE if each.known is None else UPDATE, problems=problems)
+        outcome = self._outcome(each.item, CREATE if each.known is None else UPDATE)
+        size = sum(file.size for file in files)
+        return replace(outcome, artifacts=len(files), bytes=size, problems=problems)
 
-    def _with_files(self, each: _Entity[E]) -> tuple[Problem, ...]:
+    def _with_files(self, each: _Entity[E]) -> tuple[tuple[ArtifactFile, ...], tuple[Problem, ...]]:
+        """The files that were fetched, and those that were not."""
         if not each.files:
-            return ()
+            return (), ()
         results = [future.result() for future in each.files]
         files = tuple(result for result in results if isinstance(result, ArtifactFile))
         problems = tuple(result for result in results if isinstance(result, Problem))
         each.item = self._kind.with_files(each.item, files, problems)
-        return problems
+        return files, problems
 
     def _keep(self, item: E) -> None:
         name, line = self._known.place(item.key)
@@ -223,10 +226,8 @@ class EntityWriter(Generic[E]):
         self.failed.append({"kind": self._kind.noun, "id": item.key[0], "name": item.name, "error": str(error)})
         return self._outcome(item, FAILED, str(error), may_pass(error))
 
-    def _outcome(
-        self, item: E, action: str, error: str = "", retry: bool = False, problems: tuple[Problem, ...] = ()
-    ) -> Outcome:
-        return Outcome(self._kind.noun, item.key[0], item.name, action, problems=problems, error=error, retry=retry)
+    def _outcome(self, item: E, action: str, error: str = "", retry: bool = False) -> Outcome:
+        return Outcome(self._kind.noun, item.key[0], item.name, action, error=error, retry=retry)
 
 
 def _live(part: ObjectsPart) -> int:

@@ -65,7 +65,8 @@ def many_aliases(count: int) -> list[ModelAlias]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "bundle"
-    assert export_to(create_bundle(folder), source_with_models()).exit_code == 0
+    report = export_to(create_bundle(folder), source_with_models())
+    assert (report.exit_code, report.artifacts, report.artifact_bytes) == (0, 6, 2417)
     return folder
 
 
