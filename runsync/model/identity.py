@@ -8,8 +8,6 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 
-import orjson
-
 from runsync.errors import RequestRefused
 from runsync.model.run import Run
 
@@ -80,6 +78,8 @@ def fingerprint(run: Run) -> str:
     document["latest_metrics"].sort(key=lambda metric: metric["key"])
     document["dataset_inputs"].sort(key=lambda d: (d["name"], d["digest"]))
     document["model_outputs"].sort(key=lambda m: (m["model_id"], m["step"]))
+    import orjson  # the help of commands needs none
+
     try:
         return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
     except TypeError as error:
