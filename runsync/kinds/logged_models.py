@@ -26,9 +26,12 @@ OF_VERSIONS = "mlflow.modelVersions"
 """The tag in which a server keeps which versions of registered models were made of a logged model."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelMetric:
-    """A point that a run logged for a model; `dataset_name` and `dataset_digest` are "" where it names none."""
+    """A point that a run logged for a model; `dataset_name` and `dataset_digest` are "" where it names none.
+
+    One with NaN equals another with NaN.
+    """
 
     key: str
     value: float
@@ -42,6 +45,17 @@ class ModelMetric:
     def place(self) -> tuple[str, int, int, str]:
         """A model has one value at each."""
         return (self.key, self.timestamp, self.step, self.run_id)
+
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """All of it, with the value as a store can hold it."""
+        return (*self.place, self.dataset_name, self.dataset_digest, numbers.to_json(numbers.stored(self.value)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModelMetric) and self.told == other.told
+
+    def __hash__(self) -> int:
+        return hash(self.told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +203,10 @@ def plain_tags(item: LoggedModel) -> dict[str, str]:
 def _metric_changes(old: LoggedModel, new: LoggedModel) -> Iterator["FieldChange"]:
     from runsync.model.comparison import FieldChange
 
-    def told(item: LoggedModel) -> dict[tuple[Any, ...], str]:
-        return {
-            (*m.place, m.dataset_name, m.dataset_digest, numbers.to_json(numbers.stored(m.value))): m.key
-            for m in item.metrics
-        }
-
-    before, after = told(old), told(new)
-    for key in sorted(set(before.values()) | set(after.values())):
-        lost = sum(name == key for place, name in before.items() if place not in after)
-        added = sum(name == key for place, name in after.items() if place not in before)
+    before, after = frozenset(old.metrics), frozenset(new.metrics)
+    for key in sorted({metric.key for metric in before | after}):
+        lost = sum(metric.key == key for metric in before - after)
+        added = sum(metric.key == key for metric in after - before)
         if lost or added:
             yield FieldChange(f"metrics.{key}", many(lost, "other point"), many(added, "other point"))
 

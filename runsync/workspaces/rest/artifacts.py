@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -80,8 +81,16 @@ class Artifacts(Protocol):
         """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
 
 
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where the files of a logged model lie; `Run` is the same of a run."""
+
+    model_id: str
+    artifact_uri: str
+
+
 class ArtifactStore:
-    """The artifacts of all runs of one server. `notes` tells what had to be done another way."""
+    """The artifacts of all runs and logged models of one server. `notes` tells what had to be done another way."""
 
     def __init__(self, client: Client, server: Server, s3: S3Artifacts) -> None:
         self.notes: list[str] = []
@@ -130,19 +139,17 @@ class ArtifactStore:
             lambda: self._first_listed(run) if run is not None else None,
         )
 
-    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+    def list(self, run: Run | Root) -> tuple[ArtifactFile, ...]:
         """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
         root = _own_root(run)
         folder = local_folder(self._client.url, root)
         if folder is not None:
             files = list(local_artifacts.walk(folder))
         else:
-            files = self._on_s3_first(
-                root, "list", lambda: list(self._s3.list(root)), lambda: list(self._listed(run.run_id))
-            )
+            files = self._on_s3_first(root, "list", lambda: list(self._s3.list(root)), lambda: list(self._listed(run)))
         return tuple(sorted(files, key=lambda file: file.path))
 
-    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+    def read(self, run: Run | Root, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks. Raises RequestRefused when they are not there or not as many as listed."""
         root = _own_root(run)
         folder = local_folder(self._client.url, root)
@@ -154,7 +161,7 @@ class ArtifactStore:
             )
         yield from as_listed(chunks, file.path, file.size)
 
-    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+    def locate(self, run: Run | Root, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere, or only the server can get at them."""
         root = _own_root(run)
         if not _is_on_s3(root) or (bucket_of(root), "read") in self._closed:
@@ -168,7 +175,7 @@ class ArtifactStore:
     def expect(self, run: Run, paths: Sequence[str]) -> None:
         """A server needs not know."""
 
-    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+    def write(self, run: Run | Root, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """Puts one file there, replacing it. Raises RequestRefused, also for what the server cannot hold.
 
         `locate` tells where the source has the very bytes in S3: in the same S3 they are copied.
@@ -186,7 +193,7 @@ class ArtifactStore:
                 root,
                 "write",
                 lambda: self._write_on_s3(root, path, size, opener, locate),
-                lambda: self._upload_small(run.run_id, path, size, opener),
+                lambda: self._upload_small(run, path, size, opener),
             )
 
     def _on_s3_first(self, root: str, act: Act, direct: Callable[[], Found], by_server: Callable[[], Found]) -> Found:
@@ -216,33 +223,47 @@ class ArtifactStore:
         if source is None or not self._s3.copy(root, path, source):
             self._s3.write(root, path, size, opener)
 
-    def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
+    def _listed(self, run: Run | Root) -> Iterator[ArtifactFile]:
+        asked: dict[str, Any] = {} if isinstance(run, Root) else {"run_id": run.run_id}
+        place, name = f"{API}/artifacts/list", "path"
+        if isinstance(run, Root):
+            place, name = f"{API}/logged-models/{run.model_id}/artifacts/directories", "artifact_directory_path"
+
         def entries(folder: str) -> Iterator[Json]:
-            asked: dict[str, Any] = {"run_id": run_id, "path": folder} if folder else {"run_id": run_id}
-            return iter(listed(self._client.get(f"{API}/artifacts/list", **asked), "files"))
+            within: dict[str, Any] = {name: folder} if folder else {}
+            return iter(listed(self._client.get(place, **asked, **within), "files"))
 
         return walk("the server", entries, unfit=unfit_folder)
 
     def _first_listed(self, run: Run) -> ArtifactFile | None:
         """One that can be read by its name."""
-        listed = self._listed(run.run_id)
+        listed = self._listed(run)
         return next((file for file in listed if not file.fault and not self.changed(run, [file.path])), None)
 
-    def _download(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+    def _download(self, run: Run | Root, file: ArtifactFile) -> Iterator[bytes]:
         path = file.path
         if run.artifact_uri.startswith(PROXIED) and (path.isascii() or self._server.proxies_any_name):
             place = _proxied(run.artifact_uri, path)
             by_server = partial(self._client.download, PROXY + quote(place), None, f"artifact “{path}”")
             return self._signed.download(place, file.size) or by_server()
         _check_name(path, below_root=False)
-        return self._client.download("/get-artifact", {"run_id": run.run_id, "path": path}, f"artifact “{path}”")
+        if isinstance(run, Root):
+            place, asked = f"{AJAX}/logged-models/{run.model_id}/artifacts/files", {"artifact_file_path": path}
+        else:
+            place, asked = "/get-artifact", {"run_id": run.run_id, "path": path}
+        return self._client.download(place, asked, f"artifact “{path}”")
 
     def _upload(self, url: str, size: int, opener: Opener) -> None:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with _told_of_limits(size):
             self._client.send("PUT", url, content=opener if size else b"", headers=headers)
 
-    def _upload_small(self, run_id: str, path: str, size: int, opener: Opener) -> None:
+    def _upload_small(self, run: Run | Root, path: str, size: int, opener: Opener) -> None:
+        if isinstance(run, Root):
+            raise RequestRefused(
+                f"artifact “{path}”: a server that does not serve artifacts takes none of logged models: run the import"
+                " where the artifact root can be reached, or start the server with --serve-artifacts"
+            )
         if not 0 < size <= SMALL_UPLOAD:
             raise RequestRefused(
                 f"artifact “{path}” has {size} bytes; a server that does not serve artifacts takes 1 byte to 10 MiB: "
@@ -251,7 +272,7 @@ class ArtifactStore:
         _check_name(path, below_root=False)
         with closing(opener()) as stream:
             content = b"".join(cut(stream.read, size, size))
-        asked = {"run_uuid": run_id, "path": path}
+        asked = {"run_uuid": run.run_id, "path": path}
         with _told_of_limits(size):
             self._client.send("POST", f"{AJAX}/upload-artifact", parameters=asked, content=content)
 
@@ -291,11 +312,14 @@ def local_folder(url: str, root: str) -> Path | None:
     return folder if len(nearest.parts) > 1 and os.access(nearest, os.R_OK) else None
 
 
-def _own_root(run: Run) -> str:
-    """Where the files of a run are got at without the server: "" for what may be any place that we can read, and the
-    server cannot. MLflow makes nothing but the folder of a run under such a name."""
-    is_own = is_given_out(run.run_id) and run.artifact_uri.rstrip("/").endswith(f"/{run.run_id}/artifacts")
-    return run.artifact_uri if is_own else ""
+def _own_root(run: Run | Root) -> str:
+    """Where the files of a run or model are got at without the server: "" for what may be any place that we can read,
+    and the server cannot. MLflow makes nothing but the folder of one under such a name."""
+    if isinstance(run, Root):
+        id, is_known = run.model_id, is_given_out(run.model_id.removeprefix("m-"))
+    else:
+        id, is_known = run.run_id, is_given_out(run.run_id)
+    return run.artifact_uri if is_known and run.artifact_uri.rstrip("/").endswith(f"/{id}/artifacts") else ""
 
 
 def _is_on_s3(root: str) -> bool:

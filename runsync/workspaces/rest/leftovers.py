@@ -83,14 +83,20 @@ class _Look:
 _Send = Callable[[Client, Care, Json], dict[str, Any]]
 
 
-def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool, has_files: bool) -> list[NotCarried]:
+def left_behind(
+    client: Client, experiment_ids: Sequence[str], is_mlflow: bool, has_files: bool, are_models_carried: bool
+) -> list[NotCarried]:
     """One NotCarried for each kind of which there is any, or of which the server does not tell.
 
     A kind the server does not know is passed over; of one that is not MLflow's own, some are not asked for, nor, where
     it `has_files` in place of a database, what only databases keep. What a server lists for one experiment at a time is
     not looked for: there may be thousands, and listing label schemas makes one (MLflow 3.17).
     """
-    looks = [*_looks(experiment_ids), *(_looks_at_mlflow() if is_mlflow else ())]
+    looks = [_look_at_traces(experiment_ids)]
+    if not are_models_carried:
+        looks += _looks_at_models(experiment_ids)
+    if is_mlflow:
+        looks += _looks_at_mlflow()
     if is_mlflow and not has_files:
         looks += _looks_at_database(experiment_ids)
     with threads.pool(len(looks), "runsync-request") as pool:  # side by side: they take one round trip
@@ -112,7 +118,7 @@ def _found(look: _Look, client: Client, has_files: bool) -> NotCarried | None:
             return unsought(look.kind, ONE_BY_ONE)
         if is_unknown(error) or _has_none(look.kind, error.status, has_files):
             return None
-        return look.kind.left(None, f"{UNTOLD} ({_refusal(error)})")
+        return look.kind.left(None, f"{UNTOLD} ({refusal(error)})")
     count = None if has_more else len(found)
     return None if count == 0 else look.kind.left(count, WHY, names)
 
@@ -124,20 +130,24 @@ def _has_none(kind: Category, status: int, has_files: bool) -> bool:
     return kind is WEBHOOKS and has_files and status == HTTPStatus.INTERNAL_SERVER_ERROR  # the registry is of files too
 
 
-def _refusal(error: RequestRefused) -> str:
+def refusal(error: RequestRefused) -> str:
+    """What became of the request for a list."""
     if not error.status:
         return "no answer that makes sense"
     return f"HTTP {error.status}" if error.status >= 300 else "it answers with a web page, such as a login page"
 
 
-def _looks(experiment_ids: Sequence[str]) -> list[_Look]:
+def _look_at_traces(experiment_ids: Sequence[str]) -> _Look:
     places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in experiment_ids]
+    return _Look(TRACES, "traces", _nameless, _post(f"{API3}/traces/search", locations=places), 500)
+
+
+def _looks_at_models(experiment_ids: Sequence[str]) -> list[_Look]:
     logged = _post(f"{API}/logged-models/search", experiment_ids=list(experiment_ids))
     return [
         _Look(REGISTERED_MODELS.category, "registered_models", _name, _get(f"{API}/registered-models/search"), MOST),
         _Look(MODEL_VERSIONS.category, "model_versions", _nameless, _get(f"{API}/model-versions/search"), MOST),
         _Look(LOGGED_MODELS.category, "models", _id, logged, 50),
-        _Look(TRACES, "traces", _nameless, _post(f"{API3}/traces/search", locations=places), 500),
     ]
 
 

@@ -1,6 +1,6 @@
 """MLflow's JSON as values of the model. Servers leave out empty fields, and send int64 as number or string."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -116,7 +116,7 @@ def _other_api(name: str) -> WorkspaceUnreachable:
     return WorkspaceUnreachable(f"unexpected answer from the server: its list of {name} does not follow MLflow's API")
 
 
-def _strict(make: Callable[[Json], T]) -> Callable[[Json], T]:
+def strict(make: Callable[[Json], T]) -> Callable[[Json], T]:
     """The same, raising OddAnswer for a document of another form."""
 
     @wraps(make)
@@ -130,7 +130,7 @@ def _strict(make: Callable[[Json], T]) -> Callable[[Json], T]:
     return made
 
 
-@_strict
+@strict
 def experiment(document: Json) -> Experiment:
     """An experiment of experiments/search or get. Raises OddAnswer."""
     name = text(document, "name")
@@ -139,15 +139,15 @@ def experiment(document: Json) -> Experiment:
     return Experiment(
         experiment_id=identifier(document, "experiment_id"),
         name=name,
-        lifecycle_stage=_one_of(STAGES, document, "lifecycle_stage", ACTIVE),
+        lifecycle_stage=one_of(STAGES, document, "lifecycle_stage", ACTIVE),
         artifact_location=text(document, "artifact_location", ""),
-        creation_time=_time(document, "creation_time"),
-        last_update_time=_time(document, "last_update_time"),
+        creation_time=moment(document, "creation_time"),
+        last_update_time=moment(document, "last_update_time"),
         tags=pairs(document, "tags"),
     )
 
 
-@_strict
+@strict
 def run(document: Json) -> Run:
     """A run of runs/search or runs/get. Raises OddAnswer."""
     info, data = part(document, "info"), part(document, "data")
@@ -158,10 +158,10 @@ def run(document: Json) -> Run:
         experiment_id=identifier(info, "experiment_id"),
         name=text(info, "run_name", "") or tags.get("mlflow.runName", ""),
         user_id=text(info, "user_id", ""),
-        status=_one_of(STATUSES, info, "status", RUNNING),
-        start_time=_time(info, "start_time"),
-        end_time=_time(info, "end_time"),
-        lifecycle_stage=_one_of(STAGES, info, "lifecycle_stage", ACTIVE),
+        status=one_of(STATUSES, info, "status", RUNNING),
+        start_time=moment(info, "start_time"),
+        end_time=moment(info, "end_time"),
+        lifecycle_stage=one_of(STAGES, info, "lifecycle_stage", ACTIVE),
         artifact_uri=text(info, "artifact_uri", ""),
         params=pairs(data, "params"),
         tags=tags,
@@ -172,7 +172,7 @@ def run(document: Json) -> Run:
     )
 
 
-@_strict
+@strict
 def model_version(document: Json) -> ModelVersion:
     """A version of model-versions/search; the stage “None” is none. Raises OddAnswer."""
     stage = text(document, "current_stage", "")
@@ -214,14 +214,16 @@ def dataset(given: DatasetInput) -> dict[str, Any]:
     }
 
 
-def _one_of(known: frozenset[str], document: Json, name: str, default: str) -> str:
+def one_of(known: Container[str], document: Json, name: str, default: str) -> str:
+    """One of the values that are known. Raises OddAnswer."""
     value = text(document, name, default)
     if value not in known:
         raise OddAnswer(name, f"has the unknown value “{value[:40]}”")
     return value
 
 
-def _time(document: Json, name: str) -> int | None:
+def moment(document: Json, name: str) -> int | None:
+    """A time in epoch milliseconds; None where there is none. Raises OddAnswer."""
     return None if document.get(name) is None else number(document, name)
 
 

@@ -14,6 +14,10 @@ from runsync.contract.target import Target
 from runsync.contract.workbench import Workbench
 from runsync.errors import RequestRefused
 from runsync.kinds.kind import E, Kind
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.model_aliases import MODEL_ALIASES
+from runsync.kinds.model_versions import MODEL_VERSIONS
+from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.limits import UNLIMITED, Limits
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
@@ -32,8 +36,11 @@ from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
 from runsync.workspaces.rest.experiment_list import ExperimentList
 from runsync.workspaces.rest.habits import Habits
 from runsync.workspaces.rest.leftovers import left_behind
+from runsync.workspaces.rest.logged_models import LoggedModelSource
 from runsync.workspaces.rest.metrics import MetricReader
 from runsync.workspaces.rest.model_inputs import ModelInputs
+from runsync.workspaces.rest.model_versions import ModelVersionSource
+from runsync.workspaces.rest.registered_models import ModelAliasSource, RegisteredModelSource
 from runsync.workspaces.rest.search import MakeSearch, RunSearch, quotable
 from runsync.workspaces.rest.server import API, FILES, Server, meet
 from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
@@ -65,6 +72,14 @@ class RestWorkspace:
         self._metrics = MetricReader(client, self.habits.history_page, self.habits.has_bulk_history)
         self._experiments = ExperimentList(client, self.habits)
         self._model_inputs = ModelInputs(client, self._every_id, self.habits.is_mlflow)
+        self._kinds: Mapping[str, EntitySource[Any]] = {}
+        if self.habits.is_mlflow and isinstance(artifacts, ArtifactStore):
+            self._kinds = {
+                LOGGED_MODELS.name: LoggedModelSource(client, artifacts, self._metrics),
+                REGISTERED_MODELS.name: RegisteredModelSource(client),
+                MODEL_VERSIONS.name: ModelVersionSource(client),
+                MODEL_ALIASES.name: ModelAliasSource(client),
+            }
 
     @property
     def requests(self) -> int:
@@ -221,7 +236,7 @@ class RestWorkspace:
     ) -> list[NotCarried]:
         """See `rest.leftovers`."""
         ids = [e.experiment_id for e in experiments]
-        return left_behind(self.client, ids, self.habits.is_mlflow, self.server.store == FILES)
+        return left_behind(self.client, ids, self.habits.is_mlflow, self.server.store == FILES, bool(self._kinds))
 
     @property
     def is_all(self) -> bool:
@@ -229,8 +244,9 @@ class RestWorkspace:
         return True
 
     def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
-        """MLflow itself has none of those kinds."""
-        return None
+        """Models, of MLflow's own servers."""
+        found: EntitySource[E] | None = self._kinds.get(kind.name)
+        return found
 
     @property
     def kept(self) -> Mapping[str, Any]:
