@@ -183,9 +183,10 @@ class _LoggedModels(Kind[LoggedModel]):
         yield from changed_files(old.artifacts, new.artifacts)
 
     def lacks(self, wanted: LoggedModel, there: LoggedModel) -> Iterator["FieldChange"]:
-        """A workspace may have more tags."""
+        """A workspace may have more tags. One that gave a new id set its own times."""
+        set_there = _TIMES if ORIGIN in there.tags else ("updated_at",)
         for change in self.changes(replace(wanted, tags={}), replace(there, tags={})):
-            if change.field != "updated_at":
+            if change.field not in set_there:
                 yield change
         yield from lacking_entries("tags", plain_tags(wanted), there.tags)
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+import orjson
+
 from runsync.errors import ABSENT, RequestRefused
 from runsync.log import LOG
 from runsync.model.experiment import ACTIVE, DELETED
-from runsync.workspaces.http import NEEDED, Care, Client
+from runsync.workspaces.http import NEEDED, Care, Client, json_of
 from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.server import API
@@ -43,16 +45,28 @@ def is_untagged(error: RequestRefused) -> bool:
 
 def post(client: Client, path: str, body: Mapping[str, Any], care: Care = NEEDED) -> dict[str, Any]:
     """Posts what may be done twice (`runs/set-tag`), again after each collision as long as patience lasts."""
+    return _after_collisions(client, path, lambda: client.post(f"{API}/{path}", body, care=care))
+
+
+def send(client: Client, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same by another method, such as PATCH."""
+    content, headers = orjson.dumps(body), {"Content-Type": "application/json"}
+    return _after_collisions(
+        client, path, lambda: json_of(client.send(method, f"{API}/{path}", content=content, headers=headers))
+    )
+
+
+def _after_collisions(client: Client, path: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     failures = 0
     while True:
         try:
-            return client.post(f"{API}/{path}", body, care=care)
+            return act()
         except RequestRefused as error:
             failures += 1
             if not is_collision(error) or failures > client.patience.tries:
                 raise
             delay = client.patience.delay(failures)
-            LOG.warning("POST %s/%s: another client wrote the same; again in %.1f s", client.url, path, delay)
+            LOG.warning("%s/%s: another client wrote the same; again in %.1f s", client.url, path, delay)
             client.pause(delay)
 
 

@@ -1,4 +1,4 @@
-"""Links between the runs of one import (parents and roots), in whatever order their runs come."""
+"""Links between the runs of one import (parents and roots), in whatever order their runs come, and to their models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from threading import Lock
@@ -9,6 +9,7 @@ from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy, target_tags
+from runsync.workspaces.rest.model_links import ModelLinks
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.workspace import RestWorkspace
 
@@ -17,6 +18,8 @@ class Links:
     """Knows the target's id of every run that was looked at, and sets the links once both ends are in."""
 
     def __init__(self, workspace: RestWorkspace, writer: RunWriter) -> None:
+        self.models: ModelLinks | None = None
+        """Those to logged models, which come after all runs; None where the target has none."""
         self.orphans: list[str] = []
         """Runs whose parent is nowhere in the target."""
         self._workspace = workspace
@@ -29,6 +32,7 @@ class Links:
         self._left: list[Copy] = []
         self._linked: list[Copy] = []
         self._lock = Lock()
+        self._searching = Lock()
 
     def note(self, source_id: str, target_id: str) -> None:
         """A run of the source is that run of the target."""
@@ -49,10 +53,21 @@ class Links:
         with self._lock:
             self._left.append(copy)
 
+    def known(self, source_id: str) -> str | None:
+        """The target's id of a run of the source, as far as that was met."""
+        return self._new_ids.get(source_id)
+
+    def find(self, source_id: str) -> str | None:
+        """Likewise, in the whole target."""
+        with self._searching:
+            self._search(source_id, source_id)
+        return self._new_ids.get(source_id)
+
     def are_known(self, copy: Copy) -> bool:
-        """Whether the runs it links to are in; else it is finished at the end."""
+        """Whether the runs and models it links to are in; else it is finished at the end."""
         tags = self.tags(copy.run, copy.target_id)
-        if all(tag in tags for tag in LINK_TAGS if tag in copy.run.tags):
+        waits = self.models is not None and bool(copy.run.model_inputs or copy.run.model_outputs)
+        if not waits and all(tag in tags for tag in LINK_TAGS if tag in copy.run.tags):
             return True
         with self._lock:
             self._waiting.append(copy)
@@ -80,6 +95,8 @@ class Links:
             try:
                 if not copy.error and not copy.is_whole and copy.target_id not in left:
                     self._set(copy, self._missing(copy))
+                    if self.models is not None:
+                        self.models.set(copy)
                     self._writer.finish(copy)
             except ITEM_ERRORS as error:
                 copy.fail(error)
@@ -117,8 +134,10 @@ class Links:
         for copy in self._left:
             try:
                 links = self._missing(copy)
-                if links:
-                    self._set(copy, links)
+                self._set(copy, links)
+                if self.models is not None and self.models.are_new(copy):
+                    self.models.set(copy)
+                if copy.is_touched:
                     self._writer.finish(copy)
             except ITEM_ERRORS as error:
                 copy.fail(error)
@@ -158,7 +177,9 @@ class Links:
     def _find_outside(self, run: Run, tag: str) -> None:
         """Looks in the whole target for a run that this one links to and that is not in this import."""
         source_id = run.tags[tag]
-        origin = run.tags.get(SOURCE + tag, source_id)
+        self._search(source_id, run.tags.get(SOURCE + tag, source_id))
+
+    def _search(self, source_id: str, origin: str) -> None:
         if source_id in self._new_ids or source_id in self._outside or not origin.isalnum():
             return
         self._outside.add(source_id)

@@ -1,27 +1,28 @@
 """The list of one kind of entity, as far as a server tells it."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Generic
+from typing import Any, TypeVar
 
 from runsync.errors import RequestRefused
-from runsync.kinds.kind import E, Kind
+from runsync.kinds.kind import Kind
 from runsync.kinds.left_behind import UNTOLD
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.workspaces.http import Care, Client, Portion
 from runsync.workspaces.http.fields import Json, OddAnswer, pages, without_nulls
 from runsync.workspaces.rest.leftovers import is_unknown, refusal
 
+T = TypeVar("T")
 Send = Callable[[Care, Json], dict[str, Any]]
 """Asks for a page: with how much care, and with so many and from where on."""
 
 
-class Listing(Generic[E]):
+class Listing:
     """Reads lists of a kind; what the server does not tell, or tells otherwise than MLflow, is in `left`.
 
     `called` is the field that names one which cannot be read.
     """
 
-    def __init__(self, client: Client, kind: Kind[E], most: int, called: Callable[[Json], str]) -> None:
+    def __init__(self, client: Client, kind: Kind[Any], most: int, called: Callable[[Json], str]) -> None:
         self.client = client
         self._kind = kind
         self._portion = Portion(most, kind.noun)
@@ -29,7 +30,7 @@ class Listing(Generic[E]):
         self._refused = ""
         self._odd: dict[str, str] = {}
 
-    def each(self, name: str, send: Send, make: Callable[[Json], E]) -> Iterator[E]:
+    def each(self, name: str, send: Send, make: Callable[[Json], T]) -> Iterator[T]:
         """All that is listed under a name; none where the server has no such kind."""
 
         def ask(token: str) -> dict[str, Any]:

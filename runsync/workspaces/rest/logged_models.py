@@ -99,11 +99,11 @@ class LoggedModelSource:
         def send(care: Care, most: Json) -> dict[str, Any]:
             return self._client.post(f"{API}/logged-models/search", {"experiment_ids": ids, **most}, care=care)
 
-        return self._listing.each("models", send, self._told)
+        return self._listing.each("models", send, self.told)
 
     def get(self, model_id: str) -> LoggedModel:
         """One of them, likewise. Raises RequestRefused."""
-        return self._told(part(self._client.get(f"{API}/logged-models/{plain(model_id)}"), "model"))
+        return self.told(part(self._client.get(f"{API}/logged-models/{plain(model_id)}"), "model"))
 
     def root(self, model_id: str) -> Root:
         """Where the files of one lie that was told of."""
@@ -126,7 +126,8 @@ class LoggedModelSource:
         """What the server does not tell."""
         return self._listing.left()
 
-    def _told(self, document: Json) -> LoggedModel:
+    def told(self, document: Json) -> LoggedModel:
+        """One as an answer tells it; where its files lie is kept in mind. Raises OddAnswer."""
         found = logged_model(document)
         plain(found.model_id)
         self._roots[found.model_id] = text(part(document, "info"), "artifact_uri", "")

@@ -1,4 +1,4 @@
-"""Registered models of a server, and their aliases, which its list of models tells with them, as sources."""
+"""Registered models of a server and their aliases, which its list of models tells with them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from runsync.kinds.registered_models import IS_PROMPT, REGISTERED_MODELS, Regist
 from runsync.kinds.scope import Scope
 from runsync.model.not_carried import NotCarried
 from runsync.workspaces.http import Care, Client
-from runsync.workspaces.http.fields import Json, identifier, listed, number, text
+from runsync.workspaces.http.fields import Json, identifier, listed, number, part, text
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.listing import Listing
 from runsync.workspaces.rest.server import API
@@ -33,15 +33,8 @@ def registered_model(document: Json) -> Told:
     return model, tuple(aliases)
 
 
-def list_models(client: Client, listing: Listing[Any]) -> Iterator[Told]:
-    """All registered models but prompts."""
-
-    def send(care: Care, most: Json) -> dict[str, Any]:
-        return client.get(f"{API}/registered-models/search", care=care, **most)
-
-    for model, aliases in listing.each("registered_models", send, registered_model):
-        if model.tags.get(IS_PROMPT, "").lower() != "true":
-            yield model, aliases
+def _is_prompt(model: RegisteredModel) -> bool:
+    return model.tags.get(IS_PROMPT, "").lower() == "true"
 
 
 def _name(document: Json) -> str:
@@ -59,8 +52,23 @@ class RegisteredModelSource(WithoutFiles):
 
     def list(self, scope: Scope) -> Iterator[RegisteredModel]:
         """See `EntitySource`."""
-        told = (model for model, _ in list_models(self._client, self._listing))
-        return (model for model in told if REGISTERED_MODELS.meant(model, scope) is not None)
+        return (model for model, _ in self.all() if REGISTERED_MODELS.meant(model, scope) is not None)
+
+    def all(self) -> Iterator[Told]:
+        """All but prompts, with their aliases."""
+
+        def send(care: Care, most: Json) -> dict[str, Any]:
+            return self._client.get(f"{API}/registered-models/search", care=care, **most)
+
+        for model, aliases in self._listing.each("registered_models", send, registered_model):
+            if not _is_prompt(model):
+                yield model, aliases
+
+    def get(self, name: str) -> RegisteredModel | None:
+        """One of them; None where the name is that of a prompt. Raises RequestRefused."""
+        answer = self._client.get(f"{API}/registered-models/get", name=name)
+        model, _ = registered_model(part(answer, "registered_model"))
+        return None if _is_prompt(model) else model
 
     def complete(self, item: RegisteredModel) -> RegisteredModel:
         """A listing tells all."""
@@ -80,13 +88,12 @@ class ModelAliasSource(WithoutFiles):
 
     is_exact = False
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._listing = Listing(client, MODEL_ALIASES, PAGE, _name)
+    def __init__(self, models: RegisteredModelSource) -> None:
+        self._models = models
 
     def list(self, scope: Scope) -> Iterator[ModelAlias]:
         """See `EntitySource`."""
-        told = (alias for _, aliases in list_models(self._client, self._listing) for alias in aliases)
+        told = (alias for _, aliases in self._models.all() for alias in aliases)
         return (alias for alias in told if MODEL_ALIASES.meant(alias, scope) is not None)
 
     def complete(self, item: ModelAlias) -> ModelAlias:

@@ -91,7 +91,8 @@ class RunWriter:
             post(self._client, "runs/restore", {"run_id": copy.target_id})
         copy.is_touched = True
 
-    def _write(self, copy: Copy, path: str, body: Mapping[str, Any], care: Care = NEEDED) -> None:
+    def write(self, copy: Copy, path: str, body: Mapping[str, Any], care: Care = NEEDED) -> None:
+        """Posts something to a copy, whether it is deleted or not. Raises RequestRefused."""
         self.touch(copy)
         self._post(path, body, copy.target_id, copy.run.lifecycle_stage == DELETED, care)
 
@@ -107,7 +108,7 @@ class RunWriter:
 
     def _write_piece(self, copy: Copy, path: str, body: Body, count: int, refused: Refused) -> None:
         try:
-            self._write(copy, path, body, DIVISIBLE if count > 1 else NEEDED)
+            self.write(copy, path, body, DIVISIBLE if count > 1 else NEEDED)
         except TooMuch as error:
             if count <= 1:
                 raise
@@ -174,7 +175,7 @@ class RunWriter:
             run.name or present.name,
         )
         if not fresh and not same:
-            self._write(copy, "runs/update", body)
+            self.write(copy, "runs/update", body)
         if not copy.problems and copy.there.complete != str(copy.mark):
             self._mark(copy)
         if run.lifecycle_stage == DELETED and (present is None or copy.is_touched):
@@ -190,7 +191,7 @@ class RunWriter:
 
     def tag(self, copy: Copy, key: str, value: str) -> None:
         """Sets one tag of a copy."""
-        self._write(copy, "runs/set-tag", {"key": key, "value": value})
+        self.write(copy, "runs/set-tag", {"key": key, "value": value})
 
     def _tag_alone(self, copy: Copy, key: str, value: str) -> None:
         try:

@@ -30,7 +30,7 @@ from runsync.model.identity import (
     is_ours,
 )
 from runsync.model.import_options import ImportOptions
-from runsync.model.not_carried import NotCarried
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
@@ -52,6 +52,8 @@ from runsync.workspaces.rest.collisions import again, is_inactive
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.links import Links
+from runsync.workspaces.rest.model_links import LOST
+from runsync.workspaces.rest.model_targets import ModelTargets
 from runsync.workspaces.rest.present import RestRuns
 from runsync.workspaces.rest.refused import is_of_entries
 from runsync.workspaces.rest.runs import RunWriter
@@ -98,6 +100,12 @@ class RestTarget:
         editor = RestEditor(workspace.client)
         self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
         self._lost: Counter[str] = Counter()
+        self._models: ModelTargets | None = None
+        if workspace.models is not None:
+            self._models = ModelTargets(
+                workspace, workspace.models, options, self._experiments, self._links, self._writer
+            )
+            self._links.models = self._models.links
         self._model_links = 0
         self._without_start = 0
         self._foresight = Foresight()
@@ -132,7 +140,8 @@ class RestTarget:
         self._lookup.look(batch.runs)
         self._lost["run"] += len(batch.runs)
         self._without_start += sum(run.start_time is None for run in batch.runs)
-        self._model_links += sum(len(run.model_inputs) + len(run.model_outputs) for run in batch.runs)
+        if self._links.models is None:
+            self._model_links += sum(len(run.model_inputs) + len(run.model_outputs) for run in batch.runs)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
 
     def foresee_experiments(self) -> list[Outcome]:
@@ -163,6 +172,8 @@ class RestTarget:
         todo = [step for step in steps if step.action in (CREATE, UPDATE)]
         if not todo:
             return outcomes
+        if self._links.models is not None:
+            by_id |= self._with_inputs([by_id[step.run_id] for step in todo], source, pool)
         present = self._read_again(by_id[step.run_id] for step in todo)
         copies = [self._copy(by_id[step.run_id], batch.contents.get(step.run_id), step, present) for step in todo]
         each(pool, self._make, [copy for copy in copies if not copy.target_id])
@@ -175,6 +186,8 @@ class RestTarget:
         if self._twins.has_met_others:
             self._finish_elsewhere([copy for copy in done if copy.error], batch, source, pool, progress)
         self._links.check_again([copy for copy in done if not copy.error])
+        if self._models is not None:
+            self._models.note(copies)
         progress.advance(runs=len(copies))
         return outcomes + [copy.outcome() for copy in done]
 
@@ -199,7 +212,10 @@ class RestTarget:
         if n := self._without_start:
             lost.append(changed(f"{agreed(n, 'run')}: no start time", n, "a server has 0 for none"))
         if self._model_links:
-            lost.append(MODEL_LINKS.left(self._model_links, f"logged models are not carried; {kept}"))
+            lost.append(MODEL_LINKS.left(self._model_links, f"this server has no logged models; {kept}"))
+        if self._links.models is not None and (gone := self._links.models.lost):
+            why = f"the models are not in the target; their old ids are in the tag {LOST}"
+            lost.append(MODEL_LINKS.left(len(gone), why, tuple(sorted(set(gone))[:NAMED])))
         if self._links.orphans:
             why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
             lost.append(PARENT_LINKS.left(len(self._links.orphans), why, tuple(self._links.orphans[:20])))
@@ -212,8 +228,8 @@ class RestTarget:
         return self._deletions.notes() + self._experiments.notes() + own + copies
 
     def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
-        """MLflow itself has no place for them."""
-        return None
+        """Models, on MLflow's own servers."""
+        return self._models.of(kind) if self._models is not None else None
 
     def target_experiment(self, experiment_id: str) -> str:
         """The target's id of a source experiment; "" before it is made."""
@@ -260,12 +276,17 @@ class RestTarget:
         same = is_as_wanted(wanted, tags, contents, there, self._options)
         if same and contents is None and is_always_looked_at(run, self._options):
             return Step(run.run_id, UPDATE, there.run_id, problems=told)
-        if same and there.mark is not None and any(tag in run.tags for tag in LINK_TAGS):
+        if same and there.mark is not None and _has_links(run):
             present = replace(wanted, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
             copy = Copy(wanted, there.experiment_id, there.run_id, there.mark, present)
             copy.tags_there = there.links
             self._links.check_later(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id, problems=told)
+
+    def _with_inputs(self, runs: Sequence[Run], source: Source, pool: Executor) -> dict[str, Run]:
+        """With the logged models that they took as inputs, which a search does not tell."""
+        whole = source.complete(Batch(tuple(runs)), pool)
+        return {run.run_id: run for run in whole.runs}
 
     def _foreseen(self, run: Run, step: Step, batch: Batch, there: dict[str, Run], source: Source) -> Step:
         contents = batch.contents.get(run.run_id)
@@ -356,3 +377,7 @@ class RestTarget:
         copy.tags_there = {**copy.tags_there, **tags}
         self._writer.log_inputs(copy)
         progress.advance(points=copy.points - before)
+
+
+def _has_links(run: Run) -> bool:
+    return any(tag in run.tags for tag in LINK_TAGS) or bool(run.model_inputs or run.model_outputs)

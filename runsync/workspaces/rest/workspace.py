@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from runsync.contract.editor import Editor
@@ -51,6 +51,15 @@ _THIS_MACHINE = {"127.0.0.1": "localhost", "::1": "localhost"}
 _PORTS = {"http": 80, "https": 443}
 
 
+class Models(NamedTuple):
+    """What a server has of models."""
+
+    store: ArtifactStore
+    logged: LoggedModelSource
+    registered: RegisteredModelSource
+    versions: ModelVersionSource
+
+
 class RestWorkspace:
     """One MLflow tracking server, or one workspace of it: see `open_server`."""
 
@@ -71,14 +80,22 @@ class RestWorkspace:
         self.search = search(client, self.habits, self.habits.dialect or server.dialect)
         self._metrics = MetricReader(client, self.habits.history_page, self.habits.has_bulk_history)
         self._experiments = ExperimentList(client, self.habits)
-        self._model_inputs = ModelInputs(client, self._every_id, self.habits.is_mlflow)
+        self._model_inputs = ModelInputs(client, self.every_experiment, self.habits.is_mlflow)
+        self.models: Models | None = None
+        """Where there may be any that are carried."""
         self._kinds: Mapping[str, EntitySource[Any]] = {}
         if self.habits.is_mlflow and isinstance(artifacts, ArtifactStore):
+            self.models = Models(
+                artifacts,
+                LoggedModelSource(client, artifacts, self._metrics),
+                RegisteredModelSource(client),
+                ModelVersionSource(client),
+            )
             self._kinds = {
-                LOGGED_MODELS.name: LoggedModelSource(client, artifacts, self._metrics),
-                REGISTERED_MODELS.name: RegisteredModelSource(client),
-                MODEL_VERSIONS.name: ModelVersionSource(client),
-                MODEL_ALIASES.name: ModelAliasSource(client),
+                LOGGED_MODELS.name: self.models.logged,
+                REGISTERED_MODELS.name: self.models.registered,
+                MODEL_VERSIONS.name: self.models.versions,
+                MODEL_ALIASES.name: ModelAliasSource(self.models.registered),
             }
 
     @property
@@ -260,10 +277,11 @@ class RestWorkspace:
 
     def search_everywhere(self, filter_string: str) -> Iterator[Run]:
         """The runs of a filter in all experiments."""
-        for ids in self._every_id():
+        for ids in self.every_experiment():
             yield from self.search.every(ids, filter_string)
 
-    def _every_id(self) -> Iterator[Sequence[str]]:
+    def every_experiment(self) -> Iterator[Sequence[str]]:
+        """The ids of all experiments, as many at a time as one search may name."""
         return self.search.chunks([e.experiment_id for e in self._experiments.all()])
 
 

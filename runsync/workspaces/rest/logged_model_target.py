@@ -1,0 +1,367 @@
+"""Logged models into a server: with their params, metric points and files; the mark that one is whole comes last."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from threading import Lock
+
+import orjson
+
+from runsync.contract.entities import EntitySource
+from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
+from runsync.kinds.kind import EXPERIMENTS, RUNS
+from runsync.kinds.left_behind import METRIC_LINKS, changed
+from runsync.kinds.logged_models import (
+    COMPLETE,
+    LOGGED_MODELS,
+    ORIGIN,
+    PENDING,
+    READY,
+    LoggedModel,
+    ModelMetric,
+    plain_tags,
+)
+from runsync.kinds.logged_models import (
+    FAILED as UPLOAD_FAILED,
+)
+from runsync.model import numbers
+from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
+from runsync.model.progress import Progress
+from runsync.model.run import Problem
+from runsync.model.wording import counted
+from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import part
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.collisions import is_inactive, post, post_to_deleted, send
+from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.logged_models import EXPERIMENTS as EXPERIMENTS_A_SEARCH
+from runsync.workspaces.rest.logged_models import LoggedModelSource, plain
+from runsync.workspaces.rest.model_files import ModelFiles, Parcel
+from runsync.workspaces.rest.search import chunks
+from runsync.workspaces.rest.server import API
+
+POINTS = 1000
+"""Of one log-batch."""
+NUMBERS = {PENDING: 1, READY: 2, UPLOAD_FAILED: 3}
+"""What a PATCH takes for a status (MLflow 3.17)."""
+WITHOUT_FILES = ":-"
+"""How the mark ends of one whose files were not carried."""
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A model on its way. `there` is what is there of it, `wanted` how it should read in the target."""
+
+    item: LoggedModel
+    wanted: LoggedModel
+    there: LoggedModel | None
+    mark: str
+    target_id: str = ""
+    parcel: Parcel | None = None
+    problems: list[Problem] = field(default_factory=list)
+    error: str = ""
+    retry: bool = False
+    points: int = 0
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it was made in the target, and came home."""
+        return self.there is not None and ORIGIN not in self.there.tags
+
+    def fail(self, error: Exception) -> None:
+        """Nothing can be said to be whole."""
+        self.error, self.retry = str(error), may_pass(error)
+
+    def outcome(self) -> Outcome:
+        """What was done with it."""
+        files = self.parcel
+        problems = (*self.problems, *(files.problems if files else ()))
+        action = FAILED if self.error else CREATE if self.there is None else UPDATE
+        told = (LOGGED_MODELS.noun, self.item.model_id, self.item.name or self.item.model_id, action, self.target_id)
+        counts = (self.points, files.count if files else 0, files.bytes if files else 0)
+        return Outcome(*told, *counts, problems, self.error, self.retry or bool(files and files.retry))
+
+
+class LoggedModelTarget:
+    """See `EntityTarget`. `find_run` gives the target's id of a run of the source, or None."""
+
+    def __init__(
+        self,
+        client: Client,
+        there: LoggedModelSource,
+        files: ModelFiles,
+        experiments: ExperimentMap,
+        find_run: Callable[[str], str | None],
+        every_experiment: Callable[[], Iterator[Sequence[str]]],
+        options: ImportOptions,
+    ) -> None:
+        self.made: set[str] = set()
+        """Source ids of those that this import made."""
+        self._whole: set[str] = set()
+        self._client = client
+        self._there = there
+        self._files = files
+        self._experiments = experiments
+        self._find_run = find_run
+        self._every_experiment = every_experiment
+        self._options = options
+        self._looked: set[str] = set()
+        self._has_all = False
+        self._found: dict[str, LoggedModel] = {}
+        """Those of the target's experiments that were looked at, by the ids with which they were born."""
+        self._ids: dict[str, str] = {}
+        self._lost_points: list[str] = []
+        self._count = 0
+        self._lock = Lock()
+
+    def find(self, model_id: str) -> str | None:
+        """The target's id of a model of the source, also of one that an earlier import brought."""
+        if model_id in self._ids:
+            return self._ids[model_id]
+        there = self._outside().get(model_id)
+        return there.model_id if there is not None else None
+
+    def is_whole(self, model_id: str) -> bool:
+        """Whether one, by its id in the source, is in the target with all its files."""
+        if model_id in self._ids:
+            return model_id in self._whole
+        there = self._outside().get(model_id)
+        told = there.tags.get(COMPLETE, "") if there is not None else ""
+        return bool(told) and not told.endswith(WITHOUT_FILES)
+
+    def _outside(self) -> Mapping[str, LoggedModel]:
+        """All of the target, by the ids with which they were born."""
+        with self._lock:
+            if not self._has_all:
+                for ids in self._every_experiment():
+                    self._take(ids)
+                self._has_all = True
+        return self._found
+
+    def plan(self, items: Sequence[LoggedModel], source: EntitySource[LoggedModel], pool: Executor) -> list[Outcome]:
+        """See `EntityTarget`."""
+        self._look(items)
+        copies = [self._copy(item, source) for item in items]
+        return [
+            Outcome(LOGGED_MODELS.noun, copy.item.model_id, copy.item.name, self._action(copy), copy.target_id)
+            for copy in copies
+        ]
+
+    def put(
+        self, items: Sequence[LoggedModel], source: EntitySource[LoggedModel], pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        """See `EntityTarget`."""
+        self._look(items)
+        copies = list(pool.map(lambda item: self._copy(item, source), items))
+        todo = [copy for copy in copies if self._action(copy) != UNCHANGED]
+        self._each(pool, todo, lambda copy: self._begin(copy, source))
+        parcels = [copy.parcel for copy in todo if copy.parcel is not None and not copy.error]
+        self._files.bring(parcels, source, pool, progress)
+        self._each(pool, todo, self._end)
+        done = {copy.item.model_id: copy.outcome() for copy in todo}
+        for copy in copies:
+            self._note(copy)
+        return [done.get(copy.item.model_id) or self._unchanged(copy) for copy in copies]
+
+    def finish(self, pool: Executor) -> list[Outcome]:
+        """See `EntityTarget`: nothing is left to do."""
+        return []
+
+    def left(self) -> list[NotCarried]:
+        """See `EntityTarget`."""
+        left = []
+        if self._count:
+            what = f"{counted(self._count, LOGGED_MODELS.noun)}: ids, creation and update times, artifact URIs"
+            why = f"the REST API sets them itself; the old ids are in {ORIGIN} tags"
+            left.append(changed(what, self._count, why))
+        if self._lost_points:
+            names = tuple(sorted(set(self._lost_points))[:NAMED])
+            left.append(METRIC_LINKS.left(len(self._lost_points), "their runs are not in the target", names))
+        return left
+
+    def _look(self, items: Iterable[LoggedModel]) -> None:
+        """Finds what the target has in their experiments."""
+        places = {self._place(item) for item in items} - self._looked - {""}
+        for ids in chunks(sorted(places), EXPERIMENTS_A_SEARCH):
+            self._take(ids)
+        self._looked |= places
+
+    def _take(self, experiment_ids: Sequence[str]) -> None:
+        for found in self._there.of_experiments(experiment_ids):
+            origin = LOGGED_MODELS.origin(found)[0]
+            known = self._found.get(origin)
+            if known is None or (COMPLETE in found.tags, known.model_id) > (COMPLETE in known.tags, found.model_id):
+                self._found[origin] = found
+
+    def _place(self, item: LoggedModel) -> str:
+        """The target's experiment; "" where there is none."""
+        try:
+            return self._experiments.target_id(item.experiment_id)
+        except KeyError:
+            return ""
+
+    def _copy(self, item: LoggedModel, source: EntitySource[LoggedModel]) -> _Copy:
+        there = self._found.get(LOGGED_MODELS.origin(item)[0])
+        has_files = self._options.artifacts and (item.artifacts is not None or not source.is_exact)
+        mark = fingerprint(item) + ("" if has_files else WITHOUT_FILES)
+        return _Copy(item, item, there, mark, there.model_id if there else "")
+
+    def _wanted(self, copy: _Copy) -> LoggedModel:
+        """How it should read in the target."""
+
+        def resolve(kind: str, id: str) -> str | None:
+            if kind == EXPERIMENTS:
+                return self._place(copy.item)
+            return (self._find_run(id) if id else None) if kind == RUNS else copy.target_id or None
+
+        wanted = LOGGED_MODELS.rewritten(copy.item, resolve)
+        assert wanted is not None
+        return wanted
+
+    def _action(self, copy: _Copy) -> str:
+        if copy.there is None:
+            return CREATE
+        if copy.is_native:
+            return UPDATE if any(LOGGED_MODELS.lacks(self._wanted(copy), copy.there)) else UNCHANGED
+        told = copy.there.tags.get(COMPLETE, "")
+        is_met = told in (copy.mark, copy.mark.removesuffix(WITHOUT_FILES))
+        return UNCHANGED if is_met and copy.item.status != PENDING and not self._options.thorough else UPDATE
+
+    def _each(self, pool: Executor, copies: Sequence[_Copy], act: Callable[[_Copy], None]) -> None:
+        def guarded(copy: _Copy) -> None:
+            try:
+                if not copy.error:
+                    act(copy)
+            except ITEM_ERRORS as error:
+                copy.fail(error)
+
+        for future in [pool.submit(guarded, copy) for copy in copies]:
+            future.result()
+
+    def _note(self, copy: _Copy) -> None:
+        """What runs, versions and aliases have to know of it."""
+        self._count += 1
+        if copy.target_id:
+            self._ids[copy.item.model_id] = copy.target_id
+        if copy.there is None and copy.target_id:
+            self.made.add(copy.item.model_id)
+        if self._is_whole(copy) and not copy.mark.endswith(WITHOUT_FILES):
+            self._whole.add(copy.item.model_id)
+
+    def _is_whole(self, copy: _Copy) -> bool:
+        lost = [*copy.problems, *(copy.parcel.problems if copy.parcel else ()), *copy.item.problems]
+        return not copy.error and not lost
+
+    def _unchanged(self, copy: _Copy) -> Outcome:
+        item = copy.item
+        return Outcome(LOGGED_MODELS.noun, item.model_id, item.name or item.model_id, UNCHANGED, copy.target_id)
+
+    def _begin(self, copy: _Copy, source: EntitySource[LoggedModel]) -> None:
+        """Makes it where it is not there, and lists its files on both sides."""
+        if not self._place(copy.item):
+            raise RequestRefused("its experiment is not in the target: bring that too")
+        has_files, copy.wanted = not copy.mark.endswith(WITHOUT_FILES), self._wanted(copy)
+        item = source.complete(copy.item) if has_files else copy.item
+        self._experiments.activate(item.experiment_id)
+        if copy.there is None:
+            copy.target_id = self._create(copy)
+        if not has_files:
+            return
+        copy.parcel = Parcel(item, item.artifacts or (), self._there.root(copy.target_id))
+        if copy.there is not None:
+            copy.parcel.there = self._files.list(copy.parcel)
+
+    def _create(self, copy: _Copy) -> str:
+        wanted, origin = copy.wanted, LOGGED_MODELS.origin(copy.item)[0]
+        body = {
+            "experiment_id": wanted.experiment_id,
+            "name": wanted.name,
+            "model_type": wanted.model_type,
+            "source_run_id": wanted.source_run_id,
+            "params": wire.entries(wanted.params),
+            "tags": wire.entries({**plain_tags(wanted), ORIGIN: origin}),
+        }
+
+        def create() -> str:
+            answer = self._client.post(f"{API}/logged-models", body, retry=False)
+            return self._there.told(part(answer, "model")).model_id
+
+        def find() -> str | None:
+            every = self._there.of_experiments([wanted.experiment_id])
+            return next((found.model_id for found in every if found.tags.get(ORIGIN) == origin), None)
+
+        return create_once(self._client, create, find)
+
+    def _end(self, copy: _Copy) -> None:
+        """Points, tags, params and status; then the mark."""
+        there = copy.there or LoggedModel(copy.target_id, copy.wanted.experiment_id, status=PENDING)
+        self._log_points(copy, there)
+        place = f"logged-models/{plain(copy.target_id)}"
+        id = {"model_id": copy.target_id}
+        if copy.there is not None:
+            params = {k: v for k, v in copy.wanted.params.items() if k not in there.params}
+            if params:
+                post(self._client, f"{place}/params", {**id, "params": wire.entries(params)})
+            tags = {k: v for k, v in plain_tags(copy.wanted).items() if there.tags.get(k) != v}
+            if tags:
+                send(self._client, "PATCH", f"{place}/tags", {**id, "tags": wire.entries(tags)})
+        if copy.wanted.status != there.status:
+            send(self._client, "PATCH", place, {**id, "status": NUMBERS[copy.wanted.status]})
+        if self._is_whole(copy) and not copy.is_native:
+            mark = {COMPLETE: copy.mark}
+            send(self._client, "PATCH", f"{place}/tags", {**id, "tags": wire.entries(mark)})
+
+    def _log_points(self, copy: _Copy, there: LoggedModel) -> None:
+        known = {metric.place for metric in there.metrics}
+        of_runs: dict[str, list[ModelMetric]] = defaultdict(list)
+        for metric in copy.wanted.metrics:
+            if metric.place not in known:
+                of_runs[metric.run_id].append(metric)
+        in_source = {metric.run_id for metric in copy.item.metrics}
+        there_are = {self._find_run(run_id): run_id for run_id in in_source}
+        for run_id, metrics in of_runs.items():
+            if run_id not in there_are:
+                with self._lock:
+                    self._lost_points += [f"{metric.key} of {copy.item.name}" for metric in metrics]
+                continue
+            for some in chunks(metrics, POINTS):
+                self._log(run_id, [_point(metric, copy.target_id) for metric in some])
+                copy.points += len(some)
+
+    def _log(self, run_id: str, points: Sequence[Mapping[str, object]]) -> None:
+        """A deleted run takes points while it is restored."""
+        body = {"run_id": run_id, "metrics": points}
+        try:
+            post(self._client, "runs/log-batch", body)
+        except RequestRefused as error:
+            if not is_inactive(error):
+                raise
+            post(self._client, "runs/restore", {"run_id": run_id})
+            post_to_deleted(self._client, "runs/log-batch", body, run_id)
+            post(self._client, "runs/delete", {"run_id": run_id})
+
+
+def _point(metric: ModelMetric, model_id: str) -> dict[str, object]:
+    dataset = {"dataset_name": metric.dataset_name, "dataset_digest": metric.dataset_digest}
+    return {
+        "key": metric.key,
+        "value": numbers.to_json(metric.value),
+        "timestamp": metric.timestamp,
+        "step": metric.step,
+        "model_id": model_id,
+        **{name: value for name, value in dataset.items() if value},
+    }
+
+
+def fingerprint(item: LoggedModel) -> str:
+    """A hash (32 hex digits) of all that a listing tells of one, apart from where it lies."""
+    document = item.to_document()
+    for name in ("model_id", "experiment_id", "artifacts", "problems"):
+        del document[name]
+    document["tags"] = plain_tags(item)
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]

@@ -1,0 +1,63 @@
+"""Links of runs to logged models, set once both are in the target."""
+
+import json
+
+from runsync.model.run import ModelLink
+from runsync.workspaces.arrival.copy import Copy
+from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import part
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.logged_model_target import LoggedModelTarget
+from runsync.workspaces.rest.runs import RunWriter
+from runsync.workspaces.rest.server import API
+
+LOST = "runsync.source.model_links"
+"""The tag of a run with the links whose models are not in the target: JSON, with the old ids."""
+
+
+class ModelLinks:
+    """`models` are those of this import."""
+
+    def __init__(self, client: Client, writer: RunWriter, models: LoggedModelTarget) -> None:
+        self.lost: list[str] = []
+        """The models that runs link to and that are nowhere in the target, once for each link."""
+        self._client = client
+        self._writer = writer
+        self._models = models
+
+    def are_new(self, copy: Copy) -> bool:
+        """Whether any model that a run links to came only now."""
+        links = (*copy.run.model_inputs, *copy.run.model_outputs)
+        return any(link.model_id in self._models.made for link in links)
+
+    def set(self, copy: Copy) -> None:
+        """Sets those that a copy lacks. Raises RequestRefused."""
+        run = copy.run
+        if not run.model_inputs and not run.model_outputs:
+            return
+        there = copy.present and wire.run(part(self._client.get(f"{API}/runs/get", run_id=copy.target_id), "run"))
+        inputs, lost_inputs = self._split(run.model_inputs, there.model_inputs if there else ())
+        outputs, lost_outputs = self._split(run.model_outputs, there.model_outputs if there else ())
+        if inputs:
+            self._writer.write(copy, "runs/log-inputs", {"models": [{"model_id": id} for id, _ in inputs]})
+        if outputs:
+            models = [{"model_id": id, "step": step} for id, step in outputs]
+            self._writer.write(copy, "runs/outputs", {"models": models})
+        if lost_inputs or lost_outputs:
+            self._keep(copy, {"inputs": lost_inputs, "outputs": lost_outputs})
+
+    def _split(
+        self, wanted: tuple[ModelLink, ...], there: tuple[ModelLink, ...]
+    ) -> tuple[list[tuple[str, int]], list[ModelLink]]:
+        """The links to set, by the target's ids, and those whose models are not there."""
+        known = {link.model_id for link in there}
+        found = [(self._models.find(link.model_id), link) for link in wanted]
+        missing = [(id, link.step) for id, link in found if id is not None and id not in known]
+        return list(dict.fromkeys(missing)), [link for id, link in found if id is None]
+
+    def _keep(self, copy: Copy, lost: dict[str, list[ModelLink]]) -> None:
+        told = {name: [[link.model_id, link.step] for link in links] for name, links in lost.items() if links}
+        self.lost += [link.model_id for links in lost.values() for link in links]
+        value = json.dumps(told)
+        if copy.tags_there.get(LOST) != value:
+            self._writer.tag(copy, LOST, value)

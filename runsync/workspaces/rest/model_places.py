@@ -1,0 +1,91 @@
+"""Where the files of model versions lie in a target server, and how its registry says that."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from runsync.errors import RequestRefused
+from runsync.kinds.kind import RUNS
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
+from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import part, text
+from runsync.workspaces.rest.links import Links
+from runsync.workspaces.rest.server import API
+
+SHARED = frozenset({"s3", "s3a", "gs", "wasbs", "abfss", "hdfs", "dbfs", "r2", "b2"})
+"""Schemes of places that a server and its clients get at from anywhere."""
+Find = Callable[[str], str | None]
+
+
+class ModelPlaces:
+    """`runs` and `find_model` know the target's ids of runs and logged models of the source; `lacks` tells why the
+    files of one are not all there, by kind and id in the source, "" where they are."""
+
+    def __init__(
+        self,
+        client: Client,
+        runs: Links,
+        find_model: Find,
+        root_of_model: Callable[[str], str],
+        lacks: Callable[[str, str], str],
+    ) -> None:
+        self._client = client
+        self._runs = runs
+        self._find_model = find_model
+        self._root_of_model = root_of_model
+        self._lacks = lacks
+        self._roots: dict[str, str] = {}
+
+    def of(self, item: ModelVersion) -> dict[str, Any]:
+        """What its creation says: source, run_id and model_id. Raises RequestRefused where it would load nothing."""
+        home, run_id = item.home, self._run(item.run_id)
+        of_run = {"run_id": run_id} if run_id else {}
+        if home.kind == MODEL_VERSIONS.name:
+            return {"source": f"models:/{home.id}"}
+        if home.kind == LOGGED_MODELS.name and (model_id := self._find_model(home.id)):
+            source = _below(self._root_of_model(model_id), home.path) if home.path else f"models:/{model_id}"
+            return {"source": source, "model_id": model_id, **of_run}
+        if home.kind == RUNS and (there := self._runs.find(home.id)):
+            root = f"runs:/{there}" if item.source.startswith("runs:") else self._root_of_run(there)
+            return {"source": _below(root, home.path), "run_id": there}
+        if urlsplit(item.source).scheme in SHARED:
+            return {"source": item.source, **of_run}
+        what = {RUNS: "its run is", LOGGED_MODELS.name: "its logged model is"}.get(home.kind, "its files are")
+        raise RequestRefused(f"{what} not in the target, and nobody could load it from {item.source}")
+
+    def is_same(self, item: ModelVersion, there: ModelVersion) -> bool:
+        """Whether a version of the target serves the same files, of the same run."""
+        home = self._there(item.home, self._runs.find)
+        is_same_home = there.home == home if home is not None else there.source == item.source
+        return is_same_home and self._run(item.run_id) == there.run_id
+
+    def is_elsewhere(self, item: ModelVersion, there: ModelVersion) -> bool:
+        """Whether a copy surely serves other files, as far as that is known without looking."""
+        home = self._there(item.home, self._runs.known)
+        return home is not None and there.home != home
+
+    def why_not_whole(self, home: Home) -> str:
+        """Why the files of a version are not all there; "" where they are."""
+        return self._lacks(home.kind, home.id) if home.kind else ""
+
+    def _there(self, home: Home, find_run: Find) -> Home | None:
+        """The home of the same files in the target."""
+        if home.kind == MODEL_VERSIONS.name:
+            return home
+        find = {RUNS: find_run, LOGGED_MODELS.name: self._find_model}.get(home.kind)
+        found = find(home.id) if find else None
+        return Home(home.kind, found, home.path) if found else None
+
+    def _run(self, run_id: str) -> str:
+        return (self._runs.find(run_id) or run_id) if run_id else ""
+
+    def _root_of_run(self, run_id: str) -> str:
+        if run_id not in self._roots:
+            answer = self._client.get(f"{API}/runs/get", run_id=run_id)
+            self._roots[run_id] = text(part(part(answer, "run"), "info"), "artifact_uri")
+        return self._roots[run_id]
+
+
+def _below(root: str, path: str) -> str:
+    return f"{root.rstrip('/')}/{path}" if path else root

@@ -1,0 +1,83 @@
+"""The numbers of model versions: a server gives out the next one, behind those of deleted versions too."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runsync.errors import RequestRefused
+from runsync.kinds.model_versions import ModelVersion
+from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import number, part
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.collisions import send
+from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.model_versions import ModelVersionSource
+from runsync.workspaces.rest.server import API
+
+ORIGIN = "runsync.source.model_version"
+"""The tag of a version that an import made: the name and number of its original."""
+GAP = "runsync.gap"
+"""The tag of a version that is made to be deleted, so that its number is given out."""
+NOWHERE = "s3://runsync-gap/none"
+"""A source that every server takes."""
+
+
+class NumberTaken(RequestRefused):
+    """The number was given out already, to a version that is deleted or that another client just made."""
+
+
+class Numbers:
+    """Those of the registered models of one server."""
+
+    def __init__(self, client: Client, there: ModelVersionSource) -> None:
+        self._client = client
+        self._there = there
+        self._last: dict[str, int] = {}
+        """The greatest numbers that are known to be given out, by model."""
+
+    def look(self, writes: bool) -> dict[tuple[str, ...], ModelVersion]:
+        """The versions there are, by their keys. Those that a killed import left to be deleted are none."""
+        found = {}
+        for version in self._there.all():
+            self._last[version.model] = max(version.version, self._last.get(version.model, 0))
+            if GAP not in version.tags:
+                found[version.key] = version
+            elif writes:
+                self._delete(version.model, version.version)
+        return found
+
+    def make(self, model: str, wanted: int, body: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Makes a version with that number. Raises NumberTaken, RequestRefused."""
+        self.reach(model, wanted - 1)
+        made = self._create(model, body, tags) if self._last.get(model, 0) < wanted else 0
+        if made and made != wanted:
+            self._delete(model, made)
+        if made != wanted:
+            raise NumberTaken(
+                f"number {wanted} of “{model}” was given out in the target already: delete that model there, and run "
+                "this again"
+            )
+
+    def reach(self, model: str, last: int) -> None:
+        """Gives out all numbers up to one."""
+        while self._last.get(model, 0) < last:
+            self._delete(model, self._create(model, {"source": NOWHERE}, {GAP: str(last)}))
+
+    def _create(self, model: str, body: Mapping[str, Any], tags: Mapping[str, str]) -> int:
+        before = self._last.get(model, 0)
+
+        def create() -> str:
+            given = {"name": model, **body, "tags": wire.entries(tags)}
+            answer = self._client.post(f"{API}/model-versions/create", given, retry=False)
+            return str(number(part(answer, "model_version"), "version"))
+
+        def find() -> str | None:
+            wanted = tags.items()
+            fresh = (v for v in self._there.all() if v.model == model and v.version > before)
+            return next((str(v.version) for v in fresh if wanted <= v.tags.items()), None)
+
+        made = int(create_once(self._client, create, find))
+        self._last[model] = max(made, before)
+        return made
+
+    def _delete(self, model: str, version: int) -> None:
+        send(self._client, "DELETE", "model-versions/delete", {"name": model, "version": str(version)})
