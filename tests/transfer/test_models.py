@@ -2,21 +2,25 @@
 them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from conftest import executable
 from support import forks
+from support import proxy as faults
 from support.forks import clean_environment
-from support.proxy import FaultProxy
+from support.proxy import FaultProxy, Rule
 from support.servers import MlflowServer
 
 import runsync
 
 HERE = Path(__file__).parent
 KINDS = ("logged-models", "registered-models", "model-versions", "model-aliases")
+
+
+LOADED = ("p.churn@champion", "p.churn@old", "p.churn/2", "p.served/1")
 
 
 class Trained(NamedTuple):
@@ -41,11 +45,19 @@ def client(release: str, folder: Path, script: str, *arguments: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def told(release: str, server: MlflowServer, *uris: str) -> Any:
+    """What MLflow's client tells of all models of a server, and what some predict."""
+    return client(release, server.folder, "told_models.py", server.url, *(f"models:/{uri}" for uri in uris))
+
+
 @pytest.fixture(scope="module", params=["3", "2"])
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     folder = tmp_path_factory.mktemp("trained")
     with MlflowServer(executable(request.param), folder=folder / "server") as server:
-        yield Trained(request.param, server, client(request.param, folder, "make_models.py", server.url, "p."))
+        (folder / "client").mkdir()
+        yield Trained(
+            request.param, server, client(request.param, folder / "client", "make_models.py", server.url, "p.")
+        )
 
 
 def test_a_bundle_holds_all_models_with_their_files(trained: Trained, tmp_path: Path) -> None:
@@ -69,3 +81,64 @@ def test_an_export_again_stores_nothing_and_asks_for_lists_only(trained: Trained
         assert {name: tally.unchanged for name, tally in report.objects.items()} == trained.counts
         assert proxy.count("logged-models/.*artifacts|models/m-") == 0
         assert proxy.count("registered-models/search|model-versions/search|logged-models/search") <= 8
+
+
+@pytest.mark.parametrize("by_bundle", [False, True], ids=["sync", "bundle"])
+def test_models_predict_the_same_on_another_server(
+    trained: Trained, start_server: Callable[..., MlflowServer], tmp_path: Path, by_bundle: bool
+) -> None:
+    target = start_server(trained.release).wait()
+
+    def bring() -> runsync.TransferReport:
+        if not by_bundle:
+            return runsync.sync(trained.server.url, target.url)
+        runsync.export(trained.server.url, tmp_path / "bundle")
+        return runsync.import_(tmp_path / "bundle", target.url)
+
+    report = bring()
+    assert (report.exit_code, report.problems, report.failed, report.left_behind) == (0, [], [], [])
+    assert {name: tally.created for name, tally in report.objects.items()} == trained.counts
+    there = told(trained.release, target, *LOADED)
+    assert there == told(trained.release, trained.server, *LOADED)
+    assert there["predicted"]["models:/p.churn@champion"] == [3, 6, 9]
+    again = bring()
+    assert {name: tally.unchanged for name, tally in again.objects.items()} == trained.counts
+    assert (again.runs.unchanged, again.artifacts, again.metric_points, again.exit_code) == (3, 0, 0, 0)
+    assert told(trained.release, target) | {"predicted": there["predicted"]} == there
+    verified = runsync.verify(trained.server.url, target.url)
+    assert (verified.exit_code, verified.differences) == (0, [])
+
+
+WRITES = "/(create|delete|update|alias|set-tag|transition-stage|log-batch|outputs|log-inputs)$|logged-models(/m-|$)"
+
+
+def stopped_after(writes: int, source: str, target: str) -> runsync.TransferReport:
+    """A sync whose target answers nothing any more after so many writes."""
+    met = Rule(faults.drop(), WRITES, after=writes, count=None)
+    others = Rule(faults.drop(), "", of=lambda _: met.fired > 0, count=None)
+    with FaultProxy(target, met, others) as proxy:
+        return runsync.sync(source, proxy.url, workers=2)
+
+
+def test_a_sync_that_ends_after_any_write_is_finished_by_the_next(
+    trained: Trained, start_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody answers any more after the third write, then the third of what is left, and so on."""
+    monkeypatch.setenv("RUNSYNC_PATIENCE", "0.1")
+    target, stops = start_server(trained.release).wait(), 0
+    while (report := stopped_after(3, trained.server.url, target.url)).stopped:
+        stops += 1
+    assert (report.exit_code, stops > 5) == (0, True)
+    assert told(trained.release, target, *LOADED) == told(trained.release, trained.server, *LOADED)
+    assert runsync.verify(trained.server.url, target.url).exit_code == 0
+
+
+def test_nothing_is_made_twice_where_answers_are_lost(
+    trained: Trained, start_server: Callable[..., MlflowServer]
+) -> None:
+    target = start_server(trained.release).wait()
+    lost = Rule(faults.drop_response(), WRITES, probability=0.3, count=None)
+    with FaultProxy(target.url, lost) as proxy:
+        report = runsync.sync(trained.server.url, proxy.url)
+    assert (report.exit_code, lost.fired > 0) == (0, True)
+    assert told(trained.release, target, *LOADED) == told(trained.release, trained.server, *LOADED)

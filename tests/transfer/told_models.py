@@ -1,5 +1,5 @@
-"""Run by an MLflow's own Python: `told_models.py URL MODEL...` prints what MlflowClient tells of all models, without ids
-that each server gives itself, and what the named ones predict."""
+"""Run by an MLflow's own Python: `told_models.py URL MODEL...` prints what its client tells of all models, without
+the ids that each server gives itself, and what the named ones predict."""
 
 import json
 import sys

@@ -131,8 +131,8 @@ def test_what_is_not_known_to_be_there_is_not_told_as_left_behind(
         done = runsync("export", proxy.url, f"{tmp_path}/b", "--experiment", name)
     ending = done.stdout.splitlines()[-1]
     assert re.fullmatch(
-        r"Done: snapshot \S+\. Whether there are logged models, traces is not known\. "
-        r"To accept that, add --accept logged-models,traces\.",
+        r"Done: snapshot \S+\. Whether there are traces, logged models is not known\. "
+        r"To accept that, add --accept traces,logged-models\.",
         ending,
     )
     assert "\n  traces: the server does not tell whether there are any (HTTP 302)\n" in done.stdout

@@ -11,7 +11,7 @@ import orjson
 
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
-from runsync.kinds.kind import EXPERIMENTS, RUNS
+from runsync.kinds.kind import EXPERIMENTS
 from runsync.kinds.left_behind import METRIC_LINKS, changed
 from runsync.kinds.logged_models import (
     COMPLETE,
@@ -32,6 +32,7 @@ from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Problem
+from runsync.model.selection import RUNS
 from runsync.model.wording import counted
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.http import Client

@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runsync.errors import RequestRefused
-from runsync.kinds.kind import RUNS
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
+from runsync.model.selection import RUNS
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import part, text
 from runsync.workspaces.rest.links import Links

@@ -5,12 +5,13 @@ from typing import Any
 
 from runsync.contract.entities import EntityTarget
 from runsync.errors import RequestRefused
-from runsync.kinds.kind import RUNS, Kind
+from runsync.kinds.kind import Kind
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_aliases import MODEL_ALIASES
 from runsync.kinds.model_versions import MODEL_VERSIONS
 from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.import_options import ImportOptions
+from runsync.model.selection import RUNS
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.http import OPTIONAL
