@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from runsync.model.comparison import FieldChange
 
 PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
+MOVED = "runsync.source.source"
+"""The tag of a copy whose files lie elsewhere, in the words of its registry, than those of its original: what that one
+has for a source."""
 NO_STAGE = "None"
 """The stage of a version that was never put into one (MLflow's word)."""
 
@@ -165,8 +168,10 @@ class _ModelVersions(Kind[ModelVersion]):
 
     def lacks(self, wanted: ModelVersion, there: ModelVersion) -> Iterator["FieldChange"]:
         """A workspace sets its own times, and may have more tags. One that has files of its own lies anywhere."""
-        names = ("run_id", "run_link", "description", "stage", "status", "status_message")
-        yield from changed_fields(wanted, there, (*names, *(("home",) if wanted.home.kind else ())))
+        names = ("run_link", "description", "stage", "status", "status_message")
+        is_moved = there.tags.get(MOVED) == wanted.source
+        places = () if is_moved else ("run_id", "home") if wanted.home.kind else ("run_id",)
+        yield from changed_fields(wanted, there, (*places, *names))
         yield from lacking_entries("tags", own_tags_removed(wanted.tags), there.tags)
         yield from changed_files(wanted.artifacts, there.artifacts)
 

@@ -1,11 +1,13 @@
 """Links between the runs of one import (parents and roots), in whatever order their runs come, and to their models."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
 from runsync.errors import ITEM_ERRORS
+from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS
 from runsync.model.experiment import DELETED
 from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy, target_tags
@@ -24,6 +26,7 @@ class Links:
         """Runs whose parent is nowhere in the target."""
         self._workspace = workspace
         self._writer = writer
+        self._without_place = 0
         self._new_ids: dict[str, str] = {}
         self._foreseen: dict[str, Run] = {}
         """Runs that a dry run would make or change."""
@@ -43,6 +46,22 @@ class Links:
         """The copy's run was taken back for its twin, which goes on as the copy."""
         with self._lock:
             self._new_ids[copy.run.run_id] = stays
+
+    def count(self, runs: Iterable[Run]) -> None:
+        """Notes what of the links of these runs the target has no place for."""
+        if self.models is None:
+            with self._lock:
+                self._without_place += sum(len(run.model_inputs) + len(run.model_outputs) for run in runs)
+
+    def left(self, kept: str) -> list[NotCarried]:
+        """Links that were not set; `kept` says where they are still."""
+        left = []
+        if self._without_place:
+            left.append(MODEL_LINKS.left(self._without_place, f"the target has no logged models; {kept}"))
+        if self.orphans:
+            why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
+            left.append(PARENT_LINKS.left(len(self.orphans), why, tuple(self.orphans[:NAMED])))
+        return left + (self.models.left() if self.models is not None else [])
 
     def tags(self, run: Run, target_id: str) -> dict[str, str]:
         """The run's tags as they read in the target, with the links that are known by now."""
@@ -187,6 +206,11 @@ class Links:
             for found in self._workspace.search_everywhere(condition):
                 self._new_ids[source_id] = found.run_id
                 return
+
+
+def has_links(run: Run) -> bool:
+    """Whether it names other runs or logged models."""
+    return any(tag in run.tags for tag in LINK_TAGS) or bool(run.model_inputs or run.model_outputs)
 
 
 def last(instead: Mapping[str, str], run_id: str) -> str:

@@ -1,7 +1,6 @@
 """Logged models into a server: with their params, metric points and files; the mark that one is whole comes last."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import orjson
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
 from runsync.kinds.kind import EXPERIMENTS
-from runsync.kinds.left_behind import METRIC_LINKS, changed
+from runsync.kinds.left_behind import changed
 from runsync.kinds.logged_models import (
     COMPLETE,
     LOGGED_MODELS,
@@ -20,15 +19,13 @@ from runsync.kinds.logged_models import (
     PENDING,
     READY,
     LoggedModel,
-    ModelMetric,
     plain_tags,
 )
 from runsync.kinds.logged_models import (
     FAILED as UPLOAD_FAILED,
 )
-from runsync.model import numbers
 from runsync.model.import_options import ImportOptions
-from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Problem
@@ -38,16 +35,15 @@ from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.collisions import is_inactive, post, post_to_deleted, send
+from runsync.workspaces.rest.collisions import post, send
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.logged_models import EXPERIMENTS as EXPERIMENTS_A_SEARCH
 from runsync.workspaces.rest.logged_models import LoggedModelSource, plain
 from runsync.workspaces.rest.model_files import ModelFiles, Parcel
+from runsync.workspaces.rest.model_points import ModelPoints
 from runsync.workspaces.rest.search import chunks
 from runsync.workspaces.rest.server import API
 
-POINTS = 1000
-"""Of one log-batch."""
 NUMBERS = {PENDING: 1, READY: 2, UPLOAD_FAILED: 3}
 """What a PATCH takes for a status (MLflow 3.17)."""
 WITHOUT_FILES = ":-"
@@ -116,7 +112,7 @@ class LoggedModelTarget:
         self._found: dict[str, LoggedModel] = {}
         """Those of the target's experiments that were looked at, by the ids with which they were born."""
         self._ids: dict[str, str] = {}
-        self._lost_points: list[str] = []
+        self._points = ModelPoints(client, find_run)
         self._count = 0
         self._lock = Lock()
 
@@ -180,10 +176,7 @@ class LoggedModelTarget:
             what = f"{counted(self._count, LOGGED_MODELS.noun)}: ids, creation and update times, artifact URIs"
             why = f"the REST API sets them itself; the old ids are in {ORIGIN} tags"
             left.append(changed(what, self._count, why))
-        if self._lost_points:
-            names = tuple(sorted(set(self._lost_points))[:NAMED])
-            left.append(METRIC_LINKS.left(len(self._lost_points), "their runs are not in the target", names))
-        return left
+        return left + self._points.left()
 
     def _look(self, items: Iterable[LoggedModel]) -> None:
         """Finds what the target has in their experiments."""
@@ -301,7 +294,7 @@ class LoggedModelTarget:
     def _end(self, copy: _Copy) -> None:
         """Points, tags, params and status; then the mark."""
         there = copy.there or LoggedModel(copy.target_id, copy.wanted.experiment_id, status=PENDING)
-        self._log_points(copy, there)
+        copy.points = self._points.log(copy.item, copy.wanted, there)
         place = f"logged-models/{plain(copy.target_id)}"
         id = {"model_id": copy.target_id}
         if copy.there is not None:
@@ -316,47 +309,6 @@ class LoggedModelTarget:
         if self._is_whole(copy) and not copy.is_native:
             mark = {COMPLETE: copy.mark}
             send(self._client, "PATCH", f"{place}/tags", {**id, "tags": wire.entries(mark)})
-
-    def _log_points(self, copy: _Copy, there: LoggedModel) -> None:
-        known = {metric.place for metric in there.metrics}
-        of_runs: dict[str, list[ModelMetric]] = defaultdict(list)
-        for metric in copy.wanted.metrics:
-            if metric.place not in known:
-                of_runs[metric.run_id].append(metric)
-        in_source = {metric.run_id for metric in copy.item.metrics}
-        there_are = {self._find_run(run_id): run_id for run_id in in_source}
-        for run_id, metrics in of_runs.items():
-            if run_id not in there_are:
-                with self._lock:
-                    self._lost_points += [f"{metric.key} of {copy.item.name}" for metric in metrics]
-                continue
-            for some in chunks(metrics, POINTS):
-                self._log(run_id, [_point(metric, copy.target_id) for metric in some])
-                copy.points += len(some)
-
-    def _log(self, run_id: str, points: Sequence[Mapping[str, object]]) -> None:
-        """A deleted run takes points while it is restored."""
-        body = {"run_id": run_id, "metrics": points}
-        try:
-            post(self._client, "runs/log-batch", body)
-        except RequestRefused as error:
-            if not is_inactive(error):
-                raise
-            post(self._client, "runs/restore", {"run_id": run_id})
-            post_to_deleted(self._client, "runs/log-batch", body, run_id)
-            post(self._client, "runs/delete", {"run_id": run_id})
-
-
-def _point(metric: ModelMetric, model_id: str) -> dict[str, object]:
-    dataset = {"dataset_name": metric.dataset_name, "dataset_digest": metric.dataset_digest}
-    return {
-        "key": metric.key,
-        "value": numbers.to_json(metric.value),
-        "timestamp": metric.timestamp,
-        "step": metric.step,
-        "model_id": model_id,
-        **{name: value for name, value in dataset.items() if value},
-    }
 
 
 def fingerprint(item: LoggedModel) -> str:

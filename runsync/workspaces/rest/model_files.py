@@ -72,6 +72,19 @@ class ModelFiles:
         for future in [pool.submit(self._look, parcel) for parcel in parcels if parcel.count]:
             future.result()
 
+    def carry(self, parcel: Parcel, source: EntitySource[Any], progress: Progress) -> None:
+        """The same of one parcel, file by file."""
+        for file in parcel.files:
+            try:
+                if parcel.there.get(file.path) != file.size:
+                    self._put(parcel, file, source, progress)
+                    parcel.count += 1
+                    parcel.bytes += file.size
+            except ITEM_ERRORS as error:
+                parcel.miss(file.path, error)
+        if parcel.count:
+            self._look(parcel)
+
     def _put(self, parcel: Parcel, file: ArtifactFile, source: EntitySource[Any], progress: Progress) -> None:
         file.check()
         place = parcel.place(file.path)

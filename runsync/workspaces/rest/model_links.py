@@ -2,6 +2,8 @@
 
 import json
 
+from runsync.kinds.left_behind import MODEL_LINKS
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import ModelLink
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.http import Client
@@ -19,7 +21,7 @@ class ModelLinks:
     """`models` are those of this import."""
 
     def __init__(self, client: Client, writer: RunWriter, models: LoggedModelTarget) -> None:
-        self.lost: list[str] = []
+        self._lost: list[str] = []
         """The models that runs link to and that are nowhere in the target, once for each link."""
         self._client = client
         self._writer = writer
@@ -46,6 +48,13 @@ class ModelLinks:
         if lost_inputs or lost_outputs:
             self._keep(copy, {"inputs": lost_inputs, "outputs": lost_outputs})
 
+    def left(self) -> list[NotCarried]:
+        """Those whose models are nowhere in the target."""
+        if not self._lost:
+            return []
+        why = f"the models are not in the target; their old ids are in the tag {LOST}"
+        return [MODEL_LINKS.left(len(self._lost), why, tuple(sorted(set(self._lost))[:NAMED]))]
+
     def _split(
         self, wanted: tuple[ModelLink, ...], there: tuple[ModelLink, ...]
     ) -> tuple[list[tuple[str, int]], list[ModelLink]]:
@@ -57,7 +66,7 @@ class ModelLinks:
 
     def _keep(self, copy: Copy, lost: dict[str, list[ModelLink]]) -> None:
         told = {name: [[link.model_id, link.step] for link in links] for name, links in lost.items() if links}
-        self.lost += [link.model_id for links in lost.values() for link in links]
+        self._lost += [link.model_id for links in lost.values() for link in links]
         value = json.dumps(told)
         if copy.tags_there.get(LOST) != value:
             self._writer.tag(copy, LOST, value)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from runsync.errors import RequestRefused
 from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
+from runsync.kinds.model_versions import MODEL_VERSIONS, MOVED, Home, ModelVersion
 from runsync.model.selection import RUNS
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import part, text
@@ -37,8 +36,9 @@ class ModelPlaces:
         self._lacks = lacks
         self._roots: dict[str, str] = {}
 
-    def of(self, item: ModelVersion) -> dict[str, Any]:
-        """What its creation says: source, run_id and model_id. Raises RequestRefused where it would load nothing."""
+    def of(self, item: ModelVersion) -> dict[str, Any] | None:
+        """What its creation says: source, run_id and model_id; None where its files are nowhere that the target gets
+        at. Raises RequestRefused."""
         home, run_id = item.home, self._run(item.run_id)
         of_run = {"run_id": run_id} if run_id else {}
         if home.kind == MODEL_VERSIONS.name:
@@ -49,10 +49,9 @@ class ModelPlaces:
         if home.kind == RUNS and (there := self._runs.find(home.id)):
             root = f"runs:/{there}" if item.source.startswith("runs:") else self._root_of_run(there)
             return {"source": _below(root, home.path), "run_id": there}
-        if urlsplit(item.source).scheme in SHARED:
+        if urlsplit(item.source).scheme in SHARED and not item.artifacts:
             return {"source": item.source, **of_run}
-        what = {RUNS: "its run is", LOGGED_MODELS.name: "its logged model is"}.get(home.kind, "its files are")
-        raise RequestRefused(f"{what} not in the target, and nobody could load it from {item.source}")
+        return None
 
     def is_same(self, item: ModelVersion, there: ModelVersion) -> bool:
         """Whether a version of the target serves the same files, of the same run."""
@@ -62,6 +61,8 @@ class ModelPlaces:
 
     def is_elsewhere(self, item: ModelVersion, there: ModelVersion) -> bool:
         """Whether a copy surely serves other files, as far as that is known without looking."""
+        if there.tags.get(MOVED) == item.source:
+            return False
         home = self._there(item.home, self._runs.known)
         return home is not None and there.home != home
 

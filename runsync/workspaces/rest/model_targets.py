@@ -1,9 +1,10 @@
 """What one import or sync needs to bring models into a server, and the links between them and runs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from runsync.contract.entities import EntityTarget
+from runsync.contract.source import Source
 from runsync.errors import RequestRefused
 from runsync.kinds.kind import Kind
 from runsync.kinds.logged_models import LOGGED_MODELS
@@ -25,6 +26,7 @@ from runsync.workspaces.rest.model_version_target import ModelVersionTarget
 from runsync.workspaces.rest.registered_model_target import ModelAliasTarget, RegisteredModelTarget
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.server import API
+from runsync.workspaces.rest.version_files import VersionFiles
 from runsync.workspaces.rest.workspace import Models, RestWorkspace
 
 
@@ -39,6 +41,7 @@ class ModelTargets:
         experiments: ExperimentMap,
         runs: Links,
         writer: RunWriter,
+        source: Callable[[], Source],
     ) -> None:
         self._lacking: set[str] = set()
         """Source ids of runs that lack files in the target."""
@@ -46,14 +49,15 @@ class ModelTargets:
         self._runs = runs
         client, files = workspace.client, ModelFiles(models.store, options.verify_artifacts)
         self._logged = None
-        if _has_logged_models(workspace):
+        if LOGGED_MODELS.name in workspace.kinds and _has_logged_models(workspace):
             every = workspace.every_experiment
             self._logged = LoggedModelTarget(client, models.logged, files, experiments, runs.find, every, options)
         self.links = ModelLinks(client, writer, self._logged) if self._logged is not None else None
         registered = RegisteredModelTarget(client, models.registered)
         root = models.logged.root
         places = ModelPlaces(client, runs, self._find_model, lambda id: root(id).artifact_uri, self._lacks)
-        versions = ModelVersionTarget(client, models.versions, places, registered)
+        beside_runs = VersionFiles(client, files, runs, source)
+        versions = ModelVersionTarget(client, models.versions, places, beside_runs, registered)
         self._targets: Mapping[str, EntityTarget[Any]] = {
             **({LOGGED_MODELS.name: self._logged} if self._logged is not None else {}),
             REGISTERED_MODELS.name: registered,
@@ -87,7 +91,9 @@ class ModelTargets:
 
 
 def _has_logged_models(workspace: RestWorkspace) -> bool:
-    """Whether the server has such a thing: MLflow 3 has."""
+    """Whether the server has such a thing, where its version does not tell."""
+    if workspace.server.version:
+        return True
     try:
         body = {"experiment_ids": ["0"], "max_results": 1}
         workspace.client.post(f"{API}/logged-models/search", body, care=OPTIONAL)

@@ -10,7 +10,7 @@ from typing import Any
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, may_pass
 from runsync.kinds.left_behind import changed
-from runsync.kinds.model_versions import MODEL_VERSIONS, NO_STAGE, READY, Home, ModelVersion
+from runsync.kinds.model_versions import MODEL_VERSIONS, MOVED, NO_STAGE, READY, Home, ModelVersion
 from runsync.model.identity import own_tags_removed
 from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
@@ -22,6 +22,7 @@ from runsync.workspaces.rest.collisions import post, send
 from runsync.workspaces.rest.model_places import ModelPlaces
 from runsync.workspaces.rest.model_versions import ModelVersionSource
 from runsync.workspaces.rest.registered_model_target import RegisteredModelTarget
+from runsync.workspaces.rest.version_files import VersionFiles
 from runsync.workspaces.rest.version_numbers import ORIGIN, Numbers, NumberTaken
 
 
@@ -41,16 +42,20 @@ class ModelVersionTarget:
         client: Client,
         there: ModelVersionSource,
         places: ModelPlaces,
+        files: VersionFiles,
         models: RegisteredModelTarget,
     ) -> None:
         self._client = client
         self._source = there
         self._places = places
+        self._files = files
         self._models = models
         self._known: dict[tuple[str, ...], ModelVersion] | None = None
         self._numbers = Numbers(client, there)
         self._waiting: list[ModelVersion] = []
         self._seen: dict[str, _Seen] = {}
+        self._moved: set[str] = set()
+        """Those whose files lie beside those of a run: they are made once these are there."""
         self._count = 0
 
     def plan(self, items: Sequence[ModelVersion], source: EntitySource[ModelVersion], pool: Executor) -> list[Outcome]:
@@ -64,6 +69,7 @@ class ModelVersionTarget:
         """See `EntityTarget`. New ones are made by `finish`: numbers are given out in order, and one may be a copy of
         another that comes later."""
         there = self._look(writes=True)
+        self._from, self._progress = source, progress
         self._count += len(items)
         self._waiting += [item for item in items if item.key not in there]
         known = [item for item in items if item.key in there]
@@ -100,9 +106,12 @@ class ModelVersionTarget:
 
     def why_not_whole(self, model: str, version: int) -> str:
         """Why nobody is to load a version by an alias; "" where it is whole."""
-        seen = self._seen.get(f"{model}/{version}")
+        name = f"{model}/{version}"
+        seen = self._seen.get(name)
         if seen is None:
             return "it is not in the target"
+        if name in self._moved:
+            return seen.why
         if seen.why or seen.home.kind != MODEL_VERSIONS.name:
             return seen.why or self._places.why_not_whole(seen.home)
         name, _, number = seen.home.id.rpartition("/")
@@ -139,6 +148,8 @@ class ModelVersionTarget:
         told = (MODEL_VERSIONS.noun, item.name, item.name)
         why = self._why_other(item, there)
         self._note(item, why)
+        if MOVED in there.tags:
+            self._moved.add(item.name)
         if why:
             return Outcome(*told, FAILED, error=why)
         problems = tuple(self._problems(item, there))
@@ -173,8 +184,12 @@ class ModelVersionTarget:
     def _make(self, item: ModelVersion) -> Outcome:
         told = (MODEL_VERSIONS.noun, item.name, item.name)
         try:
-            place = self._places.of(item)
             tags = own_tags_removed(item.tags) | {ORIGIN: item.name}
+            place = self._places.of(item)
+            if place is None:
+                place = self._files.bring(item, self._from, self._progress)
+                tags[MOVED] = item.source
+                self._moved.add(item.name)
             body = {"run_link": item.run_link, "description": item.description, **place}
             self._numbers.make(item.model, item.version, body, tags)
             if item.stage != NO_STAGE:

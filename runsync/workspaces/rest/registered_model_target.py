@@ -1,14 +1,16 @@
 """Registered models and their aliases into a server."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from threading import Lock
 
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, TAKEN, RequestRefused, may_pass
 from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
 from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
 from runsync.model.identity import own_tags_removed
-from runsync.model.not_carried import NotCarried
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.workspaces.http import Client
@@ -113,6 +115,8 @@ class ModelAliasTarget:
         self._source = there
         self._why_not_whole = why_not_whole
         self._there: dict[tuple[str, ...], ModelAlias] | None = None
+        self._left: dict[str, list[str]] = defaultdict(list)
+        self._lock = Lock()
 
     def plan(self, items: Sequence[ModelAlias], source: EntitySource[ModelAlias], pool: Executor) -> list[Outcome]:
         """See `EntityTarget`."""
@@ -124,28 +128,31 @@ class ModelAliasTarget:
     ) -> list[Outcome]:
         """See `EntityTarget`."""
         there = self._known()
-        return list(pool.map(lambda item: self._put(item, there), items))
+        done = pool.map(lambda item: self._put(item, there), items)
+        return [outcome for outcome in done if outcome is not None]
 
     def finish(self, pool: Executor) -> list[Outcome]:
         """See `EntityTarget`: nothing is left to do."""
         return []
 
     def left(self) -> list[NotCarried]:
-        """See `EntityTarget`."""
-        return []
+        """Those that would load what is not whole."""
+        return [MODEL_ALIASES.left(len(names), why, tuple(sorted(names)[:NAMED])) for why, names in self._left.items()]
 
     def _known(self) -> dict[tuple[str, ...], ModelAlias]:
         if self._there is None:
             self._there = {alias.key: alias for _, aliases in self._source.all() for alias in aliases}
         return self._there
 
-    def _put(self, item: ModelAlias, there: dict[tuple[str, ...], ModelAlias]) -> Outcome:
+    def _put(self, item: ModelAlias, there: dict[tuple[str, ...], ModelAlias]) -> Outcome | None:
         action = _alias_action(item, there)
         told = (MODEL_ALIASES.noun, item.name, item.name)
         if action == UNCHANGED:
             return Outcome(*told, action)
         if why := self._why_not_whole(item.model, item.version):
-            return Outcome(*told, FAILED, error=f"version {item.version} is not to be loaded by it: {why}")
+            with self._lock:
+                self._left[f"their versions are not to be loaded yet: {why}"].append(item.name)
+            return None
         try:
             body = {"name": item.model, "alias": item.alias, "version": str(item.version)}
             post(self._client, "registered-models/alias", body)

@@ -41,6 +41,12 @@ class Server:
         return major.isdigit() and int(major) >= 3
 
     @property
+    def has_logged_models(self) -> bool:
+        """Whether it may have such things: MLflow 3 has."""
+        major = self.version.partition(".")[0]
+        return not major.isdigit() or int(major) >= 3
+
+    @property
     def dialect(self) -> Dialect:
         """What its search understands."""
         release = tuple(int(number) for number in self.version.split(".")[:2] if number.isdigit())

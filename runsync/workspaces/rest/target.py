@@ -17,7 +17,7 @@ from runsync.contract.foresight import Foresight
 from runsync.contract.source import Histories, Source
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.kinds.kind import E, Kind
-from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS, changed
+from runsync.kinds.left_behind import changed
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
     ARRIVES,
@@ -30,7 +30,7 @@ from runsync.model.identity import (
     is_ours,
 )
 from runsync.model.import_options import ImportOptions
-from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
@@ -51,8 +51,7 @@ from runsync.workspaces.http.care import TOO_LARGE
 from runsync.workspaces.rest.collisions import again, is_inactive
 from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.experiments import RestExperiments
-from runsync.workspaces.rest.links import Links
-from runsync.workspaces.rest.model_links import LOST
+from runsync.workspaces.rest.links import Links, has_links
 from runsync.workspaces.rest.model_targets import ModelTargets
 from runsync.workspaces.rest.present import RestRuns
 from runsync.workspaces.rest.refused import is_of_entries
@@ -103,10 +102,9 @@ class RestTarget:
         self._models: ModelTargets | None = None
         if workspace.models is not None:
             self._models = ModelTargets(
-                workspace, workspace.models, options, self._experiments, self._links, self._writer
+                workspace, workspace.models, options, self._experiments, self._links, self._writer, lambda: self._from
             )
             self._links.models = self._models.links
-        self._model_links = 0
         self._without_start = 0
         self._foresight = Foresight()
 
@@ -119,7 +117,7 @@ class RestTarget:
         evidence = shares_runs(source, self._workspace)
         unread = source.unreadable_experiments()
         outcomes = self._experiments.begin(experiments, existing, addresses, are_all, evidence, unread)
-        self._source = source.place
+        self._source, self._from = source.place, source
         self._writer.came_from = addresses[0]
         self._lost.update({"experiment": len(experiments)})
         self._present.look(self._experiments.existing_ids())
@@ -140,8 +138,7 @@ class RestTarget:
         self._lookup.look(batch.runs)
         self._lost["run"] += len(batch.runs)
         self._without_start += sum(run.start_time is None for run in batch.runs)
-        if self._links.models is None:
-            self._model_links += sum(len(run.model_inputs) + len(run.model_outputs) for run in batch.runs)
+        self._links.count(batch.runs)
         return [self._step(run, batch.contents.get(run.run_id)) for run in batch.runs]
 
     def foresee_experiments(self) -> list[Outcome]:
@@ -173,7 +170,8 @@ class RestTarget:
         if not todo:
             return outcomes
         if self._links.models is not None:
-            by_id |= self._with_inputs([by_id[step.run_id] for step in todo], source, pool)
+            whole = source.complete(Batch(tuple(by_id[step.run_id] for step in todo)), pool)
+            by_id |= {run.run_id: run for run in whole.runs}  # with the logged models that they took as inputs
         present = self._read_again(by_id[step.run_id] for step in todo)
         copies = [self._copy(by_id[step.run_id], batch.contents.get(step.run_id), step, present) for step in todo]
         each(pool, self._make, [copy for copy in copies if not copy.target_id])
@@ -211,15 +209,7 @@ class RestTarget:
         lost = [changed(f"{agreed(n, noun)}: {_SET_BY_SERVER[noun]}", n, why) for noun, n in self._lost.items() if n]
         if n := self._without_start:
             lost.append(changed(f"{agreed(n, 'run')}: no start time", n, "a server has 0 for none"))
-        if self._model_links:
-            lost.append(MODEL_LINKS.left(self._model_links, f"this server has no logged models; {kept}"))
-        if self._links.models is not None and (gone := self._links.models.lost):
-            why = f"the models are not in the target; their old ids are in the tag {LOST}"
-            lost.append(MODEL_LINKS.left(len(gone), why, tuple(sorted(set(gone))[:NAMED])))
-        if self._links.orphans:
-            why = "the parent is not in the target; its old id is in runsync.source.mlflow.parentRunId"
-            lost.append(PARENT_LINKS.left(len(self._links.orphans), why, tuple(self._links.orphans[:20])))
-        return lost + self._deletions.left()
+        return lost + self._links.left(kept) + self._deletions.left()
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
@@ -276,17 +266,12 @@ class RestTarget:
         same = is_as_wanted(wanted, tags, contents, there, self._options)
         if same and contents is None and is_always_looked_at(run, self._options):
             return Step(run.run_id, UPDATE, there.run_id, problems=told)
-        if same and there.mark is not None and _has_links(run):
+        if same and there.mark is not None and has_links(run):
             present = replace(wanted, run_id=there.run_id, tags={**tags, COMPLETE: there.complete})
             copy = Copy(wanted, there.experiment_id, there.run_id, there.mark, present)
             copy.tags_there = there.links
             self._links.check_later(copy)
         return Step(run.run_id, UNCHANGED if same else UPDATE, there.run_id, problems=told)
-
-    def _with_inputs(self, runs: Sequence[Run], source: Source, pool: Executor) -> dict[str, Run]:
-        """With the logged models that they took as inputs, which a search does not tell."""
-        whole = source.complete(Batch(tuple(runs)), pool)
-        return {run.run_id: run for run in whole.runs}
 
     def _foreseen(self, run: Run, step: Step, batch: Batch, there: dict[str, Run], source: Source) -> Step:
         contents = batch.contents.get(run.run_id)
@@ -377,7 +362,3 @@ class RestTarget:
         copy.tags_there = {**copy.tags_there, **tags}
         self._writer.log_inputs(copy)
         progress.advance(points=copy.points - before)
-
-
-def _has_links(run: Run) -> bool:
-    return any(tag in run.tags for tag in LINK_TAGS) or bool(run.model_inputs or run.model_outputs)

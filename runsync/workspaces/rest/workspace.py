@@ -83,7 +83,8 @@ class RestWorkspace:
         self._model_inputs = ModelInputs(client, self.every_experiment, self.habits.is_mlflow)
         self.models: Models | None = None
         """Where there may be any that are carried."""
-        self._kinds: Mapping[str, EntitySource[Any]] = {}
+        self.kinds: Mapping[str, EntitySource[Any]] = {}
+        """The sources of the kinds that it has, by name."""
         if self.habits.is_mlflow and isinstance(artifacts, ArtifactStore):
             self.models = Models(
                 artifacts,
@@ -91,8 +92,9 @@ class RestWorkspace:
                 RegisteredModelSource(client),
                 ModelVersionSource(client),
             )
-            self._kinds = {
-                LOGGED_MODELS.name: self.models.logged,
+            of_3 = {LOGGED_MODELS.name: self.models.logged} if server.has_logged_models else {}
+            self.kinds = {
+                **of_3,
                 REGISTERED_MODELS.name: self.models.registered,
                 MODEL_VERSIONS.name: self.models.versions,
                 MODEL_ALIASES.name: ModelAliasSource(self.models.registered),
@@ -253,7 +255,7 @@ class RestWorkspace:
     ) -> list[NotCarried]:
         """See `rest.leftovers`."""
         ids = [e.experiment_id for e in experiments]
-        return left_behind(self.client, ids, self.habits.is_mlflow, self.server.store == FILES, bool(self._kinds))
+        return left_behind(self.client, ids, self.habits.is_mlflow, self.server.store == FILES, bool(self.kinds))
 
     @property
     def is_all(self) -> bool:
@@ -262,7 +264,7 @@ class RestWorkspace:
 
     def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
         """Models, of MLflow's own servers."""
-        found: EntitySource[E] | None = self._kinds.get(kind.name)
+        found: EntitySource[E] | None = self.kinds.get(kind.name)
         return found
 
     @property

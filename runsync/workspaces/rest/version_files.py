@@ -1,0 +1,71 @@
+"""Files of model versions that the target has nowhere else: they are put beside those of a run, from where it serves
+them."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from runsync.contract.entities import EntitySource
+from runsync.contract.source import Source
+from runsync.errors import UNAVAILABLE, RequestRefused
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.model_versions import ModelVersion
+from runsync.kinds.scope import Scope
+from runsync.model.progress import Progress
+from runsync.model.run import ArtifactFile, Run
+from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import part
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.links import Links
+from runsync.workspaces.rest.model_files import ModelFiles, Parcel
+from runsync.workspaces.rest.server import API
+
+FOLDER = "model-versions"
+"""Below the artifacts of a run: then come the name of the model and the number."""
+
+
+class VersionFiles:
+    """`source` gives the source of the whole transfer."""
+
+    def __init__(self, client: Client, files: ModelFiles, runs: Links, source: Callable[[], Source]) -> None:
+        self._client = client
+        self._files = files
+        self._runs = runs
+        self._source = source
+
+    def bring(self, item: ModelVersion, source: EntitySource[ModelVersion], progress: Progress) -> dict[str, Any]:
+        """Puts the files of a version there; gives what its creation is to say. Raises RequestRefused where they are
+        not to be had, or did not all arrive."""
+        run = self._run(item)
+        of, files, reader = self._find(item, source)
+        parcel = Parcel(of, files, run, f"{FOLDER}/{quote(item.model, safe=' ')}/{item.version}")
+        parcel.there = self._files.list(parcel)
+        self._files.carry(parcel, reader, progress)
+        for problem in parcel.problems:
+            why = f"artifact “{problem.name}” of it did not arrive: {problem.reason}"
+            raise RequestRefused(why, code=UNAVAILABLE if parcel.retry else "")
+        return {"source": f"{run.artifact_uri.rstrip('/')}/{parcel.folder}", "run_id": run.run_id}
+
+    def _run(self, item: ModelVersion) -> Run:
+        run_id = self._runs.find(item.run_id) if item.run_id else None
+        if run_id is None:
+            raise RequestRefused(f"the target has no run to keep its files with, and nobody could load {item.source}")
+        return wire.run(part(self._client.get(f"{API}/runs/get", run_id=run_id), "run"))
+
+    def _find(
+        self, item: ModelVersion, source: EntitySource[ModelVersion]
+    ) -> tuple[Any, tuple[ArtifactFile, ...], EntitySource[Any]]:
+        """What the files are of, the files, and who reads them."""
+        if item.artifacts:
+            return item, item.artifacts, source
+        models = self._source().entities(LOGGED_MODELS) if item.home.kind == LOGGED_MODELS.name else None
+        if models is not None:
+            scope = Scope(is_narrow=True, is_of_runs=True)
+            scope.name(LOGGED_MODELS.name, item.home.id)
+            for found in models.list(scope):
+                whole = models.complete(found)
+                start = f"{item.home.path}/" if item.home.path else ""
+                files = tuple(file for file in whole.artifacts or () if file.path.startswith(start))
+                if files:
+                    return whole, files, models
+        raise RequestRefused(f"its files are not in the source, and nobody could load it from {item.source}")
