@@ -42,7 +42,7 @@ class ModelPlaces:
         home, run_id = item.home, self._run(item.run_id)
         of_run = {"run_id": run_id} if run_id else {}
         if home.kind == MODEL_VERSIONS.name:
-            return {"source": f"models:/{home.id}"}
+            return {"source": f"models:/{home.id}", **of_run}
         if home.kind == LOGGED_MODELS.name and (model_id := self._find_model(home.id)):
             source = _below(self._root_of_model(model_id), home.path) if home.path else f"models:/{model_id}"
             return {"source": source, "model_id": model_id, **of_run}

@@ -9,7 +9,7 @@ from runsync.contract.entities import EntitySource
 from runsync.contract.source import Source
 from runsync.errors import UNAVAILABLE, RequestRefused
 from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_versions import ModelVersion
+from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
 from runsync.kinds.scope import Scope
 from runsync.model.progress import Progress
 from runsync.model.run import ArtifactFile, Run
@@ -20,7 +20,7 @@ from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.model_files import ModelFiles, Parcel
 from runsync.workspaces.rest.server import API
 
-FOLDER = "model-versions"
+FOLDER = MODEL_VERSIONS.name
 """Below the artifacts of a run: then come the name of the model and the number."""
 
 
