@@ -38,7 +38,7 @@ test: setup
 	$(PYTEST) -n $(JOBS) --dist worksteal
 
 test-fast: .venv/made
-	$(PYTEST) -n $(JOBS) --dist worksteal -m 'not slow and not older and not server and not long'
+	$(PYTEST) -n 2 --dist worksteal -m 'not slow and not older and not server and not long'
 
 stress: setup
 	$(PYTEST) -n $(JOBS) --dist worksteal -m slow
