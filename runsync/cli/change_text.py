@@ -159,7 +159,7 @@ def _ending(report: "ChangeReport") -> str:
     if report.imported is not None and report.imported.exit_code:
         return "Partly done: what is listed above did not come back with the runs."
     if report.dry_run:
-        return "Run it without --dry-run to do this."
+        return "Run it without --dry-run to do this." if report.changed() else "There is nothing to do."
     if report.verb.endswith(" delete") and (changed := report.changed()):
         them = "it" if len(changed) == 1 else "them"
         restore = report.verb.replace("delete", "restore")

@@ -89,13 +89,15 @@ class Links:
         with self._lock:
             self._foreseen[run.run_id] = run
 
-    def foresee_end(self) -> None:
-        """Notes the parents that would be nowhere in the target."""
+    def foresee_end(self) -> bool:
+        """Notes the parents that would be nowhere in the target. Returns whether a link of a run that is left as it is
+        would be set."""
         for run in (*self._foreseen.values(), *(copy.run for copy in self._left)):
             if (parent := run.tags.get(PARENT)) and parent not in self._foreseen:
                 self._find_outside(run, PARENT)
                 if parent not in self._new_ids:
                     self.orphans.append(run.run_id)
+        return any(self._other(copy) for copy in self._left)
 
     def relink(self, instead: Mapping[str, str]) -> Iterator[Copy]:
         """Sets right what only the end shows; gives the copies for which that was refused.
