@@ -49,6 +49,7 @@ from runsync.workspaces.arrival.present import Present, There
 from runsync.workspaces.http.care import TOO_LARGE
 from runsync.workspaces.rest.collisions import again, is_inactive
 from runsync.workspaces.rest.editor import RestEditor
+from runsync.workspaces.rest.equal_keys import firsts
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.foreseen import ForeseenFiles
 from runsync.workspaces.rest.links import Links
@@ -298,7 +299,7 @@ class RestTarget:
         tags = {**self._links.tags(copy.run, ""), FROM: shown_address(self._experiments.came_from)}
         if copy.run.lifecycle_stage == DELETED:
             tags[ARRIVES] = DELETED
-        copy.tags_there = {key: value for key, value in tags.items() if value or key not in LINK_TAGS}
+        copy.tags_there = firsts({key: value for key, value in tags.items() if value or key not in LINK_TAGS})
 
         def create() -> None:
             try:
