@@ -37,6 +37,16 @@ def lines(report: "TransferReport") -> Iterator[str]:
     yield _ending(report)
 
 
+def stopped(may_go_on: bool) -> str:
+    """How a command ends that was stopped."""
+    way = (
+        "run the same command again to go on."
+        if may_go_on
+        else "another try alone ends here again; the error says why."
+    )
+    return f"Stopped before the end. What is done stays done: {way}"
+
+
 def losses(report: "TransferReport") -> Iterator[str]:
     """What did not arrive."""
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
@@ -51,7 +61,7 @@ def _row(name: str, tally: "Tally") -> tuple[str, str, str, str, str]:
 
 def _ending(report: "TransferReport") -> str:
     if report.stopped:
-        return "Stopped before the end. What is done stays done: run the same command again to go on."
+        return stopped(report.may_go_on)
     if report.undone:
         return _partly(report)
     if report.dry_run and not report.has_something_to_do:

@@ -54,8 +54,8 @@ class TransferReport:
     `has_more_to_do`: a dry run found something to do that `experiments`, `runs` and `objects` do not count.
 
     `warnings` are about the target (a snapshot that is missing, a clock that is wrong) and change no exit code.
-    `stopped` tells why a transfer ended before its end ("" when it did not); `seconds` is wall time; `requests`
-    counts HTTP requests to either side.
+    `stopped` tells why a transfer ended before its end ("" when it did not), `may_go_on` whether another try may get
+    further; `seconds` is wall time; `requests` counts HTTP requests to either side.
     """
 
     verb: str
@@ -80,6 +80,7 @@ class TransferReport:
     requests: int = 0
     stopped: str = ""
     stop_code: int = 0
+    may_go_on: bool = True
     has_more_to_do: bool = False
     _broken: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
 
@@ -158,11 +159,12 @@ class TransferReport:
         """Ends the transfer before its end."""
         self.stopped = str(error)
         self.stop_code = error.exit_code
+        self.may_go_on = error.may_go_on
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
         document = asdict(self)
-        for private in ("stop_code", "has_more_to_do", "_broken"):
+        for private in ("stop_code", "may_go_on", "has_more_to_do", "_broken"):
             del document[private]
         document["accept"] = sorted(self.accept)
         for left in document["not_carried"]:
