@@ -11,7 +11,7 @@ from runsync.model.times import now
 from runsync.workspaces import remembered
 from runsync.workspaces.http.fields import identifier, part
 from runsync.workspaces.rest import fits, wire
-from runsync.workspaces.rest.collisions import is_inactive, stage_of, to_stage
+from runsync.workspaces.rest.collisions import is_inactive, post, stage_of, to_stage
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.equal_keys import Spellings, is_of_equal_keys, same_as
 from runsync.workspaces.rest.server import API
@@ -79,8 +79,9 @@ class RestExperiments:
                 self._set(experiment.experiment_id, key, value)
 
     def _set(self, experiment_id: str, key: str, value: str) -> None:
+        body = {"experiment_id": experiment_id, "key": key, "value": value}
         try:
-            self._editor.tag_experiment(experiment_id, {key: value})
+            post(self._client, "experiments/set-experiment-tag", body)
         except RequestRefused as error:
             if not _is_of_content(error) or not own_tags_removed({key: value}):
                 raise
