@@ -38,6 +38,8 @@ class RunsyncError(Exception):
     """Base of all; `exit_code` is what the command line ends with. No message has a secret that is in use."""
 
     exit_code = 1
+    may_go_on = True
+    """Whether the same command may go on from where this stopped it."""
 
     def __init__(self, *told: object) -> None:
         super().__init__(*(strike(each) if isinstance(each, str) else each for each in told))
@@ -149,6 +151,12 @@ class WorkspaceError(RunsyncError):
 
 class WorkspaceUnreachable(WorkspaceError):
     """The address does not answer, stopped answering, or is not an MLflow server."""
+
+
+class EndlessList(WorkspaceUnreachable):
+    """The server repeats the pages of a list for ever: no other try ends otherwise."""
+
+    may_go_on = False
 
 
 TAKEN = "RESOURCE_ALREADY_EXISTS"

@@ -55,6 +55,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ("only_its_beginning_is_told", "log: a part of a secret, in “logged in with ‹secret›…”"),
     ],
 )
+@pytest.mark.long
 def test_a_secret_is_found_and_told_without_itself(told: dict[str, str], test: str, where: str) -> None:
     pattern = where if r"\S" in where else re.escape(where)
     assert re.search(pattern, told[f"test_{test}"]), told[f"test_{test}"]

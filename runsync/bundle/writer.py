@@ -80,6 +80,7 @@ class SnapshotWriter:
         self._progress: Progress = Silent()
         self._notes: list[str] = []
         self._foresight = Foresight()
+        self._foreseen_runs = 0
         self._lock = threading.Lock()
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
@@ -129,10 +130,12 @@ class SnapshotWriter:
 
     def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
         """What cannot be kept, and files that cannot be read."""
+        self._foreseen_runs += len(batch.runs)
         return [self._foreseen(run, step, source, batch) for run, step in zip(batch.runs, steps, strict=True)]
 
-    def foresee_end(self) -> None:
-        """See `Target`: a bundle keeps links as they are."""
+    def foresee_end(self) -> bool:
+        """See `Target`: a snapshot is made, unless it would equal the newest one and none is wanted then."""
+        return not self._skip_unchanged or not self._seems_unchanged()
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -229,6 +232,16 @@ class SnapshotWriter:
         """Whether the newest snapshot holds the same. One that cannot be read is no reason to make none."""
         latest = self._known.latest
         return latest is not None and not self._known.unreadable and latest.has_same_contents(manifest)
+
+    def _seems_unchanged(self) -> bool:
+        """The same, by their counts, where all that was planned is unchanged."""
+        latest = self._known.latest
+        if latest is None or self._known.unreadable:
+            return False
+        selection, kept = self._selection.to_document(), (len(self._experiments), self._foreseen_runs)
+        before = (latest.source.address, latest.selection, latest.with_artifacts)
+        is_same = before == (self._source.place.address, selection, self._with_artifacts)
+        return is_same and (latest.counts.experiments, latest.counts.runs) == kept
 
     def _manifest(self, not_carried: Sequence[NotCarried], history: History) -> Manifest:
         documents = (e.to_document() for e in self._experiments)

@@ -7,7 +7,7 @@ import click
 
 from runsync.cli import consent, options, say
 from runsync.cli.text import listed, many
-from runsync.cli.transfer_text import ANOTHER_TRY
+from runsync.cli.transfer_text import ANOTHER_TRY, stopped
 from runsync.kinds.left_behind import told
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def lines(report: "ChangeReport") -> Iterator[str]:
     if report.backup is not None:
         yield f"Backup: {report.backup.target.address}, snapshot {report.backup.snapshot or 'none'}"
     if report.imported is not None:
-        yield from listed("Not brought back", map(told, report.imported.left_behind))
+        title = "Would not come back" if report.dry_run else "Not brought back"
+        yield from listed(title, map(told, report.imported.left_behind))
     yield from (f"Note: {note}" for note in report.notes)
     requests = f", {many(report.requests, 'request')}" if report.requests else ""
     yield f"{_summary(report)} in {report.seconds:.1f} s{requests}"
@@ -151,15 +152,17 @@ def _summary(report: "ChangeReport") -> str:
 
 def _ending(report: "ChangeReport") -> str:
     if report.stopped:
-        return "Stopped before the end. What is done stays done: run the same command again to go on."
+        return stopped(report.may_go_on)
     if failed := report.of("failed"):
         return _failed(report, failed)
     if report.of("undecidable"):
         return "Partly done: what could not be decided was left as it is."
     if report.imported is not None and report.imported.exit_code:
+        if report.dry_run:
+            return "It would be partly done: what is listed above would not come back with the runs."
         return "Partly done: what is listed above did not come back with the runs."
     if report.dry_run:
-        return "Run it without --dry-run to do this."
+        return "Run it without --dry-run to do this." if report.changed() else "There is nothing to do."
     if report.verb.endswith(" delete") and (changed := report.changed()):
         them = "it" if len(changed) == 1 else "them"
         restore = report.verb.replace("delete", "restore")

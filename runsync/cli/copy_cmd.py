@@ -71,8 +71,10 @@ def _lines(report: "CopyReport") -> Iterator[str]:
     yield from listed("Not copied", map(_failed, report.failed))
     if report.failed:
         yield damaged(report.source)
+    elif not report.dry_run:
+        yield "Done."
     else:
-        yield "Run it without --dry-run to do this." if report.dry_run else "Done."
+        yield "Run it without --dry-run to do this." if report.copied or report.files else "There is nothing to do."
 
 
 def _failed(one: "NotCopied") -> str:

@@ -37,6 +37,16 @@ def lines(report: "TransferReport") -> Iterator[str]:
     yield _ending(report)
 
 
+def stopped(may_go_on: bool) -> str:
+    """How a command ends that was stopped."""
+    way = (
+        "run the same command again to go on."
+        if may_go_on
+        else "another try alone ends here again; the error says why."
+    )
+    return f"Stopped before the end. What is done stays done: {way}"
+
+
 def losses(report: "TransferReport") -> Iterator[str]:
     """What did not arrive."""
     yield from listed("Failed", (f"{f['kind']} {f['id']} “{f['name']}”: {f['error']}" for f in report.failed))
@@ -51,9 +61,12 @@ def _row(name: str, tally: "Tally") -> tuple[str, str, str, str, str]:
 
 def _ending(report: "TransferReport") -> str:
     if report.stopped:
-        return "Stopped before the end. What is done stays done: run the same command again to go on."
+        return stopped(report.may_go_on)
     if report.undone:
         return _partly(report)
+    if report.dry_run and not report.has_something_to_do:
+        title = "Left behind: " if any(map(is_known, report.left_behind)) else ""
+        return f"There is nothing to do. {title}{_left(report)}" if report.left_behind else "There is nothing to do."
     if report.left_behind:
         is_sure = any(map(is_known, report.left_behind))
         but = ", but for what stays behind: " if is_sure else f"{_full_stop(report) or '.'} "
@@ -65,8 +78,7 @@ def _ending(report: "TransferReport") -> str:
 
 def _unseen(report: "TransferReport") -> str:
     """What a dry run cannot promise."""
-    tallies = (report.experiments, report.runs, *report.objects.values())
-    is_asked = report.dry_run and any(tally.created + tally.updated for tally in tallies)
+    is_asked = report.dry_run and report.has_something_to_do
     return " What only reading and writing all of it shows is not in this plan." if is_asked else ""
 
 
@@ -103,6 +115,8 @@ def _partly(report: "TransferReport") -> str:
         told.append(f"{many(counts['missing'], 'piece')} {missing} missing")
     snapshot = f": snapshot {report.snapshot}" if report.snapshot and report.verb == "export" else ""
     done = "It would be partly done" if report.dry_run else f"Partly done{snapshot}"
+    if report.dry_run and not report.has_something_to_do:
+        done = "There is nothing to do"
     ending = f"{done}, but {' and '.join(told)}, as listed above. {_again(report)}"
     return ending + (f" {_also(report)}{_left(report)}" if report.left_behind else "") + _unseen(report)
 

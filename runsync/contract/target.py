@@ -41,8 +41,9 @@ class Target(Protocol):
     def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
         """The same steps, with what will not arrive, likewise."""
 
-    def foresee_end(self) -> None:
-        """Likewise, of what only shows once all runs are known: `cannot_keep` tells it then."""
+    def foresee_end(self) -> bool:
+        """Likewise, of what only shows once all runs are known: `cannot_keep` tells it then. Returns whether more is to
+        be done than was foretold of experiments and runs: deletions, links, a snapshot."""
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: "Progress"

@@ -57,7 +57,7 @@ class ChangeReport:
 
     `pieces` are what cannot be read of runs that can be changed all the same.
     `backup` and `imported` are the reports of the export before and the import after, where there was one; `stopped`
-    tells why it ended before its end; `seconds` is wall time.
+    tells why it ended before its end, `may_go_on` whether another try may get further; `seconds` is wall time.
     """
 
     verb: str
@@ -73,6 +73,7 @@ class ChangeReport:
     requests: int = 0
     stopped: str = ""
     stop_code: int = 0
+    may_go_on: bool = True
 
     @property
     def exit_code(self) -> int:
@@ -86,6 +87,7 @@ class ChangeReport:
         """Ends it before its end."""
         self.stopped = str(error)
         self.stop_code = error.exit_code
+        self.may_go_on = error.may_go_on
 
     def note_unread(self, one: Unreadable) -> None:
         """Something that may have been meant, and cannot be read: only where it is a piece, the rest can be changed."""

@@ -10,8 +10,8 @@ from runsync.bundle.address import locate, name_of
 from runsync.bundle.snapshot import Snapshot
 from runsync.contract.editor import Editor
 from runsync.contract.source import Source, Unread
-from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
-from runsync.kinds.left_behind import NOT_OF_RUNS
+from runsync.errors import BundleDamaged, NothingSelected, RequestRefused, RunsyncError
+from runsync.kinds.left_behind import NOT_OF_RUNS, PARENT_LINKS
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import ORIGIN, origin_of
 from runsync.model.ids import unfit_id
@@ -190,16 +190,33 @@ class Purged:
 
     def bring(self, report: ChangeReport) -> None:
         """Imports them all."""
-        if not self._runs:
-            return
-        runs: dict[str, list[str]] = defaultdict(list)
-        for run_id in reversed(self._runs):  # those of the oldest snapshot first
-            runs[self._snapshot_of[run_id]].append(run_id)
-        done, stopped = import_from_each(runs, self._import)
+        done, stopped = self._import_all()
         if done is not None:
             self._take(report, done)
         if stopped is not None:
             raise stopped
+
+    def foresee(self, report: ChangeReport) -> None:
+        """Which of them would lack something, as far as the dry run of an import tells."""
+        done, stopped = self._import_all()
+        if done is not None:
+            if len(set(self._snapshot_of.values())) > 1:  # another snapshot may bring the parents
+                done.not_carried = [left for left in done.not_carried if left.kind != PARENT_LINKS.name]
+            self._take(report, done)
+        report.items = [
+            replace(item, action=FAILED, error=self._errors[item.id])
+            if item.action == IMPORT and item.id in self._errors
+            else item
+            for item in report.items
+        ]
+        if stopped is not None:
+            report.stop(stopped)
+
+    def _import_all(self) -> tuple[TransferReport | None, RunsyncError | None]:
+        runs: dict[str, list[str]] = defaultdict(list)
+        for run_id in reversed(self._runs):  # those of the oldest snapshot first
+            runs[self._snapshot_of[run_id]].append(run_id)
+        return import_from_each(runs, self._import)
 
     def _take(self, report: ChangeReport, done: TransferReport) -> None:
         report.imported = done
@@ -216,6 +233,7 @@ class Purged:
             self._where,
             selection=Selection(runs=tuple(BY_ID + run_id for run_id in run_ids)),
             accept=NOT_OF_RUNS,
+            dry_run=how.dry_run,
             workers=how.workers,
             access=how.access,
             progress=how.progress,

@@ -96,6 +96,8 @@ def restore_selected_runs(
         changes = restorations(report, editor, chosen, nested, homes, restored)
         changes += purged.changes(report, homes) if purged else []
         carry_out(report, [changes], how, (lambda: purged.bring(report)) if purged else None, together)
+        if purged is not None and how.dry_run:
+            purged.foresee(report)
         if purged is not None and report.stopped:
             purged.tell_of_stopped(report)
         report.requests = editor.requests

@@ -51,7 +51,7 @@ def transfer(
                 report.note_broken(batch.broken)
                 report.add(_unreadable(batch))
                 report.add(_planned(batch, target.foresee(batch, target.plan(batch), source)))
-            target.foresee_end()
+            report.has_more_to_do |= target.foresee_end()
             entities.carry(report, workers, progress)
         else:
             report.add(target.prepare())

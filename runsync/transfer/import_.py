@@ -81,6 +81,7 @@ def import_(
         workspace = open_target(target, access, workers, tables)
         sink = workspace.target(options)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id, accept=may_stay)
+        report.has_more_to_do = bool(tables.mlflow)
         if artifacts and not snapshot.manifest.with_artifacts and snapshot.manifest.counts.runs:
             report.not_carried.append(ARTIFACTS.left(None, "the snapshot was made with --no-artifacts"))
         try:

@@ -51,9 +51,11 @@ class TransferReport:
     `accept` are the names of what may stay behind (see `kinds.left_behind`): it is told, and changes no exit code; nor
     does what a target changes by its nature. `retry` of what failed or is missing: another try may bring it.
 
+    `has_more_to_do`: a dry run found something to do that `experiments`, `runs` and `objects` do not count.
+
     `warnings` are about the target (a snapshot that is missing, a clock that is wrong) and change no exit code.
-    `stopped` tells why a transfer ended before its end ("" when it did not); `seconds` is wall time; `requests`
-    counts HTTP requests to either side.
+    `stopped` tells why a transfer ended before its end ("" when it did not), `may_go_on` whether another try may get
+    further; `seconds` is wall time; `requests` counts HTTP requests to either side.
     """
 
     verb: str
@@ -78,6 +80,8 @@ class TransferReport:
     requests: int = 0
     stopped: str = ""
     stop_code: int = 0
+    may_go_on: bool = True
+    has_more_to_do: bool = False
     _broken: dict[str, tuple[Problem, ...]] = field(default_factory=dict)
 
     @property
@@ -86,6 +90,12 @@ class TransferReport:
         if self.stopped:
             return self.stop_code
         return PARTLY_DONE if self.undone or self.left_behind else 0
+
+    @property
+    def has_something_to_do(self) -> bool:
+        """Whether anything was, or would be, written."""
+        tallies = (self.experiments, self.runs, *self.objects.values())
+        return self.has_more_to_do or any(tally.created + tally.updated for tally in tallies)
 
     @property
     def undone(self) -> list[dict[str, Any]]:
@@ -149,11 +159,13 @@ class TransferReport:
         """Ends the transfer before its end."""
         self.stopped = str(error)
         self.stop_code = error.exit_code
+        self.may_go_on = error.may_go_on
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
         document = asdict(self)
-        del document["stop_code"], document["_broken"]
+        for private in ("stop_code", "may_go_on", "has_more_to_do", "_broken"):
+            del document[private]
         document["accept"] = sorted(self.accept)
         for left in document["not_carried"]:
             left["accepted"] = left["kind"] in self.accept

@@ -81,6 +81,7 @@ def sync(
             _refuse_onto_itself(one, selection, naming)
         sink = other.target(options)
         report = TransferReport("sync", one.place, sink.place, dry_run, accept=may_stay)
+        report.has_more_to_do = bool(tables.mlflow)
         transfer(report, wanted, sink, workers, progress or Silent(), options.asked)
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests

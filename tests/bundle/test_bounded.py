@@ -76,6 +76,7 @@ def test_no_hostile_bundle_takes_more_than_a_gigabyte(good: Forgery, tmp_path: P
     _assert_bounded(good, tmp_path, hostile)
 
 
+@pytest.mark.long
 def test_a_bomb_is_refused_before_it_is_unpacked(good: Forgery, tmp_path: Path) -> None:
     (hostile,) = [each for each in particular() if each.name == "an endless manifest"]
     _assert_bounded(good, tmp_path, hostile)

@@ -173,6 +173,7 @@ DAMAGES: dict[str, Damage] = {
 
 @pytest.mark.parametrize("kind", ["blob", "metrics part", "runs part", "experiments part", "manifest"])
 @pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.long
 def test_a_broken_file_keeps_back_the_snapshots_that_need_it_and_no_other(
     folder: Path, target: Path, kind: str, how: str
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_date_in_the_future_is_reported_by_snapshots_check_and_forget_and_is_n
     ],
     ids=str,
 )
+@pytest.mark.long
 def test_rules_keep_what_they_would_keep_without_the_wrong_night(
     bundle: Bundle, clock: Clock, policy: Policy, stay: list[int]
 ) -> None:

@@ -362,6 +362,7 @@ def test_a_forget_killed_at_any_write_leaves_the_snapshot_there_or_forgotten(pla
 
 
 @pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.long
 def test_recording_killed_at_any_write_makes_no_snapshot_look_lost(places: Iterator[Place], is_old: bool) -> None:
     moments = 0
     for place in places:

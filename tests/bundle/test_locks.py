@@ -451,6 +451,7 @@ for _ in range(5):
 """
 
 
+@pytest.mark.long
 def test_of_many_processes_that_want_a_bundle_alone_each_has_it_alone(tmp_path: Path) -> None:
     store = locate(tmp_path / "bundle").store
     leave(store, EXCLUSIVE)

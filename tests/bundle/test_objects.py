@@ -306,6 +306,7 @@ def test_a_feature_that_is_asked_for_already_stays(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.long
 def test_an_export_that_is_stopped_at_any_write_goes_on_and_has_all_of_them(tmp_path: Path, step: int) -> None:
     moment = 0
     while True:

@@ -232,6 +232,7 @@ FAST = {
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_mutated())
+@pytest.mark.long
 def test_the_fast_and_the_telling_validator_agree_on_every_document(made: tuple[str, Any]) -> None:
     kind, document = made
     assert FAST[kind].is_valid(document) == _validator(kind).is_valid(document)

@@ -56,6 +56,17 @@ class Stored:
         return report
 
 
+# A part on a disk and a blob on S3; the others in `make stress`.
+EACH = pytest.mark.parametrize(
+    ("stored", "kind"),
+    [
+        *(("disk", "metrics part"), ("S3", "blob")),
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("disk", "blob"), ("S3", "metrics part"))),
+    ],
+    indirect=["stored"],
+)
+
+
 @pytest.fixture(params=["disk", "S3"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Stored:
     address, access = str(tmp_path / "bundle"), Access()
@@ -73,7 +84,7 @@ def name_of(stored: Stored, kind: str) -> str:
     return max(found, key=lambda name: found[name])
 
 
-@pytest.mark.parametrize("kind", DATA)
+@EACH
 def test_what_a_check_found_broken_is_read_again_by_the_next_export(stored: Stored, kind: str) -> None:
     name = name_of(stored, kind)
     sound = stored.store.read(name)
@@ -88,7 +99,7 @@ def test_what_a_check_found_broken_is_read_again_by_the_next_export(stored: Stor
     assert stored.check() == 0
 
 
-@pytest.mark.parametrize("kind", DATA)
+@EACH
 def test_without_a_check_verify_stored_finds_it_and_else_only_sizes_are_compared(stored: Stored, kind: str) -> None:
     name = name_of(stored, kind)
     stored.overwrite(name)

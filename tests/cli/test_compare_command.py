@@ -182,6 +182,7 @@ def on_terminal(bundle: Path) -> Any:
     return run
 
 
+@pytest.mark.long
 def test_a_terminal_gets_blocks_that_fit_it_in_columns_that_align(on_terminal: Any) -> None:
     told = on_terminal(NO_COLOR="1")
     assert "\x1b" not in told
@@ -191,6 +192,7 @@ def test_a_terminal_gets_blocks_that_fit_it_in_columns_that_align(on_terminal: A
     assert "日本語" in told
 
 
+@pytest.mark.long
 def test_two_runs_stand_beside_each_other_and_what_differs_is_seen(on_terminal: Any) -> None:
     lines = on_terminal(hex_id(1), hex_id(2), NO_COLOR="1").splitlines()
     assert max(wcswidth(line) for line in lines) <= 80
@@ -203,6 +205,7 @@ def test_two_runs_stand_beside_each_other_and_what_differs_is_seen(on_terminal: 
     assert "Metric curves: 0 the same, 2 not." in lines  # that of one point is told by its row
 
 
+@pytest.mark.long
 def test_a_terminal_gets_equal_rows_dim_and_the_best_value_marked(on_terminal: Any) -> None:
     told = on_terminal()
     assert re.search(r"\x1b\[2m  optimizer", told)

@@ -105,6 +105,7 @@ def test_help_loads_none_of_the_heavy_libraries() -> None:
     assert [(words, HEAVY & {*modules}) for words, modules in told if HEAVY & {*modules}] == []
 
 
+@pytest.mark.long
 def test_help_is_there_at_once() -> None:
     """Under 0.3 s of CPU time, which a busy machine does not stretch; the best of five."""
     seconds = []

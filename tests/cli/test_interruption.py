@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from support.command_line import command
+from support.eventually import eventually
 from support.forks import clean_environment
 from support.memory import MemorySource, export_into, run_with_metrics, small_source
 
@@ -273,7 +274,7 @@ def test_a_program_that_the_command_waits_for_ends_with_it(
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=300)  # until nobody holds its stderr open
     assert (process.returncode, stdout, stderr.strip()) == (130, "", "runsync: stopped")
-    assert not is_running(program)
+    assert eventually(lambda: not is_running(program))  # it has closed its files, and may still be ending
     assert not [*tmp_path.rglob("*partial*")]
 
 

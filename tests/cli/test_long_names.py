@@ -53,6 +53,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command[:2]))
+@pytest.mark.long
 def test_a_name_of_no_end_is_cut_in_text(command: tuple[str, ...], store: str, runsync: Runner, tmp_path: Path) -> None:
     places = {"STORE": store, "FILES": str(tmp_path / "files")}
     if command[0] == "verify":

@@ -153,6 +153,7 @@ def _at_a_terminal(answer: str, *arguments: object) -> tuple[int, str]:
     return process.wait(300), shown.decode()
 
 
+@pytest.mark.long
 def test_at_a_terminal_the_count_is_shown_and_asked_for(bundle: Path) -> None:
     before = files_of(bundle)
     code, shown = _at_a_terminal("n\n", "forget", bundle, "--keep-last", "1")

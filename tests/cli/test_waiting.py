@@ -129,6 +129,7 @@ def test_a_time_that_cannot_be_read_is_refused(runsync: Runner, shut: str) -> No
     assert "soon" in done.stderr
 
 
+@pytest.mark.long
 def test_a_wrong_port_is_told_at_once_at_a_terminal(shut: str, tmp_path: Path) -> None:
     leader, follower = pty.openpty()
     process = subprocess.Popen(

@@ -122,6 +122,7 @@ SEEN += ["latest_metrics", "dataset_inputs", "model_outputs"]
 
 @pytest.mark.parametrize("field", SEEN)
 @given(run=RUN, other=RUN)
+@pytest.mark.long
 def test_a_change_of_any_field_changes_the_fingerprint(field: str, run: Run, other: Run) -> None:
     changed = dataclasses.replace(run, **{field: getattr(other, field)})
     if repr(_sorted(getattr(changed, field))) != repr(_sorted(getattr(run, field))):

@@ -219,6 +219,7 @@ def _on_a_terminal(*arguments: object, **variables: str) -> str:
     return shown.decode()
 
 
+@pytest.mark.long
 def test_a_terminal_of_80_columns_gets_no_longer_lines_and_colours_unless_unwanted(bundle: Path) -> None:
     page = _on_a_terminal("runs", "show", bundle, ONE)
     assert "\x1b[1m" in page

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from conftest import Runner
 from support.changes import valid
 from support.damage import documents_in, flip
 from support.memory import MemorySource, export_into, run_with_metrics
@@ -247,3 +248,23 @@ def test_the_reports_of_several_imports_are_one() -> None:
         ("1 run: ids", 1),
         ("1 run: ids", 1),
     ]
+
+
+def test_a_dry_run_tells_which_runs_would_lack_something(bundle: Path, store: str, runsync: Runner) -> None:
+    api, long = __import__("runsync"), "x" * 256
+    odd = run_with_metrics("e" * 32, {}, name="odd")
+    export_into(bundle, MemorySource([Experiment("1", "e")], [odd], {}, {odd.run_id: {long: b"1", "good.txt": b"2"}}))
+    restore = ("runs", "restore", store, "--from", str(bundle), "--run", "eeee", "--run", "aaaa")
+    before = _runs(store)
+    planned = valid(api.restore_selected_runs(store, runs=["eeee", "aaaa"], from_bundle=bundle, how=How(dry_run=True)))
+    shown = runsync(*restore, "--dry-run")
+    assert _runs(store) == before
+    assert (shown.returncode, planned.exit_code) == (3, 3)
+    done = valid(api.restore_selected_runs(store, runs=["eeee", "aaaa"], from_bundle=bundle))
+    assert [(i.id, i.action) for i in planned.items] == [(i.id, i.action) for i in done.items]
+    assert {item.id: item.action for item in done.items} == {A: "import", CHILD: "import", odd.run_id: "failed"}
+    assert (
+        shown.stdout.splitlines()[-1] == "1 run would fail, as listed above. Run it without --dry-run to do the rest."
+    )
+    again = runsync("runs", "restore", store, "--from", str(bundle), "--run", "aaaa", "--dry-run")
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "There is nothing to do.")

@@ -24,12 +24,14 @@ from typing import Any
 
 LOADED = """
 gunicorn.app.wsgiapp uvicorn.main uvicorn.protocols.http.auto mlflow.cli mlflow.server mlflow.server.fastapi_app
+mlflow.server.auth
 mlflow.pyfunc mlflow.store.artifact.artifact_repository_registry mlflow.store.artifact.local_artifact_repo
 mlflow.store.artifact.http_artifact_repo mlflow.store.artifact.mlflow_artifacts_repo
 mlflow.store.model_registry.sqlalchemy_store mlflow.store.tracking.file_store mlflow.store.tracking.rest_store
 mlflow.store.tracking.sqlalchemy_store mlflow.store.db.utils mlflow.tracking.client
 """
-"""What servers and clients load, in this order: whether it becomes a server MLflow sees by what was loaded before."""
+"""What servers and clients load, in this order: whether it becomes a server MLflow sees by what was loaded before.
+A server without logins loads the logins too, at its first search."""
 
 
 def load() -> None:
@@ -80,6 +82,8 @@ def run(arguments: list[str]) -> None:
     import mlflow.server
 
     mlflow.server._exec_cmd = serve
+    if "basic-auth" in arguments:  # it reads its settings while it loads
+        sys.modules.pop("mlflow.server.auth", None)
     first, *others = arguments
     if first == "-c":
         sys.argv = ["-c", *others[1:]]
@@ -178,8 +182,8 @@ def kill(child: int) -> None:
 
 def main(place: str, template: str, session: str) -> None:
     """Until the session ends."""
-    load()
     cheap_passwords()
+    load()
     initialise(template)
     gc.collect()
     gc.freeze()

@@ -343,9 +343,13 @@ def mark_of(seeder: Seeder, run_id: str) -> str:
         (lambda seeder, run_id: seeder.put_artifact(run_id, "notes.txt", b"mine"), "their artifacts differ"),
         (bring_other_files, "made of different states of the run"),
         (nest_a_run, "runs that are no copies are nested in it"),
-        (nest_a_run_elsewhere, "runs that are no copies are nested in it"),
+        pytest.param(nest_a_run_elsewhere, "runs that are no copies are nested in it", marks=pytest.mark.slow),
         (register_a_model, "a model version is registered from it"),
-        (lambda seeder, run_id: seeder.set_tag(run_id, COMPLETE, "0:5:-"), "made of different states of the run"),
+        pytest.param(
+            lambda seeder, run_id: seeder.set_tag(run_id, COMPLETE, "0:5:-"),
+            "made of different states of the run",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_second_copies_that_somebody_changed_are_only_named(

@@ -1,5 +1,6 @@
 """A dry run tells what the real one will tell, as far as that shows without writing, and ends with the same code."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -72,23 +73,29 @@ FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("release", ["mlflow3_b", "mlflow2_b"])
-def test_of_a_server_its_limits_are_known(release: str, fleet: Fleet, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("release", "verb"),
+    [
+        *(("mlflow3_b", "sync"), ("mlflow2_b", "import")),
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("mlflow3_b", "import"), ("mlflow2_b", "sync"))),
+    ],
+)
+def test_of_a_server_its_limits_are_known(release: str, verb: str, fleet: Fleet, tmp_path: Path) -> None:
     url = fleet.get(release).url
+    bring: Any = {"sync": runsync.sync, "import": runsync.import_}[verb]
     for number, (name, fields) in enumerate(FIELDS.items()):
         folder = tmp_path / str(number)
         source = store_of(folder, **fields)
         runsync.export(source, folder / "b")
-        for label, bring in (("sync", runsync.sync), ("import", runsync.import_)):
-            place: Any = source if label == "sync" else folder / "b"
-            options: Any = {"prefix": f"{tmp_path.name} {label} {name} "}
-            planned, again = bring(place, url, dry_run=True, **options), bring(place, url, dry_run=True, **options)
-            assert told(planned) == told(again), name
-            done = bring(place, url, **options)
-            assert told(planned) == told(done), name
-            assert done.exit_code == (3 if fields else 0), name
-            if not done.failed:
-                assert told(bring(place, url, dry_run=True, **options)) == told(done), "also of what is there"
+        place: Any = source if verb == "sync" else folder / "b"
+        options: Any = {"prefix": f"{tmp_path.name} {name} "}
+        planned, again = bring(place, url, dry_run=True, **options), bring(place, url, dry_run=True, **options)
+        assert told(planned) == told(again), name
+        done = bring(place, url, **options)
+        assert told(planned) == told(done), name
+        assert done.exit_code == (3 if fields else 0), name
+        if not done.failed:
+            assert told(bring(place, url, dry_run=True, **options)) == told(done), "also of what is there"
 
 
 def test_a_parent_that_is_in_the_target_is_found(fleet: Fleet, tmp_path: Path) -> None:
@@ -199,8 +206,56 @@ def test_what_takes_requests_is_not_looked_at_and_the_plan_says_so(
         assert told not in runsync(*arguments, *only, "--no-artifacts").stdout
 
 
-def test_a_plan_of_nothing_leaves_nothing_open(tmp_path: Path, make: Make, runsync: Runner) -> None:
-    source, target = store_of(tmp_path), make("file store")
-    runsync("sync", source, target)
-    shown = runsync("sync", source, target, "--dry-run")
-    assert (shown.returncode, shown.stdout.splitlines()[-1]) == (0, "Run it without --dry-run to do this.")
+NOTHING = "There is nothing to do."
+
+
+def last_of(runsync: Runner, *arguments: str, code: int = 0) -> str:
+    """The last line of a dry run."""
+    shown = runsync(*arguments, "--dry-run")
+    assert shown.returncode == code
+    return str(shown.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("kind", ["file store", "sqlite"])
+def test_a_plan_of_nothing_says_that_there_is_nothing_to_do(
+    kind: str, tmp_path: Path, make: Make, runsync: Runner
+) -> None:
+    source, target = store_of(tmp_path, tags={"mlflow.parentRunId": PARENT}), make(kind)
+    sync = ("sync", source, target, *(("--artifacts", str(tmp_path / "art")) if kind == "sqlite" else ()))
+    assert last_of(runsync, *sync) == f"Run it without --dry-run to do this. {LEFT_OPEN}"
+    runsync(*sync)
+    assert last_of(runsync, *sync) == NOTHING
+    shutil.rmtree(next((tmp_path / "mlruns").glob(f"*/{run_of(tmp_path, 'plain')}")))
+    assert last_of(runsync, *sync) == NOTHING, "a deletion is not followed unless it is asked for"
+    assert (
+        last_of(runsync, *sync, "--delete", "--max-delete", "1") == f"Run it without --dry-run to do this. {LEFT_OPEN}"
+    )
+
+
+def test_a_plan_of_nothing_on_a_server(fleet: Fleet, tmp_path: Path, runsync: Runner) -> None:
+    url = fleet.get("mlflow3_b").url
+    source = store_of(tmp_path, tags={"mlflow.parentRunId": PARENT})
+    sync = ("sync", source, url, "--prefix", f"{tmp_path.name} ")
+    runsync(*sync)
+    left = "1 link to parents. To accept that, add --accept parent-links."
+    assert last_of(runsync, *sync, code=3) == f"{NOTHING} Left behind: {left}"
+    assert last_of(runsync, *sync, "--accept", "parent-links") == NOTHING
+    tag = ("runs", "tag", url, "team=a", "--run", "plain", "--experiment", f"{tmp_path.name} home")
+    assert last_of(runsync, *tag) == "Run it without --dry-run to do this."
+    runsync(*tag)
+    assert last_of(runsync, *tag) == NOTHING
+
+
+def test_a_plan_of_nothing_for_a_bundle(tmp_path: Path, runsync: Runner) -> None:
+    source, bundle = store_of(tmp_path), str(tmp_path / "b")
+    (tmp_path / "copy").mkdir()
+    export, copy = ("export", source, bundle), ("copy", bundle, str(tmp_path / "copy"))
+    todo = "Run it without --dry-run to do this."
+    runsync(*export)
+    assert last_of(runsync, *export) == f"{todo} {LEFT_OPEN}", "each export makes a snapshot"
+    assert last_of(runsync, *export, "--skip-unchanged") == NOTHING
+    assert last_of(runsync, *copy) == todo
+    runsync(*copy)
+    assert last_of(runsync, *copy) == NOTHING
+    shutil.rmtree(next((tmp_path / "mlruns").glob(f"*/{run_of(tmp_path, 'plain')}")))
+    assert last_of(runsync, *export, "--skip-unchanged") == f"{todo} {LEFT_OPEN}", "what is gone is a change"

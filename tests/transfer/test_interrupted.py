@@ -27,7 +27,7 @@ MOMENTS = {
     "looking at the lock to give it back": ("/locks/shared-", "GET", 2),
     "giving the lock back": ("/locks/shared-", "DELETE", 0),
 }
-QUICK = {"taking the lock", "writing the manifest"}
+QUICK = {"taking the lock"}
 
 
 @pytest.fixture

@@ -4,11 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Pair, Runner
+from conftest import Fleet, Pair, Runner
+from support.memory import MemorySource, export_into
 from support.oracle import assert_same
 from support.proxy import FaultProxy
 from support.seed import Seeder
+from support.stores import run_id as id_of
 
+import runsync as api
+from runsync.model.experiment import Experiment
+from runsync.model.run import Run
 from transfer.commands import EACH_RELEASE, NEWEST, copies_of, export, import_, read, verify, writes
 from transfer.database import START, Database
 
@@ -170,3 +175,34 @@ def test_ids_inside_values_and_model_files_follow_the_run(
         "model/MLmodel": f"artifact_path: model\nrun_id: {copy}\n".encode(),
         "model/note.txt": f"made by {run_id}\n".encode(),
     }
+
+
+def _finished(name: str, folder: Path, **tags: str) -> Run:
+    return Run(id_of(f"{folder} {name}"), "1", name, "ann", "FINISHED", 2**40, 2**40 + 1, tags=tags)
+
+
+def test_many_parents_that_are_not_in_the_import_are_looked_for_together(fleet: Fleet, tmp_path: Path) -> None:
+    """Half of them are in the target from before, under other ids; the others are nowhere."""
+    url, name, count = fleet.get("mlflow3_b").url, f"{tmp_path.name} many", 60
+    parents = [_finished(f"p{n}", tmp_path) for n in range(count)]
+    children = [_finished(f"c{n}", tmp_path, **{PARENT: parent.run_id}) for n, parent in enumerate(parents)]
+    home = [Experiment("1", name)]
+    export_into(tmp_path / "parents", MemorySource(home, parents[::2]))
+    export_into(tmp_path / "children", MemorySource(home, children))
+    before = api.import_(tmp_path / "parents", url).id_map["runs"]
+    planned = api.import_(tmp_path / "children", url, dry_run=True)
+    done = api.import_(tmp_path / "children", url)
+    for report in (planned, done):
+        (left,) = [left for left in report.not_carried if left.kind == "parent-links"]
+        assert left.count == count // 2
+    assert planned.requests < 4 * count, "the bundle has a part for each run, which takes three"
+    linked = {
+        run.name: run.tags.get(PARENT)
+        for run in api.list_runs(url, selection=api.Selection(experiments=(name,))).runs
+        if run.name.startswith("c")
+    }
+    assert linked == {f"c{n}": before.get(parent.run_id) for n, parent in enumerate(parents)}
+    only = api.Selection(experiments=(name,))
+    assert api.export(url, tmp_path / "copies", selection=only).exit_code == 0
+    copied = api.import_(tmp_path / "copies", url, selection=only, prefix="again ", dry_run=True)
+    assert (copied.exit_code, copied.stopped) == (0, ""), "a copy without its link still tells where that led"

@@ -85,6 +85,7 @@ def assert_arrived(where: str, items: Sequence[Poison]) -> None:
             assert b"".join(workspace.read_artifact(run, files["log.txt"])) == LOG
 
 
+@pytest.mark.long
 def test_everything_good_of_a_poisoned_workspace_goes_through_a_bundle(
     poisoned: tuple[str, Sequence[Poison]], tmp_path: Path, runsync: Runner
 ) -> None:
@@ -127,6 +128,7 @@ def test_what_a_target_has_no_place_for_is_named_once_and_the_rest_of_its_run_ar
     assert_arrived(target, items)
 
 
+@pytest.mark.long
 def test_everything_good_of_a_poisoned_workspace_arrives_by_sync(
     poisoned: tuple[str, Sequence[Poison]], tmp_path: Path, runsync: Runner
 ) -> None:
@@ -138,6 +140,7 @@ def test_everything_good_of_a_poisoned_workspace_arrives_by_sync(
     assert_arrived(target, items)
 
 
+@pytest.mark.long
 def test_a_poisoned_workspace_is_listed_and_changed(poisoned: tuple[str, Sequence[Poison]], runsync: Runner) -> None:
     source, items = poisoned
     listed = {run["run_id"] for run in told(runsync, "runs", "list", source)["runs"]}

@@ -73,6 +73,13 @@ def run_of(folder: Path, label: str) -> str:
     return run_id(f"{folder}: {label}")
 
 
+# Each in one test; the others in `make stress`.
+EACH_RELEASE_AND_VERB = [
+    *(("mlflow3_b", "sync"), ("mlflow2_b", "import")),
+    *(pytest.param(*both, marks=pytest.mark.slow) for both in (("mlflow3_b", "import"), ("mlflow2_b", "sync"))),
+]
+
+
 def pieces(done: TransferReport) -> list[tuple[str, str, str]]:
     return sorted((one["run_id"], one["kind"], one["name"]) for one in done.problems)
 
@@ -95,8 +102,7 @@ def differing(source: str, url: str, prefix: str) -> list[tuple[str, str, str]]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("verb", ["sync", "import"])
-@pytest.mark.parametrize("release", ["mlflow3_b", "mlflow2_b"])
+@pytest.mark.parametrize(("release", "verb"), EACH_RELEASE_AND_VERB)
 def test_each_is_named_each_time_and_all_else_arrives_once(
     release: str, verb: str, fleet: Fleet, tmp_path: Path, prefix: str
 ) -> None:

@@ -213,6 +213,7 @@ def test_after_damage_the_last_line_names_the_next_step(bundle: Path, tmp_path: 
 @pytest.mark.parametrize(
     "kinds", [("blob", "metrics part", "experiments part"), ("runs part",), ("manifest",)], ids=", ".join
 )
+@pytest.mark.long
 def test_stopped_at_any_write_nothing_is_lost_and_the_next_repair_finishes(
     bundle: Path, tmp_path: Path, kinds: tuple[str, ...], step: int
 ) -> None:

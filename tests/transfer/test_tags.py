@@ -56,15 +56,19 @@ def source(make: Make) -> str:
 
 
 @pytest.mark.parametrize(
-    ("source_kind", "target_kind"),
-    [("sqlite", "sqlite"), ("files", "sqlite"), ("files", "postgres"), ("sqlite", "files")],
+    ("source_kind", "target_kind", "by_bundle"),
+    [
+        *(("sqlite", "sqlite", False), ("files", "postgres", False), ("sqlite", "files", False)),
+        ("files", "sqlite", True),
+        *(
+            pytest.param(*kinds, marks=pytest.mark.slow)
+            for kinds in (("files", "sqlite", False), ("sqlite", "sqlite", True), ("sqlite", "files", True))
+        ),
+    ],
 )
-@pytest.mark.parametrize("by_bundle", [False, True], ids=["sync", "bundle"])
 def test_a_copy_that_keeps_its_id_has_one_tag_and_it_shows_no_address(
     make: Make, source_kind: str, target_kind: str, by_bundle: bool, tmp_path: Path
 ) -> None:
-    if by_bundle and target_kind == "postgres":
-        pytest.skip("the same as for SQLite")
     source, target = make(source_kind), make(target_kind)
     with opened(source) as workspace:
         fill(Filler(workspace))

@@ -15,6 +15,7 @@ ACCEPT = ("missing-pieces", "missing-items")
 
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("kind", ["blob", "metrics part"])
+@pytest.mark.long
 def test_damage_of_a_bundle_is_told_apart_from_differences(
     kind: str, side: str, tmp_path: Path, runsync: Runner
 ) -> None:

@@ -188,6 +188,7 @@ def followed(source: Source, target: str) -> TransferReport:
         ("server", "run"),
     ],
 )
+@pytest.mark.long
 def test_what_cannot_be_read_stays_and_what_is_gone_beside_it_goes(
     make: Make, kind: str, what: str, tmp_path: Path
 ) -> None:

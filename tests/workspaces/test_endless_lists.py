@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import Runner
 from support.hostile_server import _ALL, RUNS, Answering, Asked, Fault, Good, Handler, HostileServer
 
 import runsync
@@ -104,6 +105,15 @@ def test_a_list_that_repeats_its_first_page_for_ever_is_given_up(server: Hostile
     with pytest.raises(WorkspaceUnreachable, match="list of runs does not end"):
         ids_listed(server, *what)
     assert server.met < SOME
+
+
+def test_another_try_is_not_advised_where_it_ends_alike(server: HostileServer, tmp_path: Path, runsync: Runner) -> None:
+    server.meet(Fault("many runs", "runs/search$", ignoring("filters", "tokens")))
+    done = runsync("export", server.url, str(tmp_path / "b"))
+    assert done.returncode == 13
+    assert "name the server's own address, update it, or read its database or file store instead" in done.stderr
+    assert "again to go on" not in done.stdout
+    assert "another try alone ends here again" in done.stdout
 
 
 def test_runs_that_a_filter_does_not_mean_are_left_out_and_told(server: HostileServer) -> None:

@@ -100,7 +100,10 @@ def test_names_that_a_server_would_change_go_there_under_others_and_come_back(
     files = {path: path.encode() for path in (*KEPT, *CHANGED, "i j", "kAl")} | {"empty#": b""}
     renamed, chosen = {*CHANGED, "empty#"}, Selection(experiments=(f"{prefix}odd",))
     source = _source(tmp_path, f"{prefix}odd", files)
+    planned = runsync.sync(source, server.url, selection=chosen, dry_run=True)
     done = runsync.sync(source, server.url, selection=chosen, verify_artifacts=True)
+    foretold = [note.replace("would be stored", "stored") for note in planned.notes if "under another name" in note]
+    assert (foretold, planned.problems) == ([note for note in done.notes if "under another name" in note], [])
     assert (done.exit_code, done.artifacts, done.problems) == (0, len(files), [])
     (note,) = [note for note in done.notes if "under another name" in note]
     assert note.startswith(f"{len(renamed)} artifacts")
@@ -124,7 +127,9 @@ def test_names_that_a_server_would_change_go_there_under_others_and_come_back(
     (late,) = Path(source).glob(f"*/{run_id(prefix + 'odd')}/artifacts")
     (late / "late#.txt").write_bytes(b"late")
     (late / sent_name("g#h")).write_bytes(b"mine")
+    planned = runsync.sync(source, server.url, selection=chosen, thorough=True, dry_run=True)
     more = runsync.sync(source, server.url, selection=chosen, thorough=True)
+    assert (planned.exit_code, [one["name"] for one in planned.problems]) == (3, [sent_name("g#h")])
     assert (more.exit_code, more.artifacts) == (3, 1)
     assert [problem["name"] for problem in more.problems] == [sent_name("g#h")]
     assert (root / sent_name("g#h")).read_bytes() == b"g#h"

@@ -28,10 +28,12 @@ class Holder(Protocol):
 
 
 class Arranger:
-    """Arranges files for one target. With `tag`, files whose names it does not hold go there under other names."""
+    """Arranges files for one target. With `tag`, files whose names it does not hold go there under other names;
+    `is_planned_only` is for how that is told."""
 
-    def __init__(self, holder: Holder, tag: Tag | None = None) -> None:
+    def __init__(self, holder: Holder, tag: Tag | None = None, *, is_planned_only: bool = False) -> None:
         self._holder = holder
+        self._would_be = "would be " if is_planned_only else ""
         self._tag = tag
         self._left_out: list[str] = []
         self._renamed: list[str] = []
@@ -42,10 +44,10 @@ class Arranger:
         told = []
         if self._left_out:
             why = "left out, as S3 has them for folders: the run has a folder of the same name"
-            told.append(f"{many(len(self._left_out), 'empty file')} {why} ({_named(self._left_out)})")
+            told.append(f"{many(len(self._left_out), 'empty file')} {self._would_be}{why} ({_named(self._left_out)})")
         if self._renamed:
             why = "stored under another name, as the target would change the original; an export restores it"
-            told.append(f"{many(len(self._renamed), 'artifact')} {why} ({_named(self._renamed)})")
+            told.append(f"{many(len(self._renamed), 'artifact')} {self._would_be}{why} ({_named(self._renamed)})")
         return told
 
     def arrange(self, copy: Copy, files: Sequence[ArtifactFile]) -> tuple[ArtifactFile, ...]:

@@ -194,6 +194,11 @@ class Deletions:
             if names
         ]
 
+    @property
+    def are_due(self) -> bool:
+        """Whether any are to be followed."""
+        return bool(self._going or self._experiments.followed())
+
     def notes(self) -> list[str]:
         """Deletions that were, or would be, followed."""
         gone = {id: name for id, name in self._going.items() if id not in self._moved}

@@ -88,9 +88,9 @@ class DatabricksTarget:
         """See `Target`."""
         return self._target.foresee(batch, steps, source)
 
-    def foresee_end(self) -> None:
+    def foresee_end(self) -> bool:
         """See `Target`."""
-        self._target.foresee_end()
+        return self._target.foresee_end()
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress

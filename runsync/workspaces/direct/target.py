@@ -124,9 +124,10 @@ class DirectTarget:
             for run, step in zip(batch.runs, steps, strict=True)
         ]
 
-    def foresee_end(self) -> None:
+    def foresee_end(self) -> bool:
         """See `Target`."""
-        self._links.foresee(self._experiments.existing_ids())
+        changed, refused = self._links.foresee(self._experiments.existing_ids())
+        return bool(changed or refused) or self._deletions.are_due
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress

@@ -138,8 +138,8 @@ def pages(ask: Callable[[str], Json], name: str, *, are_long: bool = False) -> I
 def endless(name: str) -> RequestRefused:
     """Of a list whose pages bring nothing new any more."""
     return RequestRefused(
-        f"the server's list of {name} does not end: it repeats pages or sends empty ones; check any proxy in between, "
-        "then run it again"
+        f"the server's list of {name} does not end: it repeats pages or sends empty ones. It, or a proxy before it, "
+        "ignores page tokens: name the server's own address, update it, or read its database or file store instead"
     )
 
 

@@ -89,7 +89,7 @@ class Portion:
     def restore(self) -> None:
         """It was not how many were asked for that was too much."""
         with self._lock:
-            self.size, self._failed, self._least, self._why = self._most, 0, self._most, ""
+            self.size, self._failed, self._managed, self._why = self._most, 0, None, ""
 
     def shorten(self, size: int) -> None:
         """So many are managed, and yet too many to hold in memory."""

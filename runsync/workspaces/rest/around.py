@@ -1,8 +1,8 @@
 """Runs that a server fails to answer with: a search goes around them, and each is named.
 
 One row that its store cannot read (text that is not UTF-8, a time that is none) fails every page that it is on, and a
-page cannot begin behind it. So the runs beyond it are asked for by their start time, in spans that are halved until
-what fails is one millisecond, and there by the first digits of their ids.
+page cannot begin behind it. So the runs beyond it are asked for by their start time: the span before it is halved until
+what fails is one millisecond, and there they are asked for by the first digits of their ids.
 """
 
 import base64
@@ -13,7 +13,7 @@ import orjson
 
 from runsync.errors import RequestRefused
 from runsync.model.run import UNTOLD, Run, Unreadable
-from runsync.model.times import iso
+from runsync.model.times import iso, now
 from runsync.workspaces.http import DIVISIBLE, NEEDED, Care
 from runsync.workspaces.http.fields import Listing
 
@@ -47,24 +47,31 @@ class Around:
 
     def pages(self, first: int, last: int, descending: bool) -> Iterator[list[Run]]:
         """The runs that started between these times, in that order, some twice. Raises RequestRefused where the server
-        answers nothing at all."""
-        waiting = [(first, last)]
-        while waiting:
-            since, until = waiting.pop()
+        answers nothing at all.
+
+        Times go up here, those of a descending order as their negatives: `begin` is that of what is left, `failing` the
+        end of the shortest span from there on that is known to fail.
+        """
+        sign = -1 if descending else 1
+        begin, last = (first, last) if sign > 0 else (-last, -first)
+        failing: int | None = None
+        while begin <= last:
+            if begin == failing:
+                yield from self._at(sign * begin)
+                begin, failing = begin + 1, None
+                continue
+            end = last if failing is None else _middle(begin, failing, sign)
             try:
-                for page in self._pages(_between(since, until), AT_ONCE):
+                for page in self._pages(_between(*sorted((sign * begin, sign * end))), AT_ONCE):
                     yield page
                     if page and page[-1].start_time is not None:
-                        since, until = (since, page[-1].start_time) if descending else (page[-1].start_time, until)
+                        begin = max(begin, sign * page[-1].start_time)
             except RequestRefused as error:
                 if not is_of_runs(error):
                     raise
-                if since >= until:
-                    yield from self._at(until)
-                    continue
-                middle = since + (until - since) // 2
-                halves = [(since, middle), (middle + 1, until)]
-                waiting += halves if descending else reversed(halves)
+                failing = end
+            else:
+                begin = end + 1
 
     def _at(self, time: int) -> Iterator[list[Run]]:
         """Those of one millisecond."""
@@ -87,8 +94,11 @@ class Around:
         """Names what the server fails with behind so many runs, oldest first: those whose start time is none, or no
         number, come last, and are in no span. MLflow's page tokens are offsets."""
         token = base64.b64encode(orjson.dumps({"offset": count})).decode()
+        listing = Listing("runs")
         try:
-            self.ask("", token, DIVISIBLE)
+            while token:  # others may have made runs meanwhile
+                page, token = self.ask("", token, DIVISIBLE)
+                listing.page(token, len(page), len(page))
         except RequestRefused as error:
             if is_of_runs(error):
                 self._wait(error)
@@ -139,6 +149,15 @@ def is_offset(token: str) -> bool:
     except ValueError:
         return False
     return isinstance(told, dict) and "offset" in told
+
+
+def _middle(begin: int, end: int, sign: int) -> int:
+    """Where a span is divided: first at today and at 1970, between which most runs started."""
+    day = 24 * 60 * 60 * 1000
+    for time in sorted((sign * (now() + day), -1 if sign > 0 else 0)):
+        if begin <= time < end:
+            return time
+    return begin + (end - begin) // 2
 
 
 def _between(since: int, until: int) -> str:

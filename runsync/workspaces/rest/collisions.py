@@ -25,6 +25,8 @@ _SIGNS = re.compile(
 
 
 _TRIES = 10
+Send = Callable[[Client, str, Mapping[str, Any], Care], dict[str, Any]]
+"""As `post`."""
 
 
 def is_inactive(error: RequestRefused) -> bool:
@@ -70,7 +72,9 @@ def _after_collisions(client: Client, path: str, act: Callable[[], dict[str, Any
             client.pause(delay)
 
 
-def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: str, care: Care = NEEDED) -> None:
+def post_to_deleted(
+    client: Client, path: str, body: Mapping[str, Any], run_id: str, care: Care = NEEDED, send: Send = post
+) -> None:
     """Posts to a run that is active for as long as it is filled, and deleted after that. Another import of the same run
     may have deleted it by now: then it is restored first."""
 
@@ -81,7 +85,7 @@ def post_to_deleted(client: Client, path: str, body: Mapping[str, Any], run_id: 
         # Where it is active by now, another import has restored it after we were refused.
         return run.lifecycle_stage == DELETED or is_inactive(error)
 
-    again(client, lambda: post(client, path, body, care), restore)
+    again(client, lambda: send(client, path, body, care), restore)
 
 
 def again(client: Client, act: Callable[[], object], mend: Callable[[RequestRefused], bool]) -> None:

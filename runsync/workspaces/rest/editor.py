@@ -13,6 +13,7 @@ from runsync.workspaces.http import Client
 from runsync.workspaces.remembered import MARK, RESTORING
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import is_untagged, post, to_stage
+from runsync.workspaces.rest.equal_keys import is_of_equal_keys, post_soon
 from runsync.workspaces.rest.runs import BATCH_TAGS, LONGEST_TAG
 
 
@@ -57,7 +58,14 @@ class RestEditor:
                 raise RequestRefused(f"tag “{key}” has {len(value)} characters, and a server takes {LONGEST_TAG}")
         entries = wire.entries(tags)
         for start in range(0, len(entries), BATCH_TAGS):
-            self._post("runs/log-batch", run_id=run_id, tags=entries[start : start + BATCH_TAGS])
+            body = {"run_id": run_id, "tags": entries[start : start + BATCH_TAGS]}
+            try:
+                post_soon(self._client, "runs/log-batch", body)
+            except RequestRefused as error:
+                if not is_of_equal_keys(error):
+                    raise
+                why = "to the server's database some of these tags are the same as others of the run, or of each other"
+                raise RequestRefused(f"{why}: {error}", error.status, error.code) from None
 
     def untag_run(self, run_id: str, keys: Sequence[str]) -> None:
         """See `Editor`."""

@@ -13,6 +13,7 @@ from runsync.workspaces.http.fields import identifier, part
 from runsync.workspaces.rest import fits, wire
 from runsync.workspaces.rest.collisions import is_inactive, post, stage_of, to_stage
 from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.equal_keys import Spellings, is_of_equal_keys, same_as
 from runsync.workspaces.rest.server import API
 from runsync.workspaces.rest.workspace import RestWorkspace
 
@@ -46,7 +47,7 @@ class RestExperiments:
             return self._create(experiment)
         except RequestRefused as error:
             others = own_tags_removed(experiment.tags)
-            if not _is_of_content(error):
+            if not _is_of_content(error) and not is_of_equal_keys(error):
                 raise
             own = {key: value for key, value in experiment.tags.items() if key not in others}
             try:
@@ -70,14 +71,30 @@ class RestExperiments:
 
     def change(self, experiment: Experiment, tags: Mapping[str, str], untagged: Sequence[str] = ()) -> None:
         """See `ExperimentWriter`."""
+        spellings = Spellings(experiment.tags.keys() - tags.keys())
         for key, value in tags.items():
-            body = {"experiment_id": experiment.experiment_id, "key": key, "value": value}
-            try:
-                post(self._client, "experiments/set-experiment-tag", body)
-            except RequestRefused as error:
-                if not _is_of_content(error) or not own_tags_removed({key: value}):
-                    raise
-                self.left_out.setdefault(experiment.experiment_id, {})[key] = str(error)
+            if other := spellings.other(key):
+                self._set_beside(experiment.experiment_id, key, value, other, tags.get(other, experiment.tags[other]))
+            else:
+                self._set(experiment.experiment_id, key, value)
+
+    def _set(self, experiment_id: str, key: str, value: str) -> None:
+        body = {"experiment_id": experiment_id, "key": key, "value": value}
+        try:
+            post(self._client, "experiments/set-experiment-tag", body)
+        except RequestRefused as error:
+            if not _is_of_content(error) or not own_tags_removed({key: value}):
+                raise
+            self.left_out.setdefault(experiment_id, {})[key] = str(error)
+
+    def _set_beside(self, experiment_id: str, key: str, value: str, other: str, others: str) -> None:
+        """Sets a tag that may be one with another to the server's database, which then has lost its own value."""
+        self._set(experiment_id, key, value)
+        answer = self._client.get(f"{API}/experiments/get", experiment_id=experiment_id)
+        there = wire.experiment(part(answer, "experiment")).tags
+        if key not in there or there.get(other) != others:
+            self._set(experiment_id, other, others)
+            self.left_out.setdefault(experiment_id, {}).setdefault(key, same_as(other))
 
     def rename(self, experiment: Experiment, name: str) -> None:
         """See `ExperimentWriter`. A server renames active ones only."""

@@ -6,14 +6,18 @@ from threading import Lock
 from runsync.errors import ITEM_ERRORS
 from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS
 from runsync.model.experiment import DELETED
-from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE
+from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE, origin_of
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces.arrival.copy import Copy, target_tags
 from runsync.workspaces.rest.model_links import ModelLinks
 from runsync.workspaces.rest.runs import RunWriter
+from runsync.workspaces.rest.search import IDS_A_SEARCH, chunks
 from runsync.workspaces.rest.workspace import RestWorkspace
+
+FEW = 20
+"""Runs that are looked for one by one."""
 
 
 class Links:
@@ -110,6 +114,7 @@ class Links:
     def finish_waiting(self, others: Sequence[Copy]) -> None:
         """Finishes them, now that all runs are in; `others` are finished by another import."""
         left = {copy.target_id for copy in others}
+        self._find_many(copy.run for copy in self._waiting)
         for copy in self._waiting:
             try:
                 if not copy.error and not copy.is_whole and copy.target_id not in left:
@@ -125,13 +130,17 @@ class Links:
         with self._lock:
             self._foreseen[run.run_id] = run
 
-    def foresee_end(self) -> None:
-        """Notes the parents that would be nowhere in the target."""
-        for run in (*self._foreseen.values(), *(copy.run for copy in self._left)):
+    def foresee_end(self) -> bool:
+        """Notes the parents that would be nowhere in the target. Returns whether a link of a run that is left as it is
+        would be set."""
+        runs = (*self._foreseen.values(), *(copy.run for copy in self._left))
+        self._find_many(run for run in runs if run.tags.get(PARENT) not in self._foreseen)
+        for run in runs:
             if (parent := run.tags.get(PARENT)) and parent not in self._foreseen:
                 self._find_outside(run, PARENT)
                 if parent not in self._new_ids:
                     self.orphans.append(run.run_id)
+        return any(self._other(copy) for copy in self._left)
 
     def relink(self, instead: Mapping[str, str]) -> Iterator[Copy]:
         """Sets right what only the end shows; gives the copies for which that was refused.
@@ -150,6 +159,7 @@ class Links:
                 except ITEM_ERRORS as error:
                     copy.fail(error)
                     yield copy
+        self._find_many(copy.run for copy in self._left)
         for copy in self._left:
             try:
                 links = self._missing(copy)
@@ -170,7 +180,8 @@ class Links:
         for copy in self._linked:
             copy.target_id = last(instead, copy.target_id)
         wanted = Selection(runs=tuple(copy.target_id for copy in self._linked))
-        there = {run.run_id: run.tags for run in self._workspace.search.of(places, wanted)} if places else {}
+        search = self._workspace.search
+        there = {run.run_id: run.tags for ids in search.chunks(places) for run in search.of(ids, wanted)}
         for copy in self._linked:
             copy.tags_there = there.get(copy.target_id, copy.tags_there)
 
@@ -195,8 +206,8 @@ class Links:
 
     def _find_outside(self, run: Run, tag: str) -> None:
         """Looks in the whole target for a run that this one links to and that is not in this import."""
-        source_id = run.tags[tag]
-        self._search(source_id, run.tags.get(SOURCE + tag, source_id))
+        if origin := self._unknown(run, tag):
+            self._search(run.tags[tag], origin)
 
     def _search(self, source_id: str, origin: str) -> None:
         if source_id in self._new_ids or source_id in self._outside or not origin.isalnum():
@@ -206,6 +217,32 @@ class Links:
             for found in self._workspace.search_everywhere(condition):
                 self._new_ids[source_id] = found.run_id
                 return
+
+    def _unknown(self, run: Run, tag: str) -> str:
+        """The id with which the run that this one links to was born, where it was not looked for yet; else ""."""
+        if tag not in run.tags or run.tags[tag] in self._new_ids or run.tags[tag] in self._outside:
+            return ""
+        origin = run.tags.get(SOURCE + tag, run.tags[tag])
+        return origin if origin.isalnum() else ""
+
+    def _find_many(self, runs: Iterable[Run]) -> None:
+        """Looks for all of those at once, where they are many: by reading all copies and the runs of these ids."""
+        wanted: dict[str, set[str]] = {}
+        for run in runs:
+            for tag in LINK_TAGS:
+                if origin := self._unknown(run, tag):
+                    wanted.setdefault(origin, set()).add(run.tags[tag])
+        if len(wanted) <= FEW:
+            return
+        copies = self._workspace.search_everywhere(f"tags.`{ORIGIN}` LIKE '%'")
+        found = [(origin_of(run), run.run_id) for run in copies]
+        for ids in chunks(sorted(wanted), IDS_A_SEARCH):
+            condition = f"attributes.run_id IN ({', '.join(map(repr, ids))})"
+            found += [(run.run_id, run.run_id) for run in self._workspace.search_everywhere(condition)]
+        for origin, target_id in found:
+            for source_id in wanted.get(origin, ()):
+                self._new_ids.setdefault(source_id, target_id)
+        self._outside.update(*wanted.values())
 
 
 def has_links(run: Run) -> bool:

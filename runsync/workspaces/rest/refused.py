@@ -13,6 +13,7 @@ from runsync.model.wording import many
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.rest import fits
 from runsync.workspaces.rest.collisions import is_collision, is_inactive
+from runsync.workspaces.rest.equal_keys import Spellings, same_as
 
 Body = Mapping[str, Sequence[Any]]
 """Entries by the name of their list."""
@@ -56,6 +57,12 @@ class Refused:
 
     def __init__(self, copy: Copy) -> None:
         self._copy = copy
+        there = copy.present
+        self._spellings = {
+            PARAMS: Spellings(there.params if there else ()),
+            TAGS: Spellings(copy.tags_there),
+            METRICS: Spellings(metric.key for metric in there.latest_metrics) if there else Spellings(),
+        }
         self._alone = 0
         self._foreseen = 0
         """Groups that were tried, and refused, as was foreseen."""
@@ -65,6 +72,27 @@ class Refused:
         """Of these nothing is sent any more."""
         self._why: dict[_Piece, str] = {}
         self._count: Counter[_Piece] = Counter()
+
+    def parted(self, body: Body) -> tuple[Body, Sequence[Body]]:
+        """What of a body can be sent together; and, by themselves, params, tags and metrics whose keys may be one with
+        others' to the server's database."""
+        others: dict[_Piece, list[Any]] = {}
+        sure: dict[str, list[Any]] = {kind: [] for kind in body}
+        for kind, entries in body.items():
+            for entry in entries:
+                piece = _Piece.of(kind, entry)
+                if kind in self._spellings and self._spellings[kind].other(piece.name):
+                    others.setdefault(piece, []).append(entry)
+                else:
+                    sure[kind].append(entry)
+        return sure, [{piece.kind: entries} for piece, entries in others.items()]
+
+    def refuse_equal(self, body: Body) -> None:
+        """What cannot be there beside another of its kind."""
+        for kind, entries in body.items():
+            for entry in entries:
+                piece = _Piece.of(kind, entry)
+                self._refuse(_Group(piece, ""), 1, same_as(self._spellings[kind].other(piece.name)))
 
     def left_out(self, body: Body) -> Body:
         """A body without what is known to be refused."""

@@ -16,8 +16,9 @@ from runsync.workspaces.arrival.present import LONGEST_PARAM
 from runsync.workspaces.http import DIVISIBLE, NEEDED, Care, Client, Portion
 from runsync.workspaces.http.fields import identifier, listed, part, text
 from runsync.workspaces.rest import fits, wire
-from runsync.workspaces.rest.collisions import is_untagged, post, post_to_deleted
+from runsync.workspaces.rest.collisions import Send, is_untagged, post, post_to_deleted
 from runsync.workspaces.rest.create import create_once
+from runsync.workspaces.rest.equal_keys import is_of_equal_keys, post_soon
 from runsync.workspaces.rest.refused import DATASETS, METRICS, PARAMS, TAGS, Body, Refused
 from runsync.workspaces.rest.server import API
 
@@ -45,6 +46,8 @@ class RunWriter:
         self._session = session
         self._most_params = most_params
         self._longest_tag = longest_tag
+        self._has_one_case = False
+        """Whether the server's database takes the keys of some tags for one."""
         self._portion = Portion(BATCH_TOTAL, "entry", "log-batch requests of {}")
 
     @property
@@ -91,10 +94,10 @@ class RunWriter:
             post(self._client, "runs/restore", {"run_id": copy.target_id})
         copy.is_touched = True
 
-    def write(self, copy: Copy, path: str, body: Mapping[str, Any], care: Care = NEEDED) -> None:
+    def write(self, copy: Copy, path: str, body: Mapping[str, Any], care: Care = NEEDED, send: Send = post) -> None:
         """Posts something to a copy, whether it is deleted or not. Raises RequestRefused."""
         self.touch(copy)
-        self._post(path, body, copy.target_id, copy.run.lifecycle_stage == DELETED, care)
+        self._post(path, body, copy.target_id, copy.run.lifecycle_stage == DELETED, care, send)
 
     def _write_in_pieces(self, copy: Copy, path: str, body: Body, refused: Refused) -> None:
         """As much of lists at a time as the server takes, but for what it refuses."""
@@ -121,12 +124,37 @@ class RunWriter:
             self._portion.worked(count)
             refused.took(body)
 
-    def _post(self, path: str, body: Mapping[str, Any], run_id: str, ends_deleted: bool, care: Care = NEEDED) -> None:
+    def _write_other(self, copy: Copy, body: Body, refused: Refused) -> None:
+        """Entries of one key, which may be one with another to the server's database. Of tags it takes its time to say
+        so: then no run gets any more of those."""
+        if TAGS in body and self._has_one_case:
+            refused.refuse_equal(body)
+            return
+        try:
+            self.write(copy, "runs/log-batch", body, send=post_soon)
+        except RequestRefused as error:
+            if is_of_equal_keys(error):
+                self._has_one_case |= TAGS in body
+                refused.refuse_equal(body)
+            else:
+                self._write_in_pieces(copy, "runs/log-batch", body, refused)
+        else:
+            refused.took(body)
+
+    def _post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        run_id: str,
+        ends_deleted: bool,
+        care: Care = NEEDED,
+        send: Send = post,
+    ) -> None:
         body = {"run_id": run_id, **body}
         if ends_deleted:
-            post_to_deleted(self._client, path, body, run_id, care)
+            post_to_deleted(self._client, path, body, run_id, care, send)
         else:
-            post(self._client, path, body, care)
+            send(self._client, path, body, care)
 
     def log(self, copy: Copy, tags: Mapping[str, str], history: "Iterable[pa.RecordBatch]") -> None:
         """Params, tags and points that are not there yet, in as few requests as the limits allow."""
@@ -136,7 +164,10 @@ class RunWriter:
             self._tag_alone(copy, key, tags.pop(key))
         refused = Refused(copy)
         for body in _bodies(copy, params, tags, history):
-            self._write_in_pieces(copy, "runs/log-batch", body, refused)
+            sure, others = refused.parted(body)
+            self._write_in_pieces(copy, "runs/log-batch", sure, refused)
+            for one in others:
+                self._write_other(copy, one, refused)
         refused.tell()
 
     def foresee(self, copy: Copy, tags: Mapping[str, str], knows_limits: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from runsync.errors import RequestRefused, TooMuch, WorkspaceUnreachable
+from runsync.errors import EndlessList, RequestRefused, TooMuch
 from runsync.model.experiment import Experiment
 from runsync.model.fields import Order
 from runsync.model.filter.evaluate import Facts, chooser, matches
@@ -254,11 +254,11 @@ MakeSearch = Callable[[Client, Habits, Dialect], RunSearch]
 
 
 def look(listing: Listing, token: str, page: Sequence[Run], fresh: Sequence[Run]) -> None:
-    """Raises WorkspaceUnreachable for a list of runs without an end: it is the whole that cannot be read."""
+    """Raises EndlessList for a list of runs without an end: it is the whole that cannot be read."""
     try:
         listing.page(token, len(page), len(fresh))
     except RequestRefused as error:
-        raise WorkspaceUnreachable(str(error)) from None
+        raise EndlessList(str(error)) from None
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -45,6 +45,11 @@ class SecondCopies:
             told.append(f"{many(len(self._left), 'second copy')} left as found: {which}; delete those you do not need")
         return told
 
+    @property
+    def are_to_go(self) -> bool:
+        """Whether any would be taken back."""
+        return bool(self._gone)
+
     def foresee(self) -> None:
         """Finds out what `take_back` would do."""
         self._is_planned_only = True

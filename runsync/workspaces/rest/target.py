@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runsync.contract.entities import EntityTarget
-from runsync.contract.foresight import Foresight
 from runsync.contract.source import Histories, Source
 from runsync.errors import RequestRefused, WrongUsage
 from runsync.kinds.kind import E, Kind
@@ -50,7 +49,9 @@ from runsync.workspaces.arrival.present import Present, There
 from runsync.workspaces.http.care import TOO_LARGE
 from runsync.workspaces.rest.collisions import again, is_inactive
 from runsync.workspaces.rest.editor import RestEditor
+from runsync.workspaces.rest.equal_keys import firsts
 from runsync.workspaces.rest.experiments import RestExperiments
+from runsync.workspaces.rest.foreseen import ForeseenFiles
 from runsync.workspaces.rest.links import Links, has_links
 from runsync.workspaces.rest.model_targets import ModelTargets
 from runsync.workspaces.rest.present import RestRuns
@@ -106,12 +107,13 @@ class RestTarget:
             )
             self._links.models = self._models.links
         self._without_start = 0
-        self._foresight = Foresight()
+        self._foreseen_files = ForeseenFiles(store, ())
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
         existing = self._workspace.existing(self._options.restore_deleted)
         self._runs.begin(existing)
+        self._foreseen_files = ForeseenFiles(self._workspace.artifact_store, existing)
         are_all = selection == Selection() and source.is_all
         addresses = address_of(source.place), self.place.address
         evidence = shares_runs(source, self._workspace)
@@ -155,9 +157,9 @@ class RestTarget:
             for step in steps
         ]
 
-    def foresee_end(self) -> None:
+    def foresee_end(self) -> bool:
         """See `Target`."""
-        self._links.foresee_end()
+        return self._links.foresee_end() or self._second_copies.are_to_go or self._deletions.are_due
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -213,7 +215,7 @@ class RestTarget:
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
-        own = [*self._files.notes, *self._writer.notes, *self._foresight.notes]
+        own = [*self._files.notes, *self._writer.notes, *self._foreseen_files.notes]
         copies = [*self._second_copies.notes, *self._twins.notes]
         return self._deletions.notes() + self._experiments.notes() + own + copies
 
@@ -280,7 +282,7 @@ class RestTarget:
         is_mlflow = self._workspace.habits.is_mlflow
         self._writer.foresee(copy, self._links.tags(run, copy.target_id), is_mlflow)
         if self._options.artifacts and not copy.has_same("artifacts"):
-            self._foresight.files(source, run, contents, copy.note)
+            self._foreseen_files.look(copy, source, contents)
         return replace(step, problems=(*copy.told, *copy.problems))
 
     def _read_again(self, runs: Iterable[Run]) -> dict[str, Run]:
@@ -303,7 +305,7 @@ class RestTarget:
         tags = {**self._links.tags(copy.run, ""), FROM: shown_address(self._experiments.came_from)}
         if copy.run.lifecycle_stage == DELETED:
             tags[ARRIVES] = DELETED
-        copy.tags_there = {key: value for key, value in tags.items() if value or key not in LINK_TAGS}
+        copy.tags_there = firsts({key: value for key, value in tags.items() if value or key not in LINK_TAGS})
 
         def create() -> None:
             try:

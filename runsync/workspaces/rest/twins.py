@@ -96,8 +96,9 @@ class Twins:
         while left and time.monotonic() < deadline:
             client.pause(LOOK_AGAIN)
             wanted = Selection(runs=tuple(copy.target_id for copy in left))
-            places = sorted({copy.experiment_id for copy in left})
-            marks = {run.run_id: run.tags.get(COMPLETE, "") for run in self._workspace.search.of(places, wanted)}
+            search, places = self._workspace.search, sorted({copy.experiment_id for copy in left})
+            found = (run for ids in search.chunks(places) for run in search.of(ids, wanted))
+            marks = {run.run_id: run.tags.get(COMPLETE, "") for run in found}
             for copy in left:
                 copy.is_whole = copy.mark.is_met_by(Mark.parse(marks.get(copy.target_id, "")))
             left = [copy for copy in left if not copy.is_whole]
@@ -155,8 +156,9 @@ class Twins:
 def copies_in(search: RunSearch, places: Sequence[str], started: str = "") -> dict[Where, list[Run]]:
     """All copies in those experiments, by experiment and origin; `started` narrows the search."""
     found: dict[Where, list[Run]] = {}
-    for run in search.every(places, OF_COPIES + started):
-        found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
+    for ids in search.chunks(places):
+        for run in search.every(ids, OF_COPIES + started):
+            found.setdefault((run.experiment_id, origin_of(run)), []).append(run)
     return found
 
 

@@ -95,6 +95,7 @@ def test_20_000_runs_and_a_million_points_are_streamed_in_order(tmp_path: Path) 
     assert in_all < 180
 
 
+@pytest.mark.long
 def test_a_long_history_is_exported_in_little_memory(tmp_path: Path) -> None:
     make_store(tmp_path / "mlruns")
     long_history(tmp_path / "mlruns", 300_000)

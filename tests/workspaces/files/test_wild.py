@@ -342,6 +342,7 @@ def test_experiments_that_cannot_be_read_are_named_where_all_are_asked_for(tmp_p
     assert len(told) == 6
 
 
+@pytest.mark.long
 def test_a_run_or_experiment_that_goes_away_meanwhile_is_skipped(tmp_path: Path) -> None:
     root = tmp_path / "mlruns"
     store = make_store(root, *(f"run{i:03}" for i in range(250)))
