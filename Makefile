@@ -24,7 +24,7 @@ help:
 	@echo "make stress      the slow tests, and the generated ones with many more examples"
 	@echo "make test-older  the tests against MLflow before 2.22"
 	@echo "make lint        ruff and mypy"
-	@echo "make docs        docs/commands.md, from the help of the commands"
+	@echo "make docs        docs/commands.md and docs/python.md, from the commands and verbs"
 	@echo "make bench       measures export and import over REST"
 	@echo "make bench-direct  measures databases and file stores, and ten million points"
 	@echo "make bench-models  measures logged models and a model registry"
@@ -56,6 +56,7 @@ lint: .venv/made
 
 docs: .venv/made
 	.venv/bin/python docs/make_commands.py
+	.venv/bin/python docs/make_python.py
 
 bench: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py

@@ -12,6 +12,8 @@ from runsync.errors import Interrupted
 P = ParamSpec("P")
 T = TypeVar("T")
 
+WORKERS = 8
+"""How many requests are made side by side, unless told otherwise."""
 _SLICE = 0.1
 """Seconds between two looks at whether to stop."""
 _here = threading.local()

@@ -25,9 +25,9 @@ from runsync.bundle.suspects import Reusable, noted
 from runsync.errors import BundleDamaged
 from runsync.kinds import BY_NAME
 from runsync.model.progress import Progress, Silent
+from runsync.threads import WORKERS
 
 DAMAGED = 12
-WORKERS = 8
 PUBLISH_EVERY = 30.0
 """Seconds after which the snapshots that are there in full get their manifests, if that took a tenth of it or less."""
 

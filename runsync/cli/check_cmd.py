@@ -52,7 +52,7 @@ def command(
     source: str | None,
     yes: bool,
     dry_run: bool,
-    retry_lock: str,
+    retry_lock: float,
     workers: int,
     as_json: bool,
 ) -> int:
@@ -77,7 +77,7 @@ def command(
 
 
 def _check(
-    ctx: click.Context, bundle: str, quick: bool, subset: str, retry_lock: str, workers: int, as_json: bool
+    ctx: click.Context, bundle: str, quick: bool, subset: str, retry_lock: float, workers: int, as_json: bool
 ) -> int:
     from runsync.bundle.check import check
 
@@ -87,7 +87,7 @@ def _check(
             quick=quick,
             read_data_subset=subset,
             workers=workers,
-            retry_lock=options.seconds(retry_lock),
+            retry_lock=retry_lock,
             access=options.access(ctx),
             progress=progress,
         )
@@ -100,7 +100,7 @@ def _repair(
     source: str | None,
     must_ask: bool,
     dry_run: bool,
-    retry_lock: str,
+    retry_lock: float,
     workers: int,
     as_json: bool,
 ) -> int:
@@ -112,7 +112,7 @@ def _repair(
             source,
             workers=workers,
             dry_run=dry_run,
-            retry_lock=options.seconds(retry_lock),
+            retry_lock=retry_lock,
             access=options.access(ctx),
             confirm=_asked if must_ask else None,
             progress=progress,

@@ -33,7 +33,7 @@ def command(
     bundle: str,
     target: str,
     verify_stored: bool,
-    retry_lock: str,
+    retry_lock: float,
     workers: int,
     dry_run: bool,
     as_json: bool,
@@ -53,7 +53,7 @@ def command(
             verify_stored=verify_stored,
             workers=workers,
             dry_run=dry_run,
-            retry_lock=options.seconds(retry_lock),
+            retry_lock=retry_lock,
             access=options.access(ctx),
             progress=progress,
         )

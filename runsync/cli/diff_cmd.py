@@ -10,6 +10,7 @@ from runsync.cli.differences import field_name
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import MOST_LISTED, listed, many, table
+from runsync.transfer.options import DiffOptions
 
 if TYPE_CHECKING:
     from runsync.transfer.diff import Change, DiffReport
@@ -19,31 +20,19 @@ SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 MOST_FIELDS = 5
 
 
+_exit_code = click.option("--exit-code", is_flag=True, help="Exit with 4 if there is any difference.")
+
+
 @click.command(epilog="Example: runsync diff backup@2026-11-01 backup@latest")
 @click.argument("old")
 @click.argument("new")
 @options.selection
-@options.artifacts
-@options.source_artifacts
-@click.option("--exit-code", is_flag=True, help="Exit with 4 if there is any difference.")
-@options.s3
-@options.workers
+@options.of(DiffOptions, artifacts=options.artifact_root, workers=options.together(_exit_code, options.s3))
 @options.unattended
 @options.wait
 @options.json
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    old: str,
-    new: str,
-    no_artifacts: bool,
-    exit_code: bool,
-    source_artifacts: str,
-    workers: int,
-    as_json: bool,
-    **selection: Any,
-) -> int:
+def command(ctx: click.Context, /, old: str, new: str, exit_code: bool, as_json: bool, **given: Any) -> int:
     """Show what changed between two snapshots or workspaces.
 
     OLD and NEW are snapshots (backup@latest, backup@2026-11-01, backup@ID) or workspaces. Runs are matched by the id
@@ -56,11 +45,7 @@ def command(
         report = diff(
             old,
             new,
-            selection=options.selected(**selection),
-            artifacts=not no_artifacts,
-            source_artifacts=source_artifacts,
-            workers=workers,
-            access=options.access(ctx),
+            **options.gathered(ctx, given),
             progress=progress,
         )
     if exit_code and report.changes:

@@ -7,6 +7,7 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish_transfer
 from runsync.cli.progress import shown
+from runsync.transfer.options import ExportOptions
 
 
 @click.command(epilog="Example: runsync export http://localhost:5000 backup --experiment 'churn*' --since 30d")
@@ -15,36 +16,12 @@ from runsync.cli.progress import shown
 @options.selection
 @options.expected
 @options.kinds
-@options.artifacts
-@click.option("--thorough", is_flag=True, help="Also read runs that look unchanged since the last snapshot.")
-@options.verify_stored
-@click.option("--skip-unchanged", is_flag=True, help="Do not make a snapshot if nothing has changed.")
-@options.of_kinds("export")
-@options.retry_lock
-@options.s3
-@options.accept
-@options.workers
-@options.dry_run
+@options.of(ExportOptions, artifacts=options.artifact_root, accept=options.s3)
 @options.unattended
 @options.wait
 @options.json
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    source: str,
-    bundle: str,
-    no_artifacts: bool,
-    thorough: bool,
-    verify_stored: bool,
-    skip_unchanged: bool,
-    retry_lock: str,
-    accept: tuple[str, ...],
-    workers: int,
-    dry_run: bool,
-    as_json: bool,
-    **selection: Any,
-) -> int:
+def command(ctx: click.Context, /, source: str, bundle: str, as_json: bool, **given: Any) -> int:
     """Export a workspace into a bundle.
 
     Exports everything, deleted runs and experiments too, unless you select less. SOURCE is a server
@@ -61,17 +38,7 @@ def command(
         report = export(
             source,
             bundle,
-            selection=options.selected(**selection),
-            artifacts=not no_artifacts,
-            thorough=thorough,
-            verify_stored=verify_stored,
-            skip_unchanged=skip_unchanged,
-            accept=accept,
-            retry_lock=options.seconds(retry_lock),
-            workers=workers,
-            dry_run=dry_run,
-            access=options.access(ctx),
+            **options.gathered(ctx, given),
             progress=progress,
-            **options.given_of_kinds(ctx),
         )
     return finish_transfer(report, as_json)

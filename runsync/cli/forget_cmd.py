@@ -66,7 +66,7 @@ def command(
     prune: bool,
     dry_run: bool,
     yes: bool,
-    retry_lock: str,
+    retry_lock: float,
     as_json: bool,
     **policy: Any,
 ) -> int:
@@ -83,8 +83,7 @@ def command(
         if not dry_run and consent.must_ask(yes, "forget removes snapshots"):
             planned = forget(bundle, dry_run=True, progress=progress, **asked)
             consent.ask(_question(planned))
-        wait = options.seconds(retry_lock)
-        report = forget(bundle, dry_run=dry_run, retry_lock=wait, progress=progress, **asked)
+        report = forget(bundle, dry_run=dry_run, retry_lock=retry_lock, progress=progress, **asked)
     return finish(report, as_json, _lines(report))
 
 

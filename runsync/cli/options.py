@@ -2,23 +2,31 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runsync.cli import completion
-from runsync.kinds.asked import options_of
-from runsync.kinds.kind import Option
 from runsync.limits import UNLIMITED, Limits, parse_rate
+from runsync.model.option import Keyword, Option, keywords
+from runsync.transfer.options import Accepting, Artifacts, DryRun, Running, VerifyingStored, WaitingForLock
 
 if TYPE_CHECKING:
     from runsync.bundle.address import Access
     from runsync.patience import Patience
 
 Command = Callable[..., Any]
+_COMPLETED = {"accept": completion.kinds}
+_SELECTING = (
+    *("experiments", "runs", "filter_", "since", "until", "state"),
+    *("min_runs", "expect_runs", "models", "kinds"),
+)
 
 
-def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """All of them, in this order."""
+
     def decorate(command: Command) -> Command:
         for option in reversed(options):
             command = option(command)
@@ -29,7 +37,7 @@ def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]
 
 def selecting(state: str) -> Callable[[Command], Command]:
     """The options of a selection; `state` is what `--state` is when it is not given."""
-    return _all(
+    return together(
         click.option(
             "--experiment",
             "experiments",
@@ -69,7 +77,7 @@ def selecting(state: str) -> Callable[[Command], Command]:
 
 
 selection = selecting("all")
-expected = _all(
+expected = together(
     click.option(
         "--min-runs",
         type=click.IntRange(min=0),
@@ -86,7 +94,7 @@ expected = _all(
 )
 
 
-kinds = _all(
+kinds = together(
     click.option(
         "--model",
         "models",
@@ -102,6 +110,44 @@ kinds = _all(
         help="Only these kinds of objects, such as runs,registered-models. Repeatable.",
     ),
 )
+
+
+def of(group: type, /, **before: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Those that a group of options of verbs has on the command line; in `before` is what stands before one of them."""
+    found = []
+    for keyword in keywords(group):
+        found += [before[keyword.name]] if keyword.name in before else []
+        found += [_made(keyword, keyword.option)] if keyword.option else []
+    return together(*found)
+
+
+def _made(keyword: Keyword, option: Option) -> Callable[[Command], Command]:
+    settings: dict[str, Any] = {"is_flag": isinstance(keyword.default, bool), "multiple": option.repeatable}
+    if option.between:
+        settings["type"] = click.IntRange(*option.between)
+    if option.shows_default:
+        settings |= {"default": keyword.default, "show_default": True}
+    return click.option(
+        keyword.flag,
+        keyword.name,
+        metavar=option.metavar or None,
+        shell_complete=_COMPLETED.get(keyword.name),
+        callback=partial(_read, keyword, option),
+        help=f"{option.help} Repeatable." if option.repeatable else option.help,
+        **settings,
+    )
+
+
+def _read(keyword: Keyword, option: Option, ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """What a verb takes, of what was typed."""
+    if value is None or value is False or value == ():
+        return keyword.default
+    if value is True:
+        return not keyword.default
+    try:
+        return option.parse(value) if option.parse else value
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=keyword.flag) from None
 
 
 def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -134,33 +180,14 @@ def _limit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     ctx.obj["limits"] = Limits(**given) if any(given.values()) else UNLIMITED
 
 
-def _of_kind(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    ctx.obj.setdefault("of_kinds", {})[parameter.name] = value
-
-
-def _option(option: Option) -> Callable[[Command], Command]:
-    shape = {"metavar": option.metavar} if option.metavar else {"is_flag": True}
-    return _heard(_of_kind, f"--{option.name.replace('_', '-')}", help=option.help, **shape)
-
-
-def of_kinds(verb: str) -> Callable[[Command], Command]:
-    """The options of a verb that are about one kind of entity."""
-    return _all(*map(_option, options_of(verb)))
-
-
-def given_of_kinds(ctx: click.Context) -> dict[str, Any]:
-    """Their values, for the verb."""
-    return dict(ctx.obj.get("of_kinds", {}))
-
-
-s3 = _all(
+s3 = together(
     _aside("--s3-endpoint", metavar="URL", help="Endpoint of an S3-compatible store (or set AWS_ENDPOINT_URL)."),
     _aside("--s3-profile", metavar="NAME", help="AWS profile to use (or set AWS_PROFILE)."),
     _aside("--s3-sse", type=click.Choice(["AES256", "aws:kms"]), help="Server-side encryption for new S3 objects."),
     _aside("--s3-kms-key", metavar="KEY", help="KMS key for that encryption: an id or ARN."),
     _aside("--s3-storage-class", metavar="CLASS", help="Storage class for new S3 objects, such as STANDARD_IA."),
 )
-unattended = _all(
+unattended = together(
     _aside("--quiet", is_flag=True, help="Print nothing unless something fails."),
     _heard(
         _journal,
@@ -194,27 +221,6 @@ unattended = _all(
 )
 
 
-def _accepting(told: str) -> Callable[[Command], Command]:
-    complete = completion.kinds
-    return click.option("--accept", multiple=True, metavar="KINDS", shell_complete=complete, help=told)
-
-
-accept = _accepting("Kinds that may be left behind without exit code 3, such as registered-models,traces. Repeatable.")
-may_lack = _accepting("Kinds that need not be compared for exit code 0, such as registered-models,traces. Repeatable.")
-verify_stored = click.option(
-    "--verify-stored",
-    is_flag=True,
-    help="Check the hash, not only the size, of every stored file that is reused, and replace broken ones.",
-)
-retry_lock = click.option(
-    "--retry-lock",
-    default="0s",
-    metavar="TIME",
-    help="How long to wait for a locked bundle, such as 5m.",
-)
-workers = click.option(
-    "--workers", type=click.IntRange(1, 64), default=8, show_default=True, help="Number of parallel requests."
-)
 wait = _aside(
     "--wait",
     metavar="TIME",
@@ -222,43 +228,18 @@ wait = _aside(
     "seconds).",
 )
 json = click.option("--json", "as_json", is_flag=True, help="Print one JSON report to stdout.")
-dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done; write nothing.")
 artifact_root = _aside(
     "--artifacts",
+    "artifact_root",
     metavar="URI",
     help="Actual location of a database's or file store's artifacts: a folder or s3://….",
 )
-source_artifacts = click.option(
-    "--source-artifacts", default="", metavar="URI", help="The same for the source (--artifacts is for the target)."
-)
-artifacts = _all(
-    artifact_root,
-    click.option("--no-artifacts", is_flag=True, help="Skip artifact files."),
-)
-naming = _all(
-    click.option(
-        "--rename",
-        multiple=True,
-        metavar="OLD=NEW",
-        help="Rename an experiment (OLD is a name or an id). Repeatable.",
-    ),
-    click.option("--prefix", default="", metavar="P", help="Prefix for the names of all other experiments."),
-)
-into_workspace = _all(
-    click.option("--verify-artifacts", is_flag=True, help="Read every uploaded file back and check its hash."),
-    click.option(
-        "--restore-deleted", is_flag=True, help="If the target has a deleted experiment of the same name, restore it."
-    ),
-    click.option(
-        "--no-tags",
-        is_flag=True,
-        help="Databases and file stores: add no runsync.* tags to copies, except for original ids and lost links.",
-    ),
-    click.option(
-        "--init", is_flag=True, help="Create MLflow's tables in an empty database (uses MLflow 3.14 or newer)."
-    ),
-    click.option("--id-map", metavar="FILE", help="Write a JSON map of old to new ids to FILE."),
-)
+accept = of(Accepting)
+artifacts = of(Artifacts, artifacts=artifact_root)
+dry_run = of(DryRun)
+retry_lock = of(WaitingForLock)
+verify_stored = of(VerifyingStored)
+workers = of(Running)
 
 
 def selected(
@@ -292,15 +273,10 @@ def selected(
     )
 
 
-def renames(given: tuple[str, ...]) -> dict[str, str]:
-    """`OLD=NEW` pairs; the last `=` parts them, so an old name may hold one."""
-    pairs = {}
-    for text in given:
-        old, sign, new = text.rpartition("=")
-        if not sign or not old or not new:
-            raise click.BadParameter(f"“{text}” is not OLD=NEW", param_hint="--rename")
-        pairs[old] = new
-    return pairs
+def gathered(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of a verb, from what was given to its command."""
+    selecting = {name: given.pop(name) for name in _SELECTING if name in given}
+    return {**given, "selection": selected(**selecting), "access": access(ctx)}
 
 
 def access(ctx: click.Context) -> "Access":
@@ -314,7 +290,7 @@ def access(ctx: click.Context) -> "Access":
         kept["config"],
         S3Options(**given),
         kept.get("limits", UNLIMITED),
-        kept.get("artifacts") or "",
+        kept.get("artifact_root") or "",
         patience=_patience(kept.get("wait")),
     )
 

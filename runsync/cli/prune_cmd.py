@@ -18,7 +18,7 @@ from runsync.cli.prune_text import lines, plan
 @options.wait
 @options.json
 @click.pass_context
-def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_lock: str, as_json: bool) -> int:
+def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_lock: float, as_json: bool) -> int:
     """Delete data that no snapshot of a bundle needs.
 
     Deletes what forgotten snapshots and interrupted exports left behind, and merges small or mostly outdated parts into
@@ -31,6 +31,5 @@ def command(ctx: click.Context, /, bundle: str, dry_run: bool, yes: bool, retry_
     with shown("prune", as_json) as progress:
         if not dry_run and consent.must_ask(yes, "prune deletes files"):
             consent.ask(plan(prune(bundle, dry_run=True, access=access, progress=progress)))
-        wait = options.seconds(retry_lock)
-        report = prune(bundle, dry_run=dry_run, retry_lock=wait, access=access, progress=progress)
+        report = prune(bundle, dry_run=dry_run, retry_lock=retry_lock, access=access, progress=progress)
     return finish(report, as_json, lines(report))

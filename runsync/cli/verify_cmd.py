@@ -11,6 +11,7 @@ from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many
 from runsync.kinds.left_behind import how_to_accept, told, told_unsought
+from runsync.transfer.options import VerifyOptions
 
 if TYPE_CHECKING:
     from runsync.transfer.verify import VerifyReport
@@ -22,33 +23,12 @@ if TYPE_CHECKING:
 @options.selection
 @options.expected
 @options.kinds
-@options.naming
-@options.artifacts
-@options.source_artifacts
-@click.option("--verify-artifacts", is_flag=True, help="Compare the bytes of artifacts, not only their sizes.")
-@options.of_kinds("verify")
-@options.may_lack
-@options.s3
-@options.workers
+@options.of(VerifyOptions, artifacts=options.artifact_root, workers=options.s3)
 @options.unattended
 @options.wait
 @options.json
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    source: str,
-    target: str,
-    rename: tuple[str, ...],
-    prefix: str,
-    no_artifacts: bool,
-    verify_artifacts: bool,
-    source_artifacts: str,
-    accept: tuple[str, ...],
-    workers: int,
-    as_json: bool,
-    **selection: Any,
-) -> int:
+def command(ctx: click.Context, /, source: str, target: str, as_json: bool, **given: Any) -> int:
     """Compare a source with a target, field by field.
 
     Compares every field, metric point and file of the source's runs with the target's; what the target has in addition
@@ -64,17 +44,8 @@ def command(
         report = verify(
             source,
             target,
-            selection=options.selected(**selection),
-            rename=options.renames(rename),
-            prefix=prefix,
-            artifacts=not no_artifacts,
-            verify_artifacts=verify_artifacts,
-            source_artifacts=source_artifacts,
-            accept=accept,
-            workers=workers,
-            access=options.access(ctx),
+            **options.gathered(ctx, given),
             progress=progress,
-            **options.given_of_kinds(ctx),
         )
     return finish(report, as_json, _lines(report))
 

@@ -130,4 +130,4 @@ class Source(Protocol):
 
     @property
     def kept(self) -> Mapping[str, Any]:
-        """What of every kind was asked for when a snapshot was made, by the names of options (see `kinds.asked`)."""
+        """What of every kind was asked for when a snapshot was made, by the names of options (see `kinds.options`)."""

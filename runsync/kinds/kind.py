@@ -70,21 +70,6 @@ def is_same(one: Entity, other: Entity) -> bool:
     return one.to_document() == other.to_document()
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """An option of some commands that is about one kind; `notebook_folder` is `--notebook-folder` there.
-
-    It is a flag where it has no `metavar`. `parse` makes of what was given what the kind works with; it raises
-    WrongUsage.
-    """
-
-    name: str
-    verbs: frozenset[str]
-    help: str
-    metavar: str = ""
-    parse: Callable[[Any], Any] = bool
-
-
 class Kind(Generic[E]):
     """`name` is its word on the command line and in reports, for the parts of a bundle and the feature that they need;
     `noun` is that of a single one, and of its schema.
@@ -106,7 +91,6 @@ class Kind(Generic[E]):
     names_others: ClassVar[bool] = False
     opt_in: ClassVar[bool] = False
     is_named_by_runs: ClassVar[bool] = False
-    options: ClassVar[tuple[Option, ...]] = ()
     kept_in: ClassVar[str] = ""
     why_impossible: ClassVar[str] = ""
     part_of: ClassVar[str] = ""

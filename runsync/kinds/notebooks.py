@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from runsync.errors import WrongUsage
-from runsync.kinds.kind import Blob, Key, Kind, Option
+from runsync.kinds.kind import Blob, Key, Kind
+from runsync.model.option import Option, group
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
@@ -68,6 +69,29 @@ def parse_formats(given: Iterable[str] | str) -> tuple[str, ...]:
     return tuple(format for format in FORMATS if format in asked)
 
 
+@group
+class OfExport:
+    """An option of `export`."""
+
+    notebooks: Annotated[
+        Iterable[str] | str | None,
+        Option(
+            "Databricks: also export the runs' notebooks, as SOURCE, JUPYTER, HTML or DBC, or several: SOURCE,HTML.",
+            "FORMATS",
+            parse=parse_formats,
+        ),
+    ] = None
+
+
+@group
+class OfImport:
+    """An option of `import_` and `sync`."""
+
+    notebook_folder: Annotated[
+        str | None, Option("Databricks: put notebooks into this folder, such as /Users/me/imported.", "PATH")
+    ] = None
+
+
 class _Notebooks(Kind[Notebook]):
     name = "notebooks"
     noun = "notebook"
@@ -75,22 +99,6 @@ class _Notebooks(Kind[Notebook]):
     has_bytes = True
     opt_in = True
     is_named_by_runs = True
-    options = (
-        Option(
-            "notebooks",
-            frozenset({"export"}),
-            "Databricks: also export the runs' notebooks, as SOURCE, JUPYTER, HTML or DBC, or several: SOURCE,HTML.",
-            "FORMATS",
-            parse_formats,
-        ),
-        Option(
-            "notebook_folder",
-            frozenset({"import", "sync"}),
-            "Databricks: put notebooks into this folder, such as /Users/me/imported.",
-            "PATH",
-            str,
-        ),
-    )
     kept_in = "notebook_formats"
 
     def mentions(self, run: "Run") -> Iterable[Notebook]:

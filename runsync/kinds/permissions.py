@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from runsync.kinds.kind import EXPERIMENTS, Blob, Key, Kind, Option, Resolve
+from runsync.kinds.kind import EXPERIMENTS, Blob, Key, Kind, Resolve
+from runsync.model.option import Option, group
 
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
@@ -100,19 +101,26 @@ class Permissions:
         return cls(**{**document, "grants": tuple(grants)})
 
 
+@group
+class OfImport:
+    """An option of `import_` and `sync`."""
+
+    permissions: Annotated[bool, Option("Databricks: grant the permissions that experiments had in the source.")] = (
+        False
+    )
+
+
+@group
+class OfVerify:
+    """An option of `verify`."""
+
+    permissions: Annotated[bool, Option("Databricks: also compare the permissions on experiments.")] = False
+
+
 class _OfExperiments(Kind[Permissions]):
     name = "permissions"
     noun = "permissions"
     entity = Permissions
-    options = (
-        Option(
-            "permissions",
-            frozenset({"import", "sync"}),
-            "Databricks: grant the permissions that experiments had in the source.",
-        ),
-        Option("permissions", frozenset({"verify"}), "Databricks: also compare the permissions on experiments."),
-    )
-
     why_impossible = "of levels that experiments do not have, only notebooks"
 
     def meant(self, item: Permissions, scope: "Scope") -> Permissions | None:

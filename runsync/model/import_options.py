@@ -12,8 +12,8 @@ from runsync.model.naming import Naming
 class ImportOptions:
     """`thorough` looks also at runs that a search shows unchanged.
 
-    `asked` are options that are about one kind of entity, by name (see `kinds.asked`). Without `tags`, copies that keep
-    their ids get none of ours.
+    `asked` are options that are about one kind of entity, by name (see `kinds.options`). Without `tags`, copies that
+    keep their ids get none of ours.
     """
 
     naming: Naming = field(default_factory=Naming)

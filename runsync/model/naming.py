@@ -1,7 +1,7 @@
 """What experiments are called in a target."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runsync.errors import NothingSelected
@@ -43,6 +43,17 @@ class Naming:
         if self.prefix.startswith("/"):
             return f"{plain_path(self.prefix).rstrip('/')}/{name.lstrip('/')}"
         return self.prefix + name
+
+
+def parse_renames(texts: Iterable[str]) -> dict[str, str]:
+    """`OLD=NEW` pairs; the last `=` parts them, so an old name may hold one. Raises ValueError for anything else."""
+    pairs = {}
+    for text in texts:
+        old, sign, new = text.rpartition("=")
+        if not sign or not old or not new:
+            raise ValueError(f"“{text}” is not OLD=NEW")
+        pairs[old] = new
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)

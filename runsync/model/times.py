@@ -21,6 +21,11 @@ def parse_duration(text: str) -> timedelta:
         raise WrongUsage(f"“{text}” is longer than all time") from None
 
 
+def parse_seconds(text: str) -> float:
+    """The same, in seconds."""
+    return parse_duration(text).total_seconds()
+
+
 def parse_time(text: str, now: datetime | None = None) -> int:
     """Epoch milliseconds of `2026-11-01T12:00:00Z`, `2026-11-01` (midnight UTC) or `7d` (that long ago).
 

@@ -21,8 +21,9 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.redact import without_credentials
 from runsync.model.run import ArtifactFile, Run
 from runsync.spelling import folded, spelled_otherwise
+from runsync.threads import WORKERS
 from runsync.transfer.find import find_run
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 from runsync.whole_file import clear, whole_file
 
 FETCHED = "fetched"

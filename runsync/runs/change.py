@@ -15,7 +15,7 @@ from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
 from runsync.model.run import Run, Unreadable
 from runsync.model.wording import many
-from runsync.transfer.places import WORKERS
+from runsync.threads import WORKERS
 from runsync.transfer.report import PARTLY_DONE, TransferReport
 
 RENAME = "rename"

@@ -20,8 +20,9 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.run import ArtifactFile, Batch, Problem, Unreadable
 from runsync.model.run_table import Row, Subject, direction_of, rows_of
 from runsync.model.selection import Selection
+from runsync.threads import WORKERS
 from runsync.transfer.find import find_run, with_ids
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 from runsync.transfer.unmet import unmet_fields
 
 RUNS_A_LOOK = 200

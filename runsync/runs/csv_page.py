@@ -13,7 +13,7 @@ from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.formats import csv_line
 from runsync.runs.listing import open_runs
-from runsync.transfer.places import WORKERS
+from runsync.threads import WORKERS
 from runsync.transfer.report import PARTLY_DONE
 
 HEAD = ("Run ID", "Name", "Source Type", "Source Name", "User", "Status")

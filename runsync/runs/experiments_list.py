@@ -12,7 +12,8 @@ from runsync.model.named import ambiguous
 from runsync.model.place import Place
 from runsync.model.run import PART, Unreadable
 from runsync.model.selection import Selection
-from runsync.transfer.places import WORKERS, open_source
+from runsync.threads import WORKERS
+from runsync.transfer.places import open_source
 from runsync.transfer.report import PARTLY_DONE
 
 

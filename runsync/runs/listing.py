@@ -14,8 +14,9 @@ from runsync.model.fields import NEWEST_FIRST, Order, parse_order, value_of
 from runsync.model.place import Place
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.threads import WORKERS
 from runsync.transfer.find import with_ids
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 from runsync.transfer.report import PARTLY_DONE
 from runsync.transfer.unmet import UnmetFields
 

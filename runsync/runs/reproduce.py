@@ -29,8 +29,9 @@ from runsync.runs.models import LONGEST_TEXT, models_of
 from runsync.runs.notebook import NotebookText, notebook_of
 from runsync.runs.reproduce_script import PACKAGES, Start, script
 from runsync.runs.workbench import ClusterPlan, reproduce_there
+from runsync.threads import WORKERS
 from runsync.transfer.find import find_run
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 from runsync.whole_file import clear, whole_file
 
 PARTLY_DONE = 3

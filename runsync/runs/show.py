@@ -15,8 +15,9 @@ from runsync.model.place import Place
 from runsync.model.run import PART, ArtifactFile, Batch, ModelVersion, Problem, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.history import Curve, curves
+from runsync.threads import WORKERS
 from runsync.transfer.find import find_run, quoted
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 
 PARTLY_DONE = 3
 NOTES = "mlflow.note.content"

@@ -12,8 +12,9 @@ from runsync.model.printable import printable
 from runsync.model.run import Run
 from runsync.runs.models import RunModel, models_of
 from runsync.runs.snippet_text import Place, pandas_code, spark_code
+from runsync.threads import WORKERS
 from runsync.transfer.find import find_run
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 
 Library = Literal["pandas", "spark"]
 

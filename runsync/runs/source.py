@@ -6,8 +6,9 @@ from typing import Any
 from runsync.bundle.address import Access
 from runsync.model.code import Code, code_of
 from runsync.model.place import Place as WorkspacePlace
+from runsync.threads import WORKERS
 from runsync.transfer.find import find_run
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 
 
 @dataclass(frozen=True, slots=True)

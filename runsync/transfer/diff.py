@@ -20,6 +20,7 @@ from runsync.model.experiment import Experiment
 from runsync.model.identity import fingerprint, origin_of
 from runsync.model.lineage import origin_of_experiment
 from runsync.model.naming import Naming
+from runsync.model.option import takes
 from runsync.model.pairing import pair
 from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
@@ -29,7 +30,8 @@ from runsync.model.wording import many
 from runsync.transfer.compare_entities import Seen, seen
 from runsync.transfer.compare_entities import changes as changed_entity
 from runsync.transfer.find import resolved
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.options import DiffOptions
+from runsync.transfer.places import open_source
 from runsync.transfer.report import PARTLY_DONE
 from runsync.transfer.unmet import unmet_fields
 from runsync.workspaces.arrival.evidence import shares_runs
@@ -116,17 +118,8 @@ class DiffReport:
         return {"format": "runsync-diff-report", "version": 1, **asdict(self)}
 
 
-def diff(
-    old: str,
-    new: str,
-    *,
-    selection: Selection | None = None,
-    artifacts: bool = True,
-    source_artifacts: str = "",
-    workers: int = WORKERS,
-    access: Access | None = None,
-    progress: Progress | None = None,
-) -> DiffReport:
+@takes(DiffOptions)
+def diff(old: str, new: str, options: DiffOptions) -> DiffReport:
     """Tells what became of `old` in `new`; either is a snapshot (`backup@2026-11-01`) or a workspace.
 
     Runs are matched by the id they were born with, and experiments by where they came from (see `model.pairing`). Runs
@@ -135,16 +128,16 @@ def diff(
     RunsyncError when a side cannot be read.
     """
     begun = time.monotonic()
-    access = access or Access()
-    of_old = replace(access, artifacts=source_artifacts)
+    access, workers = options.access or Access(), options.workers
+    of_old = replace(access, artifacts=options.source_artifacts)
     with (
         open_source(old, "diff", access=of_old, workers=workers) as one,
         open_source(new, "diff", access=access, workers=workers) as other,
         threads.pool(workers) as pool,
     ):
         report = DiffReport(one.place, other.place)
-        comparison = _Comparison(report, one, other, pool, artifacts)
-        comparison.compare(selection or Selection(), progress or Silent())
+        comparison = _Comparison(report, one, other, pool, options.artifacts)
+        comparison.compare(options.selection or Selection(), options.progress or Silent())
         report.requests = one.requests + other.requests
     report.exit_code = PARTLY_DONE if report.unreadable else 0
     report.seconds = round(time.monotonic() - begun, 3)

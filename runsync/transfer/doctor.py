@@ -11,7 +11,8 @@ from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
 from runsync.model.finding import FAILURE, Finding, failure
 from runsync.model.place import Place
 from runsync.model.redact import without_credentials
-from runsync.transfer.places import WORKERS, is_workspace, open_workspace
+from runsync.threads import WORKERS
+from runsync.transfer.places import is_workspace, open_workspace
 from runsync.workspaces import registry
 from runsync.workspaces.http import Patience
 from runsync.workspaces.sql.no_tables import NoTables

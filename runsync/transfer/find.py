@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from runsync.contract.source import Source
 from runsync.errors import Ambiguous, BundleDamaged, NothingSelected
-from runsync.kinds.asked import check_kinds
+from runsync.kinds.options import check_kinds
 from runsync.model.experiment import Experiment
 from runsync.model.ids import is_given_out, unfit_id
 from runsync.model.named import BY_ID, BY_NAME, exactly

@@ -18,12 +18,11 @@ from runsync.kinds import left_behind
 from runsync.limits import UNLIMITED, Limits
 from runsync.model.redact import without_credentials
 from runsync.names import require_utf8
+from runsync.threads import WORKERS
 from runsync.workspaces import registry
 from runsync.workspaces.address import folder_of
 from runsync.workspaces.direct.backend import open_folder
 from runsync.workspaces.http import Patience
-
-WORKERS = 8
 
 
 def open_workspace(

@@ -33,8 +33,9 @@ from runsync.model.lost_points import readable_points
 from runsync.model.progress import Progress, Silent
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
+from runsync.threads import WORKERS
 from runsync.transfer.engine import transfer
-from runsync.transfer.places import WORKERS, open_source
+from runsync.transfer.places import open_source
 from runsync.transfer.report import PARTLY_DONE, TransferReport
 from runsync.transfer.wanted import Wanted
 

@@ -1,93 +1,79 @@
 """sync: a workspace into another one, straight through."""
 
-from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from runsync.bundle.address import Access
 from runsync.contract.backend import NO_INIT
 from runsync.contract.source import Source
 from runsync.errors import WrongUsage
-from runsync.kinds.asked import asked
 from runsync.model.deletions import Brake, DeletionPolicy
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
-from runsync.model.progress import Progress, Silent
+from runsync.model.option import takes
+from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
-from runsync.transfer.places import WORKERS, accepted, init_of, open_target, open_with
+from runsync.transfer.options import SyncOptions
+from runsync.transfer.places import accepted, init_of, open_target, open_with
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
 
-MAX_DELETE = "10%"
 
-
-def sync(
-    source: str,
-    target: str,
-    *,
-    selection: Selection | None = None,
-    rename: Mapping[str, str] | None = None,
-    prefix: str = "",
-    artifacts: bool = True,
-    tags: bool = True,
-    verify_artifacts: bool = False,
-    restore_deleted: bool = False,
-    init: bool = False,
-    source_artifacts: str = "",
-    thorough: bool = False,
-    delete: bool = False,
-    max_delete: str = MAX_DELETE,
-    workers: int = WORKERS,
-    dry_run: bool = False,
-    id_map: str | Path | None = None,
-    accept: Iterable[str] = (),
-    access: Access | None = None,
-    progress: Progress | None = None,
-    **of_kinds: Any,
-) -> TransferReport:
+@takes(SyncOptions)
+def sync(source: str, target: str, options: SyncOptions) -> TransferReport:
     """Brings a workspace up to date with another; running it again reads and writes only what has changed.
 
     Runs whose copy was made with the same fingerprint are not looked at (`model.identity.fingerprint` tells what that
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `tags`, `verify_artifacts`, `restore_deleted`, `init`, `id_map`, `accept` and
-    `of_kinds` are as for `import_`. `access.artifacts` is where the target's artifacts really are,
+    runs). `rename`, `prefix`, `tags`, `verify_artifacts`, `restore_deleted`, `init`, `id_map`, `accept` and the options
+    of single kinds are as for `import_`. `access.artifacts` is where the target's artifacts really are,
     `source_artifacts` where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
     """
-    selection, access, naming = selection or Selection(), access or Access(), Naming(dict(rename or {}), prefix)
-    policy = _deletions(delete, Brake.parse(max_delete), selection)
-    options = ImportOptions(
-        naming, artifacts, verify_artifacts, restore_deleted, thorough, policy, asked("sync", of_kinds), tags
-    )
-    tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if init else NO_INIT
-    may_stay = accepted(accept, source, target, access)
+    access, artifacts, dry_run = options.access or Access(), options.artifacts, options.dry_run
+    how = _how(options)
+    tables = init_of(target, access, with_artifacts=artifacts, dry_run=dry_run) if options.init else NO_INIT
+    may_stay = accepted(options.accept, source, target, access)
     with ExitStack() as opened:
-        one = open_with(source, replace(access, artifacts=source_artifacts), workers)
+        one = open_with(source, replace(access, artifacts=options.source_artifacts), options.workers)
         opened.callback(one.close)
-        selection = resolved(one, selection)
+        selection = resolved(one, options.selection or Selection())
         wanted = Wanted(one, selection, artifacts)
         wanted.count()
-        other = open_target(target, access, workers, tables)
+        other = open_target(target, access, options.workers, tables)
         opened.callback(other.close)
         if one.whereabouts == other.whereabouts:
-            _refuse_onto_itself(one, selection, naming)
-        sink = other.target(options)
+            _refuse_onto_itself(one, selection, how.naming)
+        sink = other.target(how)
         report = TransferReport("sync", one.place, sink.place, dry_run, accept=may_stay)
         report.has_more_to_do = bool(tables.mlflow)
-        transfer(report, wanted, sink, workers, progress or Silent(), options.asked)
+        transfer(report, wanted, sink, options.workers, options.progress or Silent(), how.asked)
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
-    if id_map is not None and not dry_run:
-        write_id_map(Path(id_map), report)
+    if options.id_map is not None and not dry_run:
+        write_id_map(Path(options.id_map), report)
     return report
+
+
+def _how(options: SyncOptions) -> ImportOptions:
+    brake = Brake.parse(options.max_delete)
+    return ImportOptions(
+        options.naming,
+        options.artifacts,
+        options.verify_artifacts,
+        options.restore_deleted,
+        options.thorough,
+        _deletions(options.delete, brake, options.selection or Selection()),
+        options.asked,
+        options.tags,
+    )
 
 
 def _deletions(delete: bool, brake: Brake, selection: Selection) -> DeletionPolicy:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -11,7 +11,6 @@ from runsync import threads
 from runsync.bundle.address import Access
 from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS, BundleDamaged, may_pass
-from runsync.kinds.asked import asked
 from runsync.kinds.category import Category
 from runsync.kinds.left_behind import (
     ARTIFACTS,
@@ -31,6 +30,7 @@ from runsync.model.identity import PARENT, origin_of
 from runsync.model.lost_points import readable_points
 from runsync.model.naming import Names, Naming
 from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.option import takes
 from runsync.model.pairing import is_named_so, pair
 from runsync.model.paths import folders_above
 from runsync.model.place import Place
@@ -42,7 +42,8 @@ from runsync.transfer.compare_entities import Comparison
 from runsync.transfer.copies import Copies, Index, Seen
 from runsync.transfer.expected import unexpected
 from runsync.transfer.find import resolved
-from runsync.transfer.places import WORKERS, accepted, open_source
+from runsync.transfer.options import VerifyOptions
+from runsync.transfer.places import accepted, open_source
 from runsync.transfer.unmet import UnmetFields
 from runsync.workspaces.arrival.copy import address_of
 from runsync.workspaces.arrival.evidence import shares_runs
@@ -114,47 +115,33 @@ class VerifyReport:
         return {"format": "runsync-verify-report", "version": 1, "exit_code": self.exit_code, **document}
 
 
-def verify(
-    source: str,
-    target: str,
-    *,
-    selection: Selection | None = None,
-    rename: Mapping[str, str] | None = None,
-    prefix: str = "",
-    artifacts: bool = True,
-    verify_artifacts: bool = False,
-    source_artifacts: str = "",
-    accept: Iterable[str] = (),
-    workers: int = WORKERS,
-    access: Access | None = None,
-    progress: Progress | None = None,
-    **of_kinds: Any,
-) -> VerifyReport:
+@takes(VerifyOptions)
+def verify(source: str, target: str, options: VerifyOptions) -> VerifyReport:
     """Compares every field, point and artifact of the source's runs with the target's; more in the target is no fault.
 
     Runs are matched by the id they were born with, and experiments by where they came from (see `model.pairing`); a run
     that is in another experiment than its own, and a second copy of one, are differences. Artifacts are compared by
     path and size, with `verify_artifacts` by their bytes. `access.artifacts` is where the target's really are,
-    `source_artifacts` where the source's are. `of_kinds` are options of single
-    kinds (see `kinds.kind.Option`). `rename` and `prefix` as they were given to the import. What
+    `source_artifacts` where the source's are. `rename` and `prefix` as they were given to the import. What
     is not compared (kinds of objects that are not carried, what an export could not read) makes the exit code 4, unless
     `accept` or `runsync.toml` names it; without `artifacts` those are accepted. Raises RunsyncError when a side cannot
     be read.
     """
     begun = time.monotonic()
-    access = access or Access()
-    of_source = replace(access, artifacts=source_artifacts)
-    may_lack = accepted(accept, source, target, access) | (frozenset() if artifacts else {ARTIFACTS.name})
+    access, workers = options.access or Access(), options.workers
+    of_source = replace(access, artifacts=options.source_artifacts)
+    may_lack = accepted(options.accept, source, target, access)
+    if not options.artifacts:
+        may_lack |= {ARTIFACTS.name}
     with (
         open_source(source, "verify", access=of_source, workers=workers) as one,
         open_source(target, "verify", access=access, workers=workers) as other,
         threads.pool(workers) as pool,
     ):
-        report = VerifyReport(one.place, other.place, artifacts_by_hash=artifacts and verify_artifacts, accept=may_lack)
-        comparer = _Comparer(report, one, other, pool, artifacts, verify_artifacts, asked("verify", of_kinds))
-        comparer.compare(
-            resolved(one, selection or Selection()), Naming(dict(rename or {}), prefix), progress or Silent()
-        )
+        by_hash = options.artifacts and options.verify_artifacts
+        report = VerifyReport(one.place, other.place, artifacts_by_hash=by_hash, accept=may_lack)
+        comparer = _Comparer(report, one, other, pool, options)
+        comparer.compare(resolved(one, options.selection or Selection()), options.naming, options.progress or Silent())
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     report.seconds = round(time.monotonic() - begun, 3)
@@ -170,17 +157,15 @@ class _Comparer:
         source: Source,
         target: Source,
         pool: Executor,
-        artifacts: bool,
-        by_hash: bool,
-        asked: Mapping[str, Any],
+        options: VerifyOptions,
     ) -> None:
         self._report = report
         self._source = source
         self._target = target
         self._pool = pool
-        self._artifacts = artifacts
-        self._by_hash = by_hash
-        self._asked = asked
+        self._artifacts = options.artifacts
+        self._by_hash = options.verify_artifacts
+        self._asked = options.asked
         self._without_artifacts = 0
         self._links = 0
         self._run_ids: dict[str, str] = {}

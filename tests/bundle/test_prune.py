@@ -32,6 +32,7 @@ from runsync.model.naming import Naming
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
+from runsync.transfer.options import VerifyOptions
 from runsync.transfer.verify import VerifyReport, _Comparer
 
 pytestmark = pytest.mark.long
@@ -47,7 +48,8 @@ def differences(bundle: Bundle, snapshot_id: str, source: Source) -> int:
     snapshot = Snapshot(bundle, bundle.manifest(snapshot_id))
     with ThreadPoolExecutor(2) as pool:
         report = VerifyReport(source.place, snapshot.place)
-        _Comparer(report, source, snapshot, pool, True, True, {}).compare(Selection(), Naming(), Silent())
+        comparer = _Comparer(report, source, snapshot, pool, VerifyOptions(verify_artifacts=True))
+        comparer.compare(Selection(), Naming(), Silent())
     assert report.runs > 10
     return len(report.differences)
 

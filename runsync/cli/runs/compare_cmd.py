@@ -65,7 +65,7 @@ def command(
     x: str | None,
     y: str | None,
     color: str | None,
-    no_artifacts: bool,
+    artifacts: bool,
     as_json: bool,
     **asked: Any,
 ) -> int:
@@ -86,7 +86,7 @@ def command(
         from runsync.runs.compare_page import page
 
         page.require_plotly()
-    report = _compare(ctx, where, run, curves=form == "html", artifacts=not no_artifacts, **asked)
+    report = _compare(ctx, where, run, curves=form == "html", artifacts=artifacts, **asked)
     if form == "json" and output is None:
         return finish(report, True, (), is_data=True)
     if form == "csv" and output is None:

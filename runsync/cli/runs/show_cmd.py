@@ -30,7 +30,7 @@ SHOWN_APART = "mlflow.note.content"
 @options.wait
 @options.json
 @click.pass_context
-def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, workers: int, as_json: bool) -> int:
+def command(ctx: click.Context, /, where: str, run: str, artifacts: bool, workers: int, as_json: bool) -> int:
     """Show everything about a run.
 
     RUN is an id or its beginning, a name, or EXPERIMENT/NAME. Shows its source and version, times, params, metrics with
@@ -39,7 +39,7 @@ def command(ctx: click.Context, /, where: str, run: str, no_artifacts: bool, wor
     """
     from runsync.runs.show import show_run
 
-    report = show_run(where, run, artifacts=not no_artifacts, workers=workers, access=options.access(ctx))
+    report = show_run(where, run, artifacts=artifacts, workers=workers, access=options.access(ctx))
     return finish(report, as_json, _lines(report), is_data=True)
 
 

@@ -1,0 +1,103 @@
+"""Options of verbs, declared once: what a keyword is in Python, how it stands on the command line, and what it does."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Parameter, cleandoc, get_annotations, signature
+from typing import Any, Concatenate, ParamSpec, TypeVar, dataclass_transform
+
+from runsync.model.nearest import nearest
+
+P = ParamSpec("P")
+A = TypeVar("A")
+B = TypeVar("B")
+O = TypeVar("O")  # noqa: E741
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What the annotation of a keyword holds: how it stands on the command line.
+
+    `flag` is its name there, where it is not the keyword's own. One that is True or False is a flag without a value,
+    which turns it round: `--no-artifacts` is `artifacts=False`. `between` are the least and the most of a number.
+    `parse` makes of a text (of all of them, of one that is `repeatable`) what the verb takes. It raises WrongUsage for
+    what cannot be read, ValueError for what stands for it with the name of the option.
+    """
+
+    help: str
+    metavar: str = ""
+    flag: str = ""
+    repeatable: bool = False
+    between: tuple[int, int] | None = None
+    shows_default: bool = False
+    parse: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """A keyword of a verb. `option` is None for one that the command line gives in other ways."""
+
+    name: str
+    annotation: Any
+    default: Any
+    option: Option | None
+
+    @property
+    def flag(self) -> str:
+        """As it is typed."""
+        return (self.option and self.option.flag) or f"--{self.name.replace('_', '-')}"
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def group(made: type[O]) -> type[O]:
+    """Makes of a class a group of options: a frozen dataclass, without what would cost each command's help its time."""
+    return dataclass(frozen=True, kw_only=True, repr=False, eq=False, match_args=False)(made)
+
+
+def keywords(of: Any) -> list[Keyword]:
+    """Those of a group of options: of its first base first, its own before those."""
+    defaults = {field.name: field.default for field in fields(of)}
+    found: dict[str, Keyword] = {}
+    for each in of.__mro__:
+        for name, annotation in get_annotations(each).items():
+            option = next(iter(getattr(annotation, "__metadata__", ())), None)
+            plain = annotation.__origin__ if option else annotation
+            found.setdefault(name, Keyword(name, plain, defaults[name], option))
+    return list(found.values())
+
+
+def takes(made: Callable[P, O]) -> Callable[[Callable[[A, B, O], R]], Callable[Concatenate[A, B, P], R]]:
+    """Makes of a verb that takes two places and a group of options one that takes the options as keywords.
+
+    It raises TypeError for a keyword that is none of them.
+    """
+    known = keywords(made)
+
+    def decorate(verb: Callable[[A, B, O], R]) -> Callable[Concatenate[A, B, P], R]:
+        places = list(signature(verb).parameters.values())[:-1]
+
+        @wraps(verb)
+        def call(*args: Any, **given: Any) -> R:
+            named = {place.name: given.pop(place.name) for place in places if place.name in given}
+            _refuse_unknown(verb.__name__, given, [each.name for each in known])
+            return verb(*args, **named, options=made(**given))  # type: ignore[call-arg]
+
+        told = [Parameter(k.name, Parameter.KEYWORD_ONLY, default=k.default, annotation=k.annotation) for k in known]
+        call.__signature__ = signature(verb).replace(parameters=[*places, *told])  # type: ignore[attr-defined]
+        call.__doc__ = f"{cleandoc(verb.__doc__ or '')}\n\n{_listed(known)}"
+        return call
+
+    return decorate
+
+
+def _refuse_unknown(verb: str, given: Iterable[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            near = nearest(name, known)
+            raise TypeError(f"{verb} takes no option “{name}”" + (f": did you mean “{near}”?" if near else ""))
+
+
+def _listed(known: Sequence[Keyword]) -> str:
+    lines = [f"    {each.name} ({each.flag}): {each.option.help}" for each in known if each.option]
+    return "\n".join(["Options, with those of the command line:", *lines])
