@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from runsync.contract.source import Source, Unread, pass_over
 from runsync.errors import WrongUsage
@@ -12,7 +12,9 @@ from runsync.model.ids import unfit_id
 from runsync.model.named import exactly, meant_to_change, missing
 from runsync.model.run import Run, Unreadable
 from runsync.model.selection import Selection
+from runsync.runs.change import ChangeReport
 from runsync.transfer.find import with_ids
+from runsync.transfer.unmet import unmet_fields
 
 FEW = 8
 """Parents whose children are asked for one by one; for more of them, all nested runs are read, a page a thousand."""
@@ -24,17 +26,40 @@ def refuse_everything(selection: Selection, what: str, first: str = "RUN") -> No
         raise WrongUsage(f"say which runs to {what}: {first}, --run, --experiment, --filter, --since or --until")
 
 
-def with_runs(
-    source: Source, selection: Selection, runs: Sequence[str], homes: Sequence[Experiment], state: str = ""
-) -> Selection:
-    """The selection with those of `runs` in it, and all by their ids; see `transfer.find.with_ids`."""
-    return with_ids(source, replace(selection, runs=(*selection.runs, *runs)), selection.choose(homes), state)
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """A selection by ids, its runs, oldest first, and those that are nested in them."""
+
+    selection: Selection
+    runs: list[Run]
+    nested: list[Run]
+
+
+def look(
+    report: ChangeReport,
+    source: Source,
+    homes: Sequence[Experiment],
+    selection: Selection,
+    state: str = "",
+    nested: bool = False,
+) -> Meant:
+    """The runs of a selection; of those that share a name, the one in that lifecycle stage. The report tells what
+    cannot be read, and what was filtered by that no run has. Raises NothingSelected."""
+    selection = with_ids(source, selection, selection.choose(homes), state)
+    runs = chosen_runs(source, selection, homes, report.note_unread)
+    report.notes += unmet_fields(source, selection, runs)
+    return Meant(selection, runs, nested_in(source, runs, homes) if nested else [])
+
+
+def first(runs: Iterable[Run], limit: int | None, state: str) -> list[Run]:
+    """As many as `limit` says of those in a lifecycle stage; all runs where it says nothing."""
+    return list(runs) if limit is None else [run for run in runs if run.lifecycle_stage == state][:limit]
 
 
 def chosen_runs(
     source: Source, selection: Selection, homes: Sequence[Experiment], unread: Unread = pass_over
 ) -> list[Run]:
-    """The runs that are meant (by ids, see `with_runs`), oldest first; what is met and cannot be read is given to
+    """The runs that are meant (by ids), oldest first; what is met and cannot be read is given to
     `unread`. Raises NothingSelected for a run or an experiment that is not there."""
     experiments = selection.choose(homes)
     unreadable: list[Unreadable] = []

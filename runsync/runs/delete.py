@@ -19,11 +19,10 @@ from runsync.model.times import now
 from runsync.model.wording import many
 from runsync.runs import at_once
 from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, Item, Together, carry_out, item_of
-from runsync.runs.choose import children_first, chosen_runs, nested_in, refuse_everything, with_runs
+from runsync.runs.choose import children_first, first, look, refuse_everything
 from runsync.transfer.export import export
 from runsync.transfer.places import open_editor
 from runsync.transfer.report import TransferReport
-from runsync.transfer.unmet import unmet_fields
 
 
 def delete_selected_runs(
@@ -47,32 +46,22 @@ def delete_selected_runs(
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
     selection, how = selection or Selection(), how or How()
+    selection = replace(selection, runs=(*selection.runs, *runs))
     if limit is not None and children:
         raise WrongUsage("--limit counts runs one by one, without their children: say --no-children with it")
-    if not runs:
-        refuse_everything(selection, "delete")
+    refuse_everything(selection, "delete")
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         homes = source.experiments(Selection())
-        selection = with_runs(source, selection, runs, homes, ACTIVE)
-        listed_at = now()
-        asked = {
-            "selection": selection.to_document(),
-            "children": children,
-            "max_changes": how.most,
-            "limit": limit,
-            "backup": None if backup is None else str(backup),
-        }
+        asked = {"children": children, "max_changes": how.most, "limit": limit, "backup": backup and str(backup)}
         report = ChangeReport("runs delete", source.place, how.dry_run, asked)
-        chosen = chosen_runs(source, selection, homes, report.note_unread)
-        report.notes += unmet_fields(source, selection, chosen)
-        if limit is not None:
-            chosen = [run for run in chosen if run.lifecycle_stage == ACTIVE][:limit]
-        nested = nested_in(source, chosen, homes) if children else []
-        going, changes = _changes(report, editor, chosen, nested, homes)
+        listed_at = now()
+        meant = look(report, source, homes, selection, ACTIVE, children)
+        report.asked["selection"] = meant.selection.to_document()
+        going, changes = _changes(report, editor, first(meant.runs, limit, ACTIVE), meant.nested, homes)
         together: list[Together] = []
-        if editor.bulk is not None and limit is None and _is_by_time(selection):
+        if editor.bulk is not None and limit is None and _is_by_time(meant.selection):
             plan = partial(at_once.Plan, source, editor.bulk, report)
-            together = _together(plan, editor, changes, going, selection, homes, listed_at)
+            together = _together(plan, editor, changes, going, meant.selection, homes, listed_at)
             if together:
                 report.notes.append(f"the workspace keeps deleted runs for {editor.bulk.keeps_days} days")
         wanted = Selection(runs=tuple(BY_ID + run_id for run_id in changes))

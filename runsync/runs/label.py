@@ -9,10 +9,9 @@ from runsync.model.identity import is_ours
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import RENAME, TAG, UNCHANGED, UNTAG, Change, ChangeReport, How, carry_out, item_of
-from runsync.runs.choose import chosen_experiments, chosen_runs, one_experiment, with_runs
+from runsync.runs.choose import chosen_experiments, look, one_experiment
 from runsync.transfer.find import find_run
 from runsync.transfer.places import open_editor
-from runsync.transfer.unmet import unmet_fields
 
 
 def rename_run(where: str, run: str, name: str, *, how: How | None = None) -> ChangeReport:
@@ -111,10 +110,7 @@ def _each_run(
         asked = {**asked, "selection": selection.to_document()}
         report = ChangeReport(f"runs {action}", source.place, how.dry_run, asked)
         homes = source.experiments(Selection())
-        selection = with_runs(source, selection, (), homes)
-        chosen = chosen_runs(source, selection, homes, report.note_unread)
-        report.notes += unmet_fields(source, selection, chosen)
-        planned = [(run, *plan(editor, run)) for run in chosen]
+        planned = [(run, *plan(editor, run)) for run in look(report, source, homes, selection).runs]
         _label(report, planned, action, {e.experiment_id: e.name for e in homes}, how)
         report.requests = editor.requests
     return report

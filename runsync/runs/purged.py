@@ -20,7 +20,7 @@ from runsync.model.provenance import Provenance
 from runsync.model.run import Batch, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.runs.change import FAILED, IMPORT, NOT_REACHED, Change, ChangeReport, How, item_of
-from runsync.runs.choose import FEW, chosen_runs, nested_among
+from runsync.runs.choose import FEW, Meant, chosen_runs, nested_among
 from runsync.runs.several_snapshots import import_from_each
 from runsync.transfer.find import find_run
 from runsync.transfer.import_ import import_
@@ -101,18 +101,16 @@ class Purged:
         self._damage: dict[str, Unreadable] = {}
         self._doubtful: set[str] = set()
 
-    def look(
-        self, source: Source, homes: Sequence[Experiment], selection: Selection, runs: Sequence[str], children: bool
-    ) -> tuple[Selection, list[Run], list[Run]]:
+    def look(self, source: Source, homes: Sequence[Experiment], selection: Selection, children: bool) -> Meant:
         """Chooses in the bundle: in the snapshot that was named, or in all, each run in the newest that has it.
 
-        Gives the selection, the runs that the server has (those that were imported from a bundle before, too), and
-        those among them that came along with their parents apart. Raises BundleDamaged where what cannot be read may
+        Gives the runs that the server has (those that were imported from a bundle before, too), and those among them
+        that came along with their parents apart. Raises BundleDamaged where what cannot be read may
         have a run that is named.
         """
         wanted: dict[str, Run] = {}
         with open_held(self._bundle, "restore", self._how.access) as newest:
-            search = _Search(replace(selection, runs=(*selection.runs, *runs)), self._note_damage)
+            search = _Search(selection, self._note_damage)
             for snapshot in self._snapshots(newest):
                 is_doubtful = bool(self._damage)
                 there = snapshot.experiments(Selection())
@@ -134,7 +132,7 @@ class Purged:
         present |= _copies(source, homes, lost)
         self._runs = {id: run for id, run in lost.items() if id not in present}
         first = [run for id, run in present.items() if id not in self._children]
-        return selection, first, [run for id, run in present.items() if id in self._children]
+        return Meant(selection, first, [run for id, run in present.items() if id in self._children])
 
     def _snapshots(self, newest: Snapshot) -> Iterator[Snapshot]:
         """The one that was named, or all, newest first."""

@@ -13,7 +13,7 @@ from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.times import iso, now
-from runsync.runs import at_once
+from runsync.runs import at_once, choose
 from runsync.runs.change import (
     FAILED,
     RESTORE,
@@ -27,10 +27,9 @@ from runsync.runs.change import (
     carry_out,
     item_of,
 )
-from runsync.runs.choose import chosen_runs, nested_in, refuse_everything, with_runs
+from runsync.runs.choose import Meant, first, refuse_everything
 from runsync.runs.purged import Purged
 from runsync.transfer.places import open_editor
-from runsync.transfer.unmet import unmet_fields
 
 DAY = 24 * 60 * 60 * 1000
 """Milliseconds."""
@@ -59,41 +58,27 @@ def restore_selected_runs(
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
     selection, how = selection or Selection(), how or How()
-    _check(selection, runs, deleted_since, children, limit, from_bundle)
+    selection = replace(selection, runs=(*selection.runs, *runs))
+    _check(selection, deleted_since, children, limit, from_bundle)
     with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
         homes = source.experiments(Selection())
-        asked: dict[str, object] = {
-            "children": children,
-            "deleted_since": deleted_since,
-            "max_changes": how.most,
-            "limit": limit,
-        }
-        asked["from"] = None if from_bundle is None else str(from_bundle)
+        asked: dict[str, object] = {"children": children, "deleted_since": deleted_since}
+        asked |= {"max_changes": how.most, "limit": limit, "from": from_bundle and str(from_bundle)}
         report = ChangeReport("runs restore", source.place, how.dry_run, asked)
-        purged = None
-        if from_bundle is None:
-            try:
-                selection = with_runs(source, selection, runs, homes, DELETED)
-                chosen = chosen_runs(source, selection, homes, report.note_unread)
-            except NothingSelected as error:
-                hint = "; if it was purged, --from BUNDLE restores it" if runs or selection.runs else ""
-                raise NothingSelected(f"{error}{hint}") from None
-            report.notes += unmet_fields(source, selection, chosen)
-            nested = nested_in(source, chosen, homes) if children and deleted_since is None else []
-        else:
-            purged = Purged(where, from_bundle, editor, how)
-            selection, chosen, nested = purged.look(source, homes, selection, runs, children)
-        report.asked["selection"] = selection.to_document()
-        together: list[Together] = []
+        purged = None if from_bundle is None else Purged(where, from_bundle, editor, how)
+        nests = children and deleted_since is None
+        look = purged.look if purged else partial(_look, report)
+        meant = look(source, homes, selection, nests)
+        report.asked["selection"] = meant.selection.to_document()
+        chosen, together = meant.runs, list[Together]()
         restored: set[str] = set()
-        if deleted_since is not None and editor.bulk is not None and limit is None and _is_by_time(selection):
+        if deleted_since is not None and editor.bulk is not None and limit is None and _is_by_time(meant.selection):
             by_time = _ByTime(report, source, editor, editor.bulk, deleted_since, restored)
-            chosen, together = by_time.planned(chosen, selection.choose(homes))
+            chosen, together = by_time.planned(chosen, meant.selection.choose(homes))
         elif deleted_since is not None:
             chosen = decided(report, editor, chosen, deleted_since, homes)
-        if limit is not None:
-            chosen = [run for run in chosen if run.lifecycle_stage == DELETED][:limit]
-        changes = restorations(report, editor, chosen, nested, homes, restored)
+        chosen = first(chosen, limit, DELETED)
+        changes = restorations(report, editor, chosen, meant.nested, homes, restored)
         changes += purged.changes(report, homes) if purged else []
         carry_out(report, [changes], how, (lambda: purged.bring(report)) if purged else None, together)
         if purged is not None and how.dry_run:
@@ -102,6 +87,16 @@ def restore_selected_runs(
             purged.tell_of_stopped(report)
         report.requests = editor.requests
     return report
+
+
+def _look(
+    report: ChangeReport, source: Source, homes: Sequence[Experiment], selection: Selection, nested: bool
+) -> Meant:
+    try:
+        return choose.look(report, source, homes, selection, DELETED, nested)
+    except NothingSelected as error:
+        hint = "; if it was purged, --from BUNDLE restores it" if selection.runs else ""
+        raise NothingSelected(f"{error}{hint}") from None
 
 
 def decided(
@@ -223,13 +218,12 @@ def _restore(editor: Editor, run: Run, restored: Container[str]) -> None:
 
 def _check(
     selection: Selection,
-    runs: Sequence[str],
     deleted_since: int | None,
     children: bool,
     limit: int | None,
     from_bundle: str | Path | None,
 ) -> None:
-    if not runs and deleted_since is None:
+    if deleted_since is None:
         refuse_everything(selection, "restore")
     if limit is not None and children and deleted_since is None:
         raise WrongUsage("--limit counts runs one by one, without their children: say --no-children with it")
