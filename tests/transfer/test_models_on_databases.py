@@ -208,3 +208,19 @@ def copied(filled: Filled, databases: Databases) -> Fresh:
     assert fresh.path is not None
     shutil.copy(filled.url.removeprefix("sqlite:///"), fresh.path)
     return fresh
+
+
+def test_a_database_of_mlflow_2_takes_the_registry_and_logged_models_are_named(
+    filled: Filled, databases: Databases, place: tuple[object, ...], runsync: Runner
+) -> None:
+    older, newer = databases.fresh("sqlite", "2"), databases.fresh("sqlite")
+    told = sync(runsync, filled.url, older.url, *place, *PROMPTS, code=3)
+    assert {left["kind"]: left["count"] for left in told["not_carried"] if left["kind"] != "prompts"} == {
+        "logged-models": 3,
+        "model-links": 3,
+    }
+    assert {error["name"] for error in told["failed"]} == {"churn@champion", "churn@copy"}  # of the logged model
+    assert older.execute("SELECT alias, version FROM registered_model_aliases") == [("challenger", 5)]
+    told = sync(runsync, older.url, newer.url, *place, code=0)
+    assert counts(told, "created") == {"registered-models": 2, "model-versions": 6, "model-aliases": 1}
+    assert client("next", newer.for_mlflow, "churn") == 9

@@ -22,13 +22,14 @@ from runsync.workspaces.direct.version_files import VersionFiles
 
 
 def sources(store: ModelStore, artifacts: DirectArtifacts) -> Mapping[str, EntitySource[Any]]:
-    """By the names of kinds."""
-    return {
+    """By the names of kinds: those that the store has room for."""
+    made: dict[str, EntitySource[Any]] = {
         LOGGED_MODELS.name: LoggedModelSource(store, artifacts),
         REGISTERED_MODELS.name: RegisteredModelSource(store),
         MODEL_VERSIONS.name: ModelVersionSource(store, artifacts),
         MODEL_ALIASES.name: ModelAliasSource(store),
     }
+    return {name: source for name, source in made.items() if name in store.kinds}
 
 
 def targets(
@@ -40,9 +41,10 @@ def targets(
 ) -> Mapping[str, EntityTarget[Any]]:
     """Likewise. `location_of` gives the artifact location of an experiment of the target."""
     files, places = EntityFiles(artifacts, options.verify_artifacts), VersionFiles(store, artifacts)
-    return {
+    made: dict[str, EntityTarget[Any]] = {
         LOGGED_MODELS.name: LoggedModelTarget(store, ids, files, options, location_of),
         REGISTERED_MODELS.name: RegisteredModelTarget(store),
         MODEL_VERSIONS.name: ModelVersionTarget(store, ids, files, places, options),
         MODEL_ALIASES.name: ModelAliasTarget(store, ids, places),
     }
+    return {name: target for name, target in made.items() if name in store.kinds}

@@ -59,6 +59,10 @@ class Write(Generic[E]):
 class ModelStore(Protocol):
     """Methods may be called from several threads. What was deleted is not told, unless it is said so."""
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The names of the kinds that it has room for: a store of an older MLflow may not have all."""
+
     def logged_models(
         self, experiment_ids: Sequence[str], model_ids: Collection[str] = ()
     ) -> Iterator[Recorded[LoggedModel]]:

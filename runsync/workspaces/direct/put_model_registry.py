@@ -14,7 +14,7 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.workspaces.direct.model_ids import ModelIds
-from runsync.workspaces.direct.models import DELETED, ModelStore, Recorded, Write
+from runsync.workspaces.direct.models import DELETED, ModelStore, Write
 from runsync.workspaces.direct.records import write_all
 from runsync.workspaces.direct.version_files import VersionFiles
 
@@ -103,7 +103,8 @@ class ModelAliasTarget:
         wanted = {(item.model, item.version) for item in todo}
         versions = self._store.model_versions({item.model for item in todo}) if todo else iter(())
         found = {(v.item.model, v.item.version): v for v in versions if (v.item.model, v.item.version) in wanted}
-        why = dict(zip(found, pool.map(self._why_not, found.values()), strict=True))
+        has_files = self._files.has_any(list(found.values()), pool)
+        why = {key: self._why_not(found[key].item, has) for key, has in zip(found, has_files, strict=True)}
         faults = {item.key: why.get((item.model, item.version), "there is no such version here") for item in todo}
         fit = [item for item in todo if not faults[item.key]]
         for item, error in zip(fit, write_all(self._store.write_model_aliases, fit), strict=True):
@@ -126,20 +127,18 @@ class ModelAliasTarget:
             for item in items
         ]
 
-    def _why_not(self, version: Recorded[ModelVersion]) -> str:
+    def _why_not(self, item: ModelVersion, has_files: bool | RequestRefused) -> str:
         """Why an alias may not name a version; "" where it may."""
-        item, home = version.item, version.item.home
         if item.stage == DELETED:
             return "its version was deleted here"
         if item.status != READY:
             return f"its version is not READY but {item.status}"
-        unsound = self._ids.unsound
+        unsound, home = self._ids.unsound, item.home
         if why := unsound.get((MODEL_VERSIONS.name, item.name)) or unsound.get((home.kind, home.id)):
             return f"its version cannot be relied on: {why}"
-        try:
-            return "" if self._files.has_any(version) else "its version has no files here"
-        except RequestRefused as error:
-            return f"the files of its version cannot be looked at: {error}"
+        if isinstance(has_files, RequestRefused):
+            return f"the files of its version cannot be looked at: {has_files}"
+        return "" if has_files else "its version has no files here"
 
 
 def _outcome(item: RegisteredModel | ModelAlias, action: str, error: object = "") -> Outcome:

@@ -1,7 +1,10 @@
 """Where the versions of registered models lie in a store, and whether anything is there."""
 
 import hashlib
+from collections.abc import Sequence
+from concurrent.futures import Executor
 
+from runsync.errors import RequestRefused
 from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel
 from runsync.kinds.model_versions import Home, ModelVersion, home_of
 from runsync.kinds.registered_models import REGISTERED_MODELS
@@ -11,7 +14,7 @@ from runsync.workspaces import local_artifacts
 from runsync.workspaces.direct.artifacts import SERVED, DirectArtifacts
 from runsync.workspaces.direct.logged_models import as_run
 from runsync.workspaces.direct.model_ids import Found
-from runsync.workspaces.direct.models import ModelStore, Recorded
+from runsync.workspaces.direct.models import ModelPlace, ModelStore, Recorded, RunPlace
 
 
 class VersionFiles:
@@ -30,14 +33,25 @@ class VersionFiles:
         """What has them in the same way."""
         return Run(str(item.version), "", artifact_uri=self.own_place(item))
 
-    def has_any(self, version: Recorded[ModelVersion]) -> bool:
-        """Whether anything is where a version lies. What lies elsewhere than this store keeps artifacts is not looked
-        at. Raises RequestRefused."""
-        item, location = version.item, version.location
-        home = item.home if item.home.kind in (RUNS, LOGGED_MODELS.name) else home_of(location, item.run_id)
-        if home.kind == LOGGED_MODELS.name and (place := self._store.model_places([home.id]).get(home.id)):
-            owner = as_run(LoggedModel(place.model_id, ""), place.location)
-        elif home.kind == RUNS and (run := self._store.run_places([home.id]).get(home.id)):
+    def has_any(self, versions: Sequence[Recorded[ModelVersion]], pool: Executor) -> list[bool | RequestRefused]:
+        """Whether anything is where versions lie, or why that cannot be looked at. What lies elsewhere than this store
+        keeps artifacts is taken for being there."""
+        homes = [_underlying(version) for version in versions]
+        models = self._store.model_places({home.id for home in homes if home.kind == LOGGED_MODELS.name})
+        runs = self._store.run_places({home.id for home in homes if home.kind == RUNS})
+
+        def look(version: Recorded[ModelVersion], home: Home) -> bool | RequestRefused:
+            try:
+                return self._has_any(version.location, home, models.get(home.id), runs.get(home.id))
+            except RequestRefused as error:
+                return error
+
+        return list(pool.map(look, versions, homes))
+
+    def _has_any(self, location: str, home: Home, model: ModelPlace | None, run: RunPlace | None) -> bool:
+        if model is not None:
+            owner = as_run(LoggedModel(model.model_id, ""), model.location)
+        elif run is not None:
             owner = Run(run.run_id, run.experiment_id, artifact_uri=run.artifact_uri)
         elif location.startswith(SERVED) or local_artifacts.folder_of(location) is not None:
             return bool(self._artifacts.list_root(self._artifacts.own_place(location)))
@@ -45,6 +59,12 @@ class VersionFiles:
             return True
         prefix = f"{home.path}/" if home.path else ""
         return any(file.path.startswith(prefix) for file in self._artifacts.list(owner))
+
+
+def _underlying(version: Recorded[ModelVersion]) -> Home:
+    """The run or logged model that it lies in, also where it was made of another version."""
+    item = version.item
+    return item.home if item.home.kind in (RUNS, LOGGED_MODELS.name) else home_of(version.location, item.run_id)
 
 
 def placed(item: ModelVersion, found: Found) -> tuple[str, str] | None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from runsync.kinds.logged_models import LoggedModel
-from runsync.kinds.model_aliases import ModelAlias
-from runsync.kinds.model_versions import ModelVersion
-from runsync.kinds.registered_models import RegisteredModel
+from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel
+from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
+from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
+from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
 from runsync.workspaces.direct.models import ModelPlace, Recorded, RunPlace, Write
+from runsync.workspaces.sql import logged_models, model_aliases, registered_models
 from runsync.workspaces.sql.logged_models import LoggedModels
 from runsync.workspaces.sql.model_aliases import read_model_aliases
 from runsync.workspaces.sql.model_versions import read_model_versions
@@ -19,11 +20,20 @@ from runsync.workspaces.sql.write_model_registry import (
     write_registered_models,
 )
 
+TABLES = {
+    LOGGED_MODELS.name: logged_models.TABLES,
+    REGISTERED_MODELS.name: registered_models.TABLES,
+    MODEL_VERSIONS.name: registered_models.TABLES,
+    MODEL_ALIASES.name: (model_aliases.TABLE,),
+}
+"""Those that each kind takes."""
+
 
 class SqlModels:
     """Those of one MLflow workspace."""
 
     def __init__(self, part: Part) -> None:
+        self.kinds = frozenset(name for name, tables in TABLES.items() if part.has(*tables))
         self._part = part
         self._logged = LoggedModels(part)
 

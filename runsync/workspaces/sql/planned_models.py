@@ -9,10 +9,13 @@ from runsync.kinds.model_aliases import ModelAlias
 from runsync.kinds.model_versions import ModelVersion
 from runsync.kinds.registered_models import RegisteredModel
 from runsync.workspaces.direct.models import ModelPlace, Recorded, RunPlace, Write
+from runsync.workspaces.sql.models import TABLES
 
 
 class NoModels:
     """A `ModelStore`."""
+
+    kinds = frozenset(TABLES)
 
     def logged_models(
         self, experiment_ids: Sequence[str], model_ids: Collection[str] = ()
