@@ -211,7 +211,7 @@ def copied(filled: Filled, databases: Databases) -> Fresh:
 
 
 def test_a_database_of_mlflow_2_takes_the_registry_and_logged_models_are_named(
-    filled: Filled, databases: Databases, place: tuple[object, ...], runsync: Runner
+    filled: Filled, databases: Databases, place: tuple[object, ...], runsync: Runner, bundle: Path
 ) -> None:
     older, newer = databases.fresh("sqlite", "2"), databases.fresh("sqlite")
     told = sync(runsync, filled.url, older.url, *place, *PROMPTS, code=3)
@@ -221,6 +221,32 @@ def test_a_database_of_mlflow_2_takes_the_registry_and_logged_models_are_named(
     }
     assert {error["name"] for error in told["failed"]} == {"churn@champion", "churn@copy"}  # of the logged model
     assert older.execute("SELECT alias, version FROM registered_model_aliases") == [("challenger", 5)]
-    told = sync(runsync, older.url, newer.url, *place, code=0)
+    exported = export(runsync, older.url, bundle, *place)
+    names = {left["what"]: left["names"] for left in exported["not_carried"]}
+    assert names == {"files of model versions that the source no longer has": ["churn/1"]}
+    told = import_(runsync, bundle, newer.url, *place)
     assert counts(told, "created") == {"registered-models": 2, "model-versions": 6, "model-aliases": 1}
     assert client("next", newer.for_mlflow, "churn") == 9
+
+
+@pytest.mark.parametrize("kind", ["postgres", pytest.param("mysql", marks=pytest.mark.slow)])
+def test_a_model_that_a_database_does_not_take_is_named_and_the_others_arrive(
+    filled: Filled, target: Fresh, databases: Databases, place: tuple[object, ...], runsync: Runner
+) -> None:
+    source = copied(filled, databases)
+    name = "lr" if target.kind == "mysql" else "n\0"
+    for key in (name, name.upper()):
+        source.execute("INSERT INTO logged_model_params VALUES (?, 1, ?, '1')", filled.ids["pending"], key)
+        source.execute("INSERT INTO registered_model_tags (name, key, value) VALUES ('empty', ?, 'x')", key)
+        source.execute("INSERT INTO model_version_tags (name, version, key, value) VALUES ('churn', 6, ?, 'x')", key)
+    told = sync(runsync, source.url, target.url, *place, *PROMPTS, code=3)
+    assert {error["name"] for error in told["failed"]} == {"pending", "empty", "churn/6"}
+    assert counts(told, "created") == {
+        "logged-models": 2,
+        "registered-models": 1,
+        "model-versions": 5,
+        "model-aliases": 3,
+    }
+    there = client("read", target.for_mlflow)
+    whole = filled.told["versions"]
+    assert there["versions"] == {name: told for name, told in whole.items() if name != "churn/6"}

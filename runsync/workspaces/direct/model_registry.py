@@ -6,16 +6,18 @@ from dataclasses import replace
 from runsync.contract.entities import WithoutFiles
 from runsync.errors import ABSENT, RequestRefused
 from runsync.kinds.kind import Key
+from runsync.kinds.left_behind import GONE, changed
 from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
 from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
 from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
 from runsync.kinds.scope import Scope
-from runsync.model.not_carried import NotCarried
+from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import ArtifactFile, Problem
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.direct.artifacts import SERVED, DirectArtifacts
 from runsync.workspaces.direct.models import ModelStore
 from runsync.workspaces.direct.places import Places
+from runsync.workspaces.direct.version_files import OF_OTHERS
 
 
 class RegisteredModelSource(WithoutFiles):
@@ -79,6 +81,7 @@ class ModelVersionSource:
         self._store = store
         self._artifacts = artifacts
         self._places = Places(self._look_up)
+        self._gone: set[str] = set()
 
     def list(self, scope: Scope) -> Iterator[ModelVersion]:
         """By model and number, without those that were deleted."""
@@ -87,6 +90,8 @@ class ModelVersionSource:
             if meant is not None:
                 if not meant.home.kind:
                     self._places.note(meant.key, recorded.location)
+                    if recorded.location.startswith(OF_OTHERS):
+                        self._gone.add(meant.name)
                 yield meant
 
     def complete(self, item: ModelVersion) -> ModelVersion:
@@ -112,8 +117,10 @@ class ModelVersionSource:
         return self._artifacts.read_root(self._artifacts.own_place(self._places.of(item.key)), file)
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """All are listed."""
-        return ()
+        """Files that the store itself has no longer."""
+        names = tuple(sorted(self._gone)[:NAMED])
+        why = "the runs or logged models that they were made of are not there any more"
+        return [changed(f"files of {MODEL_VERSIONS.category.title} {GONE}", len(self._gone), why, names)] if self._gone else []
 
     def _look_up(self, key: Key) -> str:
         for recorded in self._store.model_versions([key[0]]):

@@ -13,8 +13,9 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Problem
+from runsync.model.wording import single
 from runsync.workspaces.direct.entity_files import EntityFiles, Load
-from runsync.workspaces.direct.model_ids import INCOMPLETE, Found, ModelIds
+from runsync.workspaces.direct.model_ids import Found, ModelIds
 from runsync.workspaces.direct.models import DELETED, ModelStore, Recorded, Write
 from runsync.workspaces.direct.records import write_all
 from runsync.workspaces.direct.version_files import VersionFiles, placed
@@ -149,7 +150,7 @@ class ModelVersionTarget:
                 copy.fail(error)
         for copy in copies:
             if copy.error or copy.problems:
-                self._ids.unsound[MODEL_VERSIONS.name, copy.item.name] = copy.error or INCOMPLETE
+                self._ids.unsound[MODEL_VERSIONS.name, copy.item.name] = copy.error or copy.problems[0].reason
 
     def _compared(
         self, items: Sequence[ModelVersion], source: EntitySource[ModelVersion], pool: Executor
@@ -207,6 +208,5 @@ def _completed(copy: _Copy, source: EntitySource[ModelVersion]) -> ModelVersion 
 
 
 def _no_home(item: ModelVersion) -> Problem:
-    return Problem(
-        "artifact", item.source, f"what it was made of ({item.home.kind} {item.home.id}) is not in the target"
-    )
+    what = single(item.home.kind.replace("-", " "))
+    return Problem("artifact", item.source, f"{what} {item.home.id}, of which it was made, is not in the target")

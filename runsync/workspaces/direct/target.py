@@ -14,7 +14,8 @@ from runsync.contract.foresight import Foresight
 from runsync.contract.source import Source
 from runsync.errors import WrongUsage
 from runsync.kinds.kind import E, Kind
-from runsync.kinds.left_behind import PARENT_LINKS, changed
+from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS, changed
+from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
@@ -22,7 +23,7 @@ from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
 from runsync.model.progress import Progress
 from runsync.model.provenance import Provenance
-from runsync.model.run import Batch, Contents, Problem, Run
+from runsync.model.run import Batch, Contents, ModelLink, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.workspaces.arrival.arrange import as_target
@@ -71,6 +72,9 @@ class DirectTarget:
         self._other_ids: dict[str, str] = {}
         self._foresight = Foresight()
         self._entities: Mapping[str, EntityTarget[Any]] | None = None
+        self._unlinked: list[ModelLink] = []
+        """Links to logged models that have no place."""
+        self._keeps_links = store.models is None or LOGGED_MODELS.name in store.models.kinds
         self._in_full: set[str] = set()
         """Runs that are there without a tag that tells that they are whole, where none is to be written."""
 
@@ -102,6 +106,8 @@ class DirectTarget:
     def plan(self, batch: Batch) -> list[Step]:
         """Compares each run with what is there of it, and looks whether the ids of new ones are free."""
         self._deletions.note_unread(batch.unreadable)
+        if not self._keeps_links:
+            self._unlinked += [link for run in batch.runs for link in (*run.model_inputs, *run.model_outputs)]
         new = [run for run in batch.runs if self._there(run) is None]
         linked = [run_id for run in batch.runs for run_id in self._links.wanted(run)]
         self._runs.look_for([*(run.run_id for run in new), *linked])
@@ -168,6 +174,8 @@ class DirectTarget:
             dropped = sorted(set(self._links.dropped))
             why = "the parent's id is another run's in the target"
             lost.append(PARENT_LINKS.left(len(dropped), why, tuple(dropped[:NAMED])))
+        if self._unlinked:
+            lost.append(MODEL_LINKS.left(len(self._unlinked), "the target is of an MLflow without logged models"))
         return lost + self._deletions.left()
 
     def notes(self) -> list[str]:

@@ -16,6 +16,9 @@ from runsync.workspaces.direct.logged_models import as_run
 from runsync.workspaces.direct.model_ids import Found
 from runsync.workspaces.direct.models import ModelPlace, ModelStore, Recorded, RunPlace
 
+OF_OTHERS = ("runs:/", "models:/")
+"""How the places of versions begin that lie where a run or a logged model does. Where that is not there, nothing is."""
+
 
 class VersionFiles:
     """Of one target."""
@@ -56,7 +59,7 @@ class VersionFiles:
         elif location.startswith(SERVED) or local_artifacts.folder_of(location) is not None:
             return bool(self._artifacts.list_root(self._artifacts.own_place(location)))
         else:
-            return True
+            return not location.startswith(OF_OTHERS)
         prefix = f"{home.path}/" if home.path else ""
         return any(file.path.startswith(prefix) for file in self._artifacts.list(owner))
 

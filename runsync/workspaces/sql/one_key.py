@@ -5,13 +5,15 @@ with those that are not there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from runsync.errors import RequestRefused
 from runsync.model.run import DatasetInput, ModelLink, Run
 from runsync.workspaces.direct.misfits import INPUT_TAG, Misfit, Unfit
+from runsync.workspaces.sql.read import parts
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import ColumnElement, Connection, Table
 
 WHY = "to this database it is the same as another one"
 _KINDS = {"params": "param", "tags": "tag", "latest_metrics": "metric"}
@@ -83,6 +85,25 @@ def require_links(connection: "Connection", table: "Table", runs: Sequence[Run])
     there = {tuple(row) for row in connection.execute(asked)}
     if lost := [misfit for run in runs for misfit in _lost_links(run, there)]:
         raise Unfit(lost)
+
+
+def require_rows(
+    connection: "Connection",
+    table: "Table",
+    key: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    here: "Sequence[ColumnElement[bool]]",
+) -> None:
+    """Rows of models, which are known by these columns: the first one is their model's, the last one is told."""
+    from sqlalchemy import select
+
+    columns = [table.c[name] for name in key]
+    wanted = {tuple(row[name] for name in key) for row in rows}
+    there = set()
+    for some in parts(sorted({row[0] for row in wanted})):
+        there |= {tuple(row) for row in connection.execute(select(*columns).where(columns[0].in_(some), *here))}
+    if lost := sorted(wanted - there):
+        raise RequestRefused(f"“{lost[0][-1]}”: {WHY} of “{lost[0][0]}”, so nothing of it was written")
 
 
 def _lost_links(run: Run, there: set[tuple[str, ...]]) -> Iterator[Misfit]:

@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
+from runsync.workspaces.sql.address import DEFAULT_WORKSPACE, MYSQL
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.one_key import require_rows
 from runsync.workspaces.sql.read import parts
 from runsync.workspaces.sql.schema import Schema
+from runsync.workspaces.sql.upsert import upsert
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Row, Select, Table
@@ -56,6 +58,21 @@ class Part:
     def fitting(self, table: "Table", row: Mapping[str, Any]) -> dict[str, Any]:
         """A row of this workspace, with the columns that this version of the schema has."""
         return {name: value for name, value in row.items() if name in table.c} | self.home(table)
+
+    def upsert(
+        self,
+        connection: "Connection",
+        table: "Table",
+        key: Sequence[str],
+        rows: Sequence[Mapping[str, Any]],
+        updated: Sequence[str],
+    ) -> None:
+        """Writes rows that are known by `key` within this workspace; of those that are there, these columns. Raises
+        RequestRefused where two of them are one to MySQL."""
+        if rows:
+            connection.execute(upsert(self.database.kind, table, updated), [{**r, **self.home(table)} for r in rows])
+            if self.database.kind == MYSQL:
+                require_rows(connection, table, key, rows, self.here(table))
 
     def update(
         self, connection: "Connection", table: "Table", key: Sequence[str], rows: Sequence[Mapping[str, Any]]

@@ -9,7 +9,7 @@ from runsync.model.numbers import LARGEST, stored
 from runsync.workspaces.direct.models import Write
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.read import parts
-from runsync.workspaces.sql.upsert import in_order, upsert
+from runsync.workspaces.sql.upsert import in_order
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -20,7 +20,7 @@ _VALUES = ("metric_value", "dataset_uuid", "dataset_name", "dataset_digest")
 
 def write_logged_models(part: Part, connection: "Connection", writes: Sequence[Write[LoggedModel]]) -> None:
     """See `ModelStore.write_logged_models`."""
-    kind, table = part.database.kind, part.table("logged_models")
+    table = part.table("logged_models")
     new = [_row(one) for one in writes if one.there is None]
     if new:
         connection.execute(table.insert(), new)
@@ -32,14 +32,13 @@ def write_logged_models(part: Part, connection: "Connection", writes: Sequence[W
             for model, some in zip(models, texts, strict=True)
             for key, value in in_order(some)
         ]
-        if rows:
-            connection.execute(upsert(kind, part.table(f"logged_model_{what}s"), (f"{what}_value",)), rows)
+        table = part.table(f"logged_model_{what}s")
+        part.upsert(connection, table, ("model_id", f"{what}_key"), rows, (f"{what}_value",))
     tags = part.table("logged_model_tags")
     untagged = [{"model_id": one.item.model_id, "tag_key": key} for one in writes for key in one.untagged]
     part.delete(connection, tags, ("model_id", "tag_key"), untagged)
     points = _points(part, connection, models)
-    if points:
-        connection.execute(upsert(kind, part.table("logged_model_metrics"), _VALUES), points)
+    part.upsert(connection, part.table("logged_model_metrics"), ("model_id", "metric_name"), points, _VALUES)
 
 
 def _row(one: Write[LoggedModel]) -> Row:

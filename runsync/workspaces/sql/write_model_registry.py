@@ -8,7 +8,7 @@ from runsync.kinds.model_versions import READY, ModelVersion
 from runsync.kinds.registered_models import RegisteredModel
 from runsync.workspaces.direct.models import DELETED, Write
 from runsync.workspaces.sql.part import Part
-from runsync.workspaces.sql.upsert import in_order, upsert
+from runsync.workspaces.sql.upsert import in_order
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,12 +21,9 @@ def write_registered_models(part: Part, connection: "Connection", writes: Sequen
     _write(part, connection, "registered_models", ("name",), [(one, _model(one.item)) for one in writes])
     tags = part.table("registered_model_tags")
     rows = [
-        {"name": one.item.name, "key": key, "value": value, **part.home(tags)}
-        for one in writes
-        for key, value in in_order(one.item.tags)
+        {"name": one.item.name, "key": key, "value": value} for one in writes for key, value in in_order(one.item.tags)
     ]
-    if rows:
-        connection.execute(upsert(part.database.kind, tags, ("value",)), rows)
+    part.upsert(connection, tags, ("name", "key"), rows, ("value",))
     _keep_numbers(part, connection, [one.item for one in writes])
 
 
@@ -67,12 +64,11 @@ def write_model_versions(part: Part, connection: "Connection", writes: Sequence[
     _write(part, connection, "model_versions", ("name", "version"), [(one, _version(one)) for one in writes])
     tags = part.table("model_version_tags")
     rows = [
-        {"name": one.item.model, "version": one.item.version, "key": key, "value": value, **part.home(tags)}
+        {"name": one.item.model, "version": one.item.version, "key": key, "value": value}
         for one in writes
         for key, value in in_order(one.item.tags)
     ]
-    if rows:
-        connection.execute(upsert(part.database.kind, tags, ("value",)), rows)
+    part.upsert(connection, tags, ("name", "version", "key"), rows, ("value",))
     untagged = [
         {"name": one.item.model, "version": one.item.version, "key": key} for one in writes for key in one.untagged
     ]
@@ -82,9 +78,8 @@ def write_model_versions(part: Part, connection: "Connection", writes: Sequence[
 def write_model_aliases(part: Part, connection: "Connection", aliases: Sequence[ModelAlias]) -> None:
     """See `ModelStore.write_model_aliases`."""
     table = part.table("registered_model_aliases")
-    rows = [{"name": a.model, "alias": a.alias, "version": a.version, **part.home(table)} for a in aliases]
-    if rows:
-        connection.execute(upsert(part.database.kind, table, ("version",)), rows)
+    rows = [{"name": a.model, "alias": a.alias, "version": a.version} for a in aliases]
+    part.upsert(connection, table, ("name", "alias"), rows, ("version",))
 
 
 def _write(
