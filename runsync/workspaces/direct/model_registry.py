@@ -118,9 +118,11 @@ class ModelVersionSource:
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
         """Files that the store itself has no longer."""
-        names = tuple(sorted(self._gone)[:NAMED])
+        if not self._gone:
+            return []
+        what, names = f"files of {MODEL_VERSIONS.category.title} {GONE}", tuple(sorted(self._gone)[:NAMED])
         why = "the runs or logged models that they were made of are not there any more"
-        return [changed(f"files of {MODEL_VERSIONS.category.title} {GONE}", len(self._gone), why, names)] if self._gone else []
+        return [changed(what, len(self._gone), why, names)]
 
     def _look_up(self, key: Key) -> str:
         for recorded in self._store.model_versions([key[0]]):
