@@ -137,7 +137,7 @@ class Accepting:
     accept: Annotated[
         Iterable[str],
         Option(
-            "Kinds that may be left behind without exit code 3, such as registered-models,traces.",
+            "Kinds that may be left behind without exit code 3, such as traces,prompts.",
             "KINDS",
             repeatable=True,
         ),
@@ -151,7 +151,7 @@ class AcceptingUncompared:
     accept: Annotated[
         Iterable[str],
         Option(
-            "Kinds that need not be compared for exit code 0, such as registered-models,traces.",
+            "Kinds that need not be compared for exit code 0, such as traces,prompts.",
             "KINDS",
             repeatable=True,
         ),
