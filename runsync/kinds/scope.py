@@ -74,8 +74,8 @@ class Scope:
         return tuple(sorted(mention.runs)) if mention else ()
 
     def on(self, experiments: Sequence[Experiment]) -> "Scope":
-        """The same of the experiments of another side."""
-        return replace(self, experiments=experiments)
+        """Whatever there is in these experiments of another side, where ids may be others."""
+        return replace(self, experiments=experiments, is_narrow=False, is_of_runs=False, versions=frozenset())
 
     def asking(self, asked: Mapping[str, Any]) -> "Scope":
         """The same, with other values of options."""

@@ -1,8 +1,9 @@
 """Entities of two sides, held against each other for verify and diff."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from runsync.contract.entities import EntitySource
@@ -10,12 +11,13 @@ from runsync.contract.source import Source
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.kinds import KINDS
 from runsync.kinds.kind import EXPERIMENTS, E, Key, Kind
-from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel
 from runsync.kinds.scope import Scope
 from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, FieldChange
 from runsync.model.experiment import Experiment
 from runsync.model.hashing import sha256_of
 from runsync.model.not_carried import NotCarried
+from runsync.model.run import ArtifactFile
 from runsync.model.selection import RUNS, Selection
 from runsync.transfer.entities import note_names
 
@@ -32,17 +34,55 @@ class Seen(Generic[E]):
     error: str = ""
 
 
-def seen(kind: Kind[E], side: EntitySource[E], items: Sequence[E], pool: Executor) -> dict[Key, Seen[E]]:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """How files of entities are compared: not at all, by path and size, or by their bytes. Of `MLmodel` files the bytes
+    are read with `ids` put in place of those of the target."""
+
+    are_compared: bool = True
+    by_hash: bool = False
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+    def hashed(self, kind: Kind[E], side: EntitySource[E], item: E) -> E:
+        """The entity with the hash of each file."""
+
+        def hashed(file: ArtifactFile) -> ArtifactFile:
+            is_known = file.sha256 or file.fault
+            return file if is_known else replace(file, sha256=self._hash(side.read_file(item, file), file.path))
+
+        return kind.with_files(item, tuple(map(hashed, kind.files(item))), ())
+
+    def _hash(self, chunks: Iterator[bytes], path: str) -> str:
+        if path.rpartition("/")[2] != MODEL_FILE:
+            return sha256_of(chunks)
+        content = _ID.sub(lambda found: self._original(found[0]), b"".join(chunks))
+        return sha256_of((content,))
+
+    def _original(self, id: bytes) -> bytes:
+        return self.ids.get(id.decode(), id.decode()).encode()
+
+
+BY_SIZE = Files()
+MODEL_FILE = "MLmodel"
+_ID = re.compile(rb"(?:\bm-)?\b[0-9a-f]{32}\b")
+
+
+def seen(
+    kind: Kind[E], side: EntitySource[E], items: Sequence[E], pool: Executor, files: Files = BY_SIZE
+) -> dict[Key, Seen[E]]:
     """Each of them by its key; what a workspace names and does not have, or show us, is left out."""
-    found = pool.map(lambda item: _look(kind, side, item), items)
+    found = pool.map(lambda item: _look(kind, side, item, files), items)
     return {each.item.key: each for each in found if each is not None}
 
 
-def _look(kind: Kind[E], side: EntitySource[E], item: E) -> Seen[E] | None:
+def _look(kind: Kind[E], side: EntitySource[E], item: E, files: Files) -> Seen[E] | None:
     try:
+        if kind.has_files:
+            whole = side.complete(item) if files.are_compared else item
+            return Seen(files.hashed(kind, side, whole) if files.by_hash and kind.files(whole) else whole)
         whole = side.complete(item)
         if whole.blobs or not kind.has_bytes:
-            return Seen(whole, whole.blobs[0].sha256 if whole.blobs and kind.has_bytes else "")
+            return Seen(whole, whole.blobs[0].sha256 if whole.blobs else "")
         read, chunks = side.read(whole)
         return Seen(read, sha256_of(chunks))
     except ITEM_ERRORS as error:
@@ -62,31 +102,36 @@ def changes(kind: Kind[E], old: Seen[E], new: Seen[E]) -> Iterator[FieldChange]:
 
 class Comparison:
     """What a target lacks of the entities of a source: `compared` counts, by the name of the kind, those that both
-    could tell; `left` is what was not compared.
+    could tell, `artifacts` their files; `left` is what was not compared.
 
-    `pairs` are the experiments of the target, `runs` its runs, by their ids in the source. A bundle must have them all
-    as they are; a workspace what each kind has there (see `Kind.lacks`).
+    `experiments` are those of the source, `pairs` those of the target and `runs` its runs, by their ids in the source.
+    A bundle must have them all as they are; a workspace what each kind has there (see `Kind.lacks`).
     """
 
     def __init__(
         self,
         source: Source,
         target: Source,
+        experiments: Sequence[Experiment],
         pairs: Mapping[str, Experiment],
         runs: Mapping[str, str],
         pool: Executor,
+        files: Files,
     ) -> None:
         self.compared: dict[str, int] = {}
+        self.artifacts = 0
         self.differences: list[Difference] = []
         self.left: list[NotCarried] = []
         self._source = source
         self._target = target
+        self._experiments = experiments
         self._pairs = pairs
         self._ids: dict[str, Mapping[str, str]] = {
             EXPERIMENTS: {id: there.experiment_id for id, there in pairs.items()},
             RUNS: runs,
         }
         self._pool = pool
+        self._files = files
 
     @property
     def has_links(self) -> bool:
@@ -96,10 +141,10 @@ class Comparison:
     def model_there(self, model_id: str) -> str:
         """The target's id of a logged model of the source; its own where it has none there."""
         kind = LOGGED_MODELS
-        if kind.name not in self._ids and (other := self._target.entities(kind)) is not None:
-            found = other.list(Scope(list(self._pairs.values())))
-            self._ids[kind.name] = {kind.origin(item)[0]: item.model_id for item in found}
-        return self._ids.get(kind.name, {}).get(model_id) or model_id
+        if kind.name not in self._ids:
+            here = _all_in(self._source, self._experiments)
+            self._note_ids(kind, here, _all_in(self._target, list(self._pairs.values())))
+        return self._ids[kind.name].get(model_id) or model_id
 
     def compare(self, scope: Scope, selection: Selection) -> None:
         """Kind by kind; `scope` has what the source's runs name."""
@@ -122,10 +167,11 @@ class Comparison:
         if not other.is_exact and (why := kind.uncompared(scope, address)):
             self.left.append(kind.left(len(items), why))
             return
-        there = seen(kind, other, list(other.list(scope.on(list(self._pairs.values())))), self._pool)
-        origins = {kind.origin(each.item)[0]: key[0] for key, each in there.items()}
-        self._ids[kind.name] = {kind.origin(item)[0]: origins.get(kind.origin(item)[0], "") for item in items}
-        here = seen(kind, side, items, self._pool)
+        others = list(other.list(scope.on(list(self._pairs.values()))))
+        self._note_ids(kind, items, others)
+        there = seen(kind, other, others, self._pool, replace(self._files, ids=self._original_ids()))
+        here = seen(kind, side, items, self._pool, self._files)
+        self.artifacts += sum(len(kind.files(each.item)) for each in here.values())
         lost: list[Difference] = []
         impossible = 0
         for one in here.values():
@@ -138,8 +184,22 @@ class Comparison:
         if impossible:
             self.left.append(kind.left(impossible, kind.why_impossible))
 
+    def _note_ids(self, kind: Kind[E], items: Sequence[E], others: Sequence[E]) -> None:
+        """Which of a kind is which in the target: by the ids that they were born with."""
+        there = {kind.origin(item)[0]: item.key[0] for item in others}
+        self._ids[kind.name] = {item.key[0]: there.get(kind.origin(item)[0], "") for item in items}
+
+    def _original_ids(self) -> dict[str, str]:
+        """Of ids of the target those in the source."""
+        return {there: here for ids in self._ids.values() for here, there in ids.items() if there}
+
     def _resolve(self, kind: str, id: str) -> str | None:
         return self._ids.get(kind, {}).get(id)
+
+
+def _all_in(side: Source, experiments: Sequence[Experiment]) -> list[LoggedModel]:
+    models = side.entities(LOGGED_MODELS)
+    return list(models.list(Scope(experiments))) if models is not None else []
 
 
 def _lacks(kind: Kind[E], one: Seen[E], wanted: Seen[E], other: Seen[E] | None, is_exact: bool) -> Iterator[Difference]:

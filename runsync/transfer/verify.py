@@ -38,7 +38,7 @@ from runsync.model.progress import Progress, Silent
 from runsync.model.run import PART, ArtifactFile, Batch, Problem, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
-from runsync.transfer.compare_entities import Comparison
+from runsync.transfer.compare_entities import Comparison, Files
 from runsync.transfer.copies import Copies, Index, Seen
 from runsync.transfer.expected import unexpected
 from runsync.transfer.find import resolved
@@ -184,7 +184,9 @@ class _Comparer:
         self._source_index.add(self._source.batches(experiments, Selection()))
         self._copies = Copies(self._target, self._pairing, self._others)
         self._report.experiments = len(experiments)
-        self._entities = Comparison(self._source, self._target, self._pairs, self._run_ids, self._pool)
+        sides = self._source, self._target
+        files = Files(self._artifacts, self._by_hash)
+        self._entities = Comparison(*sides, experiments, self._pairs, self._run_ids, self._pool, files)
         scope = Scope.of(selection, experiments, {**self._target.kept, **self._asked})
         unmet = UnmetFields(selection)
         for batch in self._source.batches(experiments, selection) if selection.has_runs else ():
@@ -226,6 +228,7 @@ class _Comparer:
         comparison = self._entities
         comparison.compare(scope, selection)
         self._report.objects = comparison.compared
+        self._report.artifacts += comparison.artifacts
         self._report.differences += comparison.differences
         self._report.not_compared += comparison.left
 

@@ -28,6 +28,7 @@ from runsync.model.selection import Selection
 from runsync.transfer.diff import diff
 from runsync.transfer.find import resolved
 from runsync.transfer.repair import RepairReport, repair_from
+from runsync.transfer.verify import verify
 
 WEIGHTS = b"weights" * 100
 FILES = {"MLmodel": b"flavors: {}\n", "model.bin": WEIGHTS}
@@ -277,3 +278,26 @@ def test_only_the_kinds_that_are_asked_for_are_carried(tmp_path: Path) -> None:
 def test_a_kind_that_there_is_not_is_refused() -> None:
     with pytest.raises(RunsyncError, match="there is no kind “registred-models”: did you mean “registered-models”"):
         resolved(source_with_models(), Selection(kinds=("registred-models",)))
+
+
+def test_verify_compares_models_with_their_files(bundle: Path, tmp_path: Path) -> None:
+    copy(bundle, tmp_path / "copy")
+    same = verify(str(bundle), str(tmp_path / "copy"), verify_artifacts=True)
+    assert (same.exit_code, same.objects) == (
+        0,
+        {REGISTERED_MODELS.name: 2, LOGGED_MODELS.name: 2, MODEL_VERSIONS.name: 3, MODEL_ALIASES.name: 1},
+    )
+    assert same.artifacts == 6
+    other = source_with_models()
+    models = other.models[LOGGED_MODELS.name]
+    models.items[0] = replace(models.items[0], status="FAILED")
+    models.contents = {("m-1",): {**FILES, "MLmodel": b"flavors: []\n"}}
+    del other.models[MODEL_ALIASES.name].items[0]
+    export_to(create_bundle(tmp_path / "other"), other)
+    found = verify(str(bundle), str(tmp_path / "other"))
+    assert [(d.kind, d.name, d.field) for d in found.differences] == [
+        ("logged model", "net", "status"),
+        ("logged model", "net", "artifacts.MLmodel"),
+        ("model alias", "churn@champion", ""),
+    ]
+    assert verify(str(bundle), str(tmp_path / "other"), artifacts=False).exit_code == 4
