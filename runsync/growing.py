@@ -7,13 +7,16 @@ listing stays as it was is refused, and a file that was rewritten or cut is read
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from zlib import crc32
 
 from runsync.errors import ChangedMeanwhile, GrownMeanwhile
 from runsync.model.run import ArtifactFile, Run
 from runsync.model.wording import many
+
+if TYPE_CHECKING:
+    from runsync.contract.source import Source
 
 TRIES = 3
 COMPARED = 64 << 20
@@ -24,24 +27,39 @@ T = TypeVar("T")
 
 
 class Files(Protocol):
-    """What is needed of a `Source`."""
+    """The files of one run or model."""
 
-    def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
-        """See `Source`."""
+    def list(self) -> tuple[ArtifactFile, ...]:
+        """All of them, as they are now. Raises RequestRefused."""
 
-    def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
-        """See `Source`."""
+    def read(self, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one. Raises RequestRefused, BundleDamaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """The artifacts of a run."""
+
+    source: "Source"
+    run: Run
+
+    def list(self) -> tuple[ArtifactFile, ...]:
+        """See `Files`."""
+        return self.source.artifacts(self.run)
+
+    def read(self, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Files`."""
+        return self.source.read_artifact(self.run, file)
 
 
 class Growing:
-    """One file of a source on its way. `file` is as it was listed the last time; `is_cut` tells that it had more by the
-    time it was read."""
+    """One file on its way. `file` is as it was listed the last time; `is_cut` tells that it had more by the time it was
+    read."""
 
-    def __init__(self, source: Files, run: Run, file: ArtifactFile) -> None:
+    def __init__(self, files: Files, file: ArtifactFile) -> None:
         self.file = file
         self.is_cut = False
-        self._source = source
-        self._run = run
+        self._files = files
         self._has_grown = False
         self._beginning = _Beginning()
 
@@ -49,7 +67,7 @@ class Growing:
         """Its bytes, as many as `file` has. Raises RequestRefused, BundleDamaged."""
         self._beginning, self.is_cut = _Beginning(), False
         try:
-            for chunk in self._source.read_artifact(self._run, self.file):
+            for chunk in self._files.read(self.file):
                 if self._has_grown:
                     self._beginning.take(chunk)
                 yield chunk
@@ -79,14 +97,14 @@ class Growing:
 
     def _list_again(self, error: GrownMeanwhile) -> None:
         """Raises the error where the listing tells nothing of growth."""
-        found = has_grown(self._source, self._run, self.file)
+        found = has_grown(self._files, self.file)
         if found is None:
             raise error
         self.file, self._has_grown = replace(self.file, size=found.size), True
 
     def _compare_beginning(self) -> None:
         again = _Beginning()
-        with closing(_closable(self._source.read_artifact(self._run, self.file))) as chunks:
+        with closing(_closable(self._files.read(self.file))) as chunks:
             try:
                 while again.left and (chunk := next(chunks, b"")):
                     again.take(chunk)
@@ -96,9 +114,9 @@ class Growing:
             raise ChangedMeanwhile(f"artifact “{self.file.path}” changed while it was read: run it again")
 
 
-def has_grown(source: Files, run: Run, file: ArtifactFile) -> ArtifactFile | None:
+def has_grown(files: Files, file: ArtifactFile) -> ArtifactFile | None:
     """The file as it is listed now, where that is larger than it was."""
-    found = next((one for one in source.artifacts(run) if one.path == file.path), None)
+    found = next((one for one in files.list() if one.path == file.path), None)
     return found if found is not None and found.size > file.size else None
 
 

@@ -7,10 +7,9 @@ import pytest
 from runsync.download import as_listed
 from runsync.errors import ChangedMeanwhile, GrownMeanwhile, RequestRefused
 from runsync.growing import Growing
-from runsync.model.run import ArtifactFile, Run
+from runsync.model.run import ArtifactFile
 
 LINE = b"epoch done\n"
-RUN = Run("1" * 32, "0")
 
 
 class Source:
@@ -23,11 +22,11 @@ class Source:
         self._change = change
         self._is_fixed = listed_for_ever
 
-    def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
+    def list(self) -> tuple[ArtifactFile, ...]:
         size = self.listed if self._is_fixed else len(self.content)
         return (ArtifactFile("train.log", size),)
 
-    def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+    def read(self, file: ArtifactFile) -> Iterator[bytes]:
         self.opened += 1
         self.content = self._change(self.content)
         pieces = (self.content[i : i + 7] for i in range(0, len(self.content), 7))
@@ -35,7 +34,7 @@ class Source:
 
 
 def carried(source: Source) -> tuple[bytes, Growing]:
-    growing = Growing(source, RUN, *source.artifacts(RUN))
+    growing = Growing(source, *source.list())
     return growing.carry(lambda: b"".join(growing.chunks())), growing
 
 

@@ -10,7 +10,7 @@ from runsync.bundle.store import Store
 from runsync.bundle.suspects import Reusable
 from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, may_pass
-from runsync.growing import Growing
+from runsync.growing import Growing, RunFiles
 from runsync.model.hashing import sha256_of
 from runsync.model.progress import Progress
 from runsync.model.run import ArtifactFile, Contents, Problem, Run
@@ -81,7 +81,7 @@ class FilesWriter:
             if sha256 := self._copy(run, file, source):
                 progress.advance(bytes=file.size)
                 return Fetched(replace(file, sha256=sha256))
-            growing = Growing(source, run, file)
+            growing = Growing(RunFiles(source, run), file)
             sha256 = growing.carry(lambda: self._stream(growing.chunks(), progress))
             return Fetched(replace(growing.file, sha256=sha256), growing.is_cut)
         except ITEM_ERRORS as error:

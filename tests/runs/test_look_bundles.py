@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_written_fails_alone(bundle: Path, tmp_path: Path)
 
 def test_a_path_that_leaves_its_folder_is_refused() -> None:
     from runsync.model.run import ArtifactFile
-    from runsync.runs.artifacts import _arranged
+    from runsync.runs.fetch import _arranged
 
     wanted, (found,) = _arranged([ArtifactFile("../evil", 1)])
     assert (wanted, found.action, "leaves its folder" in found.error) == ([], "failed", True)

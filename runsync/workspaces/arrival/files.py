@@ -11,7 +11,7 @@ from typing import Protocol
 
 from runsync.contract.source import Source
 from runsync.errors import RequestRefused
-from runsync.growing import Growing, note
+from runsync.growing import Growing, RunFiles, note
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.hashing import sha256_of
 from runsync.model.run import ArtifactFile, Run
@@ -92,7 +92,8 @@ class FileWriter:
         return Uploaded(replace(file, sha256=sha256_of((original,))), len(content))
 
     def _upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
-        at, path, growing = as_target(copy), _sent(copy, file.path), Growing(source, copy.run, file)
+        at, path = as_target(copy), _sent(copy, file.path)
+        growing = Growing(RunFiles(source, copy.run), file)
         told = [file.sha256]
 
         def opener() -> Stream:
