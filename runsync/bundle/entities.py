@@ -71,8 +71,11 @@ class SnapshotEntities(Generic[E]):
 
     def read_file(self, item: E, file: ArtifactFile) -> Iterator[bytes]:
         """Its blob. Raises BundleDamaged likewise."""
-        what = f"“{file.path}” of {self._kind.noun} {item.name}"
-        return parts.sound_chunks(self._bundle.store, layout.blob(file.sha256 or ""), what)
+        return self.read_blob(file, f"{self._kind.noun} {item.name}")
+
+    def read_blob(self, file: ArtifactFile, of_what: str) -> Iterator[bytes]:
+        """Likewise; `of_what` names what it is a file of."""
+        return parts.sound_chunks(self._bundle.store, layout.blob(file.sha256 or ""), f"“{file.path}” of {of_what}")
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
         """The manifest says what the export left behind."""

@@ -16,9 +16,10 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_store
 from runsync.bundle.entities import SnapshotEntities
 from runsync.bundle.manifest import Manifest, is_of_files
+from runsync.bundle.models import SnapshotModels
 from runsync.bundle.stored import StoredRun, metrics_name, read_lines
 from runsync.contract.source import Histories, Source, Unread, pass_over
-from runsync.errors import BundleDamaged, NothingSelected, RequestRefused
+from runsync.errors import BundleDamaged, NothingSelected
 from runsync.kinds.kind import E, Kind
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
@@ -64,6 +65,7 @@ class Snapshot:
         self._located: dict[str, _Location] = {}
         self._located_all = False
         self._damage = ""
+        self._models = SnapshotModels(bundle, manifest)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -85,7 +87,7 @@ class Snapshot:
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """One batch a part. Those that are damaged are told at the end, each with how many runs it holds, unless the
         others have all runs that are asked for by id."""
-        is_meant = _chooser(experiments, selection)
+        is_meant = self._chooser(experiments, selection)
         damaged: list[Unreadable] = []
         for index in range(len(self.manifest.parts)):
             for batch in self._batch_of_part(index, is_meant):
@@ -110,7 +112,7 @@ class Snapshot:
 
     def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """Without the lines that another snapshot of the same bundle holds too."""
-        is_meant = _chooser(experiments, selection)
+        is_meant = self._chooser(experiments, selection)
         theirs = other.manifest.parts if self._is_sibling(other) else ()
         shared = {part.runs.path: set(part.superseded) for part in theirs}
         for index, part in enumerate(self.manifest.parts):
@@ -158,8 +160,8 @@ class Snapshot:
         return self.bundle.store.locate(layout.blob(file.sha256 or ""), file.size, file.sha256)
 
     def model_versions(self, run: Run) -> tuple[ModelVersion, ...]:
-        """None: bundles of this version hold no registry."""
-        return ()
+        """See `Source`."""
+        return self._models.versions_of(run.run_id)
 
     def unreadable_experiments(self) -> Sequence[Unreadable]:
         """None: what an export could not read is in the manifest."""
@@ -171,12 +173,12 @@ class Snapshot:
         return Counter(run.experiment_id for batch in batches for run in batch.runs)
 
     def logged_model(self, run: Run, model_id: str) -> LoggedModel:
-        """Bundles of this version hold none."""
-        raise RequestRefused("a bundle does not hold logged models of MLflow 3: ask the workspace it comes from")
+        """See `Source`."""
+        return self._models.logged(model_id)
 
     def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
-        """Bundles of this version hold none."""
-        raise RequestRefused("a bundle does not hold logged models of MLflow 3")
+        """See `Source`."""
+        return self._models.read(model, file)
 
     def left_behind(
         self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
@@ -230,6 +232,11 @@ class Snapshot:
         if size is None:
             return f"{self.bundle.address}/{name} is missing"
         return "" if size == file.size else f"{self.bundle.address}/{name} has {size} bytes, not {file.size}"
+
+    def _chooser(self, experiments: Sequence[Experiment], selection: Selection) -> Callable[[StoredRun], bool]:
+        facts = Facts.of(experiments, knows_artifacts=True, has_model_version=self._models.has_version)
+        is_meant = chooser(selection, facts)
+        return lambda s: s.run.experiment_id in facts.experiments and is_meant(s.run, s.contents.artifacts or ())
 
     def _has_met(self, selection: Selection) -> bool:
         """Whether runs are asked for by id, and all of them were met: then none is in what cannot be read."""
@@ -393,12 +400,6 @@ def _perhaps_meant(damaged: Unreadable, selection: Selection) -> Unreadable:
     if selection == Selection():
         return damaged
     return replace(damaged, reason=f"{damaged.reason}; whether any of them is selected cannot be told")
-
-
-def _chooser(experiments: Sequence[Experiment], selection: Selection) -> Callable[[StoredRun], bool]:
-    facts = Facts.of(experiments, knows_artifacts=True)
-    is_meant = chooser(selection, facts)
-    return lambda s: s.run.experiment_id in facts.experiments and is_meant(s.run, s.contents.artifacts or ())
 
 
 def _batch(stored: Sequence[StoredRun]) -> Batch:

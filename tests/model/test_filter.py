@@ -248,7 +248,7 @@ def test_what_is_nested_without_end_is_refused() -> None:
 def test_what_a_place_cannot_tell_is_refused() -> None:
     with pytest.raises(WrongUsage, match="known in bundles only"):
         chooser(Selection(filter="artifact.path LIKE 'model%'"), FACTS)
-    with pytest.raises(WrongUsage, match="only a server with a registry"):
+    with pytest.raises(WrongUsage, match="known only where model versions are"):
         chooser(Selection(filter="not has_model_version"), Facts.of([CHURN], knows_artifacts=True))
 
 

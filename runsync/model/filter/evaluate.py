@@ -60,7 +60,10 @@ def _check_facts(expression: Expression, facts: Facts) -> None:
         if field.kind == ARTIFACT and not facts.knows_artifacts:
             raise WrongUsage(f"the filter asks for {field}, which is known in bundles only")
         if field.key == "has_model_version" and field.kind == ATTRIBUTES and facts.has_model_version is None:
-            raise WrongUsage("the filter asks for has_model_version, which only a server with a registry can tell")
+            raise WrongUsage(
+                "the filter asks for has_model_version, which is known only where model versions are: in a workspace "
+                "with a registry, or in a bundle that holds them"
+            )
 
 
 def matches(expression: Expression, run: Run, facts: Facts, files: Sequence[ArtifactFile] = ()) -> bool:
