@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from runsync.errors import RunsyncError
     from runsync.model.finding import Finding
     from runsync.model.selection import Selection
+    from runsync.models.compare import ModelsCompareReport, compare_models
+    from runsync.models.get import ModelGetReport, get_model
+    from runsync.models.listing import ModelsReport, list_models
+    from runsync.models.show import ModelReport, show_model
     from runsync.runs.artifacts import ArtifactsReport, GetReport, get_artifacts, list_artifacts, read_artifact
     from runsync.runs.bulk import delete_runs, restore_runs
     from runsync.runs.change import ChangeReport, How
@@ -75,6 +79,10 @@ __all__ = [
     "GetReport",
     "How",
     "InspectReport",
+    "ModelGetReport",
+    "ModelReport",
+    "ModelsCompareReport",
+    "ModelsReport",
     "Policy",
     "PruneReport",
     "RepairReport",
@@ -91,6 +99,7 @@ __all__ = [
     "VerifyReport",
     "Within",
     "check",
+    "compare_models",
     "compare_runs",
     "copy",
     "delete_experiments",
@@ -101,10 +110,12 @@ __all__ = [
     "export",
     "forget",
     "get_artifacts",
+    "get_model",
     "import_",
     "inspect",
     "list_artifacts",
     "list_experiments",
+    "list_models",
     "list_runs",
     "open_bundle",
     "open_runs",
@@ -119,6 +130,7 @@ __all__ = [
     "restore_runs",
     "restore_selected_runs",
     "show_experiment",
+    "show_model",
     "show_run",
     "snapshots",
     "snippet",
@@ -149,6 +161,10 @@ _HOMES = {
     "GetReport": "runsync.runs.artifacts",
     "How": "runsync.runs.change",
     "InspectReport": "runsync.bundle.inspect",
+    "ModelGetReport": "runsync.models.get",
+    "ModelReport": "runsync.models.show",
+    "ModelsCompareReport": "runsync.models.compare",
+    "ModelsReport": "runsync.models.listing",
     "Policy": "runsync.bundle.retention",
     "PruneReport": "runsync.bundle.prune",
     "RepairReport": "runsync.transfer.repair",
@@ -165,6 +181,7 @@ _HOMES = {
     "VerifyReport": "runsync.transfer.verify",
     "Within": "runsync.bundle.retention",
     "check": "runsync.bundle.check",
+    "compare_models": "runsync.models.compare",
     "compare_runs": "runsync.runs.compare",
     "copy": "runsync.bundle.copy",
     "delete_experiments": "runsync.runs.experiments",
@@ -175,10 +192,12 @@ _HOMES = {
     "export": "runsync.transfer.export",
     "forget": "runsync.bundle.forget",
     "get_artifacts": "runsync.runs.artifacts",
+    "get_model": "runsync.models.get",
     "import_": "runsync.transfer.import_",
     "inspect": "runsync.bundle.inspect",
     "list_artifacts": "runsync.runs.artifacts",
     "list_experiments": "runsync.runs.experiments_list",
+    "list_models": "runsync.models.listing",
     "list_runs": "runsync.runs.listing",
     "open_bundle": "runsync.bundle.bundle",
     "open_runs": "runsync.runs.listing",
@@ -193,6 +212,7 @@ _HOMES = {
     "restore_runs": "runsync.runs.bulk",
     "restore_selected_runs": "runsync.runs.restore",
     "show_experiment": "runsync.runs.experiments_list",
+    "show_model": "runsync.models.show",
     "show_run": "runsync.runs.show",
     "snapshots": "runsync.bundle.snapshots",
     "snippet": "runsync.runs.snippet",

@@ -12,7 +12,8 @@ from runsync.kinds import KINDS
 
 PACKAGE = Path(runsync.__file__).parent
 BELOW = {
-    "cli": {"runs", "transfer", "bundle", "workspaces", "contract", "kinds", "model"},
+    "cli": {"models", "runs", "transfer", "bundle", "workspaces", "contract", "kinds", "model"},
+    "models": {"runs", "transfer", "bundle", "workspaces", "contract", "kinds", "model"},
     "runs": {"transfer", "bundle", "workspaces", "contract", "kinds", "model"},
     "transfer": {"bundle", "workspaces", "contract", "kinds", "model"},
     "bundle": {"contract", "kinds", "model"},

@@ -43,6 +43,12 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
         "delete": "Delete experiments and their runs.",
         "restore": "Restore deleted experiments.",
     },
+    "models": {
+        "list": "List registered models.",
+        "show": "Show a registered model, or one version of it.",
+        "get": "Download a model's files.",
+        "compare": "Compare versions of models side by side.",
+    },
     "artifacts": {
         "list": "List a run's files.",
         "get": "Download a run's files.",
@@ -53,6 +59,7 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
 GROUPS: Mapping[str, str] = {
     "runs": "List, show, compare, tag, delete and restore runs.",
     "experiments": "List, show, rename, tag, delete and restore experiments.",
+    "models": "List, show, compare and download registered models.",
     "artifacts": "List and download a run's files.",
 }
 

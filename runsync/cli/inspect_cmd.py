@@ -51,7 +51,8 @@ def _lines(report: "InspectReport") -> Iterator[str]:
         f"{many(counts.artifacts, 'artifact')} ({size(counts.artifact_bytes)})"
     )
     for objects in report.objects:
-        yield f"{objects.count:,} {objects.kind}" + (f" ({size(objects.bytes)})" if objects.bytes else "")
+        kind = objects.kind.replace("-", " ")
+        yield f"{objects.count:,} {kind}" + (f" ({size(objects.bytes)})" if objects.bytes else "")
     rows = [("experiment", "state", "runs", "points", "artifacts", "bytes")]
     rows += [
         (

@@ -36,6 +36,8 @@ def listed(title: str, lines: Iterable[str], count: int | None = None) -> Iterat
 def selection(asked: Mapping[str, Any], with_artifacts: bool = True) -> str:
     """What an export asked for, in the words of the options."""
     told = [f"--experiment {name}" for name in asked["experiments"]] + [f"--run {run}" for run in asked["runs"]]
+    told += [f"--model {name}" for name in asked.get("models", ())]
+    told += [f"--kinds {','.join(kinds)}"] if (kinds := asked.get("kinds")) else []
     told += [f"--filter {asked['filter']}"] if asked["filter"] else []
     told += [f"--{bound} {iso(asked[bound])}" for bound in ("since", "until") if asked[bound] is not None]
     told += [f"--state {asked['state']}"] if asked["state"] != "all" else []

@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.errors import RunsyncError
+from runsync.contract.source import Source
+from runsync.errors import ITEM_ERRORS, RunsyncError
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.scope import Scope
 from runsync.model.experiment import Experiment
 from runsync.model.named import ambiguous
 from runsync.model.place import Place
@@ -53,13 +56,15 @@ class ExperimentsReport:
 @dataclass(slots=True)
 class ExperimentReport:
     """`schemas/v1/experiment-report.schema.json`. `statuses` counts active runs; `newest` is epoch milliseconds;
-    `unreadable` are runs that cannot be read, and are not counted."""
+    `logged_models` is how many it has, None where they are not told; `unreadable` are runs that cannot be read, and are
+    not counted."""
 
     place: Place
     experiment: Experiment
     statuses: dict[str, int] = field(default_factory=dict)
     deleted: int = 0
     newest: int | None = None
+    logged_models: int | None = None
     unreadable: list[Unreadable] = field(default_factory=list)
     requests: int = 0
 
@@ -76,6 +81,7 @@ class ExperimentReport:
             "place": asdict(self.place),
             "experiment": self.experiment.to_document(),
             "run_counts": {"active": self.statuses, "deleted": self.deleted, "newest": self.newest},
+            "logged_models": self.logged_models,
             "unreadable": [asdict(one) for one in self.unreadable],
             "requests": self.requests,
             "exit_code": self.exit_code,
@@ -112,8 +118,8 @@ def list_experiments(
 def show_experiment(
     where: str, experiment: str, *, workers: int = WORKERS, access: Access | None = None
 ) -> ExperimentReport:
-    """One experiment by name or id, and how many runs it has by status. Raises NothingSelected, Ambiguous, and
-    RunsyncError where it is there and cannot be read."""
+    """One experiment by name or id, how many runs it has by status, and how many logged models. Raises NothingSelected,
+    Ambiguous, and RunsyncError where it is there and cannot be read."""
     with open_source(where, "experiments show", access=access or Access(), workers=workers) as source:
         for one in source.unreadable_experiments():
             if one.id == experiment and one.kind == "experiment":
@@ -134,5 +140,14 @@ def show_experiment(
             one for one in unread if one.kind.endswith(("run", PART)) or one.id == report.experiment.experiment_id
         ]
         report.statuses = dict(sorted(statuses.items()))
+        report.logged_models = _logged_models(source, chosen[0])
         report.requests = source.requests
     return report
+
+
+def _logged_models(source: Source, experiment: Experiment) -> int | None:
+    models = source.entities(LOGGED_MODELS)
+    try:
+        return None if models is None else sum(1 for _ in models.list(Scope([experiment], is_narrow=True)))
+    except ITEM_ERRORS:
+        return None

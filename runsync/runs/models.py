@@ -1,8 +1,9 @@
 """The models of a run: artifacts with an MLmodel file, and the logged models of MLflow 3."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from runsync.contract.source import Source
@@ -76,10 +77,16 @@ def models_of(source: Source, run: Run, files: Sequence[ArtifactFile]) -> Found:
 
 def read_text(source: Source, run: Run, file: ArtifactFile, logged: LoggedModel | None = None) -> str:
     """A small text file of a run or of a logged model. Raises RequestRefused, BundleDamaged."""
+    if logged:
+        return text_of(file, partial(source.read_model_file, logged))
+    return text_of(file, partial(source.read_artifact, run))
+
+
+def text_of(file: ArtifactFile, read: Callable[[ArtifactFile], Iterator[bytes]]) -> str:
+    """What `read` gives of a small text file. Raises RequestRefused, BundleDamaged."""
     if file.size > LONGEST_TEXT:
         raise RequestRefused(f"“{file.path}” has {file.size} bytes, too many for such a file")
-    chunks = source.read_model_file(logged, file) if logged else source.read_artifact(run, file)
-    content = b"".join(_at_most(chunks, file.path))
+    content = b"".join(_at_most(read(file), file.path))
     try:
         return content.decode()
     except UnicodeDecodeError:

@@ -17,6 +17,7 @@ from runsync.model.selection import Selection
 from runsync.runs.history import Curve, curves
 from runsync.threads import WORKERS
 from runsync.transfer.find import find_run, quoted
+from runsync.transfer.model_files import logged_models
 from runsync.transfer.places import open_source
 
 PARTLY_DONE = 3
@@ -43,6 +44,17 @@ class Relative:
     status: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedOutput:
+    """A logged model of MLflow 3 that a run made, at a step; without a name where it is not there (any more)."""
+
+    model_id: str
+    step: int
+    name: str = ""
+    model_type: str = ""
+    status: str = ""
+
+
 @dataclass(slots=True)
 class RunReport:
     """`schemas/v1/run-report.schema.json`. `problems` tell what could not be read: then `exit_code` is 3."""
@@ -52,6 +64,7 @@ class RunReport:
     experiment: Experiment | None
     metrics: list[Curve] = field(default_factory=list)
     artifacts: tuple[ArtifactFile, ...] = ()
+    logged_models: list[LoggedOutput] = field(default_factory=list)
     model_versions: tuple[ModelVersion, ...] = ()
     parent: Relative | None = None
     children: list[Relative] = field(default_factory=list)
@@ -85,6 +98,7 @@ class RunReport:
             "notes": self.notes,
             "metrics": [curve.to_document() for curve in self.metrics],
             "artifacts": [file.to_document() | {"fault": file.fault} for file in self.artifacts],
+            "logged_models": [asdict(model) for model in self.logged_models],
             "model_versions": [asdict(version) for version in self.model_versions],
             "parent": None if self.parent is None else asdict(self.parent),
             "children": [asdict(child) for child in self.children],
@@ -129,7 +143,21 @@ def _look(report: RunReport, source: Source, batch: Batch, pool: Executor, artif
         report.problems += [Problem("artifact", file.path, file.fault) for file in report.artifacts if file.fault]
     except ITEM_ERRORS as error:
         report.problems.append(Problem("artifacts", run.run_id, str(error)))
-    report.model_versions = source.model_versions(run)
+    try:
+        report.logged_models = list(_logged(source, run))
+        report.model_versions = source.model_versions(run)
+    except ITEM_ERRORS as error:
+        report.problems.append(Problem("models", run.run_id, str(error)))
+
+
+def _logged(source: Source, run: Run) -> Iterator[LoggedOutput]:
+    there = logged_models(source, {link.model_id for link in run.model_outputs})
+    for link in run.model_outputs:
+        model = there.get(link.model_id)
+        if model is None:
+            yield LoggedOutput(link.model_id, link.step)
+        else:
+            yield LoggedOutput(link.model_id, link.step, model.name, model.model_type, model.status)
 
 
 def _look_around(report: RunReport, source: Source, experiments: Sequence[Experiment]) -> None:

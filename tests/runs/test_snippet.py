@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,6 @@ from support import forks
 from support.forks import clean_environment
 
 import runsync
-from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import NothingSelected
 
 
@@ -76,27 +76,20 @@ def test_the_command_prints_the_code_and_nothing_else(trained: Trained, runsync:
     assert (shown["library"], shown["models"]) == ("pandas", ["model"])
 
 
-def test_the_snippet_of_a_bundle_predicts_from_files(trained: Trained, tmp_path: Path) -> None:
+@pytest.fixture
+def run(runsync: Runner) -> Runner:
+    """The command line, beside the package of the same name."""
+    return runsync
+
+
+def test_the_snippet_of_a_bundle_predicts_from_files(trained: Trained, run: Runner, tmp_path: Path) -> None:
     run_id = trained.runs["frame"]["run_id"]
     bundle = tmp_path / "bundle"
     runsync.export(trained.url, bundle, selection=runsync.Selection(runs=(run_id,)))
-    if trained.release == "3":
-        with pytest.raises(NothingSelected, match="a bundle does not hold logged models"):
-            runsync.snippet(str(bundle), run_id)
-        return
     report = runsync.snippet(str(bundle), run_id)
-    assert f"#   runsync artifacts get {bundle}@" in report.code
-    _fetch(bundle, run_id, tmp_path / f"model-of-{run_id[:8]}")
+    group = "models" if trained.release == "3" else "artifacts"
+    (command,) = re.findall(rf"#   runsync ({group} get {bundle}@.*)", report.code)
+    assert run(*shlex.split(command), cwd=tmp_path).returncode == 0
     (tmp_path / "predict.py").write_text(report.code, encoding="utf-8")
     told = _python(trained.mlflow, "predict.py", cwd=tmp_path)
     assert _numbers(told) == pytest.approx(trained.runs["frame"]["expected"], abs=1e-6)
-
-
-def _fetch(bundle: Path, run_id: str, into: Path) -> None:
-    """What the command in the snippet's comment does."""
-    snapshot = open_snapshot(bundle)
-    (run,) = snapshot.batch([run_id], ()).runs
-    for file in snapshot.artifacts(run):
-        place = into / file.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(b"".join(snapshot.read_artifact(run, file)))

@@ -37,6 +37,10 @@ COMMANDS = {
     "experiments untag": "experiments untag {store} 1 a --dry-run",
     "experiments delete": "experiments delete {store} 'e*' --dry-run",
     "experiments restore": "experiments restore {store} 'e*' --dry-run",
+    "models list": "models list {bundle}",
+    "models show": "models show {bundle} churn",
+    "models get": "models get {bundle} churn --into {new} --dry-run",
+    "models compare": "models compare {bundle} churn/1 churn/2",
     "artifacts list": "artifacts list {bundle} aaaa",
     "artifacts get": "artifacts get {bundle} aaaa --into {new}",
 }

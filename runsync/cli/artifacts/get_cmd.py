@@ -1,24 +1,18 @@
 """runsync artifacts get"""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from runsync.cli import options, say
+from runsync.cli.fetched_text import fetched_lines
 from runsync.cli.finish import finish
 from runsync.cli.output import opened
 from runsync.cli.progress import shown
-from runsync.cli.text import listed, many, size
 from runsync.errors import WrongUsage
-from runsync.growing import note
 
 if TYPE_CHECKING:
     from runsync.model.run import ArtifactFile
-    from runsync.runs.artifacts import GetReport
-
-
-ACTIONS = ("fetched", "kept", "left out", "failed")
 
 
 @click.command(epilog="Example: runsync artifacts get prod 0f2b9c4d model --into churn-model")
@@ -82,24 +76,8 @@ def command(
             access=access,
             progress=progress,
         )
-    return finish(report, as_json, _lines(report))
+    return finish(report, as_json, fetched_lines(report))
 
 
 def _tell(file: "ArtifactFile") -> None:
     say.err(f"Note: {file.path} grew while it was read: these are its first {file.size:,} bytes")
-
-
-def _lines(report: "GetReport") -> Iterator[str]:
-    by_action = {name: [file for file in report.files if file.action == name] for name in ACTIONS}
-    fetched, kept = by_action["fetched"], by_action["kept"]
-    if report.dry_run:
-        yield from (f"{file.path}  {size(file.size)}" for file in fetched)
-    done = "would be fetched" if report.dry_run else "fetched"
-    yield (
-        f"{many(len(fetched), 'file')} {done} ({size(sum(file.size for file in fetched))}), "
-        f"{len(kept):,} there already, {len(by_action['failed']):,} failed: {report.into}"
-    )
-    yield from note([file.path for file in fetched if file.growing])
-    left = (f"{file.path}: empty, and the run has a folder of this name" for file in by_action["left out"])
-    yield from listed("Left out", left)
-    yield from listed("Failed", (f"{f.path}: {f.error}" for f in by_action["failed"]))

@@ -8,7 +8,7 @@ import click
 from runsync.cli import options
 from runsync.cli.finish import finish, tell_unread
 from runsync.cli.pairs import pairs, section
-from runsync.cli.tables import bold, folded, terminal_width
+from runsync.cli.tables import NOTHING, bold, folded, terminal_width
 from runsync.model.times import iso
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def command(ctx: click.Context, /, where: str, experiment: str, workers: int, as
     """Show an experiment.
 
     EXPERIMENT is a name, an id, or a glob that matches one. Shows its description, tags, times, where its artifacts
-    are, and how many runs it has by status.
+    are, how many runs it has by status, and how many logged models.
     """
     from runsync.runs.experiments_list import show_experiment
 
@@ -50,6 +50,7 @@ def _lines(report: "ExperimentReport") -> Iterator[str]:
             "updated": iso(e.last_update_time),
             "artifacts": e.artifact_location,
             "newest run": iso(report.newest),
+            "logged models": NOTHING if report.logged_models is None else f"{report.logged_models:,}",
         }
     )
     notes = e.tags.get(NOTES, "")

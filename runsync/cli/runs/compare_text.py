@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +20,7 @@ from runsync.model.times import duration, iso
 
 if TYPE_CHECKING:
     from runsync.model.curves import CurveEnd, CurvePair
+    from runsync.models.compare import ModelsCompareReport
     from runsync.runs.compare import CompareReport, Pair
 
 WIDEST_KEY = 28
@@ -60,19 +61,36 @@ def lines(report: "CompareReport", diff_only: bool = False, plain: bool = False)
     """All of it; `plain` for a file."""
     style = _Style(plain)
     rows = report.differing() if diff_only else report.rows
+    yield from _table(rows, [s.run.name or s.run.run_id for s in report.subjects], style)
+    yield from _narrowed([*_end(report, diff_only), *not_read(report)], style)
+
+
+def lines_of_models(report: "ModelsCompareReport", diff_only: bool = False) -> Iterator[str]:
+    """Likewise of versions of models."""
+    style = _Style(plain=False)
+    rows = [row for row in report.rows if row.differs] if diff_only else report.rows
+    yield from _table(rows, report.versions, style)
+    yield from _narrowed(_counted(report.rows, many(len(report.versions), "version"), diff_only), style)
+
+
+def _narrowed(told: Iterable[str], style: _Style) -> Iterator[str]:
+    for line in told:
+        yield from (line,) if style.width is None else narrowed(line)
+
+
+def _table(rows: Sequence[Row], names: Sequence[str], style: _Style) -> Iterator[str]:
+    """A column a name, in blocks."""
     keys = _fitted([printable(shortened(row.key)) for row in rows], style.key_width)
     first = max((columns_of(key) for key in keys), default=0) + len(INDENT)
     room = style.value_width(first)
     cells = [_cells(row, room) for row in rows]
-    heads = _fitted([printable(shortened(s.run.name or s.run.run_id)) for s in report.subjects], room)
+    heads = _fitted([printable(shortened(name)) for name in names], room)
     widths = [max([columns_of(heads[i]), *(columns_of(row[i]) for row in cells)]) for i in range(len(heads))]
     for block in _blocks(first, widths, style.width):
         head = "".join(f"{GAP}{style.paint(pad(heads[i], widths[i]), bold=True)}" for i in block)
         yield style.line(" " * first + head.rstrip())
         yield from _block(rows, keys, cells, block, first, widths, style)
         yield ""
-    for line in _end(report, diff_only):
-        yield from (line,) if style.width is None else narrowed(line)
 
 
 def not_read(report: "CompareReport") -> Iterator[str]:
@@ -156,16 +174,19 @@ def _exact(row: Row, value: Value) -> str:
 
 
 def _end(report: "CompareReport", diff_only: bool) -> Iterator[str]:
-    count, differing = len(report.rows), len(report.differing())
-    told = f"{many(len(report.subjects), 'run')}, {differing:,} of {many(count, 'row')} differ"
-    yield told + (" (the others are left out)." if diff_only and differing < count else ".")
-    if least := [row.key for row in report.rows if row.best and row.direction == LOWER]:
-        yield f"{BEST} best: the least of {', '.join(least)}; the greatest of every other metric."
-    elif any(row.best for row in report.rows if row.group == METRICS):
-        yield f"{BEST} best: the greatest."
+    yield from _counted(report.rows, many(len(report.subjects), "run"), diff_only)
     if report.pair:
         yield from _pair(report.pair)
-    yield from not_read(report)
+
+
+def _counted(rows: Sequence[Row], what: str, diff_only: bool) -> Iterator[str]:
+    count, differing = len(rows), sum(row.differs for row in rows)
+    told = f"{what}, {differing:,} of {many(count, 'row')} differ"
+    yield told + (" (the others are left out)." if diff_only and differing < count else ".")
+    if least := [row.key for row in rows if row.best and row.direction == LOWER]:
+        yield f"{BEST} best: the least of {', '.join(least)}; the greatest of every other metric."
+    elif any(row.best for row in rows if row.group == METRICS):
+        yield f"{BEST} best: the greatest."
 
 
 def _pair(pair: "Pair") -> Iterator[str]:

@@ -105,8 +105,10 @@ def _links(report: "RunReport") -> Iterator[str]:
         context = dataset.tags.get("mlflow.data.context", "")
         told = ", ".join(part for part in (f"digest {dataset.digest}", context, dataset.source_type) if part)
         yield f"{INDENT}dataset {dataset.name} ({told})"
-    for what, links in (("input", run.model_inputs), ("output", run.model_outputs)):
-        yield from (f"{INDENT}model {link.model_id} ({what}, step {link.step})" for link in links)
+    yield from (f"{INDENT}model {link.model_id} (input, step {link.step})" for link in run.model_inputs)
+    for model in report.logged_models:
+        told = ", ".join(part for part in ("output", f"step {model.step}", model.model_type, model.status) if part)
+        yield f"{INDENT}model {model.model_id}{f' “{model.name}”' if model.name else ''} ({told})"
     for version in report.model_versions:
         stage = f", {version.stage}" if version.stage else ""
         yield f"{INDENT}registered as {version.name}, version {version.version}{stage}"

@@ -24,8 +24,9 @@ def command(
 ) -> int:
     """Print code that loads a run's model and predicts.
 
-    RUN is an id or its beginning, a name, or EXPERIMENT/NAME, in a workspace or bundle. The code predicts on an example
-    that fits the model's signature.
+    RUN is an id or its beginning, a name, or EXPERIMENT/NAME, in a workspace or bundle; or the model itself, as
+    models:/churn@champion, models:/churn/3 or models:/m-… . The code predicts on an example that fits the model's
+    signature.
     """
     from runsync.runs.snippet import snippet
 

@@ -1,0 +1,1 @@
+"""Verbs on registered and logged models where they lie: list, show, get, compare."""
