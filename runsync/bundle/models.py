@@ -9,7 +9,7 @@ from runsync.bundle.entities import SnapshotEntities
 from runsync.bundle.manifest import Manifest
 from runsync.errors import RequestRefused
 from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_versions import MODEL_VERSIONS
+from runsync.kinds.model_versions import MODEL_VERSIONS, NO_STAGE
 from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.run import ArtifactFile, LoggedModel, ModelVersion
 from runsync.model.selection import RUNS, Selection
@@ -27,7 +27,8 @@ class SnapshotModels:
     def _by_run(self) -> dict[str, list[ModelVersion]]:
         found = defaultdict(list)
         for version in sorted(self._versions.all(), key=lambda v: v.key):
-            told = ModelVersion(version.model, str(version.version), version.stage)
+            stage = "" if version.stage == NO_STAGE else version.stage
+            told = ModelVersion(version.model, str(version.version), stage)
             for run_id in {version.run_id, version.home.id if version.home.kind == RUNS else ""} - {""}:
                 found[run_id].append(told)
         return dict(found)

@@ -9,6 +9,7 @@ from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.pieces import missing_pieces
 from runsync.cli.text import listed, many, selection, size, table
+from runsync.kinds import BY_NAME
 from runsync.kinds.left_behind import told, told_unsought, was_sought
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _lines(report: "InspectReport") -> Iterator[str]:
         f"{many(counts.artifacts, 'artifact')} ({size(counts.artifact_bytes)})"
     )
     for objects in report.objects:
-        kind = objects.kind.replace("-", " ")
+        kind = BY_NAME[objects.kind].noun if objects.count == 1 else objects.kind.replace("-", " ")
         yield f"{objects.count:,} {kind}" + (f" ({size(objects.bytes)})" if objects.bytes else "")
     rows = [("experiment", "state", "runs", "points", "artifacts", "bytes")]
     rows += [

@@ -8,7 +8,7 @@ from runsync.bundle.address import Access
 from runsync.contract.source import Source
 from runsync.errors import WrongUsage
 from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel, plain_tags
-from runsync.kinds.model_versions import ModelVersion
+from runsync.kinds.model_versions import NO_STAGE, ModelVersion
 from runsync.model import numbers
 from runsync.model.place import Place
 from runsync.model.run import LatestMetric, Run
@@ -113,7 +113,7 @@ def _told(version: ModelVersion, run: Run | None, model: LoggedModel | None) -> 
 def _head(registry: Registry, compared: Sequence[_Compared]) -> list[Row]:
     told: dict[str, list[Value]] = {
         "aliases": [", ".join(registry.aliases_of(each.version)) or None for each in compared],
-        "stage": [each.version.stage for each in compared],
+        "stage": [None if each.version.stage == NO_STAGE else each.version.stage for each in compared],
         "status": [each.version.status for each in compared],
         "created": [each.version.created_at for each in compared],
         "description": [each.version.description or None for each in compared],

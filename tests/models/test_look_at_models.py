@@ -115,10 +115,10 @@ def test_a_model_is_shown_with_its_versions_newest_first(bundle: str, runsync: R
     assert "growth" in text
     rows = [line.split() for line in text.partition("Versions (4)")[2].splitlines()[2:]]
     assert [row[:4] for row in rows] == [
-        ["10", "–", "None", "READY"],
+        ["10", "–", "–", "READY"],
         ["4", "champion", "Production", "READY"],
-        ["2", "–", "None", "READY"],
-        ["1", "base", "None", "READY"],
+        ["2", "–", "–", "READY"],
+        ["1", "base", "–", "READY"],
     ]
     told = valid("model-report", json.loads(runsync("models", "show", bundle, "churn", "--json").stdout))
     assert ([v["version"] for v in told["versions"]], told["of_version"]) == ([1, 2, 4, 10], None)
@@ -250,7 +250,7 @@ def test_versions_are_compared_with_what_their_runs_and_logged_models_tell(bundl
     assert told["versions"] == ["churn/1", "churn/2", "churn/4"]
     rows = {(row["group"], row["key"]): row["values"] for row in told["rows"]}
     assert rows["details", "aliases"] == ["base", None, "champion"]
-    assert rows["details", "stage"] == ["None", "None", "Production"]
+    assert rows["details", "stage"] == [None, None, "Production"]
     assert rows["details", "run"] == ["first", "second", None]
     assert rows["params", "depth"] == [None, "3", None]
     assert rows["metrics", "loss"] == ["NaN", 0.125, None]
@@ -270,7 +270,7 @@ def test_inspect_experiments_show_and_runs_show_tell_of_models(tmp_path: Path, r
     export_to(create_bundle(tmp_path / "b"), source)
     bundle = str(tmp_path / "b")
     inspected = runsync("inspect", bundle).stdout
-    for told in ("1 logged models", "4 registered models", "8 model versions", "2 model aliases"):
+    for told in ("1 logged model ", "4 registered models", "8 model versions", "2 model aliases"):
         assert told in inspected
     assert " ".join(runsync("experiments", "show", bundle, "kept").stdout.split()).count("logged models 1") == 1
     shown = valid("run-report", json.loads(runsync("runs", "show", bundle, "second", "--json").stdout))
@@ -278,7 +278,7 @@ def test_inspect_experiments_show_and_runs_show_tell_of_models(tmp_path: Path, r
         ("m-1", 7, "net", "READY"),
         ("m-9", 8, "", ""),
     ]
-    assert shown["model_versions"] == [{"name": "churn", "version": "2", "stage": "None"}]
+    assert shown["model_versions"] == [{"name": "churn", "version": "2", "stage": ""}]
     text = runsync("runs", "show", bundle, "second").stdout
     assert "model m-1 “net” (output, step 7, sklearn, READY)" in text
     assert "registered as churn, version 2" in text

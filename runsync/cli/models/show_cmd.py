@@ -11,6 +11,7 @@ from runsync.cli.finish import finish
 from runsync.cli.pairs import INDENT, pairs, section
 from runsync.cli.tables import NOTHING, bold, folded, table, terminal_width
 from runsync.cli.text import many, size
+from runsync.kinds.model_versions import NO_STAGE
 from runsync.model.redact import without_credentials
 from runsync.model.times import iso
 
@@ -56,7 +57,7 @@ def _model_lines(report: "ModelReport") -> Iterator[str]:
         (
             str(version.version),
             ", ".join(report.aliases_of(version)) or NOTHING,
-            version.stage,
+            _stage(version),
             version.status,
             version.run_id or NOTHING,
             iso(version.created_at),
@@ -84,7 +85,7 @@ def _version_lines(report: "ModelReport") -> Iterator[str]:
 def _head(report: "ModelReport", version: "ModelVersion") -> dict[str, str]:
     told = {
         "aliases": ", ".join(report.aliases_of(version)) or NOTHING,
-        "stage": version.stage,
+        "stage": _stage(version),
         "status": f"{version.status}: {version.status_message}" if version.status_message else version.status,
         "user": version.user_id or NOTHING,
         "created": iso(version.created_at),
@@ -94,6 +95,10 @@ def _head(report: "ModelReport", version: "ModelVersion") -> dict[str, str]:
         "files": _home(report),
     }
     return told | ({"run link": version.run_link} if version.run_link else {})
+
+
+def _stage(version: "ModelVersion") -> str:
+    return NOTHING if version.stage == NO_STAGE else version.stage
 
 
 def _run(report: "ModelReport", version: "ModelVersion") -> str:
