@@ -68,13 +68,13 @@ def get_model(
         fetch = Fetch(found.files, found.id, found.settled_at, folder, dry_run, verify)
         files = found.files.list()
         if not files:
-            raise NothingSelected(f"model {name} has no files{_where(found.home)}")
+            raise NothingSelected(f"model {name} has no files{_where(found.home, name)}")
         report.files = fetch.all(files, pool, progress or Silent())
     return report
 
 
-def _where(home: Home) -> str:
-    if not home.kind:
+def _where(home: Home, name: str) -> str:
+    if home.kind == "" or home.id == name:
         return ""
     below = f" below “{home.path}”" if home.path else ""
-    return f": there are none of {home.kind.replace('-', ' ').removesuffix('s')} {home.id}{below}"
+    return f": {home.kind.replace('-', ' ').removesuffix('s')} {home.id} has none{below}"

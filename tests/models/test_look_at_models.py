@@ -161,7 +161,7 @@ def test_of_a_version_whose_files_are_gone_the_rest_is_shown(bundle: str, runsyn
     done = runsync("models", "show", bundle, "lost/1")
     assert done.returncode == 3
     assert "gone (gone)" in done.stdout
-    assert "the files of model version lost/1 are those of run gone, which is gone" in done.stdout
+    assert "the files of model version lost/1 are those of run gone, which is not here" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_a_source_without_hashes_tells_files_apart_by_size_and_time(
     ("asked", "message"),
     [
         ("a.b", "model versions go in a circle: a.b/2 → a.b/1 → a.b/2"),
-        ("lost/1", "the files of model version lost/1 are those of run gone, which is gone"),
-        ("lost/2", "model lost/2 has no files: there are none of run first below “none”"),
+        ("lost/1", "the files of model version lost/1 are those of run gone, which is not here"),
+        ("lost/2", "model lost/2 has no files: run first has none below “none”"),
         ("empty", "there is no registered model “empty” with a version"),
         ("chrun", "there is no registered model “chrun” with a version: did you mean “churn”?"),
         ("churn/3", "registered model “churn” has no version 3"),

@@ -113,7 +113,7 @@ def _run(report: "ModelReport", version: "ModelVersion") -> str:
 def _home(report: "ModelReport") -> str:
     home = report.home
     if home is None or not home.kind:
-        return "of its own"
+        return "of its own" if report.files else "where its source says"
     told = f"{home.kind.replace('-', ' ').removesuffix('s')} {home.id}"
     told += f" “{report.logged.name}”" if report.logged is not None else ""
     return told + (f", below {home.path}" if home.path else "")
