@@ -146,7 +146,9 @@ def _below(found: ModelFiles, home: Home) -> ModelFiles:
 def _of_run(source: Source, version: ModelVersion, home: Home) -> ModelFiles:
     run = _run(source, home.id)
     if run is None:
-        raise NothingSelected(f"the files of model version {version.name} are those of run {home.id}, which is not here")
+        raise NothingSelected(
+            f"the files of model version {version.name} are those of run {home.id}, which is not here"
+        )
     return ModelFiles(RunFiles(source, run), home, run.run_id, run.end_time, run)
 
 
