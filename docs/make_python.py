@@ -7,15 +7,17 @@ from inspect import formatannotation
 from pathlib import Path
 
 from runsync.model.option import Keyword, keywords
+from runsync.model.selection import Selection
 from runsync.transfer import options
 
 PAGE = Path(__file__).with_name("python.md")
-VERBS = {
+TABLES = {
     "export(source, bundle, …)": options.ExportOptions,
     "import_(bundle, target, …)": options.BundleImportOptions,
     "sync(source, target, …)": options.SyncOptions,
     "verify(source, target, …)": options.VerifyOptions,
     "diff(old, new, …)": options.DiffOptions,
+    "Selection(…)": Selection,
 }
 HEAD = """# Options in Python
 
@@ -29,7 +31,7 @@ and workspaces (S3, `runsync.toml`, rates, where artifacts are); and `progress`,
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(line for verb, group in VERBS.items() for line in _section(verb, group))])
+    return "\n".join([HEAD, *(line for verb, group in TABLES.items() for line in _section(verb, group))])
 
 
 def _section(verb: str, group: type) -> Iterator[str]:
@@ -46,4 +48,4 @@ def _row(keyword: Keyword, told: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{PAGE} has {len(VERBS)} verbs\n")
+    sys.stdout.write(f"{PAGE} has {len(TABLES)} tables\n")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from runsync.cli import completion
 from runsync.limits import UNLIMITED, Limits, parse_rate
 from runsync.model.option import Keyword, Option, keywords
+from runsync.model.selection import Selection
 from runsync.transfer.options import Accepting, Artifacts, DryRun, Running, VerifyingStored, WaitingForLock
 
 if TYPE_CHECKING:
@@ -17,11 +19,8 @@ if TYPE_CHECKING:
     from runsync.patience import Patience
 
 Command = Callable[..., Any]
-_COMPLETED = {"accept": completion.kinds}
-_SELECTING = (
-    *("experiments", "runs", "filter_", "since", "until", "state"),
-    *("min_runs", "expect_runs", "models", "kinds"),
-)
+_COMPLETED = {"accept": completion.kinds, "kinds": completion.kinds, "experiments": completion.experiments}
+_WHICH = ("experiments", "runs", "filter", "since", "until", "state")
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -35,83 +34,6 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return decorate
 
 
-def selecting(state: str) -> Callable[[Command], Command]:
-    """The options of a selection; `state` is what `--state` is when it is not given."""
-    return together(
-        click.option(
-            "--experiment",
-            "experiments",
-            multiple=True,
-            metavar="NAME",
-            shell_complete=completion.experiments,
-            help="Only this experiment: a name, id or glob (name:NAME or id:ID if ambiguous). Repeatable.",
-        ),
-        click.option(
-            "--run",
-            "runs",
-            multiple=True,
-            metavar="RUN",
-            help="Only this run: an id or its beginning, a name, or EXPERIMENT/NAME. Repeatable.",
-        ),
-        click.option(
-            "--filter",
-            "filter_",
-            default="",
-            metavar="EXPR",
-            help="Only runs that match, such as \"metrics.r2 > 0.3 AND NOT tags.team = 'x'\" (see docs/filters.md).",
-        ),
-        click.option(
-            "--since",
-            metavar="TIME",
-            help="Only runs started at or after this time: 2026-11-01, 2026-11-01T12:00Z, or 7d (days ago).",
-        ),
-        click.option("--until", metavar="TIME", help="Only runs started at or before this time."),
-        click.option(
-            "--state",
-            type=click.Choice(["active", "deleted", "all"]),
-            default=state,
-            show_default=True,
-            help="Lifecycle stage of the runs.",
-        ),
-    )
-
-
-selection = selecting("all")
-expected = together(
-    click.option(
-        "--min-runs",
-        type=click.IntRange(min=0),
-        default=0,
-        metavar="N",
-        help="Fail with exit code 4, before writing anything, if fewer than N runs match.",
-    ),
-    click.option(
-        "--expect-runs",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Fail the same way unless exactly N runs match.",
-    ),
-)
-
-
-kinds = together(
-    click.option(
-        "--model",
-        "models",
-        multiple=True,
-        metavar="MODEL",
-        help="Only this registered model, with its runs and files: NAME, NAME/VERSION or NAME@ALIAS. Repeatable.",
-    ),
-    click.option(
-        "--kinds",
-        multiple=True,
-        metavar="KINDS",
-        shell_complete=completion.kinds,
-        help="Only these kinds of objects, such as runs,registered-models. Repeatable.",
-    ),
-)
-
-
 def of(group: type, /, **before: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Those that a group of options of verbs has on the command line; in `before` is what stands before one of them."""
     found = []
@@ -121,10 +43,18 @@ def of(group: type, /, **before: Callable[[Command], Command]) -> Callable[[Comm
     return together(*found)
 
 
+def _some(group: type, *names: str, **defaults: Any) -> Callable[[Command], Command]:
+    """Those of these names; with other defaults than in Python, where the commands have such."""
+    found = {each.name: replace(each, default=defaults.get(each.name, each.default)) for each in keywords(group)}
+    return together(*(_made(found[name], option) for name in names if (option := found[name].option)))
+
+
 def _made(keyword: Keyword, option: Option) -> Callable[[Command], Command]:
     settings: dict[str, Any] = {"is_flag": isinstance(keyword.default, bool), "multiple": option.repeatable}
     if option.between:
         settings["type"] = click.IntRange(*option.between)
+    if option.choices:
+        settings["type"] = click.Choice(option.choices)
     if option.shows_default:
         settings |= {"default": keyword.default, "show_default": True}
     return click.option(
@@ -148,6 +78,16 @@ def _read(keyword: Keyword, option: Option, ctx: click.Context, parameter: click
         return option.parse(value) if option.parse else value
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=keyword.flag) from None
+
+
+def selecting(state: str) -> Callable[[Command], Command]:
+    """The options of a selection; `state` is what `--state` is when it is not given."""
+    return _some(Selection, *_WHICH, state=state)
+
+
+selection = selecting("all")
+expected = _some(Selection, "min_runs", "expect_runs")
+kinds = _some(Selection, "models", "kinds")
 
 
 def _kept(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
@@ -242,41 +182,17 @@ verify_stored = of(VerifyingStored)
 workers = of(Running)
 
 
-def selected(
-    experiments: tuple[str, ...],
-    runs: tuple[str, ...],
-    filter_: str,
-    since: str | None,
-    until: str | None,
-    state: str,
-    min_runs: int = 0,
-    expect_runs: int | None = None,
-    named: tuple[str, ...] = (),
-    models: tuple[str, ...] = (),
-    kinds: tuple[str, ...] = (),
-) -> Any:
-    """The Selection that the shared options mean; `named` are runs that stand before them."""
-    from runsync.model.selection import Selection
-    from runsync.model.times import parse_time
-
-    return Selection(
-        experiments,
-        (*named, *runs),
-        filter_,
-        parse_time(since) if since else None,
-        parse_time(until) if until else None,
-        state,
-        min_runs,
-        expect_runs,
-        models,
-        tuple(name for text in kinds for part in text.split(",") if (name := part.strip())),
-    )
+def selected(given: dict[str, Any], named: tuple[str, ...] = ()) -> Selection:
+    """The Selection that the shared options mean, which are taken out of `given`; `named` are runs that stand before
+    them."""
+    chosen = {each.name: given.pop(each.name) for each in keywords(Selection) if each.name in given}
+    return Selection(**{**chosen, "runs": (*named, *chosen["runs"])})
 
 
 def gathered(ctx: click.Context, given: dict[str, Any]) -> dict[str, Any]:
     """The options of a verb, from what was given to its command."""
-    selecting = {name: given.pop(name) for name in _SELECTING if name in given}
-    return {**given, "selection": selected(**selecting), "access": access(ctx)}
+    selection = selected(given)
+    return {**given, "selection": selection, "access": access(ctx)}
 
 
 def access(ctx: click.Context) -> "Access":

@@ -29,7 +29,8 @@ class Option:
     metavar: str = ""
     flag: str = ""
     repeatable: bool = False
-    between: tuple[int, int] | None = None
+    between: tuple[int, int | None] | None = None
+    choices: tuple[str, ...] = ()
     shows_default: bool = False
     parse: Callable[[Any], Any] | None = None
 

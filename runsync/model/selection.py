@@ -2,17 +2,27 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from runsync.errors import NothingSelected, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.named import meant
+from runsync.model.option import Option
 from runsync.model.run import Run
+from runsync.model.times import parse_time
 
 STATES = (ACTIVE, DELETED, "all")
 RUNS = "runs"
 _ADDED_LATER = ("models", "kinds")
 """What documents of the first manifests do not have."""
+
+
+def _time(text: str) -> int | None:
+    return parse_time(text) if text else None
+
+
+def _parted(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for text in texts for part in text.split(",") if (name := part.strip()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +41,57 @@ class Selection:
     Raises WrongUsage for a filter that cannot be read.
     """
 
-    experiments: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-    filter: str = ""
-    since: int | None = None
-    until: int | None = None
-    state: str = "all"
-    min_runs: int = field(default=0, compare=False)
-    expect_runs: int | None = field(default=None, compare=False)
-    models: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
+    experiments: Annotated[
+        tuple[str, ...],
+        Option(
+            "Only this experiment: a name, id or glob (name:NAME or id:ID if ambiguous).",
+            "NAME",
+            flag="--experiment",
+            repeatable=True,
+        ),
+    ] = ()
+    runs: Annotated[
+        tuple[str, ...],
+        Option(
+            "Only this run: an id or its beginning, a name, or EXPERIMENT/NAME.", "RUN", flag="--run", repeatable=True
+        ),
+    ] = ()
+    filter: Annotated[
+        str,
+        Option(
+            "Only runs that match, such as \"metrics.r2 > 0.3 AND NOT tags.team = 'x'\" (see docs/filters.md).", "EXPR"
+        ),
+    ] = ""
+    since: Annotated[
+        int | None,
+        Option(
+            "Only runs started at or after this time: 2026-11-01, 2026-11-01T12:00Z, or 7d (days ago).",
+            "TIME",
+            parse=_time,
+        ),
+    ] = None
+    until: Annotated[int | None, Option("Only runs started at or before this time.", "TIME", parse=_time)] = None
+    state: Annotated[str, Option("Lifecycle stage of the runs.", choices=STATES, shows_default=True)] = "all"
+    min_runs: Annotated[
+        int,
+        Option("Fail with exit code 4, before writing anything, if fewer than N runs match.", "N", between=(0, None)),
+    ] = field(default=0, compare=False)
+    expect_runs: Annotated[
+        int | None, Option("Fail the same way unless exactly N runs match.", "N", between=(0, None))
+    ] = field(default=None, compare=False)
+    models: Annotated[
+        tuple[str, ...],
+        Option(
+            "Only this registered model, with its runs and files: NAME, NAME/VERSION or NAME@ALIAS.",
+            "MODEL",
+            flag="--model",
+            repeatable=True,
+        ),
+    ] = ()
+    kinds: Annotated[
+        tuple[str, ...],
+        Option("Only these kinds of objects, such as runs,registered-models.", "KINDS", repeatable=True, parse=_parted),
+    ] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Selection":

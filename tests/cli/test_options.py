@@ -6,8 +6,10 @@ import click
 import pytest
 from conftest import Runner
 
+from runsync.cli import options as options_of_commands
 from runsync.cli.root import cli
 from runsync.model.option import keywords
+from runsync.model.selection import Selection
 from runsync.transfer import options
 
 GROUPS = {
@@ -53,6 +55,31 @@ def test_what_is_not_typed_is_as_python_has_it(name: str) -> None:
 )
 def test_what_is_typed_is_what_python_takes(words: tuple[str, ...], name: str, value: object) -> None:
     assert given("sync", *words)[name] == value
+
+
+def test_a_selection_is_what_was_typed() -> None:
+    words = ("--experiment", "a", "--experiment", "b*", "--filter", "params.x = '1'", "--state", "deleted")
+    more = ("--since", "2026-11-01", "--min-runs", "3", "--kinds", "runs, registered-models", "--kinds", "notebooks")
+    typed = given("export", *words, *more)
+    assert options_of_commands.selected(typed, ("first",)) == Selection(
+        ("a", "b*"),
+        ("first",),
+        "params.x = '1'",
+        since=1_793_491_200_000,
+        state="deleted",
+        kinds=("runs", "registered-models", "notebooks"),
+    )
+    assert "experiments" not in typed
+
+
+@pytest.mark.parametrize(("words", "value"), [((), "active"), (("--state", "all"), "all")])
+def test_a_list_is_of_active_runs_unless_told_otherwise(words: tuple[str, ...], value: str) -> None:
+    root = click.Context(cli, **cli.context_settings)
+    group = cli.get_command(root, "runs")
+    assert isinstance(group, click.Group)
+    command = group.get_command(root, "list")
+    assert command is not None
+    assert command.make_context("list", ["one", *words], parent=root, obj={}).params["state"] == value
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90.0), ("5m", 300.0), ("0s", 0.0)])

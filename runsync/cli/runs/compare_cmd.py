@@ -113,8 +113,7 @@ def _compare(ctx: click.Context, where: str, run: tuple[str, ...], **asked: Any)
     from runsync.model.selection import Selection
     from runsync.runs.compare import compare_runs
 
-    names = ("experiments", "runs", "filter_", "since", "until", "state")
-    selection = options.selected(**{name: asked.pop(name) for name in names})
+    selection = options.selected(asked)
     with shown("compare", False) as progress:
         return compare_runs(
             where,

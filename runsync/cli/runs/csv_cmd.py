@@ -36,7 +36,7 @@ def command(
         report = write_runs_csv(
             file,
             where,
-            selection=options.selected(**selection),
+            selection=options.selected(selection),
             workers=workers,
             access=options.access(ctx),
             safe=csv_safe,

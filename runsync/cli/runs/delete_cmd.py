@@ -60,7 +60,7 @@ def command(
     with shown("delete", as_json) as progress:
         report = delete_selected_runs(
             where,
-            options.selected(**selection, named=runs_named),
+            options.selected(selection, runs_named),
             children=not no_children,
             limit=limit,
             backup=backup,

@@ -80,7 +80,7 @@ def command(
     chosen = parse_columns(columns) if columns is not None else ()
     format_ = "json" if as_json else format_ or format_of(output, FORMATS)
     asked: dict[str, Any] = {
-        "selection": options.selected(**selection),
+        "selection": options.selected(selection),
         "order_by": order_by,
         "limit": limit,
         "workers": workers,

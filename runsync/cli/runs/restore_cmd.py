@@ -68,7 +68,7 @@ def command(
     with shown("restore", as_json) as progress:
         report = restore_selected_runs(
             where,
-            options.selected(**selection, named=runs_named),
+            options.selected(selection, runs_named),
             deleted_since=parse_time(deleted_since) if deleted_since else None,
             children=not no_children,
             limit=limit,

@@ -43,7 +43,7 @@ def command(
     tags = tuple(word for word in words if "=" in word)
     if not tags:
         raise click.UsageError("say which tags to set: KEY=VALUE")
-    chosen = options.selected(**selection, named=tuple(word for word in words if "=" not in word))
+    chosen = options.selected(selection, tuple(word for word in words if "=" not in word))
     if not everything:
         refuse_everything(chosen, "tag", "RUN, --all")
     with shown("tag", as_json) as progress:

@@ -43,7 +43,7 @@ def command(
 
     if not keys:
         raise click.UsageError("say which tags to take away: --tag KEY (a word after WHERE is a run)")
-    chosen = options.selected(**selection, named=runs_named)
+    chosen = options.selected(selection, runs_named)
     if not everything:
         refuse_everything(chosen, "untag", "RUN, --all")
     with shown("untag", as_json) as progress:
