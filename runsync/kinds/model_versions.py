@@ -21,6 +21,8 @@ PENDING, READY, FAILED = "PENDING_REGISTRATION", "READY", "FAILED_REGISTRATION"
 MOVED = "runsync.source.source"
 """The tag of a copy whose files lie elsewhere, in the words of its registry, than those of its original: what that one
 has for a source."""
+ORIGIN = "runsync.source.model_version"
+"""The tag of a version that an import made on a server: the name and number of its original."""
 NO_STAGE = "None"
 """The stage of a version that was never put into one (MLflow's word)."""
 

@@ -250,3 +250,30 @@ def test_a_model_that_a_database_does_not_take_is_named_and_the_others_arrive(
     there = client("read", target.for_mlflow)
     whole = filled.told["versions"]
     assert there["versions"] == {name: told for name, told in whole.items() if name != "churn/6"}
+
+
+def test_models_go_from_a_database_to_a_server_and_back_without_a_second_one(
+    filled: Filled, databases: Databases, runsync: Runner, tmp_path: Path
+) -> None:
+    source = copied(filled, databases)
+    with MlflowServer(executable("3"), folder=tmp_path / "server") as server:
+        sync(runsync, source.url, server.url, *PROMPTS)
+        names = ["models:/churn@champion", "models:/churn@challenger", "models:/churn/4"]
+        assert client("predict", server.url, *names) == dict(
+            zip(names, ([2.0, 4.0], [3.0, 6.0], [2.0, 4.0]), strict=True)
+        )
+        before = contents(source)
+        told = sync(runsync, server.url, source.url, "--artifacts", tmp_path / "back")
+        assert counts(told, "created") == dict.fromkeys(WHOLE, 0)
+        after = contents(source)
+        changed = {name: rows for name, rows in after.items() if rows != before[name]}
+        assert changed.keys() <= {"logged_model_tags"}
+        fresh = databases.fresh("sqlite")
+        (tmp_path / "artifacts").mkdir()
+        sync(runsync, server.url, fresh.url, "--artifacts", tmp_path / "artifacts")
+        for (name, model), (_, other) in zip(
+            sorted(client("read", fresh.for_mlflow)["registered"].items()),
+            sorted(filled.told["registered"].items()),
+            strict=True,
+        ):
+            assert model[:3] == other[:3], name

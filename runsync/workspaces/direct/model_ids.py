@@ -39,13 +39,22 @@ class ModelIds:
     ) -> None:
         self.unsound: dict[tuple[str, str], str] = {}
         """Why the files of logged models and versions (kind, id in the target) are not to be relied on."""
+        self.others: dict[str, str] = {}
+        """Ids of logged models that have other ones here."""
         self._store = store
         self._experiment = experiment
         self._run = run
 
-    def find(self, run_ids: Collection[str], model_ids: Collection[str]) -> Found:
-        """Looks for them, a few statements for all."""
+    def find(
+        self, run_ids: Collection[str], model_ids: Collection[str], origins: Mapping[str, str] | None = None
+    ) -> Found:
+        """Looks for them, a few statements for all. `origins` are the ids that models were born with: one that came
+        back from a server is known by that."""
         ids = {id: known for id in run_ids if id and (known := self._run(id)) is not None}
         places = self._store.run_places(set(ids.values())) if ids else {}
         runs = {id: places[known] for id, known in ids.items() if known in places}
-        return Found(self._experiment, runs, self._store.model_places(model_ids) if model_ids else {})
+        asked = {id: self.others.get(id) or (origins or {}).get(id, id) for id in model_ids}
+        there = self._store.model_places({*asked, *asked.values()}) if asked else {}
+        models = {id: place for id, born in asked.items() if (place := there.get(id) or there.get(born))}
+        self.others |= {id: place.model_id for id, place in models.items() if place.model_id != id}
+        return Found(self._experiment, runs, models)

@@ -99,6 +99,9 @@ class ModelStore(Protocol):
     def write_logged_models(self, writes: Sequence[Write[LoggedModel]]) -> None:
         """Their experiments are there. Of metric points, those of runs that are not there are left out."""
 
+    def move_links(self, model_ids: Mapping[str, str]) -> None:
+        """Links of runs to logged models of these ids lead to those that they stand for."""
+
     def write_registered_models(self, writes: Sequence[Write[RegisteredModel]]) -> None:
         """The last number that one gave out is kept as that of a deleted version, until that version is written."""
 

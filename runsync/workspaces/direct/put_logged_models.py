@@ -101,7 +101,9 @@ class LoggedModelTarget:
         return [copy.outcome() for copy in copies]
 
     def finish(self, pool: Executor) -> list[Outcome]:
-        """What comes next reads what was written."""
+        """Runs, which came first, name models by their ids at the source. What comes next reads what was written."""
+        if self._ids.others:
+            self._store.move_links(self._ids.others)
         self._store.refresh()
         return []
 
@@ -112,7 +114,8 @@ class LoggedModelTarget:
 
     def _compared(self, items: Sequence[LoggedModel], is_exact: bool) -> list[_Copy]:
         run_ids = {run_id for item in items for run_id in (item.source_run_id, *(m.run_id for m in item.metrics))}
-        found = self._ids.find(run_ids, [item.model_id for item in items])
+        origins = {item.model_id: LOGGED_MODELS.origin(item)[0] for item in items}
+        found = self._ids.find(run_ids, origins, origins)
         here = [place.model_id for place in found.models.values()]
         there = {recorded.item.model_id: recorded for recorded in self._store.logged_models((), here)} if here else {}
         copies = []
@@ -175,7 +178,10 @@ class LoggedModelTarget:
             files = NOT_CARRIED if copy.item.artifacts is None or copy.load is None else digest(copy.item.artifacts)
             tags[COMPLETE] = f"{_record(copy.item)}:{files}"
         untagged = (COMPLETE,) if copy.there is not None and COMPLETE in copy.there.tags.keys() - tags.keys() else ()
-        return Write(replace(copy.wanted, tags=tags), copy.location, copy.there, untagged)
+        wanted = replace(copy.wanted, tags=tags)
+        if copy.there is not None and wanted.model_id != copy.item.model_id:  # the source has a copy of this one
+            wanted = replace(wanted, created_at=copy.there.created_at, updated_at=copy.there.updated_at)
+        return Write(wanted, copy.location, copy.there, untagged)
 
 
 def _completed(copy: _Copy, source: EntitySource[LoggedModel]) -> LoggedModel | Exception:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, may_pass
-from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
+from runsync.kinds.model_versions import MODEL_VERSIONS, ORIGIN, ModelVersion
 from runsync.model.identity import own_tags_removed
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NotCarried
@@ -49,10 +49,21 @@ class _Copy:
         """Settles what is to be done, once it is known where it is to lie."""
         if self.there is None or not self.is_there:
             return
-        if not _is_same(self.wanted, self.there.item):
+        if not _is_same(self.item, self.wanted, self.there.item):
             self.fail(CONFLICT)
         else:
+            if _is_copy_of(self.item, self.there.item):
+                self.wanted = replace(self.wanted, run_id=self.there.item.run_id)
             self.action = UPDATE if any(MODEL_VERSIONS.lacks(self.wanted, self.there.item)) else UNCHANGED
+
+    def written(self) -> ModelVersion:
+        """One that is there keeps the time when it was made, and the later one of those when it was changed."""
+        if self.there is None or not self.is_there:
+            return self.wanted
+        there, item = self.there.item, self.wanted
+        updated = max((time for time in (item.updated_at, there.updated_at) if time is not None), default=None)
+        user = item.user_id or there.user_id
+        return replace(item, created_at=there.created_at, updated_at=updated, user_id=user)
 
     def outcome(self) -> Outcome:
         load, item = self.load, self.item
@@ -144,7 +155,7 @@ class ModelVersionTarget:
 
     def _write(self, copies: Sequence[_Copy]) -> None:
         todo = [copy for copy in copies if copy.action in (CREATE, UPDATE)]
-        writes = [Write(copy.wanted, copy.location, copy.there and copy.there.item) for copy in todo]
+        writes = [Write(copy.written(), copy.location, copy.there and copy.there.item) for copy in todo]
         for copy, error in zip(todo, write_all(self._store.write_model_versions, writes), strict=True):
             if error is not None:
                 copy.fail(error)
@@ -192,12 +203,17 @@ class ModelVersionTarget:
             copy.load = Load(whole, whole.artifacts, self._places.owner(whole), by_size=True)
 
 
-def _is_same(wanted: ModelVersion, there: ModelVersion) -> bool:
+def _is_same(item: ModelVersion, wanted: ModelVersion, there: ModelVersion) -> bool:
     """Whether the version that is there is that one: made in the same moment, or of the same."""
     if wanted.created_at is not None and wanted.created_at == there.created_at:
         return True
-    same_place = bool(wanted.home.kind) or wanted.source == there.source
-    return (wanted.run_id, wanted.home) == (there.run_id, there.home) and same_place
+    same_place = wanted.home == there.home and (bool(wanted.home.kind) or wanted.source == there.source)
+    return same_place and (wanted.run_id == there.run_id or _is_copy_of(item, there))
+
+
+def _is_copy_of(item: ModelVersion, there: ModelVersion) -> bool:
+    """Whether an import made it of the one that is there: a server may have named another run then."""
+    return item.tags.get(ORIGIN) == there.name
 
 
 def _completed(copy: _Copy, source: EntitySource[ModelVersion]) -> ModelVersion | Exception:

@@ -10,7 +10,7 @@ from typing import Any
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, may_pass
 from runsync.kinds.left_behind import changed
-from runsync.kinds.model_versions import MODEL_VERSIONS, MOVED, NO_STAGE, READY, Home, ModelVersion
+from runsync.kinds.model_versions import MODEL_VERSIONS, MOVED, NO_STAGE, ORIGIN, READY, Home, ModelVersion
 from runsync.model.identity import own_tags_removed
 from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
@@ -23,7 +23,7 @@ from runsync.workspaces.rest.model_places import ModelPlaces
 from runsync.workspaces.rest.model_versions import ModelVersionSource
 from runsync.workspaces.rest.registered_model_target import RegisteredModelTarget
 from runsync.workspaces.rest.version_files import VersionFiles
-from runsync.workspaces.rest.version_numbers import ORIGIN, Numbers, NumberTaken
+from runsync.workspaces.rest.version_numbers import Numbers, NumberTaken
 
 
 @dataclass(slots=True)

@@ -13,8 +13,6 @@ from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.model_versions import ModelVersionSource
 from runsync.workspaces.rest.server import API
 
-ORIGIN = "runsync.source.model_version"
-"""The tag of a version that an import made: the name and number of its original."""
 GAP = "runsync.gap"
 """The tag of a version that is made to be deleted, so that its number is given out."""
 NOWHERE = "s3://runsync-gap/none"

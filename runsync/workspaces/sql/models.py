@@ -13,7 +13,7 @@ from runsync.workspaces.sql.model_aliases import read_model_aliases
 from runsync.workspaces.sql.model_versions import read_model_versions
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.registered_models import prompts, read_registered_models
-from runsync.workspaces.sql.write_logged_models import write_logged_models
+from runsync.workspaces.sql.write_logged_models import move_links, write_logged_models
 from runsync.workspaces.sql.write_model_registry import (
     write_model_aliases,
     write_model_versions,
@@ -74,6 +74,10 @@ class SqlModels:
     def write_logged_models(self, writes: Sequence[Write[LoggedModel]]) -> None:
         """In one transaction, with all that hangs off them."""
         self._part.database.transact(lambda connection: write_logged_models(self._part, connection, writes))
+
+    def move_links(self, model_ids: Mapping[str, str]) -> None:
+        """In one transaction."""
+        self._part.database.transact(lambda connection: move_links(self._part, connection, model_ids))
 
     def write_registered_models(self, writes: Sequence[Write[RegisteredModel]]) -> None:
         """In one transaction, with their tags."""

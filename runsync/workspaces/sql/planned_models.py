@@ -58,6 +58,9 @@ class NoModels:
         """Raises RequestRefused, as all that writes."""
         self._refuse(writes)
 
+    def move_links(self, model_ids: Mapping[str, str]) -> None:
+        """There are no links."""
+
     def write_registered_models(self, writes: Sequence[Write[RegisteredModel]]) -> None:
         """Likewise."""
         self._refuse(writes)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 Row = dict[str, Any]
+_LINKED = ("MODEL_INPUT", "MODEL_OUTPUT")
 _VALUES = ("metric_value", "dataset_uuid", "dataset_name", "dataset_digest")
 
 
@@ -39,6 +40,24 @@ def write_logged_models(part: Part, connection: "Connection", writes: Sequence[W
     part.delete(connection, tags, ("model_id", "tag_key"), untagged)
     points = _points(part, connection, models)
     part.upsert(connection, part.table("logged_model_metrics"), ("model_id", "metric_name"), points, _VALUES)
+
+
+def move_links(part: Part, connection: "Connection", model_ids: Mapping[str, str]) -> None:
+    """See `ModelStore.move_links`. A link that is there already stays, and the other one goes."""
+    from sqlalchemy import select
+
+    inputs = part.table("inputs")
+    key = ("source_type", "source_id", "destination_type", "destination_id")
+    asked = select(*(inputs.c[name] for name in key)).where(inputs.c.destination_type.in_(_LINKED))
+    ids = {*model_ids, *model_ids.values()}
+    there = {tuple(row) for row in part.rows(connection, asked, inputs.c.destination_id, ids)}
+    for row in sorted(row for row in there if row[-1] in model_ids):
+        here = [inputs.c[name] == value for name, value in zip(key, row, strict=True)]
+        target = model_ids[row[-1]]
+        if (*row[:-1], target) in there:
+            connection.execute(inputs.delete().where(*here))
+        else:
+            connection.execute(inputs.update().where(*here).values(destination_id=target))
 
 
 def _row(one: Write[LoggedModel]) -> Row:
