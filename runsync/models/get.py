@@ -20,12 +20,14 @@ from runsync.transfer.places import open_source
 class ModelGetReport:
     """`schemas/v1/models-get-report.schema.json`. With `dry_run` what would be done.
 
-    `model` is NAME/VERSION, or the id of a logged model; `home` is where its files lie.
+    `model` is NAME/VERSION, or the id of a logged model; `home` is where its files lie. Unless its `status` is READY
+    there may be fewer of them than there should.
     """
 
     place: Place
     model: str
     home: Home
+    status: str
     into: str
     dry_run: bool = False
     files: list[Fetched] = field(default_factory=list)
@@ -64,7 +66,7 @@ def get_model(
         threads.pool(workers) as pool,
     ):
         name, found = find_model(source, model)
-        report = ModelGetReport(source.place, name, found.home, str(into), dry_run)
+        report = ModelGetReport(source.place, name, found.home, found.status, str(into), dry_run)
         fetch = Fetch(found.files, found.id, found.settled_at, folder, dry_run, verify)
         files = found.files.list()
         if not files:

@@ -27,7 +27,7 @@ class ModelFiles:
     """`files` are below the root of the model. `home` is where they lie, `id` tells that from every other.
 
     `settled_at` is when they changed last, in epoch milliseconds; None while they may still change. `run` is what they
-    hang off, or what logged them, where that is there.
+    hang off, or what logged them, where that is there. Where `status` is not READY there may be less than there should.
     """
 
     files: Files
@@ -36,6 +36,7 @@ class ModelFiles:
     settled_at: int | None = None
     run: Run | None = None
     logged: LoggedModel | None = None
+    status: str = READY
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def find_model(source: Source, text: str) -> tuple[str, ModelFiles]:
         return logged[1], files_of_logged(source, logged[1])
     registry = registry_of(source)
     version = registry.version(text)
-    return version.name, files_of_version(source, registry, version)
+    found = files_of_version(source, registry, version)
+    return version.name, found if version.status == READY else replace(found, status=version.status)
 
 
 def files_of_version(source: Source, registry: Registry, version: ModelVersion) -> ModelFiles:
@@ -119,7 +121,7 @@ def files_of_logged(source: Source, model_id: str) -> ModelFiles:
     files = _OfEntity(LOGGED_MODELS, _side(source, LOGGED_MODELS), found)
     settled = found.created_at if found.status == READY else None
     run = _run(source, found.source_run_id) if found.source_run_id else None
-    return ModelFiles(files, Home(LOGGED_MODELS.name, model_id), model_id, settled, run, found)
+    return ModelFiles(files, Home(LOGGED_MODELS.name, model_id), model_id, settled, run, found, found.status)
 
 
 def logged_model(source: Source, model_id: str) -> LoggedModel | None:

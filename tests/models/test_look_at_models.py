@@ -53,6 +53,7 @@ def source_with_registry() -> MemorySource:
     logged = LoggedModel(
         "m-1", "1", "net", "sklearn", "second", params={"depth": "3"}, metrics=(metric,), created_at=START
     )
+    pending = LoggedModel("m-3", "2", status="PENDING")
     source.runs.append(run_with_metrics("maker", {}, model_outputs=()))
     others = [ModelVersion("a.b", 1, "models:/a.b/2", Home(MODEL_VERSIONS.name, "a.b/2"))]
     others += [ModelVersion("a.b", 2, "models:/a.b/1", Home(MODEL_VERSIONS.name, "a.b/1"))]
@@ -62,7 +63,7 @@ def source_with_registry() -> MemorySource:
     models += [RegisteredModel(name) for name in ("a.b", "lost", "empty")]
     own = {versions()[3].key: OWN}
     source.models = {
-        LOGGED_MODELS.name: MemoryModels(LOGGED_MODELS, [logged], {("m-1",): LOGGED}),
+        LOGGED_MODELS.name: MemoryModels(LOGGED_MODELS, [logged, pending], {("m-1",): LOGGED, ("m-3",): OWN}),
         REGISTERED_MODELS.name: MemoryModels(REGISTERED_MODELS, models),
         MODEL_VERSIONS.name: MemoryModels(MODEL_VERSIONS, [*reversed(versions()), *others], own),
         MODEL_ALIASES.name: MemoryModels(
@@ -239,6 +240,14 @@ def test_models_of_a_bundle_without_artifacts_have_no_files_to_fetch(tmp_path: P
     assert runsync.show_model(str(tmp_path / "b"), "churn/2").exit_code == 3
 
 
+def test_files_of_a_model_that_is_not_ready_are_fetched_with_a_note(
+    bundle: str, tmp_path: Path, runsync: Runner
+) -> None:
+    done = runsync("models", "get", bundle, "models:/m-3", "--into", tmp_path / "model")
+    assert (done.returncode, contents(tmp_path / "model")) == (0, OWN)
+    assert "Note: m-3 is PENDING, not READY" in done.stdout
+
+
 def test_models_are_fetched_into_a_folder(bundle: str) -> None:
     with pytest.raises(WrongUsage, match="not to s3://there"):
         runsync.get_model(bundle, "churn", into="s3://there")
@@ -270,7 +279,7 @@ def test_inspect_experiments_show_and_runs_show_tell_of_models(tmp_path: Path, r
     export_to(create_bundle(tmp_path / "b"), source)
     bundle = str(tmp_path / "b")
     inspected = runsync("inspect", bundle).stdout
-    for told in ("1 logged model ", "4 registered models", "8 model versions", "2 model aliases"):
+    for told in ("2 logged models", "4 registered models", "8 model versions", "2 model aliases"):
         assert told in inspected
     assert " ".join(runsync("experiments", "show", bundle, "kept").stdout.split()).count("logged models 1") == 1
     shown = valid("run-report", json.loads(runsync("runs", "show", bundle, "second", "--json").stdout))

@@ -1,11 +1,18 @@
 """runsync models get"""
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from runsync.cli import options
 from runsync.cli.fetched_text import fetched_lines
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
+from runsync.kinds.model_versions import READY
+
+if TYPE_CHECKING:
+    from runsync.models.get import ModelGetReport
 
 
 @click.command(epilog="Example: runsync models get backup churn@champion --into churn-model")
@@ -58,4 +65,10 @@ def command(
             access=options.access(ctx),
             progress=progress,
         )
-    return finish(report, as_json, fetched_lines(report))
+    return finish(report, as_json, _lines(report))
+
+
+def _lines(report: "ModelGetReport") -> Iterator[str]:
+    yield from fetched_lines(report)
+    if report.status != READY:
+        yield f"Note: {report.model} is {report.status}, not {READY}: there may be fewer files than there should"
