@@ -66,9 +66,8 @@ def restore_selected_runs(
         asked |= {"max_changes": how.most, "limit": limit, "from": from_bundle and str(from_bundle)}
         report = ChangeReport("runs restore", source.place, how.dry_run, asked)
         purged = None if from_bundle is None else Purged(where, from_bundle, editor, how)
-        nests = children and deleted_since is None
         look = purged.look if purged else partial(_look, report)
-        meant = look(source, homes, selection, nests)
+        meant = look(source, homes, selection, children and deleted_since is None)
         report.asked["selection"] = meant.selection.to_document()
         chosen, together = meant.runs, list[Together]()
         restored: set[str] = set()
