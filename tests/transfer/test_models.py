@@ -12,6 +12,7 @@ from support import forks
 from support import proxy as faults
 from support.forks import clean_environment
 from support.proxy import FaultProxy, Rule
+from support.seed import Seeder
 from support.servers import MlflowServer
 
 import runsync
@@ -109,7 +110,10 @@ def test_models_predict_the_same_on_another_server(
     assert (verified.exit_code, verified.differences) == (0, [])
 
 
-WRITES = "/(create|delete|update|alias|set-tag|transition-stage|log-batch|outputs|log-inputs)$|logged-models(/m-|$)"
+WRITES = (
+    r"/(create|delete|update|alias|set-tag|transition-stage|log-batch|outputs|log-inputs)$|mlflow-artifacts/"
+    r"|logged-models(/m-\w+(/tags|/params)?)?$"
+)
 
 
 def stopped_after(writes: int, source: str, target: str) -> runsync.TransferReport:
@@ -143,3 +147,52 @@ def test_nothing_is_made_twice_where_answers_are_lost(
         report = runsync.sync(trained.server.url, proxy.url)
     assert (report.exit_code, lost.fired > 0) == (0, True)
     assert told(trained.release, target, *LOADED) == told(trained.release, trained.server, *LOADED)
+
+
+def test_an_alias_waits_until_the_files_of_its_version_are_there(
+    trained: Trained, start_server: Callable[..., MlflowServer]
+) -> None:
+    target = start_server(trained.release).wait()
+    with FaultProxy(trained.server.url, Rule(faults.respond(404), "factor.txt", count=None)) as proxy:
+        report = runsync.sync(proxy.url, target.url)
+    assert (report.exit_code, report.objects["model-versions"].created) == (3, 4)
+    assert {(left.kind, left.count) for left in report.left_behind} == {("model-aliases", 2)}
+    assert told(trained.release, target)["registered"]["p.churn"]["aliases"] == {}
+    again = runsync.sync(trained.server.url, target.url)
+    assert (again.exit_code, again.objects["model-aliases"].created, again.objects["model-versions"].unchanged) == (
+        0,
+        2,
+        4,
+    )
+    assert told(trained.release, target, *LOADED) == told(trained.release, trained.server, *LOADED)
+
+
+def test_a_version_that_is_another_one_in_the_target_is_named_and_left(
+    trained: Trained, start_server: Callable[..., MlflowServer]
+) -> None:
+    target = start_server(trained.release).wait()
+    with Seeder(target.url) as seeder:
+        seeder.post("registered-models/create", name="p.churn")
+        seeder.post("model-versions/create", name="p.churn", source="s3://another/model")
+    for _ in range(2):
+        report = runsync.sync(trained.server.url, target.url)
+        assert [(one["id"], one["retry"]) for one in report.failed] == [("p.churn/1", False)]
+        assert "the target has another version 1 of “p.churn” (s3://another/model)" in report.failed[0]["error"]
+        assert {left.names for left in report.left_behind} == {("p.churn@old",)}
+        assert report.exit_code == 3
+    versions = told(trained.release, target, "p.churn@champion", "p.churn/2")["registered"]["p.churn"]["versions"]
+    assert [version[0] for version in versions] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("trained", ["3"], indirect=True)
+def test_versions_of_logged_models_load_from_a_server_that_has_none(
+    trained: Trained, start_server: Callable[..., MlflowServer]
+) -> None:
+    """Their files lie beside those of the run."""
+    target = start_server("2").wait()
+    accept = ["logged-models"]
+    report = runsync.sync(trained.server.url, target.url, accept=accept)
+    assert (report.exit_code, {left.kind for left in report.accepted}) == (0, {"logged-models", "model-links"})
+    assert told("2", target, *LOADED)["predicted"] == told("3", trained.server, *LOADED)["predicted"]
+    verified = runsync.verify(trained.server.url, target.url, accept=accept)
+    assert (verified.exit_code, verified.differences) == (0, [])

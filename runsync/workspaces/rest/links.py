@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 
+from runsync import threads
 from runsync.errors import ITEM_ERRORS
 from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS
 from runsync.model.experiment import DELETED
@@ -10,7 +11,7 @@ from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE, origin_of
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import Run
 from runsync.model.selection import Selection
-from runsync.workspaces.arrival.copy import Copy, target_tags
+from runsync.workspaces.arrival.copy import Copy, each, target_tags
 from runsync.workspaces.rest.model_links import ModelLinks
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.search import IDS_A_SEARCH, chunks
@@ -18,6 +19,8 @@ from runsync.workspaces.rest.workspace import RestWorkspace
 
 FEW = 20
 """Runs that are looked for one by one."""
+AT_ONCE = 8
+"""Runs that are finished side by side in the end."""
 
 
 class Links:
@@ -89,12 +92,16 @@ class Links:
     def are_known(self, copy: Copy) -> bool:
         """Whether the runs and models it links to are in; else it is finished at the end."""
         tags = self.tags(copy.run, copy.target_id)
-        waits = self.models is not None and bool(copy.run.model_inputs or copy.run.model_outputs)
-        if not waits and all(tag in tags for tag in LINK_TAGS if tag in copy.run.tags):
+        if not self._waits_for_models(copy.run) and all(tag in tags for tag in LINK_TAGS if tag in copy.run.tags):
             return True
         with self._lock:
             self._waiting.append(copy)
         return False
+
+    def _waits_for_models(self, run: Run) -> bool:
+        """A deleted run takes no points of models any more."""
+        is_named = run.model_inputs or run.model_outputs or run.lifecycle_stage == DELETED
+        return self.models is not None and bool(is_named)
 
     def finish(self, copy: Copy) -> None:
         """Marks a copy whole; sets right a link to a run that was taken back for its twin meanwhile."""
@@ -115,15 +122,15 @@ class Links:
         """Finishes them, now that all runs are in; `others` are finished by another import."""
         left = {copy.target_id for copy in others}
         self._find_many(copy.run for copy in self._waiting)
-        for copy in self._waiting:
-            try:
-                if not copy.error and not copy.is_whole and copy.target_id not in left:
-                    self._set(copy, self._missing(copy))
-                    if self.models is not None:
-                        self.models.set(copy)
-                    self._writer.finish(copy)
-            except ITEM_ERRORS as error:
-                copy.fail(error)
+        todo = [copy for copy in self._waiting if not copy.is_whole and copy.target_id not in left]
+        with threads.pool(AT_ONCE, "runsync-request") as pool:
+            each(pool, self._finish_waiting, todo)
+
+    def _finish_waiting(self, copy: Copy) -> None:
+        self._set(copy, self._missing(copy))
+        if self.models is not None:
+            self.models.set(copy)
+        self._writer.finish(copy)
 
     def foresee(self, run: Run) -> None:
         """The run would be made or changed."""
@@ -206,8 +213,9 @@ class Links:
 
     def _find_outside(self, run: Run, tag: str) -> None:
         """Looks in the whole target for a run that this one links to and that is not in this import."""
-        if origin := self._unknown(run, tag):
-            self._search(run.tags[tag], origin)
+        with self._searching:
+            if origin := self._unknown(run, tag):
+                self._search(run.tags[tag], origin)
 
     def _search(self, source_id: str, origin: str) -> None:
         if source_id in self._new_ids or source_id in self._outside or not origin.isalnum():

@@ -35,7 +35,7 @@ from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.collisions import post, send
+from runsync.workspaces.rest.collisions import send
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.logged_models import EXPERIMENTS as EXPERIMENTS_A_SEARCH
 from runsync.workspaces.rest.logged_models import LoggedModelSource, plain
@@ -64,6 +64,8 @@ class _Copy:
     error: str = ""
     retry: bool = False
     points: int = 0
+    is_touched: bool = False
+    """Whether anything but files was written to it."""
 
     @property
     def is_native(self) -> bool:
@@ -78,7 +80,8 @@ class _Copy:
         """What was done with it."""
         files = self.parcel
         problems = (*self.problems, *(files.problems if files else ()))
-        action = FAILED if self.error else CREATE if self.there is None else UPDATE
+        same = not (self.is_touched or self.points or problems or (files and files.count))
+        action = FAILED if self.error else CREATE if self.there is None else UNCHANGED if same else UPDATE
         told = (LOGGED_MODELS.noun, self.item.model_id, self.item.name or self.item.model_id, action, self.target_id)
         counts = (self.points, files.count if files else 0, files.bytes if files else 0)
         return Outcome(*told, *counts, problems, self.error, self.retry or bool(files and files.retry))
@@ -244,10 +247,10 @@ class LoggedModelTarget:
             self._ids[copy.item.model_id] = copy.target_id
         if copy.there is None and copy.target_id:
             self.made.add(copy.item.model_id)
-        if self._is_whole(copy) and not copy.mark.endswith(WITHOUT_FILES):
+        if self._is_complete(copy) and not copy.mark.endswith(WITHOUT_FILES):
             self._whole.add(copy.item.model_id)
 
-    def _is_whole(self, copy: _Copy) -> bool:
+    def _is_complete(self, copy: _Copy) -> bool:
         lost = [*copy.problems, *(copy.parcel.problems if copy.parcel else ()), *copy.item.problems]
         return not copy.error and not lost
 
@@ -296,19 +299,21 @@ class LoggedModelTarget:
         there = copy.there or LoggedModel(copy.target_id, copy.wanted.experiment_id, status=PENDING)
         copy.points = self._points.log(copy.item, copy.wanted, there)
         place = f"logged-models/{plain(copy.target_id)}"
-        id = {"model_id": copy.target_id}
         if copy.there is not None:
             params = {k: v for k, v in copy.wanted.params.items() if k not in there.params}
-            if params:
-                post(self._client, f"{place}/params", {**id, "params": wire.entries(params)})
+            self._write(copy, "POST", f"{place}/params", "params", wire.entries(params))
             tags = {k: v for k, v in plain_tags(copy.wanted).items() if there.tags.get(k) != v}
-            if tags:
-                send(self._client, "PATCH", f"{place}/tags", {**id, "tags": wire.entries(tags)})
+            self._write(copy, "PATCH", f"{place}/tags", "tags", wire.entries(tags))
         if copy.wanted.status != there.status:
-            send(self._client, "PATCH", place, {**id, "status": NUMBERS[copy.wanted.status]})
-        if self._is_whole(copy) and not copy.is_native:
-            mark = {COMPLETE: copy.mark}
-            send(self._client, "PATCH", f"{place}/tags", {**id, "tags": wire.entries(mark)})
+            self._write(copy, "PATCH", place, "status", NUMBERS[copy.wanted.status])
+        if self._is_complete(copy) and not copy.is_native and there.tags.get(COMPLETE) != copy.mark:
+            self._write(copy, "PATCH", f"{place}/tags", "tags", wire.entries({COMPLETE: copy.mark}))
+
+    def _write(self, copy: _Copy, method: str, path: str, name: str, value: object) -> None:
+        """Sets a field, where there is anything to set."""
+        if value:
+            send(self._client, method, path, {"model_id": copy.target_id, name: value})
+            copy.is_touched = True
 
 
 def fingerprint(item: LoggedModel) -> str:

@@ -4,11 +4,12 @@ import json
 
 from runsync.kinds.left_behind import MODEL_LINKS
 from runsync.model.not_carried import NAMED, NotCarried
-from runsync.model.run import ModelLink
+from runsync.model.run import ModelLink, Run
 from runsync.workspaces.arrival.copy import Copy
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.logged_model_target import LoggedModelTarget
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.server import API
@@ -37,16 +38,34 @@ class ModelLinks:
         run = copy.run
         if not run.model_inputs and not run.model_outputs:
             return
-        there = copy.present and wire.run(part(self._client.get(f"{API}/runs/get", run_id=copy.target_id), "run"))
+        there = self._read(copy) if copy.present is not None else None
         inputs, lost_inputs = self._split(run.model_inputs, there.model_inputs if there else ())
         outputs, lost_outputs = self._split(run.model_outputs, there.model_outputs if there else ())
         if inputs:
             self._writer.write(copy, "runs/log-inputs", {"models": [{"model_id": id} for id, _ in inputs]})
         if outputs:
-            models = [{"model_id": id, "step": step} for id, step in outputs]
-            self._writer.write(copy, "runs/outputs", {"models": models})
+            self._writer.touch(copy)
+            self._set_outputs(copy, outputs)
         if lost_inputs or lost_outputs:
             self._keep(copy, {"inputs": lost_inputs, "outputs": lost_outputs})
+
+    def _read(self, copy: Copy) -> Run:
+        return wire.run(part(self._client.get(f"{API}/runs/get", run_id=copy.target_id), "run"))
+
+    def _set_outputs(self, copy: Copy, outputs: list[tuple[str, int]]) -> None:
+        """An output that is there already is refused, and those with it."""
+        models = [{"model_id": id, "step": step} for id, step in outputs]
+
+        def create() -> str:
+            body = {"run_id": copy.target_id, "models": models}
+            self._client.post(f"{API}/runs/outputs", body, retry=False)
+            return copy.target_id
+
+        def find() -> str | None:
+            there = {link.model_id for link in self._read(copy).model_outputs}
+            return copy.target_id if there.issuperset(id for id, _ in outputs) else None
+
+        create_once(self._client, create, find)
 
     def left(self) -> list[NotCarried]:
         """Those whose models are nowhere in the target."""

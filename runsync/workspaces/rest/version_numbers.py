@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, RequestRefused
 from runsync.kinds.model_versions import ModelVersion
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import number, part
@@ -78,4 +78,8 @@ class Numbers:
         return made
 
     def _delete(self, model: str, version: int) -> None:
-        send(self._client, "DELETE", "model-versions/delete", {"name": model, "version": str(version)})
+        try:
+            send(self._client, "DELETE", "model-versions/delete", {"name": model, "version": str(version)})
+        except RequestRefused as error:
+            if error.code != ABSENT:  # by a request whose answer was lost
+                raise
