@@ -14,6 +14,7 @@ from runsync.model.run import ArtifactFile, Problem, Run
 from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.models import ModelStore
 from runsync.workspaces.direct.places import Places
+from runsync.workspaces.direct.sound import Sound
 
 IS_EXTERNAL = "mlflow.model.isExternal"
 """The tag of a model whose files are nowhere in MLflow."""
@@ -28,6 +29,7 @@ class LoggedModelSource:
         self._store = store
         self._artifacts = artifacts
         self._places = Places(self._look_up)
+        self._sound = Sound(LOGGED_MODELS)
 
     def list(self, scope: Scope) -> Iterator[LoggedModel]:
         """Without their files."""
@@ -35,7 +37,7 @@ class LoggedModelSource:
         for recorded in self._store.logged_models([e.experiment_id for e in scope.experiments], named):
             self._places.note(recorded.item.key, recorded.location)
             meant = LOGGED_MODELS.meant(recorded.item, scope)
-            if meant is not None:
+            if meant is not None and self._sound.holds(meant):
                 yield meant
 
     def complete(self, item: LoggedModel) -> LoggedModel:
@@ -56,10 +58,10 @@ class LoggedModelSource:
         return self._artifacts.read(as_run(item, self._places.of(item.key)), file)
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """Those that were deleted, which MLflow does not show."""
+        """Those that were deleted, which MLflow does not show, and what cannot be told of."""
         count = self._store.deleted_logged_models([e.experiment_id for e in scope.experiments])
         why = "MLflow shows them no more and has no way to bring them back"
-        return [changed("deleted logged models", count, why)] if count else []
+        return [*([changed("deleted logged models", count, why)] if count else []), *self._sound.left()]
 
     def _look_up(self, key: Key) -> str:
         for recorded in self._store.logged_models((), key):

@@ -17,6 +17,7 @@ from runsync.workspaces import local_artifacts
 from runsync.workspaces.direct.artifacts import SERVED, DirectArtifacts
 from runsync.workspaces.direct.models import ModelStore
 from runsync.workspaces.direct.places import Places
+from runsync.workspaces.direct.sound import Sound
 from runsync.workspaces.direct.version_files import OF_OTHERS
 
 
@@ -27,10 +28,11 @@ class RegisteredModelSource(WithoutFiles):
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store
+        self._sound = Sound(REGISTERED_MODELS)
 
     def list(self, scope: Scope) -> Iterator[RegisteredModel]:
         """A list tells all of one."""
-        models = self._store.registered_models()
+        models = self._sound.among(self._store.registered_models())
         return (meant for item in models if (meant := REGISTERED_MODELS.meant(item, scope)) is not None)
 
     def complete(self, item: RegisteredModel) -> RegisteredModel:
@@ -42,8 +44,8 @@ class RegisteredModelSource(WithoutFiles):
         return item, iter(())
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """All are listed."""
-        return ()
+        """What cannot be told of."""
+        return self._sound.left()
 
 
 class ModelAliasSource(WithoutFiles):
@@ -53,10 +55,11 @@ class ModelAliasSource(WithoutFiles):
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store
+        self._sound = Sound(MODEL_ALIASES)
 
     def list(self, scope: Scope) -> Iterator[ModelAlias]:
         """A list tells all of one."""
-        aliases = self._store.model_aliases()
+        aliases = self._sound.among(self._store.model_aliases())
         return (meant for item in aliases if (meant := MODEL_ALIASES.meant(item, scope)) is not None)
 
     def complete(self, item: ModelAlias) -> ModelAlias:
@@ -68,8 +71,8 @@ class ModelAliasSource(WithoutFiles):
         return item, iter(())
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """All are listed."""
-        return ()
+        """What cannot be told of."""
+        return self._sound.left()
 
 
 class ModelVersionSource:
@@ -82,12 +85,13 @@ class ModelVersionSource:
         self._artifacts = artifacts
         self._places = Places(self._look_up)
         self._gone: set[str] = set()
+        self._sound = Sound(MODEL_VERSIONS)
 
     def list(self, scope: Scope) -> Iterator[ModelVersion]:
         """By model and number, without those that were deleted."""
         for recorded in self._store.model_versions():
             meant = MODEL_VERSIONS.meant(recorded.item, scope)
-            if meant is not None:
+            if meant is not None and self._sound.holds(meant):
                 if not meant.home.kind:
                     self._places.note(meant.key, recorded.location)
                     if recorded.location.startswith(OF_OTHERS):
@@ -117,12 +121,12 @@ class ModelVersionSource:
         return self._artifacts.read_root(self._artifacts.own_place(self._places.of(item.key)), file)
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """Files that the store itself has no longer."""
+        """Files that the store itself has no longer, and what cannot be told of."""
         if not self._gone:
-            return []
+            return self._sound.left()
         what, names = f"files of {MODEL_VERSIONS.category.title} {GONE}", tuple(sorted(self._gone)[:NAMED])
         why = "the runs or logged models that they were made of are not there any more"
-        return [changed(what, len(self._gone), why, names)]
+        return [changed(what, len(self._gone), why, names), *self._sound.left()]
 
     def _look_up(self, key: Key) -> str:
         for recorded in self._store.model_versions([key[0]]):

@@ -34,7 +34,7 @@ class LoggedModels:
         if not self._part.has(*TABLES):
             return
         for some in parts(self._ids(experiment_ids, model_ids)):
-            with self._part.database.reading() as connection:
+            with self._part.reading() as connection:
                 page = list(self._read(connection, some))
             yield from page
 
@@ -64,7 +64,7 @@ class LoggedModels:
         origin = cast(origins.c.tag_value, String(36))
         copies = select(origin, *columns).select_from(joined.join(origins, origins.c.model_id == models.c.model_id))
         copies = copies.where(origins.c.tag_key == ORIGIN, *self._alive())
-        with self._part.database.reading() as connection:
+        with self._part.reading() as connection:
             found = list(self._part.rows(connection, asked, models.c.model_id, model_ids))
             rest = set(model_ids) - {row[0] for row in found}
             found += self._part.rows(connection, copies, origin, rest)
@@ -80,7 +80,7 @@ class LoggedModels:
         joined = joined.outerjoin(tags, and_(tags.c.run_uuid == runs.c.run_uuid, tags.c.key == COPY))
         asked = select(runs.c.run_uuid, runs.c.experiment_id, runs.c.artifact_uri, tags.c.value).select_from(joined)
         asked = asked.where(*self._part.here(experiments))
-        with self._part.database.reading() as connection:
+        with self._part.reading() as connection:
             rows = self._part.rows(connection, asked, runs.c.run_uuid, run_ids)
             return {row[0]: RunPlace(row[0], str(row[1]), row[2] or "", row[3] or "") for row in rows}
 
@@ -105,7 +105,7 @@ class LoggedModels:
 
         column = self._part.table("logged_models").c.model_id
         asked = select(column).select_from(self._joined()).where(*self._alive())
-        with self._part.database.reading() as connection:
+        with self._part.reading() as connection:
             found = set(connection.execute(asked.where(self._of(experiment_ids))).scalars())
             found |= {id for (id,) in self._part.rows(connection, asked, column, model_ids)}
         return sorted(found)

@@ -29,7 +29,7 @@ def read_model_versions(part: Part, names: Collection[str] | None) -> Iterator[R
     if not part.has(*TABLES):
         return
     for rows in _pages(part, names_of_models(part) if names is None else sorted(names), names is not None):
-        with part.database.reading() as connection:
+        with part.reading() as connection:
             tags = _tags(part, connection, rows)
             read = [_version(row, tags) for row in rows]
             there = _there(part, connection, read)
@@ -49,7 +49,7 @@ def _pages(part: Part, names: Sequence[str], with_deleted: bool) -> "Iterator[Se
     for start in range(0, len(names), NAMES):
         rest: list[ColumnElement[bool]] = []
         while True:
-            with part.database.reading() as connection:
+            with part.reading() as connection:
                 rows = connection.execute(asked.where(table.c.name.in_(names[start : start + NAMES]), *rest)).all()
             if rows:
                 yield rows

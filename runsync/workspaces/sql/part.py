@@ -1,6 +1,7 @@
 """The part of a database that one MLflow workspace has."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.one_key import require_rows
 from runsync.workspaces.sql.read import parts
 from runsync.workspaces.sql.schema import Schema
+from runsync.workspaces.sql.texts import any_text
 from runsync.workspaces.sql.upsert import upsert
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ class Part:
         """What a new row of it has for that."""
         return {"workspace": self.workspace} if "workspace" in table.c else {}
 
+    @contextmanager
+    def reading(self) -> "Iterator[Connection]":
+        """Text that is not UTF-8 comes as surrogates."""
+        with self.database.reading() as connection, any_text(connection):
+            yield connection
+
     def rows(
         self, connection: "Connection", asked: "Select[Any]", column: "ColumnElement[Any]", values: Collection[str]
     ) -> Iterator[Any]:
@@ -52,7 +60,7 @@ class Part:
 
     def all_rows(self, asked: "Select[Any]") -> "Sequence[Row[Any]]":
         """What one statement finds."""
-        with self.database.reading() as connection:
+        with self.reading() as connection:
             return connection.execute(asked).all()
 
     def fitting(self, table: "Table", row: Mapping[str, Any]) -> dict[str, Any]:

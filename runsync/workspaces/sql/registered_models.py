@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runsync.kinds.registered_models import IS_PROMPT, RegisteredModel
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.read import parts
+from runsync.workspaces.sql.texts import is_text
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
@@ -15,7 +16,11 @@ TABLES = ("registered_models", "registered_model_tags", "model_versions", "model
 
 
 def names_of_models(part: Part) -> list[str]:
-    """Of all that are no prompts, sorted."""
+    """Of all that are no prompts, sorted; without names that are not UTF-8, by which nothing can be asked for."""
+    return [name for name in _all_names(part) if is_text(name)]
+
+
+def _all_names(part: Part) -> list[str]:
     from sqlalchemy import select
 
     if not part.has(*TABLES):
@@ -30,7 +35,7 @@ def prompts(part: Part, names: Collection[str]) -> set[str]:
     if not part.has(*TABLES):
         return set()
     tags = part.table("registered_model_tags")
-    with part.database.reading() as connection:
+    with part.reading() as connection:
         return {name for (name,) in part.rows(connection, _prompts(part), tags.c.name, names)}
 
 
@@ -40,8 +45,10 @@ def read_registered_models(part: Part, names: Collection[str] | None) -> Iterato
 
     models, tags, versions = (part.table(name) for name in TABLES[:3])
     columns = (models.c.name, models.c.description, models.c.creation_time, models.c.last_updated_time)
-    for some in parts(names_of_models(part) if names is None else sorted(names)):
-        with part.database.reading() as connection:
+    asked_for = _all_names(part) if names is None else sorted(names)
+    yield from (RegisteredModel(name) for name in asked_for if not is_text(name))
+    for some in parts([name for name in asked_for if is_text(name)]):
+        with part.reading() as connection:
             tags_of: dict[str, dict[str, str]] = defaultdict(dict)
             asked: Select[Any] = select(tags.c.name, tags.c.key, tags.c.value)
             for name, key, value in connection.execute(asked.where(*part.here(tags), tags.c.name.in_(some))):
