@@ -20,6 +20,8 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, fill, opened
 
+from runsync.kinds.registered_models import IS_PROMPT
+
 pytestmark = pytest.mark.long
 
 DRILL = ROOT / "examples" / "restore-drill" / "restore-drill.sh"
@@ -85,9 +87,11 @@ def test_the_last_line_names_what_was_accepted_and_did_not_come_back(tmp_path: P
     with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
         for name in ("one", "two"):
             database.execute("INSERT INTO registered_models (name, workspace) VALUES (?, 'default')", (name,))
-    (tmp_path / "runsync.toml").write_text('[bundles.nightly]\nuri = "b"\naccept = ["registered-models"]\n')
+            tag = "INSERT INTO registered_model_tags (key, value, name, workspace) VALUES (?, 'true', ?, 'default')"
+            database.execute(tag, (IS_PROMPT, name))
+    (tmp_path / "runsync.toml").write_text('[bundles.nightly]\nuri = "b"\naccept = ["prompts"]\n')
     target = empty_sqlite(tmp_path / "target.db")
     done = run_drill([source, "nightly", target], tmp_path, {})
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("Restored and verified, without what was accepted (2 registered models), in "), last
+    assert last.startswith("Restored and verified, without what was accepted (2 prompts), in "), last
