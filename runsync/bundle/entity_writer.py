@@ -192,7 +192,7 @@ class EntityWriter(Generic[E]):
         files, problems = self._with_files(each)
         if each.known is not None and is_same(each.item, each.known):
             self._keep(each.item)
-            return self._outcome(each.item, UNCHANGED)
+            return replace(self._outcome(each.item, UNCHANGED), problems=problems)
         self._fresh.append(each.item)
         outcome = self._outcome(each.item, CREATE if each.known is None else UPDATE)
         size = sum(file.size for file in files)
@@ -201,10 +201,11 @@ class EntityWriter(Generic[E]):
     def _with_files(self, each: _Entity[E]) -> tuple[tuple[ArtifactFile, ...], tuple[Problem, ...]]:
         """The files that were fetched, and those that were not."""
         if not each.files:
-            return (), ()
+            return (), self._kind.problems(each.item)
+        told = self._kind.problems(each.item)
         results = [future.result() for future in each.files]
         files = tuple(result for result in results if isinstance(result, ArtifactFile))
-        problems = tuple(result for result in results if isinstance(result, Problem))
+        problems = (*told, *(result for result in results if isinstance(result, Problem)))
         each.item = self._kind.with_files(each.item, files, problems)
         return files, problems
 

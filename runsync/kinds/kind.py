@@ -143,6 +143,10 @@ class Kind(Generic[E]):
         """Those of a complete one."""
         return ()
 
+    def problems(self, item: E) -> tuple[Problem, ...]:
+        """What is told of files that cannot be had."""
+        return ()
+
     def with_files(self, item: E, files: tuple[ArtifactFile, ...], problems: tuple[Problem, ...]) -> E:
         """One whose files were stored, but for those that `problems` tell of."""
         raise NotImplementedError(f"{self.name} have no files")

@@ -146,6 +146,10 @@ class _LoggedModels(Kind[LoggedModel]):
         """Below its own root."""
         return item.artifacts or ()
 
+    def problems(self, item: LoggedModel) -> tuple[Problem, ...]:
+        """It keeps them."""
+        return item.problems
+
     def with_files(
         self, item: LoggedModel, files: tuple[ArtifactFile, ...], problems: tuple[Problem, ...]
     ) -> LoggedModel:

@@ -148,6 +148,10 @@ class _ModelVersions(Kind[ModelVersion]):
         """Its own."""
         return item.artifacts or ()
 
+    def problems(self, item: ModelVersion) -> tuple[Problem, ...]:
+        """It keeps them."""
+        return item.problems
+
     def with_files(
         self, item: ModelVersion, files: tuple[ArtifactFile, ...], problems: tuple[Problem, ...]
     ) -> ModelVersion:

@@ -277,3 +277,37 @@ def test_models_go_from_a_database_to_a_server_and_back_without_a_second_one(
             strict=True,
         ):
             assert model[:3] == other[:3], name
+
+
+def test_files_of_a_version_that_hang_off_no_run_go_where_a_server_serves_them(
+    filled: Filled, databases: Databases, runsync: Runner, bundle: Path, tmp_path: Path
+) -> None:
+    source, target, root = copied(filled, databases), databases.fresh("sqlite"), tmp_path / "root"
+    for name in ("MLmodel", "data/weights"):
+        file = root / "loose" / "model" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name * 1000)
+    for number, path in ((9, "mlflow-artifacts:/loose/model"), (10, "/etc")):
+        source.execute(
+            "INSERT INTO model_versions (name, version, source, storage_location, current_stage, status)"
+            " VALUES ('churn', ?, ?, ?, 'None', 'READY')",
+            *(number, path, path),
+        )
+        source.execute(
+            "INSERT INTO registered_model_aliases (name, alias, version) VALUES ('churn', ?, ?)", path, number
+        )
+    told = export(runsync, source.url, bundle, *PROMPTS, "--artifacts", root, code=3)
+    assert [(one["kind"], "keeps no artifacts" in one["reason"]) for one in told["problems"]] == [("artifact", True)]
+    place = ("--artifacts", tmp_path / "there")
+    for times in range(2):
+        told = import_(runsync, bundle, target.url, *place, *PROMPTS, code=3)
+        assert [error["name"] for error in told["failed"]] == ["churn@/etc"]
+        assert counts(told, "unchanged")["model-versions"] == 8 * times
+        assert times == 0 or told["artifacts"] == 0
+    (row,) = target.execute("SELECT source, storage_location FROM model_versions WHERE version = 9")
+    assert row[0] == row[1]
+    assert row[0].startswith("mlflow-artifacts:/registered-models/")
+    there = tmp_path / "there" / row[0].removeprefix("mlflow-artifacts:/")
+    assert {p.relative_to(there).as_posix(): p.read_text() for p in there.rglob("*") if p.is_file()} == {
+        name: name * 1000 for name in ("MLmodel", "data/weights")
+    }
