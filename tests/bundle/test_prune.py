@@ -345,7 +345,7 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("forgets", "step"),
     [
-        pytest.param(True, 3, id="forget and prune"),
+        pytest.param(True, 5, id="forget and prune"),
         pytest.param(True, 1, id="forget and prune, every write", marks=pytest.mark.slow),
         pytest.param(False, 1, id="prune, every write", marks=pytest.mark.slow),
     ],

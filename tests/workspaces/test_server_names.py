@@ -92,7 +92,7 @@ def _source(folder: Path, label: str, files: dict[str, bytes]) -> str:
     return f"{folder}/store"
 
 
-@SERVERS
+@pytest.mark.parametrize("name", ["mlflow3_b", pytest.param("mlflow2_b", marks=pytest.mark.slow)])
 def test_names_that_a_server_would_change_go_there_under_others_and_come_back(
     name: str, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
