@@ -69,6 +69,7 @@ def test_every_snapshot_holds_the_same_after_pruning_and_nothing_is_left_over(fo
         assert differences(bundle, ids[night], source_of_night(night)) == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_on_s3_is_pruned_alike(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repack, "LARGEST", 8)
     monkeypatch.setattr(repack, "MOST_SMALL", 1)
