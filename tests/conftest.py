@@ -198,6 +198,11 @@ def mlflow3_b(fleet: Fleet) -> MlflowServer:
 
 
 @pytest.fixture
+def mlflow3_default(fleet: Fleet) -> MlflowServer:
+    return fleet.get("mlflow3_default")
+
+
+@pytest.fixture
 def mlflow2_a(fleet: Fleet) -> MlflowServer:
     return fleet.get("mlflow2_a")
 

@@ -210,8 +210,8 @@ def test_two_commands_held_at_operations_of_each(
 def test_the_same_on_s3(s3: Place, pair: str) -> None:
     at = 0
     while attempt(s3, pair, at, None) is not None:
-        at += 36
-    assert at > 36
+        at += 24
+    assert at > 24
 
 
 ELSEWHERE = Process(1, "f" * 32, "4026531836-4026531834", 7)
