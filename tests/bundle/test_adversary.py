@@ -175,7 +175,7 @@ def attempt(place: Place, pair: str, at: int, until: int | None) -> list[Any] | 
     return outcomes
 
 
-EVERY = pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.slow)])
+EVERY = pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.slow)])
 """A sample of the operations in `make test`, each of them in `make stress`."""
 
 

@@ -56,7 +56,9 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "target"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=pytest.mark.slow if way == "S3 to S3" else []) for way in WAYS]
+)
 def test_a_copy_holds_the_same_files_and_a_second_copy_reads_nothing(
     folder: Path, target: Path, bucket: Bucket, way: str
 ) -> None:

@@ -71,6 +71,7 @@ def test_every_snapshot_holds_the_same_after_pruning_and_nothing_is_left_over(fo
         assert differences(bundle, ids[night], source_of_night(night)) == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_on_s3_is_pruned_alike(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repack, "LARGEST", 8)
     monkeypatch.setattr(repack, "MOST_SMALL", 1)
@@ -347,7 +348,7 @@ def _stops_at(moment: int) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("forgets", "step"),
     [
-        pytest.param(True, 3, id="forget and prune"),
+        pytest.param(True, 5, id="forget and prune"),
         pytest.param(True, 1, id="forget and prune, every write", marks=pytest.mark.slow),
         pytest.param(False, 1, id="prune, every write", marks=pytest.mark.slow),
     ],

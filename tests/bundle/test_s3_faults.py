@@ -145,7 +145,10 @@ def test_a_file_that_changes_while_it_is_read_is_refused(bucket: Bucket, proxy: 
 
 @pytest.mark.parametrize(
     "name",
-    ["locks/", "snapshots/", *(pytest.param(n, marks=pytest.mark.slow) for n in ("runsync.json", "parts/", "blobs/"))],
+    [
+        "snapshots/",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("locks/", "runsync.json", "parts/", "blobs/")),
+    ],
 )
 def test_a_write_whose_answer_was_lost_counts_as_done(
     bucket: Bucket, proxy: FaultProxy, access: Access, name: str

@@ -40,10 +40,10 @@ def in_shell(script: str, *arguments: object, cwd: Path) -> "subprocess.Complete
     "script",
     [
         pytest.param('"$@" | true; exit ${PIPESTATUS[0]}', id="no reader"),
-        pytest.param('"$@" >&-', id="stdout closed"),
+        pytest.param('"$@" >&-', id="stdout closed", marks=pytest.mark.slow),
         pytest.param('"$@" <&- >&- 2>&-', id="all closed"),
-        pytest.param('"$@" 1<&0', id="stdout cannot be written"),
-        pytest.param('"$@" 2>&-', id="stderr closed"),
+        pytest.param('"$@" 1<&0', id="stdout cannot be written", marks=pytest.mark.slow),
+        pytest.param('"$@" 2>&-', id="stderr closed", marks=pytest.mark.slow),
         pytest.param('"$@" 2>/dev/full', id="stderr full"),
     ],
 )
@@ -54,7 +54,9 @@ def test_a_stream_that_takes_nothing_does_not_change_the_exit_code(script: str, 
     assert in_shell(script, "check", bundle, cwd=tmp_path).returncode == 12
 
 
-@pytest.mark.parametrize("script", ['"$@" | true; exit ${PIPESTATUS[0]}', '"$@" <&- >&- 2>&-'])
+@pytest.mark.parametrize(
+    "script", ['"$@" | true; exit ${PIPESTATUS[0]}', pytest.param('"$@" <&- >&- 2>&-', marks=pytest.mark.slow)]
+)
 def test_the_work_is_done_when_nobody_reads_the_report(script: str, tmp_path: Path, runsync: Runner) -> None:
     done = in_shell(script, "export", ROOT / "examples" / "mlruns", "b", "--json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

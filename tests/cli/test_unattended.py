@@ -312,7 +312,7 @@ def test_a_target_with_quotes_and_backslashes_is_still_a_label(runsync: Runner, 
     assert metrics_of(tmp_path / "x.prom")["runsync_snapshots", "", "check", name] == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_command_is_logged_and_measured(
     experiment: str, mlflow3_a: MlflowServer, start_runsync: Callable[..., Any], tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -174,7 +174,9 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in ("cron", "kubernetes") else pytest.mark.slow) for n in SCHEDULES]
+)
 def test_every_command_line_of_a_schedule_works_night_after_night(
     seeded: str, bucket: Bucket, home: Path, runsync: Runner, name: str
 ) -> None:

@@ -117,7 +117,7 @@ def runsync_json(runsync: Runner) -> Json:
     return Json(runsync)
 
 
-@pytest.fixture(params=["mlflow3_a", "mlflow2_a"])
+@pytest.fixture(params=["mlflow3_a", pytest.param("mlflow2_a", marks=pytest.mark.slow)])
 def server(request: pytest.FixtureRequest, fleet: Fleet) -> MlflowServer:
     return fleet.get(request.param)
 

@@ -1,8 +1,8 @@
 """A workspace that has one of everything that tends to get lost."""
 
-import hashlib
 import json
 import math
+import random
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -82,8 +82,7 @@ def files_workspace(seeder: Seeder, prefix: str) -> Facts:
 @cache
 def big_content(size: int = BIG) -> bytes:
     """Bytes that do not compress and are the same every time."""
-    blocks = range(math.ceil(size / 32))
-    return b"".join(hashlib.sha256(str(block).encode()).digest() for block in blocks)[:size]
+    return random.Random(1).randbytes(size)
 
 
 class _Maker:

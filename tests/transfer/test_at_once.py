@@ -132,7 +132,10 @@ def test_a_refusal_that_is_no_collision_is_told_at_once(mlflow3_b: MlflowServer,
     assert rule.fired == 4
 
 
-@pytest.mark.parametrize("moment", ["runs/create", "runs/log-batch", "runs/set-tag"])
+@pytest.mark.parametrize(
+    "moment",
+    ["runs/create", *(pytest.param(path, marks=pytest.mark.slow) for path in ("runs/log-batch", "runs/set-tag"))],
+)
 def test_runs_and_experiments_that_another_import_has_deleted_by_then_are_filled_all_the_same(
     mlflow3_b: MlflowServer, prefix: str, bundle: Path, moment: str
 ) -> None:
@@ -339,8 +342,12 @@ def mark_of(seeder: Seeder, run_id: str) -> str:
     ("change", "why"),
     [
         (tag, "their fields differ"),
-        (log_behind_the_latest_step, "their metrics differ"),
-        (lambda seeder, run_id: seeder.put_artifact(run_id, "notes.txt", b"mine"), "their artifacts differ"),
+        pytest.param(log_behind_the_latest_step, "their metrics differ", marks=pytest.mark.slow),
+        pytest.param(
+            lambda seeder, run_id: seeder.put_artifact(run_id, "notes.txt", b"mine"),
+            "their artifacts differ",
+            marks=pytest.mark.slow,
+        ),
         (bring_other_files, "made of different states of the run"),
         (nest_a_run, "runs that are no copies are nested in it"),
         pytest.param(nest_a_run_elsewhere, "runs that are no copies are nested in it", marks=pytest.mark.slow),

@@ -382,9 +382,16 @@ def test_two_imports_at_once_make_each_run_once(make: Make, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "moments", [(60, 250), pytest.param((20, 40, 80, 160, 240), marks=pytest.mark.slow)], ids=["twice", "5 times"]
+    ("kind", "moments"),
+    [
+        *(pytest.param(kind, (60, 250), id=f"{kind}-twice") for kind in ("sqlite", "postgres")),
+        pytest.param("files", (60, 250), id="files-twice", marks=pytest.mark.slow),
+        *(
+            pytest.param(kind, (20, 40, 80, 160, 240), id=f"{kind}-5 times", marks=pytest.mark.slow)
+            for kind in ("files", "sqlite", "postgres")
+        ),
+    ],
 )
-@AT_ONCE
 def test_an_import_killed_again_and_again_leaves_whole_runs_and_then_ends(
     make: Make, kind: str, moments: tuple[int, ...], tmp_path: Path
 ) -> None:
@@ -456,7 +463,7 @@ def _without_places(told: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-@KINDS
+@pytest.mark.parametrize("kind", ["files", pytest.param("sqlite", marks=pytest.mark.slow)])
 def test_there_and_back_over_a_server_ends_where_it_began(
     make: Make, kind: str, mlflow3_a: MlflowServer, on_three: Seeder, prefix: str
 ) -> None:

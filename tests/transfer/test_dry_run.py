@@ -76,8 +76,11 @@ FIELDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("release", "verb"),
     [
-        *(("mlflow3_b", "sync"), ("mlflow2_b", "import")),
-        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("mlflow3_b", "import"), ("mlflow2_b", "sync"))),
+        ("mlflow3_b", "sync"),
+        *(
+            pytest.param(*both, marks=pytest.mark.slow)
+            for both in (("mlflow3_b", "import"), ("mlflow2_b", "sync"), ("mlflow2_b", "import"))
+        ),
     ],
 )
 def test_of_a_server_its_limits_are_known(release: str, verb: str, fleet: Fleet, tmp_path: Path) -> None:

@@ -23,7 +23,10 @@ def climbing(count: int, first_step: int = 0) -> list[Value]:
 # And from 3 to 2 in test_sync.
 @pytest.mark.parametrize(
     "pair",
-    ["2-to-3", *(pytest.param(name, marks=pytest.mark.slow) for name in ("3-to-2", "3-to-3", "2-to-2"))],
+    [
+        "2-to-default",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("2-to-3", "3-to-2", "3-to-3", "2-to-2")),
+    ],
     indirect=True,
 )
 def test_a_rich_workspace_arrives_whole(pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner) -> None:
@@ -59,25 +62,31 @@ def test_histories_of_every_length_arrive(
     assert_same(pair.source.url, pair.target.url, [prefix + "*"], artifacts=False)
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [("by time only",), pytest.param(("by step", "by time only", "below zero"), marks=pytest.mark.slow)],
+    ids=lambda keys: f"{len(keys)}",
+)
 @EACH_RELEASE
 def test_no_history_is_cut_short_where_many_runs_share_a_key(
-    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner
+    pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner, keys: tuple[str, ...]
 ) -> None:
     # The server's bulk call stops at 25,000 rows without a word, and the latest step need not tell how many there are.
     home = seeder.create_experiment(prefix + "shared key")
     database = Database(pair.source)
-    series = {
+    every = {
         "by step": climbing(9_000),
         "by time only": [(START + n, -3, n / 7) for n in range(9_000)],
         "below zero": climbing(9_000, first_step=-9_000),
     }
+    series = {key: every[key] for key in keys}
     runs = database.add_runs(home, [(f"run {n}", START + n) for n in range(3)])
     for run_id in runs:
         for key, values in series.items():
             database.add_points(run_id, key, values)
     alone = database.add_run(home, "one that is too long for a call")
     database.add_points(alone, "its own", climbing(25_001))
-    assert export(runsync, pair.source.url, bundle, prefix + "*")["metric_points"] == 3 * 27_000 + 25_001
+    assert export(runsync, pair.source.url, bundle, prefix + "*")["metric_points"] == 3 * len(keys) * 9_000 + 25_001
     wanted = {(run_id, key): values for run_id in runs for key, values in series.items()}
     assert stored_points(bundle) == wanted | {(alone, "its own"): climbing(25_001)}
 

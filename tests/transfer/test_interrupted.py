@@ -97,7 +97,7 @@ def test_an_export_to_disk_that_is_interrupted_at_any_moment_leaves_no_lock(
     assert runsync("check", bundle).returncode == 0
 
 
-@pytest.mark.parametrize("verb", ["verify", "check"])
+@pytest.mark.parametrize("verb", ["verify", pytest.param("check", marks=pytest.mark.slow)])
 @NEWEST
 def test_a_reading_command_stops_at_once(
     pair: Pair, few: str, bucket: Bucket, runsync: Runner, start_runsync: Start, verb: str

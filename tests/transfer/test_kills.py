@@ -279,7 +279,7 @@ SCENARIOS: dict[str, Callable[[World], Prepared]] = {
     **{f"artifacts get from {k}": lambda w, k=k: fetch(w, k) for k in ("disk", "s3")},  # type: ignore[misc]
     **{f"unlock on {k}": lambda w, k=k: unlock(w, k) for k in ("disk", "s3")},  # type: ignore[misc]
 }  # fmt: skip
-QUICK = ("export files to disk", "import into sqlite", "sync sqlite into files")
+QUICK = ("export files to disk",)
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def lose_marker(store: Store) -> dict[str, object]:
     return told
 
 
-@pytest.mark.parametrize("where", ["disk", "S3"])
+@pytest.mark.parametrize("where", ["disk", pytest.param("S3", marks=pytest.mark.slow)])
 def test_a_lost_marker_is_damage_and_repair_writes_it_again(
     where: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -19,8 +19,12 @@ from runsync.workspaces.direct.store import ExperimentChange
 from transfer.conftest import Make
 from transfer.moves import NAMES, fill, found, layout, move, plain, rename
 
-KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+SQLITE = pytest.param("sqlite", marks=pytest.mark.slow)
+KINDS = pytest.mark.parametrize("kind", ["files", SQLITE])
 EACH_WAY = pytest.mark.parametrize(("kind", "bring"), [("files", "sync"), ("sqlite", "bundle")], indirect=["bring"])
+IN_FILES = pytest.mark.parametrize(
+    ("kind", "bring"), [("files", "sync"), pytest.param("sqlite", "bundle", marks=pytest.mark.slow)], indirect=["bring"]
+)
 EVERYWHERE = pytest.mark.parametrize(
     ("kind", "bring"),
     [
@@ -66,7 +70,9 @@ CHANGES: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "change", [pytest.param(c, marks=[] if c in ("renamed", "in a circle") else pytest.mark.slow) for c in CHANGES]
+)
 @EVERYWHERE
 def test_names_follow_the_source(make: Make, kind: str, change: str, bring: Way) -> None:
     source, target = make("files"), make(kind)
@@ -91,7 +97,7 @@ def test_a_dry_run_tells_of_new_names_and_writes_nothing(make: Make, kind: str) 
     assert contents(target) == before
 
 
-@EACH_WAY
+@IN_FILES
 def test_a_copy_that_was_renamed_by_hand_gets_the_name_of_the_source_again(make: Make, kind: str, bring: Way) -> None:
     source, target = make("files"), make(kind)
     fill(source)
@@ -112,7 +118,7 @@ def test_copies_of_an_earlier_version_are_found_and_marked(make: Make, kind: str
     assert_mirrored(source, target)
 
 
-@EACH_WAY
+@IN_FILES
 def test_an_experiment_made_anew_under_an_old_name_is_another_one(make: Make, kind: str, bring: Way) -> None:
     source, target = make("files"), make(kind)
     fill(source, {"11": "a"})
@@ -130,7 +136,7 @@ def test_an_experiment_made_anew_under_an_old_name_is_another_one(make: Make, ki
     assert_mirrored(source, target)
 
 
-@KINDS
+@pytest.mark.parametrize("kind", ["files", "sqlite"])
 def test_an_old_copy_that_was_deleted_makes_room_too(make: Make, kind: str) -> None:
     source, target = make("files"), make(kind)
     fill(source, {"11": "a", "12": "b"})
@@ -170,7 +176,7 @@ def test_merged_experiments_are_merged(make: Make, kind: str, bring: Way) -> Non
     assert_mirrored(source, target)
 
 
-@EACH_WAY
+@IN_FILES
 def test_a_run_moved_by_hand_in_the_target_is_told_by_verify_and_brought_back(
     make: Make, kind: str, bring: Way
 ) -> None:
@@ -289,7 +295,7 @@ def test_a_copy_under_another_name_stays_beside_the_one_of_the_sources_name(make
     assert {name for name, _ in layout(target).homes} == {"drill/Default", "drill/b", "b"}
 
 
-@pytest.mark.parametrize("bring", ["sync", "bundle"], indirect=True)
+@pytest.mark.parametrize("bring", ["sync", pytest.param("bundle", marks=pytest.mark.slow)], indirect=True)
 def test_two_experiments_of_one_name_fail_and_the_others_go_on_until_one_is_renamed_by_its_id(
     make: Make, tmp_path: Path, bring: Way
 ) -> None:
@@ -365,7 +371,7 @@ class Killed(BaseException):
     """Nothing catches it: the process is gone."""
 
 
-@pytest.mark.parametrize("change", ["swapped", "in a circle"])
+@pytest.mark.parametrize("change", ["swapped", pytest.param("in a circle", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["files", "sqlite"])
 def test_killed_at_each_renaming_the_next_one_ends_it(
     make: Make, kind: str, change: str, monkeypatch: pytest.MonkeyPatch

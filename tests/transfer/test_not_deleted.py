@@ -26,7 +26,7 @@ def store(tmp_path: Path) -> Path:
     return root
 
 
-@pytest.fixture(params=["server", "sqlite", "file store"])
+@pytest.fixture
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "server":
         server: Callable[..., MlflowServer] = request.getfixturevalue("start_server")
@@ -42,6 +42,9 @@ def active(where: str) -> int:
     return sum(run.lifecycle_stage == "active" for run in runsync.list_runs(where, selection=ACTIVE).runs)
 
 
+@pytest.mark.parametrize(
+    "target", ["server", "file store", pytest.param("sqlite", marks=pytest.mark.slow)], indirect=True
+)
 def test_what_is_not_in_a_narrowed_or_empty_snapshot_is_not_told_as_deleted(
     store: Path, target: str, tmp_path: Path
 ) -> None:
@@ -60,6 +63,9 @@ def test_what_is_not_in_a_narrowed_or_empty_snapshot_is_not_told_as_deleted(
     assert active(target) == active(str(store))
 
 
+@pytest.mark.parametrize(
+    "target", ["sqlite", "file store", pytest.param("server", marks=pytest.mark.slow)], indirect=True
+)
 def test_an_import_never_speaks_of_deletions(store: Path, target: str, tmp_path: Path) -> None:
     runsync.export(str(store), tmp_path / "b")
     shutil.copytree(store / "485373793042573834", store / "485373793042573835")

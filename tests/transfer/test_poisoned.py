@@ -29,7 +29,13 @@ from transfer.conftest import Make
 WORST = 3
 
 
-@pytest.fixture(params=["file store", "sqlite"])
+FROM_FILES, FROM_SQL = (
+    pytest.mark.parametrize("poisoned", [one, pytest.param(other, marks=pytest.mark.slow)], indirect=True)
+    for one, other in (("file store", "sqlite"), ("sqlite", "file store"))
+)
+
+
+@pytest.fixture
 def poisoned(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Sequence[Poison]]:
     """Its address, and what is in it."""
     if request.param == "sqlite":
@@ -85,6 +91,7 @@ def assert_arrived(where: str, items: Sequence[Poison]) -> None:
             assert b"".join(workspace.read_artifact(run, files["log.txt"])) == LOG
 
 
+@FROM_FILES
 @pytest.mark.long
 def test_everything_good_of_a_poisoned_workspace_goes_through_a_bundle(
     poisoned: tuple[str, Sequence[Poison]], tmp_path: Path, runsync: Runner
@@ -128,6 +135,7 @@ def test_what_a_target_has_no_place_for_is_named_once_and_the_rest_of_its_run_ar
     assert_arrived(target, items)
 
 
+@FROM_SQL
 @pytest.mark.long
 def test_everything_good_of_a_poisoned_workspace_arrives_by_sync(
     poisoned: tuple[str, Sequence[Poison]], tmp_path: Path, runsync: Runner
@@ -140,6 +148,7 @@ def test_everything_good_of_a_poisoned_workspace_arrives_by_sync(
     assert_arrived(target, items)
 
 
+@FROM_SQL
 @pytest.mark.long
 def test_a_poisoned_workspace_is_listed_and_changed(poisoned: tuple[str, Sequence[Poison]], runsync: Runner) -> None:
     source, items = poisoned

@@ -200,6 +200,7 @@ def test_a_run_that_is_refused_with_its_tags_comes_without_the_bad_one(
     assert differing(source, mlflow3_b.url, prefix) == told
 
 
+@pytest.mark.slow
 def test_beside_many_bad_names_what_no_rule_is_against_is_found_too(
     mlflow3_b: MlflowServer, tmp_path: Path, prefix: str
 ) -> None:
@@ -226,7 +227,7 @@ def test_a_server_that_refuses_everything_is_not_asked_for_ever(
     assert runsync.verify(source, mlflow3_b.url, prefix=prefix).exit_code == 0
 
 
-@pytest.mark.parametrize("release", ["mlflow3_b", "mlflow2_b"])
+@pytest.mark.parametrize("release", ["mlflow3_b", pytest.param("mlflow2_b", marks=pytest.mark.slow)])
 def test_a_run_without_a_start_time(release: str, fleet: Fleet, tmp_path: Path, prefix: str) -> None:
     url, source = fleet.get(release).url, store_of(tmp_path, {"bad": ({"start_time": None}, {}, [])})
     done, again = (runsync.sync(source, url, prefix=prefix) for _ in range(2))

@@ -15,7 +15,7 @@ from runsync.workspaces.direct.store import Arrival, Change
 from transfer.conftest import Make
 from transfer.moves import all_runs
 
-KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+KINDS = pytest.mark.parametrize("kind", ["files", pytest.param("sqlite", marks=pytest.mark.slow)])
 ALL = "100%"
 ALPHA = [run_id(name) for name in ("child", "parent", "failed", "running", "deleted")]
 
@@ -52,7 +52,7 @@ def assert_restored(target: str) -> None:
     assert {id for id in (*ALPHA, "a" * 32) if after[id] == DELETED} == {run_id("failed"), run_id("deleted"), "a" * 32}
 
 
-@KINDS
+@pytest.mark.parametrize("kind", [pytest.param("files", marks=pytest.mark.slow), "sqlite"])
 def test_only_what_was_active_before_comes_back(pair: tuple[str, str]) -> None:
     assert runsync.sync(*pair, delete=True, max_delete=ALL).exit_code == 0
     assert_restored(pair[1])

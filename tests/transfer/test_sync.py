@@ -210,12 +210,10 @@ def test_a_workspace_is_not_synced_onto_itself(pair: Pair, seeder: Seeder, prefi
     assert_same(pair.source.url, pair.source.url, [prefix + "original"], rename=lambda _: name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "times", "requests"),
-    [
-        pytest.param(small_workspace, 2, 80, id="twice"),
-        pytest.param(rich_workspace, 10, 300, id="10 times", marks=pytest.mark.slow),
-    ],
+    [pytest.param(small_workspace, 2, 80, id="twice"), pytest.param(rich_workspace, 10, 300, id="10 times")],
 )
 @NEWEST
 def test_a_killed_sync_goes_on_without_duplicates(

@@ -23,7 +23,7 @@ from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange
 from transfer.conftest import Make
 from transfer.moves import all_runs
 
-KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
+KINDS = pytest.mark.parametrize("kind", ["files", pytest.param("sqlite", marks=pytest.mark.slow)])
 ALL = "100%"
 LINKS = ("runsync.source.mlflow.parentRunId", "runsync.source.mlflow.rootRunId")
 Tags = dict[str, dict[str, str]]
@@ -123,8 +123,13 @@ def test_what_has_the_tags_of_earlier_versions_is_known_and_loses_them_with_its_
     assert_same(source, target)
 
 
-@KINDS
-@pytest.mark.parametrize("earlier", [False, True], ids=["this version", "earlier version"])
+@pytest.mark.parametrize(
+    ("kind", "earlier"),
+    [
+        *(("sqlite", False), ("files", True)),
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("files", False), ("sqlite", True))),
+    ],
+)
 def test_deletions_reach_only_what_came_from_there(make: Make, source: str, kind: str, earlier: bool) -> None:
     target = make(kind)
     runsync.sync(source, target)
@@ -189,7 +194,7 @@ def test_without_tags_copies_have_none_and_are_found_by_their_ids(make: Make, so
     assert not any(tags_of_runs(target).values())
 
 
-@KINDS
+@pytest.mark.parametrize("kind", [pytest.param("files", marks=pytest.mark.slow), "sqlite"])
 def test_tags_go_and_come_as_asked(make: Make, source: str, kind: str) -> None:
     target = make(kind)
     runsync.sync(source, target)

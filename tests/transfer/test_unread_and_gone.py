@@ -178,14 +178,9 @@ def followed(source: Source, target: str) -> TransferReport:
 @pytest.mark.parametrize(
     ("kind", "what"),
     [
-        ("files", "experiment"),
-        ("files", "piece"),
-        ("files", "run"),
-        ("sqlite", "piece"),
-        ("sqlite", "run"),
-        ("sqlite", "homeless"),
+        *(("files", "experiment"), ("files", "piece"), ("files", "run"), ("sqlite", "run"), ("sqlite", "homeless")),
         ("server", "experiment"),
-        ("server", "run"),
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("sqlite", "piece"), ("server", "run"))),
     ],
 )
 @pytest.mark.long

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import Runner
 from emulators.azureml.gate import CLIENT, MLFLOW, SCOPE, SECRET, TENANT, Gate
-from support.rich import rich_workspace
+from support.rich import small_workspace
 from support.secrets import MARK, SEARCH
 from support.seed import Seeder, points
 from support.servers import MlflowServer
@@ -56,9 +56,11 @@ def test_a_workspace_goes_to_azure_and_comes_back_and_what_azure_does_not_take_i
     mlflow3_a: MlflowServer, gate: Gate, env: dict[str, str], prefix: str, runsync: Runner, tmp_path: Path
 ) -> None:
     with Seeder(mlflow3_a.url) as seeder:
-        facts = rich_workspace(seeder, prefix)
+        facts = small_workspace(seeder, prefix)
         run_id = seeder.create_run(seeder.create_experiment(f"{prefix}long"), "long")
         points(seeder, run_id, "loss", 1500)
+        for first in (0, 100, 200):
+            seeder.log_batch(run_id, params={f"p{number}": "1" for number in range(first, first + 100)})
         seeder.finish(run_id)
     selected = ("--experiment", f"{prefix}*", "--log-file", tmp_path / "log")
     there = runsync("sync", mlflow3_a.url, gate.address, *selected, "--json", env=env)

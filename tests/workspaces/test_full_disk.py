@@ -37,7 +37,7 @@ def test_a_disk_that_takes_no_more_ends_the_export_with_1_and_the_next_one_finis
     assert check(bundle).faults == []
 
 
-@pytest.mark.parametrize("limit", [600, 1200])
+@pytest.mark.parametrize("limit", [600, pytest.param(1200, marks=pytest.mark.slow)])
 def test_a_disk_that_is_full_at_once_ends_the_export_with_one_line(
     small: Seeded, runsync: Runner, tmp_path: Path, limit: int
 ) -> None:

@@ -13,7 +13,7 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 
 from runsync.limits import Limits
-from runsync.s3 import MULTIPART, S3, S3Options
+from runsync.s3 import S3, S3Options
 
 SAVED_UP = 1.0
 """Seconds of a limit that may be used at once."""
@@ -68,14 +68,17 @@ def _all_at_once(*calls: Callable[[], object]) -> float:
     return time.monotonic() - begun
 
 
-def test_uploads_to_s3_share_one_rate(bucket: Bucket, tmp_path: Path) -> None:
-    s3 = S3(S3Options(endpoint=bucket.endpoint), limits=Limits(upload=40_000_000))
+def test_uploads_to_s3_share_one_rate(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = 5 << 20
+    for limit in ("runsync.s3.PART", "runsync.s3.MULTIPART"):
+        monkeypatch.setattr(limit, parts)
+    s3 = S3(S3Options(endpoint=bucket.endpoint), limits=Limits(upload=4_000_000))
     large = tmp_path / "large"
-    large.write_bytes(bytes(MULTIPART + 1))
+    large.write_bytes(bytes(parts + 1))
     s3.client  # noqa: B018  (made before the threads ask for it)
     seconds = _all_at_once(*(lambda key=key: s3.upload(bucket.name, key, str(large)) for key in "ab"))
-    assert seconds >= 2 * MULTIPART / 40_000_000 - SAVED_UP
-    assert {found.size for found in s3.list(bucket.name, "")} == {MULTIPART + 1}
+    assert seconds >= 2 * parts / 4_000_000 - SAVED_UP
+    assert {found.size for found in s3.list(bucket.name, "")} == {parts + 1}
 
 
 def test_small_objects_and_downloads_from_s3_share_one_rate(bucket: Bucket) -> None:

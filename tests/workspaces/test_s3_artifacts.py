@@ -108,7 +108,10 @@ def test_artifacts_on_s3_go_to_disk_and_back_whatever_their_names(
     assert (again["runs"]["unchanged"], again["artifacts"]) == (1, 0)
 
 
-@pytest.mark.parametrize("checksum", [True, False], ids=["S3 has the hash", "S3 has no hash"])
+@pytest.mark.parametrize(
+    "checksum",
+    [pytest.param(True, id="S3 has the hash"), pytest.param(False, id="S3 has no hash", marks=pytest.mark.slow)],
+)
 def test_into_a_bundle_on_s3_artifacts_are_copied_there(
     home: Home, s3: FaultProxy, env: dict[str, str], prefix: str, runsync: Runner, checksum: bool
 ) -> None:

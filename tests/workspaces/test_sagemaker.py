@@ -14,7 +14,7 @@ from conftest import Runner
 from emulators.sagemaker.gate import Fault, Gate, Key
 from emulators.server import Reply, Request, Server
 from support.oracle import assert_same
-from support.rich import rich_workspace
+from support.rich import small_workspace
 from support.s3 import KEYS, Bucket
 from support.secrets import MARK, SEARCH
 from support.seed import Seeder
@@ -84,7 +84,7 @@ def test_a_workspace_goes_from_one_arn_to_another_whole_with_every_request_signe
 ) -> None:
     source, target = gate.servers[OLD], gate.servers[NEW]
     with Seeder(source) as seeder:
-        facts = rich_workspace(seeder, prefix)
+        facts = small_workspace(seeder, prefix)
     log = ("--log-file", tmp_path / "log")
     selected = ("--experiment", facts.pattern)
     exported = runsync("export", OLD, "bundle", *selected, *log, "--json", env=env)

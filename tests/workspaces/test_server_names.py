@@ -31,7 +31,7 @@ CHANGED = (
     *("g#h", "i%20j", "k%41l", "m%09n", "o%0Bp", "q%80r", "s%C3%BCt", "u%2fv", "w%2541x", "y?", "z;", "a1;?b", "a2\tb"),
     *("a3\x01b", "a4\nb", " f/g", "Ab:x/y", "h?/i", "j;/k", "l%20m/n", IMAGE.format(2, "8a"), IMAGE.format(3, "0a")),
 )
-SERVERS = pytest.mark.parametrize("name", ["mlflow3_b", "mlflow2_b"])
+SERVERS = pytest.mark.parametrize("name", ["mlflow3_default", "mlflow2_b"])
 
 
 @SERVERS
@@ -92,7 +92,7 @@ def _source(folder: Path, label: str, files: dict[str, bytes]) -> str:
     return f"{folder}/store"
 
 
-@SERVERS
+@pytest.mark.parametrize("name", ["mlflow3_default", pytest.param("mlflow2_b", marks=pytest.mark.slow)])
 def test_names_that_a_server_would_change_go_there_under_others_and_come_back(
     name: str, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -155,7 +155,10 @@ def test_addresses_that_have_expired_are_asked_for_anew_once(
     assert uploads(home) == []
 
 
-@pytest.mark.parametrize("trouble", [respond(403), drop()], ids=["refused", "unreachable"])
+@pytest.mark.parametrize(
+    "trouble",
+    [pytest.param(respond(403), id="refused"), pytest.param(drop(), id="unreachable", marks=pytest.mark.slow)],
+)
 def test_where_signed_addresses_do_not_work_the_server_carries_the_file(
     home: Home,
     server: FaultProxy,

@@ -68,8 +68,9 @@ def exported(small: tuple[MlflowServer, str], folder: Path, *rules: Rule) -> Tra
 @pytest.mark.parametrize(
     ("action", "why"),
     [
-        *((faults.respond(status), f"HTTP {status}") for status in (408, 413, 500, 502, 503, 504)),
+        *((faults.respond(status), f"HTTP {status}") for status in (413, 503, 504)),
         (faults.drop(), "no answer"),
+        *(pytest.param(faults.respond(status), f"HTTP {status}", marks=pytest.mark.slow) for status in (408, 500, 502)),
     ],
 )
 def test_fewer_runs_are_asked_for_at_a_time(
@@ -194,7 +195,21 @@ def test_less_is_asked_for_soon_though_nothing_else_is_answered_meanwhile(mlflow
         assert (portion.size, proxy.count("max_results")) == (62, 4 * SOON + 1)
 
 
-@pytest.mark.parametrize("action", [faults.respond(413), faults.refuse(413), faults.drop()], ids=lambda a: a.name)
+def test_for_each_request_that_is_given_up_a_server_is_asked_once_whether_it_is_well(mlflow3_a: MlflowServer) -> None:
+    portion = Portion(1000, "thing")
+    with FaultProxy(mlflow3_a.url, Rule(faults.respond(503), r"max_results=\d{3,}", count=None)) as proxy:
+        client = Client(proxy.url, Credentials(), patience=SHORT)
+        path = "/api/2.0/mlflow/experiments/search"
+        portion.ask(lambda size, care: client.get(path, care=care, max_results=size))
+        client.close()
+        assert (portion.size, proxy.count("max_results"), proxy.count("/health")) == (62, 4 * SOON + 1, 4)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [faults.respond(413), pytest.param(faults.refuse(413), marks=pytest.mark.slow), faults.drop()],
+    ids=lambda action: action.name,
+)
 def test_a_file_that_a_proxy_does_not_take_fails_alone(
     action: Action, tmp_path: Path, mlflow3_b: MlflowServer, prefix: str
 ) -> None:

@@ -1,6 +1,7 @@
 """How much a transfer needs a request, and what becomes of one that fails again and again."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import requests
@@ -65,6 +66,7 @@ class Tries:
         self._since = 0.0
         self._was_down = False
         self._forgiven = 0
+        self._is_alive: bool | None = None
 
     def begin(self) -> None:
         """Patience counts from now on, not from the first failure."""
@@ -77,6 +79,7 @@ class Tries:
     def failed(self) -> None:
         """One more has failed."""
         self.count += 1
+        self._is_alive = None
         self._since = self._since or time.monotonic()
 
     def are_over(self, response: requests.Response | None, delay: float) -> bool:
@@ -102,6 +105,12 @@ class Tries:
     def was_down(self) -> None:
         """It took no connection: if it is well now, it has come back."""
         self._was_down = True
+
+    def sees(self, look: Callable[[], bool]) -> bool:
+        """Whether the server answers at all after the last failure: looked at once."""
+        if self._is_alive is None:
+            self._is_alive = look()
+        return self._is_alive
 
     def is_hopeless(self, is_alive: bool) -> bool:
         """Whether another try is of no use, now that the server is well or not. One that was not may have mended."""

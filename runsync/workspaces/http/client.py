@@ -198,7 +198,7 @@ class Client:
             tries.failed()
             delay = self._delay(response, tries.count)
             if self._is_hopeless(problem) or self._is_given_up(tries, response, problem, delay, care):
-                return self._failed(response, problem, path, care)
+                return self._failed(tries, response, problem, path, care)
             told = f"HTTP {response.status_code}" if response is not None else cause(problem)
             LOG.warning("%s %s%s: %s; again in %.1f s", method, self.url, path.partition("?")[0], told, delay)
             if not self._is_waiting and tries.is_worth_telling(delay, self._has_answered):
@@ -219,10 +219,10 @@ class Client:
             return False
         if response is None and cause(problem) == REFUSED:
             tries.was_down()
-        return (response is not None and not care.is_short) or tries.is_hopeless(self._is_alive())
+        return (response is not None and not care.is_short) or tries.is_hopeless(tries.sees(self._is_alive))
 
     def _failed(
-        self, response: requests.Response | None, problem: Exception | None, path: str, care: Care
+        self, tries: Tries, response: requests.Response | None, problem: Exception | None, path: str, care: Care
     ) -> requests.Response:
         """Raises what comes of a request that is not tried again."""
         why = cause(problem) if response is None else f"HTTP {response.status_code}"
@@ -230,7 +230,7 @@ class Client:
         too_much = TooMuch(f"{self.url}{path}: {message}", response.status_code if response is not None else 0)
         if is_too_slow(care, response, problem):
             raise too_much
-        is_alive = not self._is_hopeless(problem) and (response is None or care.is_short) and self._is_alive()
+        is_alive = not self._is_hopeless(problem) and (response is None or care.is_short) and tries.sees(self._is_alive)
         if is_alive and care.is_divisible:
             raise too_much
         if response is not None and (is_alive or not care.is_optional):
