@@ -414,17 +414,18 @@ def test_a_crafted_artifact_path_never_reaches_a_server(
 
 
 def test_a_file_with_flipped_bytes_never_arrives_and_its_run_is_named(
-    bundle: Path, mlflow3_b: MlflowServer, prefix: str, runsync: Runner
+    bundle: Path, mlflow3_default: MlflowServer, prefix: str, runsync: Runner
 ) -> None:
+    """Under gunicorn MLflow keeps what came of an upload that was cut; under uvicorn, its default, it does not."""
     file = one_of(bundle, "blob")
     flip(file, 11)
-    code, stdout, _ = _import(runsync, bundle, mlflow3_b, prefix)
+    code, stdout, _ = _import(runsync, bundle, mlflow3_default, prefix)
     report = json.loads(stdout)
     assert code == 3
     (problem,) = report["problems"]
     assert (problem["run_id"], problem["name"]) == ("first", "model/weights.bin")
     assert file.name in problem["reason"]
-    arrived = _arrived(mlflow3_b, prefix)
+    arrived = _arrived(mlflow3_default, prefix)
     assert set(arrived) == {"first", "second", "third"}
     assert "model/weights.bin" not in arrived["first"]["artifacts"]
 

@@ -64,7 +64,8 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     with Seeder(either.url) as seeder:
         run_id = seeder.create_run(seeder.create_experiment(prefix + "one"), "one", start_time=4_000_000_000_000)
         seeder.put_artifact(run_id, "model/weights.bin", b"w" * 100)
-        seeder.post("registered-models/create", name=prefix + "model")
+        tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
+        seeder.post("registered-models/create", name=prefix + "model", tags=tags)
     with FaultProxy(either.url) as proxy:
         told = examined(runsync, proxy.url)
         assert writes(proxy) == []
@@ -84,7 +85,7 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     )
     assert "through the server (one of run" in one(told, "artifacts")[1]
     assert names_a_run(one(told, "artifacts")[1])
-    assert any(state == "warning" and "registered model" in text for state, text in of(told, "not carried"))
+    assert any(state == "warning" and "prompt" in text for state, text in of(told, "not carried"))
 
 
 def test_what_is_risky_on_the_way_to_a_server_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,8 +176,9 @@ def test_what_is_no_mlflow_server_or_lets_nobody_in_is_explained(runsync: Runner
     assert "secret" not in json.dumps(told)
 
 
-def test_https_to_a_server_that_speaks_http_is_explained(mlflow3_b: MlflowServer, runsync: Runner) -> None:
-    told = examined(runsync, mlflow3_b.url.replace("http://", "https://"), code=13)
+def test_https_to_a_server_that_speaks_http_is_explained(mlflow3_default: MlflowServer, runsync: Runner) -> None:
+    """Under gunicorn it answers nothing at all."""
+    told = examined(runsync, mlflow3_default.url.replace("http://", "https://"), code=13)
     assert "no TLS connection could be made; is it a server for http:// ?" in one(told, "connection")[1]
 
 

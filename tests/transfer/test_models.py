@@ -127,10 +127,11 @@ def stopped_after(writes: int, source: str, target: str) -> runsync.TransferRepo
 def test_a_sync_that_ends_after_any_write_is_finished_by_the_next(
     trained: Trained, start_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody answers any more after the third write, then the third of what is left, and so on."""
+    """Nobody answers any more after the third write, then the third of what is left, and so on; after a later one where
+    what belongs together takes more writes."""
     monkeypatch.setenv("RUNSYNC_PATIENCE", "0.1")
     target, stops = start_server(trained.release).wait(), 0
-    while (report := stopped_after(3, trained.server.url, target.url)).stopped:
+    while (report := stopped_after(3 + stops // 8, trained.server.url, target.url)).stopped:
         stops += 1
         assert stops < 60
     assert (report.exit_code, stops > 5) == (0, True)
