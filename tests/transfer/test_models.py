@@ -61,6 +61,10 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         )
 
 
+BOTH = pytest.mark.parametrize("trained", ["3", pytest.param("2", marks=pytest.mark.slow)], indirect=True)
+"""Of MLflow 2 what takes long runs in make stress."""
+
+
 def test_a_bundle_holds_all_models_with_their_files(trained: Trained, tmp_path: Path) -> None:
     bundle, url = tmp_path / "bundle", trained.server.url
     report = runsync.export(url, bundle)
@@ -124,6 +128,7 @@ def stopped_after(writes: int, source: str, target: str) -> runsync.TransferRepo
         return runsync.sync(source, proxy.url, workers=2)
 
 
+@BOTH
 def test_a_sync_that_ends_after_any_write_is_finished_by_the_next(
     trained: Trained, start_server: Callable[..., MlflowServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +144,7 @@ def test_a_sync_that_ends_after_any_write_is_finished_by_the_next(
     assert runsync.verify(trained.server.url, target.url).exit_code == 0
 
 
+@BOTH
 def test_nothing_is_made_twice_where_answers_are_lost(
     trained: Trained, start_server: Callable[..., MlflowServer]
 ) -> None:
@@ -150,6 +156,7 @@ def test_nothing_is_made_twice_where_answers_are_lost(
     assert told(trained.release, target, *LOADED) == told(trained.release, trained.server, *LOADED)
 
 
+@BOTH
 def test_an_alias_waits_until_the_files_of_its_version_are_there(
     trained: Trained, start_server: Callable[..., MlflowServer]
 ) -> None:

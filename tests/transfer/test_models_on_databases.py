@@ -158,7 +158,7 @@ def test_a_killed_import_is_finished_by_the_next_one(
         killed = run_until(moment, signal.SIGKILL, arguments, tmp_path)
         if killed.code != -signal.SIGKILL:
             break
-        moment = moment * 2 if moment < 16 else moment + 29
+        moment = moment * 3 if moment < 27 else moment + 58
     assert killed.code == 0, killed.told
     assert client("read", target.for_mlflow) == filled.told
     assert counts(import_(runsync, bundle, target.url, *place, *PROMPTS), "unchanged") == WHOLE
