@@ -1,4 +1,4 @@
-"""What a snapshot tells of the models of its runs."""
+"""The models of the runs in a snapshot."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ ACTIONS = ("fetched", "kept", "left out", "failed")
 
 
 class FetchReport(Protocol):
-    """What is told of any of them."""
+    """Lines about a download, for runs and models alike."""
 
     into: str
     dry_run: bool

@@ -144,11 +144,11 @@ class Kind(Generic[E]):
         return ()
 
     def problems(self, item: E) -> tuple[Problem, ...]:
-        """What is told of files that cannot be had."""
+        """The files that could not be read, with the reason."""
         return ()
 
     def with_files(self, item: E, files: tuple[ArtifactFile, ...], problems: tuple[Problem, ...]) -> E:
-        """One whose files were stored, but for those that `problems` tell of."""
+        """The entity with its stored files, and the problems of those that were not stored."""
         raise NotImplementedError(f"{self.name} have no files")
 
     def origin(self, item: E) -> Key:

@@ -203,7 +203,7 @@ def _all_in(side: Source, experiments: Sequence[Experiment]) -> list[LoggedModel
 
 
 def _lacks(kind: Kind[E], one: Seen[E], wanted: Seen[E], other: Seen[E] | None, is_exact: bool) -> Iterator[Difference]:
-    """What there is to tell of one; `wanted` is how it should read in the target."""
+    """Differences of one entity; `wanted` is how it should read in the target."""
     noun, key, name = kind.noun, one.item.key[0], one.item.name
     if other is None:
         yield Difference(noun, key, name, "", "there", "missing")

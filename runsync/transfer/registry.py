@@ -25,7 +25,7 @@ class Registry:
 
     @property
     def is_known(self) -> bool:
-        """Whether the source tells of registered models at all."""
+        """Whether the source has a model registry."""
         return self._source.entities(REGISTERED_MODELS) is not None
 
     @cached_property

@@ -41,7 +41,7 @@ class LoggedModelSource:
                 yield meant
 
     def complete(self, item: LoggedModel) -> LoggedModel:
-        """With its files; those that cannot be looked for are told as a problem."""
+        """Adds its files; if they cannot be listed, adds a problem."""
         try:
             files = self._artifacts.list(as_run(item, self._places.of(item.key)))
         except RequestRefused as error:
@@ -58,7 +58,7 @@ class LoggedModelSource:
         return self._artifacts.read(as_run(item, self._places.of(item.key)), file)
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """Those that were deleted, which MLflow does not show, and what cannot be told of."""
+        """Models that were deleted, which MLflow hides, and models that cannot be read."""
         count = self._store.deleted_logged_models([e.experiment_id for e in scope.experiments])
         why = "MLflow shows them no more and has no way to bring them back"
         return [*([changed("deleted logged models", count, why)] if count else []), *self._sound.left()]

@@ -44,7 +44,7 @@ class RegisteredModelSource(WithoutFiles):
         return item, iter(())
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """What cannot be told of."""
+        """What cannot be read."""
         return self._sound.left()
 
 
@@ -71,7 +71,7 @@ class ModelAliasSource(WithoutFiles):
         return item, iter(())
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """What cannot be told of."""
+        """What cannot be read."""
         return self._sound.left()
 
 
@@ -121,7 +121,7 @@ class ModelVersionSource:
         return self._artifacts.read_root(self._artifacts.own_place(self._places.of(item.key)), file)
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
-        """Files that the store itself has no longer, and what cannot be told of."""
+        """Files that the store no longer has, and versions that cannot be read."""
         if not self._gone:
             return self._sound.left()
         what, names = f"files of {MODEL_VERSIONS.category.title} {GONE}", tuple(sorted(self._gone)[:NAMED])

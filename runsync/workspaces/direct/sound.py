@@ -1,4 +1,4 @@
-"""Entities of a store without those that hold text which is no Unicode: those are named."""
+"""Leaves out entities whose text is not valid Unicode, and names them."""
 
 from collections.abc import Iterator
 from typing import Generic
@@ -19,7 +19,7 @@ class Sound(Generic[E]):
         self._odd: set[str] = set()
 
     def holds(self, item: E) -> bool:
-        """Whether all of one can be told; else it is noted."""
+        """Whether the entity can be read whole; if not, its name is kept for `left`."""
         if is_unicode(item):
             return True
         name = item.name or item.key[0]
@@ -27,7 +27,7 @@ class Sound(Generic[E]):
         return False
 
     def among(self, items: Iterator[E]) -> Iterator[E]:
-        """Those of which all can be told."""
+        """The entities that can be read whole."""
         return filter(self.holds, items)
 
     def left(self) -> list[NotCarried]:
@@ -36,7 +36,7 @@ class Sound(Generic[E]):
 
 
 def is_unicode(item: Entity) -> bool:
-    """Whether it can be a JSON document."""
+    """Whether it can be written as JSON."""
     try:
         orjson.dumps(item.to_document())
     except TypeError:

@@ -1,4 +1,4 @@
-"""Logged models of a server as a source: what it tells of them, and their files."""
+"""Logged models of a server as a source, with their files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -106,7 +106,7 @@ class LoggedModelSource:
         return self.told(part(self._client.get(f"{API}/logged-models/{plain(model_id)}"), "model"))
 
     def root(self, model_id: str) -> Root:
-        """Where the files of one lie that was told of."""
+        """The artifact root of a model that was listed."""
         return Root(model_id, self._roots[model_id])
 
     def complete(self, item: LoggedModel) -> LoggedModel:

@@ -100,7 +100,7 @@ class Part:
     def delete(
         self, connection: "Connection", table: "Table", key: Sequence[str], rows: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Takes rows with these keys away; one that is not there is no fault."""
+        """Deletes the rows with these keys; missing rows are fine."""
         from sqlalchemy import bindparam
 
         if rows:
