@@ -44,7 +44,7 @@ class Benchmark:
                 self._add("re-export", self._command("export", source.url, folder / "bundle", servers=[source]))
             if {"import", "reimport", "verify"} & set(self._steps):
                 self._import(folder, filled)
-            self._direct(folder, source.folder)
+            self._direct(folder, source)
 
     def _import(self, folder: Path, bare: Measured) -> None:
         with self._places.empty() as target:
@@ -56,10 +56,10 @@ class Benchmark:
             if "verify" in self._steps:
                 self._add("verify", self._command("verify", folder / "bundle", target.url, servers=[target]))
 
-    def _direct(self, folder: Path, server: Path) -> None:
-        database = f"sqlite:///{next(server.glob('*.db'))}"
+    def _direct(self, folder: Path, server: Server) -> None:
+        database = (f"sqlite:///{server.folder}/mlflow.db", folder / "direct", "--artifacts", server.artifact_root)
         if "direct-export" in self._steps:
-            self._add("database export", self._command("export", database, folder / "direct"))
+            self._add("database export", self._command("export", *database))
         if "direct-import" in self._steps:
             target = (f"sqlite:///{folder}/new.db", "--init", "--artifacts", folder / "new-artifacts")
             self._add("database import", self._command("import", folder / "bundle", *target))
