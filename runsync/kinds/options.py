@@ -55,5 +55,5 @@ def check_kinds(names: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             near = nearest(name, known)
-            hint = f": did you mean “{near}”?" if near else ";"
-            raise WrongUsage(f"there is no kind “{name}”{hint} Kinds are {', '.join(known)}")
+            hint = f": did you mean “{near}”?" if near else "."
+            raise WrongUsage(f"there is no kind “{name}”{hint} Kinds: {', '.join(known)}")

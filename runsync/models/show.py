@@ -75,7 +75,7 @@ class ModelReport:
 
 
 def _document(version: ModelVersion) -> dict[str, Any]:
-    """Its files are told apart, wherever they lie."""
+    """Its files are listed apart, wherever they lie."""
     document = version.to_document()
     return {name: value for name, value in document.items() if name not in ("artifacts", "problems")}
 
