@@ -15,7 +15,7 @@ export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
 # With it every test process, and every command that a test starts, compiles all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup test test-fast stress test-older lint docs bench bench-direct bench-models bench-backup demo demo-servers clean
+.PHONY: help setup test test-fast stress test-older lint docs bench bench-direct bench-models bench-traces bench-promote bench-backup demo demo-servers clean
 
 help:
 	@echo "make setup       virtual environments: runsync for development, MLflow 3 and MLflow 2"
@@ -24,10 +24,12 @@ help:
 	@echo "make stress      the slow tests, and the generated ones with many more examples"
 	@echo "make test-older  the tests against MLflow before 2.22"
 	@echo "make lint        ruff and mypy"
-	@echo "make docs        docs/commands.md and docs/python.md, from the commands and verbs"
+	@echo "make docs        the generated pages of docs: commands, Python, runsync.toml"
 	@echo "make bench       measures export and import over REST"
 	@echo "make bench-direct  measures databases and file stores, and ten million points"
 	@echo "make bench-models  measures logged models and a model registry"
+	@echo "make bench-traces  measures 100,000 traces of 8 spans"
+	@echo "make bench-promote  measures the promotion of a model of 2 GB between two servers"
 	@echo "make bench-backup  measures 50 nightly snapshots, and bundles to S3 and back beside the AWS command line"
 	@echo "make demo        brings an old mlruns folder into a database, step by step; needs no server"
 	@echo "make demo-servers  moves a small workspace from one server to another, step by step"
@@ -57,6 +59,7 @@ lint: .venv/made
 docs: .venv/made
 	.venv/bin/python docs/make_commands.py
 	.venv/bin/python docs/make_python.py
+	.venv/bin/python docs/make_config.py
 
 bench: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/rest.py
@@ -67,6 +70,12 @@ bench-direct: setup
 
 bench-models: setup
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/models.py
+
+bench-traces: setup
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/traces.py
+
+bench-promote: setup
+	PYTHONPATH=tests .venv/bin/python tests/benchmarks/promote.py
 
 bench-backup: .venv/made .venvs/s3/made
 	PYTHONPATH=tests .venv/bin/python tests/benchmarks/nightly.py

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from runsync.model.option import Keyword, keywords
 from runsync.model.selection import Selection
+from runsync.options import CopyOptions
+from runsync.promotion.options import PromoteOptions
+from runsync.runs.options import CompareOptions, GetOptions, ReproduceOptions
 from runsync.transfer import options
 
 PAGE = Path(__file__).with_name("python.md")
@@ -17,6 +20,12 @@ TABLES = {
     "sync(source, target, …)": options.SyncOptions,
     "verify(source, target, …)": options.VerifyOptions,
     "diff(old, new, …)": options.DiffOptions,
+    "copy(bundle, target, …)": CopyOptions,
+    "repair(bundle, source=None, …)": options.RepairOptions,
+    "compare_runs(where, runs=(), …)": CompareOptions,
+    "get_artifacts(where, run, paths=(), …)": GetOptions,
+    "reproduce(where, run, into=None, …)": ReproduceOptions,
+    "promote(source, target, …)": PromoteOptions,
     "Selection(…)": Selection,
 }
 HEAD = """# Options in Python

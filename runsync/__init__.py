@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from runsync.bundle.retention import Policy, Within
     from runsync.bundle.snapshots import SnapshotsReport, snapshots
     from runsync.bundle.unlock import UnlockReport, unlock
+    from runsync.datasets.get import DatasetGetReport, get_dataset
+    from runsync.datasets.listing import DatasetsReport, list_datasets
+    from runsync.datasets.show import DatasetReport, show_dataset
     from runsync.errors import RunsyncError
     from runsync.model.finding import Finding
     from runsync.model.selection import Selection
@@ -31,6 +34,13 @@ if TYPE_CHECKING:
     from runsync.models.get import ModelGetReport, get_model
     from runsync.models.listing import ModelsReport, list_models
     from runsync.models.show import ModelReport, show_model
+    from runsync.promotion.named import promote_named
+    from runsync.promotion.promote import apply_plan, promote
+    from runsync.promotion.promotions import PromotionsReport, promotions
+    from runsync.promotion.report import Promotion, PromotionReport
+    from runsync.promotion.rollback import rollback
+    from runsync.prompts.listing import PromptsReport, list_prompts
+    from runsync.prompts.show import PromptReport, show_prompt
     from runsync.runs.artifacts import ArtifactsReport, GetReport, get_artifacts, list_artifacts, read_artifact
     from runsync.runs.bulk import delete_runs, restore_runs
     from runsync.runs.change import ChangeReport, How
@@ -53,6 +63,9 @@ if TYPE_CHECKING:
     from runsync.runs.show import RunReport, show_run
     from runsync.runs.snippet import SnippetReport, snippet
     from runsync.runs.source import SourceReport, source_of
+    from runsync.traces.delete import delete_traces
+    from runsync.traces.listing import TracesReport, list_traces
+    from runsync.traces.show import TraceReport, show_trace
     from runsync.transfer.diff import DiffReport, diff
     from runsync.transfer.doctor import DoctorReport, doctor
     from runsync.transfer.export import export
@@ -61,7 +74,8 @@ if TYPE_CHECKING:
     from runsync.transfer.repair import RepairReport, repair
     from runsync.transfer.report import TransferReport
     from runsync.transfer.sync import sync
-    from runsync.transfer.verify import VerifyReport, verify
+    from runsync.transfer.verify import verify
+    from runsync.transfer.verify_report import VerifyReport
 
 __all__ = [
     "Access",
@@ -70,6 +84,9 @@ __all__ = [
     "CheckReport",
     "CompareReport",
     "CopyReport",
+    "DatasetGetReport",
+    "DatasetReport",
+    "DatasetsReport",
     "DiffReport",
     "DoctorReport",
     "ExperimentReport",
@@ -84,6 +101,11 @@ __all__ = [
     "ModelsCompareReport",
     "ModelsReport",
     "Policy",
+    "Promotion",
+    "PromotionReport",
+    "PromotionsReport",
+    "PromptReport",
+    "PromptsReport",
     "PruneReport",
     "RepairReport",
     "ReproduceReport",
@@ -94,10 +116,13 @@ __all__ = [
     "SnapshotsReport",
     "SnippetReport",
     "SourceReport",
+    "TraceReport",
+    "TracesReport",
     "TransferReport",
     "UnlockReport",
     "VerifyReport",
     "Within",
+    "apply_plan",
     "check",
     "compare_models",
     "compare_runs",
@@ -105,21 +130,29 @@ __all__ = [
     "delete_experiments",
     "delete_runs",
     "delete_selected_runs",
+    "delete_traces",
     "diff",
     "doctor",
     "export",
     "forget",
     "get_artifacts",
+    "get_dataset",
     "get_model",
     "import_",
     "inspect",
     "list_artifacts",
+    "list_datasets",
     "list_experiments",
     "list_models",
+    "list_prompts",
     "list_runs",
+    "list_traces",
     "open_bundle",
     "open_runs",
     "open_workspace",
+    "promote",
+    "promote_named",
+    "promotions",
     "prune",
     "read_artifact",
     "rename_experiment",
@@ -129,9 +162,13 @@ __all__ = [
     "restore_experiments",
     "restore_runs",
     "restore_selected_runs",
+    "rollback",
+    "show_dataset",
     "show_experiment",
     "show_model",
+    "show_prompt",
     "show_run",
+    "show_trace",
     "snapshots",
     "snippet",
     "source_of",
@@ -165,7 +202,20 @@ _HOMES = {
     "ModelReport": "runsync.models.show",
     "ModelsCompareReport": "runsync.models.compare",
     "ModelsReport": "runsync.models.listing",
+    "PromptReport": "runsync.prompts.show",
+    "PromptsReport": "runsync.prompts.listing",
+    "DatasetGetReport": "runsync.datasets.get",
+    "DatasetReport": "runsync.datasets.show",
+    "DatasetsReport": "runsync.datasets.listing",
+    "get_dataset": "runsync.datasets.get",
+    "list_datasets": "runsync.datasets.listing",
+    "show_dataset": "runsync.datasets.show",
+    "TraceReport": "runsync.traces.show",
+    "TracesReport": "runsync.traces.listing",
     "Policy": "runsync.bundle.retention",
+    "Promotion": "runsync.promotion.report",
+    "PromotionReport": "runsync.promotion.report",
+    "PromotionsReport": "runsync.promotion.promotions",
     "PruneReport": "runsync.bundle.prune",
     "RepairReport": "runsync.transfer.repair",
     "ReproduceReport": "runsync.runs.reproduce",
@@ -178,8 +228,9 @@ _HOMES = {
     "SourceReport": "runsync.runs.source",
     "TransferReport": "runsync.transfer.report",
     "UnlockReport": "runsync.bundle.unlock",
-    "VerifyReport": "runsync.transfer.verify",
+    "VerifyReport": "runsync.transfer.verify_report",
     "Within": "runsync.bundle.retention",
+    "apply_plan": "runsync.promotion.promote",
     "check": "runsync.bundle.check",
     "compare_models": "runsync.models.compare",
     "compare_runs": "runsync.runs.compare",
@@ -187,6 +238,7 @@ _HOMES = {
     "delete_experiments": "runsync.runs.experiments",
     "delete_runs": "runsync.runs.bulk",
     "delete_selected_runs": "runsync.runs.delete",
+    "delete_traces": "runsync.traces.delete",
     "diff": "runsync.transfer.diff",
     "doctor": "runsync.transfer.doctor",
     "export": "runsync.transfer.export",
@@ -198,10 +250,15 @@ _HOMES = {
     "list_artifacts": "runsync.runs.artifacts",
     "list_experiments": "runsync.runs.experiments_list",
     "list_models": "runsync.models.listing",
+    "list_prompts": "runsync.prompts.listing",
+    "list_traces": "runsync.traces.listing",
     "list_runs": "runsync.runs.listing",
     "open_bundle": "runsync.bundle.bundle",
     "open_runs": "runsync.runs.listing",
     "open_workspace": "runsync.transfer.places",
+    "promote": "runsync.promotion.promote",
+    "promote_named": "runsync.promotion.named",
+    "promotions": "runsync.promotion.promotions",
     "prune": "runsync.bundle.prune",
     "read_artifact": "runsync.runs.artifacts",
     "rename_experiment": "runsync.runs.label",
@@ -211,8 +268,11 @@ _HOMES = {
     "restore_experiments": "runsync.runs.experiments",
     "restore_runs": "runsync.runs.bulk",
     "restore_selected_runs": "runsync.runs.restore",
+    "rollback": "runsync.promotion.rollback",
     "show_experiment": "runsync.runs.experiments_list",
     "show_model": "runsync.models.show",
+    "show_prompt": "runsync.prompts.show",
+    "show_trace": "runsync.traces.show",
     "show_run": "runsync.runs.show",
     "snapshots": "runsync.bundle.snapshots",
     "snippet": "runsync.runs.snippet",

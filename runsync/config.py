@@ -20,36 +20,36 @@ accept = ["traces"]                 # what may stay behind, here and in every tr
 source = "prod"
 target = "old"
 accept = ["registered-models"]      # in a transfer from the one to the other, only
+
+[promotions.churn]
+source = "dev"
+targets = ["staging", "prod"]
+model = "churn@candidate"
+require = ["metrics.auc > 0.9"]     # and other options of runsync promote
 """
 
+import json
 import os
 import tomllib
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from runsync.errors import WrongUsage
+from runsync.model.nearest import nearest
+from runsync.schema_files import folder
 
-KEYS = {
-    "uri",
-    "workspace",
-    "artifacts",
-    "insecure_tls",
-    "server_cert_path",
-    "client_cert_path",
-    "headers",
-    "headers_env",
-    "aws_sigv4",
-    "auth",
-    "s3_endpoint",
-    "s3_profile",
-    "accept",
-    *(key + suffix for key in ("username", "password", "token") for suffix in ("", "_env")),
+LONGEST = 16 << 20
+"""Bytes of the file."""
+_WHAT = {
+    "boolean": "{key} is true or false, without quotes",
+    "string": "{key} is a text: put it in quotes",
+    "array": "{key} is a list of texts: {key} = {example}",
+    "object": '{key} is a table of texts: {key} = {{ "X-Name" = "…" }}',
 }
-
-BUNDLE_KEYS = {"uri", "endpoint", "profile", "sse", "kms_key", "storage_class", "accept"}
-PAIR_KEYS = {"source", "target", "accept"}
-NEEDED = frozenset({"uri"})
+"""What a key should be, by the type that its schema has."""
+_ENDLESS = "holds lists or tables in one another without end"
 
 
 def find(path: str | None = None) -> Path | None:
@@ -68,16 +68,7 @@ def find(path: str | None = None) -> Path | None:
 
 def workspaces(path: str | None = None) -> Mapping[str, Mapping[str, Any]]:
     """The `[workspaces.<name>]` sections. Raises WrongUsage naming the file and the place that is wrong."""
-    sections = _sections("workspaces", KEYS, path)
-    for name, section in sections.items():
-        place = f"{find(path)}: [workspaces.{name}]"
-        for key in ("insecure_tls", "aws_sigv4"):
-            if not isinstance(section.get(key, False), bool):
-                raise WrongUsage(f"{place} {key} is true or false, without quotes")
-        for key in ("headers", "headers_env"):
-            if not _is_table(section.get(key, {})):
-                raise WrongUsage(f'{place} {key} is a table of texts: {key} = {{ "X-Name" = "…" }}')
-    return sections
+    return _sections("workspaces", path)
 
 
 def named(where: str, path: str | None = None) -> Mapping[str, Any]:
@@ -88,7 +79,7 @@ def named(where: str, path: str | None = None) -> Mapping[str, Any]:
 def accepted(source: str, target: str, path: str | None = None) -> list[tuple[str, str]]:
     """What may stay behind in a transfer between two places, as they were typed: names of kinds, each with where it
     stands. Raises WrongUsage likewise."""
-    pairs = _sections("pairs", PAIR_KEYS, path, PAIR_KEYS)
+    pairs = _sections("pairs", path)
     sections = [
         *((f"workspaces.{name}", section) for name, section in workspaces(path).items() if name in (source, target)),
         *((f"bundles.{name}", section) for name, section in bundles(path).items() if name in (source, target)),
@@ -103,44 +94,75 @@ def accepted(source: str, target: str, path: str | None = None) -> list[tuple[st
 
 def bundles(path: str | None = None) -> Mapping[str, dict[str, Any]]:
     """The `[bundles.<name>]` sections. Raises WrongUsage likewise."""
-    sections = _sections("bundles", BUNDLE_KEYS, path)
-    for name, section in sections.items():
-        for key, value in section.items():
-            if key != "accept" and not isinstance(value, str):
-                raise WrongUsage(f"{find(path)}: [bundles.{name}] {key} is a text: put it in quotes")
-    return sections
+    return _sections("bundles", path)
 
 
-def _is_table(value: object) -> bool:
-    """Of names and values that may stand in headers."""
-    if not isinstance(value, dict):
-        return False
-    return all(isinstance(text, str) and text.isprintable() for pair in value.items() for text in pair)
+def promotions(path: str | None = None) -> Mapping[str, dict[str, Any]]:
+    """The `[promotions.<name>]` sections, with the options of `promote` by their names in Python. Raises WrongUsage
+    likewise."""
+    return _sections("promotions", path)
 
 
-def _sections(kind: str, keys: set[str], path: str | None, needed: Set[str] = NEEDED) -> dict[str, dict[str, Any]]:
+@cache
+def schema() -> dict[str, Any]:
+    """`schemas/config.schema.json`."""
+    document: dict[str, Any] = json.loads((folder() / "config.schema.json").read_text(encoding="utf-8"))
+    return document
+
+
+@cache
+def _validator(kind: str) -> Any:
+    import decimal  # noqa: F401  (see bundle.schemas)
+
+    import jsonschema_rs  # few commands read a file
+
+    return jsonschema_rs.Draft202012Validator(schema()["properties"][kind])
+
+
+def _sections(kind: str, path: str | None) -> dict[str, dict[str, Any]]:
     place = find(path)
     if place is None:
         return {}
     try:
-        document = tomllib.loads(place.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        with place.open("rb") as stream:
+            content = stream.read(LONGEST + 1)
+        if len(content) > LONGEST:
+            raise WrongUsage(f"{place} is larger than {LONGEST >> 20} MiB")
+        document = tomllib.loads(content.decode())
+    except OSError as error:
+        raise WrongUsage(f"cannot read {place}: {error.strerror or error}") from None
+    except RecursionError:
+        raise WrongUsage(f"{place} {_ENDLESS}") from None
+    except ValueError as error:
         raise WrongUsage(f"{place}: {error}") from None
-    sections = document.get(kind, {})
-    if not isinstance(sections, dict) or not all(isinstance(section, dict) for section in sections.values()):
-        raise WrongUsage(f"{place}: “{kind}” must hold sections such as [{kind}.prod]")
-    for name, section in sections.items():
-        for key in sorted(needed - section.keys()):
-            raise WrongUsage(f"{place}: [{kind}.{name}] has no {key}")
-        if not all(isinstance(section[key], str) for key in needed - {"accept"}):
-            raise WrongUsage(f"{place}: [{kind}.{name}] {' and '.join(sorted(needed - {'accept'}))} are texts")
-        if not _is_list_of_texts(section.get("accept", [])):
-            raise WrongUsage(f'{place}: [{kind}.{name}] accept is a list of texts: accept = ["traces"]')
-        unknown = sorted(set(section) - keys)
-        if unknown:
-            raise WrongUsage(f"{place}: [{kind}.{name}] has an unknown key “{unknown[0]}”")
+    sections: dict[str, dict[str, Any]] = document.get(kind, {})
+    _check(kind, sections, place)
     return sections
 
 
-def _is_list_of_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+def _check(kind: str, sections: dict[str, dict[str, Any]], place: Path) -> None:
+    """Says what is wrong and how it should be, never a value: that may be a secret."""
+    try:
+        plain = json.loads(json.dumps(sections, default=lambda date: None))  # TOML has dates, and a schema knows none
+        faults = sorted(_validator(kind).iter_errors(plain), key=lambda fault: fault.schema_path[-1] != "required")
+    except (RecursionError, ValueError):
+        raise WrongUsage(f"{place} {_ENDLESS}") from None
+    for fault in faults[:1]:
+        name, key = [*map(str, fault.instance_path), "", ""][:2]
+        known = schema()["properties"][kind]["additionalProperties"]
+        if not name or (not key and fault.schema_path[-1] == "type"):
+            raise WrongUsage(f"{place}: “{kind}” must hold sections such as [{kind}.prod]")
+        raise WrongUsage(f"{place}: [{kind}.{name}] {_told(fault.schema_path[-1], key, sections[name], known)}")
+
+
+def _told(rule: str, key: str, section: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    if rule == "required":
+        return f"has no {next(key for key in known['required'] if key not in section)}"
+    if not key:
+        unknown = min(section.keys() - known["properties"].keys())
+        near = nearest(unknown, list(known["properties"]))
+        return f"has an unknown key “{unknown}”" + (f": did you mean “{near}”?" if near else "")
+    if rule == "minItems":
+        return f"has no {key}"
+    rules = known["properties"][key]
+    return _WHAT[rules["type"]].format(key=key, example=json.dumps(rules.get("examples", [None])[0]))

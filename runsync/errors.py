@@ -8,6 +8,8 @@
     ├── TooManyDeletions            4   a sync would delete more than it may: look at the source
     ├── TooManyChanges              4   more would be changed than --max-changes allows: look at the selection
     ├── OtherRunsSelected           4   not as many runs as --min-runs or --expect-runs say: a gate was not met
+    ├── AliasTaken                  4   an alias was set by others than promotions, or moved meanwhile: look first
+    ├── PlanOutdated                4   what a plan was made of has changed since: make another
     ├── Interrupted               130   somebody stopped it: run it again
     ├── BundleError
     │   ├── BundleNotFound         10   no bundle there, or no such snapshot in it
@@ -107,6 +109,18 @@ class TooManyChanges(RunsyncError):
 
 class OtherRunsSelected(RunsyncError):
     """The selection means fewer runs than `--min-runs`, or others than `--expect-runs`, say; nothing was written."""
+
+    exit_code = 4
+
+
+class AliasTaken(RunsyncError):
+    """An alias names another version than it may for this promotion; it stays."""
+
+    exit_code = 4
+
+
+class PlanOutdated(RunsyncError):
+    """The model, the gates or the alias are not any more what a plan tells; nothing was written."""
 
     exit_code = 4
 

@@ -8,7 +8,7 @@ listing stays as it was is refused, and a file that was rewritten or cut is read
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from zlib import crc32
 
 from runsync.errors import ChangedMeanwhile, GrownMeanwhile
@@ -16,6 +16,7 @@ from runsync.model.run import ArtifactFile, Run
 from runsync.model.wording import many
 
 if TYPE_CHECKING:
+    from runsync.contract.entities import EntitySource
     from runsync.contract.source import Source
 
 TRIES = 3
@@ -50,6 +51,22 @@ class RunFiles:
     def read(self, file: ArtifactFile) -> Iterator[bytes]:
         """See `Files`."""
         return self.source.read_artifact(self.run, file)
+
+
+@dataclass(frozen=True, slots=True)
+class EntityFiles:
+    """The files of a logged model or a version."""
+
+    source: "EntitySource[Any]"
+    item: Any
+
+    def list(self) -> tuple[ArtifactFile, ...]:
+        """See `Files`."""
+        return self.source.complete(self.item).artifacts or ()
+
+    def read(self, file: ArtifactFile) -> Iterator[bytes]:
+        """See `Files`."""
+        return self.source.read_file(self.item, file)
 
 
 class Growing:

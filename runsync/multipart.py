@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
 
 from runsync import threads
 from runsync.errors import RequestRefused
+
+if TYPE_CHECKING:
+    from runsync.workspaces.http import Opener
 
 Answer = TypeVar("Answer")
 
@@ -35,6 +39,15 @@ def cut(read: Callable[[int], bytes], size: int, part: int) -> Iterator[bytes]:
         yield piece
     if read(1):
         raise RequestRefused(f"the source gave more than the {size} bytes it was listed with")
+
+
+def body(opener: "Opener", size: int) -> "Opener | bytes":
+    """What an upload of a file sends. An empty one is read first: one that cannot be read would arrive as empty. Raises
+    what its reading does."""
+    if size:
+        return opener
+    with closing(opener()) as stream:
+        return b"".join(cut(stream.read, 0, PART))
 
 
 def _exactly(read: Callable[[int], bytes], size: int) -> bytes:

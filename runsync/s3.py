@@ -7,51 +7,45 @@ of the machine).
 import hashlib
 import os
 import re
-import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 from typing import IO, TYPE_CHECKING, Any
 
 from runsync import threads
-from runsync.download import Broken, Progress, download
+from runsync.download import download
 from runsync.errors import ChangedMeanwhile, RequestRefused, WrongUsage
 from runsync.limits import UNLIMITED, Limits
 from runsync.log import LOG
 from runsync.model import times
 from runsync.model.stored_object import StoredObject
-from runsync.multipart import send_parts
 from runsync.patience import Patience
+from runsync.s3_answer import Answer
 from runsync.s3_errors import Missing, Refused, boto_errors
 from runsync.s3_retries import Retries
 from runsync.s3_session import session
-from runsync.secrecy import keep, keep_url
+from runsync.s3_uploads import Uploads
+from runsync.secrecy import keep, keep_given, keep_url
 
 if TYPE_CHECKING:
     from boto3.s3.transfer import TransferConfig
     from botocore.credentials import Credentials
 
-CHUNK = 1 << 20
 MULTIPART = 64 << 20
 """Bytes above which a file goes up in parts, side by side."""
 PART = 16 << 20
 LARGEST_COPY = 5 << 30
 """The most bytes that one CopyObject takes."""
 COPY_PART = 512 << 20
-UPLOADS = 2
-"""Streams on their way in parts at a time: each holds some parts in memory."""
 REPEATED, EMPTY = 3, 100
 """Pages of a list in a row that may repeat earlier ones, or be empty."""
 ENDLESS = "Endless"
 TRIES = 5
 """Breaks of one download in which nothing came any more."""
 FIRST_PAUSE = 0.2
-SLOW_CLOCK = 2.0
-"""Seconds by which the times of S3's own answers may differ: they are cut to whole seconds."""
 REQUEST_TRIES = 8
 """Unless `AWS_MAX_ATTEMPTS` says otherwise."""
 _AMAZON = re.compile(r"https://s3[.-](?:dualstack\.)?(?:[a-z0-9-]+\.)?amazonaws\.com")
@@ -60,14 +54,29 @@ _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """Temporary credentials of AWS: all of it is secret."""
+
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        keep_given(self.secret_access_key)
+        keep_given(self.session_token)
+
+
+@dataclass(frozen=True, slots=True)
 class S3Options:
-    """How to reach S3, and how new objects are kept there; "" leaves it to boto3's chain and to the bucket."""
+    """How to reach S3, and how new objects are kept there; "" leaves it to boto3's chain and to the bucket. `keys` are
+    taken in place of that chain's."""
 
     endpoint: str = ""
     profile: str = ""
     sse: str = ""
     kms_key: str = ""
     storage_class: str = ""
+    keys: Keys | None = None
 
     def extra(self) -> dict[str, str]:
         """What every upload says of the object it makes."""
@@ -114,7 +123,7 @@ class S3:
         self._ignore_tls = ignore_tls
         self._connections = connections
         self._count = Lock()
-        self._free = BoundedSemaphore(UPLOADS)
+        self._uploads = Uploads(lambda: self.client, self.options.extra(), limits)
         self._credentials: Credentials | None = None
 
     @cached_property
@@ -132,7 +141,7 @@ class S3:
         )
         try:
             opened = session(self.options.profile)
-            self._credentials = opened.get_credentials()
+            self._credentials = _credentials(self.options.keys) or opened.get_credentials()
             region = opened.region_name or "us-east-1"
             client = opened.client(
                 "s3",
@@ -140,6 +149,7 @@ class S3:
                 region_name=region,
                 config=config,
                 verify=False if self._ignore_tls else None,
+                **_given(self.options.keys),
             )
         except (BotoCoreError, ValueError) as error:
             raise WrongUsage(f"S3: {error}") from None
@@ -214,11 +224,11 @@ class S3:
         """The bytes of an object; see `runsync.download`. Raises Missing, Refused (CHANGED: is another one by now)."""
         place = f"s3://{bucket}/{key}"
 
-        def ask(further: Mapping[str, str]) -> _Answer:
+        def ask(further: Mapping[str, str]) -> Answer:
             asked = {_PARAMETERS[name]: value for name, value in further.items() if name in _PARAMETERS}
             try:
                 with boto_errors(place):
-                    return _Answer(place, self.client.get_object(Bucket=bucket, Key=key, **asked))
+                    return Answer(place, self.client.get_object(Bucket=bucket, Key=key, **asked))
             except Refused as error:
                 if asked and error.code in _CHANGED:
                     raise ChangedMeanwhile(f"{place} changed while it was read: run it again") from None
@@ -263,6 +273,28 @@ class S3:
             self._put(bucket, key, body, size, sha256)
         return True
 
+    def replace(self, bucket: str, key: str, body: bytes, tag: str) -> bool:
+        """Writes an object over the one with that ETag; False, and nothing written, where another, or none, is there.
+
+        An S3 that knows no conditional writes is asked for the ETag first, and then another may come between.
+        """
+        try:
+            self._put(bucket, key, body, len(body), "", **({"IfMatch": tag} if tag else {}))
+        except Missing:
+            return False
+        except Refused as error:
+            if error.code in _TAKEN:
+                return False
+            if error.code not in _UNKNOWN:
+                raise
+            try:
+                if self.look(bucket, key).tag != tag:
+                    return False
+            except Missing:
+                return False
+            self._put(bucket, key, body, len(body), "")
+        return True
+
     def upload(self, bucket: str, key: str, file: str) -> None:
         """Writes an object from a file on disk, in parts side by side when it is large. Raises Refused."""
         with boto_errors(f"s3://{bucket}/{key}"):
@@ -276,51 +308,12 @@ class S3:
             )
 
     def upload_parts(self, bucket: str, key: str, parts: Iterable[bytes]) -> None:
-        """Writes an object from a stream of parts, some side by side; nothing of it stays when one fails.
+        """See `Uploads.write`."""
+        self._uploads.write(bucket, key, parts)
 
-        Each part but the last has 5 MiB or more. Raises Refused, and what `parts` raises.
-        """
-        place = {"Bucket": bucket, "Key": key}
-        upload = {**place, "UploadId": self._begin_upload(bucket, key)}
-
-        def send(number: int, part: bytes) -> dict[str, Any]:
-            with boto_errors(f"s3://{bucket}/{key}"):
-                tag = self.client.upload_part(**upload, PartNumber=number, Body=part)["ETag"]
-            self.limits.sent(len(part))
-            return {"PartNumber": number, "ETag": tag}
-
-        try:
-            with self._free:
-                sent = send_parts(parts, send)
-            with boto_errors(f"s3://{bucket}/{key}"):
-                self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": sent})
-        except BaseException:
-            with threads.last_words(), suppress(Missing, Refused), boto_errors(f"s3://{bucket}/{key}"):
-                self.client.abort_multipart_upload(**upload)
-            raise
-
-    def _begin_upload(self, bucket: str, key: str) -> str:
-        """The id of an upload in parts. Those of tries whose answer was lost are ended: S3 keeps them, unseen."""
-        begun = time.monotonic()
-        try:
-            with boto_errors(f"s3://{bucket}/{key}"):
-                made = self.client.create_multipart_upload(Bucket=bucket, Key=key, **self.options.extra())
-        except BaseException:
-            self._end_lost(bucket, key, "", time.monotonic() - begun)
-            raise
-        if made["ResponseMetadata"].get("RetryAttempts", 0):
-            self._end_lost(bucket, key, made["UploadId"], time.monotonic() - begun)
-        return str(made["UploadId"])
-
-    def _end_lost(self, bucket: str, key: str, ours: str, seconds: float) -> None:
-        """Ends uploads to this very key that began in the last `seconds`. What is refused is passed over."""
-        with threads.last_words(), suppress(Missing, Refused), boto_errors(f"s3://{bucket}/{key}"):
-            answer = self.client.list_multipart_uploads(Bucket=bucket, Prefix=key)
-            begun = {left["UploadId"]: left["Initiated"] for left in answer.get("Uploads", ()) if left["Key"] == key}
-            since = (begun.pop(ours).timestamp() if ours in begun else _asked_at(answer)) - seconds - SLOW_CLOCK
-            for upload_id, at in begun.items():
-                if at.timestamp() >= since:
-                    self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+    def abandon_uploads(self, bucket: str, prefix: str, age: float) -> None:
+        """See `Uploads.abandon`."""
+        self._uploads.abandon(bucket, prefix, age)
 
     def copy(self, from_: StoredObject, bucket: str, key: str) -> None:
         """Copies an object inside S3: its bytes do not pass through here. Raises Missing, Refused.
@@ -341,14 +334,6 @@ class S3:
         """Deletes an object; harmless where there is none. Raises Refused."""
         with boto_errors(f"s3://{bucket}/{key}"):
             self.client.delete_object(Bucket=bucket, Key=key)
-
-    def abandon_uploads(self, bucket: str, prefix: str, age: float) -> None:
-        """Ends uploads in parts that were begun so many seconds ago, by the clock of S3, and never finished."""
-        with boto_errors(f"s3://{bucket}/{prefix}"):
-            for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
-                for left in page.get("Uploads", ()):
-                    if _asked_at(page) - left["Initiated"].timestamp() > age:
-                        self.client.abort_multipart_upload(Bucket=bucket, Key=left["Key"], UploadId=left["UploadId"])
 
     def _put(self, bucket: str, key: str, body: bytes | IO[bytes], size: int, sha256: str, **conditions: str) -> None:
         if not sha256 and isinstance(body, bytes):
@@ -382,45 +367,25 @@ class S3:
         self.ahead = told.timestamp() - times.utc_now().timestamp()
 
 
-def _asked_at(answer: Mapping[str, Any]) -> float:
-    """When S3 answered, by its own clock (epoch seconds); 0 where it does not say."""
-    told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
-    try:
-        return parsedate_to_datetime(told).timestamp()
-    except ValueError:
-        return 0.0
+def _given(keys: Keys | None) -> dict[str, str]:
+    if keys is None:
+        return {}
+    named = {"aws_access_key_id": keys.access_key_id, "aws_secret_access_key": keys.secret_access_key}
+    return named | ({"aws_session_token": keys.session_token} if keys.session_token else {})
+
+
+def _credentials(keys: Keys | None) -> "Credentials | None":
+    from botocore.credentials import Credentials
+
+    if keys is None:
+        return None
+    return Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token or None)
 
 
 def _transfer(part: int, threshold: int) -> "TransferConfig":
     from boto3.s3.transfer import TransferConfig
 
     return TransferConfig(multipart_threshold=threshold, multipart_chunksize=part, max_concurrency=4)
-
-
-class _Answer:
-    """See `download.Answer`."""
-
-    def __init__(self, place: str, answer: Mapping[str, Any]) -> None:
-        self._place = place
-        told = answer["ResponseMetadata"]
-        self.status: int = told["HTTPStatusCode"]
-        self.headers: Mapping[str, str] = told["HTTPHeaders"]
-        self.has_ranges = True
-        self._body = answer["Body"]
-        self._progress = Progress()
-
-    def read(self) -> bytes:
-        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-        from urllib3.exceptions import HTTPError
-
-        with boto_errors(self._place):
-            try:
-                return self._progress.watch(lambda: bytes(self._body.read(CHUNK)), len)
-            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, HTTPError, OSError) as error:
-                raise Broken(type(error).__name__) from None
-
-    def close(self) -> None:
-        self._body.close()
 
 
 _CHANGED = {"PreconditionFailed", "InvalidRange", "412", "416"}

@@ -167,6 +167,12 @@ def keep_signature(url: str) -> None:
             _KEPT.keep_passing(value)
 
 
+def keep_given(secret: str) -> None:
+    """A secret that a server gave out for a while, as far as it is no word of any text."""
+    if len(secret) >= SIGNATURE and not any(c.isspace() for c in secret):
+        _KEPT.keep_passing(secret)
+
+
 def strike(text: str) -> str:
     """A text without the secrets in use."""
     text = _KEPT.strike(text)

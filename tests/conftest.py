@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import hypothesis
 import pytest
 from botocore.paginate import Paginator
+from support import forks
 from support.command_line import Result, command, look_at_output, run_here, run_process
 from support.databases import Databases
 from support.forks import FOREIGN, clean_environment
@@ -22,6 +23,7 @@ from support.s3 import KEYS, Bucket, S3Server
 from support.secrets import SEARCH, look_at_runsync
 from support.seed import Seeder
 from support.servers import MlflowServer
+from support.trace_places import places as places
 
 from runsync import secrecy
 
@@ -46,10 +48,8 @@ MLFLOW = {
     for default in [ROOT / f".venvs/mlflow-{release}/bin/mlflow"]
 }
 SHARED = {"mlflow3_a": "3", "mlflow3_b": "3", "mlflow3_default": "3", "mlflow2_a": "2", "mlflow2_b": "2"}
-GUNICORN = ["--gunicorn-opts", "--threads 8 --keep-alive 60"]
-OTHERWISE = {"mlflow3_a": GUNICORN, "mlflow3_b": GUNICORN}
-"""Under gunicorn MLflow 3 takes two fifths less of CPU than under uvicorn, its default: that is how `mlflow3_default`
-runs, and most servers that tests start for themselves."""
+UNDER_GUNICORN = {"mlflow3_a", "mlflow3_b"}
+"""Under gunicorn MLflow 3 takes half the CPU of uvicorn, its default: that is how `mlflow3_default` runs."""
 PAIRS = {
     "3-to-3": ("mlflow3_a", "mlflow3_b"),
     "2-to-3": ("mlflow2_a", "mlflow3_b"),
@@ -89,8 +89,8 @@ class Fleet:
     def get(self, name: str) -> MlflowServer:
         """A server that answers; one that a test has killed is started again."""
         if name not in self._servers:
-            server = MlflowServer(executable(SHARED[name]), folder=self.folder / name, extra=OTHERWISE.get(name, []))
-            self._servers[name] = server.start().wait()
+            mlflow, folder = executable(SHARED[name]), self.folder / name
+            self._servers[name] = MlflowServer(mlflow, folder=folder, gunicorn=name in UNDER_GUNICORN).start().wait()
         server = self._servers[name]
         if not server.running:
             server.restart()
@@ -147,6 +147,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_emulated = item.path.relative_to(ROOT / "tests").as_posix().startswith(EMULATED)
         if is_emulated or SERVERS & set(getattr(item, "fixturenames", ())) or PLACES & given:
             item.add_marker("server")
+
+
+NOT_FAST = ("slow", "older", "server", "long")
+"""Marks of what `make test-fast` leaves out."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """See `forks.may_start`."""
+    forks.IS_FAST = not any(map(item.get_closest_marker, NOT_FAST))
 
 
 def pytest_collection_finish() -> None:
@@ -242,11 +252,14 @@ def pair(request: pytest.FixtureRequest, fleet: Fleet) -> Pair:
 
 @pytest.fixture
 def start_server(tmp_path: Path) -> Iterator[Callable[..., MlflowServer]]:
-    """`start_server("3", workspaces=True)`: a server of the test's own, started but not waited for."""
+    """`start_server("3", workspaces=True)`: a server of the test's own, started but not waited for.
+
+    MLflow 3 runs under gunicorn, unless it is asked for as the command alone starts it: `gunicorn=False`."""
     servers: list[MlflowServer] = []
 
     def start(release: str = "3", **options: Any) -> MlflowServer:
         folder = tmp_path / f"server-{len(servers)}"
+        options = {"gunicorn": release == "3" and options.keys().isdisjoint(("forked", "workers"))} | options
         servers.append(MlflowServer(executable(release), folder=folder, **options))
         return servers[-1].start()
 

@@ -28,6 +28,7 @@ def test_the_wheel_holds_the_schemas_and_says_that_it_is_typed(wheel: Path) -> N
     names = zipfile.ZipFile(wheel).namelist()
     assert SCHEMAS
     assert {f"runsync/schemas/v1/{name}" for name in SCHEMAS} | {"runsync/py.typed"} <= set(names)
+    assert {"runsync/schemas/config.schema.json", "runsync/testing/source_suite.py"} <= set(names)
 
 
 def test_the_wheel_holds_the_files_of_the_page_that_compares_runs(wheel: Path) -> None:
@@ -58,7 +59,7 @@ def test_the_wheel_runs_in_a_clean_virtual_environment(wheel: Path, tmp_path: Pa
     call(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
     assert call(command, "--version", cwd=tmp_path).startswith("runsync 0.")
     assert "Sound." in call(command, "check", ROOT / "examples" / "bundle", cwd=tmp_path)
-    place = call(python, "-c", "from runsync.bundle import schemas; print(schemas.folder())", cwd=tmp_path)
+    place = call(python, "-c", "from runsync.schema_files import folder; print(folder())", cwd=tmp_path)
     assert place.startswith(str(tmp_path / "venv"))
 
 

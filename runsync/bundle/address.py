@@ -15,7 +15,7 @@ from runsync.bundle.store import Store
 from runsync.errors import WrongUsage
 from runsync.limits import UNLIMITED, Limits
 from runsync.model.redact import without_credentials
-from runsync.names import require_utf8
+from runsync.names import check_address, require_utf8
 from runsync.patience import Patience
 from runsync.s3 import S3, S3Options, split
 
@@ -52,6 +52,7 @@ class Place:
 def locate(where: str | Path, access: Access | None = None) -> Place:
     """The place that was typed; nothing is looked for there but a folder. Raises WrongUsage."""
     require_utf8()
+    check_address(str(where))
     access = access or Access()
     sections = config.bundles(access.config)
     text, snapshot = _parted(str(where), sections)

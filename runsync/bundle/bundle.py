@@ -33,6 +33,8 @@ from runsync.writable import try_to_write
 
 NO_DIGEST = "0" * 64
 DAY = 24 * 3600 * 1000
+TRIES = 10
+"""Of writing the marker over the one that was read."""
 _DAYS = re.compile(r"\d+d")
 """A time, unless it is all six digits that an id ends with."""
 
@@ -111,17 +113,15 @@ class Bundle:
     def require(self, features: Iterable[str]) -> None:
         """Has the marker name these features, so that only who knows them opens the bundle. Raises BundleDamaged."""
         wanted = set(features)
-        if not wanted:
+        if not wanted or wanted.issubset(check_marker(self.store)["required_features"]):
             return
-        document = check_marker(self.store)
-        needed = sorted(wanted.union(document["required_features"]))
-        if needed != document["required_features"]:
-            incoming = self.store.incoming()
-            try:
-                incoming.write(pretty({**document, "required_features": needed}))
-                incoming.keep(layout.MARKER, replace=True)
-            finally:
-                incoming.discard()
+        for _ in range(TRIES):  # who writes it meanwhile may have it name others
+            version = self.store.version(layout.MARKER)
+            document = check_marker(self.store)
+            needed = sorted(wanted.union(document["required_features"]))
+            if self.store.replace(layout.MARKER, pretty({**document, "required_features": needed}), version):
+                return
+        raise BundleLocked(f"{self.address}/{layout.MARKER} is written by others all the time: run it again")
 
     def record_all(self, known: History) -> None:
         """Records the snapshots that are not. Only then is a bundle from before there were records said to have them:

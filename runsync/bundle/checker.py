@@ -1,18 +1,19 @@
 """One look at a bundle: what its snapshots need, whether it is there and sound, and whom it hits when it is not."""
 
+from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from runsync import threads
 from runsync.bundle import layout, locks, parts
 from runsync.bundle.books import Book, Line, contradictions
 from runsync.bundle.bundle import Bundle
-from runsync.bundle.entities import blobs_of, read_lines
+from runsync.bundle.entities import blobs_of, read_part
 from runsync.bundle.faults import BROKEN, INVALID, MISMATCH, MISSING, Fault
 from runsync.bundle.history import Position, Record
 from runsync.bundle.manifest import PartFile, RunsPart
-from runsync.bundle.read_through import ReadThrough, read_metrics
+from runsync.bundle.read_through import ReadThrough, read_metrics, read_rows
 from runsync.bundle.stored import read_runs
 from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged
@@ -30,6 +31,16 @@ class Holder:
     kind: Kind[Any]
     part: str
     item: Any
+
+
+@dataclass(slots=True)
+class RowsFile:
+    """A file of rows: what the snapshots say of it, and where in it the rows of which entity should be: part, entity,
+    first row, number of rows."""
+
+    kind: Kind[Any]
+    users: list[tuple[str, PartFile]] = field(default_factory=list)
+    places: list[tuple[str, Any, int, int]] = field(default_factory=list)
 
 
 class Checker:
@@ -58,10 +69,13 @@ class Checker:
         self.holders: dict[str, list[Holder]] = {}
         self._kinds: dict[str, str] = {}
         self._read_kinds: set[str] = set()
+        self._keys: dict[str, array[int]] = {}
+        """A hash of what each line of a part of entities is known by: eight bytes each, for there may be millions."""
         self._store = bundle.store
         self.books: list[Book] = []
         self._users: dict[str, list[tuple[str, RunsPart]]] = {}
         self._metrics: dict[str, list[tuple[str, PartFile]]] = {}
+        self._rows: dict[str, RowsFile] = {}
         self._needed: dict[str, list[str]] = {layout.MARKER: []}
         self._faults: dict[tuple[str, str], Fault] = {}
         self._wrong_sizes: dict[str, Fault] = {}
@@ -85,6 +99,7 @@ class Checker:
                 self._check_file(file.path, file.bytes, book.id)
             for wrong in contradictions(book, self.lines):
                 self._fault(wrong.file, wrong.error, MISMATCH, [book.id], wrong.runs)
+            self._check_doubles(book)
         for name in self._metrics:
             self._check_rows(name)
         if subset is not None:
@@ -163,6 +178,9 @@ class Checker:
                 self._metrics.setdefault(file.path, []).append((snapshot_id, file))
         for objects in manifest.objects:
             self._kinds[objects.documents.path] = objects.kind
+            if objects.rows is not None:
+                told = self._rows.setdefault(objects.rows.path, RowsFile(BY_NAME[objects.kind]))
+                told.users.append((snapshot_id, objects.rows))
         self._read_experiments(book)
 
     def _check_history(self, workers: int) -> None:
@@ -248,15 +266,19 @@ class Checker:
             return
         try:
             kind = BY_NAME[self._kinds[name]]
-            lines = dict(read_lines(self._store, kind, name))
+            lines = {line.number: line for line in read_part(self._store, kind, name)}
         except BundleDamaged as error:
             self._unreadable(name, error)
             return
         self._read_kinds.add(name)
+        self._keys[name] = array("q", (hash(line.item.key) for line in lines.values()))
         self.hashed.add(name)
         users = [(b.id, part) for b in self.books for part in b.manifest.objects if part.documents.path == name]
         superseded = set.intersection(*(set(part.superseded) for _, part in users))
-        items = [item for line, item in lines.items() if line not in superseded]
+        live = [line for line in lines.values() if line.number not in superseded]
+        items = [line.item for line in live]
+        for rows in {part.rows.path for _, part in users if part.rows is not None}:
+            self._rows[rows].places += [(name, line.item, *line.rows) for line in live]
         for item in items:
             for blob_name in blobs_of(item):
                 self.holders.setdefault(blob_name, []).append(Holder(kind, name, item))
@@ -270,6 +292,19 @@ class Checker:
             if (last := max(part.superseded, default=0)) > len(lines):
                 wrong = f"line {last} is left out of the {len(lines)} that there are"
                 self._fault(name, wrong, MISMATCH, [snapshot_id])
+
+    def _check_doubles(self, book: Book) -> None:
+        """Whether a snapshot holds an entity twice."""
+        seen: dict[str, set[int]] = {}
+        for part in book.manifest.objects:
+            superseded, known = set(part.superseded), seen.setdefault(part.kind, set())
+            for line, key in enumerate(self._keys.get(part.documents.path, ()), 1):
+                if line in superseded:
+                    continue
+                if key in known:
+                    wrong = f"the {BY_NAME[part.kind].noun} of line {line} is twice in the snapshot"
+                    self._fault(part.documents.path, wrong, MISMATCH, [book.id])
+                known.add(key)
 
     def _check_rows(self, name: str) -> None:
         """Whether a metrics part is as long as its runs need, by what the manifests say of it."""
@@ -311,16 +346,38 @@ class Checker:
                     self._wrong_sizes[name].kind = BROKEN
                 elif read.error:
                     self._fault(name, read.error, read.kind, *self.hit(name))
+                elif name in self._rows:
+                    self._check_places(name, read)
                 else:
                     self._check_points(name, read)
 
     def _read(self, name: str, progress: Progress) -> ReadThrough:
         try:
-            read = read_metrics(self.bundle, name) if name in self._metrics else ReadThrough.of(self.bundle, name)
+            read = self._read_through(name)
         except (BundleDamaged, OSError) as error:
             return ReadThrough(error=str(error))
         progress.advance(bytes=self.sizes[name])
         return read
+
+    def _read_through(self, name: str) -> ReadThrough:
+        if name in self._metrics:
+            return read_metrics(self.bundle, name)
+        if name in self._rows:
+            return read_rows(self.bundle, name, self._rows[name].kind)
+        return ReadThrough.of(self.bundle, name)
+
+    def _check_places(self, name: str, read: ReadThrough) -> None:
+        """Whether the rows of each entity stand where its document says."""
+        told = self._rows[name]
+        for snapshot_id, file in told.users:
+            if file.count != read.rows:
+                wrong = f"it holds {many(read.rows, 'row')}, not {file.count}"
+                self._fault(name, wrong, MISMATCH, [snapshot_id])
+        there = {(id, first, last) for id, first, last in read.stretches}
+        for part, item, first, count in told.places:
+            if count and (item.key[0], first, first + count) not in there:
+                wrong = f"the {told.kind.rows_name} of {told.kind.noun} {item.name} are not where they should be"
+                self._fault(name, wrong, MISMATCH, self._needed[part], item.runs)
 
     def _check_points(self, name: str, read: ReadThrough) -> None:
         for snapshot_id, file in self._metrics.get(name, ()):

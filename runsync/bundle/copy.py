@@ -11,7 +11,7 @@ from typing import Any
 
 from runsync import threads
 from runsync.bundle import layout, locks, parts
-from runsync.bundle.address import Access, locate
+from runsync.bundle.address import locate
 from runsync.bundle.bundle import Bundle, create_bundle, existing_or_empty, open_store
 from runsync.bundle.entities import blobs_of
 from runsync.bundle.entities import read_lines as read_entity_lines
@@ -24,8 +24,9 @@ from runsync.bundle.stored import read_runs
 from runsync.bundle.suspects import Reusable, noted
 from runsync.errors import BundleDamaged
 from runsync.kinds import BY_NAME
+from runsync.model.option import takes
 from runsync.model.progress import Progress, Silent
-from runsync.threads import WORKERS
+from runsync.options import CopyOptions
 
 DAMAGED = 12
 PUBLISH_EVERY = 30.0
@@ -66,17 +67,8 @@ class CopyReport:
         return {"format": "runsync-copy-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
 
 
-def copy(
-    bundle: str | Path,
-    target: str | Path,
-    *,
-    verify_stored: bool = False,
-    workers: int = WORKERS,
-    dry_run: bool = False,
-    retry_lock: float = 0.0,
-    access: Access | None = None,
-    progress: Progress | None = None,
-) -> CopyReport:
+@takes(CopyOptions)
+def copy(bundle: str | Path, target: str | Path, options: CopyOptions) -> CopyReport:
     """Copies every snapshot (or that of `backup@2026-11-01`) with what it needs, unless it is in the target already.
 
     The target is made when it is not there. A snapshot is there whole or not at all, wherever a copy was stopped; one
@@ -85,6 +77,7 @@ def copy(
     `retry_lock` is how many seconds to wait for a bundle that is locked. Raises RunsyncError (see `errors`) for what
     stops all of it.
     """
+    access, dry_run = options.access, options.dry_run
     begun, place = time.monotonic(), locate(bundle, access)
     source = open_store(place.store)
     goal = existing_or_empty(target, access) if dry_run else create_bundle(target, access)
@@ -93,11 +86,11 @@ def copy(
     with ExitStack() as held:
         lock = None
         if not dry_run:
-            lock = held.enter_context(locks.shared(goal.store, "copy", retry_lock))
-            held.enter_context(locks.reading(source.store, "copy", retry_lock))
+            lock = held.enter_context(locks.shared(goal.store, "copy", options.retry_lock))
+            held.enter_context(locks.reading(source.store, "copy", options.retry_lock))
             held.callback(goal.store.clear_temporary)
-        verify = verify_stored and not dry_run
-        copy_snapshots(source, goal, report, only, lock, workers, progress or Silent(), verify)
+        verify = options.verify_stored and not dry_run
+        copy_snapshots(source, goal, report, only, lock, options.workers, options.progress or Silent(), verify)
     report.seconds = round(time.monotonic() - begun, 3)
     return report
 
@@ -223,6 +216,7 @@ class _Copy:
         yield [file.path for part in manifest.parts for file in part.metrics]
         yield runs
         yield [blob for part in manifest.objects for blob in self._blobs_of(part.documents.path, part.superseded)]
+        yield [part.rows.path for part in manifest.objects if part.rows is not None]
         yield [manifest.experiments.path, *objects]
 
     def _read(self, name: str) -> bool:

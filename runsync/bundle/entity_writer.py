@@ -3,16 +3,21 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Generic
 
-from runsync.bundle import layout, parts
+from runsync.bundle import layout
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.entities import StoredEntities, blobs_of
-from runsync.bundle.manifest import ObjectsPart, PartFile
+from runsync.bundle.entity_part import DOCUMENTS_A_PART, EntityPart
+from runsync.bundle.manifest import ObjectsPart
+from runsync.bundle.rows import BYTES_A_FILE
 from runsync.bundle.suspects import Reusable
 from runsync.contract.entities import EntitySource
-from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, may_pass
+from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, BundleDamaged, RequestRefused, may_pass
+from runsync.growing import EntityFiles, Growing
 from runsync.kinds.kind import Blob, E, Kind, is_same
 from runsync.kinds.left_behind import GONE, changed
 from runsync.model.not_carried import NAMED, NotCarried
@@ -20,7 +25,8 @@ from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import ArtifactFile, Problem
 
-DOCUMENTS_A_PART = 1000
+WITH_ROWS_AT_ONCE = 16
+"""Entities of a kind with rows that are held at once."""
 MOST_SMALL = 10
 """So many stored parts of less than half as many documents are left alone."""
 
@@ -60,20 +66,30 @@ class EntityWriter(Generic[E]):
         self._thorough = thorough
         if kind.has_bytes or kind.has_files:
             stored.verify(name for item in known.all() for name in blobs_of(item))
+        stored.verify(part.rows.path for part in known.parts.values() if part.rows is not None)
         self._kept: dict[str, set[int]] = defaultdict(set)
         """Lines of stored parts that are of this snapshot too."""
-        self._fresh: list[E] = []
         self._written: list[ObjectsPart] = []
+        self._part = EntityPart(kind, bundle.store, stored, known)
         self._gone: list[str] = []
         self._denied: list[str] = []
 
     def plan(self, items: Sequence[E], source: EntitySource[E], pool: Executor) -> list[Outcome]:
         """See `EntityTarget`."""
-        return self._settled(list(pool.map(lambda item: self._look(item, source), items)))
+        looked = self._look(items, source, pool)
+        return [outcome for each in looked if (outcome := self._settle(each, is_planned=True)) is not None]
 
     def put(self, items: Sequence[E], source: EntitySource[E], pool: Executor, progress: Progress) -> list[Outcome]:
         """See `EntityTarget`. Bytes of several are fetched side by side."""
-        looked = list(pool.map(lambda item: self._look(item, source), items))
+        looked = self._look(items, source, pool)
+        outcomes: list[Outcome] = []
+        while some := list(islice(looked, WITH_ROWS_AT_ONCE if self._kind.rows_name else None)):
+            outcomes += self._put(some, source, pool, progress)
+        return outcomes
+
+    def _put(
+        self, looked: Sequence[_Entity[E]], source: EntitySource[E], pool: Executor, progress: Progress
+    ) -> list[Outcome]:
         todo = [each for each in looked if not each.is_known and each.error is None]
         if self._kind.has_files and self._with_artifacts:
             for each in todo:
@@ -82,10 +98,11 @@ class EntityWriter(Generic[E]):
         elif self._kind.has_bytes:
             for future in [pool.submit(self._fetch, each, source, progress) for each in todo]:
                 future.result()
-        outcomes = self._settled(looked)
-        while len(self._fresh) >= DOCUMENTS_A_PART:
-            self._write(DOCUMENTS_A_PART)
-        return outcomes
+        return [outcome for each in looked if (outcome := self._settle(each)) is not None]
+
+    def close(self) -> None:
+        """Lets go of what is not written to its end."""
+        self._part.abandon()
 
     def finish(self, pool: Executor) -> list[Outcome]:
         """See `EntityTarget`: a bundle holds what it is given."""
@@ -105,50 +122,87 @@ class EntityWriter(Generic[E]):
     def parts(self) -> tuple[ObjectsPart, ...]:
         """Writes what is not written yet; gives all parts of the snapshot. Those of which little is needed any more are
         written anew."""
+        for name in self._crowded():
+            self._move(name)
+        self._end_part()
         kept = [replace(self._known.parts[name], superseded=self._others(name)) for name in sorted(self._kept)]
-        small = [part for part in kept if 2 * _live(part) < DOCUMENTS_A_PART]
-        sparse = [part for part in kept if 2 * _live(part) < part.documents.count]
-        moved = {part.documents.path for part in (*sparse, *(small if len(small) > MOST_SMALL else ()))}
-        for name in sorted(moved):
-            self._fresh += self._known.items(name, self._kept[name])
-        while self._fresh:
-            self._write(DOCUMENTS_A_PART)
-        all_parts = (*(part for part in kept if part.documents.path not in moved), *self._written)
+        all_parts = (*kept, *self._written)
         if all_parts:
             self._bundle.require([self._kind.name])
         if any(part.superseded for part in all_parts):
             self._bundle.require([layout.SUPERSEDED])
         return all_parts
 
+    def _crowded(self) -> list[str]:
+        """The stored parts that are to be written anew: of which little is needed, and small ones if they are many."""
+        sparse = {
+            name for name, lines in self._kept.items() if 2 * len(lines) < self._known.parts[name].documents.count
+        }
+        small = {name for name, lines in self._kept.items() if self._is_small(self._known.parts[name], len(lines))}
+        return sorted(sparse | (small if len(small) > MOST_SMALL else set()))
+
+    def _is_small(self, part: ObjectsPart, lines: int) -> bool:
+        return 2 * lines < DOCUMENTS_A_PART and 2 * (part.rows.bytes if part.rows is not None else 0) < BYTES_A_FILE
+
+    def _move(self, name: str) -> None:
+        """What can be read of a part goes into new ones."""
+        with suppress(BundleDamaged):
+            for line, item in self._known.items(name, set(self._kept[name])):
+                self._add(item)
+                self._kept[name].remove(line)
+        if not self._kept[name]:
+            del self._kept[name]
+
+    def _add(self, item: E) -> None:
+        self._part.add(item)
+        if self._part.is_full:
+            self._end_part()
+
+    def _end_part(self) -> None:
+        part = self._part.close()
+        self._written += [part] if part is not None else []
+        self._part = EntityPart(self._kind, self._bundle.store, self._stored, self._known)
+
     def _others(self, name: str) -> tuple[int, ...]:
         """The lines of a stored part that are not of this snapshot."""
         count = self._known.parts[name].documents.count
         return tuple(line for line in range(1, count + 1) if line not in self._kept[name])
 
-    def _write(self, count: int) -> None:
-        chosen, self._fresh = sorted(self._fresh[:count], key=lambda item: item.key), self._fresh[count:]
-        documents = (item.to_document() for item in chosen)
-        suffix = layout.ENTITIES[self._kind.name]
-        broken = self._known.broken
-        path, size = parts.write_documents(self._bundle.store, self._kind.schema, suffix, documents, broken)
-        self._stored.arrived(path, size)
-        self._written.append(ObjectsPart(self._kind.name, PartFile(path, size, len(chosen))))
+    def _look(self, items: Sequence[E], source: EntitySource[E], pool: Executor) -> Iterator[_Entity[E]]:
+        """The complete entities, or the stored ones where they are surely the same, in no order."""
+        looked = [_Entity(item, self._known_of(item)) for item in items]
+        rest = [each for each in looked if not self._is_reused(each)]
+        yield from (each for each in looked if each.is_known)
+        if not self._with_artifacts and self._kind.has_files and not self._kind.rows_name:
+            yield from rest
+            return
+        for each, done in zip(rest, source.complete_many([each.item for each in rest], pool), strict=True):
+            each.item, each.error = done.item, done.error
+            if done.error is None and not self._is_reused(each) and not self._with_artifacts:
+                each.item = self._kind.without_files(each.item)
+            yield each
 
-    def _look(self, item: E, source: EntitySource[E]) -> _Entity[E]:
-        """The complete entity, or the stored one where it is surely the same."""
+    def _known_of(self, item: E) -> E | None:
+        """The stored one, if all its bytes are there."""
         known = self._known.get(item.key)
+        if known is not None and self._lacks_rows(self._known.place(item.key)[0]):
+            return None
         if known is not None and any(self._stored.size(layout.blob(b.sha256)) != b.size for b in known.blobs):
-            known = None
-        try:
-            for is_complete in (False, True):
-                if is_complete and (self._with_artifacts or not self._kind.has_files):
-                    item = source.complete(item)
-                taken = self._kind.reuse(known, item) if known is not None and not self._thorough else None
-                if taken is not None:
-                    return _Entity(taken, known, is_known=True)
-        except ITEM_ERRORS as error:
-            return _Entity(item, known, error=error)
-        return _Entity(item, known)
+            return None
+        return known
+
+    def _lacks_rows(self, part: str) -> bool:
+        rows = self._known.parts[part].rows
+        return rows is not None and self._stored.size(rows.path) != rows.bytes
+
+    def _is_reused(self, each: _Entity[E]) -> bool:
+        """Whether the stored one surely is the same; then it stands in."""
+        if each.known is None or self._thorough:
+            return False
+        taken = self._kind.reuse(each.known, each.item)
+        if taken is not None:
+            each.item, each.is_known = taken, True
+        return taken is not None
 
     def _fetch(self, each: _Entity[E], source: EntitySource[E], progress: Progress) -> None:
         try:
@@ -165,7 +219,8 @@ class EntityWriter(Generic[E]):
         if file.fault:
             return Problem("artifact", file.path, file.fault)
         try:
-            sha256, size = self._store(source.read_file(item, file), progress)
+            growing = Growing(EntityFiles(source, item), file)
+            sha256, size = growing.carry(lambda: self._store(growing.chunks(), progress))
         except ITEM_ERRORS as error:
             return Problem("artifact", file.path, str(error))
         return ArtifactFile(file.path, size, sha256)
@@ -182,18 +237,20 @@ class EntityWriter(Generic[E]):
         finally:
             incoming.discard()
 
-    def _settled(self, looked: Sequence[_Entity[E]]) -> list[Outcome]:
-        return [outcome for each in looked if (outcome := self._settle(each)) is not None]
-
-    def _settle(self, each: _Entity[E]) -> Outcome | None:
-        """Notes what the snapshot is to hold of one; None where it is left."""
+    def _settle(self, each: _Entity[E], is_planned: bool = False) -> Outcome | None:
+        """Notes what the snapshot is to hold of one; None where it is left. What is only planned has no hashes of its
+        files yet, and is not written."""
         if each.error is not None:
             return self._not_read(each, each.error)
         files, problems = self._with_files(each)
         if each.known is not None and is_same(each.item, each.known):
             self._keep(each.item)
             return replace(self._outcome(each.item, UNCHANGED), problems=problems)
-        self._fresh.append(each.item)
+        try:
+            if not is_planned:
+                self._add(each.item)
+        except BundleDamaged as error:
+            return self._not_read(each, error)
         outcome = self._outcome(each.item, CREATE if each.known is None else UPDATE)
         size = sum(file.size for file in files)
         return replace(outcome, artifacts=len(files), bytes=size, problems=problems)
@@ -229,7 +286,3 @@ class EntityWriter(Generic[E]):
 
     def _outcome(self, item: E, action: str, error: str = "", retry: bool = False) -> Outcome:
         return Outcome(self._kind.noun, item.key[0], item.name, action, error=error, retry=retry)
-
-
-def _live(part: ObjectsPart) -> int:
-    return part.documents.count - len(part.superseded)

@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -97,10 +98,30 @@ class Holder:
         """The process that holds it."""
         return Process(self.pid, self.boot_id or UNKNOWN, self.namespace, self.started)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it surely holds nothing any more: its process is gone, or is this one, which has given it back."""
+        is_given_back = bool(self.id) and self.id not in _HELD and self.process == processes.here()
+        return is_given_back or self.process.is_gone
+
     def __str__(self) -> str:
         process = f" of process {self.pid}" if self.pid else ""
         host = "" if self.host == "?" else f" on {self.host}"
         return f"{self.verb}{process}{host}, since {self.created_at}"
+
+
+_HELD: set[str] = set()
+"""Ids of what this process holds. A lock of ours with another id is one that S3 wrote late, after we removed it."""
+
+
+@contextmanager
+def held(holder: Holder) -> Iterator[Holder]:
+    """While a process has a lock of that id."""
+    _HELD.add(holder.id)
+    try:
+        yield holder
+    finally:
+        _HELD.discard(holder.id)
 
 
 _WHERE_KNOWN = ("boot_id", "namespace", "started")
@@ -145,12 +166,9 @@ class Watch:
             self._seen[each.name] = (each, watched + passed if was == each else 0.0)
 
     def left(self, standing: Standing) -> float:
-        """Seconds for which it must stay unchanged until it is stale; 0 when its holder is provably gone."""
-        process = standing.holder.process
-        if process.is_gone:
+        """Seconds for which it must stay unchanged until it is stale; 0 when it is provably held by nobody."""
+        if standing.holder.is_done:
             return 0.0
-        if process.is_running:
-            return float("inf")
         was, watched = self._seen.get(standing.name, (None, 0.0))
         return max(0.0, standing.holder.lifetime - (watched if was == standing else 0.0))
 
@@ -212,8 +230,6 @@ def looks_abandoned(store: Store, standing: Standing, us: Holder) -> bool:
 
     That proves nothing, since clocks jump and a holder may sleep, but makes it worth watching the lock.
     """
-    if standing.holder.process.is_running:
-        return False
     probe = f"{TAKEOVER}{us.id}.json"
     if not make(store, probe, us):
         return False

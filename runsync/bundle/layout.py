@@ -39,7 +39,9 @@ METRICS = ".metrics.parquet"
 EXPERIMENTS = ".experiments.jsonl.gz"
 ENTITIES = {kind.name: f".{kind.name}.jsonl.gz" for kind in ENTITY_KINDS}
 """By the name of the kind."""
-SUFFIXES = (RUNS, METRICS, EXPERIMENTS, *ENTITIES.values())
+ROWS = {kind.name: f".{kind.rows_name}.parquet" for kind in ENTITY_KINDS if kind.rows_name}
+"""Likewise, of kinds whose entities have rows."""
+SUFFIXES = (RUNS, METRICS, EXPERIMENTS, *ENTITIES.values(), *ROWS.values())
 _ID = r"([0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{6})"
 
 

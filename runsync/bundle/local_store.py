@@ -116,6 +116,30 @@ class LocalStore:
             raise cannot_write(self.folder, error) from None
         return True
 
+    def version(self, name: str) -> str:
+        """See `Store`."""
+        if self._ways.link(name):
+            return ""
+        try:
+            told = (self.folder / name).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError as error:
+            raise BundleDamaged(f"{self.folder / name} cannot be read: {error.strerror}") from None
+        return f"{told.st_ino} {told.st_mtime_ns} {told.st_size}"
+
+    def replace(self, name: str, content: bytes, version: str) -> bool:
+        """See `Store`."""
+        incoming = self.incoming()
+        try:
+            incoming.write(content)
+            if self.version(name) != version:
+                return False
+            incoming.keep(name, replace=True)
+        finally:
+            incoming.discard()
+        return True
+
     def remove(self, name: str) -> None:
         """See `Store`."""
         self._ways.refuse_link(name)

@@ -22,6 +22,7 @@ from runsync.bundle.holder import (
     Holder,
     Standing,
     Watch,
+    held,
     holders,
     looks_abandoned,
     make,
@@ -63,7 +64,7 @@ class Lock:
         """Raises BundleLocked when the lock was taken away (this machine slept, somebody removed it by hand)."""
         now = time.clock_gettime(_CLOCK)
         if not _is_ours(self._store, self._name, self._holder):
-            raise BundleLocked(f"{self._store.address}: another process removed the lock of this command: run it again")
+            raise self._lost()
         self._confirmed = now
 
     def confirm_lately(self) -> None:
@@ -79,9 +80,14 @@ class Lock:
             _give_back(self._store, self._name, self._holder)
 
     def refresh(self) -> None:
-        """Shows that this process is alive."""
+        """Shows that this process is alive. Raises BundleLocked when the lock was taken away."""
+        version = self._store.version(self._name)
         self.confirm()
-        _write(self._store, self._name, self._holder.refreshed())
+        if not self._store.replace(self._name, self._holder.refreshed().content(), version):
+            raise self._lost()
+
+    def _lost(self) -> BundleLocked:
+        return BundleLocked(f"{self._store.address}: another process removed the lock of this command: run it again")
 
     def _refresh(self) -> None:
         while not self._released.wait(REFRESH):
@@ -90,12 +96,12 @@ class Lock:
 
 
 def unlock(store: Store, everything: bool = False) -> list[Holder]:
-    """Removes locks whose process is provably gone (with `everything`, all of them); gives those that are gone."""
+    """Removes locks that provably nobody holds (with `everything`, all of them); gives those that are gone."""
     gone = []
     for each in list(standing(store)):
         if everything:
             store.remove(each.name)
-        elif not each.holder.process.is_gone or _take_away(store, each, Watch()):
+        elif not each.holder.is_done or _take_away(store, each, Watch()):
             continue
         gone.append(each.holder)
     return gone
@@ -131,25 +137,25 @@ def exclusive(store: Store, verb: str, patience: float = 0.0) -> Iterator[Lock]:
 @contextmanager
 def _held(store: Store, name: str, verb: str, patience: float) -> Iterator[Lock]:
     """Also an interrupt amid taking the lock or giving it back leaves none behind."""
-    holder = Holder.new(verb, name == EXCLUSIVE)
-    try:
-        holder = _acquire(store, name, holder, patience)
-        lock = Lock(store, name, holder)
-    except KeyboardInterrupt:
-        with suppress(RunsyncError):
-            _give_back(store, name, holder)
-        store.leave()
-        raise
-    try:
-        yield lock
-    finally:
+    with held(Holder.new(verb, name == EXCLUSIVE)) as holder:
         try:
-            lock.release()
+            holder = _acquire(store, name, holder, patience)
+            lock = Lock(store, name, holder)
         except KeyboardInterrupt:
-            lock.release()
-            raise
-        finally:
+            with suppress(RunsyncError):
+                _give_back(store, name, holder)
             store.leave()
+            raise
+        try:
+            yield lock
+        finally:
+            try:
+                lock.release()
+            except KeyboardInterrupt:
+                lock.release()
+                raise
+            finally:
+                store.leave()
 
 
 def _acquire(store: Store, name: str, holder: Holder, patience: float) -> Holder:
@@ -253,19 +259,20 @@ def _take_away(store: Store, stale: Standing, watch: Watch) -> Standing | None:
     if not watch.is_stale(stale):
         return stale
     announced = takeover_of(stale)
-    while not make(store, announced, Holder.new("removal of a stale lock", exclusive=False)):
-        rival = _find(_look(store, watch), announced)
-        obstacle = _take_away(store, rival, watch) if rival is not None else None
-        if obstacle is not None:
-            return obstacle
-    try:
-        now = _find(standing(store), stale.name)
-        if now == stale:
-            store.remove(stale.name)
-            return None
-        return now
-    finally:
-        store.remove(announced)
+    with held(Holder.new("removal of a stale lock", exclusive=False)) as us:
+        while not make(store, announced, us):
+            rival = _find(_look(store, watch), announced)
+            obstacle = _take_away(store, rival, watch) if rival is not None else None
+            if obstacle is not None:
+                return obstacle
+        try:
+            now = _find(standing(store), stale.name)
+            if now == stale:
+                store.remove(stale.name)
+                return None
+            return now
+        finally:
+            store.remove(announced)
 
 
 def _is_ours(store: Store, name: str, holder: Holder) -> bool:
@@ -279,12 +286,3 @@ def _is_ours(store: Store, name: str, holder: Holder) -> bool:
 def _give_back(store: Store, name: str, holder: Holder) -> None:
     if _is_ours(store, name, holder):
         store.remove(name)
-
-
-def _write(store: Store, name: str, holder: Holder) -> None:
-    incoming = store.incoming()
-    try:
-        incoming.write(holder.content())
-        incoming.keep(name, replace=True)
-    finally:
-        incoming.discard()

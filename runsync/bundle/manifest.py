@@ -43,11 +43,18 @@ class RunsPart:
 
 @dataclass(frozen=True, slots=True)
 class ObjectsPart:
-    """Documents of one kind of entity (see `runsync.kinds`), and which lines (from 1) are not of this snapshot."""
+    """Documents of one kind of entity (see `runsync.kinds`), and which lines (from 1) are not of this snapshot; of a
+    kind that has rows the file with those, unless there are none."""
 
     kind: str
     documents: PartFile
     superseded: tuple[int, ...] = ()
+    rows: PartFile | None = None
+
+    @property
+    def files(self) -> tuple[PartFile, ...]:
+        """Rows before the documents that name them."""
+        return (self.documents,) if self.rows is None else (self.rows, self.documents)
 
 
 @dataclass(slots=True)
@@ -105,12 +112,14 @@ class Manifest:
         """The JSON document. What the first bundles did not have is left out where there is none of it."""
         document = {"format": "runsync-snapshot", "version": 1, **asdict(self)}
         del document["asked"]
-        document |= {kind.kept_in: list(self.asked.get(kind.name, ())) for kind in _KEPT}
+        document |= {kind.kept_in: list(self.asked.get(kind.kept_option, ())) for kind in _KEPT}
         for left in document["not_carried"]:
             del left["kind"]  # its title tells
         for part in document["objects"]:
             if not part["superseded"]:
                 del part["superseded"]  # earlier versions know none
+            if part["rows"] is None:
+                del part["rows"]
         return {name: value for name, value in document.items() if value or name not in _ADDED_LATER}
 
     @classmethod
@@ -139,10 +148,17 @@ class Manifest:
             for part in document["parts"]
         )
         values["objects"] = tuple(
-            ObjectsPart(part["kind"], PartFile(**part["documents"]), tuple(part.get("superseded", ())))
+            ObjectsPart(
+                part["kind"],
+                PartFile(**part["documents"]),
+                tuple(part.get("superseded", ())),
+                PartFile(**part["rows"]) if "rows" in part else None,
+            )
             for part in document.get("objects", ())
         )
-        values["asked"] = {kind.name: tuple(document[kind.kept_in]) for kind in _KEPT if kind.kept_in in document}
+        values["asked"] = {
+            kind.kept_option: tuple(document[kind.kept_in]) for kind in _KEPT if kind.kept_in in document
+        }
         values["order"] = document.get("order", 0)
         return cls(**values)
 
@@ -186,7 +202,7 @@ class Manifest:
 
     def files(self) -> list[PartFile]:
         """Every part it names."""
-        objects = (part.documents for part in self.objects)
+        objects = (file for part in self.objects for file in part.files)
         return [self.experiments, *(f for part in self.parts for f in (part.runs, *part.metrics)), *objects]
 
     def has_same_contents(self, other: "Manifest") -> bool:

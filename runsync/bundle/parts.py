@@ -36,7 +36,7 @@ LONGEST_NAME = 4096
 WRONG_HASH = "its bytes do not have the hash it is named by"
 
 
-class _Sink(io.RawIOBase):
+class Sink(io.RawIOBase):
     """A file being written, as libraries expect one. Closing it neither keeps nor discards it."""
 
     def __init__(self, incoming: Incoming) -> None:
@@ -45,9 +45,11 @@ class _Sink(io.RawIOBase):
         """Whether what is still written goes nowhere."""
 
     def writable(self) -> bool:
+        """It is nothing else."""
         return True
 
     def write(self, data: Any) -> int:
+        """Appends, unless it is ignored."""
         return len(data) if self.is_ignored else self._incoming.write(bytes(data))
 
 
@@ -71,7 +73,7 @@ def write_documents(
 def pack(incoming: Incoming, kind: str, documents: Iterable[dict[str, Any]]) -> None:
     """Writes documents into a file that is not kept yet, one a line, each valid. The same documents: the same bytes."""
     unpacked = 0
-    with gzip.GzipFile(filename="", mode="wb", fileobj=_Sink(incoming), mtime=0) as packed:
+    with gzip.GzipFile(filename="", mode="wb", fileobj=Sink(incoming), mtime=0) as packed:
         for number, document in enumerate(documents, 1):
             line = line_of(kind, document, f"line {number} of a new part")
             unpacked += packed.write(line)
@@ -196,7 +198,7 @@ class MetricsWriter:
         self._waiting_rows = 0
         self._schema = pa.schema([pa.field("run_id", pa.dictionary(pa.int32(), pa.string()), nullable=False), *POINTS])
         named = ["run_id", "key", "model_id", "dataset_name", "dataset_digest"]
-        self._sink = _Sink(incoming)
+        self._sink = Sink(incoming)
         self._file = pq.ParquetWriter(
             self._sink,
             self._schema,
@@ -272,12 +274,14 @@ def parquet_of(stream: IO[bytes], place: str) -> "Iterator[pq.ParquetFile]":
 
 
 def _opened(stream: IO[bytes]) -> "pq.ParquetFile":
+    """Read by the caller's thread alone: one of Arrow's may still hold the stream, a Python object, when the process
+    ends, which aborts it. So nothing is read ahead (`pre_buffer`), and columns not side by side (`use_threads`)."""
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(stream, read_dictionary=["run_id", *_NAMES])
+        return pq.ParquetFile(stream, read_dictionary=["run_id", *_NAMES], pre_buffer=False)
     except KeyError:  # there is no column of one of these names
-        return pq.ParquetFile(stream)
+        return pq.ParquetFile(stream, pre_buffer=False)
 
 
 _NAMES = ("key", "model_id", "dataset_name", "dataset_digest")
@@ -307,7 +311,8 @@ def read_points(
     file: "pq.ParquetFile", place: str, group: int | None = None, columns: list[str] | None = None
 ) -> "pa.Table":
     """A row group (or all of a part), in one piece. Raises BundleDamaged for a null, a long name, and rows missing."""
-    table = file.read(columns) if group is None else file.read_row_group(group, columns)
+    how = {"columns": columns, "use_threads": False}
+    table = file.read(**how) if group is None else file.read_row_group(group, **how)
     told = file.metadata if group is None else file.metadata.row_group(group)
     table = table.combine_chunks()
     if len(table) != told.num_rows:

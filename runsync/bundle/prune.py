@@ -181,7 +181,7 @@ def _files(manifests: Iterable[Manifest], without: Set[str] = frozenset()) -> It
     """The parts that manifests name, but for some runs parts and what is only theirs."""
     for manifest in manifests:
         yield manifest.experiments
-        yield from (part.documents for part in manifest.objects)
+        yield from (file for part in manifest.objects for file in part.files)
         for part in manifest.parts:
             if part.runs.path not in without:
                 yield part.runs

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runsync.bundle import parts
+from runsync.bundle import parts, rows
 from runsync.bundle.bundle import Bundle
 from runsync.bundle.faults import BROKEN, INVALID
 from runsync.errors import BundleDamaged
+from runsync.kinds.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,17 @@ def read_metrics(bundle: Bundle, name: str) -> ReadThrough:
                 return ReadThrough(rows=parquet.metadata.num_rows, stretches=_runs_in(parquet, place))
         except BundleDamaged as error:
             return ReadThrough(str(error), INVALID)
+
+
+def read_rows(bundle: Bundle, name: str, kind: Kind[Any]) -> ReadThrough:
+    """Likewise of a file of rows: the stretches are those of its entities."""
+    if not parts.has_its_hash(bundle.store, name):
+        return ReadThrough(parts.WRONG_HASH)
+    try:
+        found = rows.stretches(bundle.store, kind, name)
+    except BundleDamaged as error:
+        return ReadThrough(str(error), INVALID)
+    return ReadThrough(rows=found[-1][2] if found else 0, stretches=found)
 
 
 def _runs_in(parquet: Any, place: str) -> list[tuple[str, int, int]]:

@@ -72,7 +72,7 @@ def _without_missing_parts(store: Store, manifest: Manifest) -> Manifest:
     return replace(
         manifest,
         parts=tuple(part for part in manifest.parts if store.size(part.runs.path) is not None),
-        objects=tuple(part for part in manifest.objects if store.size(part.documents.path) is not None),
+        objects=tuple(p for p in manifest.objects if all(store.size(file.path) is not None for file in p.files)),
     )
 
 

@@ -6,27 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 
 from runsync.errors import BundleDamaged
+from runsync.schema_files import folder
 
 LONGEST = 300
 """Characters of a reason that are shown: it may quote a document."""
 
 
-def folder() -> Path:
-    """Where the schemas lie: in the package once it is installed, beside it in a checkout."""
-    packaged = Path(__file__).parents[1] / "schemas" / "v1"
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "schemas" / "v1"
-
-
 @cache
 def schema(kind: str) -> dict[str, Any]:
     """The schema of one kind of document: runsync, snapshot, experiment, run, …-report, id-map."""
-    document: dict[str, Any] = json.loads((folder() / f"{kind}.schema.json").read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads((folder() / "v1" / f"{kind}.schema.json").read_text(encoding="utf-8"))
     return document
 
 

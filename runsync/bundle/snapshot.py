@@ -27,7 +27,7 @@ from runsync.model.filter.evaluate import Facts, chooser
 from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
 from runsync.model.place import Place
-from runsync.model.run import PART, ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import PART, ArtifactFile, Batch, Contents, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.stored_object import StoredObject
 from runsync.model.wording import many
@@ -172,14 +172,6 @@ class Snapshot:
         batches = undamaged(self.batches(experiments, Selection()))
         return Counter(run.experiment_id for batch in batches for run in batch.runs)
 
-    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
-        """See `Source`."""
-        return self._models.logged(model_id)
-
-    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
-        """See `Source`."""
-        return self._models.read(model, file)
-
     def left_behind(
         self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
     ) -> list[NotCarried]:
@@ -210,6 +202,10 @@ class Snapshot:
     def entities(self, kind: Kind[E]) -> SnapshotEntities[E]:
         """A bundle has room for every kind."""
         return SnapshotEntities(self.bundle, self.manifest, kind)
+
+    def orders(self, kind: Kind[Any], order: Sequence[Order]) -> bool:
+        """See `Source`."""
+        return False
 
     @property
     def kept(self) -> Mapping[str, Any]:

@@ -76,6 +76,15 @@ class Store(Protocol):
     def create(self, name: str, content: bytes) -> bool:
         """Makes a small file that must not be there yet, at once and whole; False where there is one already."""
 
+    def version(self, name: str) -> str:
+        """What tells the file that stands there from another of its name; "" where there is none."""
+
+    def replace(self, name: str, content: bytes, version: str) -> bool:
+        """Writes a small file over that version of it; False, and nothing written, where another stands there by now.
+
+        On a disk, and on an S3 without conditional writes, another may still come in the instant before.
+        """
+
     def remove(self, name: str) -> None:
         """Deletes a file; harmless where there is none."""
 

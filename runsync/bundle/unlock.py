@@ -43,9 +43,9 @@ def unlock(
     """
     store = open_bundle(bundle, access).store
     locked, announcements = [each.holder for each in standing(store)], announced.holders(store)
-    left = {name: holder for name, holder in announcements.items() if everything or holder.process.is_gone}
+    left = {name: holder for name, holder in announcements.items() if everything or holder.is_done}
     if dry_run:
-        removed = [holder for holder in locked if everything or holder.process.is_gone]
+        removed = [holder for holder in locked if everything or holder.is_done]
     else:
         removed = locks.unlock(store, everything)
         _wait_until_noticed(store, left)
@@ -58,7 +58,7 @@ def unlock(
 
 def _wait_until_noticed(store: Store, left: Mapping[str, Holder]) -> None:
     """Whoever deletes files looks at its lock every few seconds, and then withdraws what it announced."""
-    may_run = {name for name, holder in left.items() if not holder.process.is_gone}
+    may_run = {name for name, holder in left.items() if not holder.is_done}
     deadline = time.monotonic() + NOTICED
     while may_run & announced.holders(store).keys() and time.monotonic() < deadline:
         time.sleep(1)

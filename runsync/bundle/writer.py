@@ -187,6 +187,8 @@ class SnapshotWriter:
 
     def close(self) -> None:
         """Removes temporary files."""
+        for each in self._entities.values():
+            each.close()
         self.bundle.store.clear_temporary()
 
     def _learn(self, stored: Reusable, known: Known, entities: KnownEntities) -> None:
@@ -268,7 +270,7 @@ class SnapshotWriter:
             failed=(*self._draft.failed, *(failed for each in self._entities.values() for failed in each.failed)),
             not_carried=tuple(not_carried),
             objects=tuple(part for each in self._entities.values() for part in each.parts()),
-            asked={kind.name: self._asked[kind.name] for kind in KINDS if self._asked.get(kind.name)},
+            asked={each.kept_option: value for each in KINDS if (value := self._asked.get(each.kept_option))},
             order=history.order_after(snapshot_id),
         )
 

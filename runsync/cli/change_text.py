@@ -1,11 +1,13 @@
 """Changes to runs and experiments: the question before, and the report as a person reads it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from runsync.cli import consent, options, say
+from runsync.cli.commands import paths
 from runsync.cli.text import listed, many
 from runsync.cli.transfer_text import ANOTHER_TRY, stopped
 from runsync.kinds.left_behind import told
@@ -123,15 +125,15 @@ def _again(report: "ChangeReport", action: str) -> str:
 
 
 def _counted(items: "list[Item]") -> str:
-    counts = {kind: sum(item.kind == kind for item in items) for kind in ("experiment", "run")}
+    counts = Counter(item.kind for item in items)
     told = " and ".join(many(count, kind) for kind, count in counts.items() if count)
-    homes = {item.experiment for item in items if item.kind == "run"}
+    homes = {item.experiment for item in items if item.kind != "experiment"}
     return f"{told} in {many(len(homes), 'experiment')}" if len(homes) > 1 else told
 
 
 def _told(item: "Item") -> str:
     text = f"{item.kind} {item.id}" + (f" “{item.name}”" if item.name else "")
-    if item.kind == "run" and item.experiment:
+    if item.kind != "experiment" and item.experiment:
         text += f" in “{item.experiment}”"
     new = f", now {item.new_id}" if item.new_id not in ("", item.id) else ""
     return text + new + (" (nested)" if item.is_child else "")
@@ -140,12 +142,13 @@ def _told(item: "Item") -> str:
 def _summary(report: "ChangeReport") -> str:
     would = "would be " if report.dry_run else ""
     told = []
-    for kind in ("experiment", "run"):
+    kinds = ("experiment", "run", *report.other_kinds())
+    for kind in kinds:
         count: dict[str, Any] = report.counts(kind)
         if any(count.values()) or (kind == "run" and report.verb.startswith("runs")):
             rest = [f"{count[name]:,} {name.replace('_', ' ')}" for name in count if name != "changed" and count[name]]
             told.append(", ".join([f"{many(count['changed'], kind)} {would}changed", *rest]))
-    if others := [item for item in report.of("failed") if item.kind not in ("experiment", "run")]:
+    if others := [item for item in report.of("failed") if item.kind not in kinds]:
         told.append(f"{many(len(others), 'other item')} failed")
     return "; ".join(told) or "Nothing"
 
@@ -166,6 +169,8 @@ def _ending(report: "ChangeReport") -> str:
     if report.verb.endswith(" delete") and (changed := report.changed()):
         them = "it" if len(changed) == 1 else "them"
         restore = report.verb.replace("delete", "restore")
+        if restore not in paths():
+            return f"Done. {'An import of the backup' if report.backup else 'Nothing'} brings {them} back."
         return f"Done. runsync {restore} brings {them} back, until {_purge(report)} {them}."
     return "Done."
 

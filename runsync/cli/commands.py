@@ -10,6 +10,8 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
     "export": "Export a workspace into a bundle.",
     "import": "Import a bundle into a workspace.",
     "sync": "Copy what is new or changed from one workspace to another.",
+    "promote": "Promote a model into another registry.",
+    "promotions": "List what was promoted to a model, and rolled back.",
     "verify": "Compare a source with a target, field by field.",
     "diff": "Show what changed between two snapshots or workspaces.",
     "doctor": "Check access to a workspace and report problems.",
@@ -49,6 +51,20 @@ TREE: Mapping[str, str | Mapping[str, str]] = {
         "get": "Download a model's files.",
         "compare": "Compare versions of models side by side.",
     },
+    "prompts": {
+        "list": "List prompts.",
+        "show": "Show a prompt, or one version of it.",
+    },
+    "traces": {
+        "list": "List traces.",
+        "show": "Show a trace, with its spans and assessments.",
+        "delete": "Delete traces for good.",
+    },
+    "datasets": {
+        "list": "List evaluation datasets.",
+        "show": "Show an evaluation dataset.",
+        "get": "Write the records of an evaluation dataset to a file.",
+    },
     "artifacts": {
         "list": "List a run's files.",
         "get": "Download a run's files.",
@@ -60,6 +76,9 @@ GROUPS: Mapping[str, str] = {
     "runs": "List, show, compare, tag, delete and restore runs.",
     "experiments": "List, show, rename, tag, delete and restore experiments.",
     "models": "List, show, compare and download registered models.",
+    "prompts": "List and show prompts.",
+    "traces": "List, show and delete traces.",
+    "datasets": "List, show and download evaluation datasets.",
     "artifacts": "List and download a run's files.",
 }
 

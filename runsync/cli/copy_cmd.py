@@ -1,7 +1,7 @@
 """runsync copy"""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,7 @@ from runsync.cli.check_cmd import damaged
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many, size
+from runsync.options import CopyOptions
 
 if TYPE_CHECKING:
     from runsync.bundle.copy import CopyReport, NotCopied
@@ -18,26 +19,12 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: runsync copy backup s3://bucket/backup")
 @click.argument("bundle")
 @click.argument("target")
-@options.verify_stored
-@options.retry_lock
-@options.s3
-@options.workers
-@options.dry_run
+@options.of(CopyOptions, workers=options.s3)
 @options.unattended
 @options.wait
 @options.json
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    bundle: str,
-    target: str,
-    verify_stored: bool,
-    retry_lock: float,
-    workers: int,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
+def command(ctx: click.Context, /, bundle: str, target: str, as_json: bool, **given: Any) -> int:
     """Copy a bundle, or one snapshot of it, into another.
 
     SOURCE and TARGET are folders or s3://bucket/prefix. TARGET is created if it does not exist. Only what it lacks is
@@ -47,16 +34,7 @@ def command(
     from runsync.bundle.copy import copy
 
     with shown("copy", as_json) as progress:
-        report = copy(
-            bundle,
-            target,
-            verify_stored=verify_stored,
-            workers=workers,
-            dry_run=dry_run,
-            retry_lock=retry_lock,
-            access=options.access(ctx),
-            progress=progress,
-        )
+        report = copy(bundle, target, **given, access=options.access(ctx), progress=progress)
     return finish(report, as_json, _lines(report))
 
 

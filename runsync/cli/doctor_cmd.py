@@ -22,11 +22,14 @@ _INDENT = " " * (_STATE + _TOPIC)
 
 @click.command(epilog="Example: runsync doctor https://mlflow.example.org")
 @click.argument("where")
+@click.option(
+    "--for", "purpose", type=click.Choice(["promote"]), help="Also look whether models can be promoted into it."
+)
 @options.artifact_root
 @options.wait
 @options.json
 @click.pass_context
-def command(ctx: click.Context, /, where: str, as_json: bool) -> int:
+def command(ctx: click.Context, /, where: str, purpose: str | None, as_json: bool) -> int:
     """Check access to a workspace and report problems.
 
     Reports who you are logged in as and what you may do, the server's version, speed and clock, where artifacts are
@@ -38,7 +41,8 @@ def command(ctx: click.Context, /, where: str, as_json: bool) -> int:
     """
     from runsync.transfer.doctor import doctor
 
-    report = doctor(where, access=options.access(ctx), tell=_pass_over if as_json else _show)
+    tell = _pass_over if as_json else _show
+    report = doctor(where, purpose=purpose or "", access=options.access(ctx), tell=tell)
     return finish(report, as_json, [_summary(report)])
 
 

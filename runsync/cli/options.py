@@ -12,7 +12,8 @@ from runsync.cli import completion
 from runsync.limits import UNLIMITED, Limits, parse_rate
 from runsync.model.option import Keyword, Option, keywords
 from runsync.model.selection import Selection
-from runsync.transfer.options import Accepting, Artifacts, DryRun, Running, VerifyingStored, WaitingForLock
+from runsync.options import Artifacts, DryRun, Reaching, VerifyingStored, WaitingForLock
+from runsync.transfer.options import Accepting
 
 if TYPE_CHECKING:
     from runsync.bundle.address import Access
@@ -50,7 +51,11 @@ def _some(group: type, *names: str, **defaults: Any) -> Callable[[Command], Comm
 
 
 def _made(keyword: Keyword, option: Option) -> Callable[[Command], Command]:
-    settings: dict[str, Any] = {"is_flag": isinstance(keyword.default, bool), "multiple": option.repeatable}
+    settings: dict[str, Any] = {
+        "is_flag": isinstance(keyword.default, bool),
+        "multiple": option.repeatable,
+        "nargs": option.values,
+    }
     if option.between:
         settings["type"] = click.IntRange(*option.between)
     if option.choices:
@@ -179,7 +184,7 @@ artifacts = of(Artifacts, artifacts=artifact_root)
 dry_run = of(DryRun)
 retry_lock = of(WaitingForLock)
 verify_stored = of(VerifyingStored)
-workers = of(Running)
+workers = of(Reaching)
 
 
 def selected(given: dict[str, Any], named: tuple[str, ...] = ()) -> Selection:
@@ -201,7 +206,9 @@ def access(ctx: click.Context) -> "Access":
     from runsync.s3 import S3Options
 
     kept: dict[str, Any] = ctx.obj
-    given = {name: kept.get(f"s3_{name}") or "" for name in ("endpoint", "profile", "sse", "kms_key", "storage_class")}
+    given: dict[str, Any] = {
+        name: kept.get(f"s3_{name}") or "" for name in ("endpoint", "profile", "sse", "kms_key", "storage_class")
+    }
     return Access(
         kept["config"],
         S3Options(**given),

@@ -7,7 +7,8 @@ from typing import Any
 from runsync.cli.text import listed, many
 
 _NOUNS = {"artifact list": "artifacts"}
-OF_EXPERIMENT = " of experiment"
+_OF = " of "
+"""Before the noun of what a piece is of, where that is no run."""
 _GROUPED = ("artifact", "artifact list")
 _RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
@@ -16,7 +17,7 @@ def missing_pieces(problems: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The list of them. Artifacts that one and the same cause keeps back are told together."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for number, problem in enumerate(problems):
-        is_grouped = problem["kind"] in _GROUPED
+        is_grouped = _parted(problem)[0] in _GROUPED
         why = cause(problem["reason"], problem["run_id"], problem["name"]) if is_grouped else str(number)
         groups.setdefault((problem["kind"], why), []).append(problem)
     yield from listed("Missing pieces", map(_told, groups.values()), len(problems))
@@ -29,15 +30,20 @@ def cause(reason: str, *own: str) -> str:
     return _RUN_ID.sub("…", reason)
 
 
+def _parted(problem: Mapping[str, Any]) -> tuple[str, str]:
+    """What the piece is, and of what."""
+    kind, _, noun = problem["kind"].partition(_OF)
+    return kind, noun or "run"
+
+
 def _told(group: Sequence[Mapping[str, Any]]) -> str:
     first = group[0]
-    kind, of_experiment, _ = first["kind"].partition(OF_EXPERIMENT)
+    kind, noun = _parted(first)
     named = f"{_NOUNS.get(kind, kind)} {first['name']}".rstrip()
     if len(group) == 1:
-        home = f"{'experiment' if of_experiment else 'run'} {first['run_id']}"
         reason = first["reason"].removeprefix(f"artifact “{first['name']}”").lstrip(": ")
-        return f"{home}: {named}: {reason}"
-    runs = many(len({problem["run_id"] for problem in group}), "run")
-    what = f"{many(len(group), 'artifact')} of {runs}" if first["name"] else f"artifacts of {runs}"
-    example = f"run {first['run_id']}" + (f": {first['name']}" if first["name"] else "")
+        return f"{noun} {first['run_id']}: {named}: {reason}"
+    homes = many(len({problem["run_id"] for problem in group}), noun)
+    what = f"{many(len(group), 'artifact')} of {homes}" if first["name"] else f"artifacts of {homes}"
+    example = f"{noun} {first['run_id']}" + (f": {first['name']}" if first["name"] else "")
     return f"{what}: {first['reason']}; the first: {example}"

@@ -10,11 +10,12 @@ from runsync.cli.differences import differences_table
 from runsync.cli.finish import finish
 from runsync.cli.progress import shown
 from runsync.cli.text import listed, many
+from runsync.kinds import BY_NAME
 from runsync.kinds.left_behind import how_to_accept, told, told_unsought
 from runsync.transfer.options import VerifyOptions
 
 if TYPE_CHECKING:
-    from runsync.transfer.verify import VerifyReport
+    from runsync.transfer.verify_report import VerifyReport
 
 
 @click.command(epilog="Example: runsync verify backup http://localhost:5001 --verify-artifacts")
@@ -52,7 +53,7 @@ def command(ctx: click.Context, /, source: str, target: str, as_json: bool, **gi
 
 def _lines(report: "VerifyReport") -> Iterator[str]:
     how = "by bytes" if report.artifacts_by_hash else "by size"
-    objects = "".join(f", {count:,} {kind}" for kind, count in report.objects.items())
+    objects = "".join(f", {many(count, BY_NAME[kind].noun)}" for kind, count in report.objects.items())
     yield f"verify: {report.source.address} in {report.target.address}"
     yield (
         f"{many(report.experiments, 'experiment')}, {many(report.runs, 'run')}, "

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
+
+if TYPE_CHECKING:
+    from runsync.kinds.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,10 @@ class Editor(Protocol):
 
     def restore_run(self, run: Run) -> None:
         """Makes it active again."""
+
+    def delete_entities(self, kind: "Kind[Any]", experiment_id: str, ids: Sequence[str]) -> None:
+        """Deletes some of a kind in an experiment, for good; one that is not there is no fault. Raises WrongUsage where
+        none of that kind are deleted."""
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """Gives it another name, which no other may have, not even a deleted one."""

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Target(Protocol):
-    """Takes what a source yields. `plan` and `put` may be called from several threads."""
+    """Takes what a source yields. `plan` and `put` may be called from several threads.
+
+    What has a body here is right for a target that has nothing more to tell.
+    """
 
     @property
     def place(self) -> Place:
@@ -40,10 +43,12 @@ class Target(Protocol):
 
     def foresee(self, batch: Batch, steps: Sequence[Step], source: Source) -> list[Step]:
         """The same steps, with what will not arrive, likewise."""
+        return list(steps)
 
     def foresee_end(self) -> bool:
         """Likewise, of what only shows once all runs are known: `cannot_keep` tells it then. Returns whether more is to
         be done than was foretold of experiments and runs: deletions, links, a snapshot."""
+        return False
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: "Progress"
@@ -55,12 +60,16 @@ class Target(Protocol):
 
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Does what can only be done once all runs are in, and marks the whole as finished."""
+        return []
 
     def cannot_keep(self) -> list[NotCarried]:
         """What of the things planned or put this kind of target has no place for."""
+        return []
 
     def notes(self) -> list[str]:
         """Sentences for the report: what else is worth knowing of what was planned or put."""
+        return []
 
     def entities(self, kind: "Kind[E]") -> "EntityTarget[E] | None":
         """Takes those of a kind; None where there is no place for any."""
+        return None

@@ -13,6 +13,9 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.run import ArtifactFile, Problem
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from runsync.kinds.redaction import Redactor
     from runsync.kinds.scope import Scope
     from runsync.model.comparison import FieldChange
     from runsync.model.run import Run
@@ -63,6 +66,7 @@ class Entity(Protocol):
 
 
 E = TypeVar("E", bound=Entity)
+E_contra = TypeVar("E_contra", bound=Entity, contravariant=True)
 
 
 def is_same(one: Entity, other: Entity) -> bool:
@@ -70,15 +74,37 @@ def is_same(one: Entity, other: Entity) -> bool:
     return one.to_document() == other.to_document()
 
 
+class Choice(Protocol[E_contra]):
+    """Tells which entities of one kind are meant, beside what `Kind.meant` says."""
+
+    @property
+    def needs_complete(self) -> bool:
+        """Whether that cannot be told of one before it is complete."""
+
+    @property
+    def needs_others(self) -> bool:
+        """Whether that cannot be told of one before all were given to `note`."""
+
+    def note(self, item: E_contra, /) -> None:
+        """Takes up what one says of others."""
+
+    def may_match(self, item: E_contra, /) -> bool:
+        """Whether one that is listed may be meant."""
+
+    def matches(self, item: E_contra, /) -> bool:
+        """Whether one is."""
+
+
 class Kind(Generic[E]):
     """`name` is its word on the command line and in reports, for the parts of a bundle and the feature that they need;
     `noun` is that of a single one, and of its schema.
 
     `has_bytes`: there is more of one than its document. `has_files`: that is files with paths, in its `files`.
+    `rows_name`: what its `rows` are called, which a bundle keeps in a table beside the documents; "" where it has none.
     `requires`: the kinds that must be carried before it. `is_named_by_runs`: it is carried for the runs that name it.
     `names_others`: it has `names`.
     `opt_in`: only who asks for it gets it, so that it counts as failed when it may not be read. `kept_in` is the field
-    of a manifest that keeps what was asked for at export, under the option of this kind's name ("": none does).
+    of a manifest that keeps what was asked for at export by the option `kept_option` ("": none does).
     `why_impossible` goes with `impossible`; `part_of` and `goes_with_experiments` are those of its category.
     """
 
@@ -87,11 +113,13 @@ class Kind(Generic[E]):
     entity: type[E]
     has_bytes: ClassVar[bool] = False
     has_files: ClassVar[bool] = False
+    rows_name: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()
     names_others: ClassVar[bool] = False
     opt_in: ClassVar[bool] = False
     is_named_by_runs: ClassVar[bool] = False
     kept_in: ClassVar[str] = ""
+    kept_option: ClassVar[str] = ""
     why_impossible: ClassVar[str] = ""
     part_of: ClassVar[str] = ""
     goes_with_experiments: ClassVar[bool] = False
@@ -127,6 +155,18 @@ class Kind(Generic[E]):
         """A stored one as it is meant by a selection; None for one that is not."""
         return item
 
+    def choice(self, scope: "Scope") -> Choice[E] | None:
+        """What chooses among those that are meant; None where all of them are."""
+        return None
+
+    def redacted(self, item: E, redactor: "Redactor") -> E:
+        """Without what must not leave (`--redact`)."""
+        return item
+
+    def linked(self, run: "Run") -> Iterable[str]:
+        """The ids of those that a run links to, as `Scope.named` has them: they are meant with the run."""
+        return ()
+
     def names(self, item: E) -> Iterable[tuple[str, str]]:
         """What is meant because this one is, where not all is: names of kinds, with ids as `Scope.named` has them."""
         return ()
@@ -151,12 +191,36 @@ class Kind(Generic[E]):
         """The entity with its stored files, and the problems of those that were not stored."""
         raise NotImplementedError(f"{self.name} have no files")
 
+    def without_files(self, item: E) -> E:
+        """A complete one as it is stored where files are not asked for."""
+        return item
+
+    def row_schema(self) -> "pa.Schema":
+        """The columns of its rows; the first is the id of the entity."""
+        raise NotImplementedError(f"{self.name} have no rows")
+
+    def rows(self, item: E) -> "pa.RecordBatch":
+        """Those of a complete one. Raises ValueError for what has no place in a column."""
+        raise NotImplementedError(f"{self.name} have no rows")
+
+    def with_rows(self, item: E, table: "pa.Table") -> E:
+        """A stored one with its rows. Raises ValueError for rows that say nothing sound."""
+        raise NotImplementedError(f"{self.name} have no rows")
+
     def origin(self, item: E) -> Key:
         """What the one that it is a copy of was known by where it was made."""
         return item.key
 
     def rewritten(self, item: E, resolve: Resolve) -> E | None:
         """As it reads on the other side; None where what it hangs off is not there."""
+        return item
+
+    def joined(self, item: E, there: E) -> E:
+        """As it is to read where `there` is what the target has of it: what that gathers from several sources stays."""
+        return item
+
+    def renamed(self, item: E, names: Mapping[str, str]) -> E:
+        """As it reads where registered models have other names, which are given by those here."""
         return item
 
     def uncompared(self, scope: "Scope", target: str) -> str:

@@ -14,7 +14,6 @@ from runsync.model.nearest import nearest
 from runsync.model.not_carried import NotCarried
 from runsync.model.wording import single
 
-PROMPTS = Category("prompts", "prompts")
 MODEL_LINKS = Category("model-links", "links to logged models", part_of="logged-models")
 METRIC_LINKS = Category(
     "metric-links",
@@ -23,19 +22,13 @@ METRIC_LINKS = Category(
     goes_with_experiments=True,
     old_titles=("links from metric points to logged models",),
 )
-TRACES = Category("traces", "traces", goes_with_experiments=True)
 ASSESSMENTS = Category("assessments", "assessments", part_of="traces", goes_with_experiments=True)
-EVALUATION_DATASETS = Category("evaluation-datasets", "evaluation datasets")
-SCORERS = Category("scorers", "scorers", goes_with_experiments=True)
-ISSUES = Category("issues", "issues", goes_with_experiments=True)
-LABEL_SCHEMAS = Category("label-schemas", "label schemas", goes_with_experiments=True)
-REVIEW_QUEUES = Category("review-queues", "review queues", goes_with_experiments=True)
-WEBHOOKS = Category("webhooks", "webhooks")
 GATEWAY_ENDPOINTS = Category("gateway-endpoints", "gateway endpoints")
 GATEWAY_SECRETS = Category("gateway-secrets", "gateway secrets")
 GUARDRAILS = Category("guardrails", "guardrails")
 BUDGET_POLICIES = Category("budget-policies", "budget policies")
-MCP_SERVERS = Category("mcp-servers", "MCP servers")
+PROMPT_OPTIMIZATION_JOBS = Category("prompt-optimization-jobs", "prompt optimization jobs")
+"""Their results are runs and prompts; what stays behind is how they were asked for."""
 PARENT_LINKS = Category("parent-links", "links to parents")
 ARTIFACTS = Category("artifacts", "artifacts")
 MISSING_ITEMS = Category("missing-items", "runs and experiments that cannot be carried")
@@ -44,22 +37,14 @@ MISSING_PIECES = Category("missing-pieces", "pieces of runs that cannot be carri
 CATEGORIES = {
     kind.name: kind
     for kind in (
-        PROMPTS,
         MODEL_LINKS,
         METRIC_LINKS,
-        TRACES,
         ASSESSMENTS,
-        EVALUATION_DATASETS,
-        SCORERS,
-        ISSUES,
-        LABEL_SCHEMAS,
-        REVIEW_QUEUES,
-        WEBHOOKS,
         GATEWAY_ENDPOINTS,
         GATEWAY_SECRETS,
         GUARDRAILS,
         BUDGET_POLICIES,
-        MCP_SERVERS,
+        PROMPT_OPTIMIZATION_JOBS,
         *(kind.category for kind in KINDS),
         PARENT_LINKS,
         ARTIFACTS,
@@ -77,6 +62,10 @@ UNTOLD = "the server does not tell whether there are any"
 """How the reason begins where not even that is known."""
 GONE = "that the source no longer has"
 """Behind the title of a kind: those are only named there."""
+ELSEWHERE = "that stay where they lie"
+"""Likewise: they are read from there, by whoever has the rest."""
+DELETED = "that were deleted"
+"""Likewise: the source hides them."""
 UNSOUGHT = "that were not looked for"
 """Behind the title of a kind of which nobody knows whether there are any."""
 _BY_TITLE = {title: kind.name for kind in CATEGORIES.values() for title in (kind.title, *kind.old_titles)}
@@ -98,9 +87,9 @@ def was_sought(left: NotCarried) -> bool:
 
 
 def kind_of(title: str) -> str:
-    """The name of the kind that a manifest means; "" for what the source itself had no longer, and for what was not
-    looked for. One that is not known here has a name that nobody can accept."""
-    if title.endswith((GONE, UNSOUGHT)):
+    """The name of the kind that a manifest means; "" for what is no loss (see `changed`), and for what was not looked
+    for. One that is not known here has a name that nobody can accept."""
+    if title.endswith((GONE, ELSEWHERE, DELETED, UNSOUGHT)):
         return ""
     return _BY_TITLE.get(title, title.replace(" ", "-"))
 

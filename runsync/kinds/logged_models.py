@@ -1,6 +1,7 @@
 """Logged models of MLflow 3: what a run trained and logged, with its params, metrics and files."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from runsync.model.wording import many
 if TYPE_CHECKING:
     from runsync.kinds.scope import Scope
     from runsync.model.comparison import FieldChange
+    from runsync.model.run import Run
 
 PENDING, READY, FAILED = "PENDING", "READY", "FAILED"
 STATUSES = (PENDING, READY, FAILED)
@@ -131,9 +133,13 @@ class _LoggedModels(Kind[LoggedModel]):
         """Those of the experiments, and, where only some runs are meant, those that these made or used."""
         if scope.everything or item.model_id in scope.named(self.name):
             return item
-        if not any(e.experiment_id == item.experiment_id for e in scope.experiments):
+        if not scope.takes_models_of_runs or all(e.experiment_id != item.experiment_id for e in scope.experiments):
             return None
         return item if not scope.is_of_runs or item.source_run_id in scope.run_ids else None
+
+    def linked(self, run: "Run") -> Iterable[str]:
+        """As its inputs and outputs."""
+        return [link.model_id for link in (*run.model_inputs, *run.model_outputs)]
 
     def reuse(self, stored: LoggedModel, item: LoggedModel) -> LoggedModel | None:
         """Files of a model that is READY do not change."""
@@ -178,6 +184,15 @@ class _LoggedModels(Kind[LoggedModel]):
             metrics=metrics,
         )
 
+    def renamed(self, item: LoggedModel, names: Mapping[str, str]) -> LoggedModel:
+        """The registry's tag names models that were made of it."""
+        try:
+            told = json.loads(item.tags.get(OF_VERSIONS, "[]"))
+            found = [{**one, "name": names.get(one["name"], one["name"])} for one in told]
+        except (ValueError, TypeError, KeyError):
+            return item
+        return item if found == told else replace(item, tags={**item.tags, OF_VERSIONS: json.dumps(found)})
+
     def changes(self, old: LoggedModel, new: LoggedModel) -> Iterator["FieldChange"]:
         """Tags of runsync's own and of the registry apart. One that has a new id was made at another time."""
         names = (*_FIELDS, *(_TIMES if old.model_id == new.model_id else ()))
@@ -187,8 +202,10 @@ class _LoggedModels(Kind[LoggedModel]):
         yield from changed_files(old.artifacts, new.artifacts)
 
     def lacks(self, wanted: LoggedModel, there: LoggedModel) -> Iterator["FieldChange"]:
-        """A workspace may have more tags. One that gave a new id set its own times."""
-        set_there = _TIMES if ORIGIN in there.tags else ("updated_at",)
+        """A workspace may have more tags. One that gave a new id set its own times, and so did one of a model without
+        any."""
+        is_new = ORIGIN in there.tags or ORIGIN in wanted.tags or wanted.created_at is None
+        set_there = _TIMES if is_new else ("updated_at",)
         for change in self.changes(replace(wanted, tags={}), replace(there, tags={})):
             if change.field not in set_there:
                 yield change

@@ -1,7 +1,7 @@
 """Aliases of registered models: the names by which production loads a version. They are carried last."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.changed import changed_fields
@@ -52,7 +52,9 @@ class ModelAlias:
         return cls(**document)
 
 
-class _ModelAliases(Kind[ModelAlias]):
+class ModelAliases(Kind[ModelAlias]):
+    """The kind."""
+
     name = "model-aliases"
     noun = "model alias"
     entity = ModelAlias
@@ -64,6 +66,10 @@ class _ModelAliases(Kind[ModelAlias]):
         is_meant = not scope.is_narrow or f"{item.model}/{item.version}" in scope.named(MODEL_VERSIONS.name)
         return item if is_meant else None
 
+    def renamed(self, item: ModelAlias, names: Mapping[str, str]) -> ModelAlias:
+        """It is one of a model."""
+        return replace(item, model=names.get(item.model, item.model))
+
     def reuse(self, stored: ModelAlias, item: ModelAlias) -> ModelAlias | None:
         """A listing tells all."""
         return stored if stored == item else None
@@ -73,4 +79,4 @@ class _ModelAliases(Kind[ModelAlias]):
         yield from changed_fields(old, new, ("version",))
 
 
-MODEL_ALIASES = _ModelAliases()
+MODEL_ALIASES = ModelAliases()

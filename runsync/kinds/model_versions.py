@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runsync.kinds.changed import changed_fields, changed_files, lacking_entries
 from runsync.kinds.kind import Blob, Key, Kind, Resolve
@@ -23,6 +23,8 @@ MOVED = "runsync.source.source"
 has for a source."""
 ORIGIN = "runsync.source.model_version"
 """The tag of a version that an import made on a server: the name and number of its original."""
+NEXT = 0
+"""The number of a version that is to get the next one of the target."""
 NO_STAGE = "None"
 """The stage of a version that was never put into one (MLflow's word)."""
 
@@ -101,7 +103,8 @@ class ModelVersion:
 def home_of(source: str, run_id: str) -> Home:
     """What the source of a version means, as far as it tells by itself.
 
-    Roots of artifacts end with `<run id>/artifacts` or `models/<model id>/artifacts` in every layout that MLflow makes.
+    Roots of artifacts end with `<run id>/artifacts` or `models/<model id>/artifacts` in every layout that MLflow makes
+    (`logged_models/…` on Databricks).
     """
     if found := re.fullmatch(r"models:/(m-[0-9a-f]+)/*(.*)", source):
         return Home(LOGGED_MODELS.name, found[1], found[2].strip("/"))
@@ -110,19 +113,28 @@ def home_of(source: str, run_id: str) -> Home:
     if found := re.fullmatch(r"runs:/([^/]+)/*(.*)", source):
         return Home(RUNS, found[1], found[2].strip("/"))
     path = source.split("?", 1)[0].split("#", 1)[0]
-    if found := re.search(r"/models/(m-[0-9a-f]+)/artifacts(?:/(.*))?$", path):
+    if found := re.search(r"/(?:logged_)?models/(m-[0-9a-f]+)/artifacts(?:/(.*))?$", path):
         return Home(LOGGED_MODELS.name, found[1], (found[2] or "").strip("/"))
     if run_id and (found := re.search(rf"/{re.escape(run_id)}/artifacts(?:/(.*))?$", path)):
         return Home(RUNS, run_id, (found[1] or "").strip("/"))
     return Home()
 
 
-class _ModelVersions(Kind[ModelVersion]):
+def home_of_location(location: str, run_id: str) -> Home:
+    """Likewise of where a registry really has its files, which may be in another run than the one that it names."""
+    found = re.search(r"/([0-9a-f]{32})/artifacts(?:/|$)", location)
+    return home_of(location, found[1] if found else run_id)
+
+
+class ModelVersions(Kind[ModelVersion]):
+    """The kind. `vital` are the tags without which a version is of no use."""
+
+    vital: ClassVar[frozenset[str]] = frozenset()
     name = "model-versions"
     noun = "model version"
     entity = ModelVersion
     has_files = True
-    requires = (RUNS, LOGGED_MODELS.name, REGISTERED_MODELS.name)
+    requires: ClassVar[tuple[str, ...]] = (RUNS, LOGGED_MODELS.name, REGISTERED_MODELS.name)
     names_others = True
     part_of = REGISTERED_MODELS.name
 
@@ -135,8 +147,9 @@ class _ModelVersions(Kind[ModelVersion]):
         return item
 
     def names(self, item: ModelVersion) -> Iterable[tuple[str, str]]:
-        """Its model; and itself, for its aliases."""
-        return ((REGISTERED_MODELS.name, item.model), (self.name, item.name))
+        """Its model; itself, for its aliases; and the logged model that has its files."""
+        of_logged = [(LOGGED_MODELS.name, item.home.id)] if item.home.kind == LOGGED_MODELS.name else []
+        return ((REGISTERED_MODELS.name, item.model), (self.name, item.name), *of_logged)
 
     def reuse(self, stored: ModelVersion, item: ModelVersion) -> ModelVersion | None:
         """Files of a version that is READY do not change."""
@@ -165,6 +178,15 @@ class _ModelVersions(Kind[ModelVersion]):
             home = replace(home, id=resolve(home.kind, home.id) or home.id)
         return replace(item, run_id=resolve(RUNS, item.run_id) or item.run_id, home=home)
 
+    def renamed(self, item: ModelVersion, names: Mapping[str, str]) -> ModelVersion:
+        """It is one of a model, and may be a copy of one of another."""
+        home, source = item.home, item.source
+        if home.kind == self.name:
+            model, _, number = home.id.rpartition("/")
+            home = replace(home, id=f"{names.get(model, model)}/{number}")
+            source = f"models:/{home.id}"
+        return replace(item, model=names.get(item.model, item.model), home=home, source=source)
+
     def changes(self, old: ModelVersion, new: ModelVersion) -> Iterator["FieldChange"]:
         """All but what follows from where it lies."""
         times = ("created_at", "updated_at", "user_id")
@@ -182,4 +204,4 @@ class _ModelVersions(Kind[ModelVersion]):
         yield from changed_files(wanted.artifacts, there.artifacts)
 
 
-MODEL_VERSIONS = _ModelVersions()
+MODEL_VERSIONS = ModelVersions()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from runsync.errors import WrongUsage
 from runsync.kinds.kind import Blob, Key, Kind
+from runsync.kinds.runs import RUNS
 from runsync.model.option import Option, group
 
 if TYPE_CHECKING:
@@ -95,11 +96,13 @@ class OfImport:
 class _Notebooks(Kind[Notebook]):
     name = "notebooks"
     noun = "notebook"
+    requires = (RUNS.name,)
     entity = Notebook
     has_bytes = True
     opt_in = True
     is_named_by_runs = True
     kept_in = "notebook_formats"
+    kept_option = "notebooks"
 
     def mentions(self, run: "Run") -> Iterable[Notebook]:
         """By path and revision, or, where the path is not told, by id alone.

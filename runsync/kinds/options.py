@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from runsync.errors import WrongUsage
-from runsync.kinds import BY_NAME, notebooks, permissions
+from runsync.kinds import CARRIED, notebooks, permissions, redaction, traces, webhooks
 from runsync.model.nearest import nearest
 from runsync.model.option import group, keywords
-from runsync.model.selection import RUNS
 
 
 @group
-class OfExport(notebooks.OfExport):
+class OfExport(notebooks.OfExport, traces.OfTransfer, redaction.OfTransfer, webhooks.OfTransfer):
     """Those of `export`."""
 
     @property
@@ -21,7 +20,7 @@ class OfExport(notebooks.OfExport):
 
 
 @group
-class OfImport(permissions.OfImport, notebooks.OfImport):
+class OfImport(permissions.OfImport, notebooks.OfImport, traces.OfTransfer, redaction.OfTransfer, webhooks.OfTransfer):
     """Those of `import_` and `sync`."""
 
     @property
@@ -31,7 +30,7 @@ class OfImport(permissions.OfImport, notebooks.OfImport):
 
 
 @group
-class OfVerify(permissions.OfVerify):
+class OfVerify(permissions.OfVerify, traces.OfTransfer, redaction.OfTransfer, webhooks.OfVerify):
     """Those of `verify`."""
 
     @property
@@ -51,7 +50,7 @@ def _asked(of: type, options: object) -> dict[str, Any]:
 
 def check_kinds(names: Iterable[str]) -> None:
     """Raises WrongUsage for a name that is that of no kind."""
-    known = (RUNS, *BY_NAME)
+    known = [kind.name for kind in CARRIED]
     for name in names:
         if name not in known:
             near = nearest(name, known)

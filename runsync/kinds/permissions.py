@@ -120,6 +120,7 @@ class OfVerify:
 class _OfExperiments(Kind[Permissions]):
     name = "permissions"
     noun = "permissions"
+    requires = (EXPERIMENTS,)
     entity = Permissions
     why_impossible = "of levels that experiments do not have, only notebooks"
 

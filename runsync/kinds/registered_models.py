@@ -1,7 +1,7 @@
 """Registered models: the names in a model registry. Their versions and aliases are kinds of their own."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.changed import changed_fields, lacking_entries
@@ -53,7 +53,9 @@ class RegisteredModel:
         return cls(**document)
 
 
-class _RegisteredModels(Kind[RegisteredModel]):
+class RegisteredModels(Kind[RegisteredModel]):
+    """The kind."""
+
     name = "registered-models"
     noun = "registered model"
     entity = RegisteredModel
@@ -61,6 +63,10 @@ class _RegisteredModels(Kind[RegisteredModel]):
     def meant(self, item: RegisteredModel, scope: "Scope") -> RegisteredModel | None:
         """Where only some experiments or runs are meant: those with versions of these runs."""
         return item if not scope.is_narrow or item.name in scope.named(self.name) else None
+
+    def renamed(self, item: RegisteredModel, names: Mapping[str, str]) -> RegisteredModel:
+        """It is one of them."""
+        return replace(item, name=names.get(item.name, item.name))
 
     def reuse(self, stored: RegisteredModel, item: RegisteredModel) -> RegisteredModel | None:
         """A listing tells all."""
@@ -82,4 +88,4 @@ class _RegisteredModels(Kind[RegisteredModel]):
         yield from lacking_entries("tags", own_tags_removed(wanted.tags), there.tags)
 
 
-REGISTERED_MODELS = _RegisteredModels()
+REGISTERED_MODELS = RegisteredModels()

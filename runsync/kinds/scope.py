@@ -7,7 +7,9 @@ from typing import Any, Self
 from runsync.kinds import KINDS
 from runsync.kinds.kind import E, Entity, Key, Kind
 from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.trace_filter import OPTION as TRACE_FILTER
 from runsync.model.experiment import Experiment
+from runsync.model.fields import Order
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 
@@ -35,6 +37,13 @@ class Scope:
     is_of_runs: bool = False
     versions: Set[str] = frozenset()
     """Where only some models are meant: their versions, by name."""
+    takes_models_of_runs: bool = True
+    """Whether logged models are meant because a run that is meant made or used them."""
+    kinds: Set[str] = frozenset()
+    order: tuple[Order, ...] = ()
+    """In which entities are listed, where the source can tell them so: see `Source.orders`."""
+    linked_runs: Set[str] | None = None
+    """The runs of which it must be told which traces are linked to them; None: all."""
     run_ids: set[str] = field(default_factory=set)
     _named: dict[str, set[str]] = field(default_factory=dict)
     _mentions: dict[str, dict[Key, _Mention]] = field(default_factory=dict)
@@ -42,15 +51,19 @@ class Scope:
     @classmethod
     def of(cls, selection: Selection, experiments: Sequence[Experiment], asked: Mapping[str, Any]) -> Self:
         """What a selection means."""
-        versions = frozenset(selection.models)
-        return cls(experiments, asked, False, selection.is_narrow, selection.names_runs, versions)
+        narrow = (selection.is_narrow, selection.names_runs, frozenset(selection.models))
+        scope = cls(experiments, asked, False, *narrow, not selection.only_these_models, frozenset(selection.kinds))
+        for model_id in selection.logged_models:
+            scope.name(LOGGED_MODELS.name, model_id)
+        return scope
 
     def note(self, runs: Iterable[Run]) -> None:
         """Remembers what they name."""
         for run in runs:
             self.run_ids.add(run.run_id)
-            for link in (*run.model_inputs, *run.model_outputs):
-                self.name(LOGGED_MODELS.name, link.model_id)
+            for kind in KINDS:
+                for id in kind.linked(run) if kind is not LOGGED_MODELS or self.takes_models_of_runs else ():
+                    self.name(kind.name, id)
             for kind in _NAMED_BY_RUNS:
                 for item in kind.mentions(run):
                     named = self._mentions.setdefault(kind.name, {})
@@ -74,8 +87,12 @@ class Scope:
         return tuple(sorted(mention.runs)) if mention else ()
 
     def on(self, experiments: Sequence[Experiment]) -> "Scope":
-        """Whatever there is in these experiments of another side, where ids may be others."""
-        return replace(self, experiments=experiments, is_narrow=False, is_of_runs=False, versions=frozenset())
+        """Whatever there is in these experiments of another side, where ids may be others; also what is looked for only
+        where it is asked for by name: this side has some."""
+        none: set[str] = set()
+        wide = replace(self, experiments=experiments, is_narrow=False, is_of_runs=False, versions=frozenset())
+        wide = wide.asking({name: value for name, value in self.asked.items() if name != TRACE_FILTER})
+        return replace(wide, run_ids=none, kinds=frozenset(kind.name for kind in KINDS))
 
     def asking(self, asked: Mapping[str, Any]) -> "Scope":
         """The same, with other values of options."""

@@ -3,13 +3,14 @@
 `compare_…` tells what of a source a target lacks; `changed_…` tells what became of the old in the new.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from runsync.model import numbers
 from runsync.model.experiment import Experiment
-from runsync.model.identity import LINK_TAGS, RUN_NAME, SOURCE, at_home, own_tags_removed
+from runsync.model.identity import LINK_TAGS, MODELS_ELSEWHERE, RUN_NAME, SOURCE, at_home, own_tags_removed
 from runsync.model.run import ArtifactFile, DatasetInput, LatestMetric, ModelLink, Run
 from runsync.model.wording import many
 
@@ -67,9 +68,9 @@ def compare_runs(
     `model_there` gives the target's id of a logged model; None where the target is not known to have any: then links to
     them are compared only where the ids of the runs are the same.
 
-    `has_origin` tells whether the target holds a run of an origin id: a link to a run that it does not hold counts as
-    kept when its old id stands in the `runsync.source.` tag. What only a target that keeps run ids can hold (the time
-    of the deletion, no start time at all) is compared where the ids are the same.
+    `has_origin` tells whether the target holds a run of an origin id. A link to a run or logged model that it does not
+    hold counts as kept when its old id stands in a `runsync.source.` tag. What only a target that keeps run ids can
+    hold (the time of the deletion, no start time at all) is compared where the ids are the same.
     """
     one, other = at_home(source, source_origin), at_home(target, target_origin)
     if source.run_id != target.run_id:
@@ -88,10 +89,24 @@ def compare_runs(
     if is_same and None not in (source.deleted_time, target.deleted_time):
         yield from found.differ("deleted_time", source.deleted_time, target.deleted_time)
     if is_same or model_there is not None:
+        elsewhere = models_elsewhere(source, target, model_there)
         for field in ("model_inputs", "model_outputs"):
-            links = _models(getattr(source, field))
+            links = {id: step for id, step in _models(getattr(source, field)).items() if id not in elsewhere}
             wanted = {model_there(id) if model_there else id: step for id, step in links.items()}
             yield from found.lacks(field, wanted, _models(getattr(target, field)))
+
+
+def models_elsewhere(source: Run, target: Run, model_there: Callable[[str], str] | None) -> set[str]:
+    """The logged models that a run links to and that the target does not hold, where it kept their old ids."""
+    if model_there is None or MODELS_ELSEWHERE not in target.tags:
+        return set()
+    try:
+        told = json.loads(target.tags[MODELS_ELSEWHERE])
+        kept = {id for links in told.values() for id, _ in links}
+    except (ValueError, TypeError, AttributeError):
+        return set()
+    links = {link.model_id for link in (*source.model_inputs, *source.model_outputs)}
+    return {id for id in links if model_there(id) == id and id in kept}
 
 
 def _without_outside_links(one: Run, target: Run, has_origin: Callable[[str], bool]) -> dict[str, str]:

@@ -45,6 +45,19 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     EXPERIMENT: {name: name for name in ("name", "id")},
     ARTIFACT: {"path": "path"},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How fields of one sort of things are called: `kinds` by their prefixes, and of kinds that have only certain
+    fields the names of these, each by what people write."""
+
+    kinds: Mapping[str, str]
+    names: Mapping[str, Mapping[str, str]]
+    such_as: str
+
+
+OF_RUNS = Words(KINDS, _NAMES, "metrics.auc, params.lr or start_time")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w]*", re.ASCII)
 _WRITTEN = re.compile(r"""(?:(?P<kind>\w+)\.)?(?:`(?P<ticked>[^`]+)`|"(?P<quoted>[^"]+)"|(?P<plain>[^\s`"]+))""")
 
@@ -73,12 +86,12 @@ class Order:
 NEWEST_FIRST = (Order(Field(ATTRIBUTES, "start_time"), descending=True),)
 
 
-def resolve(kind: str, key: str) -> Field:
+def resolve(kind: str, key: str, words: Words = OF_RUNS) -> Field:
     """The field of a prefix ("" for none: an attribute) and a key. Raises WrongUsage, with the nearest known name."""
-    if kind and kind not in KINDS:
-        raise WrongUsage(f"there is no “{kind}.”{_nearest(kind, KINDS)}")
-    place = KINDS[kind] if kind else ATTRIBUTES
-    names = _NAMES.get(place)
+    if kind and kind not in words.kinds:
+        raise WrongUsage(f"there is no “{kind}.”{_nearest(kind, words.kinds)}")
+    place = words.kinds[kind] if kind else ATTRIBUTES
+    names = words.names.get(place)
     if names is None:
         return Field(place, key)
     if key not in names:
@@ -87,23 +100,23 @@ def resolve(kind: str, key: str) -> Field:
     return Field(place, names[key])
 
 
-def parse_field(text: str) -> Field:
+def parse_field(text: str, words: Words = OF_RUNS) -> Field:
     """Of `metrics.auc`, ``tags.`my tag` ``, `start_time`. Raises WrongUsage, with the nearest known name."""
     found = _WRITTEN.fullmatch(text.strip())
     if not found:
         raise WrongUsage(
-            f"“{text.strip()}” names no field: write metrics.auc, params.lr or start_time, with backticks around what "
-            "holds spaces (tags.`my tag`)"
+            f"“{text.strip()}” names no field: write {words.such_as}, with backticks around what holds spaces "
+            "(tags.`my tag`)"
         )
-    return resolve(found["kind"] or "", found["ticked"] or found["quoted"] or found["plain"])
+    return resolve(found["kind"] or "", found["ticked"] or found["quoted"] or found["plain"], words)
 
 
-def parse_order(text: str) -> Order:
+def parse_order(text: str, words: Words = OF_RUNS) -> Order:
     """Of `metrics.auc DESC`; ascending where nothing is said."""
     name, _, direction = text.strip().rpartition(" ")
     if name and direction.upper() in ("ASC", "DESC"):
-        return Order(parse_field(name), direction.upper() == "DESC")
-    return Order(parse_field(text))
+        return Order(parse_field(name, words), direction.upper() == "DESC")
+    return Order(parse_field(text, words))
 
 
 def value_of(field: Field, run: Run, experiment: Experiment | None = None) -> str | float | int | None:

@@ -13,7 +13,7 @@ class ImportOptions:
     """`thorough` looks also at runs that a search shows unchanged.
 
     `asked` are options that are about one kind of entity, by name (see `kinds.options`). Without `tags`, copies that
-    keep their ids get none of ours.
+    keep their ids get none of ours. With `keep_mlmodel` MLmodel files are not changed where ids are.
     """
 
     naming: Naming = field(default_factory=Naming)
@@ -24,3 +24,4 @@ class ImportOptions:
     deletions: DeletionPolicy = REPLAY
     asked: Mapping[str, Any] = field(default_factory=dict)
     tags: bool = True
+    keep_mlmodel: bool = False

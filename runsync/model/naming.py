@@ -1,4 +1,4 @@
-"""What experiments are called in a target."""
+"""What experiments and registered models are called in a target."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,10 +8,14 @@ from runsync.errors import NothingSelected
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.named import ambiguous, exactly, plain_path, suggestion
 
+BY_MODEL = "model:"
+"""Before a name that is also that of an experiment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Naming:
     """How experiments are called in the target: `rename` maps single names or ids, `prefix` goes before all others.
+    `models` maps names of registered models (see `transfer.model_names`).
 
     A prefix that begins with a slash is a folder, as Databricks has them: a slash stands between it and the name. There
     `/Workspace/Users/me` and `/Users/me` are one place, of which the shorter is the name.
@@ -19,6 +23,11 @@ class Naming:
 
     rename: Mapping[str, str] = field(default_factory=dict)
     prefix: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)
+
+    def model_here(self, name: str) -> str:
+        """The name in the source of a registered model of the target."""
+        return next((old for old, new in self.models.items() if new == name), name)
 
     def among(self, experiments: Sequence[Experiment]) -> "Names":
         """The names that these experiments of one source get; a deleted one makes room for an active one of its name.

@@ -1,18 +1,24 @@
 """Options of verbs, declared once: what a keyword is in Python, how it stands on the command line, and what it does."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import Parameter, cleandoc, get_annotations, signature
-from typing import Any, Concatenate, ParamSpec, TypeVar, dataclass_transform
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, dataclass_transform, overload
 
 from runsync.model.nearest import nearest
 
 P = ParamSpec("P")
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741
 R = TypeVar("R")
+A_contra = TypeVar("A_contra", contravariant=True)
+B_contra = TypeVar("B_contra", contravariant=True)
+C_contra = TypeVar("C_contra", contravariant=True)
+O_contra = TypeVar("O_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,7 @@ class Option:
 
     `flag` is its name there, where it is not the keyword's own. One that is True or False is a flag without a value,
     which turns it round: `--no-artifacts` is `artifacts=False`. `between` are the least and the most of a number.
+    `values` is how many words it takes.
     `parse` makes of a text (of all of them, of one that is `repeatable`) what the verb takes. It raises WrongUsage for
     what cannot be read, ValueError for what stands for it with the name of the option.
     """
@@ -32,6 +39,7 @@ class Option:
     between: tuple[int, int | None] | None = None
     choices: tuple[str, ...] = ()
     shows_default: bool = False
+    values: int = 1
     parse: Callable[[Any], Any] | None = None
 
 
@@ -68,28 +76,80 @@ def keywords(of: Any) -> list[Keyword]:
     return list(found.values())
 
 
-def takes(made: Callable[P, O]) -> Callable[[Callable[[A, B, O], R]], Callable[Concatenate[A, B, P], R]]:
-    """Makes of a verb that takes two places and a group of options one that takes the options as keywords.
+class MayTakeTwo(Protocol[A_contra, B_contra, O_contra, R_co]):
+    """A verb whose second place need not be given."""
 
-    It raises TypeError for a keyword that is none of them.
+    def __call__(self, one: A_contra, two: B_contra = ..., /, *, options: O_contra) -> R_co:
+        """Does it."""
+
+
+class MayTakeThree(Protocol[A_contra, B_contra, C_contra, O_contra, R_co]):
+    """Likewise, whose third need not be."""
+
+    def __call__(self, one: A_contra, two: B_contra, three: C_contra = ..., /, *, options: O_contra) -> R_co:
+        """Does it."""
+
+
+class OneOrTwo(Protocol[A_contra, B_contra, P, R_co]):
+    """A verb that takes a place, may take another thing, and takes options as keywords."""
+
+    @overload
+    def __call__(self, one: A_contra, /, *none: P.args, **options: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(self, one: A_contra, two: B_contra, /, *none: P.args, **options: P.kwargs) -> R_co: ...
+
+
+class TwoOrThree(Protocol[A_contra, B_contra, C_contra, P, R_co]):
+    """Likewise, with one more."""
+
+    @overload
+    def __call__(self, one: A_contra, two: B_contra, /, *none: P.args, **options: P.kwargs) -> R_co: ...
+    @overload
+    def __call__(
+        self, one: A_contra, two: B_contra, three: C_contra, /, *none: P.args, **options: P.kwargs
+    ) -> R_co: ...
+
+
+class takes(Generic[P, O]):
+    """Makes of a verb that takes places and a group of options one that takes the options as keywords.
+
+    It raises TypeError for a keyword that is none of them, and for a switch that is neither True nor False.
     """
-    known = keywords(made)
 
-    def decorate(verb: Callable[[A, B, O], R]) -> Callable[Concatenate[A, B, P], R]:
+    def __init__(self, made: Callable[P, O]) -> None:
+        self._made = made
+        self._known = keywords(made)
+
+    def __call__(self, verb: Callable[[A, B, O], R]) -> Callable[Concatenate[A, B, P], R]:
+        """Of a verb whose first two are always given."""
+        call: Callable[Concatenate[A, B, P], R] = self._around(verb)
+        return call
+
+    def first_of_two(self, verb: MayTakeTwo[A, B, O, R]) -> OneOrTwo[A, B, P, R]:
+        """Of one whose second need not be given."""
+        call: OneOrTwo[A, B, P, R] = self._around(verb)
+        return call
+
+    def two_of_three(self, verb: MayTakeThree[A, B, C, O, R]) -> TwoOrThree[A, B, C, P, R]:
+        """Of one whose third need not be given."""
+        call: TwoOrThree[A, B, C, P, R] = self._around(verb)
+        return call
+
+    def _around(self, verb: Any) -> Any:
+        known = self._known
         places = list(signature(verb).parameters.values())[:-1]
 
         @wraps(verb)
-        def call(*args: Any, **given: Any) -> R:
+        def call(*args: Any, **given: Any) -> Any:
             named = {place.name: given.pop(place.name) for place in places if place.name in given}
             _refuse_unknown(verb.__name__, given, [each.name for each in known])
-            return verb(*args, **named, options=made(**given))  # type: ignore[call-arg]
+            _refuse_no_switch(verb.__name__, given, known)
+            return verb(*args, **named, options=self._made(**given))  # type: ignore[call-arg]
 
         told = [Parameter(k.name, Parameter.KEYWORD_ONLY, default=k.default, annotation=k.annotation) for k in known]
         call.__signature__ = signature(verb).replace(parameters=[*places, *told])  # type: ignore[attr-defined]
         call.__doc__ = f"{cleandoc(verb.__doc__ or '')}\n\n{_listed(known)}"
         return call
-
-    return decorate
 
 
 def _refuse_unknown(verb: str, given: Iterable[str], known: Sequence[str]) -> None:
@@ -97,6 +157,13 @@ def _refuse_unknown(verb: str, given: Iterable[str], known: Sequence[str]) -> No
         if name not in known:
             near = nearest(name, known)
             raise TypeError(f"{verb} takes no option “{name}”" + (f": did you mean “{near}”?" if near else ""))
+
+
+def _refuse_no_switch(verb: str, given: Mapping[str, object], known: Sequence[Keyword]) -> None:
+    """A path given to `artifacts`, say, would mean no more than True."""
+    for each in known:
+        if each.annotation is bool and not isinstance(given.get(each.name, False), bool):
+            raise TypeError(f"{verb} takes True or False for “{each.name}”, not {type(given[each.name]).__name__}")
 
 
 def _listed(known: Sequence[Keyword]) -> str:

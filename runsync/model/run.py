@@ -139,15 +139,6 @@ class ArtifactFile:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedModel:
-    """A logged model of MLflow 3; paths of its files are below its own artifact root."""
-
-    model_id: str
-    name: str
-    files: tuple[ArtifactFile, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Problem:
     """Something of a run that could not be carried: what kind of thing, which one, why."""
 

@@ -36,7 +36,8 @@ class Selection:
     mean, at least and exactly: export, import, sync and verify stop with OtherRunsSelected (exit code 4) when it is
     otherwise. `models` are registered models as NAME, NAME/VERSION or NAME@ALIAS: then only those and what they link to
     are meant (`transfer.find` makes versions and run ids of them). `kinds` are the kinds that are meant, among them
-    RUNS; empty: all.
+    RUNS; empty: all. `logged_models` are ids of logged models that are meant with their experiments, whoever made them;
+    with `only_these_models` no others that runs made or used are.
 
     Raises WrongUsage for a filter that cannot be read.
     """
@@ -92,6 +93,8 @@ class Selection:
         tuple[str, ...],
         Option("Only these kinds of objects, such as runs,registered-models.", "KINDS", repeatable=True, parse=_parted),
     ] = ()
+    logged_models: tuple[str, ...] = ()
+    only_these_models: bool = False
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Selection":

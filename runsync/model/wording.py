@@ -17,6 +17,8 @@ def counted(count: int, noun: str) -> str:
     head, of, whole = noun.partition(" of ")
     if of:
         return f"{counted(count, head)}{of}{whole if whole.endswith('s') else counted(count, whole)}"
+    if noun.endswith("alias"):
+        return f"{noun}es"
     if noun.endswith("s"):
         return noun
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2:-1] not in "aeiou" else f"{noun}s"

@@ -93,13 +93,14 @@ def _compared(source: Source, versions: Sequence[ModelVersion]) -> list[_Compare
         model = logged.get(version.home.id)
         run = runs.get(version.run_id or (model.source_run_id if model is not None else ""))
         experiment = homes.get(run.experiment_id, "") if run is not None else ""
-        told = Subject(_told(version, run, model), experiment, source.place.address)
+        told = Subject(as_one_run(version, run, model), experiment, source.place.address)
         found.append(_Compared(version, run, model, told))
     return found
 
 
-def _told(version: ModelVersion, run: Run | None, model: LoggedModel | None) -> Run:
-    """A run that has all of it."""
+def as_one_run(version: ModelVersion, run: Run | None, model: LoggedModel | None) -> Run:
+    """A run that has all that a version, its run and its logged model tell. What the logged model says goes before what
+    the run says, and the tags of the version before those of both."""
     base = run or Run("", "")
     tags = {**base.tags, **(plain_tags(model) if model is not None else {}), **version.tags}
     if model is None:

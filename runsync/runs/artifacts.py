@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from runsync import threads
 from runsync.bundle.address import Access
 from runsync.errors import GrownMeanwhile, NothingSelected
 from runsync.growing import RunFiles, has_grown
+from runsync.model.option import takes
 from runsync.model.place import Place
-from runsync.model.progress import Progress, Silent
+from runsync.model.progress import Silent
 from runsync.model.run import ArtifactFile
 from runsync.runs.fetch import Fetch, Fetched, exit_code_of, folder_to_fill
+from runsync.runs.options import GetOptions
 from runsync.threads import WORKERS
 from runsync.transfer.find import find_run
 from runsync.transfer.places import open_source
@@ -72,18 +73,8 @@ def list_artifacts(
         return ArtifactsReport(source.place, found.run_id, found.name, tuple(files))
 
 
-def get_artifacts(
-    where: str,
-    run: str,
-    paths: Sequence[str] = (),
-    *,
-    into: str | Path = ".",
-    dry_run: bool = False,
-    verify: bool = False,
-    workers: int = WORKERS,
-    access: Access | None = None,
-    progress: Progress | None = None,
-) -> GetReport:
+@takes(GetOptions).two_of_three
+def get_artifacts(where: str, run: str, paths: Sequence[str] = (), *, options: GetOptions) -> GetReport:
     """Fetches files and folders of a run (default: all) into a folder, under the paths they have in the run.
 
     A file that is there is kept, so that running it again finishes: with the same hash where the source knows it, as a
@@ -91,16 +82,16 @@ def get_artifacts(
     that would leave the folder fails. Raises NothingSelected when there is no such run or path, WrongUsage for an
     address as the folder.
     """
-    folder = folder_to_fill(into)
+    folder, workers, dry_run = folder_to_fill(options.into), options.workers, options.dry_run
     with (
-        open_source(where, "artifacts get", access=access or Access(), workers=workers) as source,
+        open_source(where, "artifacts get", access=options.access or Access(), workers=workers) as source,
         threads.pool(workers) as pool,
     ):
         found = find_run(source, run)
-        report = GetReport(source.place, found.run_id, str(into), dry_run)
+        report = GetReport(source.place, found.run_id, str(options.into), dry_run)
         files = list(_chosen(source.artifacts(found), paths))
-        fetch = Fetch(RunFiles(source, found), found.run_id, found.end_time, folder, dry_run, verify)
-        report.files = fetch.all(files, pool, progress or Silent())
+        fetch = Fetch(RunFiles(source, found), found.run_id, found.end_time, folder, dry_run, options.verify)
+        report.files = fetch.all(files, pool, options.progress or Silent())
     return report
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from runsync import threads
 from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS, Interrupted, RunsyncError, TooManyChanges, may_pass
+from runsync.kinds import KINDS
 from runsync.model.experiment import Experiment
 from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
@@ -29,6 +30,7 @@ FAILED = "failed"
 UNDECIDABLE = "undecidable"
 NOT_REACHED = "not reached"
 UNDER_WAY = "it was under way when this was stopped: look whether it is done"
+NOUNS = tuple(kind.noun for kind in KINDS)
 _NOT_CHANGED = {UNCHANGED: "unchanged", FAILED: "failed", UNDECIDABLE: "undecidable", NOT_REACHED: "not_reached"}
 
 
@@ -119,6 +121,10 @@ class ChangeReport:
         found = Counter(_NOT_CHANGED.get(item.action, "changed") for item in self.items if item.kind == kind)
         return {name: found[name] for name in ("changed", *_NOT_CHANGED.values())}
 
+    def other_kinds(self) -> list[str]:
+        """What is changed beside runs and experiments, by the noun."""
+        return [kind for kind in NOUNS if any(item.kind == kind for item in self.items)]
+
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
         failed = self.of(FAILED)
@@ -132,6 +138,7 @@ class ChangeReport:
             "asked": self.asked,
             "experiments": self.counts("experiment"),
             "runs": self.counts("run"),
+            "objects": {kind: self.counts(kind) for kind in self.other_kinds()},
             "items": [asdict(item) for item in self.items],
             "failed": [{"kind": i.kind, "id": i.id, "name": i.name, "error": i.error} for i in failed],
             "notes": self.notes,

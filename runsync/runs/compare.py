@@ -1,7 +1,7 @@
 """compare: runs of one or several workspaces and bundles beside each other; writes nothing."""
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -15,12 +15,13 @@ from runsync.model import numbers
 from runsync.model.comparison import FieldChange, changed_artifacts
 from runsync.model.curves import Curve, CurvePair, compare_curves, thinned
 from runsync.model.fields import METRICS
+from runsync.model.option import takes
 from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
 from runsync.model.run import ArtifactFile, Batch, Problem, Unreadable
 from runsync.model.run_table import Row, Subject, direction_of, rows_of
 from runsync.model.selection import Selection
-from runsync.threads import WORKERS
+from runsync.runs.options import CompareOptions
 from runsync.transfer.find import find_run, with_ids
 from runsync.transfer.places import open_source
 from runsync.transfer.unmet import unmet_fields
@@ -88,21 +89,8 @@ class CompareReport:
         }
 
 
-def compare_runs(
-    where: str,
-    runs: Iterable[str] = (),
-    *,
-    selection: Selection | None = None,
-    others: Iterable[tuple[str, str]] = (),
-    also_in: Iterable[str] = (),
-    lower_is_better: Collection[str] = (),
-    higher_is_better: Collection[str] = (),
-    curves: bool = False,
-    artifacts: bool = True,
-    workers: int = WORKERS,
-    access: Access | None = None,
-    progress: Progress | None = None,
-) -> CompareReport:
+@takes(CompareOptions).first_of_two
+def compare_runs(where: str, runs: Iterable[str] = (), *, options: CompareOptions) -> CompareReport:
     """Puts runs beside each other: those named (`runs`: an id, its beginning, or a name) and those of a selection.
 
     `where` is a workspace or a bundle; without runs and selection all of it is meant. `others` are (WHERE, RUN) of
@@ -111,25 +99,25 @@ def compare_runs(
     metric histories are read for drawing. Raises NothingSelected, RunsyncError when a place cannot be read.
     """
     begun = time.monotonic()
-    named = tuple(runs)
-    wanted = [_Wanted(place, named, selection) for place in (where, *also_in)]
-    wanted += [_Wanted(place, (run,), None) for place, run in others]
+    named, workers, access = tuple(runs), options.workers, options.access or Access()
+    wanted = [_Wanted(place, named, options.selection) for place in (where, *options.also_in)]
+    wanted += [_Wanted(place, (run,), None) for place, run in options.others]
     with ExitStack() as stack:
         pool = stack.enter_context(threads.pool(workers))
         places = {
-            place: stack.enter_context(open_source(place, "compare", access=access or Access(), workers=workers))
+            place: stack.enter_context(open_source(place, "compare", access=access, workers=workers))
             for place in dict.fromkeys(each.where for each in wanted)
         }
         unreadable: list[Unreadable] = []
         found = _gather(wanted, places, unreadable.append)
         subjects = tuple(each.subject for each in found)
-        rows = rows_of(subjects, lower_is_better, higher_is_better)
+        rows = rows_of(subjects, options.lower_is_better, options.higher_is_better)
         report = CompareReport(subjects, rows)
         report.problems += [Problem(one.kind, one.id, f"{one.reason} ({one.place})") for one in unreadable]
         if len(found) == 2:
-            report.pair = _pair(found, report, artifacts, pool)
-        if curves:
-            _read_curves(found, report, pool, progress or Silent())
+            report.pair = _pair(found, report, options.artifacts, pool)
+        if options.curves:
+            _read_curves(found, report, pool, options.progress or Silent())
         report.requests = sum(source.requests for source in places.values())
     report.seconds = round(time.monotonic() - begun, 3)
     return report

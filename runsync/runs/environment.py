@@ -7,8 +7,9 @@ from typing import Any
 
 from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS
+from runsync.growing import Files
 from runsync.model.model_file import parse_yaml
-from runsync.model.run import ArtifactFile, LoggedModel, Run
+from runsync.model.run import ArtifactFile, Run
 from runsync.runs.models import RunModel, read_text
 
 REQUIREMENTS = "requirements.txt"
@@ -66,7 +67,7 @@ def _texts(
     run: Run,
     files: Sequence[ArtifactFile],
     folder: str,
-    logged: LoggedModel | None,
+    logged: Files | None,
     missing: list[tuple[str, str]],
 ) -> dict[str, str]:
     texts = {}

@@ -8,10 +8,12 @@ from typing import Any
 
 from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, NothingSelected, RequestRefused
+from runsync.growing import Files
 from runsync.model.model_file import ModelFile, parse_model_file
 from runsync.model.printable import printable
-from runsync.model.run import ArtifactFile, LoggedModel, Run
+from runsync.model.run import ArtifactFile, Run
 from runsync.model.wording import many
+from runsync.transfer.model_files import logged_with_files
 
 MODEL_FILE = "MLmodel"
 HISTORY = "mlflow.log-model.history"
@@ -28,7 +30,7 @@ class RunModel:
     file: ModelFile
     files: tuple[ArtifactFile, ...] = ()
     folder: str = ""
-    logged: LoggedModel | None = None
+    logged: Files | None = None
 
 
 @dataclass(slots=True)
@@ -38,15 +40,16 @@ class Found:
     models: list[RunModel] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
 
-    def choose(self, path: str | None, run: Run) -> RunModel:
-        """The model of a path, or the only one. Raises NothingSelected, with the models there are."""
+    def choose(self, path: str | None, run: Run, option: str = "--model") -> RunModel:
+        """The model of a path, or the only one. Raises NothingSelected, with the models there are, and with the option
+        that names one."""
         fits = [m for m in self.models if path is None or path in (m.path, m.uri, m.uri.rpartition("/")[2])]
         if len(fits) == 1:
             return fits[0]
         names = ", ".join(f"“{m.path}”" + (f" ({m.uri})" if m.logged else "") for m in self.models)
         if self.models:
             which = many(len(fits), "model") if path is None or fits else f"no model “{path}”"
-            raise NothingSelected(printable(f"run {run.run_id} has {which}: name one with --model ({names})"))
+            raise NothingSelected(printable(f"run {run.run_id} has {which}: name one with {option} ({names})"))
         why = "".join(f"; “{name}”: {reason}" for name, reason in self.missing)
         raise NothingSelected(printable(f"run {run.run_id} has no model that can be read{why}"))
 
@@ -62,23 +65,24 @@ def models_of(source: Source, run: Run, files: Sequence[ArtifactFile]) -> Found:
     logged_ids = {link.model_id for link in run.model_outputs}
     for model_id in sorted(logged_ids):
         try:
-            logged = source.logged_model(run, model_id)
-        except ITEM_ERRORS as error:
+            logged, own = logged_with_files(source, model_id)
+            there = own.list()
+        except (*ITEM_ERRORS, NothingSelected) as error:
             found.missing.append((model_id, str(error)))
         else:
-            _take(found, source, run, logged.name, f"models:/{model_id}", logged.files, logged=logged)
+            _take(found, source, run, logged.name or model_id, f"models:/{model_id}", there, logged=own)
     found.models.sort(key=lambda model: model.path)
     if not logged_ids:
-        there = {model.path for model in found.models} | {path for path, _ in found.missing}
-        gone = (path for path in _history(run) if path not in there)
+        told = {model.path for model in found.models} | {path for path, _ in found.missing}
+        gone = (path for path in _history(run) if path not in told)
         found.missing += [(path, "it was logged, but its files are not there") for path in gone]
     return found
 
 
-def read_text(source: Source, run: Run, file: ArtifactFile, logged: LoggedModel | None = None) -> str:
-    """A small text file of a run or of a logged model. Raises RequestRefused, BundleDamaged."""
-    if logged:
-        return text_of(file, partial(source.read_model_file, logged))
+def read_text(source: Source, run: Run, file: ArtifactFile, logged: Files | None = None) -> str:
+    """A small text file of a run, or of a logged model with these files. Raises RequestRefused, BundleDamaged."""
+    if logged is not None:
+        return text_of(file, logged.read)
     return text_of(file, partial(source.read_artifact, run))
 
 

@@ -19,6 +19,7 @@ from runsync.contract.workspace import Workspace
 from runsync.errors import ITEM_ERRORS, WrongUsage
 from runsync.model.code import Code, code_of
 from runsync.model.git_remote import Remote, parse_remote
+from runsync.model.option import takes
 from runsync.model.paths import unfit_for_folders
 from runsync.model.place import Place as WorkspacePlace
 from runsync.model.redact import tags_without_credentials, without_credentials
@@ -27,9 +28,9 @@ from runsync.runs.checkout import NoCheckout, check_out
 from runsync.runs.environment import FILES, REQUIREMENTS, Environment, environment_of, understood
 from runsync.runs.models import LONGEST_TEXT, models_of
 from runsync.runs.notebook import NotebookText, notebook_of
+from runsync.runs.options import ReproduceOptions
 from runsync.runs.reproduce_script import PACKAGES, Start, script
 from runsync.runs.workbench import ClusterPlan, reproduce_there
-from runsync.threads import WORKERS
 from runsync.transfer.find import find_run
 from runsync.transfer.places import open_source
 from runsync.whole_file import clear, whole_file
@@ -94,20 +95,8 @@ class ReproduceReport:
         return {"format": "runsync-reproduce-report", "version": 1, "exit_code": self.exit_code, **asdict(self)}
 
 
-def reproduce(
-    where: str,
-    run: str,
-    into: str | Path | None = None,
-    *,
-    repository: str | None = None,
-    model: str | None = None,
-    notebook_folder: str = "",
-    notebook_only: bool = False,
-    libraries: bool = True,
-    dry_run: bool = False,
-    access: Access | None = None,
-    workers: int = WORKERS,
-) -> ReproduceReport:
+@takes(ReproduceOptions).two_of_three
+def reproduce(where: str, run: str, into: str | Path | None = None, *, options: ReproduceOptions) -> ReproduceReport:
     """Writes a folder with the code of a run at its commit, its environment, and a reproduce.sh for both.
 
     `into` is new, empty, or left by a former try for the same run. `repository` (URL or path) goes before what the run
@@ -119,17 +108,18 @@ def reproduce(
 
     Raises NothingSelected, WrongUsage.
     """
+    notebook_folder, dry_run = options.notebook_folder, options.dry_run
     if into is None and not notebook_folder:
         raise WrongUsage("name a folder of this machine with --into, or one of the workspace with --notebook-folder")
-    with open_source(where, "runs reproduce", access=access or Access(), workers=workers) as source:
+    with open_source(where, "runs reproduce", access=options.access or Access(), workers=options.workers) as source:
         bench = _bench(where, source) if notebook_folder else None
         found = find_run(source, run)
         if into is not None:
             _refuse_foreign(Path(into), found)
-        plan = plan_reproduce(source, found, repository, model, with_code=into is not None)
+        plan = plan_reproduce(source, found, options.repository, options.model, with_code=into is not None)
         report = _planned(source.place, plan, into, dry_run)
         if bench is not None:
-            _do_there(bench, plan, report, notebook_folder, not notebook_only, libraries)
+            _do_there(bench, plan, report, notebook_folder, not options.notebook_only, options.libraries)
         if into is not None and not dry_run:
             _write_all(plan, Path(into), report)
         return report

@@ -74,8 +74,8 @@ def joined(reports: Sequence[TransferReport]) -> TransferReport | None:
         for noun, more in other.objects.items():
             first.objects.setdefault(noun, Tally()).add(more)
         first.notes += [note for note in other.notes if note not in first.notes]
-        first.id_map["runs"].update(other.id_map["runs"])
-        first.id_map["experiments"].update(other.id_map["experiments"])
+        for name, ids in other.id_map.items():
+            first.id_map.setdefault(name, {}).update(ids)
         if other.stopped:
             first.stopped, first.stop_code = other.stopped, other.stop_code
     first.not_carried = _merged([left for report in reports for left in report.not_carried])

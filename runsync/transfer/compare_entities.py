@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
-from runsync.contract.entities import EntitySource
+from runsync.contract.entities import Completed, EntitySource
 from runsync.contract.source import Source
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused
 from runsync.kinds import KINDS
@@ -19,10 +19,15 @@ from runsync.model.hashing import sha256_of
 from runsync.model.not_carried import NotCarried
 from runsync.model.run import ArtifactFile
 from runsync.model.selection import RUNS, Selection
+from runsync.transfer.chosen import chosen
 from runsync.transfer.entities import note_names
+from runsync.transfer.model_names import Renames
+from runsync.transfer.redacted import redacted
 
 DIGITS = 12
 """Of a hash that is shown."""
+ROWS_TOGETHER = 200
+"""Entities whose rows are held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,11 @@ def seen(
     kind: Kind[E], side: EntitySource[E], items: Sequence[E], pool: Executor, files: Files = BY_SIZE
 ) -> dict[Key, Seen[E]]:
     """Each of them by its key; what a workspace names and does not have, or show us, is left out."""
-    found = pool.map(lambda item: _look(kind, side, item, files), items)
+    if kind.rows_name:
+        done = side.complete_many(items, pool)
+        found = pool.map(lambda one: _with_rows(kind, side, one, files), list(done))
+    else:
+        found = pool.map(lambda item: _look(kind, side, item, files), items)
     return {each.item.key: each for each in found if each is not None}
 
 
@@ -86,9 +95,27 @@ def _look(kind: Kind[E], side: EntitySource[E], item: E, files: Files) -> Seen[E
         read, chunks = side.read(whole)
         return Seen(read, sha256_of(chunks))
     except ITEM_ERRORS as error:
-        is_gone = isinstance(error, RequestRefused) and error.code == ABSENT
-        is_denied = isinstance(error, AccessDenied) and not kind.opt_in
-        return None if is_gone or is_denied else Seen(item, error=str(error))
+        return _unseen(kind, item, error)
+
+
+def _with_rows(kind: Kind[E], side: EntitySource[E], done: Completed[E], files: Files) -> Seen[E] | None:
+    """Likewise, of a kind with rows, which are compared also where files are not."""
+    if done.error is not None:
+        if not isinstance(done.error, ITEM_ERRORS):
+            raise done.error
+        return _unseen(kind, done.item, done.error)
+    if not files.are_compared:
+        return Seen(kind.without_files(done.item))
+    try:
+        return Seen(files.hashed(kind, side, done.item) if files.by_hash and kind.files(done.item) else done.item)
+    except ITEM_ERRORS as error:
+        return _unseen(kind, done.item, error)
+
+
+def _unseen(kind: Kind[E], item: E, error: Exception) -> Seen[E] | None:
+    is_gone = isinstance(error, RequestRefused) and error.code == ABSENT
+    is_denied = isinstance(error, AccessDenied) and not kind.opt_in
+    return None if is_gone or is_denied else Seen(item, error=str(error))
 
 
 def changes(kind: Kind[E], old: Seen[E], new: Seen[E]) -> Iterator[FieldChange]:
@@ -104,7 +131,8 @@ class Comparison:
     """What a target lacks of the entities of a source: `compared` counts, by the name of the kind, those that both
     could tell, `artifacts` their files; `left` is what was not compared.
 
-    `experiments` are those of the source, `pairs` those of the target and `runs` its runs, by their ids in the source.
+    `experiments` are those of the source, `pairs` those of the target and `runs` its runs, by their ids in the source;
+    `names` are other names that registered models have there.
     A bundle must have them all as they are; a workspace what each kind has there (see `Kind.lacks`).
     """
 
@@ -117,6 +145,7 @@ class Comparison:
         runs: Mapping[str, str],
         pool: Executor,
         files: Files,
+        names: Mapping[str, str],
     ) -> None:
         self.compared: dict[str, int] = {}
         self.artifacts = 0
@@ -132,6 +161,7 @@ class Comparison:
         }
         self._pool = pool
         self._files = files
+        self._renames = Renames(names)
 
     @property
     def has_links(self) -> bool:
@@ -150,7 +180,7 @@ class Comparison:
         """Kind by kind; `scope` has what the source's runs name."""
         note_names(self._source, scope)
         for kind in KINDS:
-            side = self._source.entities(kind)
+            side = redacted(kind, chosen(kind, self._renames.of(kind, self._source.entities(kind)), scope), scope)
             if side is not None and selection.has(kind.name):
                 self._compare(kind, side, scope)
                 self.left += side.left_behind(scope)
@@ -169,6 +199,38 @@ class Comparison:
             return
         others = list(other.list(scope.on(list(self._pairs.values()))))
         self._note_ids(kind, items, others)
+        lost: list[Difference] = []
+        impossible = 0
+        for some, matching in self._together(kind, items, others):
+            found, more = self._compare_some(kind, side, some, other, matching)
+            lost += found
+            impossible += more
+        self.compared[kind.name] = len(items) - sum(bool(each.unread) for each in lost)
+        self.differences += lost
+        if impossible:
+            self.left.append(kind.left(impossible, kind.why_impossible))
+
+    def _together(
+        self, kind: Kind[E], items: Sequence[E], others: Sequence[E]
+    ) -> Iterator[tuple[Sequence[E], Sequence[E]]]:
+        """All, or of a kind with rows, which keeps its keys, a few at a time with those of the target."""
+        if not kind.rows_name:
+            yield items, others
+            return
+        by_key = {item.key: item for item in others}
+        for begin in range(0, len(items), ROWS_TOGETHER):
+            some = items[begin : begin + ROWS_TOGETHER]
+            yield some, [by_key[item.key] for item in some if item.key in by_key]
+
+    def _compare_some(
+        self,
+        kind: Kind[E],
+        side: EntitySource[E],
+        items: Sequence[E],
+        other: EntitySource[E],
+        others: Sequence[E],
+    ) -> tuple[list[Difference], int]:
+        """The differences, and how much of them the target cannot keep."""
         there = seen(kind, other, others, self._pool, replace(self._files, ids=self._original_ids()))
         here = seen(kind, side, items, self._pool, self._files)
         self.artifacts += sum(len(kind.files(each.item)) for each in here.values())
@@ -179,10 +241,7 @@ class Comparison:
             match = there.get(wanted.item.key)
             lost += _lacks(kind, one, wanted, match, other.is_exact)
             impossible += kind.impossible(wanted.item, match.item) if match is not None and not other.is_exact else 0
-        self.compared[kind.name] = len(items) - sum(bool(each.unread) for each in lost)
-        self.differences += lost
-        if impossible:
-            self.left.append(kind.left(impossible, kind.why_impossible))
+        return lost, impossible
 
     def _note_ids(self, kind: Kind[E], items: Sequence[E], others: Sequence[E]) -> None:
         """Which of a kind is which in the target: by the ids that they were born with."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from runsync.contract.source import Source
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.identity import ORIGIN, origin_of
-from runsync.model.lineage import origin_of_experiment
+from runsync.model.lineage import came_from, is_copy, origin_of_experiment
 from runsync.model.pairing import Pairs
-from runsync.model.provenance import Provenance
+from runsync.model.provenance import Provenance, key_of
 from runsync.model.run import Batch, Run
 from runsync.model.selection import Selection
+from runsync.workspaces.arrival.copy import address_of
 
 _COPIES = f"tags.`{ORIGIN}` LIKE '%'"
 
@@ -64,14 +65,15 @@ class Copies:
     def __init__(self, target: Source, pairs: Pairs, others: Sequence[Experiment]) -> None:
         self.index = Index()
         self._target = target
+        self._here = key_of(address_of(target.place))
         self._pairs = pairs.found
         self._others = others
         paired = [*pairs.found.values(), *(there for _, there in pairs.repeated)]
         self._experiments = {e.experiment_id: e for e in [*paired, *others]}
-        self._beside: dict[str, set[str]] = defaultdict(set)
-        """Ids of experiments by the id they were born with: a copy beside its original has the same."""
+        self._beside: dict[str, list[Experiment]] = defaultdict(list)
+        """Experiments by the id they were born with: a copy beside its original has the same."""
         for experiment in [*pairs.found.values(), *others]:
-            self._beside[origin_of_experiment(experiment)].add(experiment.experiment_id)
+            self._beside[origin_of_experiment(experiment)].append(experiment)
         if paired:
             self.index.add(target.batches(paired, Selection()))
 
@@ -92,11 +94,21 @@ class Copies:
     def _all(self, run: Run) -> list[Seen]:
         """All runs of its origin, those where it belongs first. Runs of a copy beside the original are not among
         them."""
+        found = self.index.all(origin_of(run))
         home = self._pairs.get(run.experiment_id)
-        id = "" if home is None else home.experiment_id
-        beside = set() if home is None else self._beside[origin_of_experiment(home)] - {id}
-        found = [seen for seen in self.index.all(origin_of(run)) if seen.experiment_id not in beside]
-        return sorted(found, key=lambda seen: seen.experiment_id != id)
+        if home is None:
+            return list(found)
+        born_so = self._beside[origin_of_experiment(home)]
+        beside = {each.experiment_id for each in born_so if self._is_beside(each, home)}
+        found = [seen for seen in found if seen.experiment_id not in beside]
+        return sorted(found, key=lambda seen: seen.experiment_id != home.experiment_id)
+
+    def _is_beside(self, other: Experiment, home: Experiment) -> bool:
+        """Whether two experiments born with one id are two copies, or a copy and its original. Ids such as “1” are the
+        same in many workspaces: one of the target's own is only the original of what was copied within the target."""
+        if other is home:
+            return False
+        return is_copy(other) == is_copy(home) or self._here in (came_from(other), came_from(home))
 
     def _look_elsewhere(self, runs: Sequence[Run]) -> None:
         if not runs or not self._others:

@@ -7,6 +7,7 @@ from typing import Any
 
 from runsync.bundle.address import Access, is_bundle, locate
 from runsync.bundle.local_store import LocalStore
+from runsync.contract.workspace import Workspace
 from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
 from runsync.model.finding import FAILURE, Finding, failure
 from runsync.model.place import Place
@@ -17,6 +18,7 @@ from runsync.workspaces import registry
 from runsync.workspaces.http import Patience
 from runsync.workspaces.sql.no_tables import NoTables
 
+PROMOTE = "promote"
 SECONDS, TRIES = 5.0, 2
 """For a server that does not answer, unless it was said how long: a doctor tells, and does not wait."""
 
@@ -42,9 +44,14 @@ class DoctorReport:
 
 
 def doctor(
-    where: str, *, access: Access | None = None, tell: Callable[[Finding], None] = lambda finding: None
+    where: str,
+    *,
+    purpose: str = "",
+    access: Access | None = None,
+    tell: Callable[[Finding], None] = lambda finding: None,
 ) -> DoctorReport:
     """Looks at a workspace of any kind, and writes nothing there. `tell` hears of each finding as soon as it is known.
+    With `purpose` PROMOTE it also looks whether models can be promoted into it.
 
     What is wrong with the workspace is a finding, not an error. Raises WrongUsage for what is no workspace.
     """
@@ -58,7 +65,7 @@ def doctor(
     report = DoctorReport(Place("", without_credentials(where)))
     begun = time.monotonic()
     try:
-        for finding in _findings(where, access, report):
+        for finding in _findings(where, purpose, access, report):
             report.findings.append(finding)
             tell(finding)
     except WorkspaceError as error:
@@ -68,7 +75,7 @@ def doctor(
     return report
 
 
-def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
+def _findings(where: str, purpose: str, access: Access, report: DoctorReport) -> Iterator[Finding]:
     yield from _approach(where, access, report)
     patience = access.patience or Patience.from_environment()
     if not patience.is_asked:
@@ -84,9 +91,23 @@ def _findings(where: str, access: Access, report: DoctorReport) -> Iterator[Find
     try:
         report.workspace = workspace.place
         yield from workspace.examine()
+        if purpose == PROMOTE:
+            yield from _of_registry(workspace)
     finally:
         report.requests = workspace.requests
         workspace.close()
+
+
+def _of_registry(workspace: Workspace) -> Iterator[Finding]:
+    try:
+        registry = workspace.registry()
+    except WrongUsage as error:
+        yield failure("registry", f"nothing can be promoted into it: {error}")
+        return
+    if registry is None:
+        yield failure("registry", "it has no registered models with aliases: nothing can be promoted into it")
+    else:
+        yield from registry.examine()
 
 
 def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Finding]:

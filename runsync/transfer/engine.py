@@ -15,6 +15,7 @@ from runsync.model.outcome import FAILED, Outcome, Step
 from runsync.model.progress import Progress
 from runsync.model.run import Batch
 from runsync.transfer.entities import Entities
+from runsync.transfer.model_names import Renames
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
 
@@ -29,10 +30,12 @@ def transfer(
     workers: int,
     progress: Progress,
     asked: Mapping[str, Any] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> None:
     """Carries what is wanted over (or, for a dry run, only plans it) and tells in `report` what was done.
 
-    `asked` are options that are about one kind of entity, by name (see `kinds.asked`).
+    `asked` are options that are about one kind of entity, by name (see `kinds.asked`); `names` are other names for
+    registered models.
 
     Raises RunsyncError for what fails before anything is carried. What stops it later is told in the report; what
     was finished by then stays finished.
@@ -41,17 +44,13 @@ def transfer(
     source, selection = wanted.source, wanted.selection
     report.accept |= not_asked_for(selection.kinds)
     experiments, batches = wanted.read()
-    entities = Entities(source, target, Scope.of(selection, experiments, asked or {}), selection)
+    scope, renames = Scope.of(selection, experiments, asked or {}), Renames(names or {}, wanted.is_renamed_only)
+    entities = Entities(source, target, scope, selection, renames)
     target.begin(source, selection, experiments)
     try:
         report.not_carried += wanted.left_behind(experiments)
         if report.dry_run:
-            report.add(target.foresee_experiments())
-            for batch in entities.noting(batches):
-                report.note_broken(batch.broken)
-                report.add(_unreadable(batch))
-                report.add(_planned(batch, target.foresee(batch, target.plan(batch), source)))
-            report.has_more_to_do |= target.foresee_end()
+            _foresee(report, source, target, entities.noting(batches))
             entities.carry(report, workers, progress)
         else:
             report.add(target.prepare())
@@ -67,6 +66,16 @@ def transfer(
     except RunsyncError as error:
         report.stop(error)
     report.seconds = round(time.monotonic() - begun, 3)
+
+
+def _foresee(report: TransferReport, source: Source, target: Target, batches: Iterator[Batch]) -> None:
+    """What would be done with experiments and runs."""
+    report.add(target.foresee_experiments())
+    for batch in batches:
+        report.note_broken(batch.broken)
+        report.add(_unreadable(batch))
+        report.add(_planned(batch, target.foresee(batch, target.plan(batch), source)))
+    report.has_more_to_do |= target.foresee_end()
 
 
 def _unreadable(batch: Batch) -> list[Outcome]:

@@ -12,12 +12,17 @@ from runsync.contract.target import Target
 from runsync.errors import ITEM_ERRORS, BundleDamaged
 from runsync.kinds import KINDS
 from runsync.kinds.kind import Kind
+from runsync.kinds.redaction import NAME, Redaction
 from runsync.kinds.scope import Scope
 from runsync.model.not_carried import NAMED
 from runsync.model.outcome import FAILED, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Batch
 from runsync.model.selection import Selection
+from runsync.model.wording import many
+from runsync.transfer.chosen import chosen
+from runsync.transfer.model_names import Renames
+from runsync.transfer.redacted import redacted
 from runsync.transfer.report import TransferReport
 
 TOGETHER = 1000
@@ -25,13 +30,15 @@ TOGETHER = 1000
 
 
 class Entities:
-    """What the runs of one transfer name is gathered in `scope` as they pass; `carry` then carries it."""
+    """What the runs of one transfer name is gathered in `scope` as they pass; `carry` then carries it. Registered
+    models get other names by `renames`."""
 
-    def __init__(self, source: Source, target: Target, scope: Scope, selection: Selection) -> None:
+    def __init__(self, source: Source, target: Target, scope: Scope, selection: Selection, renames: Renames) -> None:
         self._source = source
         self._target = target
         self._scope = scope
         self._selection = selection
+        self._renames = renames
 
     def noting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """The batches again, each noted: runs name entities."""
@@ -43,20 +50,24 @@ class Entities:
         """Carries them (or, for a dry run, only plans it), kind by kind, and tells in `report` what was done."""
         note_names(self._source, self._scope)
         for kind in filter(lambda kind: self._selection.has(kind.name), KINDS):
-            source = self._source.entities(kind)
+            side = chosen(kind, self._renames.of(kind, self._source.entities(kind)), self._scope)
+            source = redacted(kind, side, self._scope)
             if source is not None:
                 self._carry(kind, source, report, workers, progress)
             elif kind.is_asked_for(self._scope):
                 report.notes.append(f"{report.source.address} has no {kind.name} to keep")
+        if isinstance(redaction := self._scope.asked.get(NAME), Redaction):
+            report.notes += redaction.notes()
 
     def _carry(
         self, kind: Kind[Any], source: EntitySource[Any], report: TransferReport, workers: int, progress: Progress
     ) -> None:
         target = self._target.entities(kind)
         names: list[str] = []
+        again: dict[str, None] = {}
         count = 0
         try:
-            for items in _chunks(source.list(self._scope)):
+            for items in _chunks(_once(source.list(self._scope), again)):
                 if target is None:
                     names += [item.name for item in items[: NAMED - len(names)]]
                     count += len(items)
@@ -68,6 +79,12 @@ class Entities:
                     )
         except BundleDamaged as error:
             report.add([Outcome(f"part of {kind.name}", kind.name, report.source.address, FAILED, error=str(error))])
+        if again:
+            few = ", ".join(islice(again, NAMED)) + (" …" if len(again) > NAMED else "")
+            what = many(len(again), kind.noun)
+            report.notes.append(
+                f"{report.source.address} listed {what} more than once: one copy of each was taken ({few})"
+            )
         if count:
             report.not_carried.append(kind.left(count, f"{report.target.kind} has no place for them", tuple(names)))
         if target is not None and not report.dry_run:
@@ -85,6 +102,20 @@ def note_names(source: Source, scope: Scope) -> None:
             for item in side.list(scope) if side is not None else ():
                 for other, id in kind.names(item):
                     scope.name(other, id)
+
+
+def _once(items: Iterator[Any], again: dict[str, None]) -> Iterator[Any]:
+    """Each entity once: a page may change while the next is read. `again` gets the names of those that came again.
+
+    A hash of what each is known by is kept, 64 bits that no server can foresee: there may be millions.
+    """
+    seen: set[int] = set()
+    for item in items:
+        if (known := hash(item.key)) in seen:
+            again[item.name] = None
+        else:
+            seen.add(known)
+            yield item
 
 
 def _chunks(items: Iterator[Any]) -> Iterator[Sequence[Any]]:

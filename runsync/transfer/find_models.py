@@ -6,33 +6,29 @@ from dataclasses import replace
 from runsync.contract.source import Source
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_versions import ModelVersion
-from runsync.kinds.scope import Scope
 from runsync.model.selection import RUNS, Selection
+from runsync.transfer.model_files import logged_models
 from runsync.transfer.registry import Registry
 
 
 def with_versions(source: Source, selection: Selection) -> Selection:
-    """The selection with `NAME/VERSION` of every version that its models mean, and with the runs that these link to.
-    Raises NothingSelected."""
+    """The selection with `NAME/VERSION` of every version that its models mean, and with the runs and the logged models
+    that these link to. Raises NothingSelected."""
     registry = Registry(source)
     chosen = [version for text in selection.models for version in registry.meant(text)]
     experiments = source.experiments(Selection())
-    wanted = sorted(set(_run_ids(source, chosen)))
+    logged = logged_models(source, {v.home.id for v in chosen if v.home.kind == LOGGED_MODELS.name})
+    wanted = sorted({*_run_ids(chosen), *(model.source_run_id for model in logged.values())} - {""})
     there = {run.run_id for run in source.batch(wanted, experiments).runs} if wanted else set()
     runs = (*selection.runs, *(run_id for run_id in wanted if run_id in there))
-    return replace(selection, models=tuple(sorted({version.name for version in chosen})), runs=runs)
+    models = tuple(sorted({*selection.logged_models, *logged}))
+    return replace(
+        selection, models=tuple(sorted({version.name for version in chosen})), runs=runs, logged_models=models
+    )
 
 
-def _run_ids(source: Source, chosen: Iterable[ModelVersion]) -> Iterator[str]:
-    models = set()
+def _run_ids(chosen: Iterable[ModelVersion]) -> Iterator[str]:
     for version in chosen:
-        if version.run_id:
-            yield version.run_id
+        yield version.run_id
         if version.home.kind == RUNS:
             yield version.home.id
-        if version.home.kind == LOGGED_MODELS.name:
-            models.add(version.home.id)
-    side = source.entities(LOGGED_MODELS) if models else None
-    for model in side.list(Scope(source.experiments(Selection()), everything=True)) if side is not None else ():
-        if model.model_id in models and model.source_run_id:
-            yield model.source_run_id

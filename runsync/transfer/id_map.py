@@ -17,7 +17,7 @@ def write_id_map(place: Path, report: TransferReport) -> None:
         "version": 1,
         "source": told["source"],
         "target": told["target"],
-        **report.id_map,
+        **report.ids_by_kind,
     }
     schemas.check("id-map", document, str(place))
     clear(place.parent)

@@ -1,5 +1,6 @@
 """import: a snapshot of a bundle into a workspace."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from runsync.bundle.address import Access
@@ -14,6 +15,7 @@ from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
+from runsync.transfer.model_names import with_models
 from runsync.transfer.options import BundleImportOptions
 from runsync.transfer.places import accepted, init_of, is_workspace, open_held, open_target
 from runsync.transfer.report import TransferReport
@@ -27,11 +29,12 @@ def import_(bundle: str | Path, target: str, options: BundleImportOptions) -> Tr
     Running it again writes only what is missing.
 
     `rename` maps experiment names, `prefix` goes before all others. With `verify_artifacts` every uploaded file is
-    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. Without `tags`,
-    copies that keep their ids (in databases and file stores) get no tags of runsync's: then they are compared in full
-    each time. With `init` the tables of an empty database are made, by the mlflow that is installed. `id_map` names a
-    file for the map from old to new ids, which is in the report too; `retry_lock` is how many seconds to wait for a
-    bundle that is being pruned. `accept` is as for `export`.
+    read back and compared by hash. `restore_deleted` brings back a deleted experiment of the same name. With
+    `keep_mlmodel` MLmodel files keep their bytes where runs and models get new ids. Without `tags`, copies that keep
+    their ids (in databases and file stores) get no tags of runsync's: then they are compared in full each time. With
+    `init` the tables of an empty database are made, by the mlflow that is installed. `id_map` names a file for the map
+    from old to new ids, which is in the report too; `retry_lock` is how many seconds to wait for a bundle that is being
+    pruned. `accept` is as for `export`.
 
     Raises RunsyncError (see `errors`) for what fails before anything is written.
     """
@@ -43,6 +46,7 @@ def import_(bundle: str | Path, target: str, options: BundleImportOptions) -> Tr
     with open_held(bundle, "import", access, options.retry_lock) as snapshot:
         wanted = Wanted(snapshot, resolved(snapshot, options.selection or Selection()), artifacts)
         wanted.count()
+        how = replace(how, naming=with_models(snapshot, wanted.selection, how.naming))
         workspace = open_target(target, access, options.workers, tables)
         sink = workspace.target(how)
         report = TransferReport("import", snapshot.place, sink.place, dry_run, snapshot.manifest.id, accept=may_stay)
@@ -50,7 +54,7 @@ def import_(bundle: str | Path, target: str, options: BundleImportOptions) -> Tr
         if artifacts and not snapshot.manifest.with_artifacts and snapshot.manifest.counts.runs:
             report.not_carried.append(ARTIFACTS.left(None, "the snapshot was made with --no-artifacts"))
         try:
-            transfer(report, wanted, sink, options.workers, options.progress or Silent(), how.asked)
+            transfer(report, wanted, sink, options.workers, options.progress or Silent(), how.asked, how.naming.models)
         finally:
             workspace.close()
     report.notes += snapshot.notes + workspace.notes
@@ -77,4 +81,5 @@ def _how(options: BundleImportOptions) -> ImportOptions:
         options.restore_deleted,
         asked=options.asked,
         tags=options.tags,
+        keep_mlmodel=options.keep_mlmodel,
     )

@@ -103,25 +103,33 @@ def files_of_version(source: Source, registry: Registry, version: ModelVersion) 
         if version.name in met:
             raise NothingSelected(f"model versions go in a circle: {' → '.join((*met, version.name))}")
         met.append(version.name)
-    home = version.home
-    if home.kind == RUNS:
-        return _below(_of_run(source, version, home), home)
-    if home.kind == LOGGED_MODELS.name:
-        return _below(files_of_logged(source, home.id), home)
-    side = _side(source, MODEL_VERSIONS)
+    home, side = version.home, _side(source, MODEL_VERSIONS)
+    try:
+        if home.kind == RUNS:
+            return _below(_of_run(source, version, home), home)
+        if home.kind == LOGGED_MODELS.name:
+            return _below(files_of_logged(source, home.id), home)
+    except NothingSelected:  # its run or logged model is purged: a registry may have the files nevertheless
+        if not side.complete(version).artifacts:
+            raise
     settled = version.created_at if version.status == READY else None
-    return ModelFiles(_OfEntity(MODEL_VERSIONS, side, version), home, version.name, settled)
+    return ModelFiles(_OfEntity(MODEL_VERSIONS, side, version), Home(), version.name, settled)
 
 
 def files_of_logged(source: Source, model_id: str) -> ModelFiles:
     """Those of a logged model. Raises NothingSelected."""
-    found = logged_model(source, model_id)
-    if found is None:
-        raise NothingSelected(f"there is no logged model {model_id}")
-    files = _OfEntity(LOGGED_MODELS, _side(source, LOGGED_MODELS), found)
+    found, files = logged_with_files(source, model_id)
     settled = found.created_at if found.status == READY else None
     run = _run(source, found.source_run_id) if found.source_run_id else None
     return ModelFiles(files, Home(LOGGED_MODELS.name, model_id), model_id, settled, run, found, found.status)
+
+
+def logged_with_files(source: Source, model_id: str) -> tuple[LoggedModel, Files]:
+    """The logged model of an id, and its files. Raises NothingSelected."""
+    found = logged_model(source, model_id)
+    if found is None:
+        raise NothingSelected(f"there is no logged model {model_id}")
+    return found, _OfEntity(LOGGED_MODELS, _side(source, LOGGED_MODELS), found)
 
 
 def logged_model(source: Source, model_id: str) -> LoggedModel | None:

@@ -4,32 +4,30 @@ from here.
 A verb takes the groups that its own is made of, in the order in which help lists them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from runsync.kinds.options import OfExport, OfImport, OfVerify
 from runsync.model.naming import Naming, parse_renames
 from runsync.model.option import Option, group
-from runsync.model.times import parse_seconds
-from runsync.threads import WORKERS
+from runsync.options import Artifacts, DryRun, Reaching, Running, VerifyingStored, WaitingForLock
 
 if TYPE_CHECKING:
-    from runsync.bundle.address import Access
-    from runsync.model.progress import Progress
-    from runsync.model.selection import Selection
+    from runsync.transfer.repair import RepairReport
 
 MAX_DELETE = "10%"
 
 
 @group
 class Renaming:
-    """Other names for experiments: `rename` maps them, `prefix` goes before all others."""
+    """Other names: `rename` maps those of experiments and registered models, `prefix` goes before those of all other
+    experiments."""
 
     rename: Annotated[
         Mapping[str, str] | None,
         Option(
-            "Rename an experiment (OLD is a name or an id).",
+            "Rename an experiment (OLD is a name or an id) or a registered model.",
             "OLD=NEW",
             repeatable=True,
             parse=parse_renames,
@@ -44,27 +42,10 @@ class Renaming:
 
 
 @group
-class Artifacts:
-    """Whether files are carried or compared at all."""
-
-    artifacts: Annotated[bool, Option("Skip artifact files.", flag="--no-artifacts")] = True
-
-
-@group
 class SourceArtifacts:
     """Where the source's files really are; `access.artifacts` says it of the target's."""
 
     source_artifacts: Annotated[str, Option("The same for the source (--artifacts is for the target).", "URI")] = ""
-
-
-@group
-class VerifyingStored:
-    """How far files that a bundle has already are trusted. What is broken is read again."""
-
-    verify_stored: Annotated[
-        bool,
-        Option("Check the hash, not only the size, of every stored file that is reused, and replace broken ones."),
-    ] = False
 
 
 @group
@@ -79,7 +60,8 @@ class NewSnapshot(VerifyingStored):
 class IntoWorkspace:
     """How a workspace is written. With `verify_artifacts` every uploaded file is read back and compared by hash.
     Without `tags`, copies that keep their ids (in databases and file stores) are compared in full each time. With
-    `init` the tables are made by the mlflow that is installed. The map of `id_map` is in the report too."""
+    `keep_mlmodel` the bytes of MLmodel files stay where ids change, as those of signed models always do. With `init`
+    the tables are made by the mlflow that is installed. The map of `id_map` is in the report too."""
 
     verify_artifacts: Annotated[bool, Option("Read every uploaded file back and check its hash.")] = False
     restore_deleted: Annotated[bool, Option("If the target has a deleted experiment of the same name, restore it.")] = (
@@ -92,6 +74,10 @@ class IntoWorkspace:
             flag="--no-tags",
         ),
     ] = True
+    keep_mlmodel: Annotated[
+        bool,
+        Option("Servers: do not put the new ids of runs and logged models into MLmodel files."),
+    ] = False
     init: Annotated[bool, Option("Create MLflow's tables in an empty database (uses MLflow 3.14 or newer).")] = False
     id_map: Annotated[str | Path | None, Option("Write a JSON map of old to new ids to FILE.", "FILE")] = None
 
@@ -106,7 +92,7 @@ class Mirroring:
         str,
         Option(
             "Fail, before writing anything, if more than this would be deleted: a percentage of the copies or a number "
-            "of runs.",
+            "of runs, likewise of logged models, of traces, and of the model registry.",
             "N",
             shows_default=True,
         ),
@@ -121,15 +107,6 @@ class ComparingBytes:
 
 
 @group
-class WaitingForLock:
-    """`retry_lock` is in seconds."""
-
-    retry_lock: Annotated[
-        float, Option("How long to wait for a locked bundle, such as 5m.", "TIME", parse=parse_seconds)
-    ] = 0.0
-
-
-@group
 class Accepting:
     """Kinds (see `kinds.left_behind`) that may stay behind, beside those that `runsync.toml` has for the places: any
     other that does makes the exit code 3."""
@@ -137,7 +114,7 @@ class Accepting:
     accept: Annotated[
         Iterable[str],
         Option(
-            "Kinds that may be left behind without exit code 3, such as traces,prompts.",
+            "Kinds that may be left behind without exit code 3, such as traces,scorers.",
             "KINDS",
             repeatable=True,
         ),
@@ -151,28 +128,11 @@ class AcceptingUncompared:
     accept: Annotated[
         Iterable[str],
         Option(
-            "Kinds that need not be compared for exit code 0, such as traces,prompts.",
+            "Kinds that need not be compared for exit code 0, such as traces,scorers.",
             "KINDS",
             repeatable=True,
         ),
     ] = ()
-
-
-@group
-class Running:
-    """What every verb takes: what is meant (None: everything), and how it is got at and told."""
-
-    selection: "Selection | None" = None
-    access: "Access | None" = None
-    progress: "Progress | None" = None
-    workers: Annotated[int, Option("Number of parallel requests.", between=(1, 64), shows_default=True)] = WORKERS
-
-
-@group
-class DryRun:
-    """Whether to write at all."""
-
-    dry_run: Annotated[bool, Option("Show what would be done; write nothing.")] = False
 
 
 @group
@@ -198,3 +158,10 @@ class VerifyOptions(Renaming, Artifacts, SourceArtifacts, ComparingBytes, OfVeri
 @group
 class DiffOptions(Artifacts, SourceArtifacts, Running):
     """Those of `diff`."""
+
+
+@group
+class RepairOptions(DryRun, WaitingForLock, Reaching):
+    """Those of `repair`. `confirm` is asked before anything is moved."""
+
+    confirm: "Callable[[RepairReport], bool] | None" = None

@@ -1,5 +1,5 @@
-"""The registered models of a workspace or bundle, and which version of one a text means: `churn`, `churn/3`,
-`churn@champion`, each also behind `models:/`."""
+"""The registered models or prompts of a workspace or bundle, and which version of one a text means: `churn`, `churn/3`,
+`churn@champion`, each also behind `models:/` or `prompts:/`."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from functools import cached_property
 from runsync.contract.source import Source
 from runsync.errors import NothingSelected, WrongUsage
 from runsync.kinds.kind import E, Kind
-from runsync.kinds.model_aliases import MODEL_ALIASES
-from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
-from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
+from runsync.kinds.model_versions import ModelVersion
+from runsync.kinds.registered_models import RegisteredModel
+from runsync.kinds.registries import OF_MODELS, Sort
 from runsync.kinds.scope import Scope
 from runsync.model.nearest import nearest
 
@@ -18,26 +18,28 @@ SCHEME = "models:/"
 
 
 class Registry:
-    """Reads each kind at most once. Raises BundleDamaged, RequestRefused."""
+    """Reads each kind of one sort at most once. Raises BundleDamaged, RequestRefused."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, sort: Sort = OF_MODELS) -> None:
         self._source = source
+        self._sort = sort
+        self._noun = sort.models.noun
 
     @property
     def is_known(self) -> bool:
         """Whether the source has a model registry."""
-        return self._source.entities(REGISTERED_MODELS) is not None
+        return self._source.entities(self._sort.models) is not None
 
     @cached_property
     def models(self) -> dict[str, RegisteredModel]:
         """By name, sorted."""
-        return {model.name: model for model in sorted(self._all(REGISTERED_MODELS), key=lambda m: m.key)}
+        return {model.name: model for model in sorted(self._all(self._sort.models), key=lambda m: m.key)}
 
     @cached_property
     def versions(self) -> dict[str, list[ModelVersion]]:
         """By the name of the model, in the order of their numbers."""
         found = defaultdict(list)
-        for version in sorted(self._all(MODEL_VERSIONS), key=lambda v: v.key):
+        for version in sorted(self._all(self._sort.versions), key=lambda v: v.key):
             found[version.model].append(version)
         return dict(found)
 
@@ -45,7 +47,7 @@ class Registry:
     def aliases(self) -> dict[str, dict[str, int]]:
         """Numbers of versions by the name of the model and the alias, sorted."""
         found: dict[str, dict[str, int]] = defaultdict(dict)
-        for alias in sorted(self._all(MODEL_ALIASES), key=lambda a: a.key):
+        for alias in sorted(self._all(self._sort.aliases), key=lambda a: a.key):
             found[alias.model][alias.alias] = alias.version
         return dict(found)
 
@@ -56,7 +58,7 @@ class Registry:
     def model(self, name: str) -> RegisteredModel:
         """The model of that name. Raises NothingSelected."""
         if name not in self.models:
-            raise NothingSelected(f"there is no registered model “{name}”{_hint(name, list(self.models))}")
+            raise NothingSelected(f"there is no {self._noun} “{name}”{_hint(name, list(self.models))}")
         return self.models[name]
 
     def meant(self, text: str) -> list[ModelVersion]:
@@ -65,16 +67,16 @@ class Registry:
         versions = self.versions.get(name, [])
         if not versions:
             raise NothingSelected(
-                f"there is no registered model “{name}” with a version{_hint(name, sorted(self.versions))}"
+                f"there is no {self._noun} “{name}” with a version{_hint(name, sorted(self.versions))}"
             )
         if alias:
             aliases = self.aliases.get(name, {})
             if alias not in aliases:
-                raise NothingSelected(f"registered model “{name}” has no alias “{alias}”{_hint(alias, list(aliases))}")
+                raise NothingSelected(f"{self._noun} “{name}” has no alias “{alias}”{_hint(alias, list(aliases))}")
             number = str(aliases[alias])
         found = [version for version in versions if number in ("", str(version.version))]
         if not found:
-            raise NothingSelected(f"registered model “{name}” has no version {number}")
+            raise NothingSelected(f"{self._noun} “{name}” has no version {number}")
         return found
 
     def version(self, text: str) -> ModelVersion:
@@ -86,17 +88,17 @@ class Registry:
         return [] if side is None else list(side.list(Scope(everything=True)))
 
 
-def registry_of(source: Source) -> Registry:
+def registry_of(source: Source, sort: Sort = OF_MODELS) -> Registry:
     """Raises WrongUsage where there is none that is read."""
-    registry = Registry(source)
+    registry = Registry(source, sort)
     if not registry.is_known:
-        raise WrongUsage(f"registered models are not read from {source.place.address} ({source.place.kind})")
+        raise WrongUsage(f"{sort.models.category.title} are not read from {source.place.address} ({source.place.kind})")
     return registry
 
 
 def parted(text: str) -> tuple[str, str, str]:
     """Name, alias and number of NAME[/VERSION|@ALIAS]; "" for what is not given."""
-    name, at, alias = text.removeprefix(SCHEME).partition("@")
+    name, at, alias = text.removeprefix(SCHEME).removeprefix("prompts:/").partition("@")
     if at or "/" not in name:
         return name, alias, ""
     name, _, number = name.rpartition("/")

@@ -30,11 +30,12 @@ from runsync.errors import ITEM_ERRORS, BundleDamaged, NothingSelected, RunsyncE
 from runsync.model.experiment import Experiment
 from runsync.model.identity import origin_of
 from runsync.model.lost_points import readable_points
+from runsync.model.option import takes
 from runsync.model.progress import Progress, Silent
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
-from runsync.threads import WORKERS
 from runsync.transfer.engine import transfer
+from runsync.transfer.options import RepairOptions
 from runsync.transfer.places import open_source
 from runsync.transfer.report import PARTLY_DONE, TransferReport
 from runsync.transfer.wanted import Wanted
@@ -84,17 +85,8 @@ class RepairReport:
         return {"format": "runsync-repair-report", "version": 1, "exit_code": self.exit_code, **document}
 
 
-def repair(
-    bundle: str | Path,
-    source: str | None = None,
-    *,
-    workers: int = WORKERS,
-    dry_run: bool = False,
-    retry_lock: float = 0.0,
-    access: Access | None = None,
-    confirm: Confirm | None = None,
-    progress: Progress | None = None,
-) -> RepairReport:
+@takes(RepairOptions).first_of_two
+def repair(bundle: str | Path, source: str | None = None, *, options: RepairOptions) -> RepairReport:
     """Checks a bundle, reads again from `source` what is broken or missing, and sets aside what cannot be mended.
 
     The source is the workspace that was backed up, one that holds copies of its runs, or another bundle. Artifact
@@ -105,17 +97,22 @@ def repair(
     `confirm` is asked before anything is moved. Holds the bundle alone; `retry_lock` is how many seconds to wait for
     that. Raises RunsyncError (see `errors`).
     """
-    begun, access = time.monotonic(), access or Access()
+    begun, access, dry_run = time.monotonic(), options.access or Access(), options.dry_run
     with ExitStack() as held:
         opened = lost_marker.open_to_mend(bundle, access)
-        origin = held.enter_context(open_source(source, "repair", access=access, workers=workers)) if source else None
+        origin = (
+            held.enter_context(open_source(source, "repair", access=access, workers=options.workers))
+            if source
+            else None
+        )
         if origin is not None and origin.place.address == opened.address:
             raise WrongUsage("a bundle cannot be repaired from itself: name a workspace, or another bundle")
-        lock = None if dry_run else held.enter_context(locks.exclusive(opened.store, "repair", retry_lock))
+        lock = None if dry_run else held.enter_context(locks.exclusive(opened.store, "repair", options.retry_lock))
         if lock is not None:
             held.callback(opened.store.clear_temporary)
         report = RepairReport(opened.address, origin.place.address if origin else "", dry_run)
-        repair_from(opened, origin, report, lock, workers, confirm, progress or Silent())
+        told = options.confirm, options.progress or Silent()
+        repair_from(opened, origin, report, lock, options.workers, *told)
     report.seconds = round(time.monotonic() - begun, 3)
     return report
 

@@ -1,12 +1,14 @@
 """What a transfer did: counts, and everything that did not arrive by name."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.errors import RunsyncError
-from runsync.kinds import BY_NOUN
+from runsync.kinds import NAMES
+from runsync.kinds.experiments import EXPERIMENTS
 from runsync.kinds.left_behind import MISSING_ITEMS, MISSING_PIECES, was_sought
+from runsync.kinds.runs import RUNS
 from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.place import Place
@@ -45,7 +47,7 @@ class Tally:
 
 @dataclass(slots=True)
 class TransferReport:
-    """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, for experiments and runs;
+    """`schemas/v1/transfer-report.schema.json`. `id_map` maps source ids to target ids, by the name of the kind;
     `objects` tells of entities, by the name of their kind.
 
     `accept` are the names of what may stay behind (see `kinds.left_behind`): it is told, and changes no exit code; nor
@@ -75,7 +77,7 @@ class TransferReport:
     not_carried: list[NotCarried] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    id_map: dict[str, dict[str, str]] = field(default_factory=lambda: {"experiments": {}, "runs": {}})
+    id_map: dict[str, dict[str, str]] = field(default_factory=lambda: {EXPERIMENTS.name: {}, RUNS.name: {}})
     seconds: float = 0.0
     requests: int = 0
     stopped: str = ""
@@ -128,8 +130,8 @@ class TransferReport:
             self.metric_points += outcome.points
             self.artifacts += outcome.artifacts
             self.artifact_bytes += outcome.bytes
-            if outcome.target_id and outcome.kind not in BY_NOUN:
-                self.id_map[f"{outcome.kind}s"][outcome.source_id] = outcome.target_id
+            if outcome.target_id and (name := NAMES.get(outcome.kind)):
+                self.id_map.setdefault(name, {})[outcome.source_id] = outcome.target_id
             if outcome.action == FAILED:
                 self.failed.append(
                     {
@@ -140,20 +142,27 @@ class TransferReport:
                         "retry": outcome.retry,
                     }
                 )
-            broken = self._broken.pop(outcome.source_id, ()) if outcome.kind == "run" else ()
+            broken = self._broken.pop(outcome.source_id, ()) if outcome.kind == RUNS.noun else ()
             problems = dict.fromkeys((*outcome.problems, *broken))  # a bundle tells of them itself
             home, retry = {"run_id": outcome.source_id}, {"retry": outcome.retry}
-            self.problems += [home | asdict(problem) | retry for problem in problems]
+            self.problems += [home | asdict(_of(outcome.kind, problem)) | retry for problem in problems]
 
     def note_broken(self, broken: Mapping[str, tuple[Problem, ...]]) -> None:
         """Pieces of runs, by run id, that the source cannot read: told with what is done with those runs."""
         self._broken.update(broken)
 
     def _tally(self, kind: str) -> Tally:
-        if kind in BY_NOUN:
-            return self.objects.setdefault(BY_NOUN[kind].name, Tally())
-        tallies = {"run": self.runs, "experiment": self.experiments}
-        return tallies.get(kind, Tally())  # a broken piece of one is named, and the rest of it counts
+        own = {RUNS.noun: self.runs, EXPERIMENTS.noun: self.experiments}
+        if kind in own:
+            return own[kind]
+        name = NAMES.get(kind)
+        return self.objects.setdefault(name, Tally()) if name else Tally()  # a broken piece: the rest of it counts
+
+    @property
+    def ids_by_kind(self) -> dict[str, Any]:
+        """The id map as documents have it."""
+        own = {name: self.id_map[name] for name in (EXPERIMENTS.name, RUNS.name)}
+        return {**own, "objects": {name: ids for name, ids in self.id_map.items() if name not in own}}
 
     def stop(self, error: RunsyncError) -> None:
         """Ends the transfer before its end."""
@@ -164,9 +173,16 @@ class TransferReport:
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
         document = asdict(self)
+        document["id_map"] = self.ids_by_kind
         for private in ("stop_code", "may_go_on", "has_more_to_do", "_broken"):
             del document[private]
         document["accept"] = sorted(self.accept)
         for left in document["not_carried"]:
             left["accepted"] = left["kind"] in self.accept
         return {"format": "runsync-transfer-report", "version": 1, "exit_code": self.exit_code, **document}
+
+
+def _of(noun: str, problem: Problem) -> Problem:
+    """That tells of what it is a piece, where that is no run."""
+    is_told = noun == RUNS.noun or " of " in problem.kind
+    return problem if is_told else replace(problem, kind=f"{problem.kind} of {noun}")

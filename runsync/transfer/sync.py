@@ -8,6 +8,9 @@ from runsync.bundle.address import Access
 from runsync.contract.backend import NO_INIT
 from runsync.contract.source import Source
 from runsync.errors import WrongUsage
+from runsync.kinds import KINDS
+from runsync.kinds.experiments import EXPERIMENTS
+from runsync.kinds.runs import RUNS
 from runsync.model.deletions import Brake, DeletionPolicy
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
@@ -17,10 +20,14 @@ from runsync.model.selection import Selection
 from runsync.transfer.engine import transfer
 from runsync.transfer.find import resolved
 from runsync.transfer.id_map import write_id_map
+from runsync.transfer.model_names import with_models
 from runsync.transfer.options import SyncOptions
 from runsync.transfer.places import accepted, init_of, open_target, open_with
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
+
+_IN_EXPERIMENTS = {EXPERIMENTS.name, RUNS.name, *(kind.name for kind in KINDS if kind.goes_with_experiments)}
+"""The kinds that are nowhere without experiments, and these."""
 
 
 @takes(SyncOptions)
@@ -31,8 +38,8 @@ def sync(source: str, target: str, options: SyncOptions) -> TransferReport:
     does not see), unless they are still running; `thorough` looks at all. Runs deleted at the source (or no longer
     there) stay active in the target and are reported; with `delete` they are deleted there, if they came from this
     source and are no more than `max_delete` (a share such as "10%" of the active copies from there, or a number of
-    runs). `rename`, `prefix`, `tags`, `verify_artifacts`, `restore_deleted`, `init`, `id_map`, `accept` and the options
-    of single kinds are as for `import_`. `access.artifacts` is where the target's artifacts really are,
+    runs). `rename`, `prefix`, `tags`, `verify_artifacts`, `restore_deleted`, `keep_mlmodel`, `init`, `id_map`, `accept`
+    and the options of single kinds are as for `import_`. `access.artifacts` is where the target's artifacts really are,
     `source_artifacts` where the source's are.
 
     Raises TooManyDeletions, and other RunsyncErrors (see `errors`), for what fails before anything is written.
@@ -49,12 +56,16 @@ def sync(source: str, target: str, options: SyncOptions) -> TransferReport:
         wanted.count()
         other = open_target(target, access, options.workers, tables)
         opened.callback(other.close)
-        if one.whereabouts == other.whereabouts:
+        is_within = one.whereabouts == other.whereabouts
+        how = replace(how, naming=with_models(one, selection, how.naming, is_within))
+        if is_within and _has_models_only(selection):
+            wanted = Wanted(one, selection, artifacts, is_renamed_only=True)
+        elif is_within:
             _refuse_onto_itself(one, selection, how.naming)
         sink = other.target(how)
         report = TransferReport("sync", one.place, sink.place, dry_run, accept=may_stay)
         report.has_more_to_do = bool(tables.mlflow)
-        transfer(report, wanted, sink, options.workers, options.progress or Silent(), how.asked)
+        transfer(report, wanted, sink, options.workers, options.progress or Silent(), how.asked, how.naming.models)
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     if options.id_map is not None and not dry_run:
@@ -73,6 +84,7 @@ def _how(options: SyncOptions) -> ImportOptions:
         _deletions(options.delete, brake, options.selection or Selection()),
         options.asked,
         options.tags,
+        options.keep_mlmodel,
     )
 
 
@@ -83,6 +95,11 @@ def _deletions(delete: bool, brake: Brake, selection: Selection) -> DeletionPoli
             "--run, --filter, --since, --until or --state"
         )
     return DeletionPolicy(replays=False, brake=brake if delete else None)
+
+
+def _has_models_only(selection: Selection) -> bool:
+    """Whether neither experiments nor what lies in them is meant: within one workspace that may have two registries."""
+    return bool(selection.kinds) and not selection.models and _IN_EXPERIMENTS.isdisjoint(selection.kinds)
 
 
 def _refuse_onto_itself(source: Source, selection: Selection, naming: Naming) -> None:

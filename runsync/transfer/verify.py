@@ -4,13 +4,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from runsync import threads
 from runsync.bundle.address import Access
-from runsync.contract.source import Histories, Source
-from runsync.errors import ITEM_ERRORS, BundleDamaged, may_pass
+from runsync.contract.source import Source
 from runsync.kinds.category import Category
 from runsync.kinds.left_behind import (
     ARTIFACTS,
@@ -20,99 +18,37 @@ from runsync.kinds.left_behind import (
     MODEL_LINKS,
     PARENT_LINKS,
     not_asked_for,
-    was_sought,
 )
 from runsync.kinds.scope import Scope
-from runsync.model.comparison import IN_SOURCE, IN_TARGET, Difference, compare_experiments, compare_runs
+from runsync.model.comparison import (
+    IN_SOURCE,
+    Difference,
+    compare_experiments,
+    compare_runs,
+    models_elsewhere,
+)
 from runsync.model.experiment import Experiment
-from runsync.model.hashing import sha256_of
-from runsync.model.identity import PARENT, origin_of
-from runsync.model.lost_points import readable_points
+from runsync.model.identity import PARENT
 from runsync.model.naming import Names, Naming
-from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.not_carried import NAMED
 from runsync.model.option import takes
 from runsync.model.pairing import is_named_so, pair
-from runsync.model.paths import folders_above
-from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
-from runsync.model.run import PART, ArtifactFile, Batch, Problem, Run
+from runsync.model.run import PART, Batch, Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
+from runsync.transfer.compare_contents import Compared, FileComparison, compare_points
 from runsync.transfer.compare_entities import Comparison, Files
 from runsync.transfer.copies import Copies, Index, Seen
 from runsync.transfer.expected import unexpected
 from runsync.transfer.find import resolved
+from runsync.transfer.model_names import with_models
 from runsync.transfer.options import VerifyOptions
 from runsync.transfer.places import accepted, open_source
 from runsync.transfer.unmet import UnmetFields
+from runsync.transfer.verify_report import VerifyReport
 from runsync.workspaces.arrival.copy import address_of
 from runsync.workspaces.arrival.evidence import shares_runs
-
-DIFFERENT = 4
-
-
-@dataclass(slots=True)
-class VerifyReport:
-    """`schemas/v1/verify-report.schema.json`. `objects` counts the entities that were compared, by kind.
-
-    `differences` has also what could not be read on a side (`unread`): none of the counts has that, and what of the
-    source is accepted so is in `not_compared`.
-    `not_compared` is what the source has, or was to have, and nobody looked for in the target; `accept` are the names
-    of what may be left out so. `is_all`: the source was compared as a whole.
-    """
-
-    source: Place
-    target: Place
-    experiments: int = 0
-    runs: int = 0
-    metric_points: int = 0
-    artifacts: int = 0
-    artifacts_by_hash: bool = False
-    objects: dict[str, int] = field(default_factory=dict)
-    differences: list[Difference] = field(default_factory=list)
-    accept: frozenset[str] = frozenset()
-    not_compared: list[NotCarried] = field(default_factory=list)
-    is_all: bool = True
-    notes: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-    requests: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """0 when everything is there, but for what was accepted, else 4."""
-        return DIFFERENT if self.differences or self.left_out else 0
-
-    @property
-    def unread(self) -> list[Difference]:
-        """What could not be compared because a side could not be read, and that was not accepted."""
-        return [each for each in self.differences if each.unread]
-
-    @property
-    def left_out(self) -> list[NotCarried]:
-        """What was not compared, and that was not accepted."""
-        return [left for left in self.not_compared if left.kind and left.kind not in self.accept]
-
-    @property
-    def accepted(self) -> list[NotCarried]:
-        """What was not compared, as was accepted."""
-        return [left for left in self.not_compared if left.kind in self.accept]
-
-    @property
-    def otherwise(self) -> list[NotCarried]:
-        """What is otherwise in the target: nothing is lost with it."""
-        return [left for left in self.not_compared if not left.kind and was_sought(left)]
-
-    @property
-    def unsought(self) -> list[NotCarried]:
-        """The kinds that nobody looked for at the source."""
-        return [left for left in self.not_compared if not was_sought(left)]
-
-    def to_document(self) -> dict[str, Any]:
-        """The JSON report."""
-        document = asdict(self) | {"accept": sorted(self.accept)}
-        for left in document["not_compared"]:
-            left["accepted"] = left["kind"] in self.accept
-        return {"format": "runsync-verify-report", "version": 1, "exit_code": self.exit_code, **document}
 
 
 @takes(VerifyOptions)
@@ -136,15 +72,24 @@ def verify(source: str, target: str, options: VerifyOptions) -> VerifyReport:
     with (
         open_source(source, "verify", access=of_source, workers=workers) as one,
         open_source(target, "verify", access=access, workers=workers) as other,
-        threads.pool(workers) as pool,
     ):
-        by_hash = options.artifacts and options.verify_artifacts
-        report = VerifyReport(one.place, other.place, artifacts_by_hash=by_hash, accept=may_lack)
-        comparer = _Comparer(report, one, other, pool, options)
-        comparer.compare(resolved(one, options.selection or Selection()), options.naming, options.progress or Silent())
+        report = compare_sides(one, other, options, may_lack)
         report.notes += one.notes + other.notes
         report.requests = one.requests + other.requests
     report.seconds = round(time.monotonic() - begun, 3)
+    return report
+
+
+def compare_sides(
+    source: Source, target: Source, options: VerifyOptions, accept: frozenset[str] = frozenset()
+) -> VerifyReport:
+    """What `verify` does once both are open."""
+    by_hash = options.artifacts and options.verify_artifacts
+    report = VerifyReport(source.place, target.place, artifacts_by_hash=by_hash, accept=accept)
+    with threads.pool(options.workers) as pool:
+        comparer = _Comparer(report, source, target, pool, options)
+        selection = resolved(source, options.selection or Selection())
+        comparer.compare(selection, with_models(source, selection, options.naming), options.progress or Silent())
     return report
 
 
@@ -165,9 +110,12 @@ class _Comparer:
         self._pool = pool
         self._artifacts = options.artifacts
         self._by_hash = options.verify_artifacts
+        self._files = FileComparison(source, target, options.verify_artifacts)
         self._asked = options.asked
         self._without_artifacts = 0
         self._links = 0
+        self._models_elsewhere = 0
+        """Links to logged models that the target has not."""
         self._run_ids: dict[str, str] = {}
         self._parents = 0
         """Links to parents that the target has not."""
@@ -186,7 +134,7 @@ class _Comparer:
         self._report.experiments = len(experiments)
         sides = self._source, self._target
         files = Files(self._artifacts, self._by_hash)
-        self._entities = Comparison(*sides, experiments, self._pairs, self._run_ids, self._pool, files)
+        self._entities = Comparison(*sides, experiments, self._pairs, self._run_ids, self._pool, files, naming.models)
         scope = Scope.of(selection, experiments, {**self._target.kept, **self._asked})
         unmet = UnmetFields(selection)
         for batch in self._source.batches(experiments, selection) if selection.has_runs else ():
@@ -217,6 +165,8 @@ class _Comparer:
             report.not_compared.append(PARENT_LINKS.left(self._parents, "the parents are not in the target"))
         if self._links:
             report.not_compared.append(MODEL_LINKS.left(self._links, f"{report.target.kind} has no place for them"))
+        if self._models_elsewhere:
+            report.not_compared.append(MODEL_LINKS.left(self._models_elsewhere, "the models are not in the target"))
 
     def _doubt(self) -> None:
         """More in the target is no fault, but that the source's artifacts are looked for in a wrong place is."""
@@ -312,20 +262,23 @@ class _Comparer:
                 origins = self._source_index.origin, index.origin, index.has_origin
                 lost = list(compare_runs(run, other, *origins, ids_there))
                 self._report.differences += lost
+                self._models_elsewhere += len(models_elsewhere(run, other, ids_there))
                 is_parted = PARENT in run.tags and PARENT not in other.tags
                 self._parents += is_parted and all(each.field != f"tags.{PARENT}" for each in lost)
-                self._compare_points(run, other, history, other_history)
+                points = compare_points(run, other, history, other_history)
+                self._report.metric_points += points.count
+                self._tell(points.differences)
         if self._artifacts:
-            tasks = [self._pool.submit(self._compare_files, run, other, batch, there) for run, other in pairs]
+            compare = self._files.compare
+            tasks = [self._pool.submit(compare, run, other, batch, there) for run, other in pairs]
             for task in tasks:
-                self._take(task.result())
+                self._take_files(task.result())
 
     def _are_links_compared(self, run: Run, there: str | None) -> bool:
         return there is not None and (run.run_id == there or self._entities.has_links)
 
-    def _take(self, compared: "_Files") -> None:
-        report = self._report
-        report.artifacts += compared.count
+    def _take_files(self, compared: Compared) -> None:
+        self._report.artifacts += compared.count
         self._without_artifacts += compared.are_unknown
         self._only_there += compared.only_there
         self._tell(compared.differences)
@@ -338,102 +291,3 @@ class _Comparer:
                 self._accepted.setdefault(CATEGORIES[each.accepted_by], []).append(name)
             else:
                 self._report.differences.append(each)
-
-    def _compare_points(self, run: Run, other: Run, history: Histories, other_history: Histories) -> None:
-        from runsync.model import points
-
-        lost: list[Problem] = []
-        told = ("run", run.run_id, run.name)
-        try:
-            one = points.as_table(readable_points(history.of(run.run_id), lost.append))
-        except ITEM_ERRORS as error:
-            self._tell([_unread_in_source((*told, "metrics"), error, MISSING_ITEMS)])
-            return
-        for problem in lost:
-            field = f"metrics.{problem.name}"
-            self._tell([Difference.unreadable((*told, field), IN_SOURCE, problem.reason, MISSING_PIECES.name)])
-        try:
-            two = points.as_table(other_history.of(other.run_id))
-        except ITEM_ERRORS as error:
-            self._tell([Difference.unreadable((*told, "metrics"), IN_TARGET, error)])
-            return
-        self._report.metric_points += len(one)
-        if points.same(one, two):
-            return
-        lost = points.missing(points.distinct(one), points.distinct(two))
-        for key, count in points.counted_by_key(lost):
-            self._report.differences.append(
-                Difference("run", run.run_id, run.name, f"metrics.{key}", many(count, "point"), "missing")
-            )
-
-    def _compare_files(self, run: Run, other: Run, batch: Batch, there: Batch) -> "_Files":
-        told = ("run", run.run_id, run.name, "artifacts")
-        try:
-            files = self._files(self._source, run, batch)
-        except ITEM_ERRORS as error:
-            return _Files(differences=[_unread_in_source(told, error, MISSING_PIECES)])
-        if files is None:
-            return _Files(are_unknown=True)
-        try:
-            found = {file.path: file for file in self._files(self._target, other, there) or () if not file.fault}
-        except ITEM_ERRORS as error:
-            return _Files(differences=[Difference.unreadable(told, IN_TARGET, error)])
-        folders = folders_above(file.path for file in files)
-        wanted = [file for file in files if file.size or file.path not in folders or file.path in found]
-        differences = [d for file in wanted for d in self._file_differences(run, other, file, found.get(file.path))]
-        count = len(files) - sum(bool(each.unread) for each in differences)
-        return _Files(count, 0 if files else len(found), differences)
-
-    def _files(self, side: Source, run: Run, batch: Batch) -> tuple[ArtifactFile, ...] | None:
-        told = batch.contents.get(run.run_id)
-        return side.artifacts(run) if told is None else told.artifacts
-
-    def _file_differences(
-        self, run: Run, other: Run, file: ArtifactFile, found: ArtifactFile | None
-    ) -> Iterator[Difference]:
-        told = ("run", run.run_id, run.name, f"artifacts.{file.path}")
-        if file.fault:
-            yield Difference.unreadable(told, IN_SOURCE, file.fault, MISSING_PIECES.name)
-        elif found is None:
-            yield Difference(*told, many(file.size, "byte"), "missing")
-        elif found.size != file.size and len(run.run_id) == len(other.run_id):
-            yield Difference(*told, many(file.size, "byte"), many(found.size, "byte"))
-        elif self._by_hash:
-            try:
-                one = self._hash(self._source, run, file)
-            except ITEM_ERRORS as error:
-                yield _unread_in_source(told, error, MISSING_PIECES)
-                return
-            try:
-                two = self._hash(self._target, other, found)
-            except ITEM_ERRORS as error:
-                yield Difference.unreadable(told, IN_TARGET, error)
-                return
-            if one != two:
-                yield Difference(*told, f"sha256 {one}", f"sha256 {two}")
-
-    def _hash(self, side: Source, run: Run, file: ArtifactFile) -> str:
-        """Of the bytes, with the run's id in an MLmodel file read as its origin id."""
-        chunks = side.read_artifact(run, file)
-        if file.path.rsplit("/", 1)[-1] == "MLmodel":
-            chunks = iter([b"".join(chunks).replace(run.run_id.encode(), origin_of(run).encode())])
-        return sha256_of(chunks)
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """The files of a run, compared: how many were, and what of them differs or cannot be read.
-
-    `only_there` are those that the target has where the source has none. `are_unknown`: the export left them out.
-    """
-
-    count: int = 0
-    only_there: int = 0
-    differences: Sequence[Difference] = ()
-    are_unknown: bool = False
-
-
-def _unread_in_source(told: tuple[str, str, str, str], error: Exception, kind: Category) -> Difference:
-    """What another try, or a repair of the bundle, may bring is never accepted."""
-    is_for_good = not may_pass(error) and not isinstance(error, BundleDamaged)
-    return Difference.unreadable(told, IN_SOURCE, error, kind.name if is_for_good else "")

@@ -10,16 +10,23 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.run import Batch, Unreadable
 from runsync.model.selection import Selection
 from runsync.transfer.expected import expected
+from runsync.transfer.model_files import logged_models
 from runsync.transfer.unmet import UnmetFields
 
 
 class Wanted:
-    """Nothing is read before it is asked for, and nothing twice."""
+    """Nothing is read before it is asked for, and nothing twice.
 
-    def __init__(self, source: Source, selection: Selection, artifacts: bool = True) -> None:
+    With `is_renamed_only` neither experiments nor runs are meant, and of registered models those that get another name.
+    """
+
+    def __init__(
+        self, source: Source, selection: Selection, artifacts: bool = True, is_renamed_only: bool = False
+    ) -> None:
         self.source = source
         self.selection = selection
         self._artifacts = artifacts
+        self.is_renamed_only = is_renamed_only
         self._unmet = UnmetFields(selection)
         self._read: tuple[Sequence[Experiment], Iterator[Batch]] | None = None
 
@@ -32,11 +39,20 @@ class Wanted:
     def read(self) -> tuple[Sequence[Experiment], Iterator[Batch]]:
         """The experiments, and the runs batch by batch. Raises OtherRunsSelected."""
         if self._read is None:
-            experiments = self.source.experiments(self.selection)
+            experiments = [] if self.is_renamed_only else self._experiments()
             batches = self.source.batches(experiments, self.selection) if self.selection.has_runs else iter(())
             meant = self._unmet.noting(map(_judged, batches))
             self._read = experiments, expected(meant, self.selection, self.hints)
         return self._read
+
+    def _experiments(self) -> list[Experiment]:
+        """Also those of logged models that are meant, where no run is."""
+        found = self.source.experiments(self.selection)
+        known = {e.experiment_id for e in found}
+        models = logged_models(self.source, set(self.selection.logged_models)).values()
+        homes = {model.experiment_id for model in models} - known
+        more = [e for e in self.source.experiments(Selection()) if e.experiment_id in homes] if homes else []
+        return [*found, *more]
 
     def left_behind(self, experiments: Sequence[Experiment]) -> list[NotCarried]:
         """See `Source`."""

@@ -7,6 +7,7 @@ from importlib import import_module, metadata
 from runsync import config
 from runsync.contract.backend import Backend
 from runsync.errors import WrongUsage
+from runsync.names import check_address
 
 GROUP = "runsync.workspaces"
 """Of entry points; each names a `Backend`."""
@@ -18,6 +19,7 @@ def find(where: str, config_path: str | None = None) -> Backend | None:
 
     Raises WrongUsage.
     """
+    check_address(where)
     return next((backend for backend in _asked(where, config_path) if backend.is_meant(where, config_path)), None)
 
 

@@ -55,11 +55,9 @@ def options_for(address: Address | StoreAddress, environ: Mapping[str, str] = os
         kept = {_EXTRA[name]: str(value) for name, value in extra.items() if name in _EXTRA}
     except (ValueError, AttributeError):
         raise WrongUsage("MLFLOW_S3_UPLOAD_EXTRA_ARGS is no JSON object") from None
-    return S3Options(
-        endpoint=address.s3_endpoint or environ.get("MLFLOW_S3_ENDPOINT_URL", ""),
-        profile=address.s3_profile,
-        **kept,
-    )
+    endpoint = address.s3_endpoint or environ.get("MLFLOW_S3_ENDPOINT_URL", "")
+    sse, kms_key, storage_class = (kept.get(name, "") for name in _EXTRA.values())
+    return S3Options(endpoint, address.s3_profile, sse, kms_key, storage_class)
 
 
 class S3Artifacts:

@@ -14,6 +14,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,8 @@ BULK = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
 BULK_RUNS = 100
 BULK_ROWS = 25_000
 HISTORY_PAGE = 50_000
+IDLE_SECONDS = 2.0
+"""A server may close a connection that was not used for longer (uvicorn: 5 s)."""
 JSON = {"Content-Type": "application/json"}
 
 Json = dict[str, Any]
@@ -64,10 +67,13 @@ class Server:
             connection = self._local.connection = Connection(
                 self._address.hostname or "", self._address.port, timeout=300
             )
+        elif time.monotonic() - self._local.used > IDLE_SECONDS:
+            connection.close()  # the next request opens it again
         next(self._count)
         connection.request(method, self._address.path + path, body, JSON if body else {})
         answer = connection.getresponse()
         content = answer.read()
+        self._local.used = time.monotonic()
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {content[:300]!r}")
         return content

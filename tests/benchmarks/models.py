@@ -7,6 +7,7 @@ Databases are read and written straight, beside the same work through their serv
 """
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -65,7 +66,10 @@ class Benchmark:
             self._add("database import", self._command("import", folder / "bundle", *target))
 
     def _command(self, *arguments: object, servers: tuple[Server, ...] | list[Server] = ()) -> Measured:
-        measured, report = run([*self._runsync, *arguments, "--json"], *servers)
+        path = {
+            "PATH": f"{self._places.mlflow.parent}{os.pathsep}{os.environ['PATH']}"
+        }  # --init looks for mlflow there
+        measured, report = run([*self._runsync, *arguments, "--json"], *servers, env=path)
         if report and "objects" in report and arguments[0] != "verify":
             told = report["objects"]["model-versions"]
             assert sum(told[name] for name in ("created", "updated", "unchanged")) == self._versions, told

@@ -25,11 +25,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from measure import Measured, median, run
-from support.memory import START, MemorySource, export_to, run_with_metrics
+from support.memory import export_to
 
 from runsync.bundle.bundle import create_bundle, open_bundle
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
+from runsync.testing.memory import START, MemorySource, run_with_metrics
 
 MOST = 1.2
 SECOND = 1.0

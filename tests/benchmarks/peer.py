@@ -24,6 +24,15 @@ class Peer:
         """Imports what `export` wrote."""
         return self._run("import-experiments", target, "--input-dir", folder)
 
+    def copy_model_version(self, source: Server, target: Server, model: str) -> Measured:
+        """Copies version 1 of a registered model with its run. Raises CommandFailed."""
+        to = ("--dst-model", model, "--dst-experiment-name", "copied")
+        uris = ("--src-registry-uri", source.url, "--dst-registry-uri", target.url)
+        script = self._scripts / "copy-model-version"
+        env = {"MLFLOW_TRACKING_URI": source.url, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        measured, _ = run([script, "--src-model", model, "--src-version", "1", *to, *uris], source, target, env=env)
+        return measured
+
     def _run(self, script: str, server: Server, *options: object) -> Measured:
         env = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_DISABLE_TELEMETRY": "true"}
         measured, _ = run([self._scripts / script, *options], server, env=env)

@@ -35,10 +35,11 @@ MOST_MEMORY = 300e6
 
 def make(folder: str, files: str, large: str) -> None:
     """In a process of its own: a bundle of one run a hundred files, or of one run with one file of so many MiB."""
-    from support.memory import MemorySource, export_into, run_with_metrics
+    from support.memory import export_into
 
     from runsync.model.experiment import Experiment
     from runsync.model.run import ArtifactFile, Run
+    from runsync.testing.memory import MemorySource, run_with_metrics
 
     chance = random.Random(1)
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from support.interleaving import Command, NoLock, SteppedStore, interleave
-from support.memory import START, MemorySource, run_with_metrics
 from support.processes import GONE, run_as
 from support.s3 import Bucket
 from support.stopping import Stopped
@@ -35,6 +34,7 @@ from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
 from runsync.s3_errors import Refused
+from runsync.testing.memory import START, MemorySource, run_with_metrics
 from runsync.transfer.engine import transfer
 from runsync.transfer.repair import RepairReport, repair_from
 from runsync.transfer.report import TransferReport
@@ -206,6 +206,7 @@ def test_two_commands_held_at_operations_of_each(
     assert at > 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", ["export, prune", pytest.param("prune, export", marks=pytest.mark.slow)])
 def test_the_same_on_s3(s3: Place, pair: str) -> None:
     at = 0

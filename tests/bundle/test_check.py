@@ -22,7 +22,7 @@ from support.damage import (
     flip,
     one_of,
 )
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.oracle import Reader
 from support.servers import MlflowServer
 
@@ -31,6 +31,7 @@ from runsync.bundle.forget import forget
 from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import BundleDamaged, BundleNotFound, RunsyncError
 from runsync.model.selection import Selection
+from runsync.testing.memory import small_source
 
 UNREACHABLE = "http://127.0.0.1:9"
 

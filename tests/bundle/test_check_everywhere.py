@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from conftest import Runner
 from support.damage import edit_manifest, files_of, one_of
-from support.memory import export_into, run_with_metrics, small_source
+from support.memory import export_into
 from support.s3 import Bucket
 
 from runsync.bundle import locks
@@ -22,6 +22,7 @@ from runsync.bundle.subset import Subset
 from runsync.errors import BundleDamaged, BundleLocked, WrongUsage
 from runsync.model import times
 from runsync.s3 import S3Options
+from runsync.testing.memory import run_with_metrics, small_source
 
 KINDS = ["manifest", "experiments part", "runs part", "metrics part", "blob"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from conftest import Runner
 from support.damage import files_of, flip, one_of
-from support.memory import MemorySource, export_into, small_source
+from support.memory import export_into
 from support.nights import fill
 from support.s3 import Bucket
 from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import locks
+from runsync.bundle import locks, schemas
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, create_bundle, create_in, open_bundle
 from runsync.bundle.check import check
@@ -23,6 +23,7 @@ from runsync.bundle.prune import prune
 from runsync.errors import BundleLocked, RunsyncError
 from runsync.model.progress import Silent
 from runsync.s3 import S3Options
+from runsync.testing.memory import MemorySource, small_source
 
 WAYS = ["disk to disk", "disk to S3", "S3 to disk", "S3 to S3"]
 
@@ -78,6 +79,8 @@ def test_a_copy_holds_the_same_files_and_a_second_copy_reads_nothing(
     assert (checked.exit_code, checked.unused, checked.foreign) == (0, [], [])
     again = copy(str(source), goal, access=access)
     assert (again.copied, again.already_there, again.files, again.exit_code) == ([], 3, 0, 0)
+    for each in (report, again):
+        schemas.check("copy-report", each.to_document(), "report")
 
 
 def test_between_two_places_on_s3_no_file_passes_through_here(folder: Path, bucket: Bucket) -> None:

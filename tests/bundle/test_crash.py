@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.memory import START, MemorySource, run_with_metrics, small_source
 from support.s3 import Bucket
 from support.stopping import Stopped, StoppingStore
 
@@ -29,6 +28,7 @@ from runsync.model.progress import Silent
 from runsync.model.run import RUNNING
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
+from runsync.testing.memory import START, MemorySource, run_with_metrics, small_source
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted

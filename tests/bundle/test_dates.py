@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.clocks import TODAY, Clock
-from support.memory import export_to, small_source
+from support.memory import export_to
 from support.s3 import Bucket
 
 from runsync.bundle import dates
@@ -29,6 +29,7 @@ from runsync.errors import NoRoom
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
+from runsync.testing.memory import small_source
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted

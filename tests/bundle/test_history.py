@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.clocks import Clock
-from support.memory import add_snapshot, export_to, small_source
+from support.memory import add_snapshot, export_to
 from support.old_bundle import make_old
 from support.processes import GONE
 from support.s3 import Bucket
@@ -40,6 +40,7 @@ from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.runs.listing import list_runs
 from runsync.s3 import S3Options
+from runsync.testing.memory import small_source
 from runsync.transfer.engine import transfer
 from runsync.transfer.repair import repair
 from runsync.transfer.report import TransferReport
@@ -86,7 +87,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "S3":
         bucket: Bucket = request.getfixturevalue("bucket")
         # One client for them all: to make one takes longer than to use it.
-        monkeypatch.setattr("runsync.bundle.address.S3", lambda *_: bucket.s3)
+        monkeypatch.setattr("runsync.bundle.address.S3", lambda *_, **__: bucket.s3)
         address, access = f"{bucket.url}/backup", Access(s3=S3Options(bucket.endpoint))
     store = create_bundle(address, access).store
     made = Place(address, access, store)

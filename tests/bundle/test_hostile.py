@@ -42,6 +42,12 @@ def tried_on(place: Path) -> Iterator[str]:
         ("experiments", "list", bundle),
         ("runs", "show", bundle, "night0"),
         ("artifacts", "get", bundle, "night0", "--into", place / "files"),
+        ("models", "list", bundle),
+        ("models", "show", bundle, "churn/1"),
+        ("models", "compare", bundle, "churn"),
+        ("models", "get", bundle, "churn/1", "--into", place / "files" / "model"),
+        ("promote", bundle, place / "registry", "churn/1"),
+        ("promote", bundle, place / "registry", "churn@champion", "--alias", "next"),
         ("prune", bundle, "--dry-run"),
         ("forget", bundle, "--keep-last", 1, "--dry-run"),
         ("copy", bundle, place / "copy"),
@@ -76,7 +82,7 @@ def faults_of(chosen: Sequence[Hostile], good: Forgery, place: Path) -> list[str
 
 def _escapes(place: Path) -> Iterator[str]:
     """What was written where nothing should be."""
-    expected = {"bundle", "outside", "store", "copy", "files"}
+    expected = {"bundle", "outside", "store", "copy", "files", "registry"}
     found = {file.name for file in place.iterdir() if not file.name.startswith("was-")}
     yield from (f"escaped: {name}" for name in found - expected)
     outside = {file.name: file.read_bytes() for file in (place / "outside").rglob("*") if file.is_file()}

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from support.memory import export_into, small_source
+from support.memory import export_into
 
 from runsync.bundle.bundle import open_bundle
 from runsync.model.selection import Selection
 from runsync.model.wording import many
+from runsync.testing.memory import small_source
 
 
 def test_a_selection_of_other_runs_or_experiments_lacks_nothing(tmp_path: Path) -> None:

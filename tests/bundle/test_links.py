@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from support.attempts import attempt, wrong_with
 from support.damage import files_of, one_of
-from support.memory import export_into, small_source
+from support.memory import export_into
 
 from runsync.bundle.bundle import open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.local_store import LocalStore
 from runsync.bundle.store import NO_FILE
 from runsync.errors import BundleDamaged, RunsyncError
+from runsync.testing.memory import small_source
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from runsync.bundle.address import Access, locate
 from runsync.bundle.holder import EXCLUSIVE, Standing, Watch, holders, standing, takeover_of
 from runsync.bundle.local_store import LocalStore
 from runsync.bundle.locks import exclusive, shared, unlock
-from runsync.bundle.processes import UNKNOWN, Process, here
+from runsync.bundle.processes import UNKNOWN, Process, _start_of, here
 from runsync.bundle.store import Store
 from runsync.errors import BundleLocked
 from runsync.s3 import S3Options
@@ -232,12 +232,41 @@ def test_time_in_which_this_machine_slept_is_not_watched_time(tmp_path: Path, mo
     assert watch.left(found[0]) > 290
 
 
-def test_a_process_that_runs_keeps_its_lock_however_long_it_did_not_refresh_it(tmp_path: Path) -> None:
+def test_a_lock_of_another_process_that_runs_but_does_not_refresh_it_is_taken_over_like_one_from_elsewhere(
+    tmp_path: Path,
+) -> None:
+    """It stands still, or has done with the bundle, and S3 carried out its write too late."""
     store = locate(tmp_path / "bundle").store
-    leave(store, EXCLUSIVE, here(), lifetime=1)
-    age(store, EXCLUSIVE, 86400)
-    with pytest.raises(BundleLocked), shared(store, "export"):
-        pass
+    with subprocess.Popen(["sleep", "600"]) as other_process:
+        started = Process(other_process.pid, here().boot, here().namespace, _start_of(other_process.pid) or 0)
+        assert started.is_running
+        leave(store, EXCLUSIVE, started, lifetime=1)
+        for take in (shared, exclusive):
+            with pytest.raises(BundleLocked), take(store, "export"):
+                pass
+        assert unlock(store) == []
+        age(store, EXCLUSIVE, 2)
+        with shared(store, "export") as lock:
+            lock.confirm()
+        other_process.kill()
+    assert names(store) == []
+
+
+@pytest.mark.parametrize("take", [shared, exclusive])
+def test_a_lock_that_comes_back_after_its_process_gave_it_back_keeps_that_process_from_nothing(
+    store: Store, take: Callable[..., Any]
+) -> None:
+    with exclusive(store, "prune"):
+        content = store.read(EXCLUSIVE)
+        late = next(standing(store))
+        assert not late.holder.is_done
+    store.create(EXCLUSIVE, content)
+    with take(store, "export") as lock:
+        lock.confirm()
+    assert names(store) == []
+    store.create(EXCLUSIVE, content)
+    assert [one.id for one in unlock(store)] == [late.holder.id]
+    assert names(store) == []
 
 
 def test_a_lock_of_the_first_releases_is_watched_for_half_an_hour(tmp_path: Path) -> None:

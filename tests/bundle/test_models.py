@@ -7,22 +7,26 @@ from typing import Any
 
 import pytest
 from support.damage import flip
+from support.hostile import Forgery
 from support.interleaving import NoLock
-from support.memory import MemoryModels, MemorySource, export_to, small_source
+from support.memory import export_to
+from support.memory_models import FILES, WEIGHTS, source_with_models
 
 from runsync.bundle import layout
 from runsync.bundle.bundle import create_bundle, open_bundle
 from runsync.bundle.check import check
 from runsync.bundle.copy import copy
-from runsync.bundle.entity_writer import DOCUMENTS_A_PART, MOST_SMALL
+from runsync.bundle.entity_part import DOCUMENTS_A_PART
+from runsync.bundle.entity_writer import MOST_SMALL
 from runsync.bundle.forget import forget
 from runsync.bundle.prune import prune
 from runsync.bundle.snapshot import open_snapshot
-from runsync.errors import RunsyncError
-from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel, ModelMetric
+from runsync.errors import BundleDamaged, RunsyncError
+from runsync.kinds import BY_NAME
+from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
-from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
-from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
+from runsync.kinds.model_versions import MODEL_VERSIONS
+from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.transfer.diff import diff
@@ -30,29 +34,7 @@ from runsync.transfer.find import resolved
 from runsync.transfer.repair import RepairReport, repair_from
 from runsync.transfer.verify import verify
 
-WEIGHTS = b"weights" * 100
-FILES = {"MLmodel": b"flavors: {}\n", "model.bin": WEIGHTS}
 MODELS = {LOGGED_MODELS.name, REGISTERED_MODELS.name, MODEL_VERSIONS.name, MODEL_ALIASES.name}
-
-
-def source_with_models() -> MemorySource:
-    """A model of the first run with two versions, the second of which has files of its own."""
-    source = small_source()
-    metric = ModelMetric("auc", float("nan"), 5, 0, "first", "iris", "abc")
-    logged = LoggedModel("m-1", "1", "net", "pytorch", "first", params={"depth": "3"}, metrics=(metric,))
-    failed = LoggedModel("m-2", "2", status="FAILED")
-    versions = [
-        ModelVersion("churn", 1, "models:/m-1", Home(LOGGED_MODELS.name, "m-1"), "first", tags={"ok": "yes"}),
-        ModelVersion("churn", 12, "s3://old/place", description="by hand"),
-        ModelVersion("other", 1, "runs:/third/model", Home("runs", "third", "model"), "third"),
-    ]
-    source.models = {
-        LOGGED_MODELS.name: MemoryModels(LOGGED_MODELS, [logged, failed], {("m-1",): FILES}),
-        REGISTERED_MODELS.name: MemoryModels(REGISTERED_MODELS, [RegisteredModel("churn"), RegisteredModel("other")]),
-        MODEL_VERSIONS.name: MemoryModels(MODEL_VERSIONS, versions, {versions[1].key: {"model.bin": WEIGHTS}}),
-        MODEL_ALIASES.name: MemoryModels(MODEL_ALIASES, [ModelAlias("churn", "champion", 12)]),
-    }
-    return source
 
 
 def held(bundle: Path | str, kind: Any = LOGGED_MODELS) -> dict[str, Any]:
@@ -122,6 +104,15 @@ def test_a_model_that_changed_is_told_by_diff_and_both_snapshots_keep_theirs(bun
     assert held(f"{bundle}@{old}")["net"].tags == {}
     assert held(f"{bundle}@{new}")["net"].tags == {"reviewed": "yes"}
     assert check(bundle).faults == []
+
+
+def test_a_dry_run_tells_of_all_entities_and_writes_none(tmp_path: Path) -> None:
+    source = source_with_models()
+    source.models[MODEL_ALIASES.name].items = many_aliases(DOCUMENTS_A_PART + 10)
+    planned = export_to(create_bundle(tmp_path / "b"), source, dry_run=True)
+    assert (planned.failed, planned.objects[MODEL_ALIASES.name].created) == ([], DOCUMENTS_A_PART + 10)
+    assert planned.objects[LOGGED_MODELS.name].created == len(source.models[LOGGED_MODELS.name].items)
+    assert [file for file in (tmp_path / "b").rglob("*") if file.is_file() and file.name != "runsync.json"] == []
 
 
 def test_of_many_entities_only_those_that_changed_are_written(tmp_path: Path) -> None:
@@ -275,6 +266,16 @@ def test_only_the_kinds_that_are_asked_for_are_carried(tmp_path: Path) -> None:
     assert Selection.from_document(again.selection) == selection
 
 
+def test_experiments_can_be_carried_alone(tmp_path: Path) -> None:
+    source = source_with_models()
+    selection = resolved(source, Selection(kinds=("experiments",)))
+    report = export_to(create_bundle(tmp_path / "b"), source, selection=selection)
+    assert (report.exit_code, report.runs.total, report.objects) == (0, 0, {})
+    wanted = source.experiments(Selection())
+    assert report.experiments.created == len(wanted) > 0
+    assert open_snapshot(tmp_path / "b").experiments(Selection()) == wanted
+
+
 def test_a_kind_that_there_is_not_is_refused() -> None:
     with pytest.raises(RunsyncError, match="there is no kind “registred-models”: did you mean “registered-models”"):
         resolved(source_with_models(), Selection(kinds=("registred-models",)))
@@ -301,3 +302,16 @@ def test_verify_compares_models_with_their_files(bundle: Path, tmp_path: Path) -
         ("model alias", "churn@champion", ""),
     ]
     assert verify(str(bundle), str(tmp_path / "other"), artifacts=False).exit_code == 4
+
+
+@pytest.mark.parametrize("kind", sorted(MODELS))
+def test_an_entity_that_is_twice_in_a_snapshot_is_damage_to_check_and_to_whoever_reads_it(
+    whole: Path, tmp_path: Path, kind: str
+) -> None:
+    forgery = Forgery.of(whole)
+    forgery.documents[kind].append(forgery.documents[kind][0])
+    forgery.write(tmp_path / "bundle")
+    (fault,) = check(tmp_path / "bundle").faults
+    assert "is twice in the snapshot" in fault.error
+    with pytest.raises(BundleDamaged, match=f"{BY_NAME[kind].noun} .* is twice in snapshot"):
+        held(tmp_path / "bundle", BY_NAME[kind])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.attempts import Ended, attempt, wrong_with
 from support.memory import export_to
+from support.memory_models import FILES
 from support.mutations import NIGHTS, Mutation, export_nights, mutations, source_of
 
 from runsync.bundle.bundle import open_bundle
@@ -36,12 +37,14 @@ def imported(whole: Path) -> frozenset[tuple[str, bytes]]:
 
 
 def told_by(store: Path) -> set[tuple[str, bytes]]:
-    """What the runs of a file store say, by the name of the file below its run; what depends on the place left out."""
+    """What the runs of a file store say, by the name of the file below its run; what depends on the place left out.
+    Those of logged models too."""
     told = set()
     for file in store.glob("*/*/*/**/*"):
-        kind = file.relative_to(store).parts[2]
-        if file.is_file() and kind in ("params", "metrics", "artifacts", "inputs"):
-            told.add(("/".join(file.relative_to(store).parts[2:]), file.read_bytes()))
+        parts = file.relative_to(store).parts
+        of_one = parts[3:] if parts[1] == "models" else parts[2:]
+        if file.is_file() and of_one[0] in ("params", "metrics", "artifacts", "inputs"):
+            told.add(("/".join(of_one), file.read_bytes()))
     return told
 
 
@@ -52,6 +55,8 @@ def tried_on(bundle: Path, imported: frozenset[tuple[str, bytes]]) -> Iterator[s
         yield f"check misses it: {checked}"
     store = bundle.parent / "store"
     brought = attempt("import", bundle, store)
+    model = bundle.parent / "model"
+    fetched = attempt("models", "get", bundle, "churn/1", "--into", model)
     ended: dict[str, Ended] = {
         "check": checked,
         "check --quick": attempt("check", bundle, "--quick"),
@@ -61,12 +66,19 @@ def tried_on(bundle: Path, imported: frozenset[tuple[str, bytes]]) -> Iterator[s
         "prune": attempt("prune", bundle, "--dry-run"),
         "copy": attempt("copy", bundle, bundle.parent / "copy"),
         "import": brought,
+        "models list": attempt("models", "list", bundle),
+        "models show": attempt("models", "show", bundle, "churn/1"),
+        "models get": fetched,
+        "promote": attempt("promote", bundle, bundle.parent / "registry", "churn/1"),
     }
     for name, how in ended.items():
         if wrong := wrong_with(how):
             yield f"{name}: {wrong}"
     if more := told_by(store) - imported:
         yield f"import takes what was never stored: {more}"
+    got = {file.name: file.read_bytes() for file in model.rglob("*") if file.is_file()}
+    if not got.items() <= FILES.items() or (fetched.code == 0 and got != FILES):
+        yield f"models get gives what was never stored: {got}"
     copied = attempt("check", bundle.parent / "copy")
     if copied.code not in (0, 10):
         yield f"copy takes over damage: {copied}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.damage import edit_marker, flip
 from support.interleaving import NoLock
-from support.memory import MemoryNotebooks, MemoryPermissions, MemorySource, export_into, export_to, small_source
+from support.memory import export_into, export_to
 from support.stopping import Stopped, StoppingStore
 
 from runsync.bundle import layout
@@ -27,6 +27,8 @@ from runsync.kinds.kind import Entity
 from runsync.kinds.notebooks import Notebook, parse_formats
 from runsync.kinds.permissions import Grant, Permissions
 from runsync.model.progress import Silent
+from runsync.testing.memory import MemorySource, small_source
+from runsync.testing.memory_kinds import MemoryNotebooks, MemoryPermissions
 from runsync.transfer.repair import RepairReport, repair_from
 
 PATH = "/Users/ada@example.com/churn/train"

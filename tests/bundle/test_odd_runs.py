@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.memory import START, MemorySource, export_into, run_with_metrics, small_source
+from support.memory import export_into
 
 from runsync.bundle.check import check
 from runsync.model.run import LatestMetric, Run
+from runsync.testing.memory import START, MemorySource, run_with_metrics, small_source
 
 ODD: dict[str, Callable[[Run], Run]] = {
     "begun after all time": lambda run: replace(run, start_time=10**20),

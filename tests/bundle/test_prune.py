@@ -33,7 +33,8 @@ from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
 from runsync.transfer.options import VerifyOptions
-from runsync.transfer.verify import VerifyReport, _Comparer
+from runsync.transfer.verify import _Comparer
+from runsync.transfer.verify_report import VerifyReport
 
 pytestmark = pytest.mark.long
 

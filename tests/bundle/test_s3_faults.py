@@ -3,23 +3,25 @@
 import configparser
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from conftest import Runner
 from support import proxy as faults
 from support.command_line import Result
-from support.memory import MemorySource, export_to, run_with_metrics
+from support.memory import export_to
 from support.proxy import FaultProxy, Rule, delay
 from support.s3 import Bucket
 from support.servers import free_port
 
 from runsync import s3
-from runsync.bundle import s3_store
+from runsync.bundle import holder, locks, s3_store
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import create_bundle, existing_or_empty, open_bundle
 from runsync.bundle.check import check
+from runsync.bundle.s3_store import S3Store
 from runsync.bundle.snapshot import open_snapshot
 from runsync.bundle.store import Store
 from runsync.errors import BucketNotFound, BundleNotFound, WrongUsage
@@ -28,6 +30,7 @@ from runsync.model.selection import Selection
 from runsync.model.stored_object import StoredObject
 from runsync.s3 import S3Options
 from runsync.s3_errors import Refused
+from runsync.testing.memory import MemorySource, run_with_metrics
 
 MIB = 1 << 20
 IMPATIENT = {"AWS_MAX_ATTEMPTS": "2"}
@@ -153,8 +156,6 @@ def test_a_file_that_changes_while_it_is_read_is_refused(bucket: Bucket, proxy: 
 def test_a_write_whose_answer_was_lost_counts_as_done(
     bucket: Bucket, proxy: FaultProxy, access: Access, name: str
 ) -> None:
-    from runsync.bundle import locks
-
     proxy.add(Rule(faults.drop_response(), f"/{name}", "PUT", count=1))
     where = f"{bucket.url}/lost"
     bundle = create_bundle(where, access)
@@ -378,3 +379,110 @@ def test_an_upload_in_parts_of_whose_beginning_nothing_was_heard_leaves_none_beh
     s3.S3(access.s3).upload_parts(bucket.name, "big", [bytes(6 * MIB), b"end"])
     assert bucket.files()["big"] == bytes(6 * MIB) + b"end"
     assert "Uploads" not in bucket.s3.client.list_multipart_uploads(Bucket=bucket.name)
+
+
+@pytest.fixture
+def due(proxy: FaultProxy) -> Iterator[threading.Event]:
+    """When requests that are late are carried out; at the end of the test at the latest."""
+    due = threading.Event()
+    yield due
+    due.set()
+
+
+def carry_out(proxy: FaultProxy, due: threading.Event) -> None:
+    """Waits until S3 has done what was held up."""
+    due.set()
+    (late,) = [request for request in proxy.requests if request.fault == "late"]
+    while not late.forwarded:
+        threading.Event().wait(0.01)
+
+
+@pytest.mark.parametrize("take", [locks.shared, locks.exclusive])
+def test_a_lock_that_s3_writes_after_it_was_removed_is_that_of_a_process_that_has_done(
+    bucket: Bucket,
+    proxy: FaultProxy,
+    access: Access,
+    due: threading.Event,
+    take: Callable[..., AbstractContextManager[object]],
+) -> None:
+    store = locate(f"{bucket.url}/late", access).store
+    proxy.add(Rule(faults.late(due), "/late/locks/", "PUT"))
+    with take(store, "prune"):
+        assert len(list(store.list("locks/"))) == 1  # the second try made it
+    assert list(store.list("locks/")) == []
+    carry_out(proxy, due)
+    (left,) = holder.standing(store)
+    assert left.holder.is_done
+    with locks.exclusive(store, "prune") as lock:
+        lock.confirm()
+    assert list(store.list("locks/")) == []
+
+
+def test_a_lock_that_is_refreshed_late_neither_comes_back_nor_takes_the_place_of_another(
+    bucket: Bucket, proxy: FaultProxy, access: Access, due: threading.Event
+) -> None:
+    store = locate(f"{bucket.url}/late", access).store
+    with locks.exclusive(store, "prune") as lock:
+        proxy.add(Rule(faults.late(due), "/late/locks/", "PUT"))
+        lock.refresh()
+        lock.confirm()
+    with locks.exclusive(store, "another prune") as another:
+        carry_out(proxy, due)
+        another.confirm()
+    assert list(store.list("locks/")) == []
+
+
+def test_a_late_refresh_brings_no_lock_back(
+    bucket: Bucket, proxy: FaultProxy, access: Access, due: threading.Event
+) -> None:
+    store = locate(f"{bucket.url}/late", access).store
+    with locks.exclusive(store, "prune") as lock:
+        proxy.add(Rule(faults.late(due), "/late/locks/", "PUT"))
+        lock.refresh()
+    carry_out(proxy, due)
+    assert list(store.list("locks/")) == []
+
+
+def test_what_a_marker_was_made_to_name_is_not_taken_back_by_a_late_write_of_it(
+    bucket: Bucket, proxy: FaultProxy, access: Access, due: threading.Event
+) -> None:
+    bundle = create_bundle(f"{bucket.url}/late", access)
+    proxy.add(Rule(faults.late(due), r"/late/runsync\.json", "PUT"))
+    bundle.require(["notebooks"])
+    bundle.require(["permissions"])
+    carry_out(proxy, due)
+    assert bundle.features == ["history", "notebooks", "permissions"]
+
+
+def test_of_two_who_have_the_marker_name_a_feature_neither_takes_back_that_of_the_other(
+    bucket: Bucket, proxy: FaultProxy, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, other = create_bundle(f"{bucket.url}/both", access), open_bundle(f"{bucket.url}/both", access)
+    replace = S3Store.replace
+
+    def too_late(store: S3Store, name: str, content: bytes, version: str) -> bool:
+        monkeypatch.setattr(S3Store, "replace", replace)
+        other.require(["notebooks"])
+        return replace(store, name, content, version)
+
+    monkeypatch.setattr(S3Store, "replace", too_late)
+    bundle.require(["permissions"])
+    assert bundle.features == ["history", "notebooks", "permissions"]
+
+
+def test_an_s3_without_conditional_writes_is_asked_what_is_there_before_it_is_written_over(
+    bucket: Bucket, proxy: FaultProxy, access: Access, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = proxy.admit
+
+    def admit(request: faults.Request) -> faults.Action | None:
+        action = real(request)
+        return faults.respond(501, body=xml("NotImplemented")) if "If-Match" in request.headers else action
+
+    monkeypatch.setattr(proxy, "admit", admit)
+    store = locate(f"{bucket.url}/old", access).store
+    keep(store, "name", b"first")
+    first = store.version("name")
+    assert store.replace("name", b"other", first)
+    assert not store.replace("name", b"third", first)
+    assert store.read("name") == b"other"

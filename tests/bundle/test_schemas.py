@@ -25,7 +25,11 @@ REGISTRY: Any = referencing.Registry().with_resources(
 )
 LOCKS_LATER = {"boot_id", "namespace", "started", "lifetime"}
 RUNS_LATER = {"deleted_time", "growing"}
-ADDED_LATER = {"run": RUNS_LATER, "snapshot": {"objects", "notebook_formats", "order"}, "lock": LOCKS_LATER}
+ADDED_LATER = {
+    "run": RUNS_LATER,
+    "snapshot": {"objects", "notebook_formats", "order", "trace_filter"},
+    "lock": LOCKS_LATER,
+}
 """What the first bundles do not have, or only some documents: they are valid without it."""
 EXAMPLES = [(kind, number) for kind in KINDS for number in range(len(SCHEMAS[kind].get("examples", ())))]
 
@@ -52,17 +56,24 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "check-report",
         "compare-report",
         "copy-report",
+        "dataset-report",
+        "datasets-get-report",
+        "datasets-list-report",
         "diff-report",
         "doctor-report",
         "error-report",
+        "evaluation-dataset",
         "experiment",
         "experiment-report",
         "experiments-list-report",
         "forget-report",
         "id-map",
         "inspect-report",
+        "issue",
+        "label-schema",
         "lock",
         "logged-model",
+        "mcp-server",
         "model-alias",
         "model-report",
         "model-version",
@@ -71,24 +82,38 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "models-list-report",
         "notebook",
         "permissions",
+        "promotion-plan",
+        "promotion-report",
+        "promotions-report",
+        "prompt",
+        "prompt-alias",
+        "prompt-report",
+        "prompt-version",
+        "prompts-list-report",
         "prune-report",
         "record",
         "registered-model",
         "removal",
         "repair-report",
         "reproduce-report",
+        "review-queue",
         "run",
         "run-report",
         "runs-list-report",
         "runsync",
+        "scorer",
         "snapshot",
         "snapshots-report",
         "snippet-report",
         "source-report",
         "suspect",
+        "trace",
+        "trace-report",
+        "traces-list-report",
         "transfer-report",
         "unlock-report",
         "verify-report",
+        "webhook",
     ]
 
 
@@ -114,8 +139,8 @@ def test_every_property_is_described(kind: str) -> None:
     assert lacking == []
 
 
-OF_PLACES_LATER = {"/objects/*": {"superseded"}, "/selection": {"models", "kinds"}}
-"""The parts of entities had no superseded lines at first, as those of runs had."""
+OF_PLACES_LATER = {"/objects/*": {"superseded", "rows"}, "/selection": {"models", "kinds"}}
+"""The parts of entities had no superseded lines at first, as those of runs had, and no rows."""
 
 
 def later(kind: str, place: str) -> set[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Runner
-from support.memory import add_snapshot, export_to, small_source
+from support.memory import add_snapshot, export_to
 from support.s3 import Bucket
 
 from runsync.bundle.address import Access, locate
@@ -16,6 +16,7 @@ from runsync.bundle.forget import forget
 from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import Ambiguous, BundleNotFound, WrongUsage
 from runsync.s3 import S3Options
+from runsync.testing.memory import small_source
 
 IDS = [
     "20240229T120000.000Z-00000a",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.clocks import Clock
 from support.damage import files_of, flip
-from support.memory import add_snapshot, export_to, small_source
+from support.memory import add_snapshot, export_to
 
 from runsync.bundle.bundle import Bundle, create_bundle
 from runsync.bundle.forget import forget
@@ -16,6 +16,7 @@ from runsync.bundle.retention import Policy
 from runsync.bundle.snapshots import snapshots
 from runsync.errors import BundleNotFound, WrongUsage
 from runsync.model.place import Place
+from runsync.testing.memory import small_source
 
 
 @pytest.fixture

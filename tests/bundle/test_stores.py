@@ -67,6 +67,21 @@ def test_a_name_that_is_taken_keeps_its_content_unless_it_is_replaced_or_was_cut
     assert store.read("name") == b"replaced!!!"
 
 
+def test_a_file_is_written_over_the_version_that_was_seen_and_over_no_other(store: Store) -> None:
+    assert store.version("locks/one") == ""
+    put(store, "locks/one", b"first")
+    first = store.version("locks/one")
+    assert first
+    assert store.replace("locks/one", b"other", first)
+    assert store.read("locks/one") == b"other"
+    assert not store.replace("locks/one", b"third", first)
+    assert store.read("locks/one") == b"other"
+    other = store.version("locks/one")
+    store.remove("locks/one")
+    assert not store.replace("locks/one", b"third", other)
+    assert store.size("locks/one") is None
+
+
 def test_of_many_who_create_a_file_at_once_one_succeeds(store: Store) -> None:
     made: list[int] = []
     begin = threading.Barrier(8)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.attempts import attempt
 from support.damage import files_of, flip, one_of
-from support.memory import MemorySource, export_into, export_to, small_source
+from support.memory import export_into, export_to
 from support.mutations import NIGHTS, export_nights, source_of
 from support.s3 import Bucket
 
@@ -22,6 +22,7 @@ from runsync.bundle.writer import SnapshotWriter
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
 from runsync.s3 import S3Options
+from runsync.testing.memory import MemorySource, small_source
 from runsync.transfer.engine import transfer
 from runsync.transfer.repair import repair
 from runsync.transfer.report import TransferReport

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.damage import files_of, flip, manifest_of, one_of
-from support.memory import MemorySource, export_into, small_source
+from support.memory import export_into
 from support.processes import GONE
 
 from runsync.bundle import local_store
@@ -20,6 +20,7 @@ from runsync.bundle.check import check
 from runsync.bundle.snapshot import open_snapshot
 from runsync.errors import RunsyncError
 from runsync.model.selection import Selection
+from runsync.testing.memory import MemorySource, small_source
 
 pytestmark = pytest.mark.long
 

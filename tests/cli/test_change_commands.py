@@ -12,11 +12,12 @@ from conftest import Runner
 from support.changes import Family, seed_family, stages
 from support.command_line import command
 from support.forks import clean_environment
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.seed import Seeder
 from support.servers import MlflowServer
 
 from runsync.bundle import schemas
+from runsync.testing.memory import small_source
 
 
 @pytest.fixture

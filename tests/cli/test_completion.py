@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 from conftest import Runner
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.seed import Seeder
 from support.servers import MlflowServer
 
 from runsync.cli import completion
+from runsync.testing.memory import small_source
 
 
 def _completed(runsync: Runner, *words: str, cwd: Path | None = None) -> list[str]:

@@ -14,7 +14,7 @@ from conftest import ROOT, Runner
 from support.command_line import command
 from support.every_command import COMMANDS
 from support.forks import clean_environment
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 from runsync import list_artifacts, list_runs
 from runsync.cli.output import _Terminal
@@ -22,6 +22,7 @@ from runsync.cli.plain import PLAIN, json_escaped
 from runsync.cli.progress import _Bar
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
+from runsync.testing.memory import MemorySource, run_with_metrics
 
 pytestmark = pytest.mark.long
 

@@ -14,12 +14,13 @@ from conftest import ROOT, Runner
 from support.command_line import command
 from support.every_command import COMMANDS
 from support.forks import clean_environment
-from support.memory import export_into, small_source
+from support.memory import export_into
 
 from runsync.bundle import locks
 from runsync.bundle.bundle import open_bundle
 from runsync.cli import STOPPED, options
 from runsync.errors import NoRoom
+from runsync.testing.memory import small_source
 
 SCHEMAS = {f.name: json.loads(f.read_text(encoding="utf-8")) for f in (ROOT / "schemas/v1").glob("*.json")}
 REGISTRY: Any = referencing.Registry().with_resources(

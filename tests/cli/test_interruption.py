@@ -16,11 +16,12 @@ from conftest import ROOT
 from support.command_line import command
 from support.eventually import eventually
 from support.forks import clean_environment
-from support.memory import MemorySource, export_into, run_with_metrics, small_source
+from support.memory import export_into
 
 from runsync.bundle import locks
 from runsync.bundle.local_store import LocalStore
 from runsync.model.experiment import Experiment
+from runsync.testing.memory import MemorySource, run_with_metrics, small_source
 
 pytestmark = pytest.mark.long
 

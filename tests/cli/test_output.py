@@ -23,11 +23,13 @@ from conftest import ROOT, Runner
 from support.command_line import command
 from support.damage import flip, one_of
 from support.forks import clean_environment
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.proxy import FaultProxy
 from support.secrets import MARK
 from support.seed import Seeder, points
 from support.servers import MlflowServer
+
+from runsync.testing.memory import small_source
 
 SCHEMAS = {f.name: json.loads(f.read_text(encoding="utf-8")) for f in (ROOT / "schemas/v1").glob("*.json")}
 REGISTRY: Any = referencing.Registry().with_resources(

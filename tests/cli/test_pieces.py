@@ -13,13 +13,17 @@ def test_runs_of_one_cause_are_one_line_and_all_are_counted() -> None:
     refused = [piece("r7", "artifact", f"a{n}.bin", f"artifact “a{n}.bin” is refused") for n in range(3)]
     param = [piece(f"r{n}", "param", "long", "it has 9000 characters") for n in range(2)]
     single = [piece("r9", "artifact list", "", "a reason of its own")]
-    assert list(missing_pieces([*lost, *refused, *param, *single])) == [
-        "Missing pieces (218):",
+    of_trace = [piece("tr-1", "span of trace", "ab", "it is broken")]
+    of_model = [piece("m-1", "artifact of logged model", f"a{n}", "gone") for n in range(2)]
+    assert list(missing_pieces([*lost, *refused, *param, *single, *of_trace, *of_model])) == [
+        "Missing pieces (221):",
         f"  artifacts of 212 runs: {out.format('r0')}; the first: run r0",
         "  3 artifacts of 1 run: artifact “a0.bin” is refused; the first: run r7: a0.bin",
         "  run r0: param long: it has 9000 characters",
         "  run r1: param long: it has 9000 characters",
         "  run r9: artifacts: a reason of its own",
+        "  trace tr-1: span ab: it is broken",
+        "  2 artifacts of 1 logged model: gone; the first: logged model m-1: a0",
     ]
 
 

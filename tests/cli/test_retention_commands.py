@@ -12,7 +12,7 @@ from conftest import Runner
 from support.command_line import command
 from support.damage import files_of, flip
 from support.forks import clean_environment
-from support.memory import export_to, small_source
+from support.memory import export_to
 from support.s3 import Bucket
 from support.stores import empty_sqlite
 
@@ -21,6 +21,7 @@ from runsync.bundle.address import Access
 from runsync.bundle.bundle import create_bundle, open_bundle
 from runsync.bundle.locks import shared
 from runsync.s3 import S3Options
+from runsync.testing.memory import small_source
 
 
 @pytest.fixture

@@ -6,18 +6,25 @@ import sys
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
 from support.every_command import COMMANDS
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 from runsync.cli import say
 from runsync.cli.commands import paths
 from runsync.cli.root import cli
 from runsync.cli.run import run
+from runsync.kinds.logged_models import LOGGED_MODELS, READY, LoggedModel
+from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
+from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
+from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
 from runsync.model.experiment import Experiment
 from runsync.model.run import ArtifactFile, DatasetInput, ModelLink, Run
+from runsync.testing.memory import MemorySource, run_with_metrics
+from runsync.testing.memory_kinds import MemoryModels
 
 EVIL = "\x1b]0;pwned\x07\x1b[2J\x9b31m\r\n\v\x85\u202e\u2066\u2028\x7fend"
 SOFT = "\x85\x9b31m\u202e\u2066\u2028\x7fend"
@@ -30,6 +37,13 @@ MORE = (
     "import {bundle} {new_store} --dry-run",
     "artifacts list {bundle} aaaa --format tree",
     "artifacts list {store} {evil_id}",
+    "models show {bundle} churn/1",
+    "models show {bundle} churn{evil}/1",
+    "models get {bundle} churn/1 --into {new}",
+    "models compare {bundle} churn churn{evil}",
+    "promote {bundle} {new_store} churn/1",
+    "promote {bundle} {new_store} churn{evil}/1 --alias {evil}",
+    "runs snippet {bundle} models:/churn{evil}/1",
     "runs list {bundle} --run {evil}",
     "runs list {evil}",
     "runs list {bundle} --filter {evil}",
@@ -73,7 +87,26 @@ def _hostile() -> MemorySource:
     second = replace(first, run_id=SECOND, name=f"other{EVIL}", params={}, tags={})
     experiments = [Experiment("1", f"e{EVIL}", tags={f"t{EVIL}": f"v{EVIL}"}, artifact_location=f"/{EVIL}")]
     files: dict[str, dict[str, bytes | None]] = {FIRST: {f"a{SOFT}/b{SOFT}.txt": b"x", f"lost{SOFT}": None}}
-    return MemorySource(experiments, [first, second], {FIRST: series, SECOND: series}, files)
+    source = MemorySource(experiments, [first, second], {FIRST: series, SECOND: series}, files)
+    source.models = _models()
+    return source
+
+
+def _models() -> dict[str, MemoryModels[Any]]:
+    """A model whose name a command can give, and one that is called as others please."""
+    logged = LoggedModel("m-1", "1", f"net{EVIL}", f"t{EVIL}", FIRST, READY, f"s{EVIL}", 1, 1, {f"p{EVIL}": EVIL})
+    home = Home(LOGGED_MODELS.name, "m-1")
+    models, versions, aliases = [], [], []
+    for name in ("churn", f"churn{EVIL}"):
+        models.append(RegisteredModel(name, f"d{EVIL}", {f"t{EVIL}": EVIL}))
+        versions.append(ModelVersion(name, 1, f"models:/m-1{EVIL}", home, FIRST, user_id=EVIL, description=EVIL))
+        aliases.append(ModelAlias(name, f"a{EVIL}", 1))
+    return {
+        LOGGED_MODELS.name: MemoryModels(LOGGED_MODELS, [logged], {("m-1",): {"MLmodel": b"x", f"f{SOFT}": b"y"}}),
+        REGISTERED_MODELS.name: MemoryModels(REGISTERED_MODELS, models),
+        MODEL_VERSIONS.name: MemoryModels(MODEL_VERSIONS, versions),
+        MODEL_ALIASES.name: MemoryModels(MODEL_ALIASES, aliases),
+    }
 
 
 @pytest.fixture(scope="module")

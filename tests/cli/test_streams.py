@@ -8,7 +8,9 @@ from conftest import ROOT, Runner
 from support.command_line import command
 from support.damage import flip, one_of
 from support.forks import clean_environment
-from support.memory import export_into, small_source
+from support.memory import export_into
+
+from runsync.testing.memory import small_source
 
 pytestmark = pytest.mark.long
 

@@ -13,11 +13,13 @@ from conftest import ROOT, Runner
 from prometheus_client.parser import text_string_to_metric_families
 from support import proxy as faults
 from support.damage import flip, one_of
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.proxy import FaultProxy, Rule
 from support.secrets import MARK
 from support.seed import Seeder, points
 from support.servers import MlflowServer
+
+from runsync.testing.memory import small_source
 
 Samples = dict[tuple[str, str, str, str], float]
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) \[\d+\] \S.*")

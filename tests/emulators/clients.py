@@ -51,7 +51,7 @@ def with_mlflow(
         }
     )
     code = BEFORE + script.replace("HOME", workspace.home)
-    done = forks.run(MLFLOW[release], ["-c", code], variables, folder)
+    done = forks.run(MLFLOW[release], ["-c", code], variables, folder, ["databricks.sdk"])
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = {}
     for line in done.stdout.splitlines():

@@ -172,6 +172,50 @@ tell(models=len(client.get_run(outer.info.run_id).outputs.model_outputs), metric
 """
 
 
+UNITY = """
+import mlflow.pyfunc
+from mlflow.models import infer_signature
+class Echo(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input: list[str]):
+        return model_input
+mlflow.set_experiment("HOME/session")
+mlflow.set_registry_uri("databricks-uc")
+client = MlflowClient()
+name = "prod.ml.echo"
+client.create_registered_model(name, tags={"team": "x"}, description="Says it again")
+with mlflow.start_run() as run:
+    signature = infer_signature(["a"], ["a"])
+    kept = {"name": "echo", "pip_requirements": [], "signature": signature, "python_model": Echo()}
+    info = mlflow.pyfunc.log_model(**kept)
+version = mlflow.register_model(info.model_uri, name)
+client.set_registered_model_alias(name, "champion", version.version)
+client.set_model_version_tag(name, version.version, "checked", "yes")
+found = client.get_model_version_by_alias(name, "champion")
+tell(
+    version=version.version, status=version.status, tags=dict(found.tags),
+    models=[m.name for m in client.search_registered_models()],
+    versions=[v.version for v in client.search_model_versions(f"name='{name}'")], run=found.run_id == run.info.run_id,
+    predicted=mlflow.pyfunc.load_model(f"models:/{name}@champion").predict(["b"]),
+)
+"""
+
+
+@pytest.mark.slow
+def test_the_client_of_mlflow_registers_and_loads_models_of_unity_catalog(tmp_path: Path) -> None:
+    with careful(Databricks()) as workspace, workspace:
+        workspace.unity.add_schema("prod.ml")
+        told = with_mlflow(workspace, UNITY, tmp_path)
+    assert told == {
+        "version": "1",
+        "status": "READY",
+        "tags": {"checked": "yes"},
+        "models": ["prod.ml.echo"],
+        "versions": ["1"],
+        "run": True,
+        "predicted": ["b"],
+    }
+
+
 def test_the_client_of_mlflow_keeps_logged_models(tmp_path: Path) -> None:
     parts = {"MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": "6000000", "MLFLOW_MULTIPART_UPLOAD_CHUNK_SIZE": str(5 << 20)}
     with careful(Databricks()) as workspace, workspace:

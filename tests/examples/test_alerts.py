@@ -13,9 +13,10 @@ import yaml
 from conftest import ROOT, Runner
 from prometheus_client.parser import text_string_to_metric_families
 from support.damage import flip, one_of
-from support.memory import export_into, small_source
+from support.memory import export_into
 
 from runsync.cli import metrics
+from runsync.testing.memory import small_source
 
 RULES = ROOT / "examples" / "prometheus" / "runsync-alerts.yml"
 PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=ROOT / ".venvs" / "promtool" / "bin")

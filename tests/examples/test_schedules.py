@@ -166,7 +166,7 @@ def _run(line: str, environment: Mapping[str, str], home: Path, runsync: Runner)
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server with one run to back up, of its own, as all of it is backed up; its address."""
-    with MlflowServer(executable("3"), folder=tmp_path_factory.mktemp("server")) as server:
+    with MlflowServer(executable("3"), folder=tmp_path_factory.mktemp("server"), gunicorn=True) as server:
         with Seeder(server.url) as seeder:
             run_id = seeder.create_run(seeder.create_experiment("model"), "run")
             seeder.put_artifact(run_id, "file.txt", b"bytes\n")

@@ -36,6 +36,7 @@ def test_a_noun_agrees_with_its_count(count: int, noun: str, told: str) -> None:
     assert many(count, noun) == told
     assert told.endswith(counted(count, noun))
     assert counted(2, "day") == "days"
+    assert counted(2, "model alias") == "model aliases"
 
 
 @pytest.mark.parametrize(

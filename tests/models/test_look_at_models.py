@@ -9,7 +9,7 @@ from typing import Any, cast
 import jsonschema
 import pytest
 from conftest import ROOT, Runner
-from support.memory import START, MemoryModels, MemorySource, export_to, run_with_metrics, small_source
+from support.memory import export_to
 
 import runsync
 from runsync.bundle.bundle import create_bundle
@@ -20,6 +20,8 @@ from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
 from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
 from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
 from runsync.model.selection import Selection
+from runsync.testing.memory import START, MemorySource, run_with_metrics, small_source
+from runsync.testing.memory_kinds import MemoryModels
 from runsync.transfer.model_files import find_model
 
 MLMODEL = b"flavors:\n  python_function:\n    loader_module: net\n"

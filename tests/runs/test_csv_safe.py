@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from conftest import Runner
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 from runsync.model.experiment import Experiment
 from runsync.runs.formats import csv_line
+from runsync.testing.memory import MemorySource, run_with_metrics
 
 FORMULAS = ["=1+1", "+1+1", "-1+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")']
 

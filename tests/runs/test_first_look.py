@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from support.comparable import hex_id
-from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 from runsync import compare_runs
 from runsync.model.experiment import Experiment
 from runsync.runs.compare_page import page
+from runsync.testing.memory import START, MemorySource, run_with_metrics
 
 RUNS = 10
 

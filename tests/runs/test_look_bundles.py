@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from support.command_line import command
 from support.forks import clean_environment
-from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 from support.processes import GONE
 from support.s3 import Bucket
 
@@ -31,6 +31,7 @@ from runsync.model.run import Run
 from runsync.model.times import duration
 from runsync.runs.columns import ago, parse_columns
 from runsync.runs.history import sparkline
+from runsync.testing.memory import START, MemorySource, run_with_metrics
 
 ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
 

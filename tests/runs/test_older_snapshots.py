@@ -10,19 +10,21 @@ import pytest
 from conftest import Runner
 from support.changes import valid
 from support.damage import documents_in, flip
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 from support.seed import Seeder
 from support.servers import MlflowServer
 
 import runsync
 from runsync.errors import BundleDamaged, NothingSelected, TooManyChanges
-from runsync.kinds.left_behind import MODEL_LINKS, TRACES, changed
+from runsync.kinds.left_behind import MODEL_LINKS, changed
+from runsync.kinds.traces import TRACES
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import ORIGIN
 from runsync.model.place import Place
 from runsync.model.progress import Silent
 from runsync.runs.change import ChangeReport, How
 from runsync.runs.several_snapshots import joined
+from runsync.testing.memory import MemorySource, run_with_metrics
 from runsync.transfer.report import Tally, TransferReport
 
 A, B, C, CHILD = "a" * 32, "b" * 32, "c" * 32, "d" * 32

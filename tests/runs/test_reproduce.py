@@ -10,13 +10,14 @@ from typing import Any
 import jsonschema
 import pytest
 from conftest import ROOT
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 from support.seed import Seeder
 from support.servers import MlflowServer
 
 import runsync
 from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
+from runsync.testing.memory import MemorySource, run_with_metrics
 
 RUN_ID = "ab" * 16
 TRAIN = """\
@@ -70,6 +71,7 @@ def _script(folder: Path, *arguments: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, encoding="utf-8").stdout
 
 
+@pytest.mark.slow
 def test_a_run_on_a_server_comes_out_the_same_again(
     mlflow3_a: MlflowServer, prefix: str, repository: Path, tmp_path: Path
 ) -> None:

@@ -35,7 +35,7 @@ def trained(request: pytest.FixtureRequest, fleet: Fleet) -> Trained:
 
 def _python(mlflow: Path, *arguments: str, cwd: Path | None = None) -> str:
     environment = clean_environment() | {"MLFLOW_DISABLE_TELEMETRY": "true", "NO_PROXY": "127.0.0.1"}
-    done = forks.run(mlflow, arguments, environment, cwd or Path.cwd())
+    done = forks.run(mlflow, arguments, environment, cwd or Path.cwd(), ["sklearn.linear_model"])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

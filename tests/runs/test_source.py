@@ -8,12 +8,13 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 from runsync.cli.journal import Journal
 from runsync.cli.root import cli
 from runsync.errors import NothingSelected
 from runsync.model.experiment import Experiment
+from runsync.testing.memory import MemorySource, run_with_metrics
 
 SCRIPT, NOTEBOOK, HOSTILE, IN_GIT = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 SHA = "0123abc" * 5 + "01234"

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from runsync.model.experiment import Experiment
-from support.memory import START, MemorySource, export_into, run_with_metrics
+from runsync.testing.memory import START, MemorySource, run_with_metrics
+from support.memory import export_into
 
 HOSTILE = '</script><script>window.broken = 1</script><img src=x onerror="window.broken = 1">'
 

@@ -43,9 +43,9 @@ class DatabricksSeeder(Seeder):
         if key not in REFUSED:
             super().set_tag(run_id, key, value)
 
-    def put_artifact(self, run_id: str, path: str, content: bytes | Iterable[bytes]) -> None:
+    def put_file(self, uri: str, path: str, content: bytes | Iterable[bytes]) -> None:
         body = content if isinstance(content, bytes) else b"".join(content)
-        self._workspace.storage.objects[f"{self._artifact_uri(run_id).removeprefix('dbfs:')}/{path}"] = body
+        self._workspace.storage.objects[f"{uri.removeprefix('dbfs:')}/{path}"] = body
 
 
 class DatabricksReader(Reader):

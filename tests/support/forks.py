@@ -39,6 +39,14 @@ sys.exit(done.returncode)
 # Of pytest, or of its process that leads the others.
 SESSION = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
 
+IS_FAST = False
+"""Whether the test that runs belongs to `make test-fast`, which starts no server."""
+
+
+def may_start() -> None:
+    """Fails a test that starts a server and does not say so."""
+    assert not IS_FAST, "a server is started: mark the test with pytest.mark.server"
+
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without settings of MLflow, runsync and clouds."""
@@ -81,11 +89,16 @@ def serve(mlflow: Path, arguments: Sequence[str], environment: Mapping[str, str]
         return Fork(int(connection.makefile().readline()))
 
 
-def run(mlflow: Path, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Done:
-    """`python ARGUMENTS…` in the environment of that mlflow command, with MLflow loaded, to its end."""
+def run(
+    mlflow: Path, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, modules: Sequence[str] = ()
+) -> Done:
+    """`python ARGUMENTS…` in the environment of that mlflow command, with MLflow loaded, to its end.
+
+    `modules` are what many such scripts load, for a second of CPU each."""
     with tempfile.TemporaryDirectory(prefix="mlflow-script-") as place:
         out, err = Path(place, "out"), Path(place, "err")
         asked: dict[str, Any] = {"arguments": list(arguments), "environment": dict(environment), "wait": True}
+        asked["modules"] = list(modules)
         asked |= {"folder": str(folder), "stdout": str(out), "stderr": str(err)}
         with _connection(mlflow, asked) as connection:
             _, code = connection.makefile().read().split()
@@ -107,6 +120,7 @@ def template(mlflow: Path) -> Path:
 
 
 def _connection(mlflow: Path, asked: Mapping[str, Any]) -> socket.socket:
+    may_start()
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.connect(str(_place(mlflow.absolute())))

@@ -20,7 +20,16 @@ from runsync.bundle import schemas
 
 Document = dict[str, Any]
 ZEROS = "0" * 64
-PARTS = {"runs": "run", "experiments": "experiment", "notebooks": "notebook", "permissions": "permissions"}
+PARTS = {
+    "runs": "run",
+    "experiments": "experiment",
+    "notebooks": "notebook",
+    "permissions": "permissions",
+    "logged-models": "logged-model",
+    "registered-models": "registered-model",
+    "model-versions": "model-version",
+    "model-aliases": "model-alias",
+}
 """Kinds of parts, and the schema of each."""
 
 
@@ -164,7 +173,7 @@ class Hostile:
 def odd_fields() -> Iterator[Hostile]:
     """One for every field of every document, with every odd value there."""
     for kind, schema in [*PARTS.items(), ("manifest", "snapshot"), ("marker", "runsync")]:
-        for path in _fields(schemas.schema(schema)):
+        for path in fields(schemas.schema(schema)):
             for name, value in ODD.items():
                 yield Hostile(f"{name} at {'/'.join(map(str, path))} of {kind}", _setting(kind, path, value))
 
@@ -195,14 +204,15 @@ def put(document: Any, path: tuple[str | int, ...], value: Any) -> None:
         document[path[-1]] = value
 
 
-def _fields(schema: Mapping[str, Any], above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+def fields(schema: Mapping[str, Any], above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every field that a schema tells of; 0 is the first item of a list."""
     for name, below in schema.get("properties", {}).items():
         path = (*above, name)
         yield path
-        yield from _fields(below, path)
+        yield from fields(below, path)
         if items := below.get("items"):
             yield (*path, 0)
-            yield from _fields(items, (*path, 0))
+            yield from fields(items, (*path, 0))
         if isinstance(below.get("additionalProperties"), dict):
             yield (*path, "key")
 
@@ -214,6 +224,7 @@ def particular() -> Iterator[Hostile]:
     """Those that take more than one odd value."""
     yield from (Hostile(name, change) for name, change in _in_manifests())
     yield from (Hostile(name, change) for name, change in _in_documents())
+    yield from (Hostile(name, change) for name, change in _in_models())
     yield from (Hostile(name, change) for name, change in _in_gzip())
     yield from (Hostile(name, change) for name, change in _in_parquet())
     yield from (Hostile(name, change) for name, change in _in_folders())
@@ -250,8 +261,9 @@ def _in_manifests() -> Iterator[Change]:
     yield "no parts", _lie(lambda m: m.update(parts=[]))
     yield "no metrics part", part(lambda p: p.update(metrics=[]))
     yield "a runs part for experiments", _lie(lambda m: m["experiments"].update(path=m["parts"][0]["runs"]["path"]))
-    yield "notebooks for permissions", _lie(lambda m: m["objects"][0].update(kind="permissions"))
-    yield "a kind that nobody knows", _lie(lambda m: m["objects"][0].update(kind="traces"))
+    yield "notebooks for permissions", _lie(lambda m: _part_of(m, "notebooks").update(kind="permissions"))
+    yield "a kind that nobody knows", _lie(lambda m: m["objects"][0].update(kind="nonsense"))
+    yield "versions for aliases", _lie(lambda m: _part_of(m, "model-versions").update(kind="model-aliases"))
     yield "a filter that is none", _lie(lambda m: m["selection"].update(filter="((((" * 1000))
     for moment in ("9999-12-31T23:59:59.999Z", "0000-01-01T00:00:00Z", "2026-13-45T99:99:99Z", "0001-01-01T00:00:00Z"):
         yield f"made at {moment}", said(created_at=moment)
@@ -262,6 +274,11 @@ def _in_manifests() -> Iterator[Change]:
         "twenty thousand problems",
         _lie(lambda m: m.update(problems=[{"run_id": "x", "kind": "k", "name": "n", "reason": "r"}] * 20_000)),
     )
+
+
+def _part_of(manifest: Document, kind: str) -> Document:
+    found: Document = next(part for part in manifest["objects"] if part["kind"] == kind)
+    return found
 
 
 NAMES = (
@@ -325,6 +342,76 @@ def _in_documents() -> Iterator[Change]:
     yield "a metrics part that is not there", run(metrics_part="")
     yield "points of another run", run(first_row=3)
     yield "twenty thousand tags", run(tags={f"tag{n}": "x" for n in range(20_000)})
+
+
+def _in_models() -> Iterator[Change]:
+    def first(kind: str, **changes: Any) -> Callable[[Forgery], None]:
+        return lambda forgery: forgery.documents[kind][0].update(changes)
+
+    def twice(kind: str) -> Callable[[Forgery], None]:
+        return lambda forgery: forgery.documents[kind].append(forgery.documents[kind][0])
+
+    def none(kind: str) -> Callable[[Forgery], None]:
+        return lambda forgery: forgery.documents[kind].clear()
+
+    def file(**changes: Any) -> Callable[[Forgery], None]:
+        return lambda forgery: forgery.documents["logged-models"][0]["artifacts"][0].update(changes)
+
+    for kind in ("logged-models", "registered-models", "model-versions", "model-aliases"):
+        yield f"the same twice in {kind}", twice(kind)
+        yield f"no {kind}", none(kind)
+    for name in NAMES:
+        yield f"a logged model with the id {name[:20]!r}", partial(_rename_model, name=name)
+        yield f"a logged model called {name[:20]!r}", first("logged-models", name=name)
+        yield f"a logged model of experiment {name[:20]!r}", first("logged-models", experiment_id=name)
+        yield f"a registered model called {name[:20]!r}", partial(_rename_registered, name=name)
+        yield f"an alias called {name[:20]!r}", first("model-aliases", alias=name)
+        yield f"a file of a model called {name[:20]!r}", file(path=name)
+        yield f"a version whose files are in run {name[:20]!r}", partial(_at_home, kind="runs", id=name)
+        yield (
+            f"a version whose files are at {name[:20]!r} of a run",
+            partial(_at_home, kind="runs", id="first", path=name),
+        )
+        yield f"a version with the source {name[:20]!r}", first("model-versions", source=name)
+    for number in (0, 2**31, 2**63 - 1):
+        yield f"version {number}", first("model-versions", version=number)
+        yield f"an alias of version {number}", first("model-aliases", version=number)
+    yield "a version that is its own home", partial(_at_home, kind="model-versions", id="churn/1")
+    yield "versions that are each other's home", _circle_of_versions
+    yield "a logged model that is not there", partial(_at_home, kind="logged-models", id="m-9")
+    yield "a version that is a folder of the file store", first("model-versions", source="file:///etc")
+    yield "a file of a trillion bytes of a model", file(size=10**12)
+    yield "a file of a model that is not there", file(sha256="a" * 64)
+    yield "a file and a folder of one name in a model", file(path="model.bin/x")
+    for time in (2**63 - 1, -(2**63)):
+        for kind in ("logged-models", "registered-models", "model-versions"):
+            yield f"{kind} of {time}", first(kind, created_at=time, updated_at=time)
+    yield (
+        "a thousand aliases of one name",
+        lambda f: f.documents["model-aliases"].extend(f.documents["model-aliases"] * 999),
+    )
+
+
+def _rename_model(forgery: Forgery, name: str) -> None:
+    forgery.documents["logged-models"][0]["model_id"] = name
+    _at_home(forgery, "logged-models", name)
+
+
+def _rename_registered(forgery: Forgery, name: str) -> None:
+    for kind, field_ in (("registered-models", "name"), ("model-versions", "model"), ("model-aliases", "model")):
+        for document in forgery.documents[kind]:
+            if document[field_] == "churn":
+                document[field_] = name
+
+
+def _at_home(forgery: Forgery, kind: str, id: str, path: str = "") -> None:
+    forgery.documents["model-versions"][0].update(home={"kind": kind, "id": id, "path": path})
+
+
+def _circle_of_versions(forgery: Forgery) -> None:
+    one, other, *_ = forgery.documents["model-versions"]
+    for version, home in ((one, other), (other, one)):
+        version.update(home={"kind": "model-versions", "id": f"{home['model']}/{home['version']}", "path": ""})
 
 
 def _files(forgery: Forgery) -> list[Document]:
@@ -517,7 +604,8 @@ def _in_folders() -> Iterator[Change]:
     yield "a manifest that leads out", after(lambda b: _linked(_manifest(b), b.parent / "outside" / "secret"))
     yield "a blob that leads out", after(lambda b: _linked(next(b.glob("blobs/*/*")), b.parent / "outside" / "secret"))
     yield "a folder that leads to all there is", after(lambda b: _linked(b / "all", Path("/")))
-    yield "blobs/ that leads to all there is", after(lambda b: _linked(b / "blobs", Path("/")))
+    # An export writes where blobs/ leads: it must be no place where it can.
+    yield "blobs/ that leads to more than can be walked", after(lambda b: _linked(b / "blobs", Path("/proc")))
 
 
 def _manifest(bundle: Path) -> Path:

@@ -219,11 +219,105 @@ NAMED: dict[str, tuple[str, Answering]] = {
 }
 """By what is wrong: the requests that meet it, and the answer."""
 
+ANYWHERE = (
+    *("a status line of words", "206 for a document", "a redirect to itself", "a redirect to a file", "401", "418"),
+    *("500 with a document without end", "headers without end", "two lengths", "nothing", "HTML", "half a document"),
+    *("null", "a list", "a number without end", "nesting of objects", "a gzip bomb", "null for every list"),
+    *("a token that is a list", "chunks without end"),
+)
+"""Those that fit any answer."""
+
+
+def _in_versions(**values: Any) -> Answering:
+    def change(document: dict[str, Any]) -> None:
+        registered = document.get("registered_model", {})
+        for version in (*document.get("model_versions", ()), *registered.get("latest_versions", ())):
+            version.update(values)
+
+    return changed(change)
+
+
+def _in_models(**values: Any) -> Answering:
+    def change(document: dict[str, Any]) -> None:
+        for model in (*document.get("models", ()), *([document["model"]] if "model" in document else ())):
+            model["info"].update(values)
+
+    return changed(change)
+
+
+def _aliases(*aliases: Any) -> Answering:
+    def change(document: dict[str, Any]) -> None:
+        for model in (*document.get("registered_models", ()), document.get("registered_model", {})):
+            model["aliases"] = list(aliases)
+
+    return changed(change)
+
+
+def _twice(*names: str) -> Answering:
+    return changed(lambda document: document.update({name: document[name] * 2 for name in names if name in document}))
+
+
+REGISTRY, LOGGED = "(registered-models|model-versions)/(search|get)$", "logged-models/(search|m-[0-9a-f]+)$"
+OF_MODELS: dict[str, tuple[str, Answering]] = {
+    "every model and version twice": (".*/search$", _twice("models", "registered_models", "model_versions")),
+    "empty pages of models": ("logged-models/search$", made(lambda asked: _fresh_page(asked, "models"))),
+    "empty pages of versions": ("versions/search$", made(lambda asked: _fresh_page(asked, "model_versions"))),
+    "empty pages of registered models": (
+        "registered-models/search$",
+        made(lambda asked: _fresh_page(asked, "registered_models")),
+    ),
+    "the same models for ever": ("logged-models/search$", _same_page("models")),
+    "the same versions for ever": ("versions/search$", _same_page("model_versions")),
+    "versions of another model": (REGISTRY, _in_versions(name="other")),
+    "a version number in words": (REGISTRY, _in_versions(version="one")),
+    "a version number of fractions": (REGISTRY, _in_versions(version=1.5)),
+    "a version number below nothing": (REGISTRY, _in_versions(version="-1")),
+    "a version number beyond int64": (REGISTRY, _in_versions(version=str(1 << 70))),
+    "a version that waits for ever": (REGISTRY, _in_versions(status="FAILED_REGISTRATION")),
+    "a version of an unknown status": (REGISTRY, _in_versions(status="BANANA", current_stage="Banana")),
+    "a version of no run": (REGISTRY, _in_versions(run_id="../..")),
+    "aliases of no version": (REGISTRY, _aliases({"alias": "champion", "version": "99"})),
+    "aliases that are none": (REGISTRY, _aliases(None, 1, [], {"alias": "champion"})),
+    "two aliases of one name": (REGISTRY, _aliases(*({"alias": "champion", "version": n} for n in ("1", "2")))),
+    "a logged model of another id": (LOGGED, _in_models(model_id="m-" + "f" * 32)),
+    "a logged model whose id leads out": (LOGGED, _in_models(model_id="../../../../escaped")),
+    "a logged model of another experiment": (LOGGED, _in_models(experiment_id="12345")),
+    "a logged model of an unknown status": (LOGGED, _in_models(status="BANANA")),
+    "a logged model at the end of time": (LOGGED, _in_models(creation_timestamp_ms=10**30)),
+    "a logged model whose files are ours": (LOGGED, _in_models(artifact_uri="file:///etc")),
+    "a file of a model that leads out": ("artifacts/directories", _files({"path": "../../etc/passwd", "file_size": 3})),
+    "a file of a model without end": ("models/m-.*/artifacts/", raw(OK + b"\r\n", then=b"x" * 65536)),
+    "other bytes of a model": ("models/m-.*/artifacts/model.bin", body(b"B" * 700)),
+    **{
+        f"a version served from {uri!r:.40}": ("get-download-uri", made(lambda asked, uri=uri: {"artifact_uri": uri}))  # type: ignore[misc]
+        for uri in (
+            *(
+                "file:///etc",
+                "/etc",
+                "../..",
+                "models:/churn/1",
+                "models:/churn/x",
+                "models:/m-" + "0" * 32,
+                "models:/",
+            ),
+            *("runs:/../..", "runs:/", "s3://", "http://127.0.0.2:9/x", "mlflow-artifacts:/../../x", "\0", "x" * 9000),
+        )
+    },
+}
+"""What only verbs on models meet."""
+
 ODD: tuple[Any, ...] = (
     *(None, True, 0, -1, 1.5, 10**30, "", "x", "\x1b]0;\x07", "a/../b", "\x00", "9" * 5000),
     *([], {}, [None], [[]], [{}], {"a": {}}, [{"key": 1}], [{"key": "a", "value": {}}]),
 )
 """In the place of a value."""
+
+
+def faults_of_models(places: tuple[str, ...]) -> Iterator[Fault]:
+    """Those of models, and those that fit anywhere, in each of the places."""
+    yield from (Fault(name, where, answer) for name, (where, answer) in OF_MODELS.items())
+    for where in places:
+        yield from (Fault(f"{name} at {where}", where, NAMED[name][1]) for name in ANYWHERE)
 
 
 def faults() -> Iterator[Fault]:

@@ -14,6 +14,8 @@ OTHER_KINDS = ("registered-models", "prompts", "logged-models", "traces")
 """The good server has them, and they stay behind."""
 RUNS = [f"{number:032x}" for number in (0xA1, 0xB2, 0xC3)]
 FILES = {"model/MLmodel": b"run_id: none\n", "model/data.bin": bytes(range(256)) * 20, "notes.txt": b"notes\n"}
+MODEL_ID = f"m-{0xE7:032x}"
+MODEL_FILES = {"MLmodel": b"flavors: {}\n", "model.bin": b"weights" * 100}
 POINTS = [{"key": "loss", "value": 1 / (step + 1), "step": step, "timestamp": 1000 + step} for step in range(5)]
 
 
@@ -43,9 +45,9 @@ def _run(run_id: str, number: int) -> dict[str, Any]:
                     "dataset": {"name": "d", "digest": "1", "source_type": "local", "source": "{}", "schema": "{}"},
                 }
             ],
-            "model_inputs": [{"model_id": "m-1"}],
+            "model_inputs": [{"model_id": MODEL_ID}],
         },
-        "outputs": {"model_outputs": [{"model_id": "m-1", "step": 3}]},
+        "outputs": {"model_outputs": [{"model_id": MODEL_ID, "step": 3}]},
     }
 
 
@@ -61,6 +63,48 @@ EXPERIMENTS = [
     }
     for number, name in enumerate(("Default", "train"))
 ]
+MODEL: dict[str, Any] = {
+    "info": {
+        "model_id": MODEL_ID,
+        "experiment_id": "1",
+        "name": "net",
+        "creation_timestamp_ms": 1000,
+        "last_updated_timestamp_ms": 2000,
+        "artifact_uri": f"mlflow-artifacts:/1/models/{MODEL_ID}/artifacts",
+        "status": "LOGGED_MODEL_READY",
+        "model_type": "net",
+        "source_run_id": RUNS[0],
+        "tags": [{"key": "reviewed", "value": "yes"}],
+    },
+    "data": {
+        "params": [{"key": "depth", "value": "3"}],
+        "metrics": [
+            {**POINTS[-1], "model_id": MODEL_ID, "run_id": RUNS[0], "dataset_name": "d", "dataset_digest": "1"}
+        ],
+    },
+}
+VERSION: dict[str, Any] = {
+    "name": "churn",
+    "version": "1",
+    "creation_timestamp": 1000,
+    "last_updated_timestamp": 2000,
+    "current_stage": "None",
+    "description": "the first",
+    "source": f"models:/{MODEL_ID}",
+    "run_id": RUNS[0],
+    "status": "READY",
+    "tags": [{"key": "reviewed", "value": "yes"}],
+    "aliases": ["champion"],
+}
+REGISTERED: dict[str, Any] = {
+    "name": "churn",
+    "creation_timestamp": 1000,
+    "last_updated_timestamp": 2000,
+    "description": "who leaves",
+    "latest_versions": [VERSION],
+    "tags": [{"key": "team", "value": "vision"}],
+    "aliases": [{"alias": "champion", "version": "1"}],
+}
 _ALL = {run_id: _run(run_id, number) for number, run_id in enumerate(RUNS)}
 
 
@@ -137,7 +181,19 @@ def _files(asked: Asked) -> Good:
 
 def _bytes(asked: Asked) -> Good:
     path = asked.path.partition("/artifacts/")[2].partition("/artifacts/")[2] or asked.query.get("path", "")
-    return Good(body=FILES.get(path, b"?"), headers={"Content-Type": "application/octet-stream"})
+    files = MODEL_FILES if f"/models/{MODEL_ID}/" in asked.path else FILES
+    return Good(body=files.get(path, b"?"), headers={"Content-Type": "application/octet-stream"})
+
+
+def _files_of_model(asked: Asked) -> Good:
+    files = [{"path": path, "is_dir": False, "file_size": len(content)} for path, content in MODEL_FILES.items()]
+    is_root = not asked.query.get("artifact_directory_path")
+    return Good({"root_uri": MODEL["info"]["artifact_uri"], "files": files if is_root else []})
+
+
+def _models(asked: Asked) -> Good:
+    wanted = asked.body.get("experiment_ids") or json.loads(asked.query.get("experiment_ids", '["1"]'))
+    return Good({"models": [MODEL] if "1" in wanted else []})
 
 
 def _history(asked: Asked) -> Good:
@@ -164,10 +220,21 @@ _ROUTES: list[tuple[str, Callable[[Asked], Good]]] = [
     (r"GET /2.0/mlflow/artifacts/list", _files),
     (r"GET /2.0/mlflow-artifacts/artifacts/.*|GET /get-artifact", _bytes),
     (r"PUT /2.0/mlflow-artifacts/artifacts/.*", lambda asked: Good({})),
-    (r"\w+ /2.0/mlflow/logged-models/search", lambda asked: Good({"models": [{"info": {"model_id": "m-1"}}]})),
-    (r"GET /2.0/mlflow/registered-models/search", lambda asked: Good({"registered_models": [{"name": "m"}]})),
+    (r"\w+ /2.0/mlflow/logged-models/search", _models),
+    (r"GET /2.0/mlflow/logged-models/[^/]+", lambda asked: Good({"model": MODEL})),
+    (r"GET /2.0/mlflow/logged-models/[^/]+/artifacts/directories", _files_of_model),
+    (r"POST /2.0/mlflow/logged-models.*", lambda asked: Good({"model": MODEL})),
+    (r"PATCH /2.0/mlflow/logged-models/.*", lambda asked: Good({"model": MODEL})),
+    (r"GET /2.0/mlflow/registered-models/search", lambda asked: Good({"registered_models": [REGISTERED]})),
+    (r"GET /2.0/mlflow/registered-models/get", lambda asked: Good({"registered_model": REGISTERED})),
+    (r"GET /2.0/mlflow/registered-models/alias", lambda asked: Good({"model_version": VERSION})),
+    (r"POST /2.0/mlflow/registered-models/create", lambda asked: Good({"registered_model": REGISTERED})),
+    (r"GET /2.0/mlflow/model-versions/search", lambda asked: Good({"model_versions": [VERSION]})),
+    (r"GET /2.0/mlflow/model-versions/get", lambda asked: Good({"model_version": VERSION})),
+    (r"GET /2.0/mlflow/model-versions/get-download-uri", lambda asked: Good({"artifact_uri": VERSION["source"]})),
+    (r"POST /2.0/mlflow/model-versions/create", lambda asked: Good({"model_version": {**VERSION, "version": "2"}})),
+    (r"\w+ /2.0/mlflow/(registered-models|model-versions)/[a-z-]+", lambda asked: Good({})),
     (r"POST /3.0/mlflow/traces/search", lambda asked: Good({"traces": [{}]})),
-    (r"GET /2.0/mlflow/model-versions/search", lambda asked: Good({"model_versions": []})),
     (r"POST /2.0/mlflow/experiments/create", lambda asked: Good({"experiment_id": "7"})),
     (r"GET /2.0/mlflow/experiments/get-by-name", lambda asked: Good({"experiment": EXPERIMENTS[1]})),
     (r"POST /2.0/mlflow/runs/create", _made),
@@ -180,6 +247,17 @@ EXPORTED = tuple(
         *("artifacts/artifacts/", "registered-models/search", "logged-models/search", "traces/search"),
     )
 )
+
+
+MODELS = tuple(
+    f"/{path}"
+    for path in (
+        *("registered-models/search", "registered-models/get", "registered-models/create", "logged-models/search"),
+        *("model-versions/search", "model-versions/get", "model-versions/create", "model-versions/get-download-uri"),
+        *(f"logged-models/{MODEL_ID}$", "artifacts/directories", "models/m-[0-9a-f]+/artifacts/", "logged-models$"),
+    )
+)
+"""What verbs on models ask for."""
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from support.command_line import look_at_output
 from support.forks import clean_environment
 
-TIMEOUT = 300
+TIMEOUT = 1800
 VICTIM = """
 import os, sys
 moment, number, count_file = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]

@@ -17,7 +17,8 @@ from pyarrow import parquet
 
 from runsync import inspect
 from runsync.errors import WrongUsage
-from support.memory import export_into, small_source
+from runsync.testing.memory import small_source
+from support.memory import export_into
 from support.secrets import MARK, SEARCH, new_secret
 
 

@@ -5,7 +5,8 @@ the same, by the same options, with everything loaded.
 
 `mlflow_forks.py SOCKET TEMPLATE SESSION`: each connection sends one JSON document, and gets the id of the new process.
 `arguments` are those of Python (`-m MODULE`, `-c CODE` or a file, and what follows). With `database`, `mlflow.db` in
-`folder` begins as TEMPLATE, a database without rows. `wait` gets a second line, the exit code. All ends with SESSION.
+`folder` begins as TEMPLATE, a database without rows. `wait` gets a second line, the exit code. `modules` are loaded
+before, too, once and for all. All ends with SESSION.
 """
 
 import gc
@@ -17,7 +18,7 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,14 @@ mlflow.store.tracking.sqlalchemy_store mlflow.store.db.utils mlflow.tracking.cli
 A server without logins loads the logins too, at its first search."""
 
 
-def load() -> None:
+def load(names: Iterable[str]) -> None:
     """Not every release has all."""
-    for name in LOADED.split():
-        with suppress(ImportError):
-            __import__(name)
+    for name in names:
+        if name not in sys.modules:
+            with suppress(ImportError):
+                __import__(name)
+    gc.collect()
+    gc.freeze()
 
 
 def initialise(template: str) -> None:
@@ -48,6 +52,18 @@ def initialise(template: str) -> None:
     engine = utils.create_sqlalchemy_engine_with_retry(f"sqlite:///{template}")
     utils._initialize_tables(engine)
     engine.dispose()
+
+
+def no_waiting_for_disks() -> None:
+    """What a server has written is there without it, also after a kill."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def connected(connection: Any, _: object) -> None:
+        if type(connection).__module__.startswith("sqlite3"):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", connected)
 
 
 def cheap_passwords() -> None:
@@ -136,6 +152,8 @@ def forked(act: Callable[[], object]) -> int:
 def attend(connection: socket.socket, listening: socket.socket, template: str) -> int:
     """Forks a process, tells and gives its id. Where one is waited for, its parent is forked, and tells its end."""
     asked = json.loads(connection.makefile().readline())
+    if asked.get("modules"):
+        load(asked["modules"])
 
     def apart() -> None:
         connection.close()
@@ -183,10 +201,9 @@ def kill(child: int) -> None:
 def main(place: str, template: str, session: str) -> None:
     """Until the session ends."""
     cheap_passwords()
-    load()
+    load(LOADED.split())
+    no_waiting_for_disks()
     initialise(template)
-    gc.collect()
-    gc.freeze()
     signal.signal(signal.SIGCHLD, reap)
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(f"{place}.new")

@@ -8,15 +8,10 @@ from pathlib import Path
 
 from runsync.bundle.bundle import create_bundle
 from runsync.kinds.permissions import Grant, Permissions
-from support.memory import (
-    START,
-    MemoryNotebooks,
-    MemoryPermissions,
-    MemorySource,
-    export_to,
-    run_with_metrics,
-    small_source,
-)
+from runsync.testing.memory import START, MemorySource, run_with_metrics, small_source
+from runsync.testing.memory_kinds import MemoryNotebooks, MemoryPermissions
+from support.memory import export_to
+from support.memory_models import with_models
 
 NOTEBOOK = "/Users/ada@example.com/train"
 NIGHTS = 3
@@ -40,8 +35,8 @@ class Mutation:
 
 
 def source_of(night: int) -> MemorySource:
-    """The small source with notebooks and permissions; each night another run, and one that has changed."""
-    source = small_source()
+    """The small source with an entity of every kind; each night another run, and one that has changed."""
+    source = with_models(small_source())
     tags = {"mlflow.databricks.notebookPath": NOTEBOOK, "mlflow.databricks.notebookID": "7"}
     source.runs[0] = replace(source.runs[0], params={"night": str(night)}, tags=tags)
     points = {"loss": [(0, START + night, 0.5)]}

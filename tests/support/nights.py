@@ -11,7 +11,8 @@ from runsync.bundle.stored import read_runs
 from runsync.model.experiment import Experiment
 from runsync.model.points import as_table
 from runsync.model.selection import Selection
-from support.memory import START, MemorySource, export_to, run_with_metrics
+from runsync.testing.memory import START, MemorySource, run_with_metrics
+from support.memory import export_to
 
 Points = dict[str, list[tuple[int, int, float]]]
 

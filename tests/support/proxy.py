@@ -61,6 +61,11 @@ def truncate(keep: int = 10) -> Action:
     return Action("truncate", number=keep)
 
 
+def late(until: threading.Event) -> Action:
+    """Closes the connection, and forwards the request once `until` is set: a request that was held up on the wire."""
+    return Action("late", victim=lambda: until.wait(300))
+
+
 def delay(seconds: float) -> Action:
     """Waits, then forwards."""
     return Action("delay", number=seconds)
@@ -254,7 +259,8 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = CHUNK
     server: _Server
-    _json: bytes | None = None
+    _content: bytes | None = None
+    """The body, where it was read ahead."""
 
     def setup(self) -> None:
         super().setup()
@@ -277,10 +283,10 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         proxy = self.server.proxy
         path, _, query = self.path.partition("?")
-        self._json = None
+        self._content = None
         if "json" in self.headers.get("Content-Type", ""):
-            self._json = b"".join(self._request_body())
-        request = Request(self.command, path, query, dict(self.headers.items()), body=self._json or b"")
+            self._content = b"".join(self._request_body())
+        request = Request(self.command, path, query, dict(self.headers.items()), body=self._content or b"")
         action = proxy.admit(request)
         if not path.startswith(proxy.prefix + "/"):
             self._answer(request, Action("prefix", 404, body=b"no such path"))
@@ -296,6 +302,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(request, action)
         elif action.name == "drop":
             self._hang_up()
+        elif action.name == "late" and action.victim:
+            self._content = b"".join(self._request_body())
+            self._hang_up()
+            action.victim()
+            self._forward(request, drop_response())
         elif action.name == "kill" and action.victim:
             action.victim()
             self._hang_up()
@@ -374,8 +385,8 @@ class _Handler(BaseHTTPRequestHandler):
         return connection.getresponse()
 
     def _request_body(self) -> Iterator[bytes]:
-        if self._json is not None:
-            yield from filter(None, [self._json])
+        if self._content is not None:
+            yield from filter(None, [self._content])
         elif "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 yield from _exactly(self.rfile, size)

@@ -1,4 +1,4 @@
-"""Experiments that a test has left on a server that tests share, taken out of its database.
+"""Experiments and registered models that a test has left on a server that tests share, taken out of its database.
 
 Else every list of experiments gets longer through a session, and every search for runs slower.
 """
@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+_OF_REGISTRY = ("registered_model", "model_version")
+"""How the names of its tables begin; in each a model's name is in the column `name`."""
+
 
 def purge(database: Path, mark: str) -> None:
-    """Removes the experiments with `mark` in their name from MLflow's SQLite file, with all that names them."""
+    """Removes what has `mark` in its name from MLflow's SQLite file, with all that names it."""
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         connection.execute("PRAGMA synchronous = OFF")
+        for name in sorted(name for name, _ in _tables(connection) if name.startswith(_OF_REGISTRY)):
+            connection.execute(f"DELETE FROM {name} WHERE instr(name, ?)", (mark,))
         named = "SELECT experiment_id FROM experiments WHERE instr(name, ?)"
         gone = [str(row[0]) for row in connection.execute(named, (mark,))]
         if gone:
@@ -23,6 +28,13 @@ def purge(database: Path, mark: str) -> None:
                 naming = [name for name, columns in tables if column in columns]
                 for name in sorted(naming, key=lambda name: (name == last, name)):
                     connection.execute(f"DELETE FROM {name} WHERE {column} IN ({ids})")
+
+
+def purge_one(database: Path, column: str, id: str) -> None:
+    """Removes one run (`run_uuid`) or logged model (`model_id`) as `mlflow gc` does, but leaves its files."""
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        for name in [name for name, columns in _tables(connection) if column in columns]:
+            connection.execute(f"DELETE FROM {name} WHERE {column} = ?", (id,))
 
 
 def _tables(connection: sqlite3.Connection) -> Iterator[tuple[str, set[str]]]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import requests
 
 from runsync.s3 import S3, S3Options
-from support.forks import clean_environment
+from support.forks import clean_environment, may_start
 from support.secrets import MARK, SEARCH
 from support.servers import free_port
 
@@ -35,6 +35,7 @@ class S3Server:
         self.endpoint = f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> Self:
+        may_start()
         command = [sys.executable, "-P", str(SCRIPT), "-H", "127.0.0.1", "-p", str(self._port)]
         none = subprocess.DEVNULL
         self._process = subprocess.Popen(command, env=clean_environment(), stdin=none, stdout=none, stderr=none)

@@ -1,6 +1,7 @@
 """Filling a workspace over plain REST, independently of runsync."""
 
 import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,8 @@ import requests
 API = "/api/2.0/mlflow"
 MOST_METRICS = 1000
 MOST_PARAMS = 100
+IDLE = 2.0
+"""Seconds after which a connection is not used again: servers close theirs after 5, maybe just as a request is sent."""
 
 Point = tuple[str, float, int, int]
 """Key, value, timestamp in milliseconds, step."""
@@ -38,11 +41,17 @@ class Seeder:
         self._session.trust_env = False
         self._session.headers.update(headers or {})
         self._artifact_uris: dict[str, str] = {}
+        self._last_call = time.monotonic()
 
     def call(self, method: str, path: str, /, body: Any = None, **parameters: Any) -> dict[str, Any]:
         """Any request below `/api/2.0/mlflow/`; the answer as a document."""
         url = f"{self.url}{API}/{path}"
+        if time.monotonic() - self._last_call > IDLE:
+            self._session.close()
         answer = self._session.request(method, url, json=body, params=parameters or None, timeout=300)
+        self._last_call = time.monotonic()
+        if method == "DELETE":  # MLflow leaves the body unread, and gunicorn then closes the connection
+            self._session.close()
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text}", response=answer)
         document: dict[str, Any] = answer.json()
@@ -165,8 +174,11 @@ class Seeder:
         self.post("runs/log-inputs", run_id=run_id, datasets=list(datasets))
 
     def put_artifact(self, run_id: str, path: str, content: bytes | Iterable[bytes]) -> None:
-        """One file: through the server's proxy, or to disk where the server does not serve artifacts."""
-        uri = self._artifact_uri(run_id)
+        """One file of a run."""
+        self.put_file(self._artifact_uri(run_id), path, content)
+
+    def put_file(self, uri: str, path: str, content: bytes | Iterable[bytes]) -> None:
+        """One file below a root: through the server's proxy, or to disk where the server does not serve artifacts."""
         if uri.startswith("mlflow-artifacts:"):
             self._upload(urlsplit(uri).path.strip("/") + "/" + path, content)
         else:

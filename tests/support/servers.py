@@ -46,6 +46,7 @@ class MlflowServer:
     To start several side by side call `start` on each, then `wait` on each, then `stop`. `workers=None`
     leaves the number of workers to MLflow. `artifact_root` is where runs' artifacts lie.
     `forked=False` starts the command itself, not a fork that has MLflow loaded (see `forks`).
+    `gunicorn=True` has MLflow 3 run under gunicorn, which takes half the CPU of uvicorn, its default.
     With `static_prefix`, MLflow 2 keeps `/api` and `/health` outside of it; MLflow 3 has all inside.
     """
 
@@ -62,6 +63,7 @@ class MlflowServer:
         extra: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         forked: bool = True,
+        gunicorn: bool = False,
     ) -> None:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="mlflow-server-")
         self.folder = folder or Path(self._temporary.name)  # type: ignore[union-attr]
@@ -78,6 +80,8 @@ class MlflowServer:
             *self._options(workers, static_prefix, serve_artifacts),
             *extra,
         ]
+        if gunicorn:
+            self._command += ["--gunicorn-opts", "--threads 8 --keep-alive 60"]
         if workspaces:
             self._command.append("--enable-workspaces")
         if basic_auth:
@@ -109,6 +113,7 @@ class MlflowServer:
 
     def start(self) -> Self:
         """Starts the server and returns at once."""
+        forks.may_start()
         assert not self.running, f"{self.url} is running already"
         if self._is_forked:
             self._process = forks.serve(self._mlflow, self._command[1:], self._environment, self.folder, self.log)

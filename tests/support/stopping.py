@@ -35,6 +35,13 @@ class StoppingStore:
     def create(self, name: str, content: bytes) -> bool:
         return self.around(lambda: self._store.create(name, content))
 
+    def version(self, name: str) -> str:
+        self._refuse()
+        return self._store.version(name)
+
+    def replace(self, name: str, content: bytes, version: str) -> bool:
+        return self.around(lambda: self._store.replace(name, content, version))
+
     def remove(self, name: str) -> None:
         self.around(lambda: self._store.remove(name))
 

@@ -61,7 +61,7 @@ class Filler:
 
     def experiment(self, wanted: Experiment) -> str:
         """Makes it; gives its id."""
-        location = self._workspace.artifact_store.new_location()
+        location = self._workspace.artifact_store.places.new()
         made = self._workspace.store.create_experiment(replace(wanted, artifact_location=location))
         self._locations[made] = location.replace("{experiment_id}", made)
         return made

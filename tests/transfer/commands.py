@@ -55,7 +55,7 @@ def writes(proxy: FaultProxy) -> list[str]:
     return [
         f"{request.method} {request.path}"
         for request in proxy.seen()
-        if request.method != "GET" and not request.path.endswith("/search")
+        if request.method != "GET" and not request.path.endswith(("/search", "/batchGetInfos"))
     ]
 
 

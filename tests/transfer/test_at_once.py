@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 from support.proxy import FaultProxy, Rule, kill, respond
 from support.seed import Seeder
 from support.servers import MlflowServer
@@ -20,6 +20,7 @@ from runsync.model.identity import COMPLETE, DUPLICATE_OF, ORIGIN, PARENT, SESSI
 from runsync.model.run import DatasetInput
 from runsync.model.selection import Selection
 from runsync.runs.change import How
+from runsync.testing.memory import START, MemorySource, run_with_metrics
 from runsync.transfer.report import TransferReport
 
 SQLITE = "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key, tags.run_uuid [SQL: INSERT …]"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import Pair, Runner
-from support.memory import START, MemorySource, export_into, run_with_metrics, small_source
+from support.memory import export_into
 from support.seed import Seeder, points
 from support.stores import Filler, opened
 from support.stores import run_id as id_of
@@ -17,6 +17,7 @@ import runsync
 from runsync.bundle import schemas
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
+from runsync.testing.memory import START, MemorySource, run_with_metrics, small_source
 from runsync.workspaces.direct.store import Change
 from transfer.commands import NEWEST, export, import_, report
 

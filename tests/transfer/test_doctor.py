@@ -64,8 +64,7 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     with Seeder(either.url) as seeder:
         run_id = seeder.create_run(seeder.create_experiment(prefix + "one"), "one", start_time=4_000_000_000_000)
         seeder.put_artifact(run_id, "model/weights.bin", b"w" * 100)
-        tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
-        seeder.post("registered-models/create", name=prefix + "model", tags=tags)
+        seeder.post("registered-models/create", name=prefix + "model")
     with FaultProxy(either.url) as proxy:
         told = examined(runsync, proxy.url)
         assert writes(proxy) == []
@@ -85,7 +84,6 @@ def test_a_server_is_told_with_its_version_speed_clock_and_features_and_is_not_w
     )
     assert "through the server (one of run" in one(told, "artifacts")[1]
     assert names_a_run(one(told, "artifacts")[1])
-    assert any(state == "warning" and "prompt" in text for state, text in of(told, "not carried"))
 
 
 def test_what_is_risky_on_the_way_to_a_server_is_told_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,14 +218,14 @@ def test_a_server_without_its_bulk_endpoint_is_slower_and_that_is_told(
 def test_what_a_server_has_is_not_claimed_where_a_login_page_answers(
     mlflow3_a: MlflowServer, runsync: Runner, action: faults.Action
 ) -> None:
-    rules = [Rule(action, path, count=None) for path in ("registered-models", "logged-models", "traces")]
+    rules = [Rule(action, path, count=None) for path in ("registered-models", "logged-models", "traces", "endpoints")]
     with FaultProxy(mlflow3_a.url, *rules) as proxy:
         told = examined(runsync, proxy.url)
     expected = "not known, as it does not answer us: model registry, logged models, traces → "
     assert one(told, "features") == ("ok", expected)
-    (traces,) = (text for _, text in of(told, "not carried") if text.startswith("traces: "))
+    (endpoints,) = (text for _, text in of(told, "not carried") if text.startswith("gateway endpoints: "))
     page = "HTTP 302" if action.status == 302 else "it answers with a web page, such as a login page"
-    assert f"the server does not tell whether there are any ({page})" in traces
+    assert f"the server does not tell whether there are any ({page})" in endpoints
 
 
 def test_a_search_of_runs_that_fails_is_told_as_that(mlflow3_a: MlflowServer, prefix: str, runsync: Runner) -> None:
@@ -284,6 +282,7 @@ def home(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with MlflowServer(
             executable("3"),
             folder=tmp_path_factory.mktemp("doctor"),
+            gunicorn=True,
             serve_artifacts=False,
             extra=["--default-artifact-root", f"{bucket.url}/root"],
             environment={**KEYS, "MLFLOW_S3_ENDPOINT_URL": bucket.endpoint},

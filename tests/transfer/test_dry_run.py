@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from conftest import Fleet, Runner
-from support.memory import START as BEGUN
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 from support.stores import START, Filler, empty_sqlite, opened, run_id
 
 import runsync
 from runsync.model.experiment import Experiment
 from runsync.model.run import DatasetInput, LatestMetric, Run
+from runsync.testing.memory import START as BEGUN
+from runsync.testing.memory import MemorySource, run_with_metrics
 from runsync.transfer.report import TransferReport
 from transfer.conftest import Make
 

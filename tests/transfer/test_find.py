@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from conftest import Fleet, Runner
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 import runsync
 from runsync.errors import Ambiguous, NothingSelected
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
+from runsync.testing.memory import MemorySource, run_with_metrics
 from runsync.transfer.find import find_run, resolved
 from transfer.conftest import Make
 

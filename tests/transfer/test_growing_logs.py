@@ -19,14 +19,18 @@ import runsync
 from runsync.bundle.address import Access
 from runsync.cli.journal import Journal
 from runsync.cli.root import cli
+from runsync.kinds.logged_models import PENDING, LoggedModel
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.workspaces import local_artifacts
+from runsync.workspaces.direct.models import Write
+from runsync.workspaces.files import open_store
 from runsync.workspaces.http import Client
 from runsync.workspaces.s3_artifacts import S3Artifacts
 
 LINE = b"step done\n"
 LIVE = run_id("live")
+MODEL = "m-" + LIVE
 NOTE = "1 file grew while being read: kept as far as read, and read again next time (train.log)"
 
 
@@ -99,6 +103,28 @@ def test_a_log_on_disk_reaches_a_target_each_time_and_is_looked_at_again(
     assert there.read_bytes() == (tmp_path / f"source/mlruns/0/{LIVE}/artifacts/train.log").read_bytes()
     done = runsync.sync(source, target, access=given)
     assert (done.runs.unchanged, done.artifacts) == (1, 0)
+
+
+def test_a_model_whose_log_grows_arrives_as_far_as_that_went_and_is_looked_at_again(
+    tmp_path: Path, grows: pytest.MonkeyPatch
+) -> None:
+    source, bundle = str(tmp_path / "source/mlruns"), tmp_path / "bundle"
+    filled(source)
+    place = tmp_path / f"source/mlruns/0/models/{MODEL}/artifacts"
+    model = LoggedModel(MODEL, "0", "net", status=PENDING, created_at=5, updated_at=6)
+    models = open_store(Path(source), create=False).models
+    models.write_logged_models([Write(model, str(place))])
+    (place / "train.log").write_bytes(LINE * 100)
+    target, given = empty_sqlite(tmp_path / "target.db"), Access(artifacts=str(tmp_path / "art"))
+    there = tmp_path / f"art/0/models/{MODEL}/artifacts/train.log"
+    for _ in range(2):
+        for done in (runsync.export(source, bundle), runsync.sync(source, target, access=given)):
+            assert (done.exit_code, done.problems) == (0, [])
+    assert len(LINE) * 100 < there.stat().st_size
+    grows.undo()
+    for done in (runsync.export(source, bundle), runsync.sync(source, target, access=given)):
+        assert (done.exit_code, done.objects["logged-models"].updated) == (0, 1)
+    assert there.read_bytes() == (place / "train.log").read_bytes()
 
 
 def test_a_log_that_is_fetched_while_it_grows_is_told_and_fetched_again(

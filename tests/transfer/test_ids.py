@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 from conftest import Runner
-from support.memory import MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 import runsync as api
 from runsync.model.experiment import Experiment
 from runsync.model.identity import ORIGIN
 from runsync.model.ids import unfit_id, unfit_run
 from runsync.model.run import Run
+from runsync.testing.memory import MemorySource, run_with_metrics
 from runsync.transfer import wanted
 
 ODD = [

@@ -18,8 +18,8 @@ from transfer.database import START, Database
 
 RUNS = 250
 SEARCHES = re.compile(
-    r"/(experiments|runs|registered-models|model-versions|logged-models|traces|datasets|issues)/search(-traces)?$"
-    r"|/(traces|webhooks|(endpoints|scorers|label-schemas|review-queues)/list)$"
+    r"/(experiments|runs|registered-models|model-versions|logged-models|traces|datasets|issues|jobs)/search(-traces)?$"
+    r"|/(traces|webhooks|(endpoints|scorers|label-schemas|review-queues)/list|mcp-servers)$"
 )
 GREETINGS = re.compile(r"/(version|server-info|health|workspaces)$|/experiments/get")
 

@@ -1,6 +1,7 @@
 """Every verb that writes, on every backend, killed at any write: run again it finishes, as if nothing had happened."""
 
 import random
+import secrets
 import shutil
 import signal
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from support.damage import one_of
 from support.databases import Databases
 from support.killing import run_until
 from support.memory import export_to
+from support.memory_models import FILES, source_with_models
 from support.nights import source_of_night
 from support.s3 import Bucket
 from support.servers import MlflowServer
@@ -262,6 +264,80 @@ def unlock(world: World, kind: str) -> Prepared:
     return ("unlock", where), lambda: _sound(where)
 
 
+MODEL_ID = f"m-{run_id('model')}"
+
+
+def _with_models(world: World) -> str:
+    """A bundle with registered models."""
+    return str(shutil.copytree(world.templates / "models", world.folder / "models"))
+
+
+def _new_name(world: World) -> str:
+    """Of a model: a server keeps those of the kills before."""
+    return f"{world.prefix}{secrets.token_hex(4)}"
+
+
+def import_models(world: World, kind: str) -> Prepared:
+    source, where = _with_models(world), world.empty(kind)
+
+    def check() -> None:
+        _equal(source, where)
+        assert runsync.show_model(where, "churn").aliases == {"champion": 12}
+
+    return ("import", source, where), check
+
+
+def promote(world: World, kind: str, is_planned: bool = False) -> Prepared:
+    source, where, name = _with_models(world), world.empty(kind), _new_name(world)
+    first = runsync.promote(source, where, model="churn/12", to_model=name)
+    assert (first.exit_code, runsync.show_model(where, name).aliases) == (0, {"champion": 1})
+    plan = world.folder / "plan.json"
+    if is_planned:
+        runsync.promote(source, where, model="churn/1", to_model=name, plan=plan)
+
+    def check() -> None:
+        (listed,) = runsync.list_models(where, models=[name]).models
+        assert (listed.versions, listed.aliases) == (2, {"champion": 2})
+        records = runsync.promotions(where, name).records
+        assert [(record.holder, record.version) for record in records] == [(None, 1), (1, 2)]
+        _has_model(where, f"{name}@champion", world.folder / "promoted")
+
+    plain = ("promote", source, where, "churn/1", "--to-model", name)
+    return ("promote", "--apply", plan) if is_planned else plain, check
+
+
+def roll_back(world: World, kind: str) -> Prepared:
+    source, where, name = _with_models(world), world.empty(kind), _new_name(world)
+    runsync.promote(source, where, model="churn/1", to_model=name)
+    runsync.promote(source, where, model="churn/12", to_model=name)
+
+    def check() -> None:
+        assert runsync.show_model(where, name).aliases == {"champion": 1}
+        records = runsync.promotions(where, name).records
+        assert [(record.holder, record.version) for record in records] == [(None, 1), (1, 2), (2, 1)]
+
+    return ("promote", "--rollback", where, f"{name}@champion", "--to", 1), check
+
+
+def fetch_model(world: World, kind: str) -> Prepared:
+    where = _with_models(world)
+    if kind != "disk":
+        source, where = where, world.empty(kind)
+        command = runsync.copy if kind == "s3" else runsync.import_
+        assert command(source, where).exit_code == 0
+    out = world.folder / "out"
+    return ("models", "get", where, "churn/1", "--into", out), lambda: _has_files(out)
+
+
+def _has_model(where: str, model: str, out: Path) -> None:
+    assert runsync.get_model(where, model, into=out).exit_code == 0
+    _has_files(out)
+
+
+def _has_files(out: Path) -> None:
+    assert {f.relative_to(out).as_posix(): f.read_bytes() for f in out.rglob("*") if f.is_file()} == FILES
+
+
 SCENARIOS: dict[str, Callable[[World], Prepared]] = {
     **{f"export {s} to {k}": lambda w, s=s, k=k: export(w, s, k) for s, k in  # type: ignore[misc]
        (("files", "disk"), ("sqlite", "s3"))},
@@ -278,6 +354,12 @@ SCENARIOS: dict[str, Callable[[World], Prepared]] = {
     **{f"{c} in {k}": lambda w, c=c, k=k: change(w, k, c) for c in CHANGES for k in ("files", "sqlite")},  # type: ignore[misc]
     **{f"artifacts get from {k}": lambda w, k=k: fetch(w, k) for k in ("disk", "s3")},  # type: ignore[misc]
     **{f"unlock on {k}": lambda w, k=k: unlock(w, k) for k in ("disk", "s3")},  # type: ignore[misc]
+    **{f"import models into {k}": lambda w, k=k: import_models(w, k) for k in ("files", "sqlite", "mysql")},  # type: ignore[misc]
+    **{f"promote into {k}": lambda w, k=k: promote(w, k)  # type: ignore[misc]
+       for k in ("files", "sqlite", "postgres", "mysql", "server")},
+    **{f"promote --apply into {k}": lambda w, k=k: promote(w, k, True) for k in ("files", "sqlite")},  # type: ignore[misc]
+    **{f"promote --rollback in {k}": lambda w, k=k: roll_back(w, k) for k in ("files", "sqlite", "server")},  # type: ignore[misc]
+    **{f"models get from {k}": lambda w, k=k: fetch_model(w, k) for k in ("disk", "s3", "files")},  # type: ignore[misc]
 }  # fmt: skip
 QUICK = ("export files to disk",)
 
@@ -293,6 +375,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for night in range(4):
         export_to(bundle, source_of_night(night, runs=5))
     runsync.forget(f"{folder / 'nights'}@{bundle.snapshot_ids()[0]}")
+    export_to(create_bundle(folder / "models"), source_with_models(MODEL_ID, auc=0.5))
     return folder
 
 

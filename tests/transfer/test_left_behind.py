@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -25,24 +26,29 @@ from runsync.kinds.left_behind import CATEGORIES, changed, parse
 pytestmark = pytest.mark.long
 
 ACCEPT = "--accept"
-TRACES = "1 trace, 1 assessment"
+LEFT = "1 gateway endpoint, 1 prompt optimization job"
+ALL_LEFT = "gateway-endpoints,prompt-optimization-jobs"
+
+
+def add_endpoint(database: sqlite3.Connection) -> None:
+    endpoint = "INSERT INTO endpoints (endpoint_id, name, created_at, last_updated_at, usage_tracking)"
+    database.execute(endpoint + " VALUES ('e-1', 'golden', 1, 1, 0)")
+
+
+def add_job(database: sqlite3.Connection, name: str) -> None:
+    job = "INSERT INTO jobs (id, job_name, params, status, creation_time, retry_count, last_update_time)"
+    database.execute(job + " VALUES (?, ?, '{}', 2, 1, 0, 1)", (name, name))
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> str:
-    """A database with some runs, a trace and its assessment."""
+    """A database with some runs, a gateway endpoint and a job that optimized prompts."""
     address = empty_sqlite(tmp_path / "source.db")
     with opened(address) as workspace:
         fill(Filler(workspace))
     with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
-        database.execute(
-            "INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, status)"
-            " SELECT 't1', min(experiment_id), 1, 'OK' FROM runs"
-        )
-        database.execute(
-            "INSERT INTO assessments (assessment_id, trace_id, name, assessment_type, value, created_timestamp,"
-            " last_updated_timestamp, source_type, valid) VALUES ('a1', 't1', 'n', 'feedback', '1', 1, 1, 'HUMAN', 1)"
-        )
+        add_endpoint(database)
+        add_job(database, "optimize_prompts")
     return address
 
 
@@ -72,22 +78,24 @@ def test_kinds_that_stay_behind_make_the_exit_code_3_and_are_accepted_by_name(
         for dry_run in ((), ("--dry-run",)):
             done = runsync(*arguments, *dry_run)
             assert done.returncode == 3, done.stdout + done.stderr
-            assert "Not carried (2):\n  1 trace: " in done.stdout
+            assert "Not carried (2):\n  1 gateway endpoint [golden]: " in done.stdout
             is_idle = bool(dry_run) and arguments[0] == "import"
             but = "There is nothing to do. Left behind" if is_idle else "but for what stays behind"
-            assert f"{but}: {TRACES}. To accept that, add --accept traces" in last(done.stdout)
+            assert f"{but}: {LEFT}. To accept that, add --accept gateway-endpoints" in last(done.stdout)
             assert "again" not in last(done.stdout), "that would bring nothing"
-            accepted = runsync(*arguments, *dry_run, ACCEPT, "traces,webhooks")
+            accepted = runsync(*arguments, *dry_run, ACCEPT, f"{ALL_LEFT},webhooks")
             assert (accepted.returncode, "Not carried, as accepted (2):" in accepted.stdout) == (0, True)
             left_open = "What only reading and writing all of it shows is not in this plan."
             foretold = "There is nothing to do." if is_idle else f"Run it without --dry-run to do this. {left_open}"
             assert not dry_run or last(accepted.stdout) == foretold
             assert dry_run or last(accepted.stdout).startswith("Done")
-    document = json.loads(runsync("import", "b", there, ACCEPT, "assessments", ACCEPT, "webhooks", "--json").stdout)
+    document = json.loads(
+        runsync("import", "b", there, ACCEPT, "prompt-optimization-jobs", ACCEPT, "webhooks", "--json").stdout
+    )
     schemas.check("transfer-report", document, "the report")
-    assert (document["exit_code"], document["accept"]) == (3, ["assessments", "webhooks"])
+    assert (document["exit_code"], document["accept"]) == (3, ["prompt-optimization-jobs", "webhooks"])
     told = {left["kind"]: left["accepted"] for left in document["not_carried"]}
-    assert told == {"traces": False, "assessments": True}
+    assert told == {"gateway-endpoints": False, "prompt-optimization-jobs": True}
 
 
 def test_verify_says_what_it_did_not_compare(source: str, tmp_path: Path, runsync: Runner) -> None:
@@ -97,18 +105,18 @@ def test_verify_says_what_it_did_not_compare(source: str, tmp_path: Path, runsyn
     for side in (source, "b"):
         done = runsync("verify", side, there)
         assert done.returncode == 4
-        assert "Not compared (2):\n  1 trace: " in done.stdout
+        assert "Not compared (2):\n  1 gateway endpoint [golden]: " in done.stdout
         assert last(done.stdout).startswith("Everything that was compared is there, but not all was")
-        assert last(done.stdout).endswith("--accept traces.")
-        accepted = runsync("verify", side, there, ACCEPT, "traces")
+        assert "--accept gateway-endpoints" in last(done.stdout)
+        accepted = runsync("verify", side, there, ACCEPT, ALL_LEFT)
         assert (accepted.returncode, last(accepted.stdout)) == (0, "Everything that was compared is there.")
     document = api.verify("b" if Path("b").exists() else str(tmp_path / "b"), there).to_document()
     schemas.check("verify-report", document, "the report")
     assert document["exit_code"] == 4
-    without = runsync("verify", "b", there, ACCEPT, "traces", "--no-artifacts")
+    without = runsync("verify", "b", there, ACCEPT, ALL_LEFT, "--no-artifacts")
     assert (without.returncode, last(without.stdout)) == (0, "Everything that was compared is there.")
     assert "some artifacts: --no-artifacts" in without.stdout
-    nothing = runsync("verify", "b", there, ACCEPT, "traces", "--until", "1970-01-01")
+    nothing = runsync("verify", "b", there, ACCEPT, ALL_LEFT, "--until", "1970-01-01")
     assert (nothing.returncode, last(nothing.stdout)) == (0, "There was nothing to compare.")
 
 
@@ -127,13 +135,16 @@ def test_runsync_toml_accepts_for_a_workspace_a_bundle_or_a_pair(source: str, tm
     there = empty_sqlite(tmp_path / "there.db")
     places = {"workspaces.dev": source, "workspaces.prod": there, "bundles.night": str(tmp_path / "b")}
 
+    accept = 'accept = ["gateway-endpoints", "prompt-optimization-jobs"]'
+
     def with_toml(accepting: str, *arguments: str) -> int:
         sections = [
-            f'[{name}]\nuri = "{uri}"' + ('\naccept = ["traces"]' if name == accepting else "")
+            f'[{name}]\nuri = "{uri}"'
+            + ('\naccept = ["gateway-endpoints", "prompt-optimization-jobs"]' if name == accepting else "")
             for name, uri in places.items()
         ]
         if accepting == "pair":
-            pair = '[pairs.promote]\nsource = "dev"\ntarget = "prod"\naccept = ["traces"]'
+            pair = '[pairs.promote]\nsource = "dev"\ntarget = "prod"\n' + accept
             sections.append(pair)
         (tmp_path / "runsync.toml").write_text("\n".join(sections))
         return runsync(*arguments).returncode
@@ -219,15 +230,20 @@ def test_a_backup_before_experiments_are_deleted_must_have_what_goes_with_them(
     source: str, tmp_path: Path, runsync: Runner
 ) -> None:
     with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
-        trace = "INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, status) VALUES ('t', ?, 1, 'OK')"
+        model = (
+            "INSERT INTO logged_models (model_id, experiment_id, name, artifact_location, creation_timestamp_ms,"
+            " last_updated_timestamp_ms, status, lifecycle_stage) VALUES ('m-1', ?, 'm', '/m', 'never', 1, 2, 'active')"
+        )
         ((home, name),) = database.execute(
             "SELECT experiment_id, name FROM experiments WHERE lifecycle_stage = 'active' LIMIT 1"
         ).fetchall()
-        database.execute(trace, (home,))
+        database.execute(model, (home,))
     deleting = ("experiments", "delete", source, name, "--backup", "attic", "--yes")
     refused = runsync(*deleting)
-    assert (refused.returncode, "1 trace left behind" in refused.stderr) == (1, True)
-    assert runsync(*deleting, ACCEPT, "traces").returncode == 0
+    assert (refused.returncode, "nothing was deleted" in refused.stderr) == (1, True)
+    with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
+        database.execute("DELETE FROM logged_models")
+    assert runsync(*deleting).returncode == 0
 
 
 def test_every_kind_has_one_name_and_stands_in_the_documents() -> None:
@@ -239,38 +255,52 @@ def test_every_kind_has_one_name_and_stands_in_the_documents() -> None:
 def test_what_a_server_has_beside_runs_is_counted(
     mlflow3_a: MlflowServer, prefix: str, tmp_path: Path, runsync: Runner
 ) -> None:
+    def gateway(method: str, path: str, **body: object) -> dict[str, Any]:
+        url = f"{mlflow3_a.url}/api/3.0/mlflow/gateway/{path}"
+        document: dict[str, Any] = requests.request(method, url, json=body, timeout=300).json()
+        return document
+
     with Seeder(mlflow3_a.url) as seeder:
-        home = seeder.create_experiment(prefix + "churn")
-        tag = {"key": "mlflow.prompt.is_prompt", "value": "true"}
-        seeder.post("registered-models/create", name=prefix + "prompt", tags=[tag])
-        datasets = f"{mlflow3_a.url}/api/3.0/mlflow/datasets"
-        golden = {"name": "golden", "experiment_ids": [home]}
-        made = requests.post(f"{datasets}/create", json=golden, timeout=300).json()["dataset"]["dataset_id"]
-        for experiment, name in ((home, "judge"), (seeder.create_experiment(prefix + "other"), "another judge")):
-            add_genai(mlflow3_a.url, experiment, name)
-        try:
-            done = runsync("export", mlflow3_a.url, tmp_path / "b", "--experiment", prefix + "churn", "--json")
-        finally:
-            requests.delete(f"{datasets}/{made}", timeout=300)
-            seeder.call("DELETE", "registered-models/delete", {"name": prefix + "prompt"})
+        seeder.create_experiment(prefix + "churn")
+    named = {"secret_name": prefix, "secret_value": {"api_key": "x"}, "provider": "openai"}
+    secret = {"secret_id": gateway("POST", "secrets/create", **named)["secret"]["secret_id"]}
+    model = {"name": prefix, "provider": "openai", "model_name": "gpt-4o", **secret}
+    made = gateway("POST", "model-definitions/create", **model)["model_definition"]
+    of_model = {"model_definition_id": made["model_definition_id"]}
+    configs = [{**of_model, "linkage_type": "PRIMARY"}]
+    golden = gateway("POST", "endpoints/create", name="golden", model_configs=configs)["endpoint"]
+    try:
+        done = runsync("export", mlflow3_a.url, tmp_path / "b", "--experiment", prefix + "churn", "--json")
+    finally:
+        gateway("DELETE", "endpoints/delete", endpoint_id=golden["endpoint_id"])
+        gateway("DELETE", "model-definitions/delete", **of_model)
+        gateway("DELETE", "secrets/delete", **secret)
     told = {left["kind"]: (left["count"], left["names"]) for left in json.loads(done.stdout)["not_carried"]}
     assert done.returncode == 3
-    assert told["prompts"] == (1, [prefix + "prompt"])
-    assert told["evaluation-datasets"] == (1, ["golden"])
-    assert told["scorers"] == told["issues"] == (1, ["judge"])
+    assert told["gateway-endpoints"] == (1, ["golden"])
 
 
-def add_genai(server: str, experiment_id: str, name: str) -> None:
-    """A scorer and an issue of that name."""
-    scorer = {"experiment_id": experiment_id, "name": name, "serialized_scorer": "{}"}
-    issue = {"experiment_id": experiment_id, "name": name, "description": "…", "status": "pending"}
-    for path, body in (("scorers/register", scorer), ("issues", issue)):
-        requests.post(f"{server}/api/3.0/mlflow/{path}", json=body, timeout=300).raise_for_status()
+def test_of_jobs_those_that_people_start_are_counted(tmp_path: Path, runsync: Runner) -> None:
+    address = empty_sqlite(tmp_path / "jobs.db")
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as database, database:
+        for name in ("optimize_prompts", "run_online_trace_scorer"):
+            add_job(database, name)
+    done = runsync("export", address, "b")
+    assert (done.returncode, "1 prompt optimization job: " in done.stdout) == (3, True)
+    assert runsync("export", address, "b", ACCEPT, "prompt-optimization-jobs").returncode == 0
 
 
 OLDER = b"""{"error_code": "INVALID_PARAMETER_VALUE",
 "message": "Missing value for required parameter 'experiment_id'. See the API docs for more information."}"""
 """What MLflow 3.4 to 3.12 answers to a request for all scorers."""
+
+
+def told_unsought(line: str) -> set[str]:
+    """The kinds of a line that says what was not looked for."""
+    start, end = "Not looked for: ", " (the server lists them for one experiment at a time)"
+    assert line.startswith(start)
+    assert line.endswith(end)
+    return set(line.removeprefix(start).removesuffix(end).split(", "))
 
 
 def test_what_a_server_lists_by_experiment_is_not_looked_for_and_told(
@@ -280,23 +310,25 @@ def test_what_a_server_lists_by_experiment_is_not_looked_for_and_told(
     with Seeder(server.url) as seeder:
         home = seeder.create_experiment("churn")
         seeder.finish(seeder.create_run(home))
-    note = "Not looked for: {}label schemas, review queues (the server lists them for one experiment at a time)"
-    for rules, kinds in (((), ""), ((Rule(respond(400, body=OLDER), "scorers/list", count=None),), "scorers, ")):
+    unsought = {"prompt optimization jobs", "label schemas", "review queues"}
+    older = Rule(respond(400, body=OLDER), "scorers/list", count=None)
+    for rules, kinds in (((), unsought), ((older,), {*unsought, "scorers"})):
         with FaultProxy(server.url, *rules) as proxy:
             exported = runsync("export", proxy.url, "b")
             verified = runsync("verify", proxy.url, "b")
         assert (exported.returncode, verified.returncode) == (0, 0)
-        assert exported.stdout.splitlines()[-2] == verified.stdout.splitlines()[-2] == note.format(kinds)
+        for done in (exported, verified):
+            assert told_unsought(done.stdout.splitlines()[-2]) == kinds
         assert last(verified.stdout) == "Everything that was compared is there."
     report = json.loads(runsync("verify", server.url, "b", "--json").stdout)
     schemas.check("verify-report", report, "the report")
-    told = [(left["what"], left["kind"]) for left in report["not_compared"]]
-    assert told == [(f"{kind} that were not looked for", "") for kind in ("label schemas", "review queues")]
-    assert note.format("") in runsync("doctor", server.url).stdout
+    told = {(left["what"], left["kind"]) for left in report["not_compared"]}
+    assert told == {(f"{kind} that were not looked for", "") for kind in unsought}
     there = empty_sqlite(tmp_path / "there.db")
     imported = runsync("import", "b", there)
-    assert (imported.returncode, note.format("scorers, ") in imported.stdout) == (0, True)
-    assert note.format("scorers, ") in runsync("inspect", "b").stdout
+    line = next(line for line in imported.stdout.splitlines() if line.startswith("Not looked for"))
+    assert (imported.returncode, told_unsought(line)) == (0, {*unsought, "scorers"})
+    assert line in runsync("inspect", "b").stdout
     assert last(runsync("verify", "b", there).stdout) == "Everything that was compared is there."
     with closing(sqlite3.connect(server.folder / "mlflow.db")) as database:
         made = database.execute("SELECT count(*) FROM label_schemas").fetchone()

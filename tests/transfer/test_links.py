@@ -1,11 +1,12 @@
 """Ids inside runs: parents, roots and models follow the runs they name, and what cannot follow is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Fleet, Pair, Runner
-from support.memory import MemorySource, export_into
+from support.memory import export_into
 from support.oracle import assert_same
 from support.proxy import FaultProxy
 from support.seed import Seeder
@@ -13,7 +14,8 @@ from support.stores import run_id as id_of
 
 import runsync as api
 from runsync.model.experiment import Experiment
-from runsync.model.run import Run
+from runsync.model.run import ModelLink, Run
+from runsync.testing.memory import MemorySource
 from transfer.commands import EACH_RELEASE, NEWEST, copies_of, export, import_, read, verify, writes
 from transfer.database import START, Database
 
@@ -183,7 +185,7 @@ def _finished(name: str, folder: Path, **tags: str) -> Run:
 
 def test_many_parents_that_are_not_in_the_import_are_looked_for_together(fleet: Fleet, tmp_path: Path) -> None:
     """Half of them are in the target from before, under other ids; the others are nowhere."""
-    url, name, count = fleet.get("mlflow3_b").url, f"{tmp_path.name} many", 60
+    url, name, count = fleet.get("mlflow3_b").url, f"{tmp_path.name} many", 24
     parents = [_finished(f"p{n}", tmp_path) for n in range(count)]
     children = [_finished(f"c{n}", tmp_path, **{PARENT: parent.run_id}) for n, parent in enumerate(parents)]
     home = [Experiment("1", name)]
@@ -206,3 +208,15 @@ def test_many_parents_that_are_not_in_the_import_are_looked_for_together(fleet: 
     assert api.export(url, tmp_path / "copies", selection=only).exit_code == 0
     copied = api.import_(tmp_path / "copies", url, selection=only, prefix="again ", dry_run=True)
     assert (copied.exit_code, copied.stopped) == (0, ""), "a copy without its link still tells where that led"
+
+
+def test_a_link_to_a_logged_model_that_is_nowhere_is_kept_and_named(fleet: Fleet, tmp_path: Path) -> None:
+    url, name, gone = fleet.get("mlflow3_b").url, f"{tmp_path.name} dangling", "m-" + "0" * 32
+    run = replace(_finished("user of a model", tmp_path), model_inputs=(ModelLink(gone),))
+    export_into(tmp_path / "bundle", MemorySource([Experiment("1", name)], [run]))
+    done = api.import_(tmp_path / "bundle", url)
+    verified = api.verify(str(tmp_path / "bundle"), url)
+    assert [(left.kind, left.count) for left in done.not_carried if left.kind] == [("model-links", 1)]
+    assert [(left.kind, left.count) for left in verified.left_out] == [("model-links", 1)]
+    assert (done.exit_code, verified.exit_code, verified.differences) == (3, 4, [])
+    assert api.verify(str(tmp_path / "bundle"), url, accept=["model-links"]).exit_code == 0

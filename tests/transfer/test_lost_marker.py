@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Runner
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.s3 import Bucket
 
 from runsync.bundle import layout
@@ -16,6 +16,7 @@ from runsync.bundle.copy import copy
 from runsync.bundle.store import Store
 from runsync.errors import BundleDamaged, WrongUsage
 from runsync.s3 import S3Options
+from runsync.testing.memory import small_source
 from runsync.transfer.repair import repair
 
 

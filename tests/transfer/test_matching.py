@@ -108,6 +108,21 @@ def test_a_copy_that_was_renamed_by_hand_gets_the_name_of_the_source_again(make:
 
 
 @KINDS
+def test_a_run_moved_by_hand_is_found_where_the_id_of_the_experiment_is_that_of_its_own_at_the_source(
+    make: Make, kind: str
+) -> None:
+    """Ids such as “13” are the same in many workspaces, and say nothing of where an experiment was born."""
+    source, target = make("files"), make(kind)
+    fill(source)
+    fill(target, {"13": "favourites"})
+    assert runsync.sync(source, target).exit_code == 0
+    move(target, "c", "13")
+    assert [(d.name, d.field) for d in runsync.verify(source, target).differences] == [("c", "experiment")]
+    assert runsync.sync(source, target).runs.updated == 1
+    assert runsync.verify(source, target).differences == []
+
+
+@KINDS
 def test_copies_of_an_earlier_version_are_found_and_marked(make: Make, kind: str) -> None:
     source, target = make("files"), make(kind)
     fill(source)

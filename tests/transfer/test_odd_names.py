@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from support.memory import MemorySource, export_into
+from support.memory import export_into
 from support.s3 import Bucket
 from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, opened, run_id
@@ -15,6 +15,7 @@ from runsync.bundle.address import Access
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.testing.memory import MemorySource
 
 pytestmark = pytest.mark.long
 

@@ -10,6 +10,8 @@ import pytest
 import runsync
 from runsync.errors import WrongUsage
 from runsync.model.option import keywords
+from runsync.options import CopyOptions
+from runsync.runs.options import CompareOptions, GetOptions, ReproduceOptions
 from runsync.transfer import options
 
 VERBS: list[tuple[Callable[..., Any], type]] = [
@@ -18,6 +20,11 @@ VERBS: list[tuple[Callable[..., Any], type]] = [
     (runsync.sync, options.SyncOptions),
     (runsync.verify, options.VerifyOptions),
     (runsync.diff, options.DiffOptions),
+    (runsync.copy, CopyOptions),
+    (runsync.repair, options.RepairOptions),
+    (runsync.compare_runs, CompareOptions),
+    (runsync.get_artifacts, GetOptions),
+    (runsync.reproduce, ReproduceOptions),
 ]
 BUNDLE = Path(__file__).parents[2] / "examples" / "bundle"
 
@@ -25,10 +32,16 @@ BUNDLE = Path(__file__).parents[2] / "examples" / "bundle"
 @pytest.mark.parametrize(("verb", "group"), VERBS)
 def test_an_option_that_a_verb_does_not_take_is_named(verb: Callable[..., Any], group: type) -> None:
     name = verb.__name__
-    with pytest.raises(TypeError, match=f"^{name} takes no option “artefacts”: did you mean “artifacts”\\?$"):
-        verb("here", "there", artefacts=False)
+    with pytest.raises(TypeError, match=f"^{name} takes no option “worker”: did you mean “workers”\\?$"):
+        verb("here", "there", worker=1)
     with pytest.raises(TypeError, match=f"^{name} takes no option “colour”$"):
         verb("here", "there", colour="red")
+
+
+def test_a_path_is_not_taken_for_a_switch(tmp_path: Path) -> None:
+    verb: Callable[..., Any] = runsync.sync
+    with pytest.raises(TypeError, match=r"^sync takes True or False for “artifacts”, not str$"):
+        verb(str(BUNDLE), str(tmp_path / "mlruns"), artifacts=str(tmp_path / "artifacts"))
 
 
 @pytest.mark.parametrize(("verb", "group"), VERBS)
@@ -49,3 +62,11 @@ def test_an_option_of_one_kind_is_checked_before_anything_is_done(tmp_path: Path
 def test_places_may_be_named() -> None:
     verb: Callable[..., runsync.VerifyReport] = runsync.verify
     assert verb(source=str(BUNDLE), target=str(BUNDLE), workers=1).differences == []
+
+
+def test_what_need_not_be_given_may_stand_behind_the_place_or_have_its_name() -> None:
+    one = runsync.compare_runs(str(BUNDLE), ["nightly"], artifacts=False)
+    compare: Callable[..., runsync.CompareReport] = runsync.compare_runs
+    other = compare(where=str(BUNDLE), runs=["nightly"])
+    assert [s.run.name for s in one.subjects] == [s.run.name for s in other.subjects]
+    assert len(runsync.compare_runs(str(BUNDLE)).subjects) > 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import GUNICORN, Runner
+from conftest import Runner
 from support import proxy as faults
 from support.poison import GOOD, IN_SQL, LOG, good_ids, poisoned_sqlite
 from support.proxy import FaultProxy, Rule
@@ -36,7 +36,7 @@ def server(start_server: Callable[..., MlflowServer], tmp_path: Path) -> MlflowS
     folder = tmp_path / "server-0"
     poisoned_sqlite(folder / "mlflow.db")
     (folder / "mlartifacts").rename(folder / "artifacts")
-    return start_server("3", extra=GUNICORN).wait()
+    return start_server("3").wait()
 
 
 def told(runsync: Runner, *arguments: object, worst: int = 3) -> dict[str, Any]:
@@ -69,6 +69,7 @@ def assert_arrived(where: str) -> None:
             assert b"".join(workspace.read_artifact(run, files["log.txt"])) == LOG
 
 
+@pytest.mark.slow
 def test_all_that_it_can_answer_with_goes_through_a_bundle(
     server: MlflowServer, tmp_path: Path, runsync: Runner
 ) -> None:
@@ -168,7 +169,7 @@ def test_experiments_that_a_server_cannot_answer_with_are_named_and_the_others_a
 ) -> None:
     """Beside a broken row its neighbours come only from the other end of the list; of two side by side, and of the
     newest, which a server is greeted with, the ids are told as far as they are known."""
-    server = start_server("3", extra=GUNICORN).wait()
+    server = start_server("3").wait()
     with Seeder(server.url) as seeder:
         homes = [seeder.create_experiment(f"home {number}") for number in range(9)]
         for home in homes:
@@ -205,7 +206,7 @@ def test_experiments_that_a_server_cannot_answer_with_are_named_and_the_others_a
 def test_lists_comparisons_and_plans_name_what_a_server_fails_to_answer_with(
     start_server: Callable[..., MlflowServer], runsync: Runner, verb: str
 ) -> None:
-    server = start_server("3", extra=GUNICORN).wait()
+    server = start_server("3").wait()
     with Seeder(server.url) as seeder:
         homes = [seeder.create_experiment(f"home {number}") for number in range(3)]
         runs = [seeder.create_run(home, start_time=1_700_000_000_000) for home in homes for _ in range(2)]
@@ -232,11 +233,12 @@ def test_lists_comparisons_and_plans_name_what_a_server_fails_to_answer_with(
         assert runsync("runs", "delete", server.url, runs[1], "--dry-run", env=QUICK).returncode == 0
 
 
+@pytest.mark.slow
 def test_runs_without_a_start_time_that_can_be_read_are_named_however_many_others_there_are(
     start_server: Callable[..., MlflowServer], runsync: Runner
 ) -> None:
     """MLflow lists them last, and fails with them; runs from before 1970 come first, and arrive."""
-    server = start_server("3", extra=GUNICORN).wait()
+    server = start_server("3").wait()
     with Seeder(server.url) as seeder:
         home = seeder.create_experiment("home")
         early, odd, broken = (seeder.create_run(home, name, start_time=1_700_000_000_000) for name in "abc")
@@ -275,7 +277,7 @@ def test_runs_without_a_start_time_that_can_be_read_are_named_however_many_other
 def test_the_first_runs_of_an_order_are_the_first_beside_what_a_server_fails_with(
     start_server: Callable[..., MlflowServer], runsync: Runner
 ) -> None:
-    server = start_server("3", extra=GUNICORN).wait()
+    server = start_server("3").wait()
     with Seeder(server.url) as seeder:
         home = seeder.create_experiment("home")
         runs = [seeder.create_run(home, start_time=1_700_000_000_000 + number) for number in range(6)]

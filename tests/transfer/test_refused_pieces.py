@@ -75,8 +75,11 @@ def run_of(folder: Path, label: str) -> str:
 
 # Each in one test; the others in `make stress`.
 EACH_RELEASE_AND_VERB = [
-    *(("mlflow3_b", "sync"), ("mlflow2_b", "import")),
-    *(pytest.param(*both, marks=pytest.mark.slow) for both in (("mlflow3_b", "import"), ("mlflow2_b", "sync"))),
+    ("mlflow3_b", "sync"),
+    *(
+        pytest.param(*both, marks=pytest.mark.slow)
+        for both in (("mlflow2_b", "import"), ("mlflow3_b", "import"), ("mlflow2_b", "sync"))
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import Runner
 from support.damage import files_of, flip, one_of
 from support.interleaving import NoLock
-from support.memory import MemorySource, export_into, small_source
+from support.memory import export_into
 from support.mutations import export_nights
 from support.processes import GONE, run_as
 from support.s3 import Bucket
@@ -18,7 +18,7 @@ from support.seed import Seeder, points
 from support.servers import MlflowServer
 from support.stopping import Stopped, StoppingStore
 
-from runsync.bundle import locks
+from runsync.bundle import locks, schemas
 from runsync.bundle.address import Access, locate
 from runsync.bundle.bundle import Bundle, open_bundle
 from runsync.bundle.check import check
@@ -28,6 +28,7 @@ from runsync.errors import BundleLocked, WrongUsage
 from runsync.model.identity import ORIGIN
 from runsync.model.progress import Silent
 from runsync.s3 import S3Options
+from runsync.testing.memory import MemorySource, small_source
 from runsync.transfer.repair import RepairReport, repair, repair_from
 
 DAMAGED_KINDS = ["blob", "metrics part", "runs part", "experiments part", "manifest"]
@@ -179,6 +180,8 @@ def test_a_dry_run_and_a_no_move_nothing_and_tell_what_would_be(bundle: Path) ->
     refused = repair(bundle, confirm=refuse)
     assert refused.exit_code == 12
     assert len(asked) == 1
+    for report in (planned, refused):
+        schemas.check("repair-report", report.to_document(), "report")
     assert files_of(bundle) == before
 
 

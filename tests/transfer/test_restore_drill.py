@@ -20,8 +20,6 @@ from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import Filler, empty_sqlite, fill, opened
 
-from runsync.kinds.registered_models import IS_PROMPT
-
 pytestmark = pytest.mark.long
 
 DRILL = ROOT / "examples" / "restore-drill" / "restore-drill.sh"
@@ -80,18 +78,18 @@ def test_a_drill_without_its_arguments_says_how_it_is_used(tmp_path: Path) -> No
     assert done.stderr.startswith("usage: restore-drill.sh SOURCE BUNDLE TARGET")
 
 
+@pytest.mark.slow
 def test_the_last_line_names_what_was_accepted_and_did_not_come_back(tmp_path: Path) -> None:
     source = empty_sqlite(tmp_path / "source.db")
     with opened(source) as workspace:
         fill(Filler(workspace))
     with closing(sqlite3.connect(tmp_path / "source.db")) as database, database:
         for name in ("one", "two"):
-            database.execute("INSERT INTO registered_models (name, workspace) VALUES (?, 'default')", (name,))
-            tag = "INSERT INTO registered_model_tags (key, value, name, workspace) VALUES (?, 'true', ?, 'default')"
-            database.execute(tag, (IS_PROMPT, name))
-    (tmp_path / "runsync.toml").write_text('[bundles.nightly]\nuri = "b"\naccept = ["prompts"]\n')
+            hook = "INSERT INTO webhooks VALUES (?, ?, '', 'https://x', 'ACTIVE', '', 1, 1, NULL, 'default')"
+            database.execute(hook, (name, name))
+    (tmp_path / "runsync.toml").write_text('[bundles.nightly]\nuri = "b"\naccept = ["webhooks"]\n')
     target = empty_sqlite(tmp_path / "target.db")
     done = run_drill([source, "nightly", target], tmp_path, {})
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("Restored and verified, without what was accepted (2 prompts), in "), last
+    assert last.startswith("Restored and verified, without what was accepted (2 webhooks), in "), last

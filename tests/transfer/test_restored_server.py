@@ -36,7 +36,7 @@ def test_a_server_on_a_restored_database_shows_every_run_under_its_own_id(
     shutil.copy(empty, folder / "mlflow.db")
     done = runsync("import", bundle, f"sqlite:///{folder}/mlflow.db", "--artifacts", folder / "artifacts")
     assert done.returncode == 0, done.stdout + done.stderr
-    with MlflowServer(executable("3"), folder=folder) as server:
+    with MlflowServer(executable("3"), folder=folder, gunicorn=True) as server:
         verified = verify(runsync, bundle, server.url, facts.pattern, "--verify-artifacts")
         assert verified["artifacts"] == facts.artifacts
         before, after = (Reader(url).read([facts.pattern]) for url in (pair.source.url, server.url))
@@ -145,6 +145,7 @@ def test_init_makes_the_tables_of_an_empty_database_from_the_command_line(
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+@pytest.mark.server
 def test_a_server_knows_which_copies_in_its_database_are_gone(tmp_path: Path) -> None:
     source, folder = tmp_path / "mlruns", tmp_path / "server"
     shutil.copytree(ROOT / "examples" / "mlruns", source)
@@ -153,7 +154,7 @@ def test_a_server_knows_which_copies_in_its_database_are_gone(tmp_path: Path) ->
     active = (path.parent for path in source.glob("*/*/meta.yaml") if "lifecycle_stage: active" in path.read_text())
     gone = min(active)
     shutil.rmtree(gone)
-    with MlflowServer(executable("3"), folder=folder) as server:
+    with MlflowServer(executable("3"), folder=folder, gunicorn=True) as server:
         before = runsync.list_runs(server.url, selection=Selection(state="active")).runs
         told = runsync.sync(str(source), server.url, artifacts=False)
         ((name,),) = (one.names for one in told.not_carried if one.what == "deletions of runs")

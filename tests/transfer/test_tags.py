@@ -58,11 +58,14 @@ def source(make: Make) -> str:
 @pytest.mark.parametrize(
     ("source_kind", "target_kind", "by_bundle"),
     [
-        *(("sqlite", "sqlite", False), ("files", "postgres", False), ("sqlite", "files", False)),
+        *(("files", "postgres", False), ("sqlite", "files", False)),
         ("files", "sqlite", True),
         *(
             pytest.param(*kinds, marks=pytest.mark.slow)
-            for kinds in (("files", "sqlite", False), ("sqlite", "sqlite", True), ("sqlite", "files", True))
+            for kinds in (
+                *(("files", "sqlite", False), ("sqlite", "sqlite", False)),
+                *(("sqlite", "sqlite", True), ("sqlite", "files", True)),
+            )
         ),
     ],
 )

@@ -33,6 +33,7 @@ def workspace(start_server: Callable[..., MlflowServer]) -> Iterator[RestWorkspa
     opened.close()
 
 
+@pytest.mark.slow
 def test_one_broken_row_takes_about_as_many_requests_as_its_place_has_digits(workspace: RestWorkspace) -> None:
     experiments = workspace.experiments(Selection())
     before = workspace.requests

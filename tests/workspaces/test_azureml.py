@@ -4,13 +4,14 @@ import json
 import sys
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from conftest import Runner
 from emulators.azureml.gate import CLIENT, MLFLOW, SCOPE, SECRET, TENANT, Gate
+from support import models_by_rest
 from support.rich import small_workspace
 from support.secrets import MARK, SEARCH
 from support.seed import Seeder, points
@@ -83,6 +84,60 @@ def test_a_workspace_goes_to_azure_and_comes_back_and_what_azure_does_not_take_i
     refused = [request.target for request, status in gate.seen if status in (400, 401, 403)]
     assert not [target for target in refused if "log-inputs" not in target]
     assert facts.runs
+
+
+def test_a_model_goes_to_azures_registry_with_its_runs_and_its_files(
+    mlflow3_a: MlflowServer, gate: Gate, signed_in: pytest.MonkeyPatch, prefix: str, tmp_path: Path
+) -> None:
+    name = f"{prefix}churn"
+    with Seeder(mlflow3_a.url) as seeder:
+        models_by_rest.fill(seeder, prefix, name, logged=False)
+    selection = Selection(models=(name,))
+    for action in ("created", "unchanged"):
+        report = library.sync(mlflow3_a.url, gate.address, selection=selection)
+        counts = {kind: getattr(tally, action) for kind, tally in report.objects.items()}
+        assert (counts, report.failed, report.problems) == ({"registered-models": 1, "model-versions": 3}, [], [])
+        assert {(left.kind, left.names) for left in report.left_behind} == {
+            ("model-aliases", (f"{name}@champion", f"{name}@old"))
+        }
+    verified = library.verify(mlflow3_a.url, gate.address, selection=selection, accept=["model-aliases"])
+    assert (verified.differences, verified.exit_code) == ([], 0)
+    got = library.get_model(gate.address, f"{name}/4", into=tmp_path / "model")
+    assert (len(got.files), (tmp_path / "model" / "data" / "weights.bin").read_bytes()) == (2, b"second" * 100)
+    assert not [request.target for request, status in gate.seen if status in (400, 401, 403, 404)]
+
+
+def test_versions_that_were_deleted_at_the_source_are_deleted_and_models_are_named(
+    mlflow3_a: MlflowServer,
+    start_server: Callable[..., MlflowServer],
+    env: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    prefix: str,
+) -> None:
+    target = start_server("3").wait()
+    with Seeder(mlflow3_a.url) as seeder, Gate(target.url) as gate:
+        for name, value in (env | {"AZURE_AUTHORITY_HOST": gate.url}).items():
+            monkeypatch.setenv(name, value)
+        names = [f"{prefix}{name}" for name in ("churn", "gone")]
+        for name in names:
+            seeder.post("registered-models/create", name=name)
+            for _ in range(3):
+                seeder.post("model-versions/create", name=name, source="s3://elsewhere/model")
+        library.sync(mlflow3_a.url, gate.address, selection=Selection(models=tuple(names)))
+        seeder.call("DELETE", "model-versions/delete", {"name": names[0], "version": "2"})
+        seeder.call("DELETE", "registered-models/delete", {"name": names[1]})
+        selection = Selection(kinds=("registered-models", "model-versions", "model-aliases"))
+        for _ in range(2):
+            report = library.sync(mlflow3_a.url, gate.address, selection=selection, delete=True, max_delete="100%")
+            assert [one for one in report.failed if prefix in one["name"]] == []
+            (left,) = (left for left in report.not_carried if left.what == "deletions of registered models")
+            assert (left.names, left.kind) == ((names[1],), "")
+    with Seeder(target.url) as seeder:
+        found = seeder.call("GET", "model-versions/search")["model_versions"]
+        models = seeder.call("GET", "registered-models/search")["registered_models"]
+    mine = [(one["name"], one["version"]) for one in found if prefix in one["name"]]
+    assert sorted(mine) == [(names[0], "1"), (names[0], "3")]
+    assert [one["name"] for one in models if prefix in one["name"]] == names
 
 
 def test_a_new_name_that_azure_cannot_give_is_named_and_the_runs_go_on_under_the_old_one(

@@ -103,7 +103,7 @@ BY_PASSWORD = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": PA
     [
         (BY_TOKEN, 400, ("get-history", "artifacts"), 3),
         (BY_PASSWORD, 400, ("get-history", "artifacts"), 3),
-        (BY_PASSWORD, 500, ("runs/search",), 13),
+        pytest.param(BY_PASSWORD, 500, ("runs/search",), 13, marks=pytest.mark.slow),
         (BY_TOKEN, 403, ("experiments/search",), 13),
     ],
 )

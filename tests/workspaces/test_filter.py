@@ -10,7 +10,7 @@ import pytest
 from conftest import Runner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.proxy import FaultProxy
 from support.seed import Seeder
 from support.servers import MlflowServer
@@ -20,6 +20,7 @@ from runsync.model.filter.evaluate import Facts, matches
 from runsync.model.filter.parse import parse
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.testing.memory import small_source
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.rest.workspace import RestWorkspace
 

@@ -51,6 +51,21 @@ def test_an_artifact_that_is_gone_at_the_source_is_named_and_the_next_export_tri
     assert manifest_of(tmp_path / "b")["counts"]["artifacts"] == 4
 
 
+def test_an_empty_artifact_that_cannot_be_read_does_not_arrive_as_an_empty_one(
+    two_runs: tuple[str, str, str], mlflow3_a: MlflowServer, mlflow3_b: MlflowServer, runsync: Runner
+) -> None:
+    name, _, bad = two_runs
+    with Seeder(mlflow3_a.url) as seeder:
+        seeder.put_artifact(bad, "sub/empty.py", b"")
+    with FaultProxy(mlflow3_a.url, Rule(faults.respond(404), "artifacts/sub/empty.py", "GET", count=None)) as proxy:
+        done = runsync("sync", proxy.url, mlflow3_b.url, "--experiment", name, "--json")
+    report = json.loads(done.stdout)
+    assert [(p["kind"], p["name"]) for p in report["problems"]] == [("artifact", "sub/empty.py")]
+    assert (done.returncode, report["artifacts"]) == (3, 4)
+    again = runsync("sync", mlflow3_a.url, mlflow3_b.url, "--experiment", name, "--json")
+    assert (again.returncode, json.loads(again.stdout)["artifacts"]) == (0, 1)
+
+
 def test_an_artifact_file_that_was_removed_behind_the_servers_back_does_not_stop_anything(
     two_runs: tuple[str, str, str], mlflow3_a: MlflowServer, runsync: Runner, tmp_path: Path
 ) -> None:

@@ -1,14 +1,15 @@
 """Posts that are not to be done twice."""
 
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from support.servers import MlflowServer, free_port
+from support.servers import MlflowServer
 
 from runsync.errors import Interrupted, RequestRefused, WorkspaceUnreachable
 from runsync.model.experiment import Experiment
@@ -19,8 +20,8 @@ from runsync.workspaces.http import NOT_DONE, Client, Patience, post_once
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.experiments import RestExperiments
+from runsync.workspaces.rest.opening import open_server
 from runsync.workspaces.rest.server import API
-from runsync.workspaces.rest.workspace import open_server
 
 SHORT = Patience(seconds=3, tries=3, first_delay=0.01, longest_delay=0.05)
 
@@ -54,9 +55,13 @@ class _Server(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
 
-def serve(port: int = 0) -> tuple[Any, ThreadingHTTPServer]:
-    handler = type("Handler", (_Server,), {"statuses": [], "done": []})
-    listening = ThreadingHTTPServer(("127.0.0.1", port), handler)
+class _Listening(ThreadingHTTPServer):
+    allow_reuse_port = True
+
+
+def serve(port: int = 0, statuses: Sequence[int] = ()) -> tuple[Any, ThreadingHTTPServer]:
+    handler = type("Handler", (_Server,), {"statuses": [*statuses], "done": []})
+    listening = _Listening(("127.0.0.1", port), handler)
     threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     return handler, listening
 
@@ -135,20 +140,37 @@ def test_an_experiment_that_another_import_made_in_the_same_moment_stays_that_on
     workspace.close()
 
 
-def test_a_server_that_comes_back_in_time_is_not_given_up_and_one_that_does_not_is() -> None:
-    port = free_port()
-    client = Client(f"http://127.0.0.1:{port}", Credentials(), patience=SHORT)
+@pytest.fixture
+def held_port() -> Iterator[int]:
+    """A port that refuses connections, and that no other process can take until `serve` listens on it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+def test_a_server_that_does_not_come_back_in_time_is_given_up(held_port: int) -> None:
+    client = Client(f"http://127.0.0.1:{held_port}", Credentials(), patience=SHORT)
     with pytest.raises(WorkspaceUnreachable):
         post_once(client, "/close", {}, lambda error: None)
     client.close()
-    client = Client(f"http://127.0.0.1:{port}", Credentials(), patience=replace(SHORT, seconds=300))
-    started: list[Any] = []
-    timer = threading.Timer(1, lambda: started.append(serve(port)))
-    timer.start()
-    assert post_once(client, "/close", {}, lambda error: None) == {}
-    timer.join()
+
+
+@pytest.mark.parametrize("hung_up", [0, SHORT.tries - 1])
+def test_a_server_that_comes_back_in_time_is_not_given_up(held_port: int, hung_up: int) -> None:
+    """Also where it breaks connections as it starts: tries are counted from there on."""
+    client = Client(f"http://127.0.0.1:{held_port}", Credentials(), patience=replace(SHORT, seconds=300))
+    failures: list[RequestRefused] = []
+    started: list[tuple[Any, ThreadingHTTPServer]] = []
+
+    def look(error: RequestRefused) -> None:
+        failures.append(error)
+        if len(failures) == SHORT.tries + 2:
+            started.append(serve(held_port, statuses=[0] * hung_up))
+
+    assert post_once(client, "/close", {}, look) == {}
     ((handler, listening),) = started
-    assert handler.done == ["/close"]
+    assert (len(failures), handler.done) == (SHORT.tries + 2 + hung_up, ["/close"] * (1 + hung_up))
     client.close()
     listening.shutdown()
     listening.server_close()

@@ -67,6 +67,7 @@ def home(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         with MlflowServer(
             executable("3"),
             folder=tmp_path_factory.mktemp("s3-root"),
+            gunicorn=True,
             serve_artifacts=False,
             extra=["--default-artifact-root", f"{bucket.url}/the root"],
             environment={**KEYS, "MLFLOW_S3_ENDPOINT_URL": bucket.endpoint},
@@ -322,3 +323,42 @@ def test_all_regions_of_amazon_are_one_s3(
     monkeypatch.setenv("AWS_USE_DUALSTACK_ENDPOINT", variable or "false")
     assert runsync.s3.S3().endpoint == "https://s3.amazonaws.com"
     assert runsync.s3.S3(runsync.s3.S3Options("https://s3.example.org/")).endpoint == "https://s3.example.org"
+
+
+def test_models_on_s3_go_to_disk_and_back_and_the_server_is_not_asked_for_a_file(
+    home: Home, env: dict[str, str], prefix: str, tmp_path: Path, runsync: Runner
+) -> None:
+    files = FILES | {"MLmodel": b"flavors: {}\n"}
+    run_id, folder = home.run(prefix + "files", {f"net/{path}": content for path, content in files.items()})
+    with Seeder(home.server.url) as seeder:
+        experiment_id = seeder.get_run(run_id)["info"]["experiment_id"]
+        made = seeder.post("logged-models", experiment_id=experiment_id, name="net", source_run_id=run_id)
+        info = made["model"]["info"]
+        below = info["artifact_uri"].removeprefix(f"{home.bucket.url}/")
+        for path, content in files.items():
+            home.bucket.put(f"{below}/{path}", content)
+        seeder.call("PATCH", f"logged-models/{info['model_id']}", {"model_id": info["model_id"], "status": 2})
+        seeder.post("registered-models/create", name=prefix + "churn")
+        of_run = {"source": f"{home.bucket.url}/{folder}/net", "run_id": run_id}
+        of_model = {"source": f"models:/{info['model_id']}", "model_id": info["model_id"]}
+        for told in (of_run, of_model):
+            seeder.post("model-versions/create", name=prefix + "churn", **told)
+    naming = ("--rename", f"{prefix}files={prefix}copy", "--rename", f"{prefix}churn={prefix}copied", "--json")
+    with FaultProxy(home.server.url) as server:
+        chosen = ("--experiment", prefix + "files")
+        exported = report(runsync("export", server.url, tmp_path / "b", *chosen, "--json", env=env))
+        assert {kind: tally["created"] for kind, tally in exported["objects"].items() if tally["created"]} == {
+            "logged-models": 1,
+            "registered-models": 1,
+            "model-versions": 2,
+        }
+        report(runsync("import", tmp_path / "b", server.url, *naming, "--verify-artifacts", env=env))
+        report(runsync("verify", tmp_path / "b", server.url, *naming, "--verify-artifacts", env=env))
+        again = report(runsync("import", tmp_path / "b", server.url, *naming, env=env))
+        assert (again["objects"]["logged-models"]["unchanged"], again["artifacts"]) == (1, 0)
+        assert not server.count("artifact")
+    for number in (1, 2):
+        got = tmp_path / str(number)
+        report(runsync("models", "get", home.server.url, f"{prefix}copied/{number}", "--into", got, "--json", env=env))
+        assert {path.relative_to(got).as_posix() for path in got.rglob("*") if path.is_file()} == set(files)
+        assert all((got / path).read_bytes() == content for path, content in files.items())

@@ -13,6 +13,7 @@ import pytest
 from conftest import Runner
 from emulators.sagemaker.gate import Fault, Gate, Key
 from emulators.server import Reply, Request, Server
+from support import models_by_rest
 from support.oracle import assert_same
 from support.rich import small_workspace
 from support.s3 import KEYS, Bucket
@@ -20,6 +21,7 @@ from support.secrets import MARK, SEARCH
 from support.seed import Seeder
 from support.servers import MlflowServer, free_port
 
+import runsync as library
 from runsync.errors import AccessDenied, WrongUsage
 from runsync.model.selection import Selection
 from runsync.transfer.places import open_workspace
@@ -96,6 +98,21 @@ def test_a_workspace_goes_from_one_arn_to_another_whole_with_every_request_signe
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert_same(source, target, [facts.pattern])
     assert gate.seen
+    assert not [seen for seen in gate.seen if seen.refusal]
+
+
+def test_a_model_goes_with_its_alias_runs_and_logged_models(gate: Gate, signing: Signing, prefix: str) -> None:
+    name = f"{prefix}churn"
+    with Seeder(gate.servers[OLD]) as seeder:
+        models_by_rest.fill(seeder, prefix, name)
+    selection = Selection(models=(name,))
+    counts = {"logged-models": 2, "registered-models": 1, "model-versions": 3, "model-aliases": 2}
+    for action in ("created", "unchanged"):
+        report = library.sync(OLD, NEW, selection=selection)
+        assert (report.failed, report.problems, report.exit_code) == ([], [], 0)
+        assert {kind: getattr(tally, action) for kind, tally in report.objects.items()} == counts
+    verified = library.verify(OLD, NEW, selection=selection, verify_artifacts=True)
+    assert (verified.differences, verified.exit_code) == ([], 0)
     assert not [seen for seen in gate.seen if seen.refusal]
 
 

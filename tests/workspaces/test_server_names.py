@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import pytest
-from support.memory import MemorySource, export_into
+from support.memory import export_into
 from support.seed import Seeder
 from support.servers import MlflowServer
 from support.stores import Filler, opened, run_id
@@ -16,6 +16,7 @@ from runsync.model.artifact_names import sent_name
 from runsync.model.experiment import Experiment
 from runsync.model.run import ArtifactFile, Run
 from runsync.model.selection import Selection
+from runsync.testing.memory import MemorySource
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.rest import artifacts
 from runsync.workspaces.rest.artifacts import ArtifactStore

@@ -55,6 +55,7 @@ def running(s3_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
             MlflowServer(
                 executable("3"),
                 folder=tmp_path_factory.mktemp("s3-behind"),
+                gunicorn=True,
                 extra=["--artifacts-destination", f"{bucket.url}/root"],
                 environment={**KEYS, "MLFLOW_S3_ENDPOINT_URL": s3.url},
             ) as server,

@@ -10,11 +10,12 @@ import pytest
 from conftest import Runner
 from support import proxy as faults
 from support.command_line import Result
-from support.memory import export_into, small_source
+from support.memory import export_into
 from support.proxy import FaultProxy, Rule
 from support.secrets import MARK
 from support.servers import MlflowServer, free_port
 
+from runsync.testing.memory import small_source
 from workspaces.failing import BRIEF, Seeded, export, one_line
 
 PASSWORD = f"hunter2{MARK}"

@@ -1,6 +1,6 @@
 """runsync artifacts get"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,7 @@ from runsync.cli.finish import finish
 from runsync.cli.output import opened
 from runsync.cli.progress import shown
 from runsync.errors import WrongUsage
+from runsync.runs.options import GetOptions
 
 if TYPE_CHECKING:
     from runsync.model.run import ArtifactFile
@@ -19,16 +20,7 @@ if TYPE_CHECKING:
 @click.argument("where")
 @click.argument("run")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--into", default=".", metavar="DIR", show_default=True, help="Folder to download to; - for stdout.")
-@click.option(
-    "--verify",
-    is_flag=True,
-    help="Also compare files of the same size and time byte by byte, and download those that differ.",
-)
-@options.dry_run
-@options.artifact_root
-@options.s3
-@options.workers
+@options.of(GetOptions, workers=options.together(options.artifact_root, options.s3))
 @options.unattended
 @options.wait
 @options.json
@@ -39,11 +31,8 @@ def command(
     where: str,
     run: str,
     paths: tuple[str, ...],
-    into: str,
-    verify: bool,
-    dry_run: bool,
-    workers: int,
     as_json: bool,
+    **given: Any,
 ) -> int:
     """Download a run's files.
 
@@ -57,25 +46,15 @@ def command(
     from runsync.runs.artifacts import get_artifacts, read_artifact
 
     access = options.access(ctx)
-    if into == "-":
-        if len(paths) != 1 or dry_run or as_json:
+    if given["into"] == "-":
+        if len(paths) != 1 or given["dry_run"] or as_json:
             raise WrongUsage("--into - writes one file to stdout: name one PATH, without --dry-run and --json")
         with opened(None) as file:
-            for chunk in read_artifact(where, run, paths[0], workers=workers, access=access, growing=_tell):
+            for chunk in read_artifact(where, run, paths[0], workers=given["workers"], access=access, growing=_tell):
                 file.write(chunk)
         return 0
     with shown("artifacts get", as_json, "files") as progress:
-        report = get_artifacts(
-            where,
-            run,
-            paths,
-            into=into,
-            dry_run=dry_run,
-            verify=verify,
-            workers=workers,
-            access=access,
-            progress=progress,
-        )
+        report = get_artifacts(where, run, paths, **given, access=access, progress=progress)
     return finish(report, as_json, fetched_lines(report))
 
 

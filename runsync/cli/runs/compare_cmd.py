@@ -11,6 +11,7 @@ from runsync.cli.output import csv_safe, format_of, opened
 from runsync.cli.progress import shown
 from runsync.cli.text import many, size
 from runsync.errors import WrongUsage
+from runsync.runs.options import CompareOptions
 
 if TYPE_CHECKING:
     from runsync.runs.compare import CompareReport
@@ -18,37 +19,30 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "html")
 
 
+_diff_only = click.option(
+    "--diff-only", is_flag=True, help="Show only the rows that differ (in html, as the initial view)."
+)
+_output = options.together(
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMATS),
+        help="Output format. Default: from the name of --output, otherwise a table.",
+    ),
+    click.option("--output", metavar="FILE", help="Write to this file instead of stdout."),
+    csv_safe,
+    click.option("--x", metavar="FIELD", help="html: initial x axis, such as params.lr, metrics.auc or duration."),
+    click.option("--y", metavar="FIELD", help="html: initial y axis."),
+    click.option("--color", metavar="FIELD", help="html: initial colour of points and height of contours."),
+    options.artifact_root,
+)
+
+
 @click.command(epilog="Example: runsync runs compare backup churn-1 churn-2 --with http://localhost:5000 churn-3")
 @click.argument("where")
 @click.argument("run", nargs=-1)
 @options.selecting("active")
-@click.option(
-    "--with", "others", nargs=2, multiple=True, metavar="WHERE RUN", help="Add a run from another place. Repeatable."
-)
-@click.option(
-    "--also-in", multiple=True, metavar="WHERE", help="Add the same runs (or selection) from another place. Repeatable."
-)
-@click.option("--diff-only", is_flag=True, help="Show only the rows that differ (in html, as the initial view).")
-@click.option(
-    "--lower-is-better", multiple=True, metavar="KEY", help="The lowest value of this metric is the best. Repeatable."
-)
-@click.option(
-    "--higher-is-better", multiple=True, metavar="KEY", help="The highest value of this metric is the best. Repeatable."
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    help="Output format. Default: from the name of --output, otherwise a table.",
-)
-@click.option("--output", metavar="FILE", help="Write to this file instead of stdout.")
-@csv_safe
-@click.option("--x", metavar="FIELD", help="html: initial x axis, such as params.lr, metrics.auc or duration.")
-@click.option("--y", metavar="FIELD", help="html: initial y axis.")
-@click.option("--color", metavar="FIELD", help="html: initial colour of points and height of contours.")
-@options.artifacts
-@options.s3
-@options.workers
+@options.of(CompareOptions, lower_is_better=_diff_only, artifacts=_output, workers=options.s3)
 @options.unattended
 @options.wait
 @options.json
@@ -65,7 +59,6 @@ def command(
     x: str | None,
     y: str | None,
     color: str | None,
-    artifacts: bool,
     as_json: bool,
     **asked: Any,
 ) -> int:
@@ -86,7 +79,7 @@ def command(
         from runsync.runs.compare_page import page
 
         page.require_plotly()
-    report = _compare(ctx, where, run, curves=form == "html", artifacts=artifacts, **asked)
+    report = _compare(ctx, where, run, curves=form == "html", **asked)
     if form == "json" and output is None:
         return finish(report, True, (), is_data=True)
     if form == "csv" and output is None:

@@ -87,16 +87,26 @@ def command(
         "access": options.access(ctx),
     }
     if format_ in ("table", "json"):
-        from runsync.runs.listing import list_runs
+        return _list_whole(where, asked, output, format_, chosen)
+    return _list_run_by_run(where, asked, output, format_, chosen, csv_safe)
 
-        report = list_runs(where, **asked)
-        if output is None:
-            finish(report, format_ == "json", _lines(report, chosen), is_data=True)
-        else:
-            _save(report, output, format_, chosen)
-        tell_unread(report.unreadable)
-        tell_hints(report.notes)
-        return report.exit_code
+
+def _list_whole(where: str, asked: dict[str, Any], output: str | None, format_: str, chosen: "Sequence[Field]") -> int:
+    from runsync.runs.listing import list_runs
+
+    report = list_runs(where, **asked)
+    if output is None:
+        finish(report, format_ == "json", _lines(report, chosen), is_data=True)
+    else:
+        _save(report, output, format_, chosen)
+    tell_unread(report.unreadable)
+    tell_hints(report.notes)
+    return report.exit_code
+
+
+def _list_run_by_run(
+    where: str, asked: dict[str, Any], output: str | None, format_: str, chosen: "Sequence[Field]", csv_safe: bool
+) -> int:
     from runsync.runs.listing import open_runs
 
     with opened(output, binary=format_ == "parquet") as file, open_runs(where, **asked) as listing:

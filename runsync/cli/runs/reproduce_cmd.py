@@ -3,16 +3,24 @@
 import json
 import shlex
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runsync.cli import options
 from runsync.cli.finish import finish
 from runsync.cli.text import listed, many
+from runsync.runs.options import ReproduceOptions
 
 if TYPE_CHECKING:
     from runsync.runs.reproduce import ReproduceReport
+
+
+_before_workers = options.together(
+    click.option("--show-cluster", is_flag=True, help="Databricks: only show the run's cluster and libraries."),
+    options.artifact_root,
+    options.s3,
+)
 
 
 @click.command(
@@ -21,20 +29,7 @@ if TYPE_CHECKING:
 @click.argument("where")
 @click.argument("run")
 @click.option("--into", metavar="DIR", help="Folder to write to: new, empty, or from an earlier try.")
-@click.option(
-    "--repository", metavar="URL", help="Git repository with the code, if the run does not name one: a URL or a path."
-)
-@click.option("--model", metavar="PATH", help="Use this model's environment, if the run has several models.")
-@click.option(
-    "--notebook-folder", default="", metavar="PATH", help="Databricks: clone the notebook into this workspace folder."
-)
-@click.option("--notebook-only", is_flag=True, help="Databricks: do not start or create a cluster.")
-@click.option("--no-libraries", is_flag=True, help="Databricks: do not install libraries on a new cluster.")
-@click.option("--show-cluster", is_flag=True, help="Databricks: only show the run's cluster and libraries.")
-@options.artifact_root
-@options.s3
-@options.workers
-@options.dry_run
+@options.of(ReproduceOptions, workers=_before_workers)
 @options.unattended
 @options.wait
 @options.json
@@ -45,15 +40,9 @@ def command(
     where: str,
     run: str,
     into: str | None,
-    repository: str | None,
-    model: str | None,
-    notebook_folder: str,
-    notebook_only: bool,
-    no_libraries: bool,
     show_cluster: bool,
-    workers: int,
-    dry_run: bool,
     as_json: bool,
+    **given: Any,
 ) -> int:
     """Get a run's code and environment, ready to run again.
 
@@ -66,19 +55,8 @@ def command(
     """
     from runsync.runs.reproduce import reproduce
 
-    report = reproduce(
-        where,
-        run,
-        into,
-        repository=repository,
-        model=model,
-        notebook_folder=notebook_folder,
-        notebook_only=notebook_only,
-        libraries=not no_libraries,
-        dry_run=dry_run or show_cluster,
-        access=options.access(ctx),
-        workers=workers,
-    )
+    given["dry_run"] |= show_cluster
+    report = reproduce(where, run, into, **given, access=options.access(ctx))
     return finish(report, as_json, _lines(report, show_cluster))
 
 

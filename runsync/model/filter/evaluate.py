@@ -70,7 +70,7 @@ def matches(expression: Expression, run: Run, facts: Facts, files: Sequence[Arti
     """Whether the expression is true of a run."""
     match expression:
         case Comparison():
-            return _holds(expression, _values(expression.field, run, facts, files))
+            return holds(expression, values_of_field(expression.field, run, facts, files))
         case Not():
             return not matches(expression.part, run, facts, files)
         case And():
@@ -79,8 +79,8 @@ def matches(expression: Expression, run: Run, facts: Facts, files: Sequence[Arti
             return any(matches(part, run, facts, files) for part in expression.parts)
 
 
-def _values(field: Field, run: Run, facts: Facts, files: Sequence[ArtifactFile]) -> Sequence[Any]:
-    """All that the run has of it: none, one, or several (datasets, files)."""
+def values_of_field(field: Field, run: Run, facts: Facts, files: Sequence[ArtifactFile]) -> Sequence[Any]:
+    """All that a run has of a field: none, one, or several (datasets, files)."""
     if field.kind == DATASET:
         return [told for dataset in run.dataset_inputs if (told := _of_dataset(field.key, dataset))]
     if field.kind == ARTIFACT:
@@ -100,7 +100,8 @@ def _of_dataset(key: str, dataset: DatasetInput) -> str:
     return told[key]
 
 
-def _holds(comparison: Comparison, values: Sequence[Any]) -> bool:
+def holds(comparison: Comparison, values: Sequence[Any]) -> bool:
+    """Whether a comparison is true of what a thing has of its field: of none, one, or any of several values."""
     if comparison.operator == tree.IS_NULL:
         return not values
     if comparison.operator == tree.IS_NOT_NULL:

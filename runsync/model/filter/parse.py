@@ -6,23 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runsync.errors import BadFilter, WrongUsage
-from runsync.model.fields import ARTIFACT, ATTRIBUTES, DATASET, EXPERIMENT, METRICS, Field, parse_field
+from runsync.model.fields import Field
 from runsync.model.filter import tree
 from runsync.model.filter.tree import And, Comparison, Expression, Not, Or, Value
-from runsync.model.times import parse_duration, parse_time
+from runsync.model.filter.vocabulary import OF_RUNS, Vocabulary
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
 
-STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
-STATES = ("active", "deleted")
-LATEST = 2.0**62
-"""Milliseconds: servers keep times as int64."""
 DEEPEST = 100
 """Levels of the parse tree; parentheses make two."""
-_TIMES = ("start_time", "end_time")
 _EXPECTED = {
-    "FIELD": "a field such as metrics.auc, params.lr or tags.team",
     "COMPARATOR": "a comparison such as =, !=, >, LIKE, IN or IS NULL",
     "STRING": "a value: a number, or a text in quotes",
     "LPAR": "a list such as ('a', 'b')",
@@ -34,20 +28,23 @@ _EXPECTED = {
 
 
 @lru_cache(maxsize=64)
-def parse(text: str) -> Expression:
-    """The expression of a filter. Raises WrongUsage, whose message shows the place, when it is none."""
+def parse(text: str, words: Vocabulary = OF_RUNS) -> Expression:
+    """The expression of a filter on what has these `words`. Raises WrongUsage, whose message shows the place, when it
+    is none."""
     from lark.exceptions import UnexpectedCharacters, UnexpectedEOF, UnexpectedToken
 
     try:
         parsed = _parser().parse(text)
     except UnexpectedToken as error:
         at = len(text) if error.token.type == "$END" else error.token.start_pos or 0
-        raise _wrong(text, at, _missing(error.accepts or error.expected)) from None
+        if str(error.token).upper() == "RLIKE":
+            raise _wrong(text, at, "RLIKE is not known here: write LIKE or ILIKE, with % for any text") from None
+        raise _wrong(text, at, _missing(error.accepts or error.expected, words)) from None
     except UnexpectedCharacters as error:
-        raise _wrong(text, error.pos_in_stream or 0, _unreadable(text, error)) from None
+        raise _wrong(text, error.pos_in_stream or 0, _unreadable(text, error, words)) from None
     except UnexpectedEOF:
         raise _wrong(text, len(text), "it ends too early") from None
-    return _Reader(text).read(parsed)
+    return _Reader(text, words).read(parsed)
 
 
 @cache
@@ -64,25 +61,28 @@ def _wrong(text: str, position: int, why: str) -> BadFilter:
     return BadFilter(f"the filter cannot be read: {why}", (f"  {shown}", f"  {' ' * position}^"))
 
 
-def _missing(terminals: Any) -> str:
+def _missing(terminals: Any, words: Vocabulary) -> str:
+    if "FIELD" in terminals:
+        return f"here should be a field such as {words.such_as}"
     for terminal, told in _EXPECTED.items():
         if terminal in terminals:
             return f"here should be {told}"
     return "nothing should stand here but AND or OR"
 
 
-def _unreadable(text: str, error: Any) -> str:
+def _unreadable(text: str, error: Any, words: Vocabulary) -> str:
     character = text[error.pos_in_stream : error.pos_in_stream + 1]
     if character in "'\"`":
         return f"a {character} that is never closed"
-    return _missing(error.allowed)
+    return _missing(error.allowed, words)
 
 
 class _Reader:
     """Makes an expression of a parse tree, and checks that values fit their fields."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, words: Vocabulary) -> None:
         self._text = text
+        self._words = words
 
     def read(self, node: "Tree[Token]", depth: int = 0) -> Expression:
         if depth > DEEPEST:
@@ -96,9 +96,12 @@ class _Reader:
                 return Not(self.read(children[0], depth + 1))
             case "flag":
                 return self._flag(children[0])
-        return self._condition(str(node.data), self._field(children[0]), children[1:], children[0])
+        condition = self._condition(str(node.data), self._field(children[0]), children[1:], children[0])
+        if why := self._words.misuse(condition.field, condition.operator, condition.value):
+            raise self._error(children[0], why)
+        return condition
 
-    def _condition(self, kind: str, field: Field, rest: list[Any], token: "Token") -> Expression:
+    def _condition(self, kind: str, field: Field, rest: list[Any], token: "Token") -> Comparison:
         if kind in ("absent", "present"):
             return Comparison(field, tree.IS_NULL if kind == "absent" else tree.IS_NOT_NULL, None)
         if kind in ("among", "not_among"):
@@ -120,19 +123,21 @@ class _Reader:
 
     def _flag(self, token: "Token") -> Expression:
         field = self._field(token)
-        if field.key != "has_model_version" or field.kind != ATTRIBUTES:
+        if not self._words.is_flag(field):
             raise self._error(token, f"{field} is compared with nothing", after=True)
         return Comparison(field, tree.EQUAL, True)
 
     def _field(self, token: "Token") -> Field:
         try:
-            return parse_field(token)
+            return self._words.field(token)
         except WrongUsage as error:
             raise self._error(token, str(error)) from None
 
     def _value(self, field: Field, token: "Token") -> Any:
+        is_quoted = token.type == "STRING"
+        text = _unquoted(token) if is_quoted else str(token)
         try:
-            return _read_value(field, token)
+            return self._words.value(field, text, "TEXT" if is_quoted else token.type)
         except WrongUsage as error:
             raise self._error(token, str(error)) from None
 
@@ -143,47 +148,13 @@ class _Reader:
             raise self._error(token, f"{field} is true or false")
 
     def _check_word(self, field: Field, value: Value, token: "Token") -> None:
-        """A word that no run ever has is a slip."""
-        known = {"status": STATUSES, "state": STATES}.get(field.key) if field.kind == ATTRIBUTES else None
+        """A word that none ever has is a slip."""
+        known = self._words.known(field)
         if known and value not in known:
             raise self._error(token, f"{field.key} is one of {', '.join(known)}, not “{value}”")
 
     def _error(self, token: "Token", why: str, after: bool = False) -> WrongUsage:
         return _wrong(self._text, (token.end_pos if after else token.start_pos) or 0, why)
-
-
-def _read_value(field: Field, token: "Token") -> Any:
-    """The value in the type that the field is compared with. Raises WrongUsage when it is none for it."""
-    text = _unquoted(token) if token.type == "STRING" else str(token)
-    if field.kind == METRICS:
-        if token.type != "NUMBER":
-            raise WrongUsage(f"metrics are compared with numbers without quotes, not with {token}")
-        return float(text)
-    if field.kind == ATTRIBUTES and field.key in (*_TIMES, "duration", "has_model_version"):
-        return _special(field.key, text, token)
-    if token.type == "NUMBER" and field.kind not in (ATTRIBUTES, DATASET, EXPERIMENT, ARTIFACT):
-        return float(text)
-    if token.type != "STRING" and not (field.key == "id" and text.isdecimal()):
-        raise WrongUsage(f"{field} is compared with a text: put it in quotes")
-    return text
-
-
-def _special(key: str, text: str, token: "Token") -> int | bool:
-    if key == "has_model_version":
-        if text.lower() not in ("true", "false"):
-            raise WrongUsage(f"has_model_version is true or false, not {token}")
-        return text.lower() == "true"
-    if token.type == "NUMBER":
-        return _milliseconds(text)
-    if key == "duration":
-        return int(parse_duration(text).total_seconds() * 1000)
-    return parse_time(re.sub(r"\s+ago$", "", text, flags=re.IGNORECASE))
-
-
-def _milliseconds(text: str) -> int:
-    if abs(float(text)) >= LATEST:
-        raise WrongUsage(f"{text} is beyond all time")
-    return int(text) if text.lstrip("+-").isdecimal() else int(float(text))
 
 
 def _unquoted(token: str) -> str:

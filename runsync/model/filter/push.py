@@ -19,7 +19,7 @@ from runsync.model.run import Run
 MOST = 40
 """Conditions: each is a join, and SQLite takes 64 at a time."""
 LONGEST_LIST = 500
-_PLAIN_KEY = re.compile(r"[\w.\-/: ]+")
+PLAIN_KEY = re.compile(r"[\w.\-/: ]+")
 _SAFE_PATTERN = re.compile(r"[A-Za-z0-9 /:,=@\-]*%?")
 """Pushed for LIKE. File stores make a regular expression of it without quoting, in which % does not pass a line's end,
 and some databases have signs of their own, or fold the case of more than ASCII."""
@@ -73,7 +73,7 @@ def _written(part: Expression, dialect: Dialect) -> str:
     """One part in the server's words; "" where it might understand it otherwise."""
     if isinstance(part, Not) and isinstance(part.part, Comparison) and part.part.operator in _OPPOSITE:
         part = Comparison(part.part.field, _OPPOSITE[part.part.operator], None)
-    if not isinstance(part, Comparison) or not _PLAIN_KEY.fullmatch(part.field.key):
+    if not isinstance(part, Comparison) or not PLAIN_KEY.fullmatch(part.field.key):
         return ""
     if part.operator == tree.BETWEEN and isinstance(part.value, tuple) and part.field.kind in (METRICS, ATTRIBUTES):
         bounds = (Comparison(part.field, sign, value) for sign, value in zip((">=", "<="), part.value, strict=True))
@@ -113,8 +113,8 @@ def _time(operator: str, value: Value) -> str:
 
 
 def _list(values: Value) -> str:
-    quoted = [_quoted(str(value)) for value in values] if isinstance(values, tuple) else []
-    return f"({', '.join(quoted)})" if all(quoted) and 0 < len(quoted) <= LONGEST_LIST else ""
+    told = [quoted(str(value)) for value in values] if isinstance(values, tuple) else []
+    return f"({', '.join(told)})" if all(told) and 0 < len(told) <= LONGEST_LIST else ""
 
 
 def _text(operator: str, value: Value) -> str:
@@ -122,10 +122,10 @@ def _text(operator: str, value: Value) -> str:
         return ""
     if "LIKE" in operator and not _SAFE_PATTERN.fullmatch(value):
         return ""
-    return _quoted(value)
+    return quoted(value)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """As MLflow reads it; "" where it has no way to write it, since it knows no escapes."""
     if not text or not text.isprintable() or "\\" in text:
         return ""

@@ -1,10 +1,12 @@
 """Artifacts of many runs into a target, file by file side by side, and a look whether they are all there."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
+from functools import partial
 
+from runsync import chains
 from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS
 from runsync.model.hashing import sha256_of
@@ -19,6 +21,7 @@ Files = Mapping[str, tuple[ArtifactFile, ...]]
 """The source's files by the target's run id."""
 Sizes = Mapping[str, Mapping[str, int]]
 """The target's files, by its run id: bytes by path."""
+Act = Callable[[Copy], None]
 
 
 class ArtifactCarrier:
@@ -33,8 +36,9 @@ class ArtifactCarrier:
         self._progress = progress
         self._verify_bytes = verify_bytes
 
-    def carry(self, copies: Sequence[Copy], contents: Mapping[str, Contents]) -> None:
+    def carry(self, copies: Sequence[Copy], contents: Mapping[str, Contents], beside: Act = lambda copy: None) -> None:
         """Uploads what is not there, compares the target's list with the source's, and completes the copies' marks.
+        What else is to be done with each copy, `beside`, goes on meanwhile.
 
         Of a copy that was whole before, and of a run that was at home there, files of the same size are compared by
         their bytes; where the hashes at the source are those the mark tells of, nothing of it is looked at further.
@@ -46,10 +50,9 @@ class ArtifactCarrier:
         for copy in todo:
             self._complete(copy, files)
         todo = [copy for copy in todo if not copy.has_same("artifacts") or self._verify_bytes]
-        files, sent, missed = self._bring(todo, files, there)
+        files = self._bring(copies, todo, files, there, beside)
         for copy in todo:
             self._complete(copy, files)
-        self._compare([copy for copy in todo if copy.target_id in sent], files, missed)
 
     def _wanted(self, copies: Sequence[Copy], contents: Mapping[str, Contents]) -> Files:
         futures = [(copy, self._pool.submit(self._files, copy, contents)) for copy in copies]
@@ -94,41 +97,56 @@ class ArtifactCarrier:
         elif copy.mark.artifacts in (UNKNOWN, GROWING) and copy.target_id in files:
             copy.mark = replace(copy.mark, artifacts=digest(files[copy.target_id]))
 
-    def _bring(
-        self, copies: Sequence[Copy], files: Files, there: Sizes
-    ) -> tuple[Files, set[str], set[tuple[str, str]]]:
-        """Gives the files with the hashes that are known now, the ids of runs that got any, and what is missing."""
-        for copy in copies:
+    def _bring(self, copies: Sequence[Copy], todo: Sequence[Copy], files: Files, there: Sizes, beside: Act) -> Files:
+        """Gives the files with the hashes that are known now."""
+        for copy in todo:
             sizes = there.get(copy.target_id, {})
             wanted = [f for f in files.get(copy.target_id, ()) if not f.fault]
             self._writer.expect(copy, [f.path for f in wanted if sizes.get(f.path) != f.size])
-        tasks = [
-            (copy, file, self._pool.submit(self._upload, copy, file, there.get(copy.target_id, {})))
-            for copy in copies
-            for file in files.get(copy.target_id, ())
-        ]
-        known: dict[str, list[ArtifactFile]] = {copy.target_id: [] for copy in copies if copy.target_id in files}
-        sent, missed = set(), set()
-        for copy, file, task in tasks:
+        known, lacking = dict(files), list[_Lacking]()
+        ids = {copy.target_id for copy in todo}
+
+        def of(copy: Copy) -> chains.Chain:
+            wanted = files.get(copy.target_id, ()) if copy.target_id in ids else ()
+            uploads = [partial(self._upload, copy, file, there.get(copy.target_id, {})) for file in wanted]
+            first, *tasks = yield [partial(beside, copy), *uploads]
+            first.result()
+            sent = self._sent(copy, wanted, tasks)
+            if copy.target_id in files and copy.target_id in ids:
+                known[copy.target_id] = sent.files
+            if sent.is_any and not copy.error:
+                (look,) = yield [partial(self._look, sent)]
+                lacking.extend([(sent, faults)] if (faults := look.result()) else [])
+
+        chains.run(self._pool, map(of, copies))
+        self._look_again(lacking)
+        return known
+
+    def _sent(self, copy: Copy, wanted: Sequence[ArtifactFile], tasks: Sequence[Future[Uploaded]]) -> "_Sent":
+        """What became of the files of a copy."""
+        files, missed, is_any = [], set(), False
+        for file, task in zip(wanted, tasks, strict=True):
             try:
                 done = task.result()
             except ITEM_ERRORS as error:
                 copy.miss("artifact", file.path, error)
-                missed.add((copy.target_id, file.path))
+                missed.add(file.path)
                 done = Uploaded(replace(file, sha256=None))
-            known[copy.target_id].append(done.file)
+            files.append(done.file)
             if done.is_growing:
                 copy.growing.append(file.path)
                 self._writer.growing.append(file.path)
             if done.size is not None:
-                sent.add(copy.target_id)
+                is_any = True
                 copy.artifacts += 1
                 copy.bytes += done.size
                 self._progress.advance(bytes=done.size)
-        return {target_id: tuple(of_run) for target_id, of_run in known.items()}, sent, missed
+        return _Sent(copy, tuple(files), frozenset(missed), is_any)
 
     def _upload(self, copy: Copy, file: ArtifactFile, sizes: Mapping[str, int]) -> Uploaded:
         file.check()
+        if copy.error:  # of what went beside it: it is not whole, whatever becomes of its files
+            return Uploaded(file)
         if file.path in sizes and sizes[file.path] == self._writer.expected_size(copy, file, self._source):
             if not self._is_to_compare(copy):
                 return Uploaded(file)
@@ -146,32 +164,53 @@ class ArtifactCarrier:
                 copy.miss("artifact list", "", error)
         return found
 
-    def _compare(self, copies: Sequence[Copy], files: Files, missed: set[tuple[str, str]]) -> None:
-        """What differs is looked at again: another import may be writing the same files."""
-        left = {copy.target_id: copy for copy in copies}
-        for pause in (*LOOKS_AGAIN, None):
-            lacking = {
-                target_id: faults
-                for target_id, sizes in self._listed(list(left.values())).items()
-                if (faults := list(self._lacking(left[target_id], files[target_id], sizes, missed)))
-            }
-            if not lacking or pause is None:
-                break
-            left = {target_id: left[target_id] for target_id in lacking}
-            time.sleep(pause)
-        for target_id, faults in lacking.items():
-            for path, fault in faults:
-                left[target_id].miss("artifact", path, fault, retry=True)
+    def _look(self, sent: "_Sent", is_first: bool = True) -> Sequence[tuple[str, str]]:
+        """The files of a copy that are not there as they were sent, each with what is wrong. The first look is at the
+        folders that they went to; only what is in doubt takes a look at all."""
+        try:
+            sizes = self._writer.listed(sent.copy, sent.expected if is_first else None)
+            return list(self._lacking(sent.copy, sent.expected, sizes))
+        except ITEM_ERRORS as error:
+            sent.copy.miss("artifact list", "", error)
+            return ()
 
     def _lacking(
-        self, copy: Copy, wanted: Sequence[ArtifactFile], sizes: Mapping[str, int], missed: set[tuple[str, str]]
+        self, copy: Copy, wanted: Sequence[ArtifactFile], sizes: Mapping[str, int]
     ) -> Iterator[tuple[str, str]]:
-        """Files that are not there as they were sent, each with what is wrong."""
         for file in wanted:
             size = self._writer.expected_size(copy, file, self._source)
-            if (copy.target_id, file.path) not in missed and sizes.get(file.path) != size:
+            if sizes.get(file.path) != size:
                 there = many(sizes[file.path], "byte") if file.path in sizes else "nothing"
                 yield file.path, f"after the upload the target lists {there} instead of {size} bytes"
+
+    def _look_again(self, lacking: Sequence["_Lacking"]) -> None:
+        """What differs is looked at again: another import may be writing the same files."""
+        for pause in LOOKS_AGAIN if lacking else ():
+            time.sleep(pause)
+            looks = [(sent, self._pool.submit(self._look, sent, False)) for sent, _ in lacking]
+            lacking = [(sent, faults) for sent, look in looks if (faults := look.result())]
+        for sent, faults in lacking:
+            for path, fault in faults:
+                sent.copy.miss("artifact", path, fault, retry=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A copy whose files were brought, but for those missed."""
+
+    copy: Copy
+    files: tuple[ArtifactFile, ...]
+    missed: frozenset[str]
+    is_any: bool
+    """Whether any was written."""
+
+    @property
+    def expected(self) -> list[ArtifactFile]:
+        """Those that should be there now."""
+        return [file for file in self.files if file.path not in self.missed]
+
+
+_Lacking = tuple[_Sent, Sequence[tuple[str, str]]]
 
 
 def _may_have_files(copy: Copy) -> bool:

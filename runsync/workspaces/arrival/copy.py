@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from runsync.errors import ITEM_ERRORS, may_pass
-from runsync.model.identity import RUN_NAME, renamed
+from runsync.model.identity import LINK_TAGS, RUN_NAME, is_ours, renamed
 from runsync.model.lost_points import readable_points
 from runsync.model.mark import GROWING, NOT_CARRIED, UNKNOWN, Mark
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
@@ -44,6 +44,8 @@ class Copy:
     is_whole: bool = False
     is_touched: bool = False
     """Whether anything was written to it."""
+    models: frozenset[str] = frozenset()
+    """Paths of MLmodel files that are written with the new id."""
     may_have_files: bool = False
     """Whether files may lie there although it is new: where they are written first, a killed import leaves some."""
 
@@ -67,6 +69,12 @@ class Copy:
         there = self.there.mark
         wanted = getattr(self.mark, part)
         return there is not None and getattr(there, part) == wanted and wanted not in (NOT_CARRIED, UNKNOWN, GROWING)
+
+    def let_go(self) -> None:
+        """Of what is filled and waits for others only that is kept which finishing takes: there may be a million."""
+        self.run = outline(self.run)
+        self.present = outline(self.present) if self.present is not None else None
+        self.tags_there = _links(self.tags_there)
 
     def miss(self, kind: str, name: str, reason: object, retry: bool = False) -> None:
         """Notes a piece that does not arrive."""
@@ -103,6 +111,16 @@ class Copy:
         )
 
 
+def outline(run: Run) -> Run:
+    """The run without what is only needed to fill it."""
+    return replace(run, params={}, tags=_links(run.tags), latest_metrics=(), dataset_inputs=())
+
+
+def _links(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those that name other runs, and ours."""
+    return {key: value for key, value in tags.items() if key in LINK_TAGS or is_ours(key)}
+
+
 def settled(run: Run, step: Step) -> Outcome:
     """What is told of a run with which nothing is to be done."""
     told = (run.run_id, run.name, step.action, step.target_id)
@@ -133,9 +151,15 @@ def counted(copy: Copy, history: "Iterator[pa.RecordBatch]") -> "Iterator[pa.Rec
 
 
 def each(pool: Executor, act: Callable[[Copy], None], copies: Sequence[Copy]) -> None:
-    """Does something with each copy, side by side; what one item refuses is noted on it, and it is left alone after."""
+    """Does something with each copy, side by side; see `guarded`."""
+    for future in [pool.submit(guarded(act), copy) for copy in copies]:
+        future.result()
 
-    def guarded(copy: Copy) -> None:
+
+def guarded(act: Callable[[Copy], None]) -> Callable[[Copy], None]:
+    """The act; what one item refuses is noted on the copy, and it is left alone after."""
+
+    def safe(copy: Copy) -> None:
         if copy.error:
             return
         try:
@@ -143,5 +167,4 @@ def each(pool: Executor, act: Callable[[Copy], None], copies: Sequence[Copy]) ->
         except ITEM_ERRORS as error:
             copy.fail(error)
 
-    for future in [pool.submit(guarded, copy) for copy in copies]:
-        future.result()
+    return safe

@@ -180,6 +180,10 @@ class ExperimentMap:
         place = self._places.get(source_id)
         return None if place is None or place.error else place.target_id
 
+    def there(self, source_id: str) -> Experiment | None:
+        """The target experiment as it was before this import; None for one that was not there."""
+        return self._places[source_id].found
+
     def error(self, source_id: str) -> str:
         """Why the experiment cannot be used; "" when it can."""
         return self._places[source_id].error

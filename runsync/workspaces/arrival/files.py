@@ -3,7 +3,7 @@
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,10 +18,9 @@ from runsync.model.run import ArtifactFile, Run
 from runsync.model.stored_object import StoredObject
 from runsync.workspaces.arrival.arrange import Arranger, Holder, Tag, as_target
 from runsync.workspaces.arrival.copy import Copy
+from runsync.workspaces.arrival.model_ids import followers, with_ids
 from runsync.workspaces.http import Opener, Readable
 
-REWRITTEN = "MLmodel"
-LONGEST_REWRITTEN = 1 << 20
 LOOKS_AGAIN = (0.5, 2.0)
 """Seconds after which a file that is not as it was sent is looked at again: another import may just be writing it."""
 _EMPTY = sha256_of(())
@@ -30,8 +29,8 @@ _EMPTY = sha256_of(())
 class Artifacts(Holder, Protocol):
     """Where a target's artifact bytes lie, told by `Run.artifact_uri`. Each raises RequestRefused."""
 
-    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
-        """All files of a run, sorted by path."""
+    def list(self, run: Run, within: Collection[str] | None = None) -> tuple[ArtifactFile, ...]:
+        """All files of a run, sorted by path; with `within`, those straight in these folders are enough."""
 
     def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks."""
@@ -47,7 +46,8 @@ Expect = Callable[[Run, Sequence[str]], None]
 
 
 class FileWriter:
-    """Writes files of runs; `before` is called with a copy before anything is written to it."""
+    """Writes files of runs; `before` is called with a copy before anything is written to it. With `keeps_models` no
+    MLmodel file follows the ids (see `model_ids`)."""
 
     def __init__(
         self,
@@ -55,12 +55,14 @@ class FileWriter:
         before: Callable[[Copy], None],
         expect: Expect | None = None,
         tag: Tag | None = None,
+        keeps_models: bool = False,
     ) -> None:
         self.growing: list[str] = []
         """Paths of files that had more bytes by the time they were read."""
         self._artifacts = artifacts
         self._before = before
         self._expect = expect
+        self._keeps_models = keeps_models
         self._arranger = Arranger(artifacts, tag)
 
     @property
@@ -70,6 +72,8 @@ class FileWriter:
 
     def arrange(self, copy: Copy, files: Sequence[ArtifactFile]) -> tuple[ArtifactFile, ...]:
         """See `Arranger`."""
+        has_new_id = copy.run.run_id != copy.target_id and not self._keeps_models
+        copy.models = followers(files) if has_new_id else frozenset()
         return self._arranger.arrange(copy, files)
 
     def expect(self, copy: Copy, paths: Sequence[str]) -> None:
@@ -80,11 +84,11 @@ class FileWriter:
     def upload(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
         """Puts one file there. With `check_bytes` it is read back and its hash compared."""
         self._before(copy)
-        return (self._upload_rewritten if _is_rewritten(copy, file) else self._upload)(copy, file, source, check_bytes)
+        return (self._upload_model if file.path in copy.models else self._upload)(copy, file, source, check_bytes)
 
-    def _upload_rewritten(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
+    def _upload_model(self, copy: Copy, file: ArtifactFile, source: Source, check_bytes: bool) -> "Uploaded":
         original = b"".join(source.read_artifact(copy.run, file))
-        content = rewritten(original, copy.run.run_id, copy.target_id)
+        content = _with_new_id(copy, original)
         at, path, opener = as_target(copy), _sent(copy, file.path), _opener_of(content)
         self._artifacts.write(at, path, len(content), opener)
         if check_bytes:
@@ -113,22 +117,23 @@ class FileWriter:
     def has_bytes(self, copy: Copy, file: ArtifactFile, size: int, source: Source) -> bool:
         """Whether the target's file of that size is what would be sent; the hash of `file` is known."""
         there = sha256_of(self._artifacts.read(as_target(copy), ArtifactFile(_sent(copy, file.path), size)))
-        if not _is_rewritten(copy, file):
+        if file.path not in copy.models:
             return there == file.sha256
-        content = rewritten(b"".join(source.read_artifact(copy.run, file)), copy.run.run_id, copy.target_id)
+        content = _with_new_id(copy, b"".join(source.read_artifact(copy.run, file)))
         return there == sha256_of((content,))
 
-    def listed(self, copy: Copy) -> dict[str, int]:
-        """Path and size of the artifacts that the target has of the run."""
-        files = restored(copy.tags_there, self._artifacts.list(as_target(copy)))
+    def listed(self, copy: Copy, those: Sequence[ArtifactFile] | None = None) -> dict[str, int]:
+        """Path and size of the artifacts that the target has of the run; of `those` only, where it is given."""
+        within = None if those is None else {_sent(copy, file.path).rpartition("/")[0] for file in those}
+        files = restored(copy.tags_there, self._artifacts.list(as_target(copy), within))
         return {file.path: file.size for file in files if not file.fault}
 
     def expected_size(self, copy: Copy, file: ArtifactFile, source: Source) -> int:
         """Bytes that the file has in the target."""
-        if not _is_rewritten(copy, file) or len(copy.run.run_id) == len(copy.target_id):
+        if file.path not in copy.models or len(copy.run.run_id) == len(copy.target_id):
             return file.size
         content = b"".join(source.read_artifact(copy.run, file))
-        return len(rewritten(content, copy.run.run_id, copy.target_id))
+        return len(_with_new_id(copy, content))
 
     def _compare_bytes(self, at: Run, path: str, size: int, opener: Opener) -> None:
         with closing(opener()) as stream:
@@ -150,14 +155,8 @@ class Uploaded:
     is_growing: bool = False
 
 
-def rewritten(content: bytes, old_id: str, new_id: str) -> bytes:
-    """An MLmodel file that names the run by its new id."""
-    return content.replace(old_id.encode(), new_id.encode())
-
-
-def _is_rewritten(copy: Copy, file: ArtifactFile) -> bool:
-    is_model = file.path.rsplit("/", 1)[-1] == REWRITTEN and file.size <= LONGEST_REWRITTEN
-    return is_model and copy.run.run_id != copy.target_id
+def _with_new_id(copy: Copy, content: bytes) -> bytes:
+    return with_ids(content, {copy.run.run_id: copy.target_id})
 
 
 def _sent(copy: Copy, path: str) -> str:

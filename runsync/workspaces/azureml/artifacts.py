@@ -3,7 +3,7 @@
 As its client in azureml-mlflow 1.62 does (`/history/v1.0/…/artifacts`): sizes are asked of the blobs, one by one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from urllib.parse import quote, urlsplit
 
 from runsync.download import as_listed
@@ -16,7 +16,7 @@ from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.clouds.uploads import Uploads
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.http.fields import endless, listed, part, text
-from runsync.workspaces.rest.artifacts import Locate
+from runsync.workspaces.rest.artifacts import Locate, Root
 
 MOST_LINKS = 10_000
 """Pages of the list of one run's artifacts."""
@@ -55,28 +55,28 @@ class AzureArtifacts:
         path = next(iter(self._paths(run)), None) if run is not None else None
         return None if run is None or path is None else self._file(run, path)
 
-    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+    def list(self, run: Run | Root, within: Collection[str] | None = None) -> tuple[ArtifactFile, ...]:
         """See `Artifacts`."""
         files = (self._file(run, path) for path in self._paths(run))
         return tuple(sorted(files, key=lambda file: file.path))
 
-    def _file(self, run: Run, path: str) -> ArtifactFile:
+    def _file(self, run: Run | Root, path: str) -> ArtifactFile:
         """A path that leads out of its folder is told with its fault, and not asked for."""
         reason = unfit_for_folders(path)
         return ArtifactFile(escaped(path), 0, fault=reason) if reason else ArtifactFile(path, self._size(run, path))
 
-    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+    def read(self, run: Run | Root, file: ArtifactFile) -> Iterator[bytes]:
         """See `Artifacts`."""
         yield from as_listed(self._storage.download(self._readable(run, file.path)), file.path, file.size)
 
-    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+    def locate(self, run: Run | Root, file: ArtifactFile) -> StoredObject | None:
         """See `Artifacts`."""
         return None
 
     def expect(self, run: Run, paths: Sequence[str]) -> None:
         """Each file is asked for by itself."""
 
-    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+    def write(self, run: Run | Root, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """See `Artifacts`."""
         if reason := unfit_for_folders(path):
             raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
@@ -90,7 +90,7 @@ class AzureArtifacts:
 
         self._uploads.send(Pass(ask(), ask), path, size, opener)
 
-    def _paths(self, run: Run) -> Iterator[str]:
+    def _paths(self, run: Run | Root) -> Iterator[str]:
         link, seen = self._place(run), dict[str, None]()
         while link:
             parts = urlsplit(link)
@@ -103,20 +103,22 @@ class AzureArtifacts:
             yield from (text(entry, "path", "") for entry in listed(answer, "value"))
             link = text(answer, "nextLink", "")
 
-    def _size(self, run: Run, path: str) -> int:
+    def _size(self, run: Run | Root, path: str) -> int:
         response = self._storage.send(self._readable(run, path), "HEAD", headers=_plain)
         told = response.headers.get("Content-Length", "")
         if not told.isdecimal() or len(told) > 19:
             raise RequestRefused(f"artifact “{path}”: its storage does not tell its size")
         return int(told)
 
-    def _readable(self, run: Run, path: str) -> Pass:
+    def _readable(self, run: Run | Root, path: str) -> Pass:
         def ask() -> Credential:
             return _signed(self._client.get(f"{self._place(run)}/contentinfo", path=path), path)
 
         return Pass(ask(), ask)
 
-    def _place(self, run: Run) -> str:
+    def _place(self, run: Run | Root) -> str:
+        if isinstance(run, Root):
+            raise RequestRefused("Azure ML has no logged models")
         experiment, run_id = quote(run.experiment_id, safe=""), quote(run.run_id, safe="")
         return f"/history/v1.0{self._scope}/experimentids/{experiment}/runs/{run_id}/artifacts"
 

@@ -6,7 +6,7 @@ from runsync.workspaces.azureml import address
 
 
 def _open(where: str, opening: Opening) -> Workspace:
-    from runsync.workspaces.azureml.workspace import open_azureml
+    from runsync.workspaces.azureml.opening import open_azureml
 
     found = address.resolve(where, opening.config)
     return open_azureml(found, opening.workers, opening.patience, opening.limits)

@@ -16,13 +16,13 @@ from runsync.workspaces.sample import readable
 from runsync.workspaces.speed import speed
 
 if TYPE_CHECKING:
-    from runsync.workspaces.azureml.workspace import AzureWorkspace
+    from runsync.workspaces.rest.workspace import RestWorkspace
 
 SEARCH, LEAST = f"{API}/experiments/search", {"max_results": 1}
 JSON = {"Content-Type": "application/json"}
 
 
-def examine(workspace: "AzureWorkspace") -> Iterator[Finding]:
+def examine(workspace: "RestWorkspace") -> Iterator[Finding]:
     """See `Workspace.examine`."""
     client = workspace.client
     yield warning("server", f"it tells no version. {workspace.notes[0]}", "run verify after each transfer")

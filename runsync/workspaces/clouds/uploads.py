@@ -8,7 +8,7 @@ from itertools import chain, islice
 from threading import BoundedSemaphore
 
 from runsync.errors import RequestRefused
-from runsync.multipart import cut, part_size, send_parts
+from runsync.multipart import body, cut, part_size, send_parts
 from runsync.workspaces.clouds.credential import ADLS, AWS, AZURE, GCP, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import Opener
@@ -80,7 +80,7 @@ class Uploads:
         elif kind not in (AWS, GCP):
             raise RequestRefused(f"artifact “{path}”: the workspace wants it stored in a way of {kind or 'no name'}")
         elif kind != AWS or size < LARGE or not in_parts():
-            self._storage.send(given, "PUT", opener if size else b"", size)
+            self._storage.send(given, "PUT", body(opener, size), size)
 
     def _as_blocks(self, given: Pass, size: int, opener: Opener) -> None:
         """Azure blobs: blocks, then the list of them."""

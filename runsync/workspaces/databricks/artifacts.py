@@ -1,10 +1,10 @@
-"""Artifact bytes of runs in a Databricks workspace, by where their root lies.
+"""Artifact bytes of runs and logged models in a Databricks workspace, by where their root lies.
 
 Databricks' own (`dbfs:/databricks/mlflow-…`) go to the cloud's storage at signed addresses; Unity Catalog volumes,
 plain DBFS and S3 have ways of their own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,16 +13,15 @@ from runsync.errors import RequestRefused
 from runsync.model.paths import unfit_for_folders
 from runsync.model.run import ArtifactFile, Run
 from runsync.model.stored_object import StoredObject
-from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.clouds.uploads import Uploads
-from runsync.workspaces.databricks.credentials import Credentials
+from runsync.workspaces.databricks.credentials import MODEL, RUN, Credentials, Owner
 from runsync.workspaces.databricks.dbfs import Dbfs
 from runsync.workspaces.databricks.multipart import Multipart
 from runsync.workspaces.databricks.volumes import Volumes
 from runsync.workspaces.http import Client, Opener
-from runsync.workspaces.http.fields import every, listed, pages, part
-from runsync.workspaces.rest.artifacts import Locate
+from runsync.workspaces.http.fields import every, pages
+from runsync.workspaces.rest.artifacts import Locate, Root
 from runsync.workspaces.rest.folders import walk
 from runsync.workspaces.rest.server import API
 from runsync.workspaces.s3_artifacts import S3Artifacts
@@ -38,21 +37,21 @@ class DatabricksArtifacts:
         self.notes: list[str] = []
         self._client = client
         self._s3 = s3
-        self._storage = Storage(client)
+        self.storage = Storage(client)
         self._credentials = Credentials(client)
-        self._uploads = Uploads(self._storage)
-        self._multipart = Multipart(client, self._storage)
+        self._uploads = Uploads(self.storage)
+        self._multipart = Multipart(client, self.storage)
         self._volumes = Volumes(client)
         self._dbfs = Dbfs(client)
 
     @property
     def requests(self) -> int:
         """Sent to the clouds so far."""
-        return self._storage.requests + self._s3.requests
+        return self.storage.requests + self._s3.requests
 
     def close(self) -> None:
         """Drops the connections."""
-        self._storage.close()
+        self.storage.close()
 
     def has_folders(self, run: Run) -> bool:
         """See `Artifacts`: of what Databricks manages it is not known, as ADLS has folders."""
@@ -66,11 +65,11 @@ class DatabricksArtifacts:
         """See `Artifacts`. The root of an experiment cannot be looked at."""
         return next(iter(self.list(run)), None) if run is not None else None
 
-    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+    def list(self, run: Run | Root, within: Collection[str] | None = None) -> tuple[ArtifactFile, ...]:
         """See `Artifacts`. What was listed will be read, most likely."""
         root, folder = run.artifact_uri, _folder(run.artifact_uri)
         if folder.startswith(MANAGED):
-            found = list(self._listed(run.run_id))
+            found = list(self._listed(run))
         elif folder.startswith(VOLUMES):
             found = list(self._volumes.list(folder))
         elif folder:
@@ -81,14 +80,14 @@ class DatabricksArtifacts:
             raise _unknown(root)
         found.sort(key=lambda file: file.path)
         if folder.startswith(MANAGED):
-            self._credentials.expect(run.run_id, "read", [file.path for file in found if not file.fault])
+            self._credentials.expect(_owner(run), "read", [file.path for file in found if not file.fault])
         return tuple(found)
 
-    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+    def read(self, run: Run | Root, file: ArtifactFile) -> Iterator[bytes]:
         """See `Artifacts`."""
         yield from as_listed(self._read(run, file.path, file.size), file.path, file.size)
 
-    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+    def locate(self, run: Run | Root, file: ArtifactFile) -> StoredObject | None:
         """See `Artifacts`: where Databricks' own files lie, it does not tell."""
         if not run.artifact_uri.startswith("s3://"):
             return None
@@ -100,16 +99,16 @@ class DatabricksArtifacts:
     def expect(self, run: Run, paths: Sequence[str]) -> None:
         """Their credentials will be asked for together."""
         if _folder(run.artifact_uri).startswith(MANAGED):
-            self._credentials.expect(run.run_id, "write", paths)
+            self._credentials.expect(_owner(run), "write", paths)
 
-    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+    def write(self, run: Run | Root, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """See `Artifacts`."""
         root, folder = run.artifact_uri, _folder(run.artifact_uri)
         if folder and (reason := unfit_for_folders(path)):
             raise RequestRefused(f"“{path}” is refused as an artifact path: {reason}")
         if folder.startswith(MANAGED):
-            in_parts = partial(self._multipart.send, run.run_id, path, size, opener)
-            self._uploads.send(self._credentials.of(run.run_id, "write", path), path, size, opener, in_parts)
+            in_parts = partial(self._multipart.send, _owner(run)[1], path, size, opener)
+            self._uploads.send(self._credentials.of(_owner(run), "write", path), path, size, opener, in_parts)
         elif folder.startswith(VOLUMES):
             self._volumes.write(folder, path, size, opener)
         elif folder:
@@ -121,22 +120,10 @@ class DatabricksArtifacts:
         else:
             raise _unknown(root)
 
-    def read_model(self, model_id: str, path: str) -> Iterator[bytes]:
-        """The bytes of one file of a logged model."""
-        place = f"{API}/logged-models/{model_id}/artifacts/credentials-for-download"
-
-        def ask() -> Credential:
-            told = listed(self._client.post(place, {"paths": [path]}), "credentials")
-            if not told:
-                raise RequestRefused(f"the workspace gives no credential to read “{path}” of model {model_id}")
-            return Credential.of(part(told[0], "credential_info"))
-
-        return self._storage.download(Pass(ask(), ask))
-
-    def _read(self, run: Run, path: str, size: int) -> Iterator[bytes]:
+    def _read(self, run: Run | Root, path: str, size: int) -> Iterator[bytes]:
         root, folder = run.artifact_uri, _folder(run.artifact_uri)
         if folder.startswith(MANAGED):
-            return self._storage.download(self._credentials.of(run.run_id, "read", path))
+            return self.storage.download(self._credentials.of(_owner(run), "read", path))
         if folder.startswith(VOLUMES):
             return self._volumes.read(folder, path)
         if folder:
@@ -145,16 +132,26 @@ class DatabricksArtifacts:
             return self._s3.read(root, path)
         raise _unknown(root)
 
-    def _listed(self, run_id: str) -> Iterator[ArtifactFile]:
+    def _listed(self, run: Run | Root) -> Iterator[ArtifactFile]:
+        kind, id = _owner(run)
+        place, below = f"{API}/artifacts/list", "path"
+        named = {"run_id": id}
+        if kind == MODEL:
+            place, below, named = f"{API}/logged-models/{id}/artifacts/directories", "artifact_directory_path", {}
+
         def entries(folder: str) -> Iterator[dict[str, Any]]:
             def ask(token: str) -> dict[str, Any]:
-                every_one = {"run_id": run_id, "path": folder, "page_token": token}
+                every_one = {**named, below: folder, "page_token": token}
                 asked: dict[str, Any] = {name: value for name, value in every_one.items() if value}
-                return self._client.get(f"{API}/artifacts/list", **asked)
+                return self._client.get(place, **asked)
 
             return every(pages(ask, "files"))
 
         return walk("the workspace", entries)
+
+
+def _owner(run: Run | Root) -> Owner:
+    return (MODEL, run.model_id) if isinstance(run, Root) else (RUN, run.run_id)
 
 
 def _folder(root: str) -> str:

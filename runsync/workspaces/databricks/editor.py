@@ -1,13 +1,13 @@
 """Changing runs and experiments of a Databricks workspace, with its own deletion and restoration by time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from runsync.errors import ABSENT, RequestRefused
+from runsync.errors import RequestRefused
 from runsync.model.named import plain_path
-from runsync.model.run import Run
 from runsync.workspaces.databricks.client import DatabricksClient
 from runsync.workspaces.http.fields import number
 from runsync.workspaces.rest.editor import RestEditor
+from runsync.workspaces.rest.habits import EditorHabits
 from runsync.workspaces.rest.server import API
 
 MOST = 10_000
@@ -18,53 +18,32 @@ RETENTION = f"Databricks keeps deleted runs for {KEEPS_DAYS} days"
 BULK = f"{API}/databricks/runs"
 
 
-class DatabricksEditor(RestEditor):
-    """See `contract.editor.Editor`."""
+def editor_of(client: DatabricksClient) -> RestEditor:
+    """Changes what lies in the workspace of a client. No run of a deleted experiment can be restored there."""
 
-    def __init__(self, client: DatabricksClient) -> None:
-        super().__init__(client)
-        self.bulk = DatabricksBulk(client)
-        self._tags = client.tags
-
-    def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """See `Editor`."""
-        self._check(tags)
-        super().tag_run(run_id, tags)
-
-    def untag_run(self, run_id: str, keys: Sequence[str]) -> None:
-        """See `Editor`."""
-        self._check(keys)
-        super().untag_run(run_id, keys)
-
-    def restore_run(self, run: Run) -> None:
-        """See `Editor`."""
-        try:
-            super().restore_run(run)
-        except RequestRefused as error:
-            if error.code != ABSENT:
-                raise
-            raise RequestRefused(f"{error}: {RETENTION}, then they are gone", error.status, error.code) from None
-
-    def _mark(self, deleted_runs: Sequence[str]) -> None:
-        """Nothing: no run of a deleted experiment can be restored there, and what was deleted before it stays so."""
-
-    def rename_experiment(self, experiment_id: str, name: str) -> None:
-        """See `Editor`."""
-        if not name.startswith("/"):
-            raise RequestRefused(f"“{name}” is no name for an experiment in Databricks: write a path, /Users/…/{name}")
-        super().rename_experiment(experiment_id, plain_path(name))
-
-    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
-        """See `Editor`."""
-        for key in tags:
-            if self._tags.is_of_experiments(key):
+    def check(is_own: Callable[[str], bool]) -> Callable[[str], None]:
+        def checked(key: str) -> None:
+            if is_own(key):
                 raise RequestRefused(f"tag “{key}” is set by Databricks itself")
-        super().tag_experiment(experiment_id, tags)
 
-    def _check(self, keys: Mapping[str, str] | Sequence[str]) -> None:
-        for key in keys:
-            if self._tags.is_of_runs(key):
-                raise RequestRefused(f"tag “{key}” is set by Databricks itself")
+        return checked
+
+    tags = client.tags
+    habits = EditorHabits(
+        check_run_tag=check(tags.is_of_runs),
+        check_experiment_tag=check(tags.is_of_experiments),
+        experiment_name=_path,
+        revives_runs=False,
+        retention=RETENTION,
+        bulk=DatabricksBulk(client),
+    )
+    return RestEditor(client, habits)
+
+
+def _path(name: str) -> str:
+    if not name.startswith("/"):
+        raise RequestRefused(f"“{name}” is no name for an experiment in Databricks: write a path, /Users/…/{name}")
+    return plain_path(name)
 
 
 class DatabricksBulk:

@@ -86,5 +86,6 @@ def _further(client: Client, experiments: Sequence[Experiment]) -> Iterator[Endp
     models = {"experiment_ids": ids, "max_results": 1}
     yield Endpoint("volumes", lambda: client.get(FOLDERS + quote(VOLUME)))
     yield Endpoint("model registry", lambda: client.get(f"{API}/registered-models/search", max_results=1))
+    yield Endpoint("Unity Catalog", lambda: client.get(f"{API}/unity-catalog/registered-models/search", max_results=1))
     yield Endpoint("logged models", lambda: client.post(f"{API}/logged-models/search", models))
     yield Endpoint("traces", lambda: client.post(f"{API3}/traces/search", {"locations": places, "max_results": 1}))

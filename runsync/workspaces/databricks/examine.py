@@ -22,6 +22,7 @@ from runsync.workspaces.databricks.quotas import (
 )
 from runsync.workspaces.databricks.rates import RATES
 from runsync.workspaces.databricks.rights import ME, rights
+from runsync.workspaces.databricks.unity.rights import rights_in_catalog
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import listed
 from runsync.workspaces.rest.examine import not_carried
@@ -29,7 +30,7 @@ from runsync.workspaces.sample import readable
 from runsync.workspaces.speed import speed
 
 if TYPE_CHECKING:
-    from runsync.workspaces.databricks.workspace import DatabricksWorkspace
+    from runsync.workspaces.rest.workspace import RestWorkspace
 
 NEWEST_RUNS = 5
 EXPERIMENTS = 100
@@ -37,8 +38,8 @@ _RUNTIME = re.compile(r"(\d+)\.(\d+)\.x-scala")
 """The keys of plain runtimes, as `15.4.x-scala2.12`; those for GPUs and machine learning have more in them."""
 
 
-def examine(workspace: "DatabricksWorkspace") -> Iterator[Finding]:
-    """See `Workspace.examine`."""
+def examine(workspace: "RestWorkspace", home: str) -> Iterator[Finding]:
+    """See `Workspace.examine`. `home` is the caller's folder."""
     client, details = workspace.client, workspace.place.details
     yield ok("server", f"Databricks workspace {details['workspace_id']} at {workspace.place.address}")
     yield ok("identity", f"{details['user']}, by {details['auth']}{_sdk(details['auth'])}")
@@ -47,9 +48,10 @@ def examine(workspace: "DatabricksWorkspace") -> Iterator[Finding]:
     yield from clock_of(lambda: client.send("GET", ME))
     experiments = workspace.experiments(Selection())
     active = [e for e in experiments if e.lifecycle_stage == ACTIVE]
-    yield from rights(client, workspace.home, active)
+    yield from rights(client, home, active)
+    yield from rights_in_catalog(client)
     yield ok("experiments", f"{len(active):,} active, {len(experiments) - len(active):,} deleted (kept for 30 days)")
-    yield from endpoints(client, workspace.home, active)
+    yield from endpoints(client, home, active)
     yield from _limits()
     yield from readable(workspace, experiments)
     yield _artifacts(workspace, active)
@@ -87,7 +89,7 @@ def _limits() -> Iterator[Finding]:
     )
 
 
-def _artifacts(workspace: "DatabricksWorkspace", experiments: Sequence[Experiment]) -> Finding:
+def _artifacts(workspace: "RestWorkspace", experiments: Sequence[Experiment]) -> Finding:
     """One file of the newest runs is read as an export reads it."""
     refused: RequestRefused | None = None
     tried = 0

@@ -1,18 +1,10 @@
 """What experiments are called in a Databricks workspace: by absolute paths in its tree of folders."""
 
-import dataclasses
 from collections.abc import Sequence
 
 from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
-from runsync.model.named import plain_path
 from runsync.model.naming import Naming
-from runsync.model.selection import Selection
-
-
-def plain_selection(selection: Selection) -> Selection:
-    """The same experiments, named as the workspace names them."""
-    return dataclasses.replace(selection, experiments=tuple(plain_path(name) for name in selection.experiments))
 
 
 def check(experiments: Sequence[Experiment], naming: Naming, home: str) -> None:
@@ -31,8 +23,3 @@ def check(experiments: Sequence[Experiment], naming: Naming, home: str) -> None:
                 f"“{name}” is no path in Databricks (it has an empty part, “.” or “..”): say --rename "
                 f"'{experiment.name}={home}/NAME'"
             )
-
-
-def active_last(experiments: Sequence[Experiment]) -> list[Experiment]:
-    """With deleted ones before an active one of the same name: there a path is free once its experiment is deleted."""
-    return sorted(experiments, key=lambda experiment: experiment.lifecycle_stage == "active")

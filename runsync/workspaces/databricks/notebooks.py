@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from runsync.contract.entities import EntitySource, WithoutFiles
+from runsync.contract.entities import EntitySource, OneByOne, WithoutFiles
 from runsync.errors import ABSENT, ITEM_ERRORS, AccessDenied, RequestRefused, WrongUsage, may_pass
 from runsync.kinds.notebooks import DBC, HTML, JUPYTER, NOTEBOOKS, SOURCE, Notebook, formats_of, pathless, wanted
 from runsync.kinds.scope import Scope
@@ -143,7 +143,7 @@ def _is_last(revision: str, modified_at: int | None) -> bool:
     return revision.isdigit() and modified_at is not None and modified_at <= int(revision)
 
 
-class NotebookSource(WithoutFiles):
+class NotebookSource(OneByOne, WithoutFiles):
     """See `EntitySource`: those that runs name, in the formats asked for."""
 
     is_exact = False

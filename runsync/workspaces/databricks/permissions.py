@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from runsync.contract.entities import EntitySource, WithoutFiles
+from runsync.contract.entities import EntitySource, OneByOne, WithoutFiles
 from runsync.errors import ABSENT, ITEM_ERRORS, RequestRefused, may_pass
 from runsync.kinds.permissions import GROUP, PERMISSIONS, SERVICE_PRINCIPAL, USER, Grant, Permissions
 from runsync.kinds.scope import Scope
@@ -59,7 +59,7 @@ def _grants(answer: Mapping[str, Any]) -> tuple[Grant, ...]:
     return tuple(sorted(found, key=lambda g: (g.inherited, g.principal_type, g.principal, g.level, g.inherited_from)))
 
 
-class PermissionsSource(WithoutFiles):
+class PermissionsSource(OneByOne, WithoutFiles):
     """See `EntitySource`: those of every experiment."""
 
     is_exact = False

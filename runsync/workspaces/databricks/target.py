@@ -9,6 +9,7 @@ from typing import Any
 from runsync import threads
 from runsync.contract.entities import EntityTarget
 from runsync.contract.source import Source
+from runsync.kinds import BY_NAME
 from runsync.kinds.kind import E, Kind
 from runsync.kinds.left_behind import changed
 from runsync.kinds.notebooks import NOTEBOOKS
@@ -23,11 +24,14 @@ from runsync.model.selection import Selection
 from runsync.workspaces.databricks import names
 from runsync.workspaces.databricks.estimate import Estimate
 from runsync.workspaces.databricks.notebooks import NotebookTarget
+from runsync.workspaces.databricks.own import Own
 from runsync.workspaces.databricks.permissions import PermissionsTarget
 from runsync.workspaces.databricks.quotas import Quotas
+from runsync.workspaces.databricks.registries import BothTargets
 from runsync.workspaces.databricks.tags import KEPT
-from runsync.workspaces.databricks.workspace import DatabricksWorkspace
+from runsync.workspaces.databricks.unity.version_filling import Ids
 from runsync.workspaces.rest.target import RestTarget
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 PORTION = 17
 """Runs: a twelfth of a batch."""
@@ -37,29 +41,42 @@ THREADS = 4
 class DatabricksTarget:
     """See `contract.target.Target`."""
 
-    def __init__(self, workspace: DatabricksWorkspace, options: ImportOptions) -> None:
+    def __init__(self, workspace: RestWorkspace, own: Own, options: ImportOptions) -> None:
         self.place = workspace.place
         self._naming = options.naming
-        self._target = RestTarget(workspace, options)
-        self._home = workspace.home
-        self._tags = workspace.client.tags
+        follows, is_meant = options.deletions.brake is not None, own.is_catalog_meant
+        self._target = RestTarget(workspace, options, lambda models: own.catalog.holdings(models, follows, is_meant))
+        self._home = own.home
+        self._tags = own.client.tags
         self._quotas = Quotas()
         self._entities: Mapping[str, EntityTarget[Any]] = {
-            NOTEBOOKS.name: NotebookTarget(workspace.client, options.asked),
-            PERMISSIONS.name: PermissionsTarget(workspace.client, self._target.target_experiment, options.asked),
+            NOTEBOOKS.name: NotebookTarget(own.client, options.asked),
+            PERMISSIONS.name: PermissionsTarget(own.client, self._target.target_experiment, options.asked),
+            **self._of_models(own, options),
         }
         self._kept: Counter[str] = Counter()
         self._estimate = Estimate(PORTION)
         self._carries_artifacts = options.artifacts
         self._is_planned_only = True
 
+    def _of_models(self, own: Own, options: ImportOptions) -> dict[str, EntityTarget[Any]]:
+        models = self._target.models
+        ids = Ids(models.find_run, models.find_model, self.place.details.get("workspace_id", ""))
+        catalog = own.catalog.targets(lambda: self._source, ids, options)
+        is_meant = own.is_catalog_meant
+        return {
+            name: BothTargets(BY_NAME[name], None if is_meant else models.of(BY_NAME[name]), target, is_meant)
+            for name, target in catalog.items()
+        }
+
     def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
-        """Notebooks and permissions."""
+        """Notebooks, permissions and models."""
         found: EntityTarget[E] | None = self._entities.get(kind.name)
-        return found
+        return found or self._target.entities(kind)
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Raises WrongUsage when a name is no path there."""
+        self._source = source
         names.check(experiments, self._naming, self._home)
         self._quotas.experiments(experiments)
         self._kept.update(key for e in experiments for key in e.tags if self._tags.is_of_experiments(key))

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from runsync.errors import RequestRefused
 from runsync.model.run import ArtifactFile
+from runsync.multipart import body
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.http.fields import every, pages
 from runsync.workspaces.rest.folders import walk
@@ -35,9 +36,7 @@ class Volumes:
         """Puts a file there; the folders above it are made."""
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         place = FILES + quote(f"{root}/{path}")
-        self._client.send(
-            "PUT", place, parameters={"overwrite": "true"}, content=opener if size else b"", headers=headers
-        )
+        self._client.send("PUT", place, parameters={"overwrite": "true"}, content=body(opener, size), headers=headers)
 
     def _entries(self, folder: str, may_lack: bool) -> Iterator[dict[str, Any]]:
         def ask(token: str) -> dict[str, Any]:

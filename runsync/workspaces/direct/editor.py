@@ -5,9 +5,12 @@ of what MLflow deleted in a file store. On a database MLflow gives all runs of a
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from runsync.contract.editor import DeletedBefore
-from runsync.errors import RequestRefused
+from runsync.errors import RequestRefused, WrongUsage
+from runsync.kinds.kind import Kind
+from runsync.kinds.traces import TRACES
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT
 from runsync.model.run import Run
@@ -71,6 +74,12 @@ class DirectEditor:
             self._store.change_runs([change])
         elif DELETED_AT in there.tags:
             self._store.change_runs([Change(run.run_id, untagged=(DELETED_AT,))])
+
+    def delete_entities(self, kind: Kind[Any], experiment_id: str, ids: Sequence[str]) -> None:
+        """See `Editor`."""
+        if kind is not TRACES:
+            raise WrongUsage(f"{kind.name} are not deleted here")
+        self._store.traces.delete(ids)
 
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `Editor`."""

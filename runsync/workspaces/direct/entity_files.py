@@ -7,6 +7,8 @@ from typing import Any
 
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
+from runsync.growing import EntityFiles as ItemFiles
+from runsync.growing import Growing
 from runsync.model.hashing import sha256_of
 from runsync.model.progress import Progress
 from runsync.model.run import ArtifactFile, Problem, Run
@@ -74,13 +76,16 @@ class EntityFiles:
         if size == file.size and self._is_same(load, file):
             return -1
 
-        def opener() -> Stream:
-            return Stream(source.read_file(load.item, file), file.size)
+        growing = Growing(ItemFiles(source, load.item), file)
 
-        self._artifacts.write(load.owner, file.path, file.size, opener)
-        if self._check and self._hash(load, file) != sha256_of(source.read_file(load.item, file)):
+        def write() -> None:
+            size = growing.file.size
+            self._artifacts.write(load.owner, file.path, size, lambda: Stream(growing.chunks(), size))
+
+        growing.carry(write)
+        if self._check and self._hash(load, growing.file) != sha256_of(growing.chunks()):
             raise RequestRefused(f"artifact “{file.path}” reads back with other bytes than were sent")
-        return file.size
+        return growing.file.size
 
     def _is_same(self, load: Load, file: ArtifactFile) -> bool:
         return self._hash(load, file) == file.sha256 if file.sha256 else load.by_size and not self._check

@@ -15,7 +15,8 @@ from runsync.model.paths import escaped, is_unicode
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.model.wording import many
-from runsync.workspaces.direct.artifacts import SAY_WHERE, DirectArtifacts
+from runsync.workspaces.direct.artifact_places import SAY_WHERE
+from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.local_artifacts import folder_of, names_below
 from runsync.workspaces.s3_artifacts import REMEDY, bucket_of
 from runsync.workspaces.sample import readable
@@ -116,14 +117,14 @@ def _misnamed(artifacts: DirectArtifacts, experiments: Sequence[Experiment]) -> 
 def _names(artifacts: DirectArtifacts, experiments: Sequence[Experiment]) -> Iterator[str]:
     for experiment in experiments:
         with suppress(RequestRefused, WrongUsage, OSError):  # told where a file is read
-            folder = folder_of(artifacts.place_of(experiment.artifact_location))
+            folder = folder_of(artifacts.places.of(experiment.artifact_location))
             if folder is not None:
                 yield from names_below(folder)
 
 
 def _empty(workspace: "DirectWorkspace", place: str, location: str) -> Finding:
     """Of a place that has no runs yet. Raises RequestRefused, WrongUsage."""
-    root = workspace.artifact_store.place_of(location)
+    root = workspace.artifact_store.places.of(location)
     folder = folder_of(root)
     if folder is None:
         workspace.artifact_store.list_root(root)
@@ -139,7 +140,7 @@ def _empty(workspace: "DirectWorkspace", place: str, location: str) -> Finding:
 def _place(artifacts: DirectArtifacts, location: str) -> str:
     """What several experiments have in common: a bucket, this machine, or the kind of address that they record."""
     try:
-        root = artifacts.place_of(location)
+        root = artifacts.places.of(location)
     except (WrongUsage, RequestRefused):
         root = location
     if root.startswith("s3://"):

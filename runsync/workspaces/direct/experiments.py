@@ -10,7 +10,7 @@ from runsync.model.identity import DELETED_AT, own_tags_removed
 from runsync.model.lineage import is_copy, origin_of_experiment
 from runsync.model.times import now
 from runsync.workspaces import remembered
-from runsync.workspaces.direct.artifacts import EXPERIMENT, DirectArtifacts
+from runsync.workspaces.direct.artifact_places import EXPERIMENT, ArtifactPlaces
 from runsync.workspaces.direct.editor import DirectEditor
 from runsync.workspaces.direct.lifecycle import delete_runs, runs_in
 from runsync.workspaces.direct.misfits import EXPERIMENT_NAME, Unfit
@@ -25,12 +25,12 @@ class DirectExperiments:
     keeps_state = True
     deleted_keep_names = True
 
-    def __init__(self, store: DirectStore, locations: DirectArtifacts, editor: DirectEditor) -> None:
+    def __init__(self, store: DirectStore, places: ArtifactPlaces, editor: DirectEditor) -> None:
         self.renumbered: dict[str, str] = {}
         """New ids by the ids that were taken, or do not fit."""
         self.left_out: dict[str, dict[str, str]] = {}
         self._store = store
-        self._locations = locations
+        self._places = places
         self._editor = editor
 
     def foresee(self, experiment: Experiment) -> Mapping[str, str]:
@@ -49,7 +49,7 @@ class DirectExperiments:
 
     def create(self, experiment: Experiment) -> str:
         """See `ExperimentWriter`. Another import may have made it just now."""
-        wanted = replace(experiment, artifact_location=self._locations.new_location(EXPERIMENT))
+        wanted = replace(experiment, artifact_location=self._places.new(EXPERIMENT))
         left_out: dict[str, str] = {}
         try:
             new_id = _fitting(

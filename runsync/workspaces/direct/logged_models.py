@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from runsync.contract.entities import OneByOne
 from runsync.errors import ABSENT, RequestRefused
 from runsync.kinds.kind import Key
-from runsync.kinds.left_behind import changed
+from runsync.kinds.left_behind import DELETED, changed
 from runsync.kinds.logged_models import LOGGED_MODELS, READY, LoggedModel
 from runsync.kinds.scope import Scope
 from runsync.model.identity import MODEL_HISTORY
@@ -13,14 +14,14 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.run import ArtifactFile, Problem, Run
 from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.models import ModelStore
-from runsync.workspaces.direct.places import Places
 from runsync.workspaces.direct.sound import Sound
+from runsync.workspaces.places import Places
 
 IS_EXTERNAL = "mlflow.model.isExternal"
 """The tag of a model whose files are nowhere in MLflow."""
 
 
-class LoggedModelSource:
+class LoggedModelSource(OneByOne):
     """See `EntitySource`."""
 
     is_exact = False
@@ -60,8 +61,10 @@ class LoggedModelSource:
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
         """Models that were deleted, which MLflow hides, and models that cannot be read."""
         count = self._store.deleted_logged_models([e.experiment_id for e in scope.experiments])
+        unreadable = self._store.unreadable(LOGGED_MODELS.name)
         why = "MLflow shows them no more and has no way to bring them back"
-        return [*([changed("deleted logged models", count, why)] if count else []), *self._sound.left()]
+        deleted = changed(f"{LOGGED_MODELS.category.title} {DELETED}", count, why)
+        return [*([deleted] if count else []), *self._sound.left(unreadable)]
 
     def _look_up(self, key: Key) -> str:
         for recorded in self._store.logged_models((), key):

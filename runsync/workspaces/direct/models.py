@@ -7,10 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from runsync.kinds.kind import Key
 from runsync.kinds.logged_models import LoggedModel
 from runsync.kinds.model_aliases import ModelAlias
 from runsync.kinds.model_versions import ModelVersion
 from runsync.kinds.registered_models import RegisteredModel
+from runsync.kinds.registries import OF_MODELS, Sort
+from runsync.workspaces.fitted import Fitted
 
 E = TypeVar("E")
 
@@ -38,9 +41,11 @@ class RunPlace:
 
 @dataclass(frozen=True, slots=True)
 class ModelPlace:
-    """A logged model that is there: its id, the root of its files, and its tag `runsync.complete` ("": none)."""
+    """A logged model that is there: its id and experiment, the root of its files, and its tag `runsync.complete` ("":
+    none)."""
 
     model_id: str
+    experiment_id: str
     location: str
     complete: str
 
@@ -78,18 +83,29 @@ class ModelStore(Protocol):
     def run_places(self, run_ids: Collection[str]) -> Mapping[str, RunPlace]:
         """The runs that are there, deleted ones too, by their ids."""
 
-    def registered_models(self, names: Collection[str] | None = None) -> Iterator[RegisteredModel]:
-        """Those of these names, or all that are no prompts."""
+    def registered_models(
+        self, names: Collection[str] | None = None, sort: Sort = OF_MODELS
+    ) -> Iterator[RegisteredModel]:
+        """Those of these names, of whatever sort; or all of a sort."""
 
-    def prompts(self, names: Collection[str]) -> set[str]:
-        """The names among these that prompts have."""
+    def model_versions(
+        self, names: Collection[str] | None = None, sort: Sort = OF_MODELS
+    ) -> Iterator[Recorded[ModelVersion]]:
+        """Those of these registered models, deleted ones too (of the stage DELETED); or those of all of a sort, by name
+        and number. A home that is not there is none."""
 
-    def model_versions(self, names: Collection[str] | None = None) -> Iterator[Recorded[ModelVersion]]:
-        """Those of these registered models, deleted ones too (of the stage DELETED); or those of all that are no
-        prompts, by name and number. A home that is not there is none."""
+    def model_aliases(self, names: Collection[str] | None = None, sort: Sort = OF_MODELS) -> Iterator[ModelAlias]:
+        """Those of these registered models, or of all of a sort."""
 
-    def model_aliases(self, names: Collection[str] | None = None) -> Iterator[ModelAlias]:
-        """Those of these registered models, or of all that are no prompts."""
+    def unreadable(self, kind: str) -> Mapping[str, str]:
+        """Why those of a kind cannot be read that were met when all of them were asked for, by name."""
+
+    def own_place(self, item: ModelVersion) -> str:
+        """Where files go that only this version has (a URI that ends with its number and `artifacts`); "" for beside
+        the experiments."""
+
+    def fitted(self, item: E) -> Fitted[E]:
+        """One of any of these kinds, as it can be there, as far as that shows without writing."""
 
     def refresh(self) -> None:
         """What is read from now on is as it is now."""
@@ -110,3 +126,16 @@ class ModelStore(Protocol):
 
     def write_model_aliases(self, aliases: Sequence[ModelAlias]) -> None:
         """They are set, also those that named other versions."""
+
+    def move_model_alias(self, alias: ModelAlias, holder: int | None) -> bool:
+        """It is set if it names that version (None: none); else False, and it stays."""
+
+    def tag_model_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """They are set beside those that are there."""
+
+    def tag_registered_model(self, name: str, tags: Mapping[str, str]) -> None:
+        """Likewise."""
+
+    def delete(self, kind: str, key: Key) -> None:
+        """One that is there, by the name of its kind, as MLflow does it. The number of a version is not given out
+        again, a registered model goes with its versions, and aliases go with what they name."""

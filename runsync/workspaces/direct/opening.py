@@ -10,7 +10,8 @@ from runsync.limits import UNLIMITED, Limits
 from runsync.patience import Patience
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import StoreAddress
-from runsync.workspaces.direct.artifacts import EXPERIMENT, SERVED, DirectArtifacts, Roots
+from runsync.workspaces.direct.artifact_places import EXPERIMENT, SERVED, Roots
+from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.recorded import beside
 from runsync.workspaces.direct.store import DirectStore
 from runsync.workspaces.direct.workspace import DirectWorkspace

@@ -17,6 +17,7 @@ from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Problem
+from runsync.workspaces.arrival.model_marks import Marks
 from runsync.workspaces.direct.entity_files import EntityFiles, Load
 from runsync.workspaces.direct.logged_models import as_run
 from runsync.workspaces.direct.model_ids import INCOMPLETE, ModelIds
@@ -39,6 +40,8 @@ class _Copy:
     """Whether only files may have changed, of which nothing tells."""
     error: str = ""
     retry: bool = False
+    left_out: tuple[Problem, ...] = ()
+    """What of it has no place here; all else of it may be whole."""
     problems: list[Problem] = field(default_factory=list)
     load: Load | None = None
 
@@ -55,7 +58,7 @@ class _Copy:
             self.wanted.model_id,
             artifacts=load.written if load else 0,
             bytes=load.bytes if load else 0,
-            problems=tuple(self.problems),
+            problems=(*self.left_out, *self.problems),
             error=self.error,
             retry=self.retry or (load is not None and load.retry),
         )
@@ -71,12 +74,14 @@ class LoggedModelTarget:
         files: EntityFiles,
         options: ImportOptions,
         location_of: Callable[[str], str],
+        marks: Marks,
     ) -> None:
         self._store = store
         self._ids = ids
         self._files = files
         self._options = options
         self._location_of = location_of
+        self._marks = marks
         self._homeless: list[str] = []
 
     def plan(self, items: Sequence[LoggedModel], source: EntitySource[LoggedModel], pool: Executor) -> list[Outcome]:
@@ -124,23 +129,31 @@ class LoggedModelTarget:
             if wanted is None:
                 self._homeless.append(item.name)
                 continue
-            copies.append(self._copy(item, wanted, there.get(wanted.model_id), is_exact))
+            fitted = self._store.fitted(wanted)
+            copy = self._copy(item, fitted.item, there.get(wanted.model_id), is_exact)
+            copy.left_out = fitted.left_out
+            if fitted.why_not:
+                copy.fail(fitted.why_not)
+            copies.append(copy)
         return copies
 
     def _copy(
         self, item: LoggedModel, wanted: LoggedModel, there: Recorded[LoggedModel] | None, is_exact: bool
     ) -> _Copy:
-        wanted = replace(wanted, tags=_tags(item, wanted.model_id), artifacts=None, problems=())
+        tags = _tags(replace(item, tags=wanted.tags), wanted.model_id)
+        wanted = replace(wanted, tags=tags, artifacts=None, problems=())
         if there is None:
             location = f"{self._location_of(wanted.experiment_id).rstrip('/')}/models/{wanted.model_id}/artifacts"
             return _Copy(item, wanted, None, location, CREATE)
+        if wanted.model_id != item.model_id:  # the source has a copy of this one
+            wanted = replace(wanted, created_at=there.item.created_at, updated_at=there.item.updated_at)
         copy = _Copy(item, wanted, there.item, there.location)
         if there.item.experiment_id != wanted.experiment_id:
             copy.fail(
                 f"its id is that of a logged model in another experiment of the target ({there.item.experiment_id}):"
                 " that one is not touched"
             )
-        elif any(LOGGED_MODELS.lacks(wanted, there.item)):
+        elif any(LOGGED_MODELS.lacks(wanted, there.item)) or self._marks.removed(item.tags, there.item.tags):
             copy.action = UPDATE
         elif self._options.tags:
             has_files = self._options.artifacts and not (is_exact and item.artifacts is None)
@@ -173,15 +186,14 @@ class LoggedModelTarget:
         return [self._write(copy) for copy in copies]
 
     def _write(self, copy: _Copy) -> Write[LoggedModel]:
-        tags = dict(copy.wanted.tags)
+        known = copy.there.tags if copy.there is not None else None
+        tags = {**copy.wanted.tags, **self._marks.of(copy.wanted.tags, known)}
         if self._options.tags and not copy.problems:
             files = NOT_CARRIED if copy.item.artifacts is None or copy.load is None else digest(copy.item.artifacts)
             tags[COMPLETE] = f"{_record(copy.item)}:{files}"
-        untagged = (COMPLETE,) if copy.there is not None and COMPLETE in copy.there.tags.keys() - tags.keys() else ()
-        wanted = replace(copy.wanted, tags=tags)
-        if copy.there is not None and wanted.model_id != copy.item.model_id:  # the source has a copy of this one
-            wanted = replace(wanted, created_at=copy.there.created_at, updated_at=copy.there.updated_at)
-        return Write(wanted, copy.location, copy.there, untagged)
+        untagged = [COMPLETE] if known is not None and COMPLETE in known.keys() - tags.keys() else []
+        untagged += self._marks.removed(copy.item.tags, known or {})
+        return Write(replace(copy.wanted, tags=tags), copy.location, copy.there, untagged)
 
 
 def _completed(copy: _Copy, source: EntitySource[LoggedModel]) -> LoggedModel | Exception:

@@ -1,4 +1,4 @@
-"""A store as a target of versions of registered models: numbers, times and users are kept."""
+"""A store as a target of versions of registered models or prompts: numbers, times and users are kept."""
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, may_pass
-from runsync.kinds.model_versions import MODEL_VERSIONS, ORIGIN, ModelVersion
+from runsync.kinds.model_versions import MODEL_VERSIONS, NEXT, ORIGIN, Home, ModelVersion, ModelVersions
+from runsync.kinds.prompts import has_same_text, run_ids_of
+from runsync.kinds.registries import Sort
 from runsync.model.identity import own_tags_removed
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NotCarried
@@ -14,6 +16,7 @@ from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import Problem
 from runsync.model.wording import single
+from runsync.workspaces.arrival.model_marks import Marks
 from runsync.workspaces.direct.entity_files import EntityFiles, Load
 from runsync.workspaces.direct.model_ids import Found, ModelIds
 from runsync.workspaces.direct.models import DELETED, ModelStore, Recorded, Write
@@ -31,11 +34,17 @@ class _Copy:
     wanted: ModelVersion
     there: Recorded[ModelVersion] | None
     location: str
+    kind: ModelVersions
     action: str = CREATE
     error: str = ""
     retry: bool = False
+    is_homeless: bool = False
+    """Whether the run or the logged model that it lies in is not here."""
+    left_out: tuple[Problem, ...] = ()
+    """What of it has no place here; all else of it may be whole."""
     problems: list[Problem] = field(default_factory=list)
     load: Load | None = None
+    untagged: Sequence[str] = ()
 
     @property
     def is_there(self) -> bool:
@@ -49,12 +58,14 @@ class _Copy:
         """Settles what is to be done, once it is known where it is to lie."""
         if self.there is None or not self.is_there:
             return
-        if not _is_same(self.item, self.wanted, self.there.item):
+        is_same = _is_same(self.item, self.wanted, self.there.item)
+        if not (is_same if self.kind.has_files else has_same_text(self.wanted, self.there.item)):
             self.fail(CONFLICT)
         else:
             if _is_copy_of(self.item, self.there.item):
                 self.wanted = replace(self.wanted, run_id=self.there.item.run_id)
-            self.action = UPDATE if any(MODEL_VERSIONS.lacks(self.wanted, self.there.item)) else UNCHANGED
+            is_other = any(self.kind.lacks(self.wanted, self.there.item)) or self.untagged
+            self.action = UPDATE if is_other else UNCHANGED
 
     def written(self) -> ModelVersion:
         """One that is there keeps the time when it was made, and the later one of those when it was changed."""
@@ -67,9 +78,10 @@ class _Copy:
 
     def outcome(self) -> Outcome:
         load, item = self.load, self.item
-        told = (MODEL_VERSIONS.noun, item.key[0], item.name, self.action)
+        told = (self.kind.noun, item.key[0], item.name, self.action)
         counts = (0, load.written, load.bytes) if load else (0, 0, 0)
-        return Outcome(*told, "", *counts, tuple(self.problems), self.error, self.retry or bool(load and load.retry))
+        problems, retry = (*self.left_out, *self.problems), self.retry or bool(load and load.retry)
+        return Outcome(*told, "", *counts, problems, self.error, retry)
 
 
 class ModelVersionTarget:
@@ -82,12 +94,16 @@ class ModelVersionTarget:
         files: EntityFiles,
         places: VersionFiles,
         options: ImportOptions,
+        marks: Marks,
+        sort: Sort,
     ) -> None:
         self._store = store
         self._ids = ids
         self._files = files
         self._places = places
         self._options = options
+        self._marks = marks
+        self._sort, self._kind = sort, sort.versions
         self._waiting: list[_Copy] = []
         """Versions of which the one that they were made of is not there yet."""
 
@@ -100,10 +116,11 @@ class ModelVersionTarget:
     ) -> list[Outcome]:
         """See `EntityTarget`."""
         copies = self._compared(items, source, pool)
-        homes = {one.name for one in self._store.registered_models({item.model for item in items})}
+        models = self._store.registered_models({item.model for item in items})
+        homes = {one.name for one in models if self._sort.has(one.tags)}
         for copy in copies:
             if copy.item.model not in homes:
-                copy.fail("its registered model is not in the target")
+                copy.fail(f"its {self._sort.models.noun} is not in the target")
         loads = [copy.load for copy in copies if copy.load is not None and not copy.error]
         self._files.carry(loads, source, pool, progress)
         for copy in copies:
@@ -155,39 +172,63 @@ class ModelVersionTarget:
 
     def _write(self, copies: Sequence[_Copy]) -> None:
         todo = [copy for copy in copies if copy.action in (CREATE, UPDATE)]
-        writes = [Write(copy.written(), copy.location, copy.there and copy.there.item) for copy in todo]
+        writes = [Write(copy.written(), copy.location, copy.there and copy.there.item, copy.untagged) for copy in todo]
         for copy, error in zip(todo, write_all(self._store.write_model_versions, writes), strict=True):
             if error is not None:
                 copy.fail(error)
         for copy in copies:
             if copy.error or copy.problems:
-                self._ids.unsound[MODEL_VERSIONS.name, copy.item.name] = copy.error or copy.problems[0].reason
+                self._ids.unsound[self._kind.name, copy.item.name] = copy.error or copy.problems[0].reason
 
     def _compared(
         self, items: Sequence[ModelVersion], source: EntitySource[ModelVersion], pool: Executor
     ) -> list[_Copy]:
+        has_number = [item.version != NEXT for item in items]
+        items = self._numbered(items)
         homes = [item.home for item in items]
         run_ids = {item.run_id for item in items} | {home.id for home in homes}
+        run_ids |= {id for item in items for id in run_ids_of(item)}
         found = self._ids.find(run_ids, {home.id for home in homes})
         names = {item.model for item in items}
         wanted = {item.key for item in items}
         there = {one.item.key: one for one in self._store.model_versions(names) if one.item.key in wanted}
-        copies = [self._copy(item, found, there.get(item.key)) for item in items]
-        own = [copy for copy in copies if not copy.item.home.kind]
+        copies = [
+            self._copy(item, found, there.get(item.key), is_same)
+            for item, is_same in zip(items, has_number, strict=True)
+        ]
+        has_files = self._kind.has_files
+        own = [c for c in copies if has_files and (not c.item.home.kind or c.is_homeless) and not c.error]
         for copy, whole in zip(own, pool.map(lambda copy: _completed(copy, source), own), strict=True):
             self._take_files(copy, whole)
+            if copy.is_homeless and copy.load is None:
+                copy.problems.append(_no_home(copy.item))
         for copy in copies:
-            copy.compare()
+            if not copy.error:
+                copy.compare()
         return copies
 
-    def _copy(self, item: ModelVersion, found: Found, there: Recorded[ModelVersion] | None) -> _Copy:
-        wanted = MODEL_VERSIONS.rewritten(item, found.resolve) or item
-        wanted = replace(wanted, tags=own_tags_removed(item.tags), artifacts=None, problems=())
+    def _numbered(self, items: Sequence[ModelVersion]) -> list[ModelVersion]:
+        """With a number for each that is to get the next one: of a model there is one such at a time."""
+        models = {item.model for item in items if item.version == NEXT}
+        last = {model.name: model.last_version for model in self._store.registered_models(models)} if models else {}
+        return [replace(i, version=last.get(i.model, 0) + 1) if i.version == NEXT else i for i in items]
+
+    def _copy(self, item: ModelVersion, found: Found, there: Recorded[ModelVersion] | None, is_same: bool) -> _Copy:
+        """`is_same`: it is the source's version of that number, and goes when that does."""
+        wanted = self._kind.rewritten(item, found.resolve) or item
+        known = there.item.tags if there is not None and there.item.stage != DELETED else None
+        tags = own_tags_removed(wanted.tags)
+        tags |= self._marks.of(tags, known) if is_same else {}
+        wanted = replace(wanted, tags=tags, artifacts=None, problems=())
         place = placed(item, found)
         source, location = place or (item.source, item.source)
-        copy = _Copy(item, replace(wanted, source=source), there, location)
-        if place is None:
-            copy.problems.append(_no_home(item))
+        fitted = self._store.fitted(replace(wanted, source=source))
+        copy = _Copy(item, fitted.item, there, location, self._kind, left_out=fitted.left_out)
+        vital = (problem.reason for problem in fitted.left_out if problem.name in self._kind.vital)
+        if why_not := fitted.why_not or next(vital, ""):
+            copy.fail(why_not)
+        copy.untagged = self._marks.removed(item.tags, known or {})
+        copy.is_homeless = place is None
         return copy
 
     def _take_files(self, copy: _Copy, whole: ModelVersion | Exception) -> None:
@@ -199,7 +240,7 @@ class ModelVersionTarget:
         copy.problems += whole.problems
         if whole.artifacts and self._options.artifacts:
             copy.item, copy.location = whole, self._places.own_place(whole)
-            copy.wanted = replace(copy.wanted, source=copy.location)
+            copy.wanted = replace(copy.wanted, source=copy.location, home=Home())
             copy.load = Load(whole, whole.artifacts, self._places.owner(whole), by_size=True)
 
 

@@ -19,7 +19,8 @@ from runsync.workspaces.local_artifacts import is_folder
 
 ARTIFACTS = "artifacts"
 MODELS = "models"
-"""The folder of an experiment's logged models."""
+TRACES = "traces"
+"""The folders of an experiment's logged models and traces."""
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?=[/\\])|(?P<file>[Ff][Ii][Ll][Ee]):")
 _STEP = re.compile(r"[/\\]+")
 
@@ -32,9 +33,12 @@ def steps(uri: str) -> tuple[str, ...]:
     return tuple(step for step in _STEP.split(unquote(path) if is_file else path) if step not in ("", "."))
 
 
-def is_of_model(names: Sequence[str]) -> bool:
-    """Whether the names on the way to an artifact root are those of a logged model, not of a run."""
-    return len(names) > 2 and names[-3] == MODELS and names[-2].startswith("m-")
+def folder_within(names: Sequence[str]) -> str:
+    """The folder of an experiment that the names on the way to an artifact root have in between: MODELS for those of a
+    logged model, TRACES for those of a trace; "" for those of a run."""
+    within = names[-3] if len(names) > 3 else ""
+    is_model = within == MODELS and names[-2].startswith("m-")
+    return within if is_model or within == TRACES else ""
 
 
 def is_reached_otherwise(uri: str) -> bool:
@@ -43,7 +47,7 @@ def is_reached_otherwise(uri: str) -> bool:
 
 
 def below(root: Path, run: Run) -> Path | None:
-    """Where the artifacts of a run (or logged model) lie below the root that they are said to be in now; None where
+    """Where the artifacts of a run (logged model, trace) lie below the root that they are said to be in now; None where
     what is recorded is not the folder of one.
 
     That is below the experiment's folder, or, where only one experiment was kept there, right below the root. Of a run
@@ -52,11 +56,11 @@ def below(root: Path, run: Run) -> Path | None:
     recorded = steps(run.artifact_uri)
     if recorded[-2:] != (run.run_id, ARTIFACTS) or unfit_id(run.run_id):
         return None
-    is_model = is_of_model(recorded)
-    above = dict.fromkeys((*(recorded[-4:-3] if is_model else recorded[-3:-2]), run.experiment_id))
+    within = folder_within(recorded)
+    above = dict.fromkeys((*(recorded[-4:-3] if within else recorded[-3:-2]), run.experiment_id))
     places = [root / step for step in above if _is_plain(step)] + [root]
-    if is_model:
-        places = [place / MODELS for place in places]
+    if within:
+        places = [place / within for place in places]
     found = [place for place in places if is_folder(place / run.run_id / ARTIFACTS)]
     found += [place for place in places[:-1] if is_folder(place)]
     return _own(root, (found or places)[0] / run.run_id / ARTIFACTS)

@@ -1,6 +1,7 @@
-"""Leaves out entities whose text is not valid Unicode, and names them."""
+"""Leaves out entities that cannot be read, or whose text is not valid Unicode, and names them."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Generic
 
 import orjson
@@ -30,9 +31,12 @@ class Sound(Generic[E]):
         """The entities that can be read whole."""
         return filter(self.holds, items)
 
-    def left(self) -> list[NotCarried]:
-        """The others."""
-        return [self._kind.left(len(self._odd), WHY, tuple(sorted(self._odd)[:NAMED]))] if self._odd else []
+    def left(self, unreadable: Mapping[str, str]) -> list[NotCarried]:
+        """The others, and those that the store itself cannot read (why, by name)."""
+        names: dict[str, list[str]] = defaultdict(list)
+        for name, why in (*dict.fromkeys(self._odd, WHY).items(), *unreadable.items()):
+            names[why].append(name)
+        return [self._kind.left(len(some), why, tuple(sorted(some)[:NAMED])) for why, some in sorted(names.items())]
 
 
 def is_unicode(item: Entity) -> bool:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runsync.workspaces.direct.models import ModelStore
+    from runsync.workspaces.direct.traces import TraceStore
+    from runsync.workspaces.documents import Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +147,20 @@ class DirectStore(Protocol):
     def model_versions(self, run_id: str) -> tuple[ModelVersion, ...]:
         """Versions of registered models that were made of a run."""
 
-    def model_folder(self, model_id: str) -> tuple[str, str]:
-        """Name and artifact root (URI) of a logged model of MLflow 3. Raises RequestRefused where there is none."""
+    @property
+    def models(self) -> "ModelStore":
+        """Its logged models and its model registry."""
 
     @property
-    def models(self) -> "ModelStore | None":
-        """Its logged models and its model registry; None where it keeps none that can be read and written."""
+    def traces(self) -> "TraceStore":
+        """Its traces."""
+
+    @property
+    def documents(self) -> "Stores":
+        """What it has of the kinds that are documents."""
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
-        """Traces and other kinds that hang off these experiments and are not carried, counted."""
+        """Kinds that hang off these experiments and are not carried, counted."""
 
     # Writing. Raises RequestRefused for what this store cannot take, with the way out.
 

@@ -13,7 +13,7 @@ from runsync.contract.entities import EntityTarget
 from runsync.contract.foresight import Foresight
 from runsync.contract.source import Source
 from runsync.errors import WrongUsage
-from runsync.kinds.kind import E, Kind
+from runsync.kinds.kind import EXPERIMENTS, E, Kind
 from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS, changed
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.model.experiment import DELETED, Experiment
@@ -22,26 +22,32 @@ from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
 from runsync.model.progress import Progress
-from runsync.model.provenance import Provenance
+from runsync.model.provenance import Provenance, key_of
 from runsync.model.run import Batch, Contents, ModelLink, Problem, Run
-from runsync.model.selection import Selection
+from runsync.model.selection import RUNS, Selection
 from runsync.model.wording import many
 from runsync.workspaces.arrival.arrange import as_target
 from runsync.workspaces.arrival.carry import ArtifactCarrier
 from runsync.workspaces.arrival.copy import Copy, address_of, settled
 from runsync.workspaces.arrival.deletions import Deletions
+from runsync.workspaces.arrival.document_deletions import DocumentDeletions
+from runsync.workspaces.arrival.documents import DocumentTarget, Home
 from runsync.workspaces.arrival.evidence import shares_runs
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.files import FileWriter
 from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
+from runsync.workspaces.arrival.model_deletions import ModelDeletions
 from runsync.workspaces.arrival.present import Present, There
-from runsync.workspaces.direct.artifacts import EXPERIMENT
+from runsync.workspaces.arrival.trace_deletions import TraceDeletions
+from runsync.workspaces.direct.artifact_places import EXPERIMENT
 from runsync.workspaces.direct.editor import DirectEditor
 from runsync.workspaces.direct.experiments import DirectExperiments
 from runsync.workspaces.direct.links import DirectLinks
+from runsync.workspaces.direct.model_holdings import StoredHoldings
 from runsync.workspaces.direct.model_ids import ModelIds
 from runsync.workspaces.direct.present import DirectRuns
+from runsync.workspaces.direct.traces import StoredTraces
 from runsync.workspaces.direct.workspace import DirectWorkspace
 from runsync.workspaces.direct.write import RecordWriter
 
@@ -56,9 +62,9 @@ class DirectTarget:
         self._store = store
         self._artifacts = artifacts
         self._options = options
-        self._files = FileWriter(artifacts, _touch)
+        self._files = FileWriter(artifacts, _touch, keeps_models=options.keep_mlmodel)
         policy, editor = options.deletions, DirectEditor(store)
-        self._maker = DirectExperiments(store, artifacts, editor)
+        self._maker = DirectExperiments(store, artifacts.places, editor)
         self._experiments = ExperimentMap(self._maker, options)
         self._runs = DirectRuns(store)
         self._present = Present(self._runs)
@@ -72,9 +78,16 @@ class DirectTarget:
         self._other_ids: dict[str, str] = {}
         self._foresight = Foresight()
         self._entities: Mapping[str, EntityTarget[Any]] | None = None
+        self._existing: list[Experiment] = []
+        self._documents = self._document_targets()
+        self._document_deletions = DocumentDeletions(
+            policy, store.documents, self._experiments, lambda: self._existing, editor.untag_experiment
+        )
+        self._trace_deletions = TraceDeletions(policy, StoredTraces(store.traces), self._experiments)
+        self._model_deletions = ModelDeletions(options, StoredHoldings(store, store.models))
         self._unlinked: list[ModelLink] = []
         """Links to logged models that have no place."""
-        self._keeps_links = store.models is None or LOGGED_MODELS.name in store.models.kinds
+        self._keeps_links = LOGGED_MODELS.name in store.models.kinds
         self._in_full: set[str] = set()
         """Runs that are there without a tag that tells that they are whole, where none is to be written."""
 
@@ -92,6 +105,9 @@ class DirectTarget:
         self._check_places(any(outcome.action == CREATE for outcome in outcomes))
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)
+        self._model_deletions.begin(source, selection, experiments)
+        self._document_deletions.begin(source, selection, experiments)
+        self._trace_deletions.begin(source, selection, experiments, existing)
         return outcomes
 
     def prepare(self) -> list[Outcome]:
@@ -133,7 +149,8 @@ class DirectTarget:
     def foresee_end(self) -> bool:
         """See `Target`."""
         changed, refused = self._links.foresee(self._experiments.existing_ids())
-        return bool(changed or refused) or self._deletions.are_due
+        of_objects = self._model_deletions.are_due or self._document_deletions.are_due or self._trace_deletions.are_due
+        return bool(changed or refused) or self._deletions.are_due or of_objects
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -158,7 +175,9 @@ class DirectTarget:
     def finish(self, not_carried: Sequence[NotCarried]) -> list[Outcome]:
         """Links children to parents that came after them, and deletes what was deleted at the source."""
         self._links.finish(self._experiments.existing_ids())
-        return self._deletions.finish() + self._experiments.finish()
+        of_objects = self._model_deletions.finish() + self._document_deletions.finish()
+        of_objects += self._trace_deletions.finish()
+        return of_objects + self._deletions.finish() + self._experiments.finish()
 
     def cannot_keep(self) -> list[NotCarried]:
         """Ids that were taken, links to runs that cannot be there, and deletions not followed."""
@@ -176,14 +195,16 @@ class DirectTarget:
             lost.append(PARENT_LINKS.left(len(dropped), why, tuple(dropped[:NAMED])))
         if self._unlinked:
             lost.append(MODEL_LINKS.left(len(self._unlinked), "the target is of an MLflow without logged models"))
-        return lost + self._deletions.left()
+        of_objects = self._model_deletions.left() + self._document_deletions.left() + self._trace_deletions.left()
+        return lost + self._deletions.left() + of_objects
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and points that were told twice."""
         repeated = self._records.repeated
         told = [f"{many(repeated, 'metric point')} stood there more than once: stored once"] if repeated else []
         own = [*self._files.notes, *told, *self._untold(), *self._foresight.notes]
-        return self._deletions.notes() + self._experiments.notes() + own
+        of_objects = self._model_deletions.notes() + self._document_deletions.notes() + self._trace_deletions.notes()
+        return self._deletions.notes() + of_objects + self._experiments.notes() + own
 
     def _untold(self) -> list[str]:
         """What nobody can know of copies without tags."""
@@ -202,29 +223,53 @@ class DirectTarget:
         return notes
 
     def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
-        """Models, where the store keeps them. MLflow itself has no place for others."""
+        """Models, traces and documents, of the kinds that the store has room for. MLflow itself has no place for
+        others."""
         from runsync.workspaces.direct.entities import targets
 
-        models = self._store.models
-        if models is not None and self._entities is None:
-            ids = ModelIds(models, self._experiments.known_id, self._links.id_of)
-            self._entities = targets(models, self._artifacts, ids, self._options, self._location_of)
-        return (self._entities or {}).get(kind.name)
+        if self._entities is None:
+            ids = ModelIds(self._store.models, self._experiments.known_id, self._links.id_of)
+            address = self._records.came_from
+            found = targets(self._store, self._artifacts, ids, self._options, self._location_of, address)
+            self._entities = {**found, **self._documents}
+        return self._entities.get(kind.name)
+
+    def _document_targets(self) -> Mapping[str, DocumentTarget[Any]]:
+        home = Home(
+            self._experiments,
+            lambda: self._existing,
+            DirectEditor(self._store).tag_experiment,
+            self._resolve,
+            lambda: key_of(self._records.came_from),
+            self._options.asked,
+            self._options.tags,
+        )
+        return {kind.name: DocumentTarget(kind, store, home) for kind, store in self._store.documents.items()}
+
+    def _resolve(self, kind: str, id: str) -> str | None:
+        """See `kinds.kind.Resolve`."""
+        if kind == EXPERIMENTS:
+            return self._experiments.known_id(id)
+        if kind == RUNS:
+            known = self._links.id_of(id)
+            return known if known is not None and self._store.models.run_places([known]) else None
+        return self._documents[kind].find(id) if kind in self._documents else None
 
     def _location_of(self, experiment_id: str) -> str:
         """Of an experiment that is not made yet, in a dry run, what it will get."""
-        return self._locations.get(experiment_id) or self._artifacts.new_location(experiment_id)
+        return self._locations.get(experiment_id) or self._artifacts.places.new(experiment_id)
 
     def _check_places(self, are_made: bool) -> None:
         """Raises WrongUsage or BucketNotFound, before anything is written, where artifacts cannot go, or nobody knows
         where to."""
         locations = [self._locations[id] for id in self._experiments.existing_ids()]
         if self._options.artifacts:
-            self._artifacts.require_places({*locations, *([self._artifacts.new_location(EXPERIMENT)] * are_made)})
+            self._artifacts.require_places({*locations, *([self._artifacts.places.new(EXPERIMENT)] * are_made)})
 
     def _look_at_experiments(self) -> list[Experiment]:
         self._store.refresh()
         existing = self._store.experiments()
+        self._existing = existing
         self._locations = {e.experiment_id: e.artifact_location for e in existing}
         self._names = {e.experiment_id: e.name for e in existing}
         self._runs.begin(self._locations)
@@ -319,7 +364,7 @@ class DirectTarget:
     def _tell_of_files(self, copy: Copy) -> None:
         """Files go first: those of a run that is refused then are there for another try."""
         if copy.artifacts:
-            place = self._artifacts.place_of(copy.artifact_uri)
+            place = self._artifacts.places.of(copy.artifact_uri)
             copy.error += (
                 f" (its artifacts, {many(copy.artifacts, 'file')}, lie in {place}: another try takes them over)"
             )
@@ -344,7 +389,7 @@ class DirectTarget:
             copy.artifact_uri, copy.tags_there = there.artifact_uri, there.tags
             return copy
         copy = Copy(run, self._lookup.belongs_in(run), run.run_id, mark, may_have_files=True)
-        location = self._locations.get(copy.experiment_id) or self._artifacts.new_location()  # not made in a dry run
+        location = self._locations.get(copy.experiment_id) or self._artifacts.places.new()  # not made in a dry run
         copy.artifact_uri = f"{location.rstrip('/')}/{run.run_id}/artifacts"
         return copy
 

@@ -11,7 +11,8 @@ from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.run import Run
 from runsync.model.selection import RUNS
 from runsync.workspaces import local_artifacts
-from runsync.workspaces.direct.artifacts import SERVED, DirectArtifacts
+from runsync.workspaces.direct.artifact_places import SERVED
+from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.logged_models import as_run
 from runsync.workspaces.direct.model_ids import Found
 from runsync.workspaces.direct.models import ModelPlace, ModelStore, Recorded, RunPlace
@@ -28,9 +29,12 @@ class VersionFiles:
         self._artifacts = artifacts
 
     def own_place(self, item: ModelVersion) -> str:
-        """The root that files of its own get, beside the experiments. A name may hold what no folder is called."""
+        """The root that files of its own get: where the store says, else beside the experiments. A name may hold what
+        no folder is called."""
+        if place := self._store.own_place(item):
+            return place
         name = hashlib.sha256(item.model.encode()).hexdigest()[:32]
-        return f"{self._artifacts.new_location(REGISTERED_MODELS.name).rstrip('/')}/{name}/{item.version}/artifacts"
+        return f"{self._artifacts.places.new(REGISTERED_MODELS.name).rstrip('/')}/{name}/{item.version}/artifacts"
 
     def owner(self, item: ModelVersion) -> Run:
         """What has them in the same way."""
@@ -53,11 +57,11 @@ class VersionFiles:
 
     def _has_any(self, location: str, home: Home, model: ModelPlace | None, run: RunPlace | None) -> bool:
         if model is not None:
-            owner = as_run(LoggedModel(model.model_id, ""), model.location)
+            owner = as_run(LoggedModel(model.model_id, model.experiment_id), model.location)
         elif run is not None:
             owner = Run(run.run_id, run.experiment_id, artifact_uri=run.artifact_uri)
         elif location.startswith(SERVED) or local_artifacts.folder_of(location) is not None:
-            return bool(self._artifacts.list_root(self._artifacts.own_place(location)))
+            return bool(self._artifacts.list_root(self._artifacts.places.own(location)))
         else:
             return not location.startswith(OF_OTHERS)
         prefix = f"{home.path}/" if home.path else ""

@@ -9,10 +9,12 @@ from typing import Any
 
 from runsync.contract.editor import Editor
 from runsync.contract.entities import EntitySource
+from runsync.contract.model_registry import ModelRegistry
 from runsync.contract.source import Histories, Source, Unread, pass_over
 from runsync.contract.target import Target
 from runsync.contract.workbench import Workbench
 from runsync.kinds.kind import E, Kind
+from runsync.kinds.model_aliases import MODEL_ALIASES
 from runsync.model.artifact_names import as_sent, restored
 from runsync.model.experiment import Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
@@ -24,9 +26,10 @@ from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NotCarried
 from runsync.model.ordering import ordered
 from runsync.model.place import Place
-from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import ArtifactFile, Batch, Contents, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.stored_object import StoredObject
+from runsync.workspaces import documents
 from runsync.workspaces.direct.artifacts import DirectArtifacts
 from runsync.workspaces.direct.store import DirectStore, Query
 
@@ -76,6 +79,16 @@ class DirectWorkspace:
 
         self.store.check_writable()
         return DirectEditor(self.store)
+
+    def registry(self) -> ModelRegistry | None:
+        """See `direct.registry`."""
+        from runsync.workspaces.direct.registry import DirectModelRegistry
+
+        models = self.store.models
+        if MODEL_ALIASES.name not in models.kinds:
+            return None
+        self.store.check_writable()
+        return DirectModelRegistry(models, self.artifact_store)
 
     def examine(self) -> Iterator[Finding]:
         """See `direct.examine`."""
@@ -166,17 +179,6 @@ class DirectWorkspace:
         counts = self.store.run_counts()
         return {id: counts.get(id, 0) for id in _ids(experiments)}
 
-    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
-        """See `Source`."""
-        name, root = self.store.model_folder(model_id)
-        return LoggedModel(model_id, name, self.artifact_store.list_root(self.artifact_store.place_of(root)))
-
-    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
-        """See `Source`."""
-        file.check()
-        _, root = self.store.model_folder(model.model_id)
-        return self.artifact_store.read_root(self.artifact_store.place_of(root), file)
-
     def left_behind(
         self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
     ) -> list[NotCarried]:
@@ -188,14 +190,18 @@ class DirectWorkspace:
         """What a store does not have is not there."""
         return True
 
+    def orders(self, kind: Kind[Any], order: Sequence[Order]) -> bool:
+        """See `Source`."""
+        return False
+
     def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
-        """Models, where the store keeps them. MLflow itself has no others."""
+        """Models, traces and documents, of the kinds that the store has room for. MLflow itself has no others."""
         from runsync.workspaces.direct.entities import sources
 
-        models = self.store.models
-        if models is not None and self._entities is None:
-            self._entities = sources(models, self.artifact_store)
-        return (self._entities or {}).get(kind.name)
+        if self._entities is None:
+            of_store = sources(self.store, self.artifact_store)
+            self._entities = {**of_store, **documents.sources(self.store.documents)}
+        return self._entities.get(kind.name)
 
     @property
     def kept(self) -> Mapping[str, Any]:

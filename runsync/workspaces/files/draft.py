@@ -18,6 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from runsync.model.identity import COPY
@@ -37,14 +38,26 @@ from runsync.workspaces.files.layout import (
 )
 
 _STAGING = ".runsync"
-_ALWAYS = (METRICS, PARAMS, ARTIFACTS, TAGS)
-"""MLflow 3 takes a folder without the first three for no run."""
-_MARK = f"{TAGS}/{COPY}"
 _OF_ONE_FILE = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
 """What a file system says of a name that it does not take, or that leads elsewhere."""
 LOCK_PATIENCE = 60.0
 """Seconds to wait for another import that writes the same run: it has at most some hundred runs in hand."""
 _LOOK_AGAIN = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a folder holds: `head` is the file without which it is none for MLflow and for us, and comes last but for
+    `mark`, a tag that all of it is there. `folders` are always there; `texts` hold what is made anew."""
+
+    head: str = META
+    folders: tuple[str, ...] = (METRICS, PARAMS, ARTIFACTS, TAGS)
+    texts: tuple[str, ...] = (PARAMS, TAGS, METRICS, INPUTS, OUTPUTS)
+    mark: str = f"{TAGS}/{COPY}"
+
+
+OF_RUN = Shape()
+"""MLflow 3 takes a folder without the first three folders for no run."""
 
 
 class NoPlace(Broken):
@@ -60,12 +73,13 @@ class Held(Broken):
 
 
 class Draft:
-    """Changes to one run's folder, none of which shows before `commit`. Raises Broken for what cannot be written, and
-    Held where another import has it for longer than `patience` seconds."""
+    """Changes to the folder of a run, a logged model or a trace, none of which shows before `commit`. Raises Broken for
+    what cannot be written, and Held where another import has it for longer than `patience` seconds."""
 
-    def __init__(self, folder: str, is_new: bool, patience: float = 0.0) -> None:
+    def __init__(self, folder: str, is_new: bool, patience: float = 0.0, shape: Shape = OF_RUN) -> None:
         self.folder = folder
         self.is_new = is_new
+        self._shape = shape
         self._staged: dict[str, str] = {}
         self._made: set[str] = set()
         deadline = time.monotonic() + patience
@@ -106,7 +120,7 @@ class Draft:
 
     def commit(self) -> None:
         """Puts everything in place."""
-        for name in sorted(self._staged, key=lambda name: (name == META) + 2 * (name == _MARK)):
+        for name in sorted(self._staged, key=lambda n: (n == self._shape.head) + 2 * (n == self._shape.mark)):
             target = f"{self.folder}/{name}"
             if self._staged[name] != target:
                 Path(self._staged[name]).replace(target)
@@ -115,7 +129,7 @@ class Draft:
     def drop(self) -> None:
         """Takes back what was written, as far as it does not show yet."""
         shutil.rmtree(f"{self.folder}/{_STAGING}", ignore_errors=True)
-        if self.is_new and not is_plain_file(f"{self.folder}/{META}"):
+        if self.is_new and not is_plain_file(f"{self.folder}/{self._shape.head}"):
             self._clear()
             with contextlib.suppress(OSError):
                 Path(self.folder, ARTIFACTS).rmdir()
@@ -151,18 +165,18 @@ class Draft:
         return False
 
     def _begin(self) -> None:
-        if is_plain_file(f"{self.folder}/{META}") == self.is_new:
+        if is_plain_file(f"{self.folder}/{self._shape.head}") == self.is_new:
             raise Broken("it was made meanwhile: run it again" if self.is_new else "it is no longer there")
         _remove(Path(self.folder, _STAGING))
         if self.is_new:
             self._clear()
         Path(self.folder, _STAGING).mkdir()
-        for name in _ALWAYS:
+        for name in self._shape.folders:
             self._folder(f"{self.folder}/{name}")
 
     def _clear(self) -> None:
         """Takes away what is left of an attempt that did not come to its end; artifacts stay."""
-        for name in (PARAMS, TAGS, METRICS, INPUTS, OUTPUTS):
+        for name in self._shape.texts:
             _remove(Path(self.folder, name))
 
     def _place(self, name: str) -> str:
@@ -178,7 +192,7 @@ class Draft:
             Path(target).rmdir()  # an empty folder, as MLflow leaves it where a tag was deleted
         if is_plain_folder(target):
             raise NoPlace(name, "there is another one below it, and a file store cannot keep both")
-        if self.is_new and name != META:
+        if self.is_new and name != self._shape.head:
             return target
         return f"{self.folder}/{_STAGING}/{len(self._staged)}"
 

@@ -9,7 +9,7 @@ from runsync.workspaces.direct.misfits import Misfit, Refusal, Unfit
 from runsync.workspaces.files.layout import is_run_id, is_text, why_no_key
 from runsync.workspaces.files.read import STATUSES
 
-_NO_TEXT = "it has characters that UTF-8 cannot hold"
+NO_TEXT = "it has characters that UTF-8 cannot hold"
 _BESIDE = "another one has the name of a folder that it needs, or lies below it, and a file store cannot keep both"
 
 
@@ -20,16 +20,22 @@ def refusal(run: Run) -> Refusal | None:
     if run.status not in STATUSES.values():
         return Refusal(f"status {run.status!a} is not one that MLflow knows")
     metrics = sorted(metric.key for metric in run.latest_metrics)  # as histories come
-    misfits = [*_texts("param", run.params), *_texts("tag", run.tags), *_outputs(run), *_keys("metric", metrics)]
+    misfits = [
+        *misfits_of_texts("param", run.params),
+        *misfits_of_texts("tag", run.tags),
+        *_outputs(run),
+        *misfits_of_keys("metric", metrics),
+    ]
     return Refusal(Unfit(misfits)) if misfits else None
 
 
-def _texts(kind: str, texts: Mapping[str, str]) -> Iterator[Misfit]:
-    yield from _keys(kind, texts)
-    yield from (Misfit(kind, key, _NO_TEXT) for key, value in texts.items() if not is_text(value))
+def misfits_of_texts(kind: str, texts: Mapping[str, str]) -> Iterator[Misfit]:
+    """Params or tags that have no place."""
+    yield from misfits_of_keys(kind, texts)
+    yield from (Misfit(kind, key, NO_TEXT) for key, value in texts.items() if not is_text(value))
 
 
-def _keys(kind: str, keys: Iterable[str]) -> Iterator[Misfit]:
+def misfits_of_keys(kind: str, keys: Iterable[str]) -> Iterator[Misfit]:
     """The first of two that cannot be beside each other has its place."""
     taken: set[str] = set()
     folders: set[str] = set()

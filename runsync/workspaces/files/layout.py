@@ -3,7 +3,8 @@
     <root>/<experiment id>/meta.yaml, tags/<key>, datasets/<dataset id>/meta.yaml, traces/, models/
     <root>/<experiment id>/<run id>/meta.yaml, params/<key>, tags/<key>, metrics/<key>, inputs/, outputs/, artifacts/
     <root>/.trash/<experiment id>/…      a deleted experiment; a deleted run stays where it is
-    <root>/models/<name>/version-<n>/    registered models
+    <root>/<experiment id>/models/<model id>/meta.yaml, params/<key>, tags/<key>, metrics/<key>, artifacts/
+    <root>/models/<name>/meta.yaml, tags/<key>, aliases/<alias>, version-<n>/meta.yaml, version-<n>/tags/<key>
 
 A key with slashes is a file in nested folders. The root itself may be a link.
 """
@@ -30,6 +31,9 @@ ARTIFACTS = "artifacts"
 DATASETS = "datasets"
 TRACES = "traces"
 MODELS = "models"
+"""Of an experiment its logged models, of the store its registered models."""
+ALIASES = "aliases"
+VERSION = "version-"
 NO_RUNS = frozenset({TAGS, DATASETS, TRACES, MODELS})
 """Folders of an experiment that are no runs (RESERVED_EXPERIMENT_FOLDERS of MLflow 3)."""
 RUN_FOLDERS = frozenset({PARAMS, TAGS, METRICS, INPUTS, OUTPUTS, ARTIFACTS})
@@ -55,7 +59,8 @@ class Folder:
 
 
 def is_file_store(path: Path) -> bool:
-    """Whether a folder looks like a file store: it holds an experiment, or the folder of deleted ones.
+    """Whether a folder looks like a file store: it holds an experiment, the folder of deleted ones, or a registered
+    model (as a registry has them that was given to MLflow apart from runs).
 
     An experiment, which holds runs, is none.
     """
@@ -64,7 +69,10 @@ def is_file_store(path: Path) -> bool:
     try:
         with os.scandir(path) as entries:
             return any(
-                (e.name == TRASH and e.is_dir()) or (e.name != MODELS and Path(e.path, META).is_file()) for e in entries
+                (e.name == TRASH and e.is_dir())
+                or (e.name != MODELS and Path(e.path, META).is_file())
+                or (e.name == MODELS and any(Path(e.path).glob(f"*/{META}")))
+                for e in entries
             )
     except OSError:
         return False

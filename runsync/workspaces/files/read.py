@@ -33,7 +33,7 @@ from runsync.workspaces.files.layout import (
 )
 from runsync.workspaces.files.meta import integer, read_meta, text
 from runsync.workspaces.files.read_points import MetricFile
-from runsync.workspaces.files.strays import is_stray
+from runsync.workspaces.files.strays import Strays, is_stray
 
 T = TypeVar("T")
 STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
@@ -197,6 +197,17 @@ def _files(folder: str, kind: str, pieces: Pieces) -> list[tuple[str, str]]:
     pieces.strays += found.strays
     pieces.broken += [Problem(kind, key, reason) for key, reason in found.broken.items()]
     return found.files
+
+
+def sound_texts(folder: str, name: str, strays: Strays, broken: dict[str, str]) -> dict[str, str]:
+    """All params or tags (by the name of their folder) that can be read; why others cannot goes into `broken`. Raises
+    Broken, OSError."""
+    pieces = Pieces()
+    texts = _texts(folder, name, pieces)
+    for stray in pieces.strays:
+        strays.note(stray)
+    broken |= {f"{problem.kind} {problem.name}": problem.reason for problem in pieces.broken}
+    return texts
 
 
 def _texts(folder: str, name: str, pieces: Pieces) -> dict[str, str]:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,12 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.place import Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
-from runsync.workspaces.direct.recorded import is_reached_otherwise, steps
+from runsync.workspaces.direct.models import ModelStore
+from runsync.workspaces.direct.recorded import folder_within, is_reached_otherwise, steps
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
-from runsync.workspaces.files import batches, fits, leftovers, write
+from runsync.workspaces.direct.traces import TraceStore
+from runsync.workspaces.documents import Stores
+from runsync.workspaces.files import batches, fits, write
 from runsync.workspaces.files.layout import (
     ARTIFACTS,
     META,
@@ -35,9 +39,12 @@ from runsync.workspaces.files.layout import (
     local_path,
     why,
 )
+from runsync.workspaces.files.models import FileModels
 from runsync.workspaces.files.read import Experiments, read_experiments
 from runsync.workspaces.files.read_points import MetricFile, Piece, history, read_pieces
 from runsync.workspaces.files.strays import Strays
+from runsync.workspaces.files.trace_store import FileTraces
+from runsync.workspaces.files.versions_by_run import versions_by_run
 from runsync.workspaces.local_artifacts import is_folder
 
 if TYPE_CHECKING:
@@ -90,7 +97,7 @@ class FileStore:
         """See `DirectStore`."""
         from runsync.workspaces.files.examine import examine
 
-        return examine(self.path)
+        return examine(self.path, self.models)
 
     def experiments(self) -> list[Experiment]:
         """See `DirectStore`."""
@@ -127,21 +134,27 @@ class FileStore:
         """See `DirectStore`."""
         with self._lock:
             if self._memory.versions is None:
-                self._memory.versions = leftovers.versions_by_run(self._root)
+                self._memory.versions = versions_by_run(self._root)
             return self._memory.versions.get(run_id, ())
 
-    def model_folder(self, model_id: str) -> tuple[str, str]:
+    @cached_property
+    def models(self) -> ModelStore:
         """See `DirectStore`."""
-        return leftovers.model_folder(self._root, model_id)
+        return FileModels(self._root, self._strays, self._make)
+
+    @cached_property
+    def traces(self) -> TraceStore:
+        """See `DirectStore`."""
+        return FileTraces(self._root, self._strays, self._make)
 
     @property
-    def models(self) -> None:
-        """Those of a file store are only counted yet."""
-        return None
+    def documents(self) -> Stores:
+        """MLflow keeps none of them in files."""
+        return {}
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
-        """See `DirectStore`."""
-        return leftovers.left_behind(self._root, experiment_ids)
+        """See `DirectStore`: MLflow keeps nothing in files that is not carried."""
+        return []
 
     def check_writable(self) -> None:
         """See `DirectStore`."""
@@ -154,8 +167,8 @@ class FileStore:
         return f"{self.path.as_uri()}/{experiment_id}"
 
     def artifact_folder(self, run: Run) -> Path | None:
-        """Where the artifacts of a run lie in this store when they are not where its artifact root says: the store
-        was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
+        """Where the artifacts of a run or a logged model lie in this store when they are not where its artifact root
+        says: the store was moved, or the experiment is deleted. None where the root is right, or leads elsewhere.
 
         MLflow makes the folder also when artifacts go elsewhere: an empty one, or none (version control keeps no empty
         ones), says nothing unless the root is that of a store of the same name. Files in it do, also of a run that is
@@ -169,15 +182,18 @@ class FileStore:
         is_right = uri.startswith("s3://") or (recorded is not None and is_folder(Path(recorded)))
         if is_right or folder is None:
             return None
-        path = f"{folder.path}/{run.run_id}"
+        within = folder_within(steps(uri))
+        below = f"{within}/{run.run_id}" if within else run.run_id
+        levels = below.count("/")
+        path = f"{folder.path}/{below}"
         if is_run_id(run.run_id) and (is_plain_folder(path) or not os.path.lexists(path)):
             here = Path(path, ARTIFACTS)
             has_files = is_plain_folder(str(here)) and any(here.iterdir())
-            was_moved = recorded is None or not is_folder(Path(recorded).parent.parent)
-            is_of_store = steps(uri)[-4:-3] == (self.path.name,) and not is_reached_otherwise(uri)
+            was_moved = recorded is None or not is_folder(_above(Path(recorded), 2 + levels))
+            is_of_store = steps(uri)[-4 - levels : -3 - levels] == (self.path.name,) and not is_reached_otherwise(uri)
             if has_files or (is_of_store and was_moved):
                 return here
-        is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{run.run_id}/{ARTIFACTS}"
+        is_of_here = recorded == f"{self.path}/{folder.experiment_id}/{below}/{ARTIFACTS}"
         return Path(path, ARTIFACTS) if folder.is_deleted and is_of_here else None
 
     def create_experiment(self, experiment: Experiment) -> str:
@@ -293,6 +309,13 @@ class _Histories:
             raise RequestRefused(f"metrics of run {run_id} cannot be read: {why(error)}") from error
         files = [MetricFile(run_id, key, path) for key, path in found.files if key not in without]
         yield from read_pieces(files, _refuse)
+
+
+def _above(path: Path, levels: int) -> Path:
+    """So many folders above; the root has itself above it."""
+    for _ in range(levels):
+        path = path.parent
+    return path
 
 
 def _too_deep(folder: Path) -> str:

@@ -4,16 +4,13 @@ What many runs of one call have written is brought to the disk at once (`settle`
 show and again after them: a power cut leaves whole runs only, and what was told to be done is.
 """
 
-import contextlib
 import errno
-import fcntl
-import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from runsync.errors import ABSENT, ITEM_ERRORS, TAKEN, AccessDenied, RequestRefused, RunsyncError
+from runsync.errors import ABSENT, ITEM_ERRORS, TAKEN, RequestRefused
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import Run
@@ -48,6 +45,7 @@ from runsync.workspaces.files.layout import (
 from runsync.workspaces.files.meta import dump, read_meta
 from runsync.workspaces.files.move import move_here
 from runsync.workspaces.files.read import STATUSES, read_experiments
+from runsync.workspaces.files.showing import locked, remove_texts, shown_together, told
 from runsync.workspaces.files.write_points import add_points
 
 _TOGETHER = 100
@@ -65,7 +63,7 @@ def write_runs(root: str, arrivals: Sequence[Arrival]) -> dict[str, Refusal]:
     """See `DirectStore.write_runs`."""
     refused: dict[str, Refusal] = {}
     for start in range(0, len(arrivals), _TOGETHER):
-        with _told(root):
+        with told(root):
             refused |= _write_together(root, arrivals[start : start + _TOGETHER])
     return refused
 
@@ -74,18 +72,18 @@ def _write_together(root: str, arrivals: Sequence[Arrival]) -> dict[str, Refusal
     """Those that another import has in hand come after the others: who waits for a run holds none."""
     refused: dict[str, Refusal] = {}
     held: list[Arrival] = []
-    with _shown_together(root) as drafts:
+    with shown_together(root) as drafts:
         for arrival in arrivals:
             try:
                 _prepare(root, arrival, drafts, refused, patience=0.0)
             except Held:
                 held.append(arrival)
     for arrival in held:
-        with _shown_together(root) as drafts:
+        with shown_together(root) as drafts:
             _prepare(root, arrival, drafts, refused, LOCK_PATIENCE)
     for arrival in arrivals:
         if arrival.untagged and arrival.run.run_id not in refused:
-            _remove_tags(_folder_of(root, arrival.run.run_id), arrival.untagged)
+            remove_texts(_folder_of(root, arrival.run.run_id), TAGS, arrival.untagged)
     return refused
 
 
@@ -101,45 +99,28 @@ def _prepare(root: str, arrival: Arrival, drafts: list[Draft], refused: dict[str
         refused[arrival.run.run_id] = Refusal(error if isinstance(error, Unfit) else why(error))
 
 
-@contextlib.contextmanager
-def _shown_together(root: str) -> Iterator[list[Draft]]:
-    """Drafts put in the list show at the end, once they are on the disk; when anything fails, none does."""
-    drafts: list[Draft] = []
-    try:
-        yield drafts
-        settle(root)
-        while drafts:
-            drafts[-1].commit()
-            drafts.pop().close()
-    finally:
-        for draft in drafts:
-            draft.drop()
-            draft.close()
-    settle(root)
-
-
 def change_runs(root: str, changes: Sequence[Change]) -> None:
     """See `DirectStore.change_runs`."""
     for start in range(0, len(changes), _TOGETHER):
         some = changes[start : start + _TOGETHER]
         held: list[Change] = []
-        with _told(root), _shown_together(root) as drafts:
+        with told(root), shown_together(root) as drafts:
             for change in some:
                 try:
                     drafts.append(_changed(root, change))
                 except Held:
                     held.append(change)
         for change in held:
-            with _told(root), _shown_together(root) as drafts:
+            with told(root), shown_together(root) as drafts:
                 drafts.append(_changed(root, change, LOCK_PATIENCE))
-        with _told(root):
+        with told(root):
             for change in some:
-                _remove_tags(_folder_of(root, change.run_id), change.untagged)
+                remove_texts(_folder_of(root, change.run_id), TAGS, change.untagged)
 
 
 def create_experiment(root: str, experiment: Experiment) -> str:
     """See `DirectStore.create_experiment`."""
-    with _told(root), _locked(root):
+    with told(root), locked(root):
         _check_name(root, experiment.name)
         tags = _files_of_tags(experiment.tags)
         folder = _new_folder(root, experiment)
@@ -162,7 +143,7 @@ def unfit_experiment(name: str, tags: Mapping[str, str]) -> Sequence[Misfit]:
 
 def change_experiment(root: str, change: ExperimentChange) -> None:
     """See `DirectStore.change_experiment`."""
-    with _told(root), _locked(root):
+    with told(root), locked(root):
         folder = find_experiment(root, change.experiment_id)
         if folder is None:
             raise _no_experiment(change.experiment_id)
@@ -175,7 +156,7 @@ def change_experiment(root: str, change: ExperimentChange) -> None:
             except Broken as error:
                 raise RequestRefused(f"experiment {change.experiment_id} cannot be changed: {error}") from error
         _put_files(Path(folder.path), files)
-        _remove_tags(folder.path, change.untagged)
+        remove_texts(folder.path, TAGS, change.untagged)
         stage = change.lifecycle_stage
         if stage is not None and folder.is_deleted != (stage == DELETED):
             Path(folder.path).rename(_parent(root, stage) / folder.experiment_id)
@@ -410,38 +391,5 @@ def _put_files(folder: Path, files: Mapping[str, bytes]) -> None:
             raise Unfit([Misfit("tag", name.removeprefix(f"{TAGS}/"), _ABOVE)]) from None
 
 
-def _remove_tags(folder: str, keys: Sequence[str]) -> None:
-    for key in keys:
-        with contextlib.suppress(Broken, FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            path = Path(folder, key_path(TAGS, key))
-            if path.parent.resolve() == path.parent:
-                path.unlink()
-
-
 def _no_experiment(experiment_id: str) -> RequestRefused:
     return RequestRefused(f"experiment {experiment_id} is not there", 404, ABSENT)
-
-
-@contextlib.contextmanager
-def _told(root: str) -> Iterator[None]:
-    """What stops everything, a disk that takes no more, is told as such."""
-    try:
-        yield
-    except PermissionError as error:
-        raise AccessDenied(f"{root} cannot be written: {why(error)}") from error
-    except OSError as error:
-        raise RunsyncError(
-            f"{root} cannot be written: {error.strerror or error}; make room or choose another place, then run it again"
-        ) from error
-
-
-@contextlib.contextmanager
-def _locked(root: str) -> Iterator[None]:
-    """Two imports do not make experiments of the same name, where the file system has locks."""
-    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -1,13 +1,13 @@
 """One HTTP client for one server: kept-alive connections, retries, a pause for all when the server asks for one."""
 
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
 import requests
+from requests.adapters import BaseAdapter
 
 from runsync.download import download
 from runsync.errors import (
@@ -21,7 +21,6 @@ from runsync.errors import (
     WrongUsage,
 )
 from runsync.limits import UNLIMITED, Limits
-from runsync.log import LOG, WAITING
 from runsync.patience import Patience
 from runsync.secrecy import strike
 from runsync.threads import Stop
@@ -29,18 +28,16 @@ from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.header import unsendable
 from runsync.workspaces.http.answer import json_of, take
 from runsync.workspaces.http.body import Body, Paced
-from runsync.workspaces.http.care import NEEDED, SHORT_TIMEOUT, TOO_LARGE, UNREACHED, Care, Tries, is_too_slow
+from runsync.workspaces.http.care import NEEDED, SHORT_TIMEOUT, TOO_LARGE, Care, Tries, is_too_slow
 from runsync.workspaces.http.download import HttpAnswer, HttpLine
 from runsync.workspaces.http.identity import Identity
 from runsync.workspaces.http.patience import (
-    ASKS_FOR_PAUSE,
-    LONGEST_RETRY_AFTER,
     RETRIED,
     Pace,
-    retry_after,
 )
+from runsync.workspaces.http.policies import Call, Contact, Next, Policy, Renewal, Retry, Turns
 from runsync.workspaces.http.session import session_for
-from runsync.workspaces.http.trouble import BROKEN, REFUSED, cause, proxy_for, tls_trouble, without_query
+from runsync.workspaces.http.trouble import BROKEN, proxy_for, tls_trouble, without_query
 
 AT_ROOT = ("/api/", "/version", "/health")
 ALWAYS_THERE = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -62,7 +59,8 @@ LAST_WORDS = (2.0, 3.0)
 class Client:
     """Requests to one server; safe for many threads.
 
-    Counts `requests` sent. `close()` makes waiting and further requests raise Interrupted.
+    Counts `requests` sent. `close()` makes waiting and further requests raise Interrupted. `transport` takes
+    the place of connections to the server.
     """
 
     def __init__(
@@ -74,6 +72,7 @@ class Client:
         limits: Limits = UNLIMITED,
         identity: Identity | None = None,
         pace: Pace | None = None,
+        transport: BaseAdapter | None = None,
     ) -> None:
         self.url = url
         self.api_url = url
@@ -84,16 +83,18 @@ class Client:
         self.timeout = TIMEOUT
         self.requests = 0
         self._session = session_for(url, credentials, connections)
+        if transport is not None:
+            for scheme in ("http://", "https://"):
+                self._session.mount(scheme, transport)
         self.identity = identity
         """Who we are, where that is said by more than the credentials of plain servers."""
         self._session.auth = identity or self._session.auth
-        self._pace = pace
         self._count = threading.Lock()
-        self._not_before = 0.0
         self._stopped = Stop()
-        self._has_answered = False
-        self._is_waiting = False
-        """Whether that was told."""
+        self._contact = Contact()
+        turns = Turns(self.patience, pace, self._stopped)
+        self._retry = Retry(url, self.patience, self._contact, turns, self._stopped, self._is_alive)
+        self._policies: tuple[Policy, ...] = (turns, Renewal(identity), self._retry)
         self._half_made = 0
         self._tidied = threading.Condition()
 
@@ -176,68 +177,37 @@ class Client:
         Interrupted once closed. What is raised of a request that the caller can do without, or make smaller, `Care`
         tells.
         """
-        tries = Tries(self.patience, care, retry)
+        call = Call(method, path, care, Tries(self.patience, care, retry))
         if self._is_awaited:
-            tries.begin()
-        renewed = False
+            call.tries.begin()
         while True:
-            self._wait_turn(method, path)
-            response, problem = self._try(
-                method, path, parameters, content, headers, stream, self._timeout(care, tries.left(0))
-            )
-            if response is not None and self._pace is not None and response.status_code != 429:
-                self._pace.granted(method, path)
-            if response is not None and response.status_code not in RETRIED:
-                if self.identity and self.identity.renew(response) and not renewed:
-                    renewed = True
-                    continue
-                return self._checked(response, path, care.is_divisible)
-            if response is not None and self._is_paced(response, method, path):
-                tries.begin_anew()
-                continue
-            tries.failed()
-            delay = self._delay(response, tries.count)
-            if self._is_hopeless(problem) or self._is_given_up(tries, response, problem, delay, care):
-                return self._failed(tries, response, problem, path, care)
-            told = f"HTTP {response.status_code}" if response is not None else cause(problem)
-            LOG.warning("%s %s%s: %s; again in %.1f s", method, self.url, path.partition("?")[0], told, delay)
-            if not self._is_waiting and tries.is_worth_telling(delay, self._has_answered):
-                self._is_waiting = True
-                WAITING.warning("waiting for %s (%s), up to %.0f s more", self.url, told, tries.left(delay))
-            self._stopped.wait(delay)
+            for policy in self._policies:
+                policy.before(call)
+            timeout = self._timeout(care, call.tries.left(0))
+            call.response, call.problem = self._try(method, path, parameters, content, headers, stream, timeout)
+            verdicts = (policy.after(call) for policy in self._policies)
+            verdict = next(filter(None, verdicts))
+            if verdict is Next.ANSWERED and call.response is not None:
+                return self._checked(call.response, path, care.is_divisible)
+            if verdict is Next.GIVEN_UP:
+                return self._failed(call)
 
-    def _is_hopeless(self, problem: Exception | None) -> bool:
-        """Whether nobody has ever answered at this address, and somebody sits there who may have mistyped it."""
-        return self.patience.is_watched and not self._has_answered and cause(problem) in UNREACHED
-
-    def _is_given_up(
-        self, tries: Tries, response: requests.Response | None, problem: Exception | None, delay: float, care: Care
-    ) -> bool:
-        if tries.are_over(response, delay) or tries.are_too_slow(response, problem):
-            return True
-        if not tries.is_one_too_many(response, problem):
-            return False
-        if response is None and cause(problem) == REFUSED:
-            tries.was_down()
-        return (response is not None and not care.is_short) or tries.is_hopeless(tries.sees(self._is_alive))
-
-    def _failed(
-        self, tries: Tries, response: requests.Response | None, problem: Exception | None, path: str, care: Care
-    ) -> requests.Response:
+    def _failed(self, call: Call) -> requests.Response:
         """Raises what comes of a request that is not tried again."""
-        why = cause(problem) if response is None else f"HTTP {response.status_code}"
+        tries, response, path, care, why = call.tries, call.response, call.path, call.care, call.why
+        is_hopeless = self._retry.is_hopeless(call)
         message = why if response is None else f"{why}, {_complaint(response)[1]}".rstrip(", ")
-        too_much = TooMuch(f"{self.url}{path}: {message}", response.status_code if response is not None else 0)
-        if is_too_slow(care, response, problem):
+        too_much = TooMuch(f"{self.url}{path}: {message}", call.status)
+        if is_too_slow(care, response, call.problem):
             raise too_much
-        is_alive = not self._is_hopeless(problem) and (response is None or care.is_short) and tries.sees(self._is_alive)
+        is_alive = not is_hopeless and (response is None or care.is_short) and tries.sees(self._is_alive)
         if is_alive and care.is_divisible:
             raise too_much
         if response is not None and (is_alive or not care.is_optional):
             return self._checked(response, path)
         if is_alive:
             raise RequestRefused(f"{path}: the server broke the connection each time ({why})", 0, UNAVAILABLE)
-        hint = "; --wait 5m waits for it" if self._is_hopeless(problem) else ""
+        hint = "; --wait 5m waits for it" if is_hopeless else ""
         proxy = proxy_for(self.url)
         through, further = (f" through the proxy {proxy}", ", the proxy (or NO_PROXY)") if proxy else ("", "")
         raise WorkspaceUnreachable(
@@ -282,8 +252,8 @@ class Client:
                 timeout=timeout,
                 allow_redirects=False,
             )
-            self._has_answered = True
-            self._is_waiting = self._is_waiting and response.status_code in RETRIED
+            self._contact.has_answered = True
+            self._contact.is_waiting = self._contact.is_waiting and response.status_code in RETRIED
             if not stream or response.status_code >= 300:
                 take(response)
             return response, None
@@ -300,44 +270,19 @@ class Client:
     @property
     def _is_awaited(self) -> bool:
         """Whether nobody has answered yet, and somebody said how long to wait."""
-        return self.patience.is_asked and not self._has_answered
+        return self.patience.is_asked and not self._contact.has_answered
 
     def _timeout(self, care: Care, left: float) -> tuple[float, float]:
         """Seconds to connect and to be answered in, with so many of patience left."""
         connect, read = self.timeout
         if self.patience.timeout is not None:
             return connect, self.patience.timeout
-        if not self._has_answered:
+        if not self._contact.has_answered:
             read = min(read, FIRST_ANSWER)
         if self._is_awaited:
             most = max(LEAST_ANSWER, left)
             connect, read = min(connect, most), min(read, most)
         return connect, min(read, SHORT_TIMEOUT) if care.is_short else read
-
-    def _wait_turn(self, method: str, path: str) -> None:
-        while not self._stopped.is_set() and (pause := self._not_before - time.monotonic()) > 0:
-            self._stopped.wait(pause)
-        if self._pace is not None:
-            self._pace.take(method, path, self._stopped)
-        if self._stopped.is_set():
-            raise Interrupted("stopped")
-
-    def _is_paced(self, response: requests.Response, method: str, path: str) -> bool:
-        """Whether the pace has taken up an answer 429, and others get through."""
-        if self._pace is None or response.status_code != 429:
-            return False
-        asked = retry_after(response.headers.get("Retry-After", ""))
-        return self._pace.refused(method, path, None if asked is None else min(asked, LONGEST_RETRY_AFTER))
-
-    def _delay(self, response: requests.Response | None, failures: int) -> float:
-        delay = self.patience.delay(failures)
-        if response is not None and response.status_code in ASKS_FOR_PAUSE:
-            asked = retry_after(response.headers.get("Retry-After", ""))
-            if asked is not None:
-                delay = min(asked, LONGEST_RETRY_AFTER)
-            # Others wait too, but no longer than anyone has patience.
-            self._not_before = max(self._not_before, time.monotonic() + min(delay, self.patience.seconds))
-        return delay
 
     def _is_alive(self) -> bool:
         """Whether it answers at all: what stands before it may not let us ask for its health."""

@@ -24,7 +24,7 @@ def post_once(
     It is sent again only after a status that is in `again`, and without an answer as long as patience lasts. Raises
     RequestRefused, WorkspaceUnreachable.
     """
-    failures = 0
+    failures = refusals = 0
     deadline = 0.0
     while True:
         try:
@@ -32,11 +32,12 @@ def post_once(
         except (RequestRefused, WorkspaceUnreachable) as error:
             refusal = error if isinstance(error, RequestRefused) else RequestRefused(str(error))
             failures += 1
+            refusals += refusal is error
             deadline = deadline or time.monotonic() + client.patience.seconds
             done = found(refusal)
             if done is not None:
                 return done
-            is_over = time.monotonic() > deadline if refusal is not error else failures >= client.patience.tries
+            is_over = time.monotonic() > deadline if refusal is not error else refusals >= client.patience.tries
             if is_over or refusal.status not in again:
                 raise
         client.pause(client.patience.delay(failures))

@@ -1,9 +1,9 @@
 """Artifact bytes of runs on an MLflow server: where they lie (this machine, S3), else through the server."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -17,11 +17,11 @@ from runsync.model.ids import is_given_out
 from runsync.model.paths import unfit_for_folders
 from runsync.model.run import ArtifactFile, Run
 from runsync.model.stored_object import StoredObject
-from runsync.multipart import cut
+from runsync.multipart import body, cut
 from runsync.workspaces import local_artifacts
 from runsync.workspaces.address import is_loopback
-from runsync.workspaces.http import Client, Opener
-from runsync.workspaces.http.fields import Json, listed
+from runsync.workspaces.http import NEEDED, OPTIONAL, Care, Client, Opener
+from runsync.workspaces.http.fields import Json, listed, text
 from runsync.workspaces.rest.folders import walk
 from runsync.workspaces.rest.names import unfit, unfit_folder
 from runsync.workspaces.rest.server import AJAX, API, Server
@@ -31,6 +31,7 @@ from runsync.workspaces.s3_artifacts import REMEDY, NoAccess, S3Artifacts, bucke
 PROXY = "/api/2.0/mlflow-artifacts/artifacts/"
 PROXIED = "mlflow-artifacts:"
 """How an artifact root begins that a server proxies."""
+MODEL_FILE = "MLmodel"
 SMALL_UPLOAD = 10 * 1024 * 1024
 """The most bytes that upload-artifact takes, the server's way for runs whose storage it does not proxy."""
 LIMITED = 1_000_000
@@ -44,8 +45,26 @@ has for runs whose storage it does not proxy."""
 Found = TypeVar("Found")
 
 
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Where the files of a logged model lie; `Run` is the same of a run."""
+
+    model_id: str
+    artifact_uri: str
+
+
+class ByAddress(Protocol):
+    """Files that hang off no run or logged model, below an address that the registry tells. Raise RequestRefused."""
+
+    def list_at(self, uri: str) -> tuple[ArtifactFile, ...]:
+        """All of them, by path. Raises NoAccess where nothing is to be read from here."""
+
+    def read_at(self, uri: str, file: ArtifactFile) -> Iterator[bytes]:
+        """The bytes of one, in chunks."""
+
+
 class Artifacts(Protocol):
-    """Where the artifact bytes of all runs of a workspace lie. Each method raises RequestRefused."""
+    """Where the artifact bytes of all runs and logged models of a workspace lie. Each method raises RequestRefused."""
 
     notes: list[str]
 
@@ -65,28 +84,20 @@ class Artifacts(Protocol):
     def first(self, root: str, run: Run | None) -> ArtifactFile | None:
         """Some file of a run; without a run, of a root where it can be told."""
 
-    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
-        """All files of a run, sorted by path."""
+    def list(self, run: Run | Root, within: Collection[str] | None = None) -> tuple[ArtifactFile, ...]:
+        """All files of a run or logged model, by path; with `within`, those straight in these folders are enough."""
 
-    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+    def read(self, run: Run | Root, file: ArtifactFile) -> Iterator[bytes]:
         """The bytes of one file, in chunks."""
 
-    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+    def locate(self, run: Run | Root, file: ArtifactFile) -> StoredObject | None:
         """Where in S3 the bytes of one file lie; None where they lie elsewhere."""
 
     def expect(self, run: Run, paths: Sequence[str]) -> None:
         """These files are going to be written."""
 
-    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+    def write(self, run: Run | Root, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """Puts one file there, replacing it. `locate` tells where the source has the very bytes in S3."""
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """Where the files of a logged model lie; `Run` is the same of a run."""
-
-    model_id: str
-    artifact_uri: str
 
 
 class ArtifactStore:
@@ -139,14 +150,19 @@ class ArtifactStore:
             lambda: self._first_listed(run) if run is not None else None,
         )
 
-    def list(self, run: Run | Root) -> tuple[ArtifactFile, ...]:
-        """All files of a run, sorted by path. Raises RequestRefused, also for a path that leaves its folder."""
+    def list(self, run: Run | Root, within: Collection[str] | None = None) -> tuple[ArtifactFile, ...]:
+        """See `Artifacts`. Raises RequestRefused, also for a path that leaves its folder."""
         root = _own_root(run)
         folder = local_folder(self._client.url, root)
         if folder is not None:
             files = list(local_artifacts.walk(folder))
         else:
-            files = self._on_s3_first(root, "list", lambda: list(self._s3.list(root)), lambda: list(self._listed(run)))
+            files = self._on_s3_first(
+                root,
+                "list",
+                lambda: list(self._s3.list(root)),
+                lambda: list(self._listed(run) if within is None else self._listed_in(run, within)),
+            )
         return tuple(sorted(files, key=lambda file: file.path))
 
     def read(self, run: Run | Root, file: ArtifactFile) -> Iterator[bytes]:
@@ -171,6 +187,32 @@ class ArtifactStore:
         except RequestRefused:
             return None  # who reads it then will hear why
         return found if found.size == file.size else None
+
+    def list_at(self, uri: str) -> tuple[ArtifactFile, ...]:
+        """See `ByAddress`. A registry may name any place on S3, and our credentials open more than those of who names
+        it: only where an MLmodel file lies is anything read. Raises RequestRefused, and of that kind NoAccess."""
+        if not _is_on_s3(uri):
+            found = walk("the server", partial(self._proxied_entries, uri), unfit=unfit_folder)
+            return tuple(sorted(found, key=lambda file: file.path))
+        bucket = bucket_of(uri)
+        if why := self._closed.get((bucket, "list")):
+            raise NoAccess(why)
+        try:
+            files = sorted(self._s3.list(uri), key=lambda file: file.path)
+        except NoAccess as error:
+            self._closed[bucket, "list"] = str(error)
+            raise
+        if all(file.path != MODEL_FILE for file in files):
+            raise NoAccess(f"there is no {MODEL_FILE} file at {uri}")
+        return tuple(files)
+
+    def read_at(self, uri: str, file: ArtifactFile) -> Iterator[bytes]:
+        """See `ByAddress`."""
+        if _is_on_s3(uri):
+            chunks = self._s3.read(uri, file.path)
+        else:
+            chunks = self._client.download(PROXY + quote(_proxied(uri, file.path)), None, f"artifact “{file.path}”")
+        yield from as_listed(chunks, file.path, file.size)
 
     def expect(self, run: Run, paths: Sequence[str]) -> None:
         """A server needs not know."""
@@ -224,16 +266,40 @@ class ArtifactStore:
             self._s3.write(root, path, size, opener)
 
     def _listed(self, run: Run | Root) -> Iterator[ArtifactFile]:
+        return walk("the server", partial(self._entries, run), unfit=unfit_folder)
+
+    def _entries(self, run: Run | Root, folder: str) -> Sequence[Json]:
+        """What the server lists of one folder."""
         asked: dict[str, Any] = {} if isinstance(run, Root) else {"run_id": run.run_id}
         place, name = f"{API}/artifacts/list", "path"
         if isinstance(run, Root):
             place, name = f"{API}/logged-models/{run.model_id}/artifacts/directories", "artifact_directory_path"
+        within: dict[str, Any] = {name: folder} if folder else {}
+        return listed(self._client.get(place, **asked, **within), "files")
 
-        def entries(folder: str) -> Iterator[Json]:
-            within: dict[str, Any] = {name: folder} if folder else {}
-            return iter(listed(self._client.get(place, **asked, **within), "files"))
+    def _listed_in(self, run: Run | Root, within: Iterable[str]) -> Iterator[ArtifactFile]:
+        """The files straight in these folders."""
+        for folder in sorted(within):
+            if not unfit_folder(folder):
+                for file in walk("the server", partial(self._files_in, run), folder):
+                    yield replace(file, path=_below(folder, file.path))
 
-        return walk("the server", entries, unfit=unfit_folder)
+    def _files_in(self, run: Run | Root, folder: str) -> Sequence[Json]:
+        """What the server lists of one folder, but for folders. Its proxy does so in a third of the time (MLflow 3.17):
+        it does not look for the run."""
+        entries: Sequence[Json] | None = None
+        if run.artifact_uri.startswith(PROXIED):
+            with suppress(RequestRefused):
+                entries = self._proxied_entries(run.artifact_uri, folder, OPTIONAL)
+        if entries is None:
+            entries = self._entries(run, folder)
+        return [entry for entry in entries if not entry.get("is_dir")]
+
+    def _proxied_entries(self, uri: str, folder: str, care: Care = NEEDED) -> Sequence[Json]:
+        """What the server's proxy lists of one folder."""
+        path = _below(urlsplit(uri).path.strip("/"), folder)
+        told = listed(self._client.get(PROXY.rstrip("/"), path=path, care=care), "files")
+        return [entry | {"path": _below(folder, text(entry, "path"))} for entry in told]
 
     def _first_listed(self, run: Run) -> ArtifactFile | None:
         """One that can be read by its name."""
@@ -256,7 +322,7 @@ class ArtifactStore:
     def _upload(self, url: str, size: int, opener: Opener) -> None:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with _told_of_limits(size):
-            self._client.send("PUT", url, content=opener if size else b"", headers=headers)
+            self._client.send("PUT", url, content=body(opener, size), headers=headers)
 
     def _upload_small(self, run: Run | Root, path: str, size: int, opener: Opener) -> None:
         if isinstance(run, Root):
@@ -322,8 +388,17 @@ def _own_root(run: Run | Root) -> str:
     return run.artifact_uri if is_known and run.artifact_uri.rstrip("/").endswith(f"/{id}/artifacts") else ""
 
 
+def is_by_address(uri: str) -> bool:
+    """Whether what lies there is got at without knowing what it belongs to (see `ByAddress`)."""
+    return _is_on_s3(uri) or uri.startswith(PROXIED)
+
+
 def _is_on_s3(root: str) -> bool:
     return root.startswith("s3://")
+
+
+def _below(folder: str, path: str) -> str:
+    return f"{folder}/{path}" if folder and path else folder or path
 
 
 def _proxied(artifact_uri: str, path: str) -> str:

@@ -15,7 +15,7 @@ def _address(where: str, config: str | None) -> Address | None:
 
 
 def _open(where: str, opening: Opening) -> Workspace:
-    from runsync.workspaces.rest.workspace import open_server
+    from runsync.workspaces.rest.opening import open_server
 
     address = _address(where, opening.config)
     assert address is not None, where

@@ -47,18 +47,19 @@ def is_untagged(error: RequestRefused) -> bool:
 
 def post(client: Client, path: str, body: Mapping[str, Any], care: Care = NEEDED) -> dict[str, Any]:
     """Posts what may be done twice (`runs/set-tag`), again after each collision as long as patience lasts."""
-    return _after_collisions(client, path, lambda: client.post(f"{API}/{path}", body, care=care))
+    return after_collisions(client, path, lambda: client.post(f"{API}/{path}", body, care=care))
 
 
 def send(client: Client, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The same by another method, such as PATCH."""
     content, headers = orjson.dumps(body), {"Content-Type": "application/json"}
-    return _after_collisions(
+    return after_collisions(
         client, path, lambda: json_of(client.send(method, f"{API}/{path}", content=content, headers=headers))
     )
 
 
-def _after_collisions(client: Client, path: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def after_collisions(client: Client, path: str, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Does it again after each collision, as long as patience lasts."""
     failures = 0
     while True:
         try:

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from runsync.contract.editor import BulkChanges, DeletedBefore
-from runsync.errors import RequestRefused
+from runsync.errors import ABSENT, RequestRefused, WrongUsage
+from runsync.kinds.kind import Kind
+from runsync.kinds.traces import TRACES
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT, DELETED_RUNS
 from runsync.model.run import Run
@@ -12,24 +15,30 @@ from runsync.workspaces import remembered
 from runsync.workspaces.http import Client
 from runsync.workspaces.remembered import MARK, RESTORING
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.collisions import is_untagged, post, to_stage
+from runsync.workspaces.rest.collisions import is_inactive, is_untagged, post, to_stage
 from runsync.workspaces.rest.equal_keys import is_of_equal_keys, post_soon
+from runsync.workspaces.rest.habits import EditorHabits
 from runsync.workspaces.rest.runs import BATCH_TAGS, LONGEST_TAG
+from runsync.workspaces.rest.traces import delete_traces
 
 
 class RestEditor:
     """See `contract.editor.Editor`."""
 
-    bulk: BulkChanges | None = None
-
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, habits: EditorHabits) -> None:
         self._client = client
+        self._habits = habits
         self._marked: set[str] = set()
 
     @property
     def requests(self) -> int:
         """HTTP requests sent so far."""
         return self._client.requests
+
+    @property
+    def bulk(self) -> BulkChanges | None:
+        """See `Editor`."""
+        return self._habits.bulk
 
     def deleted_at(self, run: Run) -> int | None:
         """Of runsync's own deletions only.
@@ -53,6 +62,7 @@ class RestEditor:
     def tag_run(self, run_id: str, tags: Mapping[str, str]) -> None:
         """See `Editor`."""
         for key, value in tags.items():
+            self._habits.check_run_tag(key)
             if len(value) > LONGEST_TAG:
                 # Servers would cut it short and answer 200.
                 raise RequestRefused(f"tag “{key}” has {len(value)} characters, and a server takes {LONGEST_TAG}")
@@ -70,12 +80,19 @@ class RestEditor:
     def untag_run(self, run_id: str, keys: Sequence[str]) -> None:
         """See `Editor`."""
         for key in keys:
+            self._habits.check_run_tag(key)
+        for key in keys:
             self._untag("runs/delete-tag", run_id=run_id, key=key)
 
     def delete_run(self, run_id: str, at: int | None) -> None:
         """See `Editor`. A deleted run takes no tags, so the time goes before."""
-        if at is not None:
-            self._post("runs/set-tag", run_id=run_id, key=DELETED_AT, value=str(at))
+        try:
+            if at is not None:
+                self._post("runs/set-tag", run_id=run_id, key=DELETED_AT, value=str(at))
+        except RequestRefused as error:
+            if is_inactive(error):
+                return
+            raise
         try:
             self._post("runs/delete", run_id=run_id)
         except RequestRefused:
@@ -87,16 +104,31 @@ class RestEditor:
     def restore_run(self, run: Run) -> None:
         """See `Editor`."""
         if run.lifecycle_stage == DELETED:
-            self._post("runs/restore", run_id=run.run_id)
+            try:
+                self._post("runs/restore", run_id=run.run_id)
+            except RequestRefused as error:
+                if error.code != ABSENT or not self._habits.retention:
+                    raise
+                told = f"{error}: {self._habits.retention}, then they are gone"
+                raise RequestRefused(told, error.status, error.code) from None
         if DELETED_AT in run.tags:
             self.untag_run(run.run_id, [DELETED_AT])
 
+    def delete_entities(self, kind: Kind[Any], experiment_id: str, ids: Sequence[str]) -> None:
+        """See `Editor`."""
+        if kind is not TRACES:
+            raise WrongUsage(f"{kind.name} are not deleted here")
+        delete_traces(self._client, experiment_id, ids)
+
     def rename_experiment(self, experiment_id: str, name: str) -> None:
         """See `Editor`."""
-        self._post("experiments/update", experiment_id=experiment_id, new_name=name)
+        sent = self._habits.experiment_name(name)
+        self._post("experiments/update", experiment_id=experiment_id, new_name=sent)
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """See `Editor`."""
+        for key in tags:
+            self._habits.check_experiment_tag(key)
         for key, value in tags.items():
             self._post("experiments/set-experiment-tag", experiment_id=experiment_id, key=key, value=value)
 
@@ -125,7 +157,8 @@ class RestEditor:
     def restore_experiment(self, experiment: Experiment, deleted_runs: Sequence[str]) -> None:
         """See `Editor`. A deleted experiment takes no tags, so they come after."""
         if experiment.lifecycle_stage == DELETED:
-            self._mark(deleted_runs[:1])
+            if self._habits.revives_runs:
+                self._mark(deleted_runs[:1])
             to_stage(self._client, experiment.experiment_id, ACTIVE)
             if deleted_runs:
                 told = remembered.tags_of(deleted_runs)
@@ -181,4 +214,5 @@ class RestEditor:
 
 
 def _is_unknown_endpoint(error: RequestRefused) -> bool:
-    return error.status in (404, 405) and not error.code
+    """Azure ML has a code for every refusal of its own."""
+    return error.status in (404, 405) and error.code in ("", "UserError")

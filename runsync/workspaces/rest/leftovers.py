@@ -3,45 +3,32 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from runsync import threads
 from runsync.errors import RequestRefused, TooMuch
 from runsync.kinds.category import Category
 from runsync.kinds.left_behind import (
-    EVALUATION_DATASETS,
     GATEWAY_ENDPOINTS,
-    ISSUES,
-    LABEL_SCHEMAS,
-    METRIC_LINKS,
-    PROMPTS,
-    REVIEW_QUEUES,
-    SCORERS,
-    TRACES,
+    PROMPT_OPTIMIZATION_JOBS,
     UNTOLD,
-    WEBHOOKS,
     unsought,
 )
-from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_versions import MODEL_VERSIONS
-from runsync.kinds.registered_models import REGISTERED_MODELS
+from runsync.kinds.prompts import PROMPTS
+from runsync.kinds.traces import TRACES
 from runsync.model.not_carried import NotCarried
 from runsync.workspaces.http import OPTIONAL, Care, Client
-from runsync.workspaces.http.fields import Json, listed, pages, part, text
-from runsync.workspaces.rest.server import API, API3
+from runsync.workspaces.http.fields import Json, listed, pages, text
+from runsync.workspaces.rest.server import API3
 
 MOST = 1000
 PART = 10
 """By which a list that is too much for the server is divided."""
-IS_PROMPT = "tags.`mlflow.prompt.is_prompt` = 'true'"
-"""A prompt is a registered model with this tag, and only a search for the tag finds it."""
 WHY = "this version carries experiments and runs"
-NAMED_AT_MOST = 100
-"""Experiments that an address may name; for more of them, and where none are heeded (MLflow 3.13), all are listed."""
+_ONLY_MLFLOW = "they are only looked for where MLflow's own server keeps them"
 ONE_BY_ONE = "the server lists them for one experiment at a time"
 NEEDS_ONE = "required parameter 'experiment_id'"
-"""What a server complains of that does: label schemas and review queues of MLflow 3.17, scorers until 3.12."""
+"""What a server complains of that does: label schemas, review queues and jobs of MLflow 3.17, scorers until 3.12."""
 UNKNOWN = frozenset({404, 405, 501})
 """Statuses of a server that has no such endpoint: an older MLflow."""
 
@@ -83,32 +70,23 @@ class _Look:
 _Send = Callable[[Client, Care, Json], dict[str, Any]]
 
 
-def left_behind(
-    client: Client, experiment_ids: Sequence[str], is_mlflow: bool, has_files: bool, are_models_carried: bool
-) -> list[NotCarried]:
+def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool, has_files: bool) -> list[NotCarried]:
     """One NotCarried for each kind of which there is any, or of which the server does not tell.
 
     A kind the server does not know is passed over; of one that is not MLflow's own, some are not asked for, nor, where
     it `has_files` in place of a database, what only databases keep. What a server lists for one experiment at a time is
     not looked for: there may be thousands, and listing label schemas makes one (MLflow 3.17).
     """
-    looks = [_look_at_traces(experiment_ids)]
-    if not are_models_carried:
-        looks += _looks_at_models(experiment_ids)
-    if is_mlflow:
-        looks += _looks_at_mlflow()
+    looks = [] if is_mlflow else [_look_at_traces(experiment_ids)]
     if is_mlflow and not has_files:
         looks += _looks_at_database(experiment_ids)
-    with threads.pool(len(looks), "runsync-request") as pool:  # side by side: they take one round trip
-        asked = pool.map(lambda look: _found(look, client, has_files), looks)
-        left = [found for found in asked if found is not None]
-    if any(found.kind == LOGGED_MODELS.name and found.why == WHY for found in left):
-        why = "the REST API does not tell them with the history"
-        left.append(METRIC_LINKS.left(None, why))
-    return left
+    with threads.pool(max(1, len(looks)), "runsync-request") as pool:  # side by side: they take one round trip
+        asked = pool.map(lambda look: _found(look, client), looks)
+        found = [left for left in asked if left is not None]
+    return found if is_mlflow else [*found, unsought(PROMPTS.category, _ONLY_MLFLOW)]
 
 
-def _found(look: _Look, client: Client, has_files: bool) -> NotCarried | None:
+def _found(look: _Look, client: Client) -> NotCarried | None:
     """What there is of a kind; None where there is nothing, or where the server has no such kind."""
     try:
         found, has_more = look.some(client)
@@ -116,18 +94,11 @@ def _found(look: _Look, client: Client, has_files: bool) -> NotCarried | None:
     except RequestRefused as error:
         if NEEDS_ONE in str(error):
             return unsought(look.kind, ONE_BY_ONE)
-        if is_unknown(error) or _has_none(look.kind, error.status, has_files):
+        if is_unknown(error):
             return None
         return look.kind.left(None, f"{UNTOLD} ({refusal(error)})")
     count = None if has_more else len(found)
     return None if count == 0 else look.kind.left(count, WHY, names)
-
-
-def _has_none(kind: Category, status: int, has_files: bool) -> bool:
-    """Whether a refusal means that there can be none."""
-    if kind is PROMPTS:
-        return status == HTTPStatus.BAD_REQUEST  # not every registry can be asked for a tag
-    return kind is WEBHOOKS and has_files and status == HTTPStatus.INTERNAL_SERVER_ERROR  # the registry is of files too
 
 
 def refusal(error: RequestRefused) -> str:
@@ -139,37 +110,15 @@ def refusal(error: RequestRefused) -> str:
 
 def _look_at_traces(experiment_ids: Sequence[str]) -> _Look:
     places = [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": e}} for e in experiment_ids]
-    return _Look(TRACES, "traces", _nameless, _post(f"{API3}/traces/search", locations=places), 500)
-
-
-def _looks_at_models(experiment_ids: Sequence[str]) -> list[_Look]:
-    logged = _post(f"{API}/logged-models/search", experiment_ids=list(experiment_ids))
-    return [
-        _Look(REGISTERED_MODELS.category, "registered_models", _name, _get(f"{API}/registered-models/search"), MOST),
-        _Look(MODEL_VERSIONS.category, "model_versions", _nameless, _get(f"{API}/model-versions/search"), MOST),
-        _Look(LOGGED_MODELS.category, "models", _id, logged, 50),
-    ]
-
-
-def _looks_at_mlflow() -> list[_Look]:
-    return [
-        _Look(PROMPTS, "registered_models", _name, _get(f"{API}/registered-models/search", filter=IS_PROMPT), 100),
-        _Look(WEBHOOKS, "webhooks", _name, _get(f"{API}/webhooks"), 50),
-    ]
+    return _Look(TRACES.category, "traces", _nameless, _post(f"{API3}/traces/search", locations=places), 500)
 
 
 def _looks_at_database(experiment_ids: Sequence[str]) -> list[_Look]:
-    datasets = _post(f"{API3}/datasets/search", experiment_ids=list(experiment_ids))
-    named = {"experiment_ids": list(experiment_ids)} if len(experiment_ids) <= NAMED_AT_MOST else {}
-    scorers, issues = _get(f"{API3}/scorers/list", **named), _post(f"{API3}/issues/search")
+    jobs = _post(f"{API3}/prompt-optimization/jobs/search")
     homes = frozenset(experiment_ids)
     return [
-        _Look(EVALUATION_DATASETS, "datasets", _name, datasets, 50),
         _Look(GATEWAY_ENDPOINTS, "endpoints", _name, _get(f"{API3}/gateway/endpoints/list")),
-        _Look(SCORERS, "scorers", lambda scorer: text(scorer, "scorer_name", ""), scorers, homes=homes),
-        _Look(ISSUES, "issues", _name, issues, MOST, homes),
-        _Look(LABEL_SCHEMAS, "label_schemas", _name, _get(f"{API3}/label-schemas/list"), homes=homes),
-        _Look(REVIEW_QUEUES, "review_queues", _name, _get(f"{API3}/review-queues/list"), homes=homes),
+        _Look(PROMPT_OPTIMIZATION_JOBS, "jobs", _nameless, jobs, homes=homes),
     ]
 
 
@@ -183,10 +132,6 @@ def _post(path: str, **body: Any) -> _Send:
 
 def _name(model: Json) -> str:
     return text(model, "name", "")
-
-
-def _id(model: Json) -> str:
-    return text(part(model, "info"), "model_id", "")
 
 
 def _nameless(thing: Json) -> str:

@@ -11,7 +11,7 @@ from runsync.model.identity import LINK_TAGS, ORIGIN, PARENT, SOURCE, origin_of
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import Run
 from runsync.model.selection import Selection
-from runsync.workspaces.arrival.copy import Copy, each, target_tags
+from runsync.workspaces.arrival.copy import Copy, each, outline, target_tags
 from runsync.workspaces.rest.model_links import ModelLinks
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.search import IDS_A_SEARCH, chunks
@@ -76,6 +76,7 @@ class Links:
 
     def check_later(self, copy: Copy) -> None:
         """The copy is left as it is, unless a run it links to comes only now."""
+        copy.let_go()
         with self._lock:
             self._left.append(copy)
 
@@ -94,6 +95,7 @@ class Links:
         tags = self.tags(copy.run, copy.target_id)
         if not self._waits_for_models(copy.run) and all(tag in tags for tag in LINK_TAGS if tag in copy.run.tags):
             return True
+        copy.let_go()
         with self._lock:
             self._waiting.append(copy)
         return False
@@ -110,8 +112,11 @@ class Links:
 
     def check_again(self, copies: Sequence[Copy]) -> None:
         """Runs that are in, by this import or another; `relink` sets their links right once all are."""
+        linked = [copy for copy in copies if any(tag in copy.run.tags for tag in LINK_TAGS)]
+        for copy in linked:
+            copy.let_go()
         with self._lock:
-            self._linked += [copy for copy in copies if any(tag in copy.run.tags for tag in LINK_TAGS)]
+            self._linked += linked
 
     @property
     def waiting(self) -> Sequence[Copy]:
@@ -135,7 +140,7 @@ class Links:
     def foresee(self, run: Run) -> None:
         """The run would be made or changed."""
         with self._lock:
-            self._foreseen[run.run_id] = run
+            self._foreseen[run.run_id] = outline(run)
 
     def foresee_end(self) -> bool:
         """Notes the parents that would be nowhere in the target. Returns whether a link of a run that is left as it is

@@ -1,6 +1,7 @@
 """The list of one kind of entity, as far as a server tells it."""
 
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from runsync.errors import RequestRefused
@@ -19,15 +20,21 @@ Send = Callable[[Care, Json], dict[str, Any]]
 class Listing:
     """Reads lists of a kind; what the server does not tell, or tells otherwise than MLflow, is in `left`.
 
-    `called` is the field that names one which cannot be read.
+    `called` is the field that names one which cannot be read. `is_by_tag`: they are found by a tag, for which not every
+    server can be asked; one that cannot has none.
     """
 
-    def __init__(self, client: Client, kind: Kind[Any], most: int, called: Callable[[Json], str]) -> None:
+    def __init__(
+        self, client: Client, kind: Kind[Any], most: int, called: Callable[[Json], str], is_by_tag: bool = False
+    ) -> None:
         self.client = client
         self._kind = kind
         self._portion = Portion(most, kind.noun)
         self._called = called
+        self._is_by_tag = is_by_tag
         self._refused = ""
+        self.lacks_kind = False
+        """Whether the server turned out to have none."""
         self._odd: dict[str, str] = {}
 
     def each(self, name: str, send: Send, make: Callable[[Json], T]) -> Iterator[T]:
@@ -50,7 +57,9 @@ class Listing:
                     except OddAnswer as error:
                         self._odd[self._called(document) or "?"] = str(error)
         except RequestRefused as error:
-            if not is_unknown(error):
+            has_none = is_unknown(error) or (self._is_by_tag and error.status == HTTPStatus.BAD_REQUEST)
+            self.lacks_kind = has_none
+            if not has_none:
                 self._refused = refusal(error)
 
     def left(self) -> list[NotCarried]:

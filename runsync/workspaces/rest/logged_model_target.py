@@ -4,10 +4,13 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
+from urllib.parse import quote
 
 import orjson
 
+from runsync import chains
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
 from runsync.kinds.kind import EXPERIMENTS
@@ -32,20 +35,24 @@ from runsync.model.run import Problem
 from runsync.model.selection import RUNS
 from runsync.model.wording import counted
 from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.arrival.model_marks import Marks
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.collisions import send
 from runsync.workspaces.rest.create import create_once
-from runsync.workspaces.rest.logged_models import EXPERIMENTS as EXPERIMENTS_A_SEARCH
 from runsync.workspaces.rest.logged_models import LoggedModelSource, plain
 from runsync.workspaces.rest.model_files import ModelFiles, Parcel
+from runsync.workspaces.rest.model_pieces import send_all
 from runsync.workspaces.rest.model_points import ModelPoints
+from runsync.workspaces.rest.refused import is_of_entries
 from runsync.workspaces.rest.search import chunks
 from runsync.workspaces.rest.server import API
 
 NUMBERS = {PENDING: 1, READY: 2, UPLOAD_FAILED: 3}
 """What a PATCH takes for a status (MLflow 3.17)."""
+NOT_YET = "-"
+"""In place of the mark of one that lacks something."""
 WITHOUT_FILES = ":-"
 """How the mark ends of one whose files were not carried."""
 
@@ -64,6 +71,8 @@ class _Copy:
     error: str = ""
     retry: bool = False
     points: int = 0
+    is_bare: bool = False
+    """Whether it was made without params and tags."""
     is_touched: bool = False
     """Whether anything but files was written to it."""
 
@@ -71,6 +80,18 @@ class _Copy:
     def is_native(self) -> bool:
         """Whether it was made in the target, and came home."""
         return self.there is not None and ORIGIN not in self.there.tags
+
+    @property
+    def marked(self) -> dict[str, str]:
+        """The mark of a new one: it means nothing as long as it is PENDING, unless it is to stay so."""
+        return {} if self.wanted.status == PENDING else {COMPLETE: self.mark}
+
+    @property
+    def now(self) -> LoggedModel:
+        """What is there, also of one that was just made."""
+        if self.there is not None:
+            return self.there
+        return LoggedModel(self.target_id, self.wanted.experiment_id, status=PENDING, tags=self.marked)
 
     def fail(self, error: Exception) -> None:
         """Nothing can be said to be whole."""
@@ -99,6 +120,7 @@ class LoggedModelTarget:
         find_run: Callable[[str], str | None],
         every_experiment: Callable[[], Iterator[Sequence[str]]],
         options: ImportOptions,
+        marks: Marks,
     ) -> None:
         self.made: set[str] = set()
         """Source ids of those that this import made."""
@@ -110,6 +132,7 @@ class LoggedModelTarget:
         self._find_run = find_run
         self._every_experiment = every_experiment
         self._options = options
+        self._marks = marks
         self._looked: set[str] = set()
         self._has_all = False
         self._found: dict[str, LoggedModel] = {}
@@ -131,8 +154,7 @@ class LoggedModelTarget:
         if model_id in self._ids:
             return model_id in self._whole
         there = self._outside().get(model_id)
-        told = there.tags.get(COMPLETE, "") if there is not None else ""
-        return bool(told) and not told.endswith(WITHOUT_FILES)
+        return there is not None and _is_marked(there) and not there.tags[COMPLETE].endswith(WITHOUT_FILES)
 
     def _outside(self) -> Mapping[str, LoggedModel]:
         """All of the target, by the ids with which they were born."""
@@ -159,10 +181,7 @@ class LoggedModelTarget:
         self._look(items)
         copies = list(pool.map(lambda item: self._copy(item, source), items))
         todo = [copy for copy in copies if self._action(copy) != UNCHANGED]
-        self._each(pool, todo, lambda copy: self._begin(copy, source))
-        parcels = [copy.parcel for copy in todo if copy.parcel is not None and not copy.error]
-        self._files.bring(parcels, source, pool, progress)
-        self._each(pool, todo, self._end)
+        chains.run(pool, (self._chain(copy, source, progress) for copy in todo))
         done = {copy.item.model_id: copy.outcome() for copy in todo}
         for copy in copies:
             self._note(copy)
@@ -184,7 +203,7 @@ class LoggedModelTarget:
     def _look(self, items: Iterable[LoggedModel]) -> None:
         """Finds what the target has in their experiments."""
         places = {self._place(item) for item in items} - self._looked - {""}
-        for ids in chunks(sorted(places), EXPERIMENTS_A_SEARCH):
+        for ids in chunks(sorted(places), self._there.experiments_a_search):
             self._take(ids)
         self._looked |= places
 
@@ -192,7 +211,7 @@ class LoggedModelTarget:
         for found in self._there.of_experiments(experiment_ids):
             origin = LOGGED_MODELS.origin(found)[0]
             known = self._found.get(origin)
-            if known is None or (COMPLETE in found.tags, known.model_id) > (COMPLETE in known.tags, found.model_id):
+            if known is None or (_is_marked(found), known.model_id) > (_is_marked(known), found.model_id):
                 self._found[origin] = found
 
     def _place(self, item: LoggedModel) -> str:
@@ -226,19 +245,23 @@ class LoggedModelTarget:
         if copy.is_native:
             return UPDATE if any(LOGGED_MODELS.lacks(self._wanted(copy), copy.there)) else UNCHANGED
         told = copy.there.tags.get(COMPLETE, "")
-        is_met = told in (copy.mark, copy.mark.removesuffix(WITHOUT_FILES))
+        is_met = told in (copy.mark, copy.mark.removesuffix(WITHOUT_FILES)) and copy.there.status == copy.item.status
         return UNCHANGED if is_met and copy.item.status != PENDING and not self._options.thorough else UPDATE
 
-    def _each(self, pool: Executor, copies: Sequence[_Copy], act: Callable[[_Copy], None]) -> None:
-        def guarded(copy: _Copy) -> None:
-            try:
-                if not copy.error:
-                    act(copy)
-            except ITEM_ERRORS as error:
-                copy.fail(error)
+    def _chain(self, copy: _Copy, source: EntitySource[LoggedModel], progress: Progress) -> chains.Chain:
+        """It is made; then its points and files come side by side; what says that it is whole comes last."""
+        yield [partial(self._guarded, copy, partial(self._begin, source=source))]
+        if not copy.error:
+            files = self._files.tasks(copy.parcel, source, progress) if copy.parcel is not None else []
+            yield [partial(self._guarded, copy, self._log), *files]
+        yield [partial(self._guarded, copy, self._end)]
 
-        for future in [pool.submit(guarded, copy) for copy in copies]:
-            future.result()
+    def _guarded(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
+        try:
+            if not copy.error:
+                act(copy)
+        except ITEM_ERRORS as error:
+            copy.fail(error)
 
     def _note(self, copy: _Copy) -> None:
         """What runs, versions and aliases have to know of it."""
@@ -247,12 +270,14 @@ class LoggedModelTarget:
             self._ids[copy.item.model_id] = copy.target_id
         if copy.there is None and copy.target_id:
             self.made.add(copy.item.model_id)
-        if self._is_complete(copy) and not copy.mark.endswith(WITHOUT_FILES):
+        if self._has_all_files(copy) and not copy.mark.endswith(WITHOUT_FILES):
             self._whole.add(copy.item.model_id)
 
+    def _has_all_files(self, copy: _Copy) -> bool:
+        return not copy.error and not copy.item.problems and not (copy.parcel and copy.parcel.problems)
+
     def _is_complete(self, copy: _Copy) -> bool:
-        lost = [*copy.problems, *(copy.parcel.problems if copy.parcel else ()), *copy.item.problems]
-        return not copy.error and not lost
+        return self._has_all_files(copy) and not copy.problems and not (copy.parcel and copy.parcel.is_cut)
 
     def _unchanged(self, copy: _Copy) -> Outcome:
         item = copy.item
@@ -269,51 +294,95 @@ class LoggedModelTarget:
             copy.target_id = self._create(copy)
         if not has_files:
             return
-        copy.parcel = Parcel(item, item.artifacts or (), self._there.root(copy.target_id))
+        ids = {item.model_id: copy.target_id, item.source_run_id: copy.wanted.source_run_id}
+        ids = {old: new for old, new in ids.items() if old != new}
+        copy.parcel = Parcel(item, item.artifacts or (), self._there.root(copy.target_id), ids=ids)
         if copy.there is not None:
             copy.parcel.there = self._files.list(copy.parcel)
 
     def _create(self, copy: _Copy) -> str:
         wanted, origin = copy.wanted, LOGGED_MODELS.origin(copy.item)[0]
+        tags = plain_tags(wanted)
         body = {
             "experiment_id": wanted.experiment_id,
             "name": wanted.name,
             "model_type": wanted.model_type,
             "source_run_id": wanted.source_run_id,
             "params": wire.entries(wanted.params),
-            "tags": wire.entries({**plain_tags(wanted), ORIGIN: origin}),
+            "tags": wire.entries({**tags, ORIGIN: origin, **copy.marked, **self._marks.of(tags, None)}),
         }
 
         def create() -> str:
             answer = self._client.post(f"{API}/logged-models", body, retry=False)
             return self._there.told(part(answer, "model")).model_id
 
+        def make() -> str:
+            return create_once(self._client, create, find)
+
         def find() -> str | None:
             every = self._there.of_experiments([wanted.experiment_id])
             return next((found.model_id for found in every if found.tags.get(ORIGIN) == origin), None)
 
-        return create_once(self._client, create, find)
+        try:
+            return make()
+        except RequestRefused as error:
+            if not is_of_entries(error) or not (wanted.params or plain_tags(wanted)):
+                raise
+            copy.is_bare = True  # the others follow one by one, but for those that are refused
+            body |= {"params": [], "tags": wire.entries({ORIGIN: origin, **copy.marked, **self._marks.of(tags, None)})}
+            return make()
+
+    def _log(self, copy: _Copy) -> None:
+        copy.points, refused = self._points.log(copy.item, copy.wanted, copy.now)
+        copy.problems += refused
 
     def _end(self, copy: _Copy) -> None:
-        """Points, tags, params and status; then the mark."""
-        there = copy.there or LoggedModel(copy.target_id, copy.wanted.experiment_id, status=PENDING)
-        copy.points = self._points.log(copy.item, copy.wanted, there)
-        place = f"logged-models/{plain(copy.target_id)}"
-        if copy.there is not None:
+        """Params and tags, and last what says that it is whole: of a new one its status, for it had the mark from the
+        beginning (which saves a request a model)."""
+        if copy.parcel is not None and copy.parcel.count:
+            self._files.look(copy.parcel)
+        there, place = copy.now, f"logged-models/{plain(copy.target_id)}"
+        if copy.there is not None or copy.is_bare:
             params = {k: v for k, v in copy.wanted.params.items() if k not in there.params}
-            self._write(copy, "POST", f"{place}/params", "params", wire.entries(params))
-            tags = {k: v for k, v in plain_tags(copy.wanted).items() if there.tags.get(k) != v}
-            self._write(copy, "PATCH", f"{place}/tags", "tags", wire.entries(tags))
+            self._write_texts(copy, "POST", f"{place}/params", "params", params)
+            self._remove_tags(copy, place, self._marks.removed(copy.item.tags, there.tags))
+            tags = plain_tags(copy.wanted) | self._marks.of(plain_tags(copy.wanted), there.tags)
+            tags = {k: v for k, v in tags.items() if there.tags.get(k) != v}
+            self._write_texts(copy, "PATCH", f"{place}/tags", "tags", tags)
+        marked, is_complete = there.tags.get(COMPLETE) == copy.mark, self._is_complete(copy)
+        if marked and not is_complete and not _is_marked(there):
+            self._write(copy, "PATCH", f"{place}/tags", "tags", wire.entries({COMPLETE: NOT_YET}))
         if copy.wanted.status != there.status:
             self._write(copy, "PATCH", place, "status", NUMBERS[copy.wanted.status])
-        if self._is_complete(copy) and not copy.is_native and there.tags.get(COMPLETE) != copy.mark:
+        if is_complete and not copy.is_native and not marked:
             self._write(copy, "PATCH", f"{place}/tags", "tags", wire.entries({COMPLETE: copy.mark}))
+
+    def _remove_tags(self, copy: _Copy, place: str, keys: Sequence[str]) -> None:
+        for key in keys:
+            if "/" in key:
+                why = "it was removed at the source, and a server cannot remove tags with “/” in their key"
+                copy.problems.append(Problem("tag", key, why))
+            else:
+                self._write(copy, "DELETE", f"{place}/tags/{quote(key)}", "tag_key", key)
+
+    def _write_texts(self, copy: _Copy, method: str, path: str, name: str, texts: Mapping[str, str]) -> None:
+        """Likewise, of params or tags as many as the server takes."""
+
+        def send_some(some: Mapping[str, str]) -> None:
+            self._write(copy, method, path, name, wire.entries(some))
+
+        copy.problems += send_all(name.removesuffix("s"), texts, send_some)
 
     def _write(self, copy: _Copy, method: str, path: str, name: str, value: object) -> None:
         """Sets a field, where there is anything to set."""
         if value:
             send(self._client, method, path, {"model_id": copy.target_id, name: value})
             copy.is_touched = True
+
+
+def _is_marked(there: LoggedModel) -> bool:
+    """Whether a copy is whole, as it tells."""
+    return there.tags.get(COMPLETE, NOT_YET) != NOT_YET and there.status != PENDING
 
 
 def fingerprint(item: LoggedModel) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from runsync.contract.entities import OneByOne
 from runsync.errors import ITEM_ERRORS, RequestRefused
 from runsync.kinds.logged_models import FAILED, LOGGED_MODELS, PENDING, READY, LoggedModel, ModelMetric
 from runsync.kinds.scope import Scope
@@ -13,16 +14,14 @@ from runsync.model.run import ArtifactFile
 from runsync.workspaces.http import Care, Client
 from runsync.workspaces.http.fields import ODD, Json, OddAnswer, identifier, listed, number, part, text
 from runsync.workspaces.rest import wire
-from runsync.workspaces.rest.artifacts import ArtifactStore, Root
+from runsync.workspaces.rest.artifacts import Artifacts, Root
+from runsync.workspaces.rest.habits import Habits
 from runsync.workspaces.rest.leftovers import is_unknown
 from runsync.workspaces.rest.listing import Listing
 from runsync.workspaces.rest.metrics import MetricReader
 from runsync.workspaces.rest.search import chunks
 from runsync.workspaces.rest.server import API
 
-PAGE = 1000
-EXPERIMENTS = 200
-"""Named in one search."""
 STATUSES = {
     "LOGGED_MODEL_PENDING": PENDING,
     "LOGGED_MODEL_READY": READY,
@@ -66,22 +65,25 @@ def _metric(document: Json) -> ModelMetric:
     )
 
 
-class LoggedModelSource:
+class LoggedModelSource(OneByOne):
     """See `EntitySource`: those of the experiments, and what runs name beside them."""
 
     is_exact = False
 
-    def __init__(self, client: Client, store: ArtifactStore, metrics: MetricReader) -> None:
+    def __init__(self, client: Client, store: Artifacts, metrics: MetricReader, habits: Habits) -> None:
+        self.experiments_a_search = habits.experiments_a_search
         self._client = client
         self._store = store
         self._metrics = metrics
-        self._listing = Listing(client, LOGGED_MODELS, PAGE, lambda found: str(part(found, "info").get("model_id")))
+        self._listing = Listing(
+            client, LOGGED_MODELS, habits.models_page, lambda found: str(part(found, "info").get("model_id"))
+        )
         self._roots: dict[str, str] = {}
 
     def list(self, scope: Scope) -> Iterator[LoggedModel]:
         """See `EntitySource`."""
         met = set()
-        for ids in chunks([e.experiment_id for e in scope.experiments], EXPERIMENTS):
+        for ids in chunks([e.experiment_id for e in scope.experiments], self.experiments_a_search):
             for found in self.of_experiments(ids):
                 met.add(found.model_id)
                 if LOGGED_MODELS.meant(found, scope) is not None:
@@ -105,6 +107,16 @@ class LoggedModelSource:
         """One of them, likewise. Raises RequestRefused."""
         return self.told(part(self._client.get(f"{API}/logged-models/{plain(model_id)}"), "model"))
 
+    def has(self, model_id: str) -> bool:
+        """Whether it is there, or may be and is not shown to us."""
+        if model_id in self._roots:
+            return True
+        try:
+            self.get(model_id)
+        except RequestRefused as error:
+            return not is_unknown(error)
+        return True
+
     def root(self, model_id: str) -> Root:
         """The artifact root of a model that was listed."""
         return Root(model_id, self._roots[model_id])
@@ -121,6 +133,11 @@ class LoggedModelSource:
         """See `EntitySource`."""
         file.check()
         return self._store.read(self.root(item.model_id), file)
+
+    @property
+    def lacks_kind(self) -> bool:
+        """See `MayLackTheKind`."""
+        return self._listing.lacks_kind
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
         """What the server does not tell."""
@@ -156,6 +173,10 @@ class LoggedModelSource:
         except ITEM_ERRORS:
             return set()
         return {place for place, are_nan in values.items() if are_nan == {True}}
+
+
+def _id(document: Json) -> str:
+    return str(part(document, "info").get("model_id"))
 
 
 def plain(model_id: str) -> str:

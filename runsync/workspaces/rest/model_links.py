@@ -3,6 +3,7 @@
 import json
 
 from runsync.kinds.left_behind import MODEL_LINKS
+from runsync.model.identity import MODELS_ELSEWHERE
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import ModelLink, Run
 from runsync.workspaces.arrival.copy import Copy
@@ -13,9 +14,6 @@ from runsync.workspaces.rest.create import create_once
 from runsync.workspaces.rest.logged_model_target import LoggedModelTarget
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.server import API
-
-LOST = "runsync.source.model_links"
-"""The tag of a run with the links whose models are not in the target: JSON, with the old ids."""
 
 
 class ModelLinks:
@@ -71,7 +69,7 @@ class ModelLinks:
         """Those whose models are nowhere in the target."""
         if not self._lost:
             return []
-        why = f"the models are not in the target; their old ids are in the tag {LOST}"
+        why = f"the models are not in the target; their old ids are in the tag {MODELS_ELSEWHERE}"
         return [MODEL_LINKS.left(len(self._lost), why, tuple(sorted(set(self._lost))[:NAMED]))]
 
     def _split(
@@ -87,5 +85,5 @@ class ModelLinks:
         told = {name: [[link.model_id, link.step] for link in links] for name, links in lost.items() if links}
         self._lost += [link.model_id for links in lost.values() for link in links]
         value = json.dumps(told)
-        if copy.tags_there.get(LOST) != value:
-            self._writer.tag(copy, LOST, value)
+        if copy.tags_there.get(MODELS_ELSEWHERE) != value:
+            self._writer.tag(copy, MODELS_ELSEWHERE, value)

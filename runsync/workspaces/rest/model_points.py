@@ -9,8 +9,10 @@ from runsync.kinds.left_behind import METRIC_LINKS
 from runsync.kinds.logged_models import LoggedModel, ModelMetric
 from runsync.model import numbers
 from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.run import Problem
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest.collisions import is_inactive, post, post_to_deleted
+from runsync.workspaces.rest.refused import MOST, is_of_entries
 from runsync.workspaces.rest.search import chunks
 
 POINTS = 1000
@@ -26,25 +28,43 @@ class ModelPoints:
         self._lost: list[str] = []
         self._lock = Lock()
 
-    def log(self, item: LoggedModel, wanted: LoggedModel, there: LoggedModel) -> int:
-        """Logs those that the model that is there lacks of the one wanted; gives how many. A run that logged a point
-        already, without the model, does not get it twice (MLflow 3.17). Raises RequestRefused."""
+    def log(self, item: LoggedModel, wanted: LoggedModel, there: LoggedModel) -> tuple[int, list[Problem]]:
+        """Logs those that the model that is there lacks of the one wanted; gives how many, and what is refused. A run
+        that logged a point already, without the model, does not get it twice (MLflow 3.17). Raises RequestRefused."""
         known = {metric.place for metric in there.metrics}
         of_runs: dict[str, list[ModelMetric]] = defaultdict(list)
         for metric in wanted.metrics:
             if metric.place not in known:
                 of_runs[metric.run_id].append(metric)
         runs = {self._find_run(run_id) for run_id in {metric.run_id for metric in item.metrics}} if of_runs else set()
-        count = 0
+        count, problems = 0, list[Problem]()
         for run_id, metrics in of_runs.items():
             if run_id not in runs:
                 with self._lock:
                     self._lost += [f"{metric.key} of {item.name or item.model_id}" for metric in metrics]
                 continue
             for some in chunks(metrics, POINTS):
-                self._log(run_id, [_point(metric, there.model_id) for metric in some])
-                count += len(some)
-        return count
+                refused = self._log_some(run_id, some, there.model_id)
+                problems += refused
+                count += len(some) - len(refused)
+        return count, problems
+
+    def _log_some(self, run_id: str, metrics: Sequence[ModelMetric], model_id: str) -> list[Problem]:
+        """Together, and in halves where some are refused; gives those."""
+        try:
+            self._log(run_id, [_point(metric, model_id) for metric in metrics])
+        except RequestRefused as error:
+            if not is_of_entries(error):
+                raise
+            if len(metrics) == 1:
+                return [Problem("metric", metrics[0].key, f"a point of it: {error}")]
+            middle, problems = len(metrics) // 2, list[Problem]()
+            for half in metrics[:middle], metrics[middle:]:
+                problems += self._log_some(run_id, half, model_id)
+                if len(problems) > MOST:
+                    raise
+            return problems
+        return []
 
     def left(self) -> list[NotCarried]:
         """The points whose runs are not there."""

@@ -6,64 +6,88 @@ from typing import Any
 from runsync.contract.entities import EntityTarget
 from runsync.contract.source import Source
 from runsync.errors import RequestRefused
-from runsync.kinds.kind import Kind
+from runsync.growing import note
+from runsync.kinds.kind import EXPERIMENTS, Kind, Resolve
 from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_aliases import MODEL_ALIASES
-from runsync.kinds.model_versions import MODEL_VERSIONS
-from runsync.kinds.registered_models import REGISTERED_MODELS
 from runsync.model.import_options import ImportOptions
 from runsync.model.selection import RUNS
-from runsync.workspaces.arrival.copy import Copy
+from runsync.workspaces.arrival.copy import Copy, address_of
 from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.arrival.model_deletions import Holdings, ModelDeletions
+from runsync.workspaces.arrival.model_marks import Marks
 from runsync.workspaces.http import OPTIONAL
 from runsync.workspaces.rest.leftovers import is_unknown
 from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.logged_model_target import LoggedModelTarget
 from runsync.workspaces.rest.model_files import ModelFiles
+from runsync.workspaces.rest.model_holders import Holders
+from runsync.workspaces.rest.model_holdings import ServerHoldings
 from runsync.workspaces.rest.model_links import ModelLinks
 from runsync.workspaces.rest.model_places import ModelPlaces
-from runsync.workspaces.rest.model_version_target import ModelVersionTarget
+from runsync.workspaces.rest.model_sources import Registered
+from runsync.workspaces.rest.model_version_target import ModelVersionTarget, Places
 from runsync.workspaces.rest.registered_model_target import ModelAliasTarget, RegisteredModelTarget
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.server import API
+from runsync.workspaces.rest.text_places import TextPlaces
 from runsync.workspaces.rest.version_files import VersionFiles
-from runsync.workspaces.rest.workspace import Models, RestWorkspace
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 
 class ModelTargets:
-    """The target of each kind of model. `links` are those to logged models; None where the server has none."""
+    """The target of each kind of model. `links` are those to logged models; None where the server has none. `beside`
+    adds what the server has in other registries."""
 
     def __init__(
         self,
         workspace: RestWorkspace,
-        models: Models,
         options: ImportOptions,
         experiments: ExperimentMap,
         runs: Links,
         writer: RunWriter,
         source: Callable[[], Source],
+        beside: Callable[[Holdings], Holdings] = lambda own: own,
     ) -> None:
         self._lacking: set[str] = set()
         """Source ids of runs that lack files in the target."""
         self._options = options
         self._runs = runs
-        client, files = workspace.client, ModelFiles(models.store, options.verify_artifacts)
+        models, client = workspace.models, workspace.client
+        files = self._files = ModelFiles(models.store, options)
+        follows = not options.deletions.replays
+        marks = Marks(lambda: address_of(source().place), is_tagged=True, follows=follows)
         self._logged = None
-        if LOGGED_MODELS.name in workspace.kinds and _has_logged_models(workspace):
+        if LOGGED_MODELS.name in models.sources and _has_logged_models(workspace):
             every = workspace.every_experiment
-            self._logged = LoggedModelTarget(client, models.logged, files, experiments, runs.find, every, options)
+            self._logged = LoggedModelTarget(
+                client, models.logged, files, experiments, runs.find, every, options, marks
+            )
         self.links = ModelLinks(client, writer, self._logged) if self._logged is not None else None
-        registered = RegisteredModelTarget(client, models.registered)
         root = models.logged.root
-        places = ModelPlaces(client, runs, self._find_model, lambda id: root(id).artifact_uri, self._lacks)
-        beside_runs = VersionFiles(client, files, runs, source)
-        versions = ModelVersionTarget(client, models.versions, places, beside_runs, registered)
-        self._targets: Mapping[str, EntityTarget[Any]] = {
-            **({LOGGED_MODELS.name: self._logged} if self._logged is not None else {}),
-            REGISTERED_MODELS.name: registered,
-            MODEL_VERSIONS.name: versions,
-            MODEL_ALIASES.name: ModelAliasTarget(client, models.registered, versions.why_not_whole),
+        places = ModelPlaces(client, runs, self.find_model, lambda id: root(id).artifact_uri, self._lacks)
+        beside_runs = VersionFiles(client, files, runs, Holders(client, options.naming), source)
+
+        def registry(there: Registered, places: Places, resolve: Resolve) -> Mapping[str, EntityTarget[Any]]:
+            sort = there.sort
+            named = RegisteredModelTarget(client, there.models, marks=marks, sort=sort, resolve=resolve)
+            versions = ModelVersionTarget(
+                client, there.versions, places, beside_runs, named, options.naming, marks, sort, resolve
+            )
+            aliases = ModelAliasTarget(client, there.models, versions.why_not_whole, marks=marks, sort=sort)
+            return {sort.models.name: named, sort.versions.name: versions, sort.aliases.name: aliases}
+
+        def resolve(kind: str, id: str) -> str | None:
+            return experiments.known_id(id) if kind == EXPERIMENTS else runs.find(id)
+
+        targets: Mapping[str, EntityTarget[Any] | None] = {
+            LOGGED_MODELS.name: self._logged,
+            **registry(models.registered, places, lambda kind, id: id),
+            **registry(models.prompts, TextPlaces(), resolve),
         }
+        self._targets = {name: target for name, target in targets.items() if name in models.sources}
+        every_experiment = workspace.every_experiment if self._logged is not None else None
+        own = ServerHoldings(client, models, every_experiment, workspace.habits.undeletable)
+        self.deletions = ModelDeletions(options, beside(own))
 
     def of(self, kind: Kind[Any]) -> EntityTarget[Any] | None:
         """The target of a kind; None where the server has no place for it."""
@@ -75,7 +99,16 @@ class ModelTargets:
             if copy.error or any(problem.kind.startswith("artifact") for problem in copy.problems):
                 self._lacking.add(copy.run.run_id)
 
-    def _find_model(self, model_id: str) -> str | None:
+    def notes(self) -> list[str]:
+        """Deletions that were followed, and files that were still growing."""
+        return [*self.deletions.notes(), *note(self._files.growing)]
+
+    def find_run(self, run_id: str) -> str | None:
+        """The target's id of a run of the source; None where it is not there."""
+        return self._runs.find(run_id)
+
+    def find_model(self, model_id: str) -> str | None:
+        """The same of a logged model."""
         return self._logged.find(model_id) if self._logged is not None else None
 
     def _lacks(self, kind: str, id: str) -> str:

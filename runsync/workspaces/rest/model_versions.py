@@ -1,10 +1,11 @@
-"""Versions of registered models of a server as a source."""
+"""Versions of registered models of a server, or of its prompts, as a source."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from runsync.kinds.model_versions import FAILED, MODEL_VERSIONS, NO_STAGE, PENDING, READY, ModelVersion, home_of
-from runsync.kinds.registered_models import IS_PROMPT
+from runsync.contract.entities import OneByOne
+from runsync.kinds.model_versions import FAILED, NO_STAGE, PENDING, READY, ModelVersion, home_of
+from runsync.kinds.registries import OF_MODELS, Sort
 from runsync.kinds.scope import Scope
 from runsync.model.not_carried import NotCarried
 from runsync.model.run import ArtifactFile
@@ -12,6 +13,9 @@ from runsync.workspaces.http import Care, Client
 from runsync.workspaces.http.fields import Json, identifier, number, text
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.listing import Listing
+from runsync.workspaces.rest.model_homes import ModelHomes
+from runsync.workspaces.rest.registered_models import OF_TAG, RegisteredModelSource
+from runsync.workspaces.rest.search import quotable
 from runsync.workspaces.rest.server import API
 
 PAGE = 10_000
@@ -40,33 +44,63 @@ def model_version(document: Json) -> ModelVersion:
     )
 
 
-class ModelVersionSource:
-    """See `EntitySource`."""
+class ModelVersionSource(OneByOne):
+    """See `EntitySource`. `models` are those that they are versions of; with `by_model` versions are listed for one of
+    them at a time only. With `homes` those are read that hang off nothing which is there."""
 
     is_exact = False
 
-    def __init__(self, client: Client) -> None:
+    def __init__(
+        self,
+        client: Client,
+        models: RegisteredModelSource,
+        by_model: bool = False,
+        homes: ModelHomes | None = None,
+        sort: Sort = OF_MODELS,
+    ) -> None:
         self._client = client
+        self._models = models
+        self._is_by_model = by_model
+        self._homes = homes
+        self._sort = sort
         self._listing = Listing(
-            client, MODEL_VERSIONS, PAGE, lambda found: f"{found.get('name')}/{found.get('version')}"
+            client,
+            sort.versions,
+            PAGE,
+            lambda found: f"{found.get('name')}/{found.get('version')}",
+            is_by_tag=sort.are_prompts,
         )
 
     def list(self, scope: Scope) -> Iterator[ModelVersion]:
         """See `EntitySource`."""
-        return (found for found in self.all() if MODEL_VERSIONS.meant(found, scope) is not None)
+        meant = (found for found in self.all() if self._sort.versions.meant(found, scope) is not None)
+        return meant if self._homes is None else map(self._homes.true_home, meant)
 
     def all(self) -> Iterator[ModelVersion]:
-        """All but those of prompts, newest first."""
+        """All of this sort, newest first."""
+        found: Iterator[ModelVersion]
+        if self._is_by_model:
+            found = (version for model, _ in self._models.all() for version in self.of_model(model.name))
+        elif self._models.are_none:
+            found = iter(())
+        else:
+            found = self._of(OF_TAG if self._sort.are_prompts else {})
+        return (version for version in found if self._sort.has(version.tags))
 
+    def of_model(self, name: str) -> Iterator[ModelVersion]:
+        """Those of one model."""
+        named = f"name='{quotable(name)}'"
+        return self._of({"filter": f"{named} AND {OF_TAG['filter']}" if self._sort.are_prompts else named})
+
+    def _of(self, asked: Json) -> Iterator[ModelVersion]:
         def send(care: Care, most: Json) -> dict[str, Any]:
-            return self._client.get(f"{API}/model-versions/search", care=care, **most)
+            return self._client.get(f"{API}/model-versions/search", care=care, **asked, **most)
 
-        found = self._listing.each("model_versions", send, model_version)
-        return (version for version in found if version.tags.get(IS_PROMPT, "").lower() != "true")
+        return self._listing.each("model_versions", send, model_version)
 
     def complete(self, item: ModelVersion) -> ModelVersion:
-        """A listing tells all."""
-        return item
+        """See `ModelHomes.complete`; else a listing tells all."""
+        return item if self._homes is None else self._homes.complete(item)
 
     def read(self, item: ModelVersion) -> tuple[ModelVersion, Iterator[bytes]]:
         """It may have files."""
@@ -74,12 +108,15 @@ class ModelVersionSource:
 
     def read_file(self, item: ModelVersion, file: ArtifactFile) -> Iterator[bytes]:
         """See `EntitySource`."""
-        raise NotImplementedError
+        if self._homes is None:
+            raise NotImplementedError
+        return self._homes.read_file(item, file)
+
+    @property
+    def lacks_kind(self) -> bool:
+        """See `MayLackTheKind`."""
+        return self._listing.lacks_kind
 
     def left_behind(self, scope: Scope) -> Sequence[NotCarried]:
         """What the server does not tell."""
-        return self._listing.left()
-
-
-def _called(document: Json) -> str:
-    return f"{document.get('name')}/{document.get('version')}"
+        return [*self._listing.left(), *(self._homes.left() if self._homes is not None else ())]

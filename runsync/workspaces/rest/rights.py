@@ -14,12 +14,14 @@ from runsync.workspaces.rest.server import API, API3
 LOOKED_AT = 50
 """Experiments of which the right to write is asked, the newest."""
 MAY_WRITE = ("EDIT", "MANAGE")
+NAMED = 5
 UNSEEN = "experiments that it may not read are not shown to it, and would be missing from an export without a word"
 SEE_ALL = "to carry a whole workspace, use an administrator's account"
 _LET_WRITE = (
     "for an import or a change, have an administrator give it EDIT there; with --prefix an import makes experiments of "
     "its own, which it may manage"
 )
+_LET_PROMOTE = "to promote into them, have an administrator give it EDIT there"
 
 
 def rights(client: Client, experiments: Sequence[Experiment]) -> Iterator[Finding]:
@@ -49,6 +51,34 @@ def _writing(client: Client, user: Mapping[str, Any], experiments: Sequence[Expe
     yield ok("rights", told) if writable == len(newest) else warning("rights", told, _LET_WRITE)
 
 
+def rights_on_models(client: Client, names: Sequence[str]) -> Iterator[Finding]:
+    """Whether versions of these registered models may be made and their aliases moved, where that is told."""
+    user = _user(client)
+    if user is None or user.get("is_admin"):
+        return
+    told: Mapping[str, str] = {
+        text(given, "name", ""): text(given, "permission", "") for given in listed(user, "registered_model_permissions")
+    }
+    if "registered_model_permissions" not in user:
+        told = _told_of(client, user, "registered_model", names)
+    refused = [name for name in names if told.get(name, MAY_WRITE[0]) not in MAY_WRITE]
+    if refused:
+        which = f"{', '.join(refused[:NAMED])}{' …' if len(refused) > NAMED else ''}"
+        yield warning("rights", f"it may not change {many(len(refused), 'registered model')}: {which}", _LET_PROMOTE)
+
+
+def _told_of(client: Client, user: Mapping[str, Any], kind: str, ids: Sequence[str]) -> dict[str, str]:
+    """Permissions by id, of resources of a kind, as far as they are told."""
+    found = {}
+    for id in ids:
+        asked = {"username": user.get("username"), "resource_type": kind}
+        answer = _asked(client, f"{API3}/users/permissions/get", **asked, resource_id=id)
+        if "permission" not in answer:
+            break
+        found[id] = str(answer["permission"])
+    return found
+
+
 def _user(client: Client) -> Mapping[str, Any] | None:
     """MLflow 3 tells who we are; MLflow 2 tells only of the user that we say we are."""
     credentials, user = client.credentials, _asked(client, f"{API}/users/current").get("user")
@@ -63,14 +93,7 @@ def _permissions(client: Client, user: Mapping[str, Any], experiments: Sequence[
         ids = {e.experiment_id for e in experiments}
         given = {identifier(g, "experiment_id"): text(g, "permission") for g in listed(user, "experiment_permissions")}
         return {experiment_id: permission for experiment_id, permission in given.items() if experiment_id in ids}
-    found = {}
-    for experiment in experiments:
-        asked = {"username": user.get("username"), "resource_type": "experiment"}
-        answer = _asked(client, f"{API3}/users/permissions/get", **asked, resource_id=experiment.experiment_id)
-        if "permission" not in answer:
-            break
-        found[experiment.experiment_id] = str(answer["permission"])
-    return found
+    return _told_of(client, user, "experiment", [experiment.experiment_id for experiment in experiments])
 
 
 def _untold(client: Client) -> str:

@@ -1,7 +1,7 @@
 """Searching runs on a server: pages, each run once, whatever the server ignores of what it was asked."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from runsync.workspaces.rest.around import AT_ONCE, FIRST, LAST, Around, is_of_r
 from runsync.workspaces.rest.habits import Habits
 from runsync.workspaces.rest.oddities import Oddities
 from runsync.workspaces.rest.order import OLDEST_FIRST, is_by_time, merged, order_by
-from runsync.workspaces.rest.registry import ModelVersions
+from runsync.workspaces.rest.registry import ModelVersions, runs_of_versions
 from runsync.workspaces.rest.server import API
 
 PAGE = 1000
@@ -43,7 +43,7 @@ class RunSearch:
         self._client = client
         self._habits = habits
         self._dialect = dialect
-        self._versions = ModelVersions(client)
+        self.versions = ModelVersions(partial(runs_of_versions, client))
         self._pages = Portion(PAGE, "run")
         self._oddities = Oddities()
         self._goes_around = False
@@ -157,7 +157,7 @@ class RunSearch:
         most: int = PAGE,
     ) -> Iterator[Run]:
         """The runs of these experiments, however many, that a selection with its filter means."""
-        is_meant = chooser(selection, Facts.of(experiments, has_model_version=self._versions.has))
+        is_meant = chooser(selection, Facts.of(experiments, has_model_version=self.versions.has))
         if selection.filter:
             expression = parse(selection.filter)
             experiments = narrowed(expression, experiments)
@@ -248,9 +248,6 @@ class RunSearch:
 
 class _NotInOrder(Exception):
     """There are runs to be gone around, which is done by start time."""
-
-
-MakeSearch = Callable[[Client, Habits, Dialect], RunSearch]
 
 
 def look(listing: Listing, token: str, page: Sequence[Run], fresh: Sequence[Run]) -> None:

@@ -6,6 +6,8 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceError, WorkspaceUnreachable
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.registries import OF_PROMPTS
 from runsync.model.filter.push import Dialect
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import OPTIONAL, Client
@@ -41,16 +43,24 @@ class Server:
         return major.isdigit() and int(major) >= 3
 
     @property
-    def has_logged_models(self) -> bool:
-        """Whether it may have such things: MLflow 3 has."""
-        major = self.version.partition(".")[0]
-        return not major.isdigit() or int(major) >= 3
+    def lacks(self) -> frozenset[str]:
+        """The names of the kinds that its version does not have yet: MLflow 2.21 brought prompts, 3 logged models. One
+        that does not tell its version may have all."""
+        release, lacks = self._release, set()
+        if release and release < (3,):
+            lacks.add(LOGGED_MODELS.name)
+        if release and release < (2, 21):
+            lacks |= {kind.name for kind in OF_PROMPTS.kinds}
+        return frozenset(lacks)
 
     @property
     def dialect(self) -> Dialect:
         """What its search understands."""
-        release = tuple(int(number) for number in self.version.split(".")[:2] if number.isdigit())
-        return Dialect(datasets=release >= (2, 4), null_checks=release >= (3, 17))
+        return Dialect(datasets=self._release >= (2, 4), null_checks=self._release >= (3, 17))
+
+    @property
+    def _release(self) -> tuple[int, ...]:
+        return tuple(int(number) for number in self.version.split(".")[:2] if number.isdigit())
 
 
 def meet(client: Client, address: Address) -> Server:

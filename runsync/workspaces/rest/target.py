@@ -7,16 +7,18 @@ So what is there already is found by a few searches, and nothing is made twice. 
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from runsync.contract.entities import EntityTarget
 from runsync.contract.source import Histories, Source
 from runsync.errors import RequestRefused, WrongUsage
-from runsync.kinds.kind import E, Kind
+from runsync.kinds.kind import EXPERIMENTS, E, Kind
 from runsync.kinds.left_behind import changed
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.traces import TRACES
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
     ARRIVES,
@@ -33,22 +35,26 @@ from runsync.model.not_carried import NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome, Step
 from runsync.model.points import as_table, distinct, from_distinct, missing
 from runsync.model.progress import Progress
-from runsync.model.provenance import Provenance, shown_address
+from runsync.model.provenance import Provenance, key_of, shown_address
 from runsync.model.run import Batch, Contents, Problem, Run
-from runsync.model.selection import Selection
+from runsync.model.selection import RUNS, Selection
 from runsync.model.wording import counted as agreed
 from runsync.workspaces.arrival.carry import ArtifactCarrier
-from runsync.workspaces.arrival.copy import Copy, address_of, counted, each, settled
+from runsync.workspaces.arrival.copy import Copy, address_of, counted, each, guarded, settled
 from runsync.workspaces.arrival.deletions import Deletions
+from runsync.workspaces.arrival.document_deletions import DocumentDeletions
+from runsync.workspaces.arrival.documents import DocumentTarget, Home
 from runsync.workspaces.arrival.evidence import shares_runs
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.files import FileWriter
 from runsync.workspaces.arrival.lookup import Lookup
 from runsync.workspaces.arrival.marks import is_always_looked_at, is_as_wanted, wanted_mark
+from runsync.workspaces.arrival.model_deletions import Holdings
+from runsync.workspaces.arrival.model_marks import Marks
 from runsync.workspaces.arrival.present import Present, There
+from runsync.workspaces.arrival.trace_deletions import TraceDeletions
 from runsync.workspaces.http.care import TOO_LARGE
 from runsync.workspaces.rest.collisions import again, is_inactive
-from runsync.workspaces.rest.editor import RestEditor
 from runsync.workspaces.rest.equal_keys import firsts
 from runsync.workspaces.rest.experiments import RestExperiments
 from runsync.workspaces.rest.foreseen import ForeseenFiles
@@ -58,6 +64,7 @@ from runsync.workspaces.rest.present import RestRuns
 from runsync.workspaces.rest.refused import is_of_entries
 from runsync.workspaces.rest.runs import RunWriter
 from runsync.workspaces.rest.second_copies import SecondCopies
+from runsync.workspaces.rest.trace_target import TraceTarget
 from runsync.workspaces.rest.twins import Twins
 from runsync.workspaces.rest.workspace import RestWorkspace
 
@@ -73,8 +80,14 @@ _SET_BY_SERVER = {
 class RestTarget:
     """One import or sync into one server."""
 
-    def __init__(self, workspace: RestWorkspace, options: ImportOptions) -> None:
-        """Raises WrongUsage for copies without tags."""
+    def __init__(
+        self,
+        workspace: RestWorkspace,
+        options: ImportOptions,
+        beside: Callable[[Holdings], Holdings] = lambda own: own,
+    ) -> None:
+        """`beside` adds models of other registries to those that may be deleted. Raises WrongUsage for copies without
+        tags."""
         if not options.tags:
             raise WrongUsage(
                 f"{workspace.place.address} is a server, which gives copies new ids: only their tags tell what they "
@@ -90,28 +103,37 @@ class RestTarget:
         habits = workspace.habits
         self._writer = RunWriter(workspace.client, self._session, habits.params_a_run, habits.longest_tag)
         store, writing = workspace.artifact_store, self._writer
-        self._files = FileWriter(store, writing.touch, store.expect, writing.tag)
+        self._files = FileWriter(store, writing.touch, store.expect, writing.tag, options.keep_mlmodel)
         self._links = Links(workspace, self._writer)
         self._runs = RestRuns(workspace)
         self._present = Present(self._runs)
         self._twins = Twins(workspace, self._writer, self._links, self._present)
         self._second_copies = SecondCopies(workspace, self._writer, self._present)
         self._lookup = Lookup(self._present, self._experiments)
-        editor = RestEditor(workspace.client)
-        self._deletions = Deletions(policy, self._present, self._experiments, editor, moves_runs=False)
+        self._deletions = Deletions(policy, self._present, self._experiments, workspace.editor(), moves_runs=False)
         self._lost: Counter[str] = Counter()
-        self._models: ModelTargets | None = None
-        if workspace.models is not None:
-            self._models = ModelTargets(
-                workspace, workspace.models, options, self._experiments, self._links, self._writer, lambda: self._from
-            )
-            self._links.models = self._models.links
+        self.models = ModelTargets(
+            workspace, options, self._experiments, self._links, self._writer, lambda: self._from, beside
+        )
+        self._links.models = self.models.links
+        self._traces = self._trace_target()
+        self._existing: list[Experiment] = []
+        self._documents = self._document_targets()
+        self._document_deletions = DocumentDeletions(
+            policy,
+            workspace.documents,
+            self._experiments,
+            lambda: self._existing,
+            workspace.editor().untag_experiment,
+        )
+        self._trace_deletions = TraceDeletions(policy, workspace.traces, self._experiments)
         self._without_start = 0
         self._foreseen_files = ForeseenFiles(store, ())
 
     def begin(self, source: Source, selection: Selection, experiments: Sequence[Experiment]) -> list[Outcome]:
         """Finds the experiments that are there, and in them the copies of earlier imports: a search per 1000 runs."""
         existing = self._workspace.existing(self._options.restore_deleted)
+        self._existing = existing
         self._runs.begin(existing)
         self._foreseen_files = ForeseenFiles(self._workspace.artifact_store, existing)
         are_all = selection == Selection() and source.is_all
@@ -124,6 +146,9 @@ class RestTarget:
         self._lost.update({"experiment": len(experiments)})
         self._present.look(self._experiments.existing_ids())
         self._deletions.begin(source, selection, experiments)
+        self.models.deletions.begin(source, selection, experiments)
+        self._document_deletions.begin(source, selection, experiments)
+        self._trace_deletions.begin(source, selection, experiments, existing)
         return outcomes
 
     def prepare(self) -> list[Outcome]:
@@ -159,7 +184,9 @@ class RestTarget:
 
     def foresee_end(self) -> bool:
         """See `Target`."""
-        return self._links.foresee_end() or self._second_copies.are_to_go or self._deletions.are_due
+        has_more = self._links.foresee_end() or self._second_copies.are_to_go or self._deletions.are_due
+        of_objects = self._document_deletions.are_due or self._trace_deletions.are_due
+        return has_more or self.models.deletions.are_due or of_objects
 
     def put(
         self, batch: Batch, steps: Sequence[Step], source: Source, pool: Executor, progress: Progress
@@ -186,8 +213,7 @@ class RestTarget:
         if self._twins.has_met_others:
             self._finish_elsewhere([copy for copy in done if copy.error], batch, source, pool, progress)
         self._links.check_again([copy for copy in done if not copy.error])
-        if self._models is not None:
-            self._models.note(copies)
+        self.models.note(copies)
         progress.advance(runs=len(copies))
         return outcomes + [copy.outcome() for copy in done]
 
@@ -201,6 +227,8 @@ class RestTarget:
         outcomes = [copy.outcome() for copy in self._links.waiting]
         self._links.check_again([copy for copy in self._links.waiting if not copy.error])
         outcomes += [copy.outcome() for copy in self._links.relink(self._twins.end(self._experiments.existing_ids()))]
+        outcomes += self.models.deletions.finish()
+        outcomes += self._document_deletions.finish() + self._trace_deletions.finish()
         outcomes += self._deletions.finish()
         return outcomes + self._experiments.finish()
 
@@ -211,17 +239,56 @@ class RestTarget:
         lost = [changed(f"{agreed(n, noun)}: {_SET_BY_SERVER[noun]}", n, why) for noun, n in self._lost.items() if n]
         if n := self._without_start:
             lost.append(changed(f"{agreed(n, 'run')}: no start time", n, "a server has 0 for none"))
-        return lost + self._links.left(kept) + self._deletions.left()
+        models = self.models.deletions.left() + self._document_deletions.left() + self._trace_deletions.left()
+        return lost + self._links.left(kept) + self._deletions.left() + models
 
     def notes(self) -> list[str]:
         """Deletions that were followed, and copies that are not what they should be."""
         own = [*self._files.notes, *self._writer.notes, *self._foreseen_files.notes]
         copies = [*self._second_copies.notes, *self._twins.notes]
-        return self._deletions.notes() + self._experiments.notes() + own + copies
+        models = self.models.notes() + self._document_deletions.notes() + self._trace_deletions.notes()
+        return self._deletions.notes() + models + self._experiments.notes() + own + copies
 
     def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
-        """Models, on MLflow's own servers."""
-        return self._models.of(kind) if self._models is not None else None
+        """Models, traces, and what is a document."""
+        if kind.name == TRACES.name:
+            return cast("EntityTarget[E] | None", self._traces)
+        found: EntityTarget[E] | None = self._documents.get(kind.name)
+        return found or self.models.of(kind)
+
+    def _document_targets(self) -> Mapping[str, DocumentTarget[Any]]:
+        editor = self._workspace.editor()
+        home = Home(
+            self._experiments,
+            lambda: self._existing,
+            editor.tag_experiment,
+            self._resolve,
+            lambda: key_of(address_of(self._source)),
+            self._options.asked,
+        )
+        return {kind.name: DocumentTarget(kind, store, home) for kind, store in self._workspace.documents.items()}
+
+    def _resolve(self, kind: str, id: str) -> str | None:
+        """See `kinds.kind.Resolve`."""
+        if kind == EXPERIMENTS:
+            return self._experiments.known_id(id)
+        if kind == RUNS:
+            return self._links.find(id)
+        return self._documents[kind].find(id) if kind in self._documents else None
+
+    def _trace_target(self) -> TraceTarget | None:
+        """None where the server has no way to keep their ids: MLflow 2."""
+        source = self._workspace.traces
+        if source is None or LOGGED_MODELS.name in self._workspace.server.lacks:
+            return None
+        options = self._options
+        marks = Marks(lambda: address_of(self._source), is_tagged=True, follows=not options.deletions.replays)
+        client, store = self._workspace.client, self._workspace.artifact_store
+        find = self.models.find_run, self._find_of
+        return TraceTarget(client, source, store, self._experiments, *find, options, marks)
+
+    def _find_of(self, kind: str, id: str) -> str | None:
+        return self.models.find_model(id) if kind == LOGGED_MODELS.name else self._resolve(kind, id)
 
     def target_experiment(self, experiment_id: str) -> str:
         """The target's id of a source experiment; "" before it is made."""
@@ -332,11 +399,12 @@ class RestTarget:
         runs = replace(batch, runs=tuple(copy.run for copy in todo if not copy.has_same("points")))
         there = Batch(tuple(copy.present for copy in todo if copy.present and not copy.has_same("points")))
         with source.histories(runs, pool) as histories, self._workspace.histories(there, pool) as present:
-            each(pool, lambda copy: self._log(copy, histories, present, progress), todo)
-        if self._options.artifacts:
-            ArtifactCarrier(self._files, source, pool, progress, self._options.verify_artifacts).carry(
-                [copy for copy in todo if not copy.error], batch.contents
-            )
+            log = guarded(lambda copy: self._log(copy, histories, present, progress))
+            if self._options.artifacts:
+                carrier = ArtifactCarrier(self._files, source, pool, progress, self._options.verify_artifacts)
+                carrier.carry(todo, batch.contents, log)
+            else:
+                each(pool, log, todo)
 
     def _finish_elsewhere(
         self, copies: Sequence[Copy], batch: Batch, source: Source, pool: Executor, progress: Progress

@@ -1,6 +1,7 @@
 """Files of model versions that the target has nowhere else: they are put beside those of a run, from where it serves
 them."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -9,7 +10,7 @@ from runsync.contract.entities import EntitySource
 from runsync.contract.source import Source
 from runsync.errors import UNAVAILABLE, RequestRefused
 from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
+from runsync.kinds.model_versions import MODEL_VERSIONS, NEXT, ModelVersion
 from runsync.kinds.scope import Scope
 from runsync.model.progress import Progress
 from runsync.model.run import ArtifactFile, Run
@@ -18,6 +19,7 @@ from runsync.workspaces.http.fields import part
 from runsync.workspaces.rest import wire
 from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.model_files import ModelFiles, Parcel
+from runsync.workspaces.rest.model_holders import Holders
 from runsync.workspaces.rest.server import API
 
 FOLDER = MODEL_VERSIONS.name
@@ -25,20 +27,30 @@ FOLDER = MODEL_VERSIONS.name
 
 
 class VersionFiles:
-    """`source` gives the source of the whole transfer."""
+    """`source` gives the source of the whole transfer, `holders` those runs that have the files of versions without."""
 
-    def __init__(self, client: Client, files: ModelFiles, runs: Links, source: Callable[[], Source]) -> None:
+    def __init__(
+        self, client: Client, files: ModelFiles, runs: Links, holders: Holders, source: Callable[[], Source]
+    ) -> None:
         self._client = client
         self._files = files
         self._runs = runs
+        self._holders = holders
         self._source = source
 
-    def bring(self, item: ModelVersion, source: EntitySource[ModelVersion], progress: Progress) -> dict[str, Any]:
-        """Puts the files of a version there; gives what its creation is to say. Raises RequestRefused where they are
-        not to be had, or did not all arrive."""
+    def bring(
+        self, item: ModelVersion, source: EntitySource[ModelVersion], progress: Progress
+    ) -> dict[str, Any] | None:
+        """Puts the files of a complete version there; gives what its creation is to say, None where the source has no
+        files of it. Raises RequestRefused where they did not all arrive."""
+        found = self._find(item, source)
+        if found is None:
+            return None
+        of, files, reader = found
         run = self._run(item)
-        of, files, reader = self._find(item, source)
-        parcel = Parcel(of, files, run, f"{FOLDER}/{quote(item.model, safe=' ')}/{item.version}")
+        ids = {item.run_id: run.run_id} if item.run_id and item.run_id != run.run_id else {}
+        folder = f"{FOLDER}/{quote(item.model, safe=' ')}/{_folder_of(item)}"
+        parcel = Parcel(of, files, run, folder, ids=ids)
         parcel.there = self._files.list(parcel)
         self._files.carry(parcel, reader, progress)
         for problem in parcel.problems:
@@ -49,12 +61,12 @@ class VersionFiles:
     def _run(self, item: ModelVersion) -> Run:
         run_id = self._runs.find(item.run_id) if item.run_id else None
         if run_id is None:
-            raise RequestRefused(f"the target has no run to keep its files with, and nobody could load {item.source}")
+            return self._holders.of(item.model)
         return wire.run(part(self._client.get(f"{API}/runs/get", run_id=run_id), "run"))
 
     def _find(
         self, item: ModelVersion, source: EntitySource[ModelVersion]
-    ) -> tuple[Any, tuple[ArtifactFile, ...], EntitySource[Any]]:
+    ) -> tuple[Any, tuple[ArtifactFile, ...], EntitySource[Any]] | None:
         """What the files are of, the files, and who reads them."""
         if item.artifacts:
             return item, item.artifacts, source
@@ -68,4 +80,9 @@ class VersionFiles:
                 files = tuple(file for file in whole.artifacts or () if file.path.startswith(start))
                 if files:
                     return whole, files, models
-        raise RequestRefused(f"its files are not in the source, and nobody could load it from {item.source}")
+        return None
+
+
+def _folder_of(item: ModelVersion) -> str:
+    """Of one that has no number yet: no other has that."""
+    return str(item.version) if item.version != NEXT else hashlib.sha256(item.source.encode()).hexdigest()[:32]

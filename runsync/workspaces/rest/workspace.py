@@ -1,160 +1,155 @@
-"""An MLflow tracking server as a source. Its target half is in `rest.target`."""
+"""A workspace behind MLflow's REST API as a source; what it is beside one is given to it."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from operator import attrgetter
+from typing import Any
 
 from runsync.contract.editor import Editor
 from runsync.contract.entities import EntitySource
-from runsync.contract.source import Histories, Source, Unread, pass_over
+from runsync.contract.model_registry import ModelRegistry
+from runsync.contract.source import Histories, Unread, pass_over
 from runsync.contract.target import Target
 from runsync.contract.workbench import Workbench
+from runsync.contract.workspace import Workspace
 from runsync.errors import RequestRefused
+from runsync.kinds import push_traces
 from runsync.kinds.kind import E, Kind
-from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_aliases import MODEL_ALIASES
-from runsync.kinds.model_versions import MODEL_VERSIONS
-from runsync.kinds.registered_models import REGISTERED_MODELS
-from runsync.limits import UNLIMITED, Limits
+from runsync.kinds.traces import TRACES
 from runsync.model.artifact_names import as_sent, restored
-from runsync.model.experiment import Experiment
+from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.fields import NEWEST_FIRST, Order
 from runsync.model.finding import Finding
+from runsync.model.identity import ORIGIN_EXPERIMENT
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NotCarried
 from runsync.model.place import Place
-from runsync.model.run import ArtifactFile, Batch, Contents, LoggedModel, ModelVersion, Run, Unreadable
+from runsync.model.run import ArtifactFile, Batch, ModelVersion, Run, Unreadable
 from runsync.model.selection import Selection
 from runsync.model.stored_object import StoredObject
-from runsync.workspaces.address import Address
-from runsync.workspaces.http import OPTIONAL, Client, Patience
-from runsync.workspaces.rest import models, wire
-from runsync.workspaces.rest.artifacts import Artifacts, ArtifactStore
+from runsync.workspaces.documents import sources
+from runsync.workspaces.http import OPTIONAL
+from runsync.workspaces.rest import wire
+from runsync.workspaces.rest.document_stores import stores
 from runsync.workspaces.rest.experiment_list import ExperimentList
 from runsync.workspaces.rest.habits import Habits
 from runsync.workspaces.rest.leftovers import left_behind
-from runsync.workspaces.rest.logged_models import LoggedModelSource
 from runsync.workspaces.rest.metrics import MetricReader
 from runsync.workspaces.rest.model_inputs import ModelInputs
-from runsync.workspaces.rest.model_versions import ModelVersionSource
-from runsync.workspaces.rest.registered_models import ModelAliasSource, RegisteredModelSource
-from runsync.workspaces.rest.search import MakeSearch, RunSearch, quotable
-from runsync.workspaces.rest.server import API, FILES, Server, meet
-from runsync.workspaces.s3_artifacts import S3Artifacts, options_for
+from runsync.workspaces.rest.model_sources import Models
+from runsync.workspaces.rest.reached import Reached
+from runsync.workspaces.rest.roles import Roles
+from runsync.workspaces.rest.search import RunSearch, quotable
+from runsync.workspaces.rest.server import API, FILES
+from runsync.workspaces.rest.traces import TraceSource
 
 BATCH = 200
-
-_THIS_MACHINE = {"127.0.0.1": "localhost", "::1": "localhost"}
-_PORTS = {"http": 80, "https": 443}
-
-
-class Models(NamedTuple):
-    """What a server has of models."""
-
-    store: ArtifactStore
-    logged: LoggedModelSource
-    registered: RegisteredModelSource
-    versions: ModelVersionSource
+Kinds = Mapping[str, EntitySource[Any]]
+"""The source of each kind, by name."""
 
 
-class RestWorkspace:
-    """One MLflow tracking server, or one workspace of it: see `open_server`."""
+class RestWorkspace(Workspace):
+    """One MLflow tracking server, or one workspace of it, or what a cloud has in its place.
+
+    `habits` and `search` are how it differs from MLflow's own server as a source, `roles` what it is beside one.
+    `kinds` says which kinds it has, given what is read of its models as on MLflow's own server.
+    """
 
     def __init__(
         self,
-        client: Client,
-        server: Server,
-        artifacts: Artifacts,
-        place: Place,
-        habits: Habits | None = None,
-        search: MakeSearch = RunSearch,
+        reached: Reached,
+        roles: Roles,
+        search: RunSearch,
+        habits: Habits,
+        kinds: Callable[[Models], Kinds] = attrgetter("sources"),
     ) -> None:
-        self.client = client
-        self.server = server
-        self.artifact_store = artifacts
-        self.place = place
-        self.habits = habits or Habits()
-        self.search = search(client, self.habits, self.habits.dialect or server.dialect)
-        self._metrics = MetricReader(client, self.habits.history_page, self.habits.has_bulk_history)
-        self._experiments = ExperimentList(client, self.habits)
-        self._model_inputs = ModelInputs(client, self.every_experiment, self.habits.is_mlflow)
-        self.models: Models | None = None
-        """Where there may be any that are carried."""
-        self.kinds: Mapping[str, EntitySource[Any]] = {}
-        """The sources of the kinds that it has, by name."""
-        if self.habits.is_mlflow and isinstance(artifacts, ArtifactStore):
-            self.models = Models(
-                artifacts,
-                LoggedModelSource(client, artifacts, self._metrics),
-                RegisteredModelSource(client),
-                ModelVersionSource(client),
-            )
-            of_3 = {LOGGED_MODELS.name: self.models.logged} if server.has_logged_models else {}
-            self.kinds = {
-                **of_3,
-                REGISTERED_MODELS.name: self.models.registered,
-                MODEL_VERSIONS.name: self.models.versions,
-                MODEL_ALIASES.name: ModelAliasSource(self.models.registered),
-            }
+        self._reached = reached
+        self._roles = roles
+        self.client = reached.client
+        self.server = reached.server
+        self.artifact_store = reached.artifacts
+        self.search = search
+        self.habits = habits
+        self._metrics = MetricReader(self.client, habits.history_page, habits.has_bulk_history)
+        self._experiments = ExperimentList(self.client, habits)
+        self._model_inputs = ModelInputs(self.client, self.every_experiment, habits.is_mlflow)
+        self.models = Models.of(reached, habits, self._metrics)
+        self.traces = TraceSource(self.client, self._runs_of) if habits.is_mlflow else None
+        of_traces: Kinds = {TRACES.name: self.traces} if self.traces is not None else {}
+        has_documents = habits.is_mlflow and self.server.store != FILES
+        self.documents = stores(self.client) if has_documents else {}
+        """What it has of the kinds that are documents."""
+        self._kinds: Kinds = {**kinds(self.models), **of_traces, **sources(self.documents)}
+
+    @property
+    def place(self) -> Place:
+        """See `Source`."""
+        return self._reached.place
 
     @property
     def requests(self) -> int:
         """HTTP requests sent so far."""
-        return self.client.requests + self.artifact_store.requests
-
-    @property
-    def doubts(self) -> list[str]:
-        """See `Source`: a server tells what it cannot reach."""
-        return []
+        return self._reached.requests
 
     @property
     def notes(self) -> list[str]:
         """What its user should hear of how it was reached."""
-        return [*self.artifact_store.notes, *self.search.notes, *self._experiments.notes, *self._metrics.notes]
+        of_runs = [*self.search.notes, *self._experiments.notes, *self._metrics.notes]
+        return [*self._reached.notes, *self.artifact_store.notes, *of_runs]
 
     @property
     def whereabouts(self) -> tuple[str, ...]:
         """See `Workspace`."""
-        parts = urlsplit(self.place.address)
-        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
-        return _THIS_MACHINE.get(host, host), str(port), parts.path, parts.query
+        return self._reached.whereabouts
 
     def target(self, options: ImportOptions) -> Target:
-        """See `rest.target`."""
-        from runsync.workspaces.rest.target import RestTarget
-
-        return RestTarget(self, options)
+        """See `Roles`."""
+        return self._roles.target(self, options)
 
     def editor(self) -> Editor:
-        """See `rest.editor`."""
-        from runsync.workspaces.rest.editor import RestEditor
+        """See `Roles`."""
+        return self._roles.editor(self)
 
-        return RestEditor(self.client)
+    def registry(self) -> ModelRegistry | None:
+        """See `Roles`."""
+        return self._roles.registry(self)
+
+    @property
+    def workbench(self) -> Workbench | None:
+        """See `Roles`."""
+        return self._roles.workbench
 
     def examine(self) -> Iterator[Finding]:
-        """See `rest.examine`."""
-        from runsync.workspaces.rest.examine import examine
-
-        return examine(self)
+        """See `Roles`."""
+        return self._roles.examine(self)
 
     def close(self) -> None:
         """Drops the connections; what still waits raises Interrupted."""
-        self.client.close()
-        self.artifact_store.close()
+        self._reached.close()
 
     def experiments(self, selection: Selection) -> list[Experiment]:
-        """All experiments the selection means, deleted ones too, oldest first."""
+        """All experiments the selection means, deleted ones too, oldest first. Where names of deleted ones are free
+        again, active ones come after them."""
+        named = tuple(map(self.habits.experiment_name, selection.experiments))
+        selection = dataclasses.replace(selection, experiments=named)
         chosen = selection.choose(self._experiments.all())
         if selection.names_runs:
             chosen = selection.having_runs(chosen, self.search.meant(chosen, selection))
-        return sorted(chosen, key=lambda e: (e.creation_time or 0, e.experiment_id))
+        return sorted(chosen, key=self._age)
+
+    def _age(self, experiment: Experiment) -> tuple[bool, int, str]:
+        comes_after = experiment.lifecycle_stage == ACTIVE and not self.habits.deleted_keep_names
+        return comes_after, experiment.creation_time or 0, experiment.experiment_id
 
     def existing(self, restore_deleted: bool) -> list[Experiment]:
-        """The experiments that stand in the way of new ones of their names."""
-        return self.experiments(Selection())
+        """The experiments that stand in the way of new ones of their names: others' deleted ones do not where their
+        names are free again, unless they are wanted back."""
+        every = self.experiments(Selection())
+        if self.habits.deleted_keep_names or restore_deleted:
+            return every
+        return [e for e in every if e.lifecycle_stage == ACTIVE or ORIGIN_EXPERIMENT in e.tags]
 
     def batches(self, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
         """The runs, oldest first. Each run comes once, though others are made, deleted or purged meanwhile."""
@@ -165,9 +160,11 @@ class RestWorkspace:
         for run in self.search.once(experiments, selection):
             waiting.append(run)
             if len(waiting) == BATCH:
+                self.models.met.note(waiting)
                 yield Batch(tuple(waiting), unreadable=self.search.unreadable(told))
                 waiting = []
         unreadable = self.search.unreadable(told)
+        self.models.met.note(waiting)
         if waiting or unreadable:
             yield Batch(tuple(waiting), unreadable=unreadable)
 
@@ -186,10 +183,6 @@ class RestWorkspace:
         for one in self.search.unreadable(set()):
             unread(one)
 
-    def unlike(self, other: Source, experiments: Sequence[Experiment], selection: Selection) -> Iterator[Batch]:
-        """All runs: nothing is known before they are read."""
-        return self.batches(experiments, selection)
-
     def batch(self, run_ids: Sequence[str], experiments: Sequence[Experiment]) -> Batch:
         """The runs of these ids as they are now."""
         return Batch(tuple(self.search.meant(experiments, Selection(runs=tuple(run_ids)))) if run_ids else ())
@@ -205,9 +198,6 @@ class RestWorkspace:
     def artifacts(self, run: Run) -> tuple[ArtifactFile, ...]:
         """See `ArtifactStore.list`."""
         return restored(run.tags, self.artifact_store.list(run))
-
-    def seen_artifacts(self, run: Run, contents: Contents | None) -> None:
-        """See `Source`: each folder takes a request."""
 
     def read_artifact(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
         """See `ArtifactStore.read`."""
@@ -238,63 +228,31 @@ class RestWorkspace:
         asked = {e.experiment_id for e in experiments}
         return tuple(one for one in self.unreadable_experiments() if not selection.experiments or one.id in asked)
 
-    def known_counts(self, experiments: Sequence[Experiment]) -> None:
-        """See `Source`: a server must be asked for all runs to count them."""
-
-    def logged_model(self, run: Run, model_id: str) -> LoggedModel:
-        """See `rest.models`."""
-        return models.logged_model(self.client, model_id)
-
-    def read_model_file(self, model: LoggedModel, file: ArtifactFile) -> Iterator[bytes]:
-        """See `rest.models`."""
-        file.check()
-        return models.read_model_file(self.client, model, file)
-
     def left_behind(
         self, experiments: Sequence[Experiment], selection: Selection, artifacts: bool = True
     ) -> list[NotCarried]:
         """See `rest.leftovers`."""
         ids = [e.experiment_id for e in experiments]
-        return left_behind(self.client, ids, self.habits.is_mlflow, self.server.store == FILES, bool(self.kinds))
-
-    @property
-    def is_all(self) -> bool:
-        """What a server does not list it does not have, or does not show to us."""
-        return True
+        return left_behind(self.client, ids, self.habits.is_mlflow, self.server.store == FILES)
 
     def entities(self, kind: Kind[E]) -> EntitySource[E] | None:
-        """Models, of MLflow's own servers."""
-        found: EntitySource[E] | None = self.kinds.get(kind.name)
+        """See `Source`."""
+        found: EntitySource[E] | None = self._kinds.get(kind.name)
         return found
 
-    @property
-    def kept(self) -> Mapping[str, Any]:
-        """Only a snapshot keeps what was asked for."""
-        return {}
-
-    @property
-    def workbench(self) -> Workbench | None:
-        """MLflow itself runs no notebooks."""
-        return None
+    def orders(self, kind: Kind[Any], order: Sequence[Order]) -> bool:
+        """See `Source`."""
+        return kind is TRACES and bool(push_traces.orders(order))
 
     def search_everywhere(self, filter_string: str) -> Iterator[Run]:
         """The runs of a filter in all experiments."""
         for ids in self.every_experiment():
             yield from self.search.every(ids, filter_string)
 
+    def _runs_of(self, experiment_ids: Sequence[str]) -> Iterator[str]:
+        for ids in self.search.chunks(list(experiment_ids)):
+            yield from (run.run_id for run in self.search.every(ids, ""))
+
     def every_experiment(self) -> Iterator[Sequence[str]]:
         """The ids of all experiments, as many at a time as one search may name."""
         return self.search.chunks([e.experiment_id for e in self._experiments.all()])
-
-
-def open_server(
-    address: Address, workers: int, patience: Patience | None = None, limits: Limits = UNLIMITED
-) -> RestWorkspace:
-    """The open-source server at an address. Raises WorkspaceUnreachable, AccessDenied, WorkspaceError."""
-    connections = workers + 4
-    client = Client(address.url, address.credentials, connections, patience, limits)
-    server = meet(client, address)
-    artifacts = ArtifactStore(client, server, S3Artifacts(options_for(address), connections, limits, patience))
-    if server.workspace and not address.workspace:
-        address = dataclasses.replace(address, workspace=server.workspace)
-    return RestWorkspace(client, server, artifacts, Place("MLflow server", address.printable, server.version))

@@ -5,17 +5,18 @@ and an upload that fails does not fall back on it. MLflow 3.17 has the endpoint 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from runsync.errors import RequestRefused
 from runsync.model.paths import unsafe
 from runsync.model.run import ArtifactFile, Run
 from runsync.model.stored_object import StoredObject
+from runsync.multipart import body
 from runsync.workspaces.clouds.credential import AWS, Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
 from runsync.workspaces.http import Client, Opener
 from runsync.workspaces.http.fields import part, text
-from runsync.workspaces.rest.artifacts import Artifacts, Locate
+from runsync.workspaces.rest.artifacts import Artifacts, Locate, Root
 from runsync.workspaces.rest.server import API
 
 OPT_IN = "SAGEMAKER_PRESIGNED_URL_UPLOAD_ENABLED"
@@ -61,15 +62,15 @@ class SignedUploads:
         """See `Artifacts`."""
         return self._store.first(root, run)
 
-    def list(self, run: Run) -> tuple[ArtifactFile, ...]:
+    def list(self, run: Run | Root, within: Collection[str] | None = None) -> tuple[ArtifactFile, ...]:
         """See `Artifacts`."""
-        return self._store.list(run)
+        return self._store.list(run, within)
 
-    def read(self, run: Run, file: ArtifactFile) -> Iterator[bytes]:
+    def read(self, run: Run | Root, file: ArtifactFile) -> Iterator[bytes]:
         """See `Artifacts`."""
         return self._store.read(run, file)
 
-    def locate(self, run: Run, file: ArtifactFile) -> StoredObject | None:
+    def locate(self, run: Run | Root, file: ArtifactFile) -> StoredObject | None:
         """See `Artifacts`."""
         return self._store.locate(run, file)
 
@@ -77,9 +78,9 @@ class SignedUploads:
         """See `Artifacts`."""
         self._store.expect(run, paths)
 
-    def write(self, run: Run, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
+    def write(self, run: Run | Root, path: str, size: int, opener: Opener, locate: Locate | None = None) -> None:
         """See `Artifacts`."""
-        if not run.artifact_uri.startswith("s3://"):
+        if isinstance(run, Root) or not run.artifact_uri.startswith("s3://"):
             self._store.write(run, path, size, opener, locate)
             return
         if reason := unsafe(path):
@@ -95,4 +96,4 @@ class SignedUploads:
             headers = {str(name): str(value) for name, value in part(told, "headers").items()}
             return Credential(AWS, text(told, "presigned_url"), headers)
 
-        self._storage.send(Pass(ask(), ask), "PUT", opener if size else b"", size)
+        self._storage.send(Pass(ask(), ask), "PUT", body(opener, size), size)

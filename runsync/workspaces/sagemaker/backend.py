@@ -6,7 +6,7 @@ from runsync.workspaces.sagemaker import address
 
 
 def _open(where: str, opening: Opening) -> Workspace:
-    from runsync.workspaces.sagemaker.workspace import open_sagemaker
+    from runsync.workspaces.sagemaker.opening import open_sagemaker
 
     found = address.resolve(where, opening.config)
     return open_sagemaker(found, opening.workers, opening.patience, opening.limits)

@@ -59,7 +59,7 @@ class LoggedModels:
         marked = and_(tags.c.model_id == models.c.model_id, tags.c.tag_key == COMPLETE)
         origins = tags.alias()
         joined = self._joined().outerjoin(tags, marked)
-        columns = (models.c.model_id, models.c.artifact_location, tags.c.tag_value)
+        columns = (models.c.model_id, models.c.experiment_id, models.c.artifact_location, tags.c.tag_value)
         asked = select(models.c.model_id, *columns).select_from(joined).where(*self._alive())
         origin = cast(origins.c.tag_value, String(36))
         copies = select(origin, *columns).select_from(joined.join(origins, origins.c.model_id == models.c.model_id))
@@ -68,7 +68,7 @@ class LoggedModels:
             found = list(self._part.rows(connection, asked, models.c.model_id, model_ids))
             rest = set(model_ids) - {row[0] for row in found}
             found += self._part.rows(connection, copies, origin, rest)
-        return {row[0]: ModelPlace(row[1], row[2], row[3] or "") for row in found}
+        return {row[0]: ModelPlace(row[1], str(row[2]), row[3], row[4] or "") for row in found}
 
     def run_places(self, run_ids: Collection[str]) -> dict[str, RunPlace]:
         """See `ModelStore.run_places`."""

@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.logged_models import LOGGED_MODELS
-from runsync.kinds.model_versions import MODEL_VERSIONS, NO_STAGE, READY, Home, ModelVersion, home_of
+from runsync.kinds.model_versions import MODEL_VERSIONS, NO_STAGE, READY, Home, ModelVersion
+from runsync.kinds.registries import Sort
 from runsync.model.selection import RUNS
+from runsync.workspaces.direct.homes import at_home, homes
 from runsync.workspaces.direct.models import DELETED, Recorded
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.registered_models import TABLES, names_of_models
@@ -24,16 +25,16 @@ NAMES = 100
 """Registered models whose versions are read by one statement, if they are not too many."""
 
 
-def read_model_versions(part: Part, names: Collection[str] | None) -> Iterator[Recorded[ModelVersion]]:
+def read_model_versions(part: Part, names: Collection[str] | None, sort: Sort) -> Iterator[Recorded[ModelVersion]]:
     """See `ModelStore.model_versions`."""
     if not part.has(*TABLES):
         return
-    for rows in _pages(part, names_of_models(part) if names is None else sorted(names), names is not None):
+    for rows in _pages(part, names_of_models(part, sort) if names is None else sorted(names), names is not None):
         with part.reading() as connection:
             tags = _tags(part, connection, rows)
             read = [_version(row, tags) for row in rows]
             there = _there(part, connection, read)
-        yield from (replace(one, item=replace(one.item, home=_home(one, there))) for one in read)
+        yield from (at_home(one, there) for one in read)
 
 
 def _pages(part: Part, names: Sequence[str], with_deleted: bool) -> "Iterator[Sequence[Row[Any]]]":
@@ -92,23 +93,11 @@ def _version(row: "Row[Any]", tags: Mapping[tuple[str, int], dict[str, str]]) ->
     return Recorded(item, getattr(row, "storage_location", None) or item.source)
 
 
-def _homes(one: Recorded[ModelVersion]) -> tuple[Home, ...]:
-    """What it says of where it lies: first what its registry was told, then what that was then."""
-    item = one.item
-    return () if item.stage == DELETED else (home_of(item.source, item.run_id), home_of(one.location, item.run_id))
-
-
-def _home(one: Recorded[ModelVersion], there: Mapping[str, set[str]]) -> Home:
-    return next((home for home in _homes(one) if home.id in there.get(home.kind, ())), Home())
-
-
 def _there(part: Part, connection: "Connection", read: Sequence[Recorded[ModelVersion]]) -> Mapping[str, set[str]]:
     """The homes of these that are there, by kind."""
     from sqlalchemy import select
 
-    asked: dict[str, set[str]] = defaultdict(set)
-    for home in (home for one in read for home in _homes(one)):
-        asked[home.kind].add(home.id)
+    asked = homes(read)
     found = {RUNS: _ids(part, connection, part.table("runs"), "run_uuid", asked[RUNS])}
     if part.has("logged_models"):
         models = part.table("logged_models")

@@ -13,8 +13,12 @@ from runsync.model.place import Place
 from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
+from runsync.workspaces.documents import Stores
 from runsync.workspaces.sql.address import DatabaseAddress
+from runsync.workspaces.sql.document_stores import SHAPES
+from runsync.workspaces.sql.planned_documents import NoDocuments
 from runsync.workspaces.sql.planned_models import NoModels
+from runsync.workspaces.sql.planned_traces import NoTraces
 
 
 class PlannedStore:
@@ -65,14 +69,20 @@ class PlannedStore:
         """No model versions."""
         return ()
 
-    def model_folder(self, model_id: str) -> tuple[str, str]:
-        """Raises RequestRefused."""
-        self._refuse()
-
     @property
     def models(self) -> NoModels:
         """None yet, and room for them."""
         return NoModels()
+
+    @property
+    def traces(self) -> NoTraces:
+        """Likewise."""
+        return NoTraces()
+
+    @property
+    def documents(self) -> Stores:
+        """None yet, and room for them."""
+        return {kind: NoDocuments() for kind in SHAPES}
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
         """Nothing."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.errors import AccessDenied, RequestRefused
 from runsync.model.experiment import ACTIVE, Experiment
-from runsync.model.filter.parse import STATUSES
+from runsync.model.filter.vocabulary import STATUSES
 from runsync.model.identity import RUN_NAME
 from runsync.model.run import RUNNING, Batch, DatasetInput, LatestMetric, ModelLink, Problem, Run, Unreadable
 from runsync.workspaces.direct.store import Query

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.registered_models import IS_PROMPT, RegisteredModel
+from runsync.kinds.registries import Sort
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.read import parts
 from runsync.workspaces.sql.texts import is_text
@@ -15,37 +16,29 @@ if TYPE_CHECKING:
 TABLES = ("registered_models", "registered_model_tags", "model_versions", "model_version_tags")
 
 
-def names_of_models(part: Part) -> list[str]:
-    """Of all that are no prompts, sorted; without names that are not UTF-8, by which nothing can be asked for."""
-    return [name for name in _all_names(part) if is_text(name)]
+def names_of_models(part: Part, sort: Sort) -> list[str]:
+    """Of all of a sort, sorted; without names that are not UTF-8, by which nothing can be asked for."""
+    return [name for name in _all_names(part, sort) if is_text(name)]
 
 
-def _all_names(part: Part) -> list[str]:
+def _all_names(part: Part, sort: Sort) -> list[str]:
     from sqlalchemy import select
 
     if not part.has(*TABLES):
         return []
     models = part.table("registered_models")
-    asked = select(models.c.name).where(*part.here(models), models.c.name.not_in(_prompts(part)))
-    return sorted(row[0] for row in part.all_rows(asked))
+    prompts = _prompts(part)
+    is_of_sort = models.c.name.in_(prompts) if sort.are_prompts else models.c.name.not_in(prompts)
+    return sorted(row[0] for row in part.all_rows(select(models.c.name).where(*part.here(models), is_of_sort)))
 
 
-def prompts(part: Part, names: Collection[str]) -> set[str]:
-    """See `ModelStore.prompts`."""
-    if not part.has(*TABLES):
-        return set()
-    tags = part.table("registered_model_tags")
-    with part.reading() as connection:
-        return {name for (name,) in part.rows(connection, _prompts(part), tags.c.name, names)}
-
-
-def read_registered_models(part: Part, names: Collection[str] | None) -> Iterator[RegisteredModel]:
+def read_registered_models(part: Part, names: Collection[str] | None, sort: Sort) -> Iterator[RegisteredModel]:
     """See `ModelStore.registered_models`."""
     from sqlalchemy import func, select
 
     models, tags, versions = (part.table(name) for name in TABLES[:3])
     columns = (models.c.name, models.c.description, models.c.creation_time, models.c.last_updated_time)
-    asked_for = _all_names(part) if names is None else sorted(names)
+    asked_for = _all_names(part, sort) if names is None else sorted(names)
     yield from (RegisteredModel(name) for name in asked_for if not is_text(name))
     for some in parts([name for name in asked_for if is_text(name)]):
         with part.reading() as connection:

@@ -1,6 +1,5 @@
-"""What the model registry and logged models tell of a run."""
+"""What the model registry tells of a run."""
 
-from runsync.errors import ABSENT, RequestRefused
 from runsync.model.run import ModelVersion
 from runsync.workspaces.sql.address import DEFAULT_WORKSPACE
 from runsync.workspaces.sql.database import Database
@@ -26,18 +25,3 @@ def model_versions(database: Database, schema: Schema, run_id: str) -> tuple[Mod
         for name, version, stage in rows
         if stage != "Deleted_Internal"
     )
-
-
-def model_folder(database: Database, schema: Schema, model_id: str) -> tuple[str, str]:
-    """Name and artifact root (URI) of a logged model. Raises RequestRefused where there is none."""
-    from sqlalchemy import select
-
-    table = schema.table("logged_models")
-    row = None
-    if table is not None:
-        with database.reading() as connection:
-            here = (table.c.model_id == model_id, table.c.lifecycle_stage != "deleted")
-            row = connection.execute(select(table.c.name, table.c.artifact_location).where(*here)).first()
-    if row is None:
-        raise RequestRefused(f"there is no logged model {model_id}", 404, ABSENT)
-    return row[0], row[1]

@@ -35,7 +35,7 @@ class Room:
         """Why a text does not fit, as in “it …”; "" when it does."""
         if not self.nul and "\0" in text:
             return "holds a NUL character, which PostgreSQL does not take"
-        if not text.isascii() and not self._has_all_of(text):
+        if not text.isascii() and not self.has_all_of(text):
             return f"has characters that {f'the encoding {self.encoding}' if self.encoding else 'UTF-8'} does not have"
         if self.characters is not None and len(text) > self.characters:
             return f"has {len(text)} characters, and this database takes {self.characters}"
@@ -47,7 +47,18 @@ class Room:
             return f"has {size} bytes, and this database takes {self.bytes}"
         return ""
 
-    def _has_all_of(self, text: str) -> bool:
+    def nearest(self, text: str) -> str:
+        """The text, with `?` for characters that do not fit, and cut where it is too long."""
+        if not self.why_not(text):
+            return text
+        fitting = "".join(c if self.has_all_of(c) and (self.nul or c != "\0") else "?" for c in text)
+        fitting = fitting[: self.characters]
+        if self.bytes is None:
+            return fitting
+        return fitting.encode(self.codec, errors="replace")[: self.bytes].decode(self.codec, errors="ignore")
+
+    def has_all_of(self, text: str) -> bool:
+        """Whether the database has all of its characters."""
         if self.encoding in _OF_THREE_BYTES and max(text) > "\uffff":
             return False
         try:
@@ -74,10 +85,10 @@ def rooms(database: Database, schema: Schema) -> tuple[Room, Mapping[tuple[str, 
         encoding = str(connection.exec_driver_sql("SHOW server_encoding").scalar())
     codec, counts_bytes = _codec(encoding), encoding == _BYTES
     lengths = {
-        (name, column.name): most
-        for name, table in schema.tables.items()
-        for column in table.columns
-        if (most := getattr(column.type, "length", None)) is not None
+        (name, column["name"]): most
+        for name in schema.tables
+        for column in schema.tables.written(name)
+        if (most := getattr(column["type"], "length", None)) is not None
     }
     return Room(encoding, codec, nul=False), {
         place: Room(encoding, codec, False, *((None, most) if counts_bytes else (most, None)))

@@ -1,6 +1,5 @@
 """MLflow's backend schema as a database has it: which version, which tables, which columns."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,10 +7,10 @@ from runsync.errors import WrongUsage
 from runsync.workspaces.sql.address import DatabaseAddress
 from runsync.workspaces.sql.database import Database
 from runsync.workspaces.sql.no_tables import empty
+from runsync.workspaces.sql.tables import Tables, look_at
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Table
-    from sqlalchemy.engine.interfaces import ReflectedColumn
+    from sqlalchemy import Table
 
 VERSIONS = "alembic_version"
 
@@ -61,8 +60,95 @@ LATER = {
         *("current_stage", "source", "storage_location", "run_id", "run_link", "status", "status_message"),
     ),
     "model_version_tags": ("workspace", "name", "version", "key", "value"),
+    "trace_info": (
+        *("request_id", "experiment_id", "timestamp_ms", "execution_time_ms", "status", "client_request_id"),
+        *("request_preview", "response_preview", "trace_name", "session_id", "input_tokens", "output_tokens"),
+        *("total_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "input_cost", "output_cost"),
+        *("cache_creation_input_tokens_above_1hr", "total_cost"),
+    ),
+    "trace_tags": ("request_id", "key", "value"),
+    "trace_request_metadata": ("request_id", "key", "value"),
+    "trace_metrics": ("request_id", "key", "value"),
+    "spans": (
+        *("trace_id", "experiment_id", "span_id", "parent_span_id", "name", "type", "status", "start_time_unix_nano"),
+        *("end_time_unix_nano", "content", "dimension_attributes", "input_cost", "output_cost", "total_cost"),
+        *("model_name", "model_provider"),
+    ),
+    "span_metrics": ("trace_id", "span_id", "key", "value"),
+    "assessments": (
+        *("assessment_id", "trace_id", "name", "assessment_type", "value", "error", "created_timestamp", "source_type"),
+        *("last_updated_timestamp", "source_id", "run_id", "span_id", "rationale", "overrides", "valid"),
+        *("assessment_metadata", "experiment_id", "trace_timestamp_ms", "aggregate_value", "is_numeric_value"),
+    ),
+    "entity_associations": (
+        *("association_id", "source_type", "source_id", "destination_type", "destination_id", "created_time"),
+    ),
+    "sql_trace_rollup_rebuild_queue": ("experiment_id", "rollup_day", "rollup_family"),
+    "scorers": ("experiment_id", "scorer_name", "scorer_id"),
+    "scorer_versions": ("scorer_id", "scorer_version", "serialized_scorer", "creation_time"),
+    "online_scoring_configs": (
+        *("online_scoring_config_id", "scorer_id", "sample_rate", "experiment_id", "filter_string"),
+    ),
+    "issues": (
+        *("issue_id", "experiment_id", "name", "description", "status", "severity", "root_causes", "source_run_id"),
+        *("categories", "created_timestamp", "last_updated_timestamp", "created_by"),
+    ),
+    "label_schemas": (
+        *("schema_id", "experiment_id", "name", "type", "instruction", "enable_comment", "input_type", "input_config"),
+        *("created_by", "created_time", "last_update_time", "is_default"),
+    ),
+    "evaluation_datasets": (
+        *("dataset_id", "name", "schema", "profile", "digest", "created_time", "last_update_time", "created_by"),
+        *("last_updated_by", "workspace"),
+    ),
+    "evaluation_dataset_tags": ("dataset_id", "key", "value"),
+    "evaluation_dataset_records": (
+        *("dataset_record_id", "dataset_id", "inputs", "outputs", "expectations", "tags", "source", "source_id"),
+        *("source_type", "created_time", "last_update_time", "created_by", "last_updated_by", "input_hash"),
+    ),
+    "review_queues": (
+        *("queue_id", "experiment_id", "name", "queue_type", "created_by", "creation_time_ms", "last_update_time_ms"),
+        "name_key",
+    ),
+    "review_queue_items": (
+        *("queue_id", "item_type", "item_id", "status", "completed_by", "completed_time_ms", "creation_time_ms"),
+        "last_update_time_ms",
+    ),
+    "review_queue_users": ("queue_id", "user_id"),
+    "review_queue_label_schemas": ("queue_id", "schema_id"),
+    "mcp_servers": (
+        *("workspace", "name", "display_name", "description", "icons", "created_by", "last_updated_by", "created_at"),
+        "last_updated_at",
+    ),
+    "mcp_server_versions": (
+        *("workspace", "name", "version", "version_major", "version_minor", "version_patch"),
+        *("version_prerelease_sort_key", "server_json", "status", "tools", "source", "connect_options", "created_by"),
+        *("last_updated_by", "created_at", "last_updated_at"),
+    ),
+    "mcp_server_tags": ("workspace", "name", "key", "value"),
+    "mcp_server_version_tags": ("workspace", "name", "version", "key", "value"),
+    "mcp_server_aliases": ("workspace", "name", "alias", "version"),
+    "mcp_access_endpoints": (
+        *("id", "workspace", "server_name", "server_version", "server_alias", "url", "transport_type", "created_by"),
+        *("last_updated_by", "created_at", "last_updated_at"),
+    ),
+    "webhooks": (
+        *("webhook_id", "name", "description", "url", "status", "secret", "creation_timestamp"),
+        *("last_updated_timestamp", "deleted_timestamp", "workspace"),
+    ),
+    "webhook_events": ("webhook_id", "entity", "action"),
+    "endpoints": (
+        *("endpoint_id", "name", "created_by", "created_at", "last_updated_by", "last_updated_at", "routing_strategy"),
+        *("fallback_config_json", "experiment_id", "usage_tracking", "workspace"),
+    ),
+    "endpoint_bindings": (
+        *("endpoint_id", "resource_type", "resource_id", "created_at", "created_by", "last_updated_at"),
+        *("last_updated_by", "display_name"),
+    ),
 }
 """What came later, or may lack columns, and is read and written where it is there."""
+READ_ALONE = ("sql_trace_metric_daily_rollups", "sql_span_cost_daily_rollups", "sql_assessment_daily_rollups")
+"""What is never written."""
 
 WRITABLE = (
     "0584bdc529eb",  # MLflow 2.22
@@ -87,7 +173,7 @@ class Schema:
     """`tables` are those that runsync reads or writes; `names` all there are."""
 
     revision: str
-    tables: "Mapping[str, Table]"
+    tables: Tables
     names: frozenset[str]
 
     def table(self, name: str) -> "Table | None":
@@ -97,17 +183,16 @@ class Schema:
 
 def reflect(database: Database) -> Schema:
     """Looks at what is there. Raises WrongUsage when it is no database of MLflow."""
-    from sqlalchemy import Float, inspect
+    from sqlalchemy import inspect
 
     with database.reading() as connection:
-        names = frozenset(inspect(connection).get_table_names())
+        inspector = inspect(connection)
+        names = frozenset(inspector.get_table_names())
         _require_tables(names, database.address)
-        tables = _tables(connection, [*COLUMNS, *LATER])
+        tables = look_at(inspector, [*COLUMNS, *LATER, *READ_ALONE])
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or ""
-    for name, column in (("metrics", "value"), ("latest_metrics", "value"), ("logged_model_metrics", "metric_value")):
-        if name in tables:
-            tables[name].c[column].type = Float(53)  # MySQL's own type gives decimals of ten digits
-    lacking = [f"{name}.{column}" for name, some in COLUMNS.items() for column in some if column not in tables[name].c]
+    there = {(name, column["name"]) for name in COLUMNS for column in tables.columns[name]}
+    lacking = [f"{name}.{column}" for name, some in COLUMNS.items() for column in some if (name, column) not in there]
     if lacking:
         raise WrongUsage(
             f"{database.address.printable} is older than MLflow 1.30 (it has no {lacking[0]}): make a copy of it, then"
@@ -125,12 +210,12 @@ def require_writable(schema: Schema, address: DatabaseAddress) -> None:
             f" read: make a copy of it, then upgrade it with MLflow 2.22 or newer: {upgrade}"
         )
     required = [
-        f"{name}.{column.name}"
+        f"{name}.{column['name']}"
         for name in {**COLUMNS, **LATER}
-        if (table := schema.table(name)) is not None
-        for column in table.c
-        if column.name not in {*COLUMNS.get(name, ()), *LATER.get(name, ())}
-        and not (column.nullable or column.server_default)
+        if name in schema.tables
+        for column in schema.tables.written(name)
+        if column["name"] not in {*COLUMNS.get(name, ()), *LATER.get(name, ())}
+        and not (column["nullable"] or column["default"] is not None)
     ]
     if schema.revision not in WRITABLE or required:
         what = f"revision {schema.revision}" + (f", which wants {required[0]}" if required else "")
@@ -138,39 +223,6 @@ def require_writable(schema: Schema, address: DatabaseAddress) -> None:
             f"{address.printable} has a schema that this runsync does not know ({what}), so it is only read: take a"
             f" newer runsync; if the schema is the older one, {upgrade}"
         )
-
-
-def columns_of(connection: "Connection", names: Iterable[str]) -> "dict[str, list[ReflectedColumn]]":
-    """The columns of the tables that there are. MetaData.reflect asks for indexes and constraints as well, for long."""
-    from sqlalchemy import inspect
-
-    found = inspect(connection).get_multi_columns(filter_names=list(names))
-    return {name: columns for (_, name), columns in found.items()}
-
-
-def _tables(connection: "Connection", names: Sequence[str]) -> "dict[str, Table]":
-    from sqlalchemy import Column, FetchedValue, MetaData, Table, inspect
-
-    keys = inspect(connection).get_multi_pk_constraint(filter_names=names)
-    key_of = {name: key["constrained_columns"] if key else () for (_, name), key in keys.items()}
-    metadata = MetaData()
-    return {
-        name: Table(
-            name,
-            metadata,
-            *(
-                Column(
-                    column["name"],
-                    column["type"],
-                    nullable=column["nullable"],
-                    primary_key=column["name"] in key_of[name],
-                    server_default=None if column["default"] is None else FetchedValue(),
-                )
-                for column in columns
-            ),
-        )
-        for name, columns in columns_of(connection, names).items()
-    }
 
 
 def _require_tables(names: frozenset[str], address: DatabaseAddress) -> None:

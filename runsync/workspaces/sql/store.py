@@ -13,15 +13,19 @@ from runsync.model.run import Batch, ModelVersion, Run, Unreadable
 from runsync.workspaces.direct.misfits import Misfit, Refusal
 from runsync.workspaces.direct.models import ModelStore
 from runsync.workspaces.direct.store import Arrival, Change, ExperimentChange, Query
+from runsync.workspaces.direct.traces import TraceStore
+from runsync.workspaces.documents import Stores
 from runsync.workspaces.sql import address, read_points, registry, schema
 from runsync.workspaces.sql.change import change_runs
 from runsync.workspaces.sql.database import Database
+from runsync.workspaces.sql.document_stores import stores
 from runsync.workspaces.sql.fits import Fits
 from runsync.workspaces.sql.leftovers import left_behind
 from runsync.workspaces.sql.models import SqlModels
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.read import Reader
 from runsync.workspaces.sql.rights import require_rights
+from runsync.workspaces.sql.trace_store import SqlTraces
 from runsync.workspaces.sql.write import RunWriter
 from runsync.workspaces.sql.write_experiments import ExperimentWriter
 
@@ -111,17 +115,23 @@ class SqlStore:
         """Versions of registered models that were made of a run."""
         return registry.model_versions(self._database, self._schema, run_id)
 
-    def model_folder(self, model_id: str) -> tuple[str, str]:
-        """Name and artifact root (URI) of a logged model of MLflow 3."""
-        return registry.model_folder(self._database, self._schema, model_id)
-
     @cached_property
     def models(self) -> ModelStore:
         """Its logged models and its model registry."""
         return SqlModels(Part(self._database, self._schema))
 
+    @cached_property
+    def traces(self) -> TraceStore:
+        """Its traces."""
+        return SqlTraces(Part(self._database, self._schema))
+
+    @cached_property
+    def documents(self) -> Stores:
+        """What it has of the kinds that are documents."""
+        return stores(Part(self._database, self._schema))
+
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
-        """Traces and other kinds that hang off these experiments and are not carried, counted."""
+        """Kinds that hang off these experiments and are not carried, counted."""
         return left_behind(self._database, experiment_ids)
 
     def check_writable(self) -> None:

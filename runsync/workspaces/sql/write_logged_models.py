@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.logged_models import STATUSES, LoggedModel
-from runsync.model.experiment import ACTIVE
+from runsync.model.experiment import ACTIVE, DELETED
 from runsync.model.numbers import LARGEST, stored
+from runsync.model.times import now
 from runsync.workspaces.direct.models import Write
 from runsync.workspaces.sql.part import Part
 from runsync.workspaces.sql.read import parts
@@ -42,6 +43,13 @@ def write_logged_models(part: Part, connection: "Connection", writes: Sequence[W
     part.upsert(connection, part.table("logged_model_metrics"), ("model_id", "metric_name"), points, _VALUES)
 
 
+def delete_logged_model(part: Part, connection: "Connection", model_id: str) -> None:
+    """See `ModelStore.delete`."""
+    table = part.table("logged_models")
+    gone = {"model_id": model_id, "lifecycle_stage": DELETED, "last_updated_timestamp_ms": now()}
+    part.update(connection, table, ("model_id",), [gone])
+
+
 def move_links(part: Part, connection: "Connection", model_ids: Mapping[str, str]) -> None:
     """See `ModelStore.move_links`. A link that is there already stays, and the other one goes."""
     from sqlalchemy import select
@@ -65,8 +73,8 @@ def _row(one: Write[LoggedModel]) -> Row:
     return _of(item) | {
         "name": item.name,
         "artifact_location": one.location,
-        "creation_timestamp_ms": item.created_at,
-        "last_updated_timestamp_ms": item.updated_at,
+        "creation_timestamp_ms": item.created_at or 0,
+        "last_updated_timestamp_ms": item.updated_at or item.created_at or 0,
         "status": STATUSES.index(item.status) + 1,
         "lifecycle_stage": ACTIVE,
         "model_type": item.model_type or None,

@@ -35,8 +35,12 @@ _API = {
     *("experiments/delete", "experiments/restore", "experiments/set-experiment-tag"),
     *("runs/create", "runs/update", "runs/get", "runs/search", "runs/delete", "runs/restore", "runs/set-tag"),
     *("runs/delete-tag", "runs/log-batch", "runs/log-inputs", "runs/log-metric", "runs/log-parameter"),
-    *("metrics/get-history", "registered-models/search", "model-versions/search"),
+    "metrics/get-history",
+    *(f"registered-models/{name}" for name in ("create", "get", "update", "search", "set-tag", "delete-tag")),
+    *(f"model-versions/{name}" for name in ("create", "get", "update", "search", "delete", "set-tag", "delete-tag")),
+    "model-versions/transition-stage",
 }
+"""Of its registry Microsoft's article tells no aliases, and that models are neither renamed nor deleted."""
 
 
 @dataclass

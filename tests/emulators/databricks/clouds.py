@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from support.secrets import new_secret
 
+from emulators.databricks import unity_storage
 from emulators.databricks.errors import CloudRefusal
 from emulators.databricks.signing import SIGNERS, TYPES
 from emulators.server import Reply, Request
@@ -151,6 +152,8 @@ class Storage:
 
     def answer(self, request: Request) -> Reply:
         """What the cloud answers. Raises CloudRefusal."""
+        if reply := unity_storage.answer(self._workspace, request):
+            return reply
         path, _, text = request.target.partition("?")
         pairs = parse_qsl(text, keep_blank_values=True)
         query = dict(pairs)
@@ -221,7 +224,7 @@ class Storage:
         if self._workspace.cloud == "azure":
             return self._blob(request, grant.key, extra)
         if self._workspace.cloud == "adls":
-            return self._adls(request, grant.key, extra)
+            return self.adls(request, grant.key, extra)
         self._check_md5(request)
         self.objects[grant.key] = request.body
         return Reply(200, b"", {"ETag": _etag(request.body)})
@@ -301,7 +304,8 @@ class Storage:
         self.objects[key] = b"".join(blocks[each] for each in named)
         return Reply(201, b"", {"ETag": _etag(self.objects[key])})
 
-    def _adls(self, request: Request, key: str, extra: Mapping[str, str]) -> Reply:
+    def adls(self, request: Request, key: str, extra: Mapping[str, str]) -> Reply:
+        """Writes to ADLS Gen2: a new file, bytes at a position, what makes them count. Raises CloudRefusal."""
         _only(request, ADLS_HEADERS)
         if request.method == "PUT":
             if dict(extra) != {"resource": "file"} or request.body:

@@ -4,6 +4,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
+from emulators.databricks import unity_storage
 from emulators.databricks.errors import Refusal
 from emulators.databricks.fields import anything, flag, integer, message, text
 from emulators.databricks.routing import Call, Route
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from emulators.databricks.workspace import Databricks
 
 INTERNAL = "/WorkspaceInternal/"
+MODELS = "Models/"
 PAGE = 1000
 
 
@@ -142,6 +144,8 @@ def _contents(workspace: "Databricks", path: str) -> list[dict[str, Any]]:
 
 def list_folder(workspace: "Databricks", call: Call) -> dict[str, Any]:
     """What is directly in a folder, in pages."""
+    if call.fields["path"].startswith(MODELS):
+        return {"contents": unity_storage.contents(workspace, "/" + call.fields["path"].strip("/"))}
     path = _folder(workspace, call)
     size = min(call.fields.get("page_size") or PAGE, PAGE)
     page, token = workspace.pages.cut(_contents(workspace, path), size, ("volume", path), call.fields.get("page_token"))
@@ -152,6 +156,17 @@ def list_folder(workspace: "Databricks", call: Call) -> dict[str, Any]:
 def no_urls(workspace: "Databricks", call: Call) -> None:
     """Presigned URLs of the Files API are off in this workspace: clients fall back to the plain calls."""
     raise Refusal("PERMISSION_DENIED", "Presigned URLs API is not enabled")
+
+
+def address(method: str) -> Any:
+    """What signs addresses of files of model versions; of others in this workspace it does not."""
+
+    def sign(workspace: "Databricks", call: Call) -> dict[str, Any]:
+        if not call.fields["path"].startswith("/" + MODELS):
+            raise Refusal("PERMISSION_DENIED", "Presigned URLs API is not enabled")
+        return unity_storage.address(workspace, call.fields["path"], method)
+
+    return sign
 
 
 FILE, FOLDER = "/api/2.0/fs/files/{path:path}", "/api/2.0/fs/directories/{path:path}"
@@ -176,11 +191,12 @@ ROUTES = (
     Route(
         "POST",
         "/api/2.0/fs/create-download-url",
-        no_urls,
+        address("GET"),
         message(path=text, expire_time=anything),
         rate="files",
-        reads="raw",
+        reads="either",
     ),
+    Route("POST", "/api/2.0/fs/create-upload-url", address("PUT"), ONE, rate="files", reads="either"),
     Route(
         "POST",
         "/api/2.0/fs/create-upload-part-urls",

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from emulators.databricks.workspace import Databricks
 
 FINAL = choice("LOGGED_MODEL_READY", "LOGGED_MODEL_UPLOAD_FAILED")
+BY_NUMBER = {2: "LOGGED_MODEL_READY", 3: "LOGGED_MODEL_UPLOAD_FAILED"}
+
+
+def final(value: Any, where: str) -> str:
+    """A status by its name or, as proto3 JSON has it too, by its number."""
+    return str(FINAL(BY_NUMBER.get(value, value) if isinstance(value, int) else value, where))
 
 
 @dataclass
@@ -190,7 +196,7 @@ ROUTES = (
     Route("POST", BASE, create, CREATE),
     Route("POST", f"{BASE}/search", search, SEARCH, rate="models-search"),
     Route("GET", ONE, get, message(model_id=text)),
-    Route("PATCH", ONE, finalize, message("status", model_id=text, status=FINAL)),
+    Route("PATCH", ONE, finalize, message("status", model_id=text, status=final)),
     Route("DELETE", ONE, delete, message(model_id=text)),
     Route("POST", f"{ONE}/params", log_params, message(model_id=text, params=many(PAIR))),
     Route("PATCH", f"{ONE}/tags", set_tags, message(model_id=text, tags=many(PAIR))),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from emulators.databricks import runs
+from emulators.databricks import artifacts, models, runs
 from emulators.databricks.errors import Refusal, absent, invalid, present
 from emulators.databricks.fields import PAIR, choice, flag, integer, many, message, text
 from emulators.databricks.filters import compile_registry, in_order
@@ -179,7 +179,37 @@ def create_version(workspace: "Databricks", call: Call) -> dict[str, Any]:
     made.tags = {tag["key"]: tag.get("value", "") for tag in fields.get("tags", [])}
     model.versions[made.version] = made
     model.updated_at = now
+    _keep_copy(workspace, model, made)
     return {"model_version": describe_version(made)}
+
+
+def _keep_copy(workspace: "Databricks", model: Model, version: Version) -> None:
+    """The files of its source, as they are then."""
+    source = version.source
+    if source.startswith("models:/m-"):
+        source = models.need(workspace, source.removeprefix("models:/")).artifact_uri
+    start, root = f"{source.removeprefix('dbfs:')}/", _own_root(model, version)
+    found = {key.removeprefix(start): body for key, body in workspace.storage.objects.items() if key.startswith(start)}
+    workspace.storage.objects.update({f"{root}/{path}": body for path, body in found.items()})
+
+
+def _own_root(model: Model, version: Version) -> str:
+    return f"/databricks/mlflow-registry/{model.model_id}/models/{version.version}"
+
+
+def list_files(workspace: "Databricks", call: Call) -> dict[str, Any]:
+    """One level of the registry's own copy of the files of a version."""
+    version, path = _version(workspace, call), call.fields.get("path", "").strip("/")
+    root = f"dbfs:{_own_root(_model(workspace, call), version)}"
+    return {"files": artifacts.listed(artifacts.files_below(workspace, root), path)}
+
+
+def sign_download(workspace: "Databricks", call: Call) -> dict[str, Any]:
+    """An address of one of these files."""
+    version = _version(workspace, call)
+    key = artifacts.key_of(_own_root(_model(workspace, call), version), call.fields["path"])
+    told = workspace.storage.signed("GET", key)
+    return {"signed_uri": told["signed_uri"], "headers": told["headers"]}
 
 
 def get_version(workspace: "Databricks", call: Call) -> dict[str, Any]:
@@ -223,8 +253,10 @@ def _moved(workspace: "Databricks", call: Call) -> Version:
 
 
 def search_versions(workspace: "Databricks", call: Call) -> dict[str, Any]:
-    """The versions that a single condition means, in pages."""
+    """The versions that a single condition means, in pages (mlflow issue 7967: there must be one)."""
     size = _size(call, VERSIONS_PAGE, VERSIONS_PAGE)
+    if not call.fields.get("filter", "").strip():
+        raise invalid("Missing filter: please specify a filter parameter in the format `name = 'model_name'`.")
     condition, order = call.fields.get("filter", ""), call.fields.get("order_by", [])
     keep = compile_registry(condition)
     every = [version for model in workspace.registry.values() for version in model.versions.values()]
@@ -290,6 +322,7 @@ M, V = "/api/2.0/mlflow/registered-models", "/api/2.0/mlflow/model-versions"
 D = "/api/2.0/mlflow/databricks"
 NAME = message("name", name=text)
 VERSION = message("name version", name=text, version=text)
+FILES = message("name version", name=text, version=text, path=text, page_token=text)
 SEARCH = message(filter=text, max_results=integer, order_by=many(text), page_token=text)
 CREATE = message("name", name=text, description=text, tags=many(PAIR))
 CREATE_VERSION = message(
@@ -308,7 +341,8 @@ ALIAS = message(name=text, alias=text, version=text)
 
 
 def _route(method: str, path: str, answer: Any, fields: Any) -> Route:
-    return Route(method, path, answer, fields, rate="registry")
+    """MLflow's client sends DELETE with a body, databricks-sdk with a query."""
+    return Route(method, path, answer, fields, rate="registry", reads="either" if method == "DELETE" else "")
 
 
 ROUTES = (
@@ -338,6 +372,8 @@ ROUTES = (
         message("name version stage archive_existing_versions", **MOVE, comment=text),
     ),
     _route("GET", f"{V}/search", search_versions, SEARCH),
+    _route("GET", f"{V}/list-artifacts", list_files, FILES),
+    _route("GET", f"{V}/get-signed-download-uri", sign_download, FILES),
     _route("GET", f"{V}/get-download-uri", download_uri, VERSION),
     _route("POST", f"{V}/set-tag", set_version_tag, VERSION_TAG),
     _route(

@@ -34,6 +34,7 @@ from emulators.databricks import (
     search,
     traces,
     tree,
+    unity,
     users,
 )
 from emulators.databricks.clock import Clock, RealClock
@@ -64,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
     *permissions.ROUTES,
     *jobs.ROUTES,
     *registry.ROUTES,
+    *unity.ROUTES,
     *traces.ROUTES,
 )
 
@@ -148,6 +150,7 @@ class Databricks:
         self.clusters = clusters.Clusters()
         self.permissions: dict[tuple[str, str], permissions.Lists] = {}
         self.registry: dict[str, registry.Model] = {}
+        self.unity = unity.Catalogs()
         self.job_runs: dict[int, dict[str, Any]] = {}
         self.lock = threading.RLock()
         self._ids = itertools.count(random.SystemRandom().randrange(10**14, 10**15), 7)
@@ -194,7 +197,7 @@ class Databricks:
     @property
     def secrets(self) -> frozenset[str]:
         """Tokens, client secrets and signatures: none of them may be seen in what a client writes."""
-        return frozenset(self.directory.secrets() | self.storage.signatures())
+        return frozenset(self.directory.secrets() | self.storage.signatures() | set(self.unity.tokens))
 
     def add_user(self, name: str, *groups: str, entitlements: tuple[str, ...] = ()) -> tuple[User, str]:
         """Another user with a home folder, and a token of theirs."""

@@ -20,12 +20,13 @@ import runsync
 from runsync.errors import ChangedMeanwhile, Interrupted, RequestRefused
 from runsync.limits import Limits as Pace
 from runsync.model.run import ArtifactFile, Run
+from runsync.transfer.model_files import logged_with_files
 from runsync.transfer.places import open_workspace
 from runsync.workspaces.clouds import uploads
 from runsync.workspaces.clouds.credential import Credential, Pass
 from runsync.workspaces.clouds.storage import Storage
-from runsync.workspaces.databricks.workspace import DatabricksWorkspace
 from runsync.workspaces.http import Patience, Readable
+from runsync.workspaces.rest.workspace import RestWorkspace
 from workspaces.databricks.conftest import Start
 
 pytestmark = pytest.mark.long
@@ -44,14 +45,14 @@ def _parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def opened(start: Start) -> Iterator[Callable[..., tuple[Databricks, DatabricksWorkspace]]]:
+def opened(start: Start) -> Iterator[Callable[..., tuple[Databricks, RestWorkspace]]]:
     """`opened(cloud="gcp")`: an emulated workspace, and runsync's view of it."""
     open_ones = []
 
-    def begin(pace: Pace | None = None, **options: object) -> tuple[Databricks, DatabricksWorkspace]:
+    def begin(pace: Pace | None = None, **options: object) -> tuple[Databricks, RestWorkspace]:
         lake = start("lake", **options)
         workspace = open_workspace("databricks://lake", patience=SHORT, limits=pace or Pace())
-        assert isinstance(workspace, DatabricksWorkspace)
+        assert isinstance(workspace, RestWorkspace)
         open_ones.append(workspace)
         return lake, workspace
 
@@ -76,18 +77,18 @@ def opener(content: bytes, before_each: Callable[[], None] = lambda: None) -> Ca
     return lambda: Stream(content)
 
 
-def put(workspace: DatabricksWorkspace, run: Run, path: str, content: bytes) -> None:
+def put(workspace: RestWorkspace, run: Run, path: str, content: bytes) -> None:
     workspace.artifact_store.write(run, path, len(content), opener(content))
 
 
-def close_elsewhere(workspace: DatabricksWorkspace) -> None:
+def close_elsewhere(workspace: RestWorkspace) -> None:
     """As who was told to stop does it, while others are at work."""
     threading.Thread(target=workspace.close).start()
     while not workspace.client.is_closed:
         time.sleep(0.01)
 
 
-def got(workspace: DatabricksWorkspace, run: Run) -> dict[str, bytes]:
+def got(workspace: RestWorkspace, run: Run) -> dict[str, bytes]:
     return {file.path: b"".join(workspace.read_artifact(run, file)) for file in workspace.artifacts(run)}
 
 
@@ -388,8 +389,8 @@ def test_the_files_of_a_logged_model_are_read(opened: Callable[..., Any]) -> Non
         info = told["model"]["info"]
     root = info["artifact_uri"].removeprefix("dbfs:")
     lake.storage.objects[f"{root}/deep/MLmodel"] = b"artifact_path: model\n"
-    model = workspace.logged_model(run, info["model_id"])
-    assert [b"".join(workspace.read_model_file(model, file)) for file in model.files] == [b"artifact_path: model\n"]
+    _, files = logged_with_files(workspace, info["model_id"])
+    assert [b"".join(files.read(file)) for file in files.list()] == [b"artifact_path: model\n"]
 
 
 def test_an_address_that_is_none_is_refused_and_not_shown(opened: Callable[..., Any]) -> None:

@@ -16,16 +16,17 @@ from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks import auth
 from runsync.workspaces.databricks.address import DatabricksAddress
 from runsync.workspaces.databricks.auth import authority
+from runsync.workspaces.databricks.opening import open_databricks
 from runsync.workspaces.databricks.profile import Profile
-from runsync.workspaces.databricks.workspace import DatabricksWorkspace, open_databricks
 from runsync.workspaces.http import Client, Patience
+from runsync.workspaces.rest.workspace import RestWorkspace
 from workspaces.databricks.conftest import Start
 
 NOBODY = Credentials()
 SHORT = Patience(seconds=1, tries=2, first_delay=0.01)
 
 
-def opened(workspace: Databricks, values: dict[str, str], login: str = "") -> DatabricksWorkspace:
+def opened(workspace: Databricks, values: dict[str, str], login: str = "") -> RestWorkspace:
     profile = Profile(workspace.url, "profile “test”", "", values)
     address = DatabricksAddress(profile, NOBODY, Address(workspace.url, "", NOBODY))
     identity = authority(profile, NOBODY, SHORT, login=login, clock=workspace.clock.now)

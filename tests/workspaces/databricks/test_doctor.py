@@ -65,7 +65,10 @@ def test_a_workspace_is_told_with_identity_versions_endpoints_rights_and_quotas_
     ((state, text),) = of(told, "endpoints")
     assert state == "ok"
     answering = "metric histories, credentials for artifacts, exports of notebooks, clusters, volumes, model registry"
-    assert f"these answer: {answering}, logged models, traces; bulk deletion and restoration are not tried" in text
+    assert (
+        f"these answer: {answering}, Unity Catalog, logged models, traces; bulk deletion and restoration are not tried"
+        in text
+    )
     assert "1,000,000 points a run" in of(told, "quotas")[0][1]
     assert "was read" in of(told, "artifacts")[0][1]
     assert [of(told, topic)[0][0] for topic in ("speed", "clock", "limits", "experiments")] == ["ok"] * 4

@@ -21,7 +21,7 @@ from runsync.kinds.permissions import Permissions
 from runsync.transfer.places import open_workspace
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.databricks.notebooks import Notebooks
-from runsync.workspaces.databricks.workspace import DatabricksWorkspace
+from runsync.workspaces.rest.workspace import RestWorkspace
 from workspaces.databricks.conftest import Start
 
 HOME = "/Users/ana@example.com"
@@ -252,7 +252,7 @@ def test_a_notebook_of_which_nobody_can_tell_whether_it_is_the_same_is_left_and_
     prod = start("prod")
     node = prod.add_notebook(NOTEBOOK, NEW)
     workspace = open_workspace("databricks://prod")
-    assert isinstance(workspace, DatabricksWorkspace)
+    assert isinstance(workspace, RestWorkspace)
     item = Notebook(NOTEBOOK, "", form)
     with pytest.raises(RequestRefused, match=f"cannot be told from {form}: name another folder"):
         Notebooks(workspace.client).put((NOTEBOOK, f"{NOTEBOOK}@1"), item, b"in a format of other times", writes=True)

@@ -5,21 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from emulators.databricks import Databricks, SimulatedClock
-from support.memory import START, MemorySource, run_with_metrics
 
 from runsync.model.experiment import Experiment
 from runsync.model.import_options import ImportOptions
 from runsync.model.progress import Silent
 from runsync.model.selection import Selection
+from runsync.testing.memory import START, MemorySource, run_with_metrics
 from runsync.transfer.engine import transfer
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
 from runsync.workspaces.address import Address
 from runsync.workspaces.credentials import Credentials
 from runsync.workspaces.databricks.address import DatabricksAddress
+from runsync.workspaces.databricks.opening import open_databricks
 from runsync.workspaces.databricks.profile import Profile
 from runsync.workspaces.databricks.rates import Rates
-from runsync.workspaces.databricks.workspace import DatabricksWorkspace, open_databricks
+from runsync.workspaces.rest.workspace import RestWorkspace
 
 NOBODY = Credentials()
 WORKERS = 8
@@ -38,7 +39,7 @@ def many(runs: int, metrics: int) -> MemorySource:
     return MemorySource([Experiment("1", "/Users/ana@example.com/many")], made, points, {}, batch_size=200)
 
 
-def opened(lake: Databricks, clock: SimulatedClock) -> DatabricksWorkspace:
+def opened(lake: Databricks, clock: SimulatedClock) -> RestWorkspace:
     profile = Profile(lake.url, "profile", "", {"token": lake.token})
     address = DatabricksAddress(profile, NOBODY, Address(lake.url, "", NOBODY))
     return open_databricks(address, WORKERS, pace=Rates(now=clock.now, sleep=clock.sleep))

@@ -33,6 +33,7 @@ class Clock:
         ("GET", "/api/2.0/mlflow/metrics/get-history", "tracking"),
         ("POST", "/api/2.0/mlflow/logged-models/search", "models-search"),
         ("GET", "/api/2.0/mlflow/registered-models/search", "registry"),
+        ("POST", "/api/2.0/mlflow/unity-catalog/model-versions/create", "registry"),
         ("GET", "/api/2.0/permissions/experiments/1", "permissions-get"),
         ("PATCH", "/api/2.0/permissions/experiments/1", "permissions-write"),
         ("GET", "/api/2.0/dbfs/read", "dbfs"),

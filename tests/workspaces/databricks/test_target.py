@@ -10,13 +10,14 @@ import pytest
 from emulators.databricks import Databricks, Fault, Limits, too_many
 from emulators.databricks.faults import Kind
 from support.databricks import DatabricksReader, DatabricksSeeder
-from support.memory import START, MemorySource, export_into, run_with_metrics
+from support.memory import export_into
 
 import runsync
 from runsync.errors import WrongUsage
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.model.selection import Selection
+from runsync.testing.memory import START, MemorySource, run_with_metrics
 from runsync.transfer.report import TransferReport
 from runsync.workspaces.databricks import quotas
 from workspaces.databricks.conftest import Start
@@ -246,7 +247,7 @@ def test_credentials_for_writing_are_asked_for_once_a_run(start: Start, tmp_path
     assert lake.count(WRITE) == 5
 
 
-@pytest.mark.parametrize("retry_after", [1, None])
+@pytest.mark.parametrize("retry_after", [pytest.param(1, marks=pytest.mark.slow), None])
 def test_a_storm_of_429_is_lived_through(start: Start, tmp_path: Path, retry_after: int | None) -> None:
     lake = start("lake")
     bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(n) for n in range(1, 6)])
@@ -265,7 +266,7 @@ def test_a_storm_uses_up_no_patience_with_errors(start: Start, tmp_path: Path) -
     assert error.met == 1
 
 
-@pytest.mark.parametrize("kind", ["drop", "lose", "cut"])
+@pytest.mark.parametrize("kind", ["lose", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("drop", "cut"))])
 def test_lost_answers_make_nothing_twice(start: Start, tmp_path: Path, kind: Kind) -> None:
     lake = start("lake")
     bundle = bundle_of(tmp_path, [f"{HOME}/x"], [run(n) for n in range(1, 6)])

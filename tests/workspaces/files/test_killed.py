@@ -93,6 +93,7 @@ def trial(root: Path, after: float) -> int:
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_killed_import_leaves_whole_runs_and_the_next_one_finishes(tmp_path: Path) -> None:
     for number, after in enumerate((0.03, 0.1)):

@@ -127,11 +127,12 @@ def test_folders_of_all_runs_behind_links_are_named(tmp_path: Path, outside: Pat
         (root / name).symlink_to(outside)
     (root / "0/models").symlink_to(outside)
     store.refresh()
-    left = {(entry.what, entry.names): (entry.count, entry.why) for entry in store.left_behind(["0"])}
+    models = store.models
+    assert [*models.registered_models(), *models.model_versions(), *models.logged_models(["0"])] == []
     (bad,) = store.unreadable_experiments()
     assert (bad.place, bad.reason) == (f"{root}/.trash", "it is a link, and links are not followed")
-    assert left["registered models", ()][0] is None
-    assert left["logged models", ()][0] is None
+    assert "links are not followed" in models.unreadable("registered-models")["models"]
+    assert "links are not followed" in models.unreadable("logged-models")["of experiment 0"]
     assert store.model_versions("run") == ()
     with pytest.raises(RequestRefused, match="links are not followed"):
         store.create_experiment(Experiment("9", "gone", "deleted"))

@@ -9,6 +9,8 @@ from runsync.model.experiment import Experiment
 from workspaces.files.small import arrival, make_store, run_of
 from workspaces.files.told import RELEASES, by_client, by_us, copy_store, in_time_order
 
+pytestmark = pytest.mark.server
+
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_store_is_read_as_the_mlflow_that_made_it_reads_it(release: str, mlruns: Callable[[str], Path]) -> None:

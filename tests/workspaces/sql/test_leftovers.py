@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
-import pytest
 from support.databases import Fresh
 
-from runsync.errors import RequestRefused
 from runsync.model.experiment import Experiment
 from runsync.model.run import ModelVersion
 from runsync.workspaces.sql.store import SqlStore
@@ -32,33 +30,20 @@ def test_what_stays_behind_is_counted_for_the_experiments_in_question(database: 
     )
     database.execute(logged, "m-1", 7, "model")
     database.execute(logged, "m-2", 8, "model")
-    trace = "INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, status) VALUES (?, ?, 1, 'OK')"
-    for request_id, experiment_id in (("t1", 7), ("t2", 7), ("t3", 8)):
-        database.execute(trace, request_id, experiment_id)
-    database.execute("INSERT INTO scorers (experiment_id, scorer_name, scorer_id) VALUES (7, 's', 'id')")
-    dataset = "INSERT INTO evaluation_datasets (dataset_id, name) VALUES (?, ?)"
-    for name in "123":
-        database.execute(dataset, f"d-{name}", f"data {name}")
-    link = (
-        "INSERT INTO entity_associations (association_id, source_type, source_id, destination_type, destination_id)"
-        " VALUES (?, 'evaluation_dataset', ?, 'experiment', ?)"
+    endpoint = (
+        "INSERT INTO endpoints (endpoint_id, name, experiment_id, created_at, last_updated_at, usage_tracking)"
+        " VALUES (?, ?, ?, 1, 1, FALSE)"
     )
-    database.execute(link, "1", "d-1", "7")
-    database.execute(link, "2", "d-2", "8")
+    for name, home in (("one", 7), ("two", 8), ("three", None)):
+        database.execute(endpoint, f"e-{name}", name, home)
     store.refresh()
 
     found = {left.what: (left.count, left.names) for left in store.left_behind(["7", "not one of this database"])}
     assert found == {
-        "prompts": (1, ("prompt",)),
-        "traces": (2, ()),
-        "scorers": (1, ()),
-        "evaluation datasets": (2, ("data 1", "data 3")),
+        "gateway endpoints": (2, ("one", "three")),
     }
     assert store.model_versions(run) == (ModelVersion("m1", "1", "Production"), ModelVersion("m1", "2", ""))
     assert store.model_versions("b" * 32) == ()
-    assert store.model_folder("m-1") == ("model", "s3://b/m")
-    with pytest.raises(RequestRefused, match="no logged model"):
-        store.model_folder("m-3")
 
 
 def test_the_artifact_root_is_beside_the_experiments_that_are_there(database: Fresh, opened: Open) -> None:

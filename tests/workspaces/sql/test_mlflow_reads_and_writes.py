@@ -84,7 +84,9 @@ def test_what_mlflow_wrote_is_read_exactly(databases: Databases, opened: Open, k
     assert deleted[0].deleted_time is not None
 
 
-@pytest.mark.parametrize(("kind", "release"), [*((kind, "3") for kind in KINDS), ("sqlite", "2")])
+@pytest.mark.parametrize(
+    ("kind", "release"), [*((kind, "3") for kind in KINDS), pytest.param("sqlite", "2", marks=pytest.mark.slow)]
+)
 def test_what_is_written_here_mlflow_reads(databases: Databases, opened: Open, kind: str, release: str) -> None:
     database = databases.fresh(kind, release)
     store = opened(database.url)

@@ -2,17 +2,28 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import executable
 from support.databases import Databases, Fresh, run_script
 
 from runsync.errors import AccessDenied, WorkspaceUnreachable, WrongUsage
+from runsync.kinds.assessments import Assessment
+from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel, ModelMetric
+from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
+from runsync.kinds.model_versions import MODEL_VERSIONS, ModelVersion
+from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
+from runsync.kinds.spans import Span
+from runsync.kinds.traces import TRACES, Trace
 from runsync.model.experiment import Experiment
 from runsync.model.points import points_of_key
 from runsync.model.run import DatasetInput, Run
+from runsync.workspaces.direct.models import Write
 from runsync.workspaces.direct.store import Arrival, Query
+from runsync.workspaces.direct.traces import StoredTrace, TraceWrite
 from runsync.workspaces.sql import schema
 from runsync.workspaces.sql.store import SqlStore, open_store
 
@@ -51,6 +62,89 @@ def test_every_revision_since_mlflow_1_30_is_read_and_each_known_one_since_2_22_
         (found,) = [run for batch in store.batches(Query(("9",))) for run in batch.runs]
         assert found.dataset_inputs == (used,)
         assert [metric.value for metric in found.latest_metrics] == [0.25]
+        written_and_read(store, experiment_id, run.run_id)
+        traces_are_written_and_read(store, experiment_id, run.run_id)
+
+
+def written_and_read(store: SqlStore, experiment_id: str, run_id: str) -> None:
+    """Models of each kind that a schema has room for."""
+    models = store.models
+    assert (LOGGED_MODELS.name in models.kinds) == (store.place.version != schema.WRITABLE[0])
+    registered = RegisteredModel("churn", "who leaves", {"team": "growth"}, 1, 2, 3)
+    version = ModelVersion("churn", 2, "s3://b/net", tags={"n": "x" * 3000}, run_id=run_id, created_at=5, updated_at=6)
+    alias = ModelAlias("churn", "champion", 2)
+    point = ModelMetric("loss", 0.5, 1, 1, run_id)
+    told: dict[str, Any] = {
+        "params": {"depth": "3"},
+        "tags": {"t": "v"},
+        "metrics": (point,),
+        "created_at": 7,
+        "updated_at": 8,
+    }
+    logged = LoggedModel(f"m-{run_id}", experiment_id, "net", source_run_id=run_id, **told)
+    models.write_registered_models([Write(registered)])
+    models.write_model_versions([Write(version, version.source)])
+    models.write_model_aliases([alias])
+    if LOGGED_MODELS.name in models.kinds:
+        models.write_logged_models([Write(logged, "s3://b/net")])
+        assert [one.item for one in models.logged_models([experiment_id])] == [logged]
+    models.refresh()
+    assert list(models.registered_models()) == [registered]
+    assert [one.item for one in models.model_versions()] == [models.fitted(version).item]
+    assert list(models.model_aliases()) == [alias]
+    for kind, key in ((MODEL_ALIASES, alias.key), (MODEL_VERSIONS, version.key), (REGISTERED_MODELS, registered.key)):
+        models.delete(kind.name, key)
+    models.refresh()
+    assert list(models.registered_models()) == []
+
+
+def traces_are_written_and_read(store: SqlStore, experiment_id: str, run_id: str) -> None:
+    """One with all that a trace may have, as far as a schema has room for it."""
+    usage, cost = '{"input_tokens": 3, "output_tokens": 4}', '{"total_cost": 0.5}'
+    attributes = {"mlflow.traceRequestId": "tr-1", "mlflow.spanType": "LLM", "mlflow.llm.cost": {"total_cost": 0.5}}
+    spans = [
+        Span("a" * 16, "b" * 32, "root", start=5, end=9, status="OK", attributes={**attributes, "x": [1, None, "é"]}),
+        Span("c" * 16, "b" * 32, "leaf", "a" * 16, start=6, attributes={"mlflow.traceRequestId": "tr-1"}),
+    ]
+    trace = Trace(
+        "tr-1",
+        experiment_id,
+        7,
+        8,
+        "OK",
+        "client",
+        "question",
+        "answer",
+        {"mlflow.trace.session": "s", "mlflow.trace.tokenUsage": usage, "mlflow.trace.cost": cost, "own": "1"},
+        {"mlflow.traceName": "chain", "team": "ops"},
+        (Assessment("a-1", "quality", value="yes", source_type="HUMAN", created_at=1, updated_at=2),),
+        (run_id,),
+        ("greeting/1",),
+    ).with_spans(spans)
+    traces = store.traces
+    assert traces.has_room
+    fitted = traces.fitted(trace)
+    lost = {problem.kind for problem in fitted.left_out}
+    assert ("assessment" in lost, "field" in lost) == ("assessments" not in tables(store), not has_previews(store))
+    for there in (None, StoredTrace(fitted.item, "s3://b/9/traces/tr-1/artifacts")):
+        traces.write([TraceWrite(fitted.item, "s3://b/9/traces/tr-1/artifacts", there)])
+        traces.refresh()
+        (found,) = traces.traces([experiment_id])
+        assert not list(TRACES.lacks(replace(fitted.item, spans=None, span_count=None), found.item))
+    if traces.keeps_spans:
+        ((_, read),) = traces.spans(["tr-1"])
+        assert read.spans == trace.spans
+    traces.delete(["tr-1"])
+    traces.refresh()
+    assert list(traces.traces([experiment_id])) == []
+
+
+def tables(store: SqlStore) -> frozenset[str]:
+    return store._schema.names
+
+
+def has_previews(store: SqlStore) -> bool:
+    return "request_preview" in store._schema.tables["trace_info"].c
 
 
 def test_a_newer_revision_is_read_but_not_written(databases: Databases, opened: Open) -> None:

@@ -1,0 +1,1 @@
+"""Verbs on evaluation datasets where they lie: list, show, get."""

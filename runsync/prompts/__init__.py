@@ -1,0 +1,1 @@
+"""Verbs on prompts where they lie: list, show."""

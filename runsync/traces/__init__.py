@@ -1,0 +1,1 @@
+"""Verbs on traces where they lie: list, show, delete."""

@@ -1,0 +1,420 @@
+"""Traces into a server: spans of many by one request, then the info of each, with the mark that it is whole."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import orjson
+
+from runsync.contract.entities import EntitySource
+from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
+from runsync.growing import EntityFiles, Growing
+from runsync.kinds import span_documents
+from runsync.kinds.assessments import Assessment
+from runsync.kinds.kind import EXPERIMENTS, Resolve
+from runsync.kinds.traces import ARTIFACT_LOCATION, COMPLETE, FINALIZED, TRACES, Trace, plain, same_value
+from runsync.model.import_options import ImportOptions
+from runsync.model.not_carried import NAMED, NotCarried
+from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
+from runsync.model.progress import Progress
+from runsync.model.run import ArtifactFile, Problem
+from runsync.model.selection import RUNS
+from runsync.workspaces import otlp
+from runsync.workspaces.arrival.experiments import ExperimentMap
+from runsync.workspaces.arrival.files import Stream
+from runsync.workspaces.arrival.model_marks import Marks
+from runsync.workspaces.http import Client
+from runsync.workspaces.http.fields import part
+from runsync.workspaces.rest import trace_wire
+from runsync.workspaces.rest.artifacts import Artifacts, Root
+from runsync.workspaces.rest.leftovers import is_unknown
+from runsync.workspaces.rest.search import chunks
+from runsync.workspaces.rest.server import API, API3
+from runsync.workspaces.rest.traces import TraceSource
+
+OTLP = "/v1/traces"
+BYTES_A_REQUEST = 8 << 20
+TRACES_A_REQUEST = 100
+LINKS_A_REQUEST = 100
+"""The most that link-to-run takes (MLflow 3.17)."""
+WITHOUT_FILES = ":-"
+"""How the mark ends of one whose attachments were not carried."""
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What is kept of a trace of the target."""
+
+    experiment_id: str
+    mark: str
+    is_native: bool
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A trace on its way; `wanted` is how it should read in the target, `now` what is there of it."""
+
+    item: Trace
+    wanted: Trace
+    mark: str
+    there: _There | None
+    now: Trace | None = None
+    location: str = ""
+    problems: list[Problem] = field(default_factory=list)
+    sent: list[ArtifactFile] = field(default_factory=list)
+    error: str = ""
+    retry: bool = False
+    in_file: bool = False
+    """Whether its spans go into a file."""
+
+    def fail(self, error: Exception) -> None:
+        """Nothing can be said to be whole."""
+        self.error, self.retry = str(error), may_pass(error)
+
+    def outcome(self) -> Outcome:
+        """What was done with it."""
+        action = FAILED if self.error else CREATE if self.there is None else UPDATE
+        id, size = self.item.trace_id, sum(file.size for file in self.sent)
+        told = (TRACES.noun, id, id, action, id, 0, len(self.sent), size)
+        return Outcome(*told, tuple(self.problems), self.error, self.retry)
+
+
+class TraceTarget:
+    """See `EntityTarget`. `find_run` and `find_model` give the target's ids of runs and logged models, or None."""
+
+    def __init__(
+        self,
+        client: Client,
+        there: TraceSource,
+        files: Artifacts,
+        experiments: ExperimentMap,
+        find_run: Callable[[str], str | None],
+        find: Callable[[str, str], str | None],
+        options: ImportOptions,
+        marks: Marks,
+    ) -> None:
+        self._client = client
+        self._source = there
+        self._files = files
+        self._experiments = experiments
+        self._find_run = find_run
+        self._find = find
+        self._options = options
+        self._marks = marks
+        self._looked: set[str] = set()
+        self._there: dict[str, _There] = {}
+        self._has_otlp = True
+        self._taken: list[str] = []
+
+    def plan(self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor) -> list[Outcome]:
+        """See `EntityTarget`."""
+        copies = [copy for item in self._here(items) if (copy := self._copy(item, source)) is not None]
+        self._read_natives(copies)
+        return [replace(copy.outcome(), action=self._action(copy)) for copy in copies]
+
+    def put(
+        self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        """See `EntityTarget`."""
+        copies = {copy.item.key: copy for item in self._here(items) if (copy := self._copy(item, source)) is not None}
+        self._read_natives(list(copies.values()))
+        for copy in copies.values():
+            if not self._place(copy.item):
+                copy.error = "its experiment is not in the target: bring that too"
+        todo = [copy for copy in copies.values() if not copy.error and self._action(copy) != UNCHANGED]
+        outcomes = [copy.outcome() for copy in copies.values() if copy.error]
+        same = [copy for copy in copies.values() if not copy.error and self._action(copy) == UNCHANGED]
+        outcomes += [replace(copy.outcome(), action=UNCHANGED) for copy in same]
+        group: list[_Copy] = []
+        size = 0
+        for done in source.complete_many([copy.item for copy in todo], pool):
+            copy = copies[done.item.key]
+            if done.error is not None:
+                copy.fail(done.error)
+                outcomes.append(copy.outcome())
+                continue
+            self._take(copy, done.item)
+            if self._is_same_while_running(copy):
+                outcomes.append(replace(copy.outcome(), action=UNCHANGED))
+                continue
+            group.append(copy)
+            size += _weight(copy.wanted)
+            if size >= BYTES_A_REQUEST or len(group) == TRACES_A_REQUEST:
+                outcomes += self._send(group, source, pool, progress)
+                group, size = [], 0
+        return outcomes + self._send(group, source, pool, progress)
+
+    def finish(self, pool: Executor) -> list[Outcome]:
+        """See `EntityTarget`: nothing is left to do."""
+        return []
+
+    def left(self) -> list[NotCarried]:
+        """Those whose ids are taken."""
+        if not self._taken:
+            return []
+        why = "a server has each id once, and has these in other experiments"
+        return [TRACES.left(len(self._taken), why, tuple(self._taken[:NAMED]))]
+
+    def _here(self, items: Sequence[Trace]) -> list[Trace]:
+        """Those whose experiment is there, once it is known what the target has."""
+        homes = {self._place(item) for item in items} - {""}
+        for found in self._source.of_experiments(sorted(homes - self._looked)) if homes - self._looked else ():
+            self._note(found)
+        self._looked |= homes
+        unknown = [item.trace_id for item in items if item.trace_id not in self._there]
+        try:
+            for found in self._source.infos(unknown).values() if unknown else ():
+                self._note(found)
+        except RequestRefused as error:
+            if not is_unknown(error):
+                raise
+        return [item for item in items if not self._is_taken(item)]
+
+    def _note(self, found: Trace) -> None:
+        mark = found.tags.get(COMPLETE, "")
+        self._there[found.trace_id] = _There(found.experiment_id, mark, not mark and FINALIZED in found.metadata)
+
+    def _is_taken(self, item: Trace) -> bool:
+        there = self._there.get(item.trace_id)
+        is_taken = there is not None and there.experiment_id != self._place(item)
+        self._taken += [item.trace_id] if is_taken else []
+        return is_taken
+
+    def _place(self, item: Trace) -> str:
+        try:
+            return self._experiments.target_id(item.experiment_id)
+        except KeyError:
+            return ""
+
+    def _resolve(self, kind: str, id: str) -> str | None:
+        if kind == EXPERIMENTS:
+            try:
+                return self._experiments.target_id(id)
+            except KeyError:
+                return None
+        return self._find_run(id) if kind == RUNS else self._find(kind, id)
+
+    def _copy(self, item: Trace, source: EntitySource[Trace]) -> _Copy:
+        there = self._there.get(item.trace_id)
+        mark = fingerprint(item) + ("" if self._options.artifacts else WITHOUT_FILES)
+        return _Copy(item, _rewritten(item, self._resolve), mark, there)
+
+    def _read_natives(self, copies: Sequence[_Copy]) -> None:
+        """Of those that were made in the target, or changed since: how they read now."""
+        ids = [copy.item.trace_id for copy in copies if copy.there is not None and self._is_other(copy)]
+        found = self._source.infos(ids) if ids else {}
+        for copy in copies:
+            copy.now = found.get(copy.item.trace_id)
+
+    def _is_other(self, copy: _Copy) -> bool:
+        return copy.there is None or copy.there.mark not in (copy.mark, copy.mark.removesuffix(WITHOUT_FILES))
+
+    def _action(self, copy: _Copy) -> str:
+        if copy.there is None:
+            return CREATE
+        if copy.there.is_native and copy.now is not None:
+            lacking = TRACES.lacks(replace(plain(copy.wanted), linked_runs=()), copy.now)
+            return UPDATE if any(lacking) else UNCHANGED
+        return UPDATE if self._is_other(copy) or self._options.thorough else UNCHANGED
+
+    def _take(self, copy: _Copy, whole: Trace) -> None:
+        copy.item = whole
+        copy.wanted = _rewritten(whole, self._resolve)
+        if whole.is_running:
+            copy.mark += f"+{whole.span_digest[:16]}"
+
+    def _is_same_while_running(self, copy: _Copy) -> bool:
+        return copy.item.is_running and copy.there is not None and copy.there.mark == copy.mark
+
+    def _send(
+        self, group: Sequence[_Copy], source: EntitySource[Trace], pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        by_home: dict[str, list[_Copy]] = defaultdict(list)
+        for copy in group:
+            by_home[copy.wanted.experiment_id].append(copy)
+        for home, copies in by_home.items():
+            for copy in copies:
+                self._guarded(copy, lambda copy: self._experiments.activate(copy.item.experiment_id))
+            self._send_spans(home, [copy for copy in copies if not copy.error])
+        list(pool.map(partial(self._guarded, act=partial(self._write, source=source, progress=progress)), group))
+        self._link([copy for copy in group if not copy.error])
+        list(pool.map(partial(self._guarded, act=self._mark), [copy for copy in group if _is_more(copy)]))
+        return [copy.outcome() for copy in group]
+
+    def _guarded(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
+        try:
+            if not copy.error:
+                act(copy)
+        except ITEM_ERRORS as error:
+            copy.fail(error)
+
+    def _send_spans(self, experiment_id: str, copies: Sequence[_Copy]) -> None:
+        """By one request; what is refused by halves. What the server would not keep as it is goes into a file."""
+        bodies: list[tuple[_Copy, bytes]] = []
+        for copy in copies:
+            spans = copy.wanted.spans or ()
+            copy.in_file = bool(spans) and not (self._has_otlp and otlp.fits(copy.item.trace_id, spans))
+            try:
+                bodies += [(copy, otlp.request(spans))] if spans and not copy.in_file else []
+            except ValueError:
+                copy.in_file = True
+        self._send_bodies(experiment_id, bodies)
+
+    def _send_bodies(self, experiment_id: str, bodies: Sequence[tuple[_Copy, bytes]]) -> None:
+        if not bodies:
+            return
+        headers = {"Content-Type": otlp.CONTENT_TYPE, "x-mlflow-experiment-id": experiment_id}
+        try:  # messages one after the other are one message
+            self._client.send("POST", OTLP, content=b"".join(body for _, body in bodies), headers=headers)
+        except RequestRefused as error:
+            self._has_otlp = self._has_otlp and not is_unknown(error)
+            if len(bodies) == 1 or not self._has_otlp:
+                for copy, _ in bodies:
+                    copy.in_file = True
+                return
+            half = len(bodies) // 2
+            self._send_bodies(experiment_id, bodies[:half])
+            self._send_bodies(experiment_id, bodies[half:])
+
+    def _write(self, copy: _Copy, source: EntitySource[Trace], progress: Progress) -> None:
+        """Its info, then what needs its place."""
+        now = copy.now.assessments if copy.now is not None else ()
+        first, then = _in_turn(copy.wanted.assessments, now)
+        tags = plain(copy.wanted).tags
+        there = copy.now.tags if copy.now is not None else None
+        is_native = copy.there is not None and copy.there.is_native
+        own = {} if is_native else self._marks.of(copy.wanted.tags, there)
+        ids = [one.assessment_id for one in copy.wanted.assessments]
+        for id in {*self._marks.unassessed(there or {}, ids)} & {one.assessment_id for one in now}:
+            self._client.send("DELETE", f"{API3}/traces/{copy.item.trace_id}/assessments/{id}")
+        own |= {} if is_native else self._marks.with_assessments(there or {}, ids)
+        mark = {} if _is_more(copy) or (copy.there is not None and copy.there.is_native) else {COMPLETE: copy.mark}
+        body = {"trace": {"trace_info": trace_wire.info(copy.wanted, {**tags, **own, **mark}, first)}}
+        answer = self._client.post(f"{API3}/traces", body)
+        told = part(part(part(answer, "trace"), "trace_info"), "tags")
+        copy.location = str(told.get(ARTIFACT_LOCATION, ""))
+        for key in self._marks.removed(copy.wanted.tags, there) if there is not None else ():
+            self._change_tag("DELETE", copy, {"key": key})
+        for assessment in then:
+            self._assess(copy, assessment, {one.assessment_id for one in now})
+        self._note_invalid(copy)
+        if copy.in_file:
+            content = span_documents.write_file(copy.item.trace_id, copy.wanted.spans or ())
+            self._put(copy, span_documents.FILE, len(content), lambda: Stream(iter((content,)), len(content)))
+        for file in copy.item.artifacts or () if self._options.artifacts else ():
+            self._bring(copy, file, source, progress)
+        self._link_prompts(copy)
+
+    def _assess(self, copy: _Copy, one: Assessment, there: set[str]) -> None:
+        """One that takes the place of another: that makes the other one invalid."""
+        place = f"{API3}/traces/{copy.item.trace_id}/assessments"
+        if one.assessment_id in there:
+            self._client.send("DELETE", f"{place}/{one.assessment_id}")
+        self._client.post(place, {"assessment": trace_wire.assessment_document(copy.item.trace_id, one)}, retry=False)
+
+    def _note_invalid(self, copy: _Copy) -> None:
+        overridden = {one.overrides for one in copy.wanted.assessments}
+        for one in copy.wanted.assessments:
+            if not one.valid and one.assessment_id not in overridden:
+                why = "it is not valid, and a server makes every new one valid"
+                copy.problems.append(Problem("assessment", one.name, why))
+
+    def _bring(self, copy: _Copy, file: ArtifactFile, source: EntitySource[Trace], progress: Progress) -> None:
+        try:
+            file.check()
+            growing = Growing(EntityFiles(source, copy.item), file)
+            growing.carry(
+                lambda: self._put(
+                    copy, growing.file.path, growing.file.size, lambda: Stream(growing.chunks(), growing.file.size)
+                )
+            )
+            copy.sent.append(growing.file)
+            progress.advance(bytes=growing.file.size)
+        except ITEM_ERRORS as error:
+            copy.problems.append(Problem("artifact", file.path, str(error)))
+            copy.retry = copy.retry or may_pass(error)
+
+    def _put(self, copy: _Copy, path: str, size: int, opener: Any) -> None:
+        self._files.write(Root(copy.item.trace_id, copy.location), path, size, opener)
+
+    def _link(self, copies: Iterable[_Copy]) -> None:
+        by_run: dict[str, list[_Copy]] = defaultdict(list)
+        for copy in copies:
+            for run_id in copy.item.linked_runs:
+                there = self._find_run(run_id)
+                if there is None:
+                    copy.problems.append(Problem("link", run_id, "the run is not in the target"))
+                else:
+                    by_run[there].append(copy)
+        for run_id, some in by_run.items():
+            for together in chunks(some, LINKS_A_REQUEST):
+                body = {"trace_ids": [copy.item.trace_id for copy in together], "run_id": run_id}
+                try:
+                    self._client.post(f"{API}/traces/link-to-run", body)
+                except ITEM_ERRORS as error:
+                    for copy in together:
+                        copy.problems.append(Problem("link", run_id, str(error)))
+                        copy.retry = copy.retry or may_pass(error)
+
+    def _link_prompts(self, copy: _Copy) -> None:
+        versions = [name.rpartition("/") for name in copy.wanted.linked_prompts]
+        if versions:
+            told = [{"name": name, "version": version} for name, _, version in versions]
+            try:
+                body = {"trace_id": copy.item.trace_id, "prompt_versions": told}
+                self._client.post(f"{API}/traces/link-prompts", body)
+            except ITEM_ERRORS as error:
+                copy.problems.append(Problem("link", ", ".join(copy.wanted.linked_prompts), str(error)))
+
+    def _mark(self, copy: _Copy) -> None:
+        """Last: it is whole."""
+        if copy.problems or copy.error or (copy.there is not None and copy.there.is_native):
+            return
+        self._change_tag("PATCH", copy, {"key": COMPLETE, "value": copy.mark})
+
+    def _change_tag(self, method: str, copy: _Copy, body: dict[str, str]) -> None:
+        headers = {"Content-Type": "application/json"}
+        place = f"{API3}/traces/{copy.item.trace_id}/tags"
+        self._client.send(method, place, content=orjson.dumps(body), headers=headers)
+
+
+def fingerprint(item: Trace) -> str:
+    """A hash (32 hex digits) of all that a search page tells of one, apart from where it lies."""
+    document = plain(item).to_document()
+    for name in ("experiment_id", "artifacts", "problems", "span_count", "span_digest"):
+        del document[name]
+    return hashlib.sha256(orjson.dumps(document, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def _rewritten(item: Trace, resolve: Resolve) -> Trace:
+    there = TRACES.rewritten(item, resolve)
+    if there is None:
+        return item
+    return there
+
+
+def _weight(item: Trace) -> int:
+    """Bytes of its attributes, about."""
+    return sum(len(str(value)) for span in item.spans or () for value in span.attributes.values())
+
+
+def _is_more(copy: _Copy) -> bool:
+    """Whether anything comes after its info."""
+    item = copy.wanted
+    is_linked = item.linked_runs or item.linked_prompts or item.artifacts
+    return bool(copy.in_file or is_linked or any(one.overrides or not one.valid for one in item.assessments))
+
+
+def _in_turn(wanted: Sequence[Assessment], there: Sequence[Assessment]) -> tuple[list[Assessment], list[Assessment]]:
+    """Those that come with the info, and those that take the place of others; not those that are there as they are."""
+    known = {one.assessment_id: one for one in there}
+    new = [one for one in wanted if not _is_there(one, known.get(one.assessment_id))]
+    return [one for one in new if not one.overrides], [one for one in new if one.overrides]
+
+
+def _is_there(one: Assessment, other: Assessment | None) -> bool:
+    return other is not None and all(same_value(getattr(one, name), getattr(other, name)) for name in one.__slots__)
