@@ -213,14 +213,15 @@ class Comparison:
     def _together(
         self, kind: Kind[E], items: Sequence[E], others: Sequence[E]
     ) -> Iterator[tuple[Sequence[E], Sequence[E]]]:
-        """All, or of a kind with rows, which keeps its keys, a few at a time with those of the target."""
+        """All, or of a kind with rows a few at a time with those of the target."""
         if not kind.rows_name:
             yield items, others
             return
         by_key = {item.key: item for item in others}
         for begin in range(0, len(items), ROWS_TOGETHER):
             some = items[begin : begin + ROWS_TOGETHER]
-            yield some, [by_key[item.key] for item in some if item.key in by_key]
+            keys = ((kind.rewritten(item, self._resolve) or item).key for item in some)
+            yield some, [by_key[key] for key in keys if key in by_key]
 
     def _compare_some(
         self,

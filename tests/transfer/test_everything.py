@@ -80,6 +80,7 @@ def alike(told: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
         del registered[3:]
         registered[1] = {key: value for key, value in registered[1].items() if key != "_mlflow_experiment_ids"}
     models["prompts"] = {name: [prompt[0], sorted(prompt[4])] for name, prompt in models["prompts"].items()}
+    models["links"] = {run: [sorted(inputs), sorted(outputs)] for run, (inputs, outputs) in models["links"].items()}
     return same
 
 
