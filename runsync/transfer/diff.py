@@ -29,6 +29,7 @@ from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.transfer.compare_entities import Seen, seen
 from runsync.transfer.compare_entities import changes as changed_entity
+from runsync.transfer.entities import note_names
 from runsync.transfer.find import resolved
 from runsync.transfer.options import DiffOptions
 from runsync.transfer.places import open_source
@@ -171,6 +172,8 @@ class _Side:
         self._keys = {e.experiment_id: key for key, e in experiments.items()}
         self._selection = selection
         self.scope = Scope(list(experiments.values()), everything=True)
+        if selection.is_narrow:
+            self.scope = Scope.of(selection, list(experiments.values()), {})
         self._unread: dict[tuple[str, str, str], Unreadable] = {}
         self._lacking: dict[str, set[tuple[str, str]]] = defaultdict(set)
         """Fields of runs, by run id, that cannot be read."""
@@ -205,12 +208,17 @@ class _Side:
         self.note(self.source.unreadable_experiments())
         if isinstance(self.source, Snapshot):
             self.note(self.source.lost(experiments, self._selection))
-        batches = self._noted(undamaged(self.source.unlike(other.source, experiments, self._selection)))
+        if not self._selection.has_runs:
+            return {}
+        if self._selection.is_narrow:  # also what runs name that are the same is meant
+            batches = self.source.batches(experiments, self._selection)
+        else:
+            batches = self.source.unlike(other.source, experiments, self._selection)
         return {
             (self._keys[run.experiment_id], origin_of(run)): _Version(
                 run.run_id, run.name, fingerprint(run), _contents(batch.contents.get(run.run_id))
             )
-            for batch in batches
+            for batch in self._noted(undamaged(batches))
             for run in batch.runs
         }
 
@@ -280,8 +288,10 @@ class _Comparison:
             some = changed[start : start + RUNS_A_LOOK]
             self._compare_runs([(old[before].run_id, new[after].run_id) for before, after in some])
             progress.advance(runs=len(some))
+        for side in (self._old, self._new):
+            note_names(side.source, side.scope)
         for kind in KINDS:
-            if not kind.is_named_by_runs or selection == Selection():
+            if selection.has(kind.name) and (not kind.is_named_by_runs or not selection.is_narrow):
                 self._compare_entities(kind)
         for name, side in (("old", self._old), ("new", self._new)):
             self._report.unreadable += [NotRead(name, u.kind, u.id, u.place, u.reason) for u in side.unread]

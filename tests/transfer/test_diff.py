@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from conftest import Pair, Runner
 from support.memory import export_into
+from support.memory_models import source_with_models
 from support.seed import Seeder, points
 from support.stores import Filler, opened
 from support.stores import run_id as id_of
 
 import runsync
 from runsync.bundle import schemas
+from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
+from runsync.kinds.model_versions import MODEL_VERSIONS
 from runsync.model.experiment import Experiment
 from runsync.model.run import Run
 from runsync.testing.memory import START, MemorySource, run_with_metrics, small_source
@@ -71,6 +74,28 @@ def test_every_field_that_changed_is_told_with_both_values(folder: Path) -> None
     assert fields["artifacts.model/weights.bin"][1].startswith("5 bytes")
     assert fields["artifacts.new.txt"][0] == ""
     assert fields["artifacts.empty"][1] == ""
+
+
+@pytest.mark.parametrize(
+    ("selection", "named"),
+    [
+        ({}, ["net", "churn/1", "other/1", "churn@champion", "other@new"]),
+        ({"runs": ("third",)}, ["other/1", "other@new"]),
+        ({"runs": ("second",)}, []),
+        ({"models": ("churn",)}, ["net", "churn/1", "churn@champion"]),
+        ({"kinds": ("model-aliases",)}, ["churn@champion", "other@new"]),
+        ({"kinds": ("runs",)}, []),
+    ],
+)
+def test_of_models_only_what_is_selected_is_compared(folder: Path, selection: dict[str, Any], named: list[str]) -> None:
+    first = export_into(folder, source_with_models(auc=0.5)).snapshot
+    later = source_with_models(auc=0.75)
+    versions, aliases = later.models[MODEL_VERSIONS.name], later.models[MODEL_ALIASES.name]
+    versions.items = [dataclasses.replace(v, description="new") if v.version == 1 else v for v in versions.items]
+    aliases.items = [ModelAlias("churn", "champion", 1), ModelAlias("other", "new", 1)]
+    second = export_into(folder, later).snapshot
+    found = runsync.diff(f"{folder}@{first}", f"{folder}@{second}", selection=runsync.Selection(**selection))
+    assert [change.name for change in found.changes] == named
 
 
 def test_an_experiment_that_was_renamed_keeps_its_runs(folder: Path) -> None:
