@@ -43,6 +43,7 @@ def store_of(folder: Path, name: str) -> str:
     return address
 
 
+@pytest.mark.slow
 def test_each_key_that_is_one_with_another_is_named(
     databases: Databases, start_server: Callable[..., MlflowServer], tmp_path: Path
 ) -> None:

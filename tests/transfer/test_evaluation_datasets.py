@@ -44,6 +44,7 @@ def counts(report: TransferReport) -> tuple[int, int, int]:
     return tally.created, tally.updated, tally.unchanged
 
 
+@pytest.mark.slow
 def test_they_are_the_same_on_another_server_and_again_nothing_is_written(
     filled: MlflowServer,
     start_server: Callable[..., MlflowServer],

@@ -114,6 +114,10 @@ def test_one_sync_brings_all_of_it_to_an_empty_server_and_again_nothing_is_writt
     with FaultProxy(there.url) as proxy:
         assert counts(brought(filled.url, proxy.url)) == {}
         assert writes(proxy) == []
+        verified = runsync.verify(filled.url, proxy.url, selection=EVERYTHING, accept=ACCEPT)
+        assert (verified.exit_code, verified.differences) == (0, [])
+        assert set(verified.objects) == {*counts(done)} - {"experiments", "runs"}
+        assert writes(proxy) == []
 
 
 def on_database(database: Fresh, artifacts: Path, folder: Path) -> MlflowServer:

@@ -76,6 +76,7 @@ def assert_same(report: VerifyReport) -> None:
     assert (report.differences, left) == ([], [])
 
 
+@pytest.mark.slow
 def test_they_are_the_same_on_another_server_and_again_nothing_is_written(
     filled: MlflowServer, start_server: Callable[..., MlflowServer], tmp_path: Path
 ) -> None:

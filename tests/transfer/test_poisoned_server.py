@@ -164,6 +164,7 @@ def test_what_only_servers_do_is_carried_or_named_once(
         assert len(runs[wild.ids["a long tag"]].tags["long"]) == 1_000_000
 
 
+@pytest.mark.slow
 def test_experiments_that_a_server_cannot_answer_with_are_named_and_the_others_arrive(
     start_server: Callable[..., MlflowServer], tmp_path: Path, runsync: Runner
 ) -> None:
