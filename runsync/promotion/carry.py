@@ -104,11 +104,13 @@ def _told(made: ModelVersion, report: TransferReport, same: Sequence[ModelVersio
 
 def _ready(standing: Standing, version: ModelVersion, report: TransferReport) -> ModelVersion:
     """It, once it is READY: some registries take their time. It will not be, where its files have not arrived."""
-    if report.failed:
+    own = (one for one in report.problems if one["run_id"] == version.name)
+    lost = [*_failures(report), *(f"{one['name']}: {one['reason']}" for one in own)]
+    if lost:
         now = standing.again().registered
         version = (now.version(version.version) if now is not None else None) or version
         if version.status == PENDING:
-            raise RequestRefused(f"{version.name} is not whole: {next(_failures(report))}")
+            raise RequestRefused(f"{version.name} is not whole: {lost[0]}; run this again")
     end = time.monotonic() + PATIENCE
     while version.status == PENDING and time.monotonic() < end:
         time.sleep(PAUSE)

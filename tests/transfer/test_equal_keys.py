@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import Fleet
 from support.databases import Databases
 from support.servers import MlflowServer

@@ -284,7 +284,7 @@ def test_a_promotion_into_the_catalog_that_ends_after_any_write_is_ended_by_the_
     prod, stops = begun(start, cloud="adls"), 0
     where: dict[str, Any] = {"to_model": "prod.ml.churn", "to_experiment": f"{FOLDER}promoted"}
     while True:
-        prod.faults.add(Fault("drop", "P* /*[!h]", skip=2 + stops // 8, times=None))
+        prod.faults.add(Fault("drop", "P* /*[!h]", skip=2 + stops // 2, times=None))
         try:
             report = runsync.promote("databricks://dev", "databricks-uc://prod", model="dev.ml.churn/4", **where)
         except runsync.RunsyncError:
