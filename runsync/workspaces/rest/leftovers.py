@@ -8,6 +8,8 @@ from typing import Any
 from runsync import threads
 from runsync.errors import RequestRefused, TooMuch
 from runsync.kinds.category import Category
+from runsync.kinds.evaluation_datasets import EVALUATION_DATASETS
+from runsync.kinds.label_schemas import LABEL_SCHEMAS
 from runsync.kinds.left_behind import (
     GATEWAY_ENDPOINTS,
     PROMPT_OPTIMIZATION_JOBS,
@@ -15,6 +17,8 @@ from runsync.kinds.left_behind import (
     unsought,
 )
 from runsync.kinds.prompts import PROMPTS
+from runsync.kinds.review_queues import REVIEW_QUEUES
+from runsync.kinds.scorers import SCORERS
 from runsync.kinds.traces import TRACES
 from runsync.model.not_carried import NotCarried
 from runsync.workspaces.http import OPTIONAL, Care, Client
@@ -26,6 +30,8 @@ PART = 10
 """By which a list that is too much for the server is divided."""
 WHY = "this version carries experiments and runs"
 _ONLY_MLFLOW = "they are only looked for where MLflow's own server keeps them"
+_ALSO_IN_CLOUDS = (PROMPTS, EVALUATION_DATASETS, SCORERS, LABEL_SCHEMAS, REVIEW_QUEUES)
+"""What a cloud may keep behind endpoints of its own."""
 ONE_BY_ONE = "the server lists them for one experiment at a time"
 NEEDS_ONE = "required parameter 'experiment_id'"
 """What a server complains of that does: label schemas, review queues and jobs of MLflow 3.17, scorers until 3.12."""
@@ -83,7 +89,7 @@ def left_behind(client: Client, experiment_ids: Sequence[str], is_mlflow: bool, 
     with threads.pool(max(1, len(looks)), "runsync-request") as pool:  # side by side: they take one round trip
         asked = pool.map(lambda look: _found(look, client), looks)
         found = [left for left in asked if left is not None]
-    return found if is_mlflow else [*found, unsought(PROMPTS.category, _ONLY_MLFLOW)]
+    return found if is_mlflow else [*found, *(unsought(kind.category, _ONLY_MLFLOW) for kind in _ALSO_IN_CLOUDS)]
 
 
 def _found(look: _Look, client: Client) -> NotCarried | None:
