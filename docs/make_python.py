@@ -28,13 +28,30 @@ TABLES = {
     "promote(source, target, …)": PromoteOptions,
     "Selection(…)": Selection,
 }
-HEAD = """# Options in Python
+HEAD = """# Use runsync from Python
+```python
+import runsync
 
-The keywords of the verbs, beside the options of the command line. This page is made by `make docs`; a test tells when
-it is out of date.
+churn = runsync.Selection(experiments=("churn*",))
+report = runsync.export("http://localhost:5000", "backup", selection=churn, accept=["traces"])
+if report.exit_code:
+    print(report.failed, report.problems, report.left_behind)
+report = runsync.import_("backup", "http://localhost:5001", prefix="old-")
+print(report.runs.created, report.id_map["runs"])
+for difference in runsync.verify("backup", "http://localhost:5001", prefix="old-").differences:
+    print(difference)
+```
+Every command is a function of that name: also `sync`, `diff`, `doctor`, `check`, `repair`, `inspect`, `snapshots`,
+`forget`, `prune`, `copy`, `unlock`; `list_runs` (with `.to_pandas()`, where pandas is installed), `show_run`,
+`compare_runs`, `get_artifacts`, `list_models`, `get_model`, `delete_runs`,
+`reproduce` and their like; and `open_bundle`, `open_workspace`. Everything is typed. Errors are `runsync.RunsyncError`s
+with an `exit_code`; `runsync/errors.py` shows the tree.
 
-Every verb also takes `selection`, a `runsync.Selection`; `access`, a `runsync.Access` that says how to reach bundles
-and workspaces (S3, `runsync.toml`, rates, where artifacts are); and `progress`, which hears how far it is.
+The tables below show the keywords of each function beside the options of the command line. This page is made by
+`make docs`; a test fails when it is out of date.
+
+Most functions also take `selection`, a `runsync.Selection`; `access`, a `runsync.Access` that says how to reach bundles
+and workspaces (S3, `runsync.toml`, rates, where artifacts are); and `progress`, which is called as the work proceeds.
 """
 
 

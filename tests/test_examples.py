@@ -1,4 +1,4 @@
-"""The example bundle is sound, can be read without runsync as the README shows, and goes into a real server."""
+"""The example bundle is sound, can be read without runsync as docs/bundles.md shows, and goes into a real server."""
 
 import gzip
 import hashlib
@@ -67,7 +67,7 @@ def test_the_readme_s_way_to_read_a_bundle_without_runsync_works(monkeypatch: py
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("builtins.print", lambda *_: None)
     found: dict[str, Any] = {}
-    exec(readme_block("import pyarrow.parquet"), found)
+    exec(block_of("import pyarrow.parquet"), found)
     assert sorted(run["name"] for run in found["runs"]) == ["C=0.5", "nightly", "sweep", "wrong data"]
     child = next(run for run in found["runs"] if run["name"] == "C=0.5")
     assert [point["value"] for point in found["history"](child) if point["key"] == "loss"] == [0.69, 0.52, 0.44, 0.41]
@@ -109,8 +109,8 @@ def assert_valid(kind: str, document: object) -> None:
     Draft202012Validator(schema).validate(document)
 
 
-def readme_block(marker: str) -> str:
-    """The Python block of the README that contains `marker`."""
-    blocks = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]
+def block_of(marker: str) -> str:
+    """The Python block of docs/bundles.md that contains `marker`."""
+    blocks = (ROOT / "docs" / "bundles.md").read_text(encoding="utf-8").split("```python\n")[1:]
     (block,) = [code for block in blocks if marker in (code := block.split("\n```")[0])]
     return block

@@ -1,4 +1,4 @@
-"""The query on spans of docs/format.md and the README is run as it stands there, by DuckDB."""
+"""The query on spans of docs/format.md and docs/bundles.md is run as it stands there, by DuckDB."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def called(number: int, kind: str, start: int) -> Trace:
     return Trace(f"tr-{number}", "1", start // 1_000_000, number, OK).with_spans([span])
 
 
-@pytest.mark.parametrize("document", ["docs/format.md", "README.md"])
+@pytest.mark.parametrize("document", ["docs/format.md", "docs/bundles.md"])
 def test_the_ten_slowest_tool_calls_of_last_week(document: str, tmp_path: Path) -> None:
     now = time.time_ns()
     tools = [called(number, "TOOL", now - DAY) for number in range(1, 13)]
