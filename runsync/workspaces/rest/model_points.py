@@ -11,7 +11,7 @@ from runsync.model import numbers
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import Problem
 from runsync.workspaces.http import Client
-from runsync.workspaces.rest.collisions import is_inactive, post, post_to_deleted
+from runsync.workspaces.rest.collisions import is_collision, is_inactive, post, post_to_deleted
 from runsync.workspaces.rest.refused import MOST, is_of_entries
 from runsync.workspaces.rest.search import chunks
 
@@ -54,7 +54,7 @@ class ModelPoints:
         try:
             self._log(run_id, [_point(metric, model_id) for metric in metrics])
         except RequestRefused as error:
-            if not is_of_entries(error):
+            if not is_of_entries(error) and not is_collision(error):  # MLflow 3.5 takes no point twice
                 raise
             if len(metrics) == 1:
                 return [Problem("metric", metrics[0].key, f"a point of it: {error}")]

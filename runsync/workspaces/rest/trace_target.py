@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -206,7 +206,7 @@ class TraceTarget:
     def _read_natives(self, copies: Sequence[_Copy]) -> None:
         """Of those that were made in the target, or changed since: how they read now."""
         ids = [copy.item.trace_id for copy in copies if copy.there is not None and self._is_other(copy)]
-        found = self._source.infos(ids) if ids else {}
+        found = {one.trace_id: one for one in self._source.named(ids)} if ids else {}
         for copy in copies:
             copy.now = found.get(copy.item.trace_id)
 
@@ -293,14 +293,14 @@ class TraceTarget:
             self._client.send("DELETE", f"{API3}/traces/{copy.item.trace_id}/assessments/{id}")
         own |= {} if is_native else self._marks.with_assessments(there or {}, ids)
         mark = {} if _is_more(copy) or (copy.there is not None and copy.there.is_native) else {COMPLETE: copy.mark}
-        body = {"trace": {"trace_info": trace_wire.info(copy.wanted, {**tags, **own, **mark}, first)}}
-        answer = self._client.post(f"{API3}/traces", body)
-        told = part(part(part(answer, "trace"), "trace_info"), "tags")
-        copy.location = str(told.get(ARTIFACT_LOCATION, ""))
+        alone = self._start(copy, {**tags, **own, **mark}, first)
         for key in self._marks.removed(copy.wanted.tags, there) if there is not None else ():
             self._change_tag("DELETE", copy, {"key": key})
+        known = {one.assessment_id for one in now}
+        for assessment in alone:
+            self._try_to_assess(copy, assessment, known)
         for assessment in then:
-            self._assess(copy, assessment, {one.assessment_id for one in now})
+            self._assess(copy, assessment, known)
         self._note_invalid(copy)
         if copy.in_file:
             content = span_documents.write_file(copy.item.trace_id, copy.wanted.spans or ())
@@ -308,6 +308,35 @@ class TraceTarget:
         for file in copy.item.artifacts or () if self._options.artifacts else ():
             self._bring(copy, file, source, progress)
         self._link_prompts(copy)
+
+    def _start(self, copy: _Copy, tags: Mapping[str, str], assessments: Sequence[Assessment]) -> Sequence[Assessment]:
+        """Its info; gives the assessments that did not go with it: a server refuses all for one of a kind that it does
+        not know (MLflow 3.5 for those that name an issue)."""
+
+        def send(some: Sequence[Assessment]) -> dict[str, Any]:
+            return self._client.post(
+                f"{API3}/traces", {"trace": {"trace_info": trace_wire.info(copy.wanted, tags, some)}}
+            )
+
+        alone: Sequence[Assessment] = ()
+        try:
+            answer = send(assessments)
+        except RequestRefused as error:
+            if not assessments or may_pass(error):
+                raise
+            alone, answer = assessments, send(())
+        told = part(part(part(answer, "trace"), "trace_info"), "tags")
+        copy.location = str(told.get(ARTIFACT_LOCATION, ""))
+        return alone
+
+    def _try_to_assess(self, copy: _Copy, one: Assessment, there: set[str]) -> None:
+        """Names one that is refused."""
+        try:
+            self._assess(copy, one, there)
+        except RequestRefused as error:
+            if may_pass(error):
+                raise
+            copy.problems.append(Problem("assessment", one.name, str(error)))
 
     def _assess(self, copy: _Copy, one: Assessment, there: set[str]) -> None:
         """One that takes the place of another: that makes the other one invalid."""

@@ -72,7 +72,7 @@ class TraceSource:
         """With assessments, without spans; those that are named where no experiments are."""
         ids = [e.experiment_id for e in scope.experiments]
         if not ids:
-            yield from self._named(sorted(scope.named(TRACES.name)))
+            yield from self.named(sorted(scope.named(TRACES.name)))
             return
         wanted = scope.linked_runs if scope.linked_runs is not None else scope.run_ids
         linked: dict[str, Ids] | None = None
@@ -126,8 +126,8 @@ class TraceSource:
             found.update((one.trace_id, one) for one in map(trace_wire.trace, listed(answer, "trace_infos")))
         return found
 
-    def _named(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
-        """Likewise, of servers too that tell infos one by one only."""
+    def named(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
+        """Likewise, also of a server that gives infos one by one only (MLflow 3.5)."""
         try:
             yield from self.infos(trace_ids).values()
             return
