@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from runsync.errors import AccessDenied, RequestRefused, WorkspaceError, WorkspaceUnreachable
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.registries import OF_PROMPTS
+from runsync.kinds.traces import TRACES
 from runsync.model.filter.push import Dialect
 from runsync.workspaces.address import Address
 from runsync.workspaces.http import OPTIONAL, Client
@@ -44,11 +45,13 @@ class Server:
 
     @property
     def lacks(self) -> frozenset[str]:
-        """The names of the kinds that its version does not have yet: MLflow 2.21 brought prompts, 3 logged models. One
-        that does not tell its version may have all."""
+        """The names of the kinds that its version does not have yet: MLflow 2.21 brought prompts, 3 logged models, 3.2
+        traces that come with their ids. One that does not tell its version may have all."""
         release, lacks = self._release, set()
         if release and release < (3,):
             lacks.add(LOGGED_MODELS.name)
+        if release and release < (3, 2):
+            lacks.add(TRACES.name)
         if release and release < (2, 21):
             lacks |= {kind.name for kind in OF_PROMPTS.kinds}
         return frozenset(lacks)

@@ -277,9 +277,9 @@ class RestTarget:
         return self._documents[kind].find(id) if kind in self._documents else None
 
     def _trace_target(self) -> TraceTarget | None:
-        """None where the server has no way to keep their ids: MLflow 2."""
+        """None where the server has no way to keep their ids."""
         source = self._workspace.traces
-        if source is None or LOGGED_MODELS.name in self._workspace.server.lacks:
+        if source is None or TRACES.name in self._workspace.server.lacks:
             return None
         options = self._options
         marks = Marks(lambda: address_of(self._source), is_tagged=True, follows=not options.deletions.replays)
