@@ -1,0 +1,96 @@
+"""Endpoints of the AI gateway in the database, with the models that they route to."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from runsync.kinds.gateway_endpoints import EndpointModel, GatewayEndpoint, in_order
+from runsync.workspaces.sql.documents import Child, Row, Rows, Shape
+from runsync.workspaces.sql.gateway import authors, by, require
+from runsync.workspaces.sql.part import Part
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_MODELS, _TAGS = "endpoint_model_mappings", "endpoint_tags"
+
+
+class GatewayEndpoints(Shape[GatewayEndpoint]):
+    """See `Shape`. Who is bound to an endpoint is written with the scorers that are."""
+
+    table = "endpoints"
+    id = "endpoint_id"
+    children = (Child(_MODELS, "endpoint_id", ("mapping_id",)), Child(_TAGS, "endpoint_id", ("key",)))
+
+    def item(self, row: Row, children: Rows) -> GatewayEndpoint:
+        """See `Shape`."""
+        fallback = _told(row["fallback_config_json"])
+        home = row["experiment_id"]
+        return GatewayEndpoint(
+            endpoint_id=row["endpoint_id"],
+            name=row["name"] or "",
+            models=in_order(map(_model, children[_MODELS])),
+            routing_strategy=row["routing_strategy"] or "",
+            fallback_strategy=fallback.get("strategy") or "",
+            fallback_attempts=fallback.get("max_attempts"),
+            usage_tracking=bool(row["usage_tracking"]),
+            usage_experiment_id="" if home is None else str(home),
+            tags={tag["key"]: tag["value"] or "" for tag in children[_TAGS]},
+            **authors(row),
+        )
+
+    def rows(self, item: GatewayEndpoint) -> Rows:
+        """See `Shape`."""
+        id, home = item.endpoint_id, item.usage_experiment_id
+        row = {
+            "endpoint_id": id,
+            "name": item.name or None,
+            "routing_strategy": item.routing_strategy or None,
+            "fallback_config_json": _fallback(item),
+            "usage_tracking": item.usage_tracking,
+            "experiment_id": int(home) if home else None,
+            **by(item),
+        }
+        models = [_mapping(id, one) for one in item.models]
+        tags = [{"endpoint_id": id, "key": key, "value": value} for key, value in item.tags.items()]
+        return {self.table: [row], _MODELS: models, _TAGS: tags}
+
+    def prepared(self, part: Part, connection: "Connection", item: GatewayEndpoint) -> GatewayEndpoint:
+        """See `Shape`."""
+        ids = (one.model_definition_id for one in item.models)
+        require(part, connection, "model_definitions", "model_definition_id", ids, "model definition")
+        return item
+
+
+def _model(row: Row) -> EndpointModel:
+    told = (row["mapping_id"], row["model_definition_id"], row["linkage_type"], row["weight"], row["fallback_order"])
+    return EndpointModel(*told, row["created_by"] or "", row["created_at"])
+
+
+def _mapping(endpoint_id: str, one: EndpointModel) -> Row:
+    return {
+        "mapping_id": one.mapping_id,
+        "endpoint_id": endpoint_id,
+        "model_definition_id": one.model_definition_id,
+        "linkage_type": one.linkage,
+        "weight": one.weight,
+        "fallback_order": one.fallback_order,
+        "created_by": one.created_by or None,
+        "created_at": one.created_at or 0,
+    }
+
+
+def _told(fallback: str | None) -> dict[str, Any]:
+    """MLflow takes what is no JSON for nothing, too."""
+    try:
+        told = json.loads(fallback or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _fallback(item: GatewayEndpoint) -> str | None:
+    """As `SqlAlchemyGatewayStoreMixin.create_gateway_endpoint` writes it."""
+    if not (item.fallback_strategy or item.fallbacks) and item.fallback_attempts is None:
+        return None
+    told = {"strategy": item.fallback_strategy or None, "max_attempts": item.fallback_attempts}
+    return json.dumps({**told, "model_definition_ids": item.fallbacks})
