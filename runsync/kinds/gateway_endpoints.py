@@ -14,7 +14,7 @@ from runsync.kinds.kind import EXPERIMENTS, Key, Resolve
 if TYPE_CHECKING:
     from runsync.model.comparison import FieldChange
 
-FALLBACK = "FALLBACK"
+PRIMARY, FALLBACK = "PRIMARY", "FALLBACK"
 _DIGITS = 6
 """Of weights: a server has 32 bits for one."""
 
@@ -26,7 +26,7 @@ class EndpointModel:
 
     mapping_id: str
     model_definition_id: str
-    linkage: str = "PRIMARY"
+    linkage: str = PRIMARY
     weight: float = 1.0
     fallback_order: int | None = None
     created_by: str = ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runsync.errors import RequestRefused
-from runsync.kinds.gateway_endpoints import GATEWAY_ENDPOINTS, EndpointModel, GatewayEndpoint, in_order
+from runsync.kinds.gateway_endpoints import GATEWAY_ENDPOINTS, PRIMARY, EndpointModel, GatewayEndpoint, in_order
 from runsync.model.run import Problem
 from runsync.workspaces.http import Client
 from runsync.workspaces.http.fields import Json, identifier, listed, number, part, text
@@ -34,7 +34,7 @@ def _model(document: Json) -> EndpointModel:
     return EndpointModel(
         mapping_id=identifier(document, "mapping_id"),
         model_definition_id=identifier(document, "model_definition_id"),
-        linkage=text(document, "linkage_type", "PRIMARY"),
+        linkage=text(document, "linkage_type", PRIMARY),
         weight=float(document.get("weight", 0.0)),
         fallback_order=_number(document, "fallback_order"),
         created_by=text(document, "created_by", ""),

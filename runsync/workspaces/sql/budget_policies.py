@@ -1,17 +1,22 @@
 """Budget policies of the AI gateway in the database."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runsync.errors import RequestRefused
 from runsync.kinds.budget_policies import BudgetPolicy
+from runsync.model.run import Problem
+from runsync.workspaces.fitted import Fitted
 from runsync.workspaces.sql.documents import Row, Rows, Shape
-from runsync.workspaces.sql.gateway import authors, by
+from runsync.workspaces.sql.gateway import authors, by, kept
 from runsync.workspaces.sql.part import Part
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _TARGET = "target_value"
+_CUT = Problem("piece", "budget amount", "a database of this kind keeps six digits")
 
 
 class BudgetPolicies(Shape[BudgetPolicy]):
@@ -49,6 +54,17 @@ class BudgetPolicies(Shape[BudgetPolicy]):
             **by(item),
         }
         return {self.table: [row]}
+
+    def fitted(
+        self, part: Part, connection: "Connection", items: Sequence[BudgetPolicy]
+    ) -> Sequence[Fitted[BudgetPolicy]]:
+        """See `Shape`."""
+
+        def fit(item: BudgetPolicy) -> Fitted[BudgetPolicy]:
+            there = replace(item, budget_amount=kept(part, item.budget_amount))
+            return Fitted(there, () if there == item else (_CUT,))
+
+        return [fit(item) for item in items]
 
     def prepared(self, part: Part, connection: "Connection", item: BudgetPolicy) -> BudgetPolicy:
         """See `Shape`. Without its target a policy would be one of nothing."""

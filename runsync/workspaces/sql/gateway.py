@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runsync.errors import RequestRefused
+from runsync.workspaces.sql.address import MYSQL
 from runsync.workspaces.sql.documents import Row
 from runsync.workspaces.sql.part import Part
 
@@ -49,6 +50,11 @@ def by(item: Authored) -> Row:
         "created_at": item.created_at or 0,
         "last_updated_at": item.updated_at or 0,
     }
+
+
+def kept(part: Part, value: float) -> float:
+    """As a column of MLflow's floats keeps it: MySQL's one tells six digits."""
+    return float(f"{value:.6g}") if part.database.kind == MYSQL else value
 
 
 def require(part: Part, connection: "Connection", table: str, column: str, ids: Iterable[str], what: str) -> None:

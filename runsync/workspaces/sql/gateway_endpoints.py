@@ -1,17 +1,28 @@
 """Endpoints of the AI gateway in the database, with the models that they route to."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runsync.kinds.gateway_endpoints import EndpointModel, GatewayEndpoint, in_order
+from runsync.kinds.gateway_endpoints import PRIMARY, EndpointModel, GatewayEndpoint, in_order
+from runsync.model.run import Problem
+from runsync.workspaces.fitted import Fitted
 from runsync.workspaces.sql.documents import Child, Row, Rows, Shape
-from runsync.workspaces.sql.gateway import authors, by, require
+from runsync.workspaces.sql.gateway import authors, by, kept, require
 from runsync.workspaces.sql.part import Part
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _MODELS, _TAGS = "endpoint_model_mappings", "endpoint_tags"
+_LATER: Mapping[str, Mapping[str, Any]] = {
+    "routing_strategy": {"routing_strategy": ""},
+    "fallback_config_json": {"fallback_strategy": "", "fallback_attempts": None},
+    "usage_tracking": {"usage_tracking": False, "usage_experiment_id": ""},
+}
+"""Columns that came after MLflow 3.8: how an endpoint reads that has nothing in them."""
+_TOO_OLD = "the target is of an MLflow that has no place for it"
 
 
 class GatewayEndpoints(Shape[GatewayEndpoint]):
@@ -23,16 +34,16 @@ class GatewayEndpoints(Shape[GatewayEndpoint]):
 
     def item(self, row: Row, children: Rows) -> GatewayEndpoint:
         """See `Shape`."""
-        fallback = _told(row["fallback_config_json"])
-        home = row["experiment_id"]
+        fallback = _told(row.get("fallback_config_json"))
+        home = row.get("experiment_id")
         return GatewayEndpoint(
             endpoint_id=row["endpoint_id"],
             name=row["name"] or "",
             models=in_order(map(_model, children[_MODELS])),
-            routing_strategy=row["routing_strategy"] or "",
+            routing_strategy=row.get("routing_strategy") or "",
             fallback_strategy=fallback.get("strategy") or "",
             fallback_attempts=fallback.get("max_attempts"),
-            usage_tracking=bool(row["usage_tracking"]),
+            usage_tracking=bool(row.get("usage_tracking")),
             usage_experiment_id="" if home is None else str(home),
             tags={tag["key"]: tag["value"] or "" for tag in children[_TAGS]},
             **authors(row),
@@ -54,6 +65,18 @@ class GatewayEndpoints(Shape[GatewayEndpoint]):
         tags = [{"endpoint_id": id, "key": key, "value": value} for key, value in item.tags.items()]
         return {self.table: [row], _MODELS: models, _TAGS: tags}
 
+    def fitted(
+        self, part: Part, connection: "Connection", items: Sequence[GatewayEndpoint]
+    ) -> Sequence[Fitted[GatewayEndpoint]]:
+        """See `Shape`. An older MLflow has no fallbacks, and leaves no traces."""
+        columns = part.table(self.table).c
+        lacking = [name for name in _LATER if name not in columns]
+        weighed = (
+            replace(item, models=tuple(replace(one, weight=kept(part, one.weight)) for one in item.models))
+            for item in items
+        )
+        return [_fit(item, lacking) for item in weighed]
+
     def prepared(self, part: Part, connection: "Connection", item: GatewayEndpoint) -> GatewayEndpoint:
         """See `Shape`."""
         ids = (one.model_definition_id for one in item.models)
@@ -61,9 +84,19 @@ class GatewayEndpoints(Shape[GatewayEndpoint]):
         return item
 
 
+def _fit(item: GatewayEndpoint, lacking: Sequence[str]) -> Fitted[GatewayEndpoint]:
+    fit, problems = item, []
+    for name in lacking:
+        less = replace(fit, **_LATER[name])
+        problems += [Problem("piece", name.replace("_", " "), _TOO_OLD)] if less != fit else []
+        fit = less
+    is_too_old = "routing_strategy" in lacking and bool(item.fallbacks)
+    return Fitted(fit, tuple(problems), f"{_TOO_OLD}: fallbacks" if is_too_old else "")
+
+
 def _model(row: Row) -> EndpointModel:
-    told = (row["mapping_id"], row["model_definition_id"], row["linkage_type"], row["weight"], row["fallback_order"])
-    return EndpointModel(*told, row["created_by"] or "", row["created_at"])
+    told = (row["mapping_id"], row["model_definition_id"], row.get("linkage_type") or PRIMARY, row["weight"])
+    return EndpointModel(*told, row.get("fallback_order"), row["created_by"] or "", row["created_at"])
 
 
 def _mapping(endpoint_id: str, one: EndpointModel) -> Row:
