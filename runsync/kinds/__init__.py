@@ -3,9 +3,13 @@
 from graphlib import TopologicalSorter
 from typing import Any
 
+from runsync.kinds.budget_policies import BUDGET_POLICIES
 from runsync.kinds.carried import Carried
 from runsync.kinds.evaluation_datasets import EVALUATION_DATASETS
 from runsync.kinds.experiments import EXPERIMENTS
+from runsync.kinds.gateway_endpoints import GATEWAY_ENDPOINTS
+from runsync.kinds.gateway_models import GATEWAY_MODELS
+from runsync.kinds.guardrails import GUARDRAILS
 from runsync.kinds.issues import ISSUES
 from runsync.kinds.kind import Kind
 from runsync.kinds.label_schemas import LABEL_SCHEMAS
@@ -41,6 +45,10 @@ _ALL: tuple[Kind[Any], ...] = (
     EVALUATION_DATASETS,
     MCP_SERVERS,
     WEBHOOKS,
+    GATEWAY_MODELS,
+    GATEWAY_ENDPOINTS,
+    GUARDRAILS,
+    BUDGET_POLICIES,
 )
 BY_NAME = {kind.name: kind for kind in _ALL}
 BY_NOUN = {kind.noun: kind for kind in _ALL}

@@ -1,6 +1,6 @@
 """Kinds whose entities are a document and nothing else: they have no bytes and no files, and no run names them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -120,11 +120,23 @@ class DocumentKind(Kind[D]):
 
     def rewritten(self, item: D, resolve: Resolve) -> D | None:
         """It goes with its experiment."""
-        if not hasattr(item, "experiment_id"):
-            return item
-        there = resolve(EXPERIMENTS, item.experiment_id)
         changed: dict[str, Any] = {self.id_field: resolve(self.name, item.key[0]) or item.key[0]}
-        return None if there is None else replace(item, experiment_id=there, **changed)  # type: ignore[type-var]
+        if hasattr(item, "experiment_id"):
+            changed["experiment_id"] = resolve(EXPERIMENTS, item.experiment_id)
+        return None if None in changed.values() else replace(item, **changed)  # type: ignore[type-var]
+
+    def counterparts(self, items: Sequence[D], there: Sequence[D], resolve: Resolve) -> Mapping[str, str]:
+        """See `Kind`. One that no mark tells to be a copy is known by its place."""
+        from runsync.kinds.counterparts import Counterparts
+
+        if self.has_own_marks or hasattr(self.entity, "experiment_id"):
+            return super().counterparts(items, there, resolve)
+        found = Counterparts(self, there, [(item, self.rewritten(item, resolve) or item) for item in items])
+        return {item.key[0]: other.key[0] if (other := found.of(item)) else "" for item in items}
+
+    def is_behind(self, there: D, wanted: D) -> bool:
+        """Whether one in a target is to be brought up to date."""
+        return any(self.lacks(wanted, there))
 
     def changes(self, old: D, new: D) -> Iterator["FieldChange"]:
         """All fields."""

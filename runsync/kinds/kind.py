@@ -4,7 +4,7 @@ A kind is declared once, in one file of this package, and has one schema under `
 verify, diff, check, reports and the command line are loops over `runsync.kinds.KINDS`: none of them names a kind.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -210,6 +210,12 @@ class Kind(Generic[E]):
     def origin(self, item: E) -> Key:
         """What the one that it is a copy of was known by where it was made."""
         return item.key
+
+    def counterparts(self, items: Sequence[E], there: Sequence[E], resolve: Resolve) -> Mapping[str, str]:
+        """The ids that those of a source have in a workspace, "" where they are not there: by those they were born
+        with."""
+        born = {self.origin(item)[0]: item.key[0] for item in there}
+        return {item.key[0]: born.get(self.origin(item)[0], "") for item in items}
 
     def rewritten(self, item: E, resolve: Resolve) -> E | None:
         """As it reads on the other side; None where what it hangs off is not there."""

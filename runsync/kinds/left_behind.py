@@ -23,10 +23,9 @@ METRIC_LINKS = Category(
     old_titles=("links from metric points to logged models",),
 )
 ASSESSMENTS = Category("assessments", "assessments", part_of="traces", goes_with_experiments=True)
-GATEWAY_ENDPOINTS = Category("gateway-endpoints", "gateway endpoints")
-GATEWAY_SECRETS = Category("gateway-secrets", "gateway secrets")
-GUARDRAILS = Category("guardrails", "guardrails")
-BUDGET_POLICIES = Category("budget-policies", "budget policies")
+GATEWAY_SECRETS = Category("gateway-secrets", "gateway secrets", part_of="gateway-endpoints")
+NO_SECRETS = "nobody can read them: with --gateway the target's own ones of the same names are used"
+"""Why secrets of the gateway stay behind."""
 PROMPT_OPTIMIZATION_JOBS = Category("prompt-optimization-jobs", "prompt optimization jobs")
 """Their results are runs and prompts; what stays behind is how they were asked for."""
 PARENT_LINKS = Category("parent-links", "links to parents")
@@ -40,10 +39,7 @@ CATEGORIES = {
         MODEL_LINKS,
         METRIC_LINKS,
         ASSESSMENTS,
-        GATEWAY_ENDPOINTS,
         GATEWAY_SECRETS,
-        GUARDRAILS,
-        BUDGET_POLICIES,
         PROMPT_OPTIMIZATION_JOBS,
         *(kind.category for kind in KINDS),
         PARENT_LINKS,

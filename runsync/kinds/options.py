@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from runsync.errors import WrongUsage
-from runsync.kinds import CARRIED, notebooks, permissions, redaction, traces, webhooks
+from runsync.kinds import CARRIED, gateway, notebooks, permissions, redaction, traces, webhooks
 from runsync.model.nearest import nearest
 from runsync.model.option import group, keywords
 
 
 @group
-class OfExport(notebooks.OfExport, traces.OfTransfer, redaction.OfTransfer, webhooks.OfTransfer):
+class OfExport(notebooks.OfExport, traces.OfTransfer, redaction.OfTransfer, webhooks.OfTransfer, gateway.OfTransfer):
     """Those of `export`."""
 
     @property
@@ -20,7 +20,14 @@ class OfExport(notebooks.OfExport, traces.OfTransfer, redaction.OfTransfer, webh
 
 
 @group
-class OfImport(permissions.OfImport, notebooks.OfImport, traces.OfTransfer, redaction.OfTransfer, webhooks.OfTransfer):
+class OfImport(
+    permissions.OfImport,
+    notebooks.OfImport,
+    traces.OfTransfer,
+    redaction.OfTransfer,
+    webhooks.OfTransfer,
+    gateway.OfTransfer,
+):
     """Those of `import_` and `sync`."""
 
     @property
@@ -30,7 +37,7 @@ class OfImport(permissions.OfImport, notebooks.OfImport, traces.OfTransfer, reda
 
 
 @group
-class OfVerify(permissions.OfVerify, traces.OfTransfer, redaction.OfTransfer, webhooks.OfVerify):
+class OfVerify(permissions.OfVerify, traces.OfTransfer, redaction.OfTransfer, webhooks.OfVerify, gateway.OfVerify):
     """Those of `verify`."""
 
     @property

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from runsync.kinds.changed import changed_fields
 from runsync.kinds.document import Document, DocumentKind
-from runsync.kinds.kind import Key
+from runsync.kinds.gateway_endpoints import GATEWAY_ENDPOINTS
+from runsync.kinds.kind import EXPERIMENTS, Key
 
 if TYPE_CHECKING:
     from runsync.model.comparison import FieldChange
@@ -83,6 +84,7 @@ class _Scorers(DocumentKind[Scorer]):
     name = "scorers"
     noun = "scorer"
     entity = Scorer
+    requires = (EXPERIMENTS, GATEWAY_ENDPOINTS.name)
     goes_with_experiments = True
     id_field = "scorer_id"
 

@@ -245,9 +245,8 @@ class Comparison:
         return lost, impossible
 
     def _note_ids(self, kind: Kind[E], items: Sequence[E], others: Sequence[E]) -> None:
-        """Which of a kind is which in the target: by the ids that they were born with."""
-        there = {kind.origin(item)[0]: item.key[0] for item in others}
-        self._ids[kind.name] = {item.key[0]: there.get(kind.origin(item)[0], "") for item in items}
+        """Which of a kind is which in the target."""
+        self._ids[kind.name] = kind.counterparts(items, others, self._resolve)
 
     def _original_ids(self) -> dict[str, str]:
         """Of ids of the target those in the source."""

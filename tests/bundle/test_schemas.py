@@ -52,6 +52,7 @@ def test_the_kinds_of_documents_are_all_published() -> None:
     assert KINDS == [
         "artifacts-get-report",
         "artifacts-list-report",
+        "budget-policy",
         "change-report",
         "check-report",
         "compare-report",
@@ -67,6 +68,9 @@ def test_the_kinds_of_documents_are_all_published() -> None:
         "experiment-report",
         "experiments-list-report",
         "forget-report",
+        "gateway-endpoint",
+        "gateway-model-definition",
+        "guardrail",
         "id-map",
         "inspect-report",
         "issue",

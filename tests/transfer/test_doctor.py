@@ -218,14 +218,14 @@ def test_a_server_without_its_bulk_endpoint_is_slower_and_that_is_told(
 def test_what_a_server_has_is_not_claimed_where_a_login_page_answers(
     mlflow3_a: MlflowServer, runsync: Runner, action: faults.Action
 ) -> None:
-    rules = [Rule(action, path, count=None) for path in ("registered-models", "logged-models", "traces", "endpoints")]
+    rules = [Rule(action, path, count=None) for path in ("registered-models", "logged-models", "traces", "secrets")]
     with FaultProxy(mlflow3_a.url, *rules) as proxy:
         told = examined(runsync, proxy.url)
     expected = "not known, as it does not answer us: model registry, logged models, traces → "
     assert one(told, "features") == ("ok", expected)
-    (endpoints,) = (text for _, text in of(told, "not carried") if text.startswith("gateway endpoints: "))
+    (secrets,) = (text for _, text in of(told, "not carried") if text.startswith("gateway secrets: "))
     page = "HTTP 302" if action.status == 302 else "it answers with a web page, such as a login page"
-    assert f"the server does not tell whether there are any ({page})" in endpoints
+    assert f"the server does not tell whether there are any ({page})" in secrets
 
 
 def test_a_search_of_runs_that_fails_is_told_as_that(mlflow3_a: MlflowServer, prefix: str, runsync: Runner) -> None:

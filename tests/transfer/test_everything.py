@@ -14,6 +14,7 @@ from conftest import executable
 from support import forks, models_client, traces_client
 from support.databases import Databases, Fresh
 from support.forks import clean_environment
+from support.gateway import Gateway
 from support.killing import run_until
 from support.proxy import FaultProxy
 from support.servers import MlflowServer
@@ -28,8 +29,9 @@ HERE = Path(forks.__file__).parent
 KINDS = tuple(kind.name for kind in CARRIED)
 EVERYTHING = Selection(kinds=KINDS)
 PLACES = ("mlflow.artifactLocation", "mlflow.trace.spansLocation")
-ACCEPT = ("model-versions", "missing-pieces", "notebooks", "permissions")
+ACCEPT = ("model-versions", "missing-pieces", "notebooks", "permissions", "gateway-secrets")
 """Versions whose files lie elsewhere; what an API cannot set, or keeps in another way."""
+CARRY: dict[str, Any] = {"gateway": True, "accept": ACCEPT}
 
 
 def script(name: str, verb: str, uri: str) -> Any:
@@ -46,6 +48,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
         traces_client.client("fill", server.url, "-")
         for name in ("mlflow_objects.py", "mlflow_datasets.py"):
             script(name, "fill", server.url)
+        Gateway(server.url).fill("of nobody")
         yield server
 
 
@@ -59,7 +62,8 @@ def told(url: str) -> dict[str, Any]:
     for prompt in models["prompts"].values():
         for version in prompt[4].values():
             version[5] = version[5] or ""  # no commit message
-    return {"traces": traces, "objects": objects, "datasets": datasets, "models": models}
+    gateway = json.loads(json.dumps(Gateway(url).told(with_secrets=False)))
+    return {"traces": traces, "objects": objects, "datasets": datasets, "models": models, "gateway": gateway}
 
 
 def alike(told: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def counts(report: TransferReport) -> dict[str, tuple[int, int]]:
 
 
 def brought(source: str, target: str) -> TransferReport:
-    done = runsync.sync(source, target, selection=EVERYTHING, accept=ACCEPT)
+    done = runsync.sync(source, target, selection=EVERYTHING, **CARRY)
     assert (done.exit_code, done.failed) == (0, []), done
     return done
 
@@ -114,7 +118,7 @@ def test_one_sync_brings_all_of_it_to_an_empty_server_and_again_nothing_is_writt
     with FaultProxy(there.url) as proxy:
         assert counts(brought(filled.url, proxy.url)) == {}
         assert writes(proxy) == []
-        verified = runsync.verify(filled.url, proxy.url, selection=EVERYTHING, accept=ACCEPT)
+        verified = runsync.verify(filled.url, proxy.url, selection=EVERYTHING, **CARRY)
         assert (verified.exit_code, verified.differences) == (0, [])
         assert set(verified.objects) == {*counts(done)} - {"experiments", "runs"}
         assert writes(proxy) == []
@@ -132,16 +136,16 @@ def test_through_a_bundle_and_a_database_another_server_tells_the_same(
     filled: MlflowServer, databases: Databases, tmp_path: Path
 ) -> None:
     bundle, database, artifacts = tmp_path / "bundle", databases.fresh("sqlite"), tmp_path / "artifacts"
-    assert runsync.export(filled.url, bundle, selection=EVERYTHING, accept=ACCEPT).exit_code == 0
+    assert runsync.export(filled.url, bundle, selection=EVERYTHING, **CARRY).exit_code == 0
     assert runsync.check(bundle).exit_code == 0
     access = runsync.Access(artifacts=str(artifacts))
-    done = runsync.import_(bundle, database.url, accept=ACCEPT, access=access)
+    done = runsync.import_(bundle, database.url, **CARRY, access=access)
     assert (done.exit_code, done.failed) == (0, [])
     with on_database(database, artifacts, tmp_path / "server") as server:
         found, wanted = told(server.url), told(filled.url)
     for part in wanted:
         assert found[part] == wanted[part]
-    assert counts(runsync.import_(bundle, database.url, accept=ACCEPT, access=access)) == {}
+    assert counts(runsync.import_(bundle, database.url, **CARRY, access=access)) == {}
 
 
 @pytest.mark.slow
@@ -151,7 +155,7 @@ def test_killed_at_random_the_next_one_brings_what_is_left(
 ) -> None:
     there, chance = start_server("3", gunicorn=False).wait(), random.Random(seed)
     kinds = [word for kind in KINDS for word in ("--kinds", kind)]
-    arguments = ("sync", filled.url, there.url, *kinds, "--accept", ",".join(ACCEPT))
+    arguments = ("sync", filled.url, there.url, *kinds, "--gateway", "--accept", ",".join(ACCEPT))
     moments = [chance.randrange(20, 500) for _ in range(6)]
     killed = [run_until(moment, signal.SIGKILL, arguments, tmp_path).code for moment in moments]
     assert -signal.SIGKILL in killed

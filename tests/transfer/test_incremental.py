@@ -19,7 +19,7 @@ from transfer.database import START, Database
 RUNS = 250
 SEARCHES = re.compile(
     r"/(experiments|runs|registered-models|model-versions|logged-models|traces|datasets|issues|jobs)/search(-traces)?$"
-    r"|/(traces|webhooks|(endpoints|scorers|label-schemas|review-queues)/list|mcp-servers)$"
+    r"|/(traces|webhooks|(scorers|label-schemas|review-queues)/list|mcp-servers|gateway/[^/]+/list)$"
 )
 GREETINGS = re.compile(r"/(version|server-info|health|workspaces)$|/experiments/get")
 

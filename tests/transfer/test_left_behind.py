@@ -26,8 +26,8 @@ from runsync.kinds.left_behind import CATEGORIES, changed, parse
 pytestmark = pytest.mark.long
 
 ACCEPT = "--accept"
-LEFT = "1 gateway endpoint, 1 prompt optimization job"
-ALL_LEFT = "gateway-endpoints,prompt-optimization-jobs"
+LEFT = "1 prompt optimization job, 1 gateway endpoint"
+ALL_LEFT = "prompt-optimization-jobs,gateway-endpoints"
 
 
 def add_endpoint(database: sqlite3.Connection) -> None:
@@ -78,10 +78,11 @@ def test_kinds_that_stay_behind_make_the_exit_code_3_and_are_accepted_by_name(
         for dry_run in ((), ("--dry-run",)):
             done = runsync(*arguments, *dry_run)
             assert done.returncode == 3, done.stdout + done.stderr
-            assert "Not carried (2):\n  1 gateway endpoint [golden]: " in done.stdout
+            assert "Not carried (2):\n  1 prompt optimization job: " in done.stdout
+            assert "\n  1 gateway endpoint [golden]: they are carried with --gateway\n" in done.stdout
             is_idle = bool(dry_run) and arguments[0] == "import"
             but = "There is nothing to do. Left behind" if is_idle else "but for what stays behind"
-            assert f"{but}: {LEFT}. To accept that, add --accept gateway-endpoints" in last(done.stdout)
+            assert f"{but}: {LEFT}. To accept that, add --accept {ALL_LEFT}" in last(done.stdout)
             assert "again" not in last(done.stdout), "that would bring nothing"
             accepted = runsync(*arguments, *dry_run, ACCEPT, f"{ALL_LEFT},webhooks")
             assert (accepted.returncode, "Not carried, as accepted (2):" in accepted.stdout) == (0, True)
@@ -105,9 +106,11 @@ def test_verify_says_what_it_did_not_compare(source: str, tmp_path: Path, runsyn
     for side in (source, "b"):
         done = runsync("verify", side, there)
         assert done.returncode == 4
-        assert "Not compared (2):\n  1 gateway endpoint [golden]: " in done.stdout
+        assert "Not compared (2):\n" in done.stdout
+        assert "\n  1 gateway endpoint [golden]: they are carried with --gateway\n" in done.stdout
         assert last(done.stdout).startswith("Everything that was compared is there, but not all was")
-        assert "--accept gateway-endpoints" in last(done.stdout)
+        assert "--accept " in last(done.stdout)
+        assert "gateway-endpoints" in last(done.stdout)
         accepted = runsync("verify", side, there, ACCEPT, ALL_LEFT)
         assert (accepted.returncode, last(accepted.stdout)) == (0, "Everything that was compared is there.")
     document = api.verify("b" if Path("b").exists() else str(tmp_path / "b"), there).to_document()
@@ -278,6 +281,7 @@ def test_what_a_server_has_beside_runs_is_counted(
     told = {left["kind"]: (left["count"], left["names"]) for left in json.loads(done.stdout)["not_carried"]}
     assert done.returncode == 3
     assert told["gateway-endpoints"] == (1, ["golden"])
+    assert told["gateway-model-definitions"] == told["gateway-secrets"] == (1, [prefix])
 
 
 def test_of_jobs_those_that_people_start_are_counted(tmp_path: Path, runsync: Runner) -> None:

@@ -254,6 +254,7 @@ def test_webhooks_come_only_where_they_are_asked_for_disabled_and_without_secret
         told = requests.get(f"{there.url}/{api}", timeout=300).json()["webhooks"]
         assert [(one["name"], one["url"], one["status"]) for one in told] == [(hook["name"], hook["url"], "DISABLED")]
     assert again.objects["webhooks"].unchanged == 1
+    assert_same(runsync.verify(source.url, there.url, webhooks=True))
     copy = empty_sqlite(tmp_path / "copy.db")
     assert_done(runsync.import_(tmp_path / "bundle", copy, webhooks=True))
     assert_same(runsync.verify(str(tmp_path / "bundle"), copy, webhooks=True))

@@ -14,8 +14,9 @@ from typing import Any, Generic, Protocol
 
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
+from runsync.kinds.counterparts import Counterparts
 from runsync.kinds.document import D, DocumentKind
-from runsync.kinds.kind import Key, Resolve, is_same
+from runsync.kinds.kind import Resolve, is_same
 from runsync.kinds.left_behind import changed
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.experiment_marks import Mark, marks
@@ -148,14 +149,14 @@ class DocumentTarget(Generic[D]):
         self._ids |= {copy.item.key[0]: copy.target_id for copy in copies if not copy.error}
         return failed + copies
 
-    def _found(self, pairs: Sequence[tuple[D, D]]) -> "_Found[D]":
+    def _found(self, pairs: Sequence[tuple[D, D]]) -> Counterparts[D]:
         """Experiments that are to be made have nothing yet."""
         wanted = [
             wanted for item, wanted in pairs if getattr(wanted, "experiment_id", "-") and not self._is_hidden(item)
         ]
         there = list(self._store.find(wanted)) if wanted else []
         known = {here: origin for origin, here in self._brought.items()}
-        return _Found(self._kind, [with_origin(item, known.get(item.key[0], "")) for item in there], pairs)
+        return Counterparts(self._kind, [with_origin(item, known.get(item.key[0], "")) for item in there], pairs)
 
     def _resolver(self, item: D) -> Resolve:
         """What its ids are here; its own one, where it was brought before."""
@@ -165,7 +166,7 @@ class DocumentTarget(Generic[D]):
 
         return resolve
 
-    def _copy(self, item: D, wanted: D, found: "_Found[D]") -> _Copy[D]:
+    def _copy(self, item: D, wanted: D, found: Counterparts[D]) -> _Copy[D]:
         there = found.of(item)
         if there is None:
             brought = self._brought_before(item)
@@ -181,7 +182,7 @@ class DocumentTarget(Generic[D]):
         return _Copy(item, wanted, there, UNCHANGED if same else UPDATE, there.key[0])
 
     def _is_same(self, wanted: D, there: D) -> bool:
-        return is_same(wanted, there) if self._store.keeps_all else not any(self._kind.lacks(wanted, there))
+        return is_same(wanted, there) if self._store.keeps_all else not self._kind.is_behind(there, wanted)
 
     def _brought_before(self, item: D) -> str:
         """The id of one in a deleted experiment, of which a server tells nothing."""
@@ -229,27 +230,6 @@ class DocumentTarget(Generic[D]):
     def _outcome(self, copy: _Copy[D]) -> Outcome:
         told = (self._kind.noun, copy.item.key[0], copy.item.name, copy.action, copy.target_id)
         return Outcome(*told, problems=copy.problems, error=copy.error, retry=copy.retry)
-
-
-class _Found(Generic[D]):
-    """What is there, each of which is the counterpart of one item: by the id with which it was born, else by its
-    place."""
-
-    def __init__(self, kind: DocumentKind[D], there: Sequence[D], pairs: Sequence[tuple[D, D]]) -> None:
-        born = {item.born_as: item for item in there}
-        self._of = {item.key: born[item.born_as] for item, _ in pairs if item.born_as in born}
-        taken = {item.key for item in self._of.values()}
-        places: dict[Key, list[D]] = defaultdict(list)
-        for item in there:
-            if item.key not in taken and item.born_as == item.key[0]:
-                places[kind.place(item)].append(item)
-        for item, wanted in pairs:
-            if item.key not in self._of and (same := places[kind.place(wanted)]):
-                self._of[item.key] = same.pop(0)
-
-    def of(self, item: D) -> D | None:
-        """The counterpart of one."""
-        return self._of.get(item.key)
 
 
 def _completed(item: D, source: EntitySource[D]) -> D | Exception:

@@ -11,7 +11,8 @@ from runsync.kinds.category import Category
 from runsync.kinds.evaluation_datasets import EVALUATION_DATASETS
 from runsync.kinds.label_schemas import LABEL_SCHEMAS
 from runsync.kinds.left_behind import (
-    GATEWAY_ENDPOINTS,
+    GATEWAY_SECRETS,
+    NO_SECRETS,
     PROMPT_OPTIMIZATION_JOBS,
     UNTOLD,
     unsought,
@@ -55,6 +56,7 @@ class _Look:
     send: "_Send"
     most: int | None = None
     homes: frozenset[str] | None = None
+    why: str = WHY
 
     def some(self, client: Client) -> tuple[list[dict[str, Any]], bool]:
         """Some of them, and whether there are more. Raises RequestRefused."""
@@ -104,7 +106,7 @@ def _found(look: _Look, client: Client) -> NotCarried | None:
             return None
         return look.kind.left(None, f"{UNTOLD} ({refusal(error)})")
     count = None if has_more else len(found)
-    return None if count == 0 else look.kind.left(count, WHY, names)
+    return None if count == 0 else look.kind.left(count, look.why, names)
 
 
 def refusal(error: RequestRefused) -> str:
@@ -123,7 +125,7 @@ def _looks_at_database(experiment_ids: Sequence[str]) -> list[_Look]:
     jobs = _post(f"{API3}/prompt-optimization/jobs/search")
     homes = frozenset(experiment_ids)
     return [
-        _Look(GATEWAY_ENDPOINTS, "endpoints", _name, _get(f"{API3}/gateway/endpoints/list")),
+        _Look(GATEWAY_SECRETS, "secrets", _name_of_secret, _get(f"{API3}/gateway/secrets/list"), why=NO_SECRETS),
         _Look(PROMPT_OPTIMIZATION_JOBS, "jobs", _nameless, jobs, homes=homes),
     ]
 
@@ -136,8 +138,8 @@ def _post(path: str, **body: Any) -> _Send:
     return lambda client, care, most: client.post(path, {**body, **most}, care=care)
 
 
-def _name(model: Json) -> str:
-    return text(model, "name", "")
+def _name_of_secret(secret: Json) -> str:
+    return text(secret, "secret_name", "")
 
 
 def _nameless(thing: Json) -> str:

@@ -141,13 +141,37 @@ LATER = {
         *("endpoint_id", "name", "created_by", "created_at", "last_updated_by", "last_updated_at", "routing_strategy"),
         *("fallback_config_json", "experiment_id", "usage_tracking", "workspace"),
     ),
+    "model_definitions": (
+        *("model_definition_id", "name", "secret_id", "provider", "model_name", "created_by", "created_at"),
+        *("last_updated_by", "last_updated_at", "workspace"),
+    ),
+    "endpoint_model_mappings": (
+        *("mapping_id", "endpoint_id", "model_definition_id", "weight", "linkage_type", "fallback_order"),
+        *("created_by", "created_at"),
+    ),
+    "endpoint_tags": ("endpoint_id", "key", "value"),
+    "budget_policies": (
+        *("budget_policy_id", "budget_unit", "budget_amount", "duration_unit", "duration_value", "target_scope"),
+        *("budget_action", "created_by", "created_at", "last_updated_by", "last_updated_at", "workspace"),
+        "target_value",
+    ),
+    "guardrails": (
+        *("guardrail_id", "name", "scorer_id", "scorer_version", "stage", "action", "action_endpoint_id"),
+        *("created_by", "created_at", "last_updated_by", "last_updated_at", "workspace"),
+    ),
+    "guardrail_configs": (
+        *("endpoint_id", "guardrail_id", "execution_order", "created_by", "created_at", "workspace"),
+    ),
     "endpoint_bindings": (
         *("endpoint_id", "resource_type", "resource_id", "created_at", "created_by", "last_updated_at"),
         *("last_updated_by", "display_name"),
     ),
 }
 """What came later, or may lack columns, and is read and written where it is there."""
-READ_ALONE = ("sql_trace_metric_daily_rollups", "sql_span_cost_daily_rollups", "sql_assessment_daily_rollups")
+READ_ALONE = (
+    *("sql_trace_metric_daily_rollups", "sql_span_cost_daily_rollups", "sql_assessment_daily_rollups"),
+    "secrets",
+)
 """What is never written."""
 
 WRITABLE = (

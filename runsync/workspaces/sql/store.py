@@ -132,7 +132,7 @@ class SqlStore:
 
     def left_behind(self, experiment_ids: Sequence[str]) -> list[NotCarried]:
         """Kinds that hang off these experiments and are not carried, counted."""
-        return left_behind(self._database, experiment_ids)
+        return left_behind(self._database)
 
     def check_writable(self) -> None:
         """Raises WrongUsage or AccessDenied, before anything is written."""

@@ -11,7 +11,7 @@ from runsync.workspaces.sql.store import SqlStore
 Open = Callable[[str], SqlStore]
 
 
-def test_what_stays_behind_is_counted_for_the_experiments_in_question(database: Fresh, opened: Open) -> None:
+def test_what_stays_behind_is_counted_for_the_workspace_in_question(database: Fresh, opened: Open) -> None:
     store = opened(database.url)
     store.create_experiment(Experiment("7", "vision"))
     store.create_experiment(Experiment("8", "other"))
@@ -30,18 +30,16 @@ def test_what_stays_behind_is_counted_for_the_experiments_in_question(database: 
     )
     database.execute(logged, "m-1", 7, "model")
     database.execute(logged, "m-2", 8, "model")
-    endpoint = (
-        "INSERT INTO endpoints (endpoint_id, name, experiment_id, created_at, last_updated_at, usage_tracking)"
-        " VALUES (?, ?, ?, 1, 1, FALSE)"
+    secret = (
+        "INSERT INTO secrets (secret_id, secret_name, encrypted_value, wrapped_dek, kek_version, masked_value,"
+        " created_at, last_updated_at, workspace) VALUES (?, ?, ?, ?, 1, '{}', 1, 1, ?)"
     )
-    for name, home in (("one", 7), ("two", 8), ("three", None)):
-        database.execute(endpoint, f"e-{name}", name, home)
+    for name, workspace in (("one", "default"), ("two", "other"), ("three", "default")):
+        database.execute(secret, f"s-{name}", name, b"x", b"x", workspace)
     store.refresh()
 
     found = {left.what: (left.count, left.names) for left in store.left_behind(["7", "not one of this database"])}
-    assert found == {
-        "gateway endpoints": (2, ("one", "three")),
-    }
+    assert found == {"gateway secrets": (2, ("one", "three"))}
     assert store.model_versions(run) == (ModelVersion("m1", "1", "Production"), ModelVersion("m1", "2", ""))
     assert store.model_versions("b" * 32) == ()
 
