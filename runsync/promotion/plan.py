@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -66,10 +67,21 @@ def plan_of(
 def check_places(places: Sequence[str]) -> None:
     """Raises WrongUsage for an address that a plan must not hold."""
     for place in places:
-        if without_credentials(place) != place:
+        if _may_hold_secret(place):
             raise WrongUsage(
                 f"a plan would hold the password of {without_credentials(place)}: give it a name in runsync.toml"
             )
+
+
+def _may_hold_secret(place: str) -> bool:
+    """A user of a database is none; before the address of a server a token may stand alone."""
+    try:
+        address = urlsplit(place)
+    except ValueError:
+        return without_credentials(place) != place
+    if address.scheme.startswith(("postgres", "mysql")):
+        return address.password is not None or "password" in address.query.lower()
+    return without_credentials(place) != place
 
 
 def write_plan(plan: Plan, file: str | Path) -> None:

@@ -179,6 +179,8 @@ def _read(file: str) -> str:
         return Path(file).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise WrongUsage(f"cannot read {file}: {error.strerror or error}") from None
+    except ValueError as error:  # a NUL
+        raise WrongUsage(f"cannot read {file}: {error}") from None
 
 
 @contextmanager

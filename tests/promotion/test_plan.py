@@ -98,9 +98,18 @@ def test_a_refused_plan_is_written_and_never_done(
     assert (applied.returncode, "was refused: make another plan" in applied.stderr) == (4, True)
 
 
-def test_a_plan_holds_no_password(carried: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "target",
+    ["http://ada:secret@127.0.0.1:9", "http://token@127.0.0.1:9", "postgresql://ada:secret@127.0.0.1:9/mlflow"],
+)
+def test_a_plan_holds_no_password(carried: Path, tmp_path: Path, target: str) -> None:
     with pytest.raises(runsync.RunsyncError, match="a plan would hold the password of "):
-        runsync.promote(str(carried), "http://ada:secret@127.0.0.1:9", model="churn/1", plan=tmp_path / "plan.json")
+        runsync.promote(str(carried), target, model="churn/1", plan=tmp_path / "plan.json")
+
+
+def test_a_user_of_a_database_is_no_secret(carried: Path, tmp_path: Path) -> None:
+    with pytest.raises(runsync.RunsyncError, match=r"127\.0\.0\.1:9"):  # nobody is there
+        runsync.promote(str(carried), "postgresql://ada@127.0.0.1:9/mlflow", model="churn/1", plan=tmp_path / "p.json")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "runsync-promotion-plan", "version": 2}'])
