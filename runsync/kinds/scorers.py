@@ -79,6 +79,17 @@ class Scorer(Document):
         """Its versions by their numbers."""
         return {each.version: each for each in self.versions}
 
+    def spare(self, there: "Scorer") -> list[int]:
+        """The numbers of versions that an import which was killed made in a target to reach a later number, and did not
+        delete: this one has none of that number, and they say what its next one does."""
+        numbers = self.numbered
+        following = ((one, min((n for n in numbers if n > one.version), default=0)) for one in there.versions)
+        return [
+            one.version
+            for one, then in following
+            if then and one.version not in numbers and numbers[then].meaning == one.meaning
+        ]
+
 
 class _Scorers(DocumentKind[Scorer]):
     name = "scorers"
@@ -91,6 +102,10 @@ class _Scorers(DocumentKind[Scorer]):
     def place(self, item: Scorer) -> Key:
         """An experiment has each name once."""
         return (item.experiment_id, item.name)
+
+    def is_behind(self, there: Scorer, wanted: Scorer) -> bool:
+        """Also where there are versions to be deleted."""
+        return bool(wanted.spare(there)) or super().is_behind(there, wanted)
 
     def changes(self, old: Scorer, new: Scorer) -> Iterator["FieldChange"]:
         """By versions."""

@@ -77,6 +77,8 @@ class ServerScorers(ServerDocuments[Scorer]):
         has = there.numbered
         last = max(has, default=0)
         _, problems = self._add(wanted, last)
+        for spare in wanted.spare(there):
+            self._drop(wanted, version=spare)
         for one in wanted.versions:
             other = has.get(one.version)
             if one.version <= last and (other is None or other.meaning != one.meaning):

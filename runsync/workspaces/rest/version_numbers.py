@@ -1,5 +1,6 @@
 """The numbers of model versions: a server gives out the next one, behind those of deleted versions too."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -14,7 +15,8 @@ from runsync.workspaces.rest.habits import RegistryHabits
 from runsync.workspaces.rest.server import API
 
 GAP = "runsync.gap"
-"""The tag of a version that is made to be deleted, so that its number is given out."""
+"""The tag of a version that is made to be deleted, so that its number is given out. It is there until a later version
+is: whoever comes after a kill sees which number is the next."""
 
 
 Tags = Mapping[str, str]
@@ -46,16 +48,22 @@ class Numbers:
         self._sort = sort
         self._last: dict[str, int] = {}
         """The greatest numbers that are known to be given out, by model."""
+        self._spare: dict[str, list[int]] = defaultdict(list)
+        """The numbers of versions that are to be deleted, by model."""
 
     def look(self, writes: bool) -> dict[tuple[str, ...], ModelVersion]:
         """The versions there are, by their keys. Those that a killed import left to be deleted are none."""
         found = {}
+        greatest: dict[str, int] = defaultdict(int)
         for version in self._there.all():
             self._last[version.model] = max(version.version, self._last.get(version.model, 0))
-            if GAP not in version.tags:
+            if GAP in version.tags:
+                self._spare[version.model].append(version.version)
+            else:
                 found[version.key] = version
-            elif writes:
-                self._delete(version.model, version.version)
+                greatest[version.model] = max(version.version, greatest[version.model])
+        for model in list(self._spare) if writes else ():
+            self._tidy(model, greatest[model])
         return found
 
     def make(self, model: str, wanted: int, body: Mapping[str, Any], tags: Tags) -> int:
@@ -63,10 +71,11 @@ class Numbers:
         NumberTaken, RequestRefused."""
         if wanted == NEXT:
             return self._create(model, body, tags)
-        self.reach(model, wanted - 1)
+        self._fill(model, wanted - 1)
         made = self._create(model, body, tags) if self._last.get(model, 0) < wanted else 0
         if made and made != wanted:
             self._delete(model, made)
+        self._tidy(model, wanted)
         if made != wanted:
             raise NumberTaken(
                 f"number {wanted} of “{model}” was given out in the target already: delete that {self._sort.noun} "
@@ -75,10 +84,20 @@ class Numbers:
         return made
 
     def reach(self, model: str, last: int) -> None:
-        """Gives out all numbers up to one."""
+        """Gives out all numbers up to one, behind the last version."""
+        self._fill(model, last)
+        self._tidy(model, last + 1)
+
+    def _fill(self, model: str, last: int) -> None:
         source, tags = self._sort.filler
         while self._last.get(model, 0) < last:
-            self._delete(model, self._create(model, {"source": source}, {**tags, GAP: str(last)}))
+            self._spare[model].append(self._create(model, {"source": source}, {**tags, GAP: str(last)}))
+
+    def _tidy(self, model: str, before: int) -> None:
+        """Deletes the spare ones with smaller numbers."""
+        for spare in [spare for spare in self._spare[model] if spare < before]:
+            self._delete(model, spare)
+            self._spare[model].remove(spare)
 
     def _create(self, model: str, body: Mapping[str, Any], tags: Tags) -> int:
         before = self._last.get(model, 0)
