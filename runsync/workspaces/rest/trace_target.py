@@ -16,7 +16,7 @@ from runsync.growing import EntityFiles, Growing
 from runsync.kinds import span_documents
 from runsync.kinds.assessments import Assessment
 from runsync.kinds.kind import EXPERIMENTS, Resolve
-from runsync.kinds.traces import ARTIFACT_LOCATION, COMPLETE, FINALIZED, TRACES, Trace, plain, same_value
+from runsync.kinds.traces import ARTIFACT_LOCATION, COMPLETE, FINALIZED, NOT_YET, TRACES, Trace, plain, same_value
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
@@ -41,6 +41,8 @@ BYTES_A_REQUEST = 8 << 20
 TRACES_A_REQUEST = 100
 LINKS_A_REQUEST = 100
 """The most that link-to-run takes (MLflow 3.17)."""
+LOST = "/"
+"""In a mark: before the number of links to runs that the target did not have."""
 WITHOUT_FILES = ":-"
 """How the mark ends of one whose attachments were not carried."""
 
@@ -66,6 +68,7 @@ class _Copy:
     location: str = ""
     problems: list[Problem] = field(default_factory=list)
     sent: list[ArtifactFile] = field(default_factory=list)
+    lacks_files: bool = False
     error: str = ""
     retry: bool = False
     in_file: bool = False
@@ -200,7 +203,9 @@ class TraceTarget:
 
     def _copy(self, item: Trace, source: EntitySource[Trace]) -> _Copy:
         there = self._there.get(item.trace_id)
-        mark = fingerprint(item) + ("" if self._options.artifacts else WITHOUT_FILES)
+        lost = sum(self._find_run(id) is None for id in item.linked_runs)
+        mark = fingerprint(item) + (f"{LOST}{lost}" if lost else "")
+        mark += "" if self._options.artifacts else WITHOUT_FILES
         return _Copy(item, _rewritten(item, self._resolve), mark, there)
 
     def _read_natives(self, copies: Sequence[_Copy]) -> None:
@@ -292,7 +297,7 @@ class TraceTarget:
         for id in {*self._marks.unassessed(there or {}, ids)} & {one.assessment_id for one in now}:
             self._client.send("DELETE", f"{API3}/traces/{copy.item.trace_id}/assessments/{id}")
         own |= {} if is_native else self._marks.with_assessments(there or {}, ids)
-        mark = {} if _is_more(copy) or (copy.there is not None and copy.there.is_native) else {COMPLETE: copy.mark}
+        mark = {} if is_native else {COMPLETE: NOT_YET if _is_more(copy) else copy.mark}
         alone = self._start(copy, {**tags, **own, **mark}, first)
         for key in self._marks.removed(copy.wanted.tags, there) if there is not None else ():
             self._change_tag("DELETE", copy, {"key": key})
@@ -365,7 +370,7 @@ class TraceTarget:
             progress.advance(bytes=growing.file.size)
         except ITEM_ERRORS as error:
             copy.problems.append(Problem("artifact", file.path, str(error)))
-            copy.retry = copy.retry or may_pass(error)
+            copy.lacks_files, copy.retry = True, copy.retry or may_pass(error)
 
     def _put(self, copy: _Copy, path: str, size: int, opener: Any) -> None:
         self._files.write(Root(copy.item.trace_id, copy.location), path, size, opener)
@@ -400,8 +405,9 @@ class TraceTarget:
                 copy.problems.append(Problem("link", ", ".join(copy.wanted.linked_prompts), str(error)))
 
     def _mark(self, copy: _Copy) -> None:
-        """Last: it is whole."""
-        if copy.problems or copy.error or (copy.there is not None and copy.there.is_native):
+        """Last: it is whole, but for what the target cannot have."""
+        is_native = copy.there is not None and copy.there.is_native
+        if copy.error or copy.lacks_files or copy.retry or is_native:
             return
         self._change_tag("PATCH", copy, {"key": COMPLETE, "value": copy.mark})
 
