@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runsync import threads
 from runsync.bundle.address import Access
-from runsync.bundle.snapshot import Snapshot, undamaged
+from runsync.bundle.snapshot import undamaged
 from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS
 from runsync.kinds import BY_NOUN, KINDS
@@ -206,8 +206,7 @@ class _Side:
         """The runs that are not surely the same on the other side."""
         experiments = list(self.experiments.values())
         self.note(self.source.unreadable_experiments())
-        if isinstance(self.source, Snapshot):
-            self.note(self.source.lost(experiments, self._selection))
+        self.note(self.source.lost(experiments, self._selection))
         if not self._selection.has_runs:
             return {}
         if self._selection.is_narrow:  # also what runs name that are the same is meant
