@@ -7,11 +7,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from runsync.errors import RequestRefused, WorkspaceUnreachable
+from runsync.errors import RequestRefused, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import PARENT
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
+from runsync.model.times import now
 from runsync.testing import specimen as specimens
 from runsync.testing.memory import START, MemorySource
 from runsync.testing.specimen import Specimen
@@ -130,6 +131,23 @@ class TargetSuite:
         assert sum(tally.updated for tally in report.objects.values()) == changed
         self._assert_there(subject, specimen)
 
+    def test_an_experiment_that_somebody_deleted_stays_so_with_all_that_is_in_it(self, subject: Subject) -> None:
+        """What would go into it is named."""
+        specimen = specimens.whole(subject.prefix, subject.kinds)
+        assert_whole(subject.carry(specimen), subject)
+        try:
+            self._delete_home(subject, specimen)
+        except WrongUsage:
+            pytest.skip("nothing can be deleted in it")
+        for held in specimen.models.values():
+            held.items[0] = _changed(held.items[0])
+        for report in (subject.carry(specimen, dry_run=True), subject.carry(specimen)):
+            assert report.exit_code == 3
+            assert {one["kind"] for one in report.failed} >= {"experiment", "run"}
+        with subject.source() as source:
+            states = {e.name: e.lifecycle_stage for e in read(source, specimen).experiments}
+        assert set(states.values()) == {DELETED}
+
     def test_a_file_of_an_entity_that_cannot_be_read_is_named_and_brought_later(self, subject: Subject) -> None:
         """The others arrive."""
         specimen = specimens.whole(subject.prefix, subject.kinds)
@@ -145,6 +163,14 @@ class TargetSuite:
         specimen.models |= of_files
         assert_whole(subject.carry(specimen), subject)
         self._assert_there(subject, specimen)
+
+    def _delete_home(self, subject: Subject, specimen: Specimen) -> None:
+        """Raises WrongUsage where nothing can be changed."""
+        if subject.editor is None:
+            raise WrongUsage("it is no workspace")
+        with subject.editor() as (source, editor):
+            (home,) = (e for e in read(source, specimen).experiments if e.name == specimen.home.name)
+            editor.delete_experiment(home, now(), ())
 
     def _assert_there(self, subject: Subject, specimen: Specimen) -> dict[str, str]:
         """All of it, as a source of the subject tells it; gives the states of runs."""

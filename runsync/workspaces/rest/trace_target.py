@@ -87,7 +87,7 @@ class _Copy:
 
 
 class TraceTarget:
-    """See `EntityTarget`. `find_run` and `find_model` give the target's ids of runs and logged models, or None."""
+    """See `EntityTarget`. `resolve` gives the target's ids of what the source has."""
 
     def __init__(
         self,
@@ -95,8 +95,7 @@ class TraceTarget:
         there: TraceSource,
         files: Artifacts,
         experiments: ExperimentMap,
-        find_run: Callable[[str], str | None],
-        find: Callable[[str, str], str | None],
+        resolve: Resolve,
         options: ImportOptions,
         marks: Marks,
     ) -> None:
@@ -104,8 +103,7 @@ class TraceTarget:
         self._source = there
         self._files = files
         self._experiments = experiments
-        self._find_run = find_run
-        self._find = find
+        self._resolve = resolve
         self._options = options
         self._marks = marks
         self._looked: set[str] = set()
@@ -115,19 +113,16 @@ class TraceTarget:
 
     def plan(self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor) -> list[Outcome]:
         """See `EntityTarget`."""
-        copies = [copy for item in self._here(items) if (copy := self._copy(item, source)) is not None]
+        copies = [self._copy(item) for item in self._here(items)]
         self._read_natives(copies)
-        return [replace(copy.outcome(), action=self._action(copy)) for copy in copies]
+        return [copy.outcome() if copy.error else replace(copy.outcome(), action=self._action(copy)) for copy in copies]
 
     def put(
         self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor, progress: Progress
     ) -> list[Outcome]:
         """See `EntityTarget`."""
-        copies = {copy.item.key: copy for item in self._here(items) if (copy := self._copy(item, source)) is not None}
+        copies = {item.key: self._copy(item) for item in self._here(items)}
         self._read_natives(list(copies.values()))
-        for copy in copies.values():
-            if not self._place(copy.item):
-                copy.error = "its experiment is not in the target: bring that too"
         todo = [copy for copy in copies.values() if not copy.error and self._action(copy) != UNCHANGED]
         outcomes = [copy.outcome() for copy in copies.values() if copy.error]
         same = [copy for copy in copies.values() if not copy.error and self._action(copy) == UNCHANGED]
@@ -183,30 +178,23 @@ class TraceTarget:
 
     def _is_taken(self, item: Trace) -> bool:
         there = self._there.get(item.trace_id)
-        is_taken = there is not None and there.experiment_id != self._place(item)
+        is_taken = there is not None and there.experiment_id != self._place(item) and not self._why_not(item)
         self._taken += [item.trace_id] if is_taken else []
         return is_taken
 
+    def _why_not(self, item: Trace) -> str:
+        return self._experiments.why_not(item.experiment_id)
+
     def _place(self, item: Trace) -> str:
-        try:
-            return self._experiments.target_id(item.experiment_id)
-        except KeyError:
-            return ""
+        """The target's experiment; "" where there is none, or none that can be used."""
+        return self._resolve(EXPERIMENTS, item.experiment_id) or ""
 
-    def _resolve(self, kind: str, id: str) -> str | None:
-        if kind == EXPERIMENTS:
-            try:
-                return self._experiments.target_id(id)
-            except KeyError:
-                return None
-        return self._find_run(id) if kind == RUNS else self._find(kind, id)
-
-    def _copy(self, item: Trace, source: EntitySource[Trace]) -> _Copy:
+    def _copy(self, item: Trace) -> _Copy:
         there = self._there.get(item.trace_id)
-        lost = sum(self._find_run(id) is None for id in item.linked_runs)
+        lost = sum(self._resolve(RUNS, id) is None for id in item.linked_runs)
         mark = fingerprint(item) + (f"{LOST}{lost}" if lost else "")
         mark += "" if self._options.artifacts else WITHOUT_FILES
-        return _Copy(item, _rewritten(item, self._resolve), mark, there)
+        return _Copy(item, _rewritten(item, self._resolve), mark, there, error=self._why_not(item))
 
     def _read_natives(self, copies: Sequence[_Copy]) -> None:
         """Of those that were made in the target, or changed since: how they read now."""
@@ -379,7 +367,7 @@ class TraceTarget:
         by_run: dict[str, list[_Copy]] = defaultdict(list)
         for copy in copies:
             for run_id in copy.item.linked_runs:
-                there = self._find_run(run_id)
+                there = self._resolve(RUNS, run_id)
                 if there is None:
                     copy.problems.append(Problem("link", run_id, "the run is not in the target"))
                 else:
