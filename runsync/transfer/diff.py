@@ -12,7 +12,7 @@ from runsync.bundle.address import Access
 from runsync.bundle.snapshot import undamaged
 from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS
-from runsync.kinds import BY_NOUN, KINDS
+from runsync.kinds import BY_NOUN, KINDS, NAMES, OWN_PATHS
 from runsync.kinds.kind import EXPERIMENTS, Key, Kind
 from runsync.kinds.scope import Scope
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
@@ -108,11 +108,15 @@ class DiffReport:
 
     def add(self, change: Change) -> None:
         """Notes a change."""
-        counts = self.runs if change.kind == "run" else self.experiments
-        if change.kind in BY_NOUN:
-            counts = self.objects.setdefault(BY_NOUN[change.kind].name, Changes())
+        name = NAMES[change.kind]
+        counts = self.objects.setdefault(name, Changes()) if change.kind in BY_NOUN else getattr(self, name)
         setattr(counts, change.change, getattr(counts, change.change) + 1)
         self.changes.append(change)
+
+    @property
+    def counts(self) -> dict[str, Changes]:
+        """Of all kinds, by their names."""
+        return {**{kind.name: getattr(self, kind.name) for kind in OWN_PATHS}, **self.objects}
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
