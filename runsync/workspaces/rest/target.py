@@ -18,7 +18,6 @@ from runsync.errors import RequestRefused, WrongUsage
 from runsync.kinds.ids import Ids
 from runsync.kinds.kind import EXPERIMENTS, E, Kind
 from runsync.kinds.left_behind import changed
-from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.traces import TRACES
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
