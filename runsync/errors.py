@@ -158,9 +158,19 @@ class BundleDamaged(BundleError):
 
 
 class WorkspaceError(RunsyncError):
-    """Something about a workspace."""
+    """Something about a workspace. `topic` is that of a finding about it."""
 
     exit_code = 13
+    topic = "connection"
+
+    @property
+    def told(self) -> str:
+        """The message without what `remedy` says."""
+        return str(self)
+
+    def remedy(self, option: str) -> str:
+        """What to do, where the message does not say it; `option` is what --init is called where this is read."""
+        return ""
 
 
 class WorkspaceUnreachable(WorkspaceError):
@@ -202,6 +212,8 @@ class RequestRefused(WorkspaceError):
 
 class AccessDenied(RequestRefused):
     """HTTP 401 or 403."""
+
+    topic = "access"
 
 
 class TooMuch(RequestRefused):

@@ -14,7 +14,6 @@ import orjson
 from runsync.bundle import history, layout, schemas
 from runsync.bundle.address import Access, locate
 from runsync.bundle.history import History
-from runsync.bundle.local_store import LocalStore
 from runsync.bundle.manifest import Manifest
 from runsync.bundle.store import MOST_SMALL, Store, cannot_write
 from runsync.errors import (
@@ -174,7 +173,7 @@ def open_store(store: Store) -> Bundle:
     if store.size(layout.MARKER) is None:
         if has_lost_marker(store):
             raise _marker_is_missing(store)
-        is_missing = isinstance(store, LocalStore) and not store.folder.exists()
+        is_missing = store.folder is not None and not store.folder.exists()
         told = "is not there" if is_missing else f"is no runsync bundle (no {layout.MARKER} in it)"
         place, at, tail = store.address.rpartition("@")
         hint = f" (“{tail}” names no snapshot: see runsync snapshots {place})" if at and "/" not in tail else ""
@@ -185,7 +184,7 @@ def open_store(store: Store) -> Bundle:
 
 def has_lost_marker(store: Store) -> bool:
     """Whether a bundle lies there, and only the file that says so is missing. Raises BucketNotFound."""
-    if store.size(layout.MARKER) is not None or (isinstance(store, LocalStore) and not store.folder.is_dir()):
+    if store.size(layout.MARKER) is not None or (store.folder is not None and not store.folder.is_dir()):
         return False
     store.check_place()
     folders = sorted(f"{folder}/" for folder in layout.WITH_DATA)
@@ -221,9 +220,9 @@ def create_in(store: Store) -> Bundle:
 
 def _require_empty(store: Store) -> None:
     """Raises WrongUsage, RunsyncError, BundleDamaged or BucketNotFound where no bundle can be made."""
-    if isinstance(store, LocalStore) and store.folder.exists() and not store.folder.is_dir():
+    if store.folder is not None and store.folder.exists() and not store.folder.is_dir():
         raise WrongUsage(f"{store.folder} is a file: a bundle needs a folder")
-    if isinstance(store, LocalStore):
+    if store.folder is not None:
         above = next((folder for folder in store.folder.parents if folder.exists()), None)
         if above is not None and not above.is_dir():
             raise RunsyncError(f"{store.folder} cannot be made: {above} is not a folder; choose another place")
@@ -247,11 +246,11 @@ def existing_or_empty(where: str | Path, access: Access | None = None) -> Bundle
     except BundleNotFound:
         bundle = Bundle(locate(where, access).store)
         _require_empty(bundle.store)
-    if isinstance(bundle.store, LocalStore):
+    if (folder := bundle.store.folder) is not None:
         try:
-            try_to_write(bundle.store.folder)
+            try_to_write(folder)
         except OSError as error:
-            raise cannot_write(bundle.store.folder, error) from None
+            raise cannot_write(folder, error) from None
     return bundle
 
 

@@ -34,6 +34,7 @@ MOVABLE = (PARTS, BLOBS)
 OF_NO_SNAPSHOT = (LOCKS, CLAIMS, SUSPECTS, QUARANTINE)
 """Folders of what processes tell each other, and of what was set aside."""
 
+# Runs and experiments have parts of their own; a part of runs is a pair, with their points beside them.
 RUNS = ".runs.jsonl.gz"
 METRICS = ".metrics.parquet"
 EXPERIMENTS = ".experiments.jsonl.gz"

@@ -27,6 +27,8 @@ ASK_FIRST = 1 << 20
 class S3Store:
     """Objects below a prefix."""
 
+    folder = None
+
     def __init__(self, url: str, s3: S3) -> None:
         self.bucket, prefix = split(url)
         self.prefix = f"{prefix}/" if prefix else ""

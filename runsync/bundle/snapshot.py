@@ -62,6 +62,7 @@ class Snapshot:
         self.requests = 0
         self.notes: list[str] = []
         self.doubts: list[str] = []
+        self.workbench = None
         self._located: dict[str, _Location] = {}
         self._located_all = False
         self._damage = ""

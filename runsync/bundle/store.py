@@ -67,6 +67,10 @@ class Store(Protocol):
     """Names are relative, with `/`."""
 
     @property
+    def folder(self) -> Path | None:
+        """Where it lies on this machine; None for one that does not."""
+
+    @property
     def address(self) -> str:
         """Of the bundle, as a user writes it."""
 

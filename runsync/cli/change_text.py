@@ -10,12 +10,14 @@ from runsync.cli import consent, options, say
 from runsync.cli.commands import paths
 from runsync.cli.text import listed, many
 from runsync.cli.transfer_text import ANOTHER_TRY, stopped
+from runsync.kinds import OWN_PATHS
 from runsync.kinds.left_behind import told
 
 if TYPE_CHECKING:
     from runsync.model.progress import Progress
     from runsync.runs.change import ChangeReport, How, Item
 
+_OWN = tuple(kind.noun for kind in OWN_PATHS)
 _DONE = {
     "rename": "renamed",
     "tag": "tagged",
@@ -142,7 +144,7 @@ def _told(item: "Item") -> str:
 def _summary(report: "ChangeReport") -> str:
     would = "would be " if report.dry_run else ""
     told = []
-    kinds = ("experiment", "run", *report.other_kinds())
+    kinds = (*_OWN, *report.other_kinds())
     for kind in kinds:
         count: dict[str, Any] = report.counts(kind)
         if any(count.values()) or (kind == "run" and report.verb.startswith("runs")):
@@ -176,7 +178,7 @@ def _ending(report: "ChangeReport") -> str:
 
 
 def _failed(report: "ChangeReport", failed: "list[Item]") -> str:
-    kinds = {item.kind if item.kind in ("experiment", "run") else "item" for item in failed}
+    kinds = {item.kind if item.kind in _OWN else "item" for item in failed}
     lost = many(len(failed), kinds.pop() if len(kinds) == 1 else "item")
     if report.dry_run and not report.changed():
         return f"Nothing would be changed: {lost} would fail."

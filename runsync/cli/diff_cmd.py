@@ -56,7 +56,7 @@ def command(ctx: click.Context, /, old: str, new: str, exit_code: bool, as_json:
 def _lines(report: "DiffReport") -> Iterator[str]:
     yield f"diff: {_place(report.old)} → {_place(report.new)}"
     rows = [("", "added", "changed", "removed")]
-    for name, counts in (("experiments", report.experiments), ("runs", report.runs), *report.objects.items()):
+    for name, counts in report.counts.items():
         rows.append((name, f"{counts.added:,}", f"{counts.changed:,}", f"{counts.removed:,}"))
     yield from table(rows)
     for change in report.changes[:MOST_LISTED]:

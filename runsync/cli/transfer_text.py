@@ -21,9 +21,7 @@ def lines(report: "TransferReport") -> Iterator[str]:
     verb = f"{report.verb} (dry run: nothing was written)" if report.dry_run else report.verb
     yield f"{verb}: {report.source.address} → {report.target.address}"
     heads = ("", "new", "updated", "unchanged", "failed")
-    rows = [heads, _row("experiments", report.experiments), _row("runs", report.runs)]
-    rows += [_row(kind, tally) for kind, tally in report.objects.items()]
-    yield from table(rows)
+    yield from table([heads, *(_row(kind, tally) for kind, tally in report.tallies.items())])
     if not report.dry_run:
         requests = f", {many(report.requests, 'request')}" if report.requests else ""
         yield (

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from runsync.contract.entities import EntitySource
+    from runsync.contract.workbench import Workbench
     from runsync.kinds.kind import E, Kind
 
 
@@ -137,6 +138,10 @@ class Source(Protocol):
         lacks of these experiments and of the runs that the selection means; of their files only with `artifacts`."""
         return []
 
+    def lost(self, experiments: Sequence[Experiment], selection: Selection) -> Sequence[Unreadable]:
+        """What a snapshot has not of what a selection may mean, since its export could not read it."""
+        return ()
+
     @property
     def is_all(self) -> bool:
         """Whether an experiment that it neither lists nor tells as unreadable is not there: not so of a snapshot of
@@ -150,6 +155,11 @@ class Source(Protocol):
     def orders(self, kind: "Kind[Any]", order: Sequence[Order]) -> bool:
         """Whether entities of a kind are listed in the order that a scope asks for."""
         return False
+
+    @property
+    def workbench(self) -> "Workbench | None":
+        """Where its notebooks run; None where it has none."""
+        return None
 
     @property
     def kept(self) -> Mapping[str, Any]:

@@ -12,7 +12,6 @@ from runsync.model.import_options import ImportOptions
 
 if TYPE_CHECKING:
     from runsync.contract.model_registry import ModelRegistry
-    from runsync.contract.workbench import Workbench
 
 
 class Workspace(Source, Protocol):
@@ -38,11 +37,6 @@ class Workspace(Source, Protocol):
     def registry(self) -> "ModelRegistry | None":
         """Where models are promoted; None where it has no registered models that can be read and written. Raises
         WrongUsage and AccessDenied for a workspace that cannot be written to."""
-        return None
-
-    @property
-    def workbench(self) -> "Workbench | None":
-        """Where its notebooks run; None where it has none."""
         return None
 
     def examine(self) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from runsync.kinds.budget_policies import BUDGET_POLICIES
-from runsync.kinds.carried import Carried
+from runsync.kinds.carried import Carried, OwnPath
 from runsync.kinds.evaluation_datasets import EVALUATION_DATASETS
 from runsync.kinds.experiments import EXPERIMENTS
 from runsync.kinds.gateway_endpoints import GATEWAY_ENDPOINTS
@@ -52,7 +52,9 @@ _ALL: tuple[Kind[Any], ...] = (
 )
 BY_NAME = {kind.name: kind for kind in _ALL}
 BY_NOUN = {kind.noun: kind for kind in _ALL}
-_ANY: tuple[Carried, ...] = (EXPERIMENTS, RUNS, *_ALL)
+OWN_PATHS: tuple[OwnPath, ...] = (EXPERIMENTS, RUNS)
+"""Those that sources and targets carry by methods of their own."""
+_ANY: tuple[Carried, ...] = (*OWN_PATHS, *_ALL)
 _CARRIED = {kind.name: kind for kind in _ANY}
 CARRIED: tuple[Carried, ...] = tuple(
     _CARRIED[name]

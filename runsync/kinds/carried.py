@@ -19,6 +19,10 @@ class Carried(Protocol):
     def requires(self) -> tuple[str, ...]:
         """The names of the kinds that must be carried before it."""
 
+    @property
+    def goes_with_experiments(self) -> bool:
+        """Whether it is nowhere but in experiments."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnPath:
@@ -27,3 +31,4 @@ class OwnPath:
     name: str
     noun: str
     requires: tuple[str, ...] = ()
+    goes_with_experiments: bool = True

@@ -31,6 +31,8 @@ OK, ERROR, IN_PROGRESS, UNSPECIFIED = "OK", "ERROR", "IN_PROGRESS", "STATE_UNSPE
 STATES = (OK, ERROR, IN_PROGRESS, UNSPECIFIED)
 COMPLETE = "runsync.complete"
 """The tag of a copy on a server that is whole: the fingerprint of what it was made from. Written last."""
+NOT_YET = "-"
+"""That tag of a copy to which more is to come."""
 MODEL_ID = "mlflow.modelId"
 """The entry of the metadata with the logged model that was called."""
 FINALIZED = "mlflow.trace.infoFinalized"

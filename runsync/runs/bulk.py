@@ -25,10 +25,10 @@ from runsync.runs.change import (
     confirm,
     item_of,
 )
+from runsync.runs.changing import changing
 from runsync.runs.choose import runs_of
 from runsync.runs.delete import deletion
 from runsync.runs.restore import decided, restorations
-from runsync.transfer.places import open_editor
 
 MOST_RUNS = 10_000
 
@@ -43,10 +43,9 @@ def delete_runs(
     RunsyncError when some could not be deleted, after the others were.
     """
     how, most = how or How(), checked(max_runs)
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
+    with changing(where, "runs delete", how, {}) as (source, editor, report):
         experiment = _experiment(source, experiment_id)
         selection = Selection(until=max_timestamp_millis, state=ACTIVE)
-        report = ChangeReport("runs delete", source.place, how.dry_run)
         if editor.bulk is not None and not how.dry_run:
             planned = _planned(report, source, selection, experiment, most, how)
             return editor.bulk.delete_runs(experiment_id, max_timestamp_millis, planned) if planned else 0
@@ -67,10 +66,9 @@ def restore_runs(
     could not be restored, after the others were.
     """
     how, most = how or How(), checked(max_runs)
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
+    with changing(where, "runs restore", how, {}) as (source, editor, report):
         experiment = _experiment(source, experiment_id)
         selection = Selection(state=DELETED)
-        report = ChangeReport("runs restore", source.place, how.dry_run)
         if editor.bulk is not None and not how.dry_run:
             planned = _planned(report, source, selection, experiment, most, how)
             return editor.bulk.restore_runs(experiment_id, min_timestamp_millis, planned) if planned else 0

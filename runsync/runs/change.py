@@ -10,7 +10,9 @@ from typing import Any
 from runsync import threads
 from runsync.bundle.address import Access
 from runsync.errors import ITEM_ERRORS, Interrupted, RunsyncError, TooManyChanges, may_pass
-from runsync.kinds import KINDS
+from runsync.kinds import KINDS, OWN_PATHS
+from runsync.kinds.experiments import EXPERIMENTS
+from runsync.kinds.runs import RUNS
 from runsync.model.experiment import Experiment
 from runsync.model.place import Place
 from runsync.model.progress import Progress, Silent
@@ -136,8 +138,7 @@ class ChangeReport:
             "workspace": asdict(self.workspace),
             "dry_run": self.dry_run,
             "asked": self.asked,
-            "experiments": self.counts("experiment"),
-            "runs": self.counts("run"),
+            **{kind.name: self.counts(kind.noun) for kind in OWN_PATHS},
             "objects": {kind: self.counts(kind) for kind in self.other_kinds()},
             "items": [asdict(item) for item in self.items],
             "failed": [{"kind": i.kind, "id": i.id, "name": i.name, "error": i.error} for i in failed],
@@ -191,8 +192,8 @@ class Together:
 def item_of(thing: Run | Experiment, action: str, home: str = "", is_child: bool = False, error: str = "") -> Item:
     """Of a run in the experiment of a name, or of an experiment."""
     if isinstance(thing, Experiment):
-        return Item("experiment", thing.experiment_id, thing.name, thing.name, action, error=error)
-    return Item("run", thing.run_id, thing.name, home, action, is_child, error=error)
+        return Item(EXPERIMENTS.noun, thing.experiment_id, thing.name, thing.name, action, error=error)
+    return Item(RUNS.noun, thing.run_id, thing.name, home, action, is_child, error=error)
 
 
 def carry_out(

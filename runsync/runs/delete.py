@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from runsync.contract.editor import Editor
-from runsync.errors import RequestRefused, RunsyncError, WrongUsage
+from runsync.errors import RequestRefused, RunsyncError
 from runsync.kinds.left_behind import counted, is_known
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import DELETED_AT
@@ -19,9 +19,9 @@ from runsync.model.times import now
 from runsync.model.wording import many
 from runsync.runs import at_once
 from runsync.runs.change import DELETE, UNCHANGED, Change, ChangeReport, How, Item, Together, carry_out, item_of
+from runsync.runs.changing import changing, refuse_limit, with_runs
 from runsync.runs.choose import children_first, first, look, refuse_everything
 from runsync.transfer.export import export
-from runsync.transfer.places import open_editor
 from runsync.transfer.report import TransferReport
 
 
@@ -45,15 +45,12 @@ def delete_selected_runs(
 
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
-    selection, how = selection or Selection(), how or How()
-    selection = replace(selection, runs=(*selection.runs, *runs))
-    if limit is not None and children:
-        raise WrongUsage("--limit counts runs one by one, without their children: say --no-children with it")
+    selection, how = with_runs(selection, runs), how or How()
+    refuse_limit(limit, children)
     refuse_everything(selection, "delete")
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
+    asked = {"children": children, "max_changes": how.most, "limit": limit, "backup": backup and str(backup)}
+    with changing(where, "runs delete", how, asked) as (source, editor, report):
         homes = source.experiments(Selection())
-        asked = {"children": children, "max_changes": how.most, "limit": limit, "backup": backup and str(backup)}
-        report = ChangeReport("runs delete", source.place, how.dry_run, asked)
         listed_at = now()
         meant = look(report, source, homes, selection, ACTIVE, children)
         report.asked["selection"] = meant.selection.to_document()
@@ -67,7 +64,6 @@ def delete_selected_runs(
         wanted = Selection(runs=tuple(BY_ID + run_id for run_id in changes))
         waves = [[changes[run.run_id] for run in wave] for wave in children_first(going)]
         carry_out(report, waves, how, backup_first(report, where, backup, wanted, how), together)
-        report.requests = editor.requests
     return report
 
 

@@ -19,10 +19,11 @@ from runsync.model.selection import Selection
 from runsync.model.times import now
 from runsync.model.wording import many
 from runsync.runs.change import DELETE, IMPORT, RESTORE, UNCHANGED, Change, ChangeReport, How, carry_out, item_of
+from runsync.runs.changing import changing
 from runsync.runs.choose import chosen_experiments
 from runsync.runs.delete import backup_first
 from runsync.transfer.import_ import import_
-from runsync.transfer.places import open_editor, open_held
+from runsync.transfer.places import open_held
 
 
 def delete_experiments(
@@ -41,10 +42,8 @@ def delete_experiments(
     Raises WrongUsage, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
     how = how or How()
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        asked: dict[str, object] = {"experiments": list(experiments), "max_changes": how.most}
-        asked["backup"] = None if backup is None else str(backup)
-        report = ChangeReport("experiments delete", source.place, how.dry_run, asked)
+    asked = {"experiments": list(experiments), "max_changes": how.most, "backup": backup and str(backup)}
+    with changing(where, "experiments delete", how, asked) as (source, editor, report):
         chosen = _chosen(source, experiments, ACTIVE)
         report.items += [item_of(e, UNCHANGED) for e in chosen if e.lifecycle_stage == DELETED]
         going = [e for e in chosen if e.lifecycle_stage == ACTIVE]
@@ -60,7 +59,6 @@ def delete_experiments(
             report.notes.append(f"{many(active, 'active run')} {go} with them")
         wanted = Selection(experiments=tuple(BY_ID + e.experiment_id for e in going))
         carry_out(report, [changes], how, backup_first(report, where, backup, wanted, how, accept, GO_WITH_EXPERIMENTS))
-        report.requests = editor.requests
     return report
 
 
@@ -76,10 +74,8 @@ def restore_experiments(
     Raises WrongUsage, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
     how = how or How()
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        asked: dict[str, object] = {"experiments": list(experiments), "max_changes": how.most}
-        asked["from"] = None if from_bundle is None else str(from_bundle)
-        report = ChangeReport("experiments restore", source.place, how.dry_run, asked)
+    asked = {"experiments": list(experiments), "max_changes": how.most, "from": from_bundle and str(from_bundle)}
+    with changing(where, "experiments restore", how, asked) as (source, editor, report):
         purged: list[Experiment] = []
         if from_bundle is None:
             chosen = _chosen(source, experiments, DELETED)
@@ -94,7 +90,6 @@ def restore_experiments(
         names = tuple(BY_ID + e.experiment_id for e in purged)
         before = partial(_import, report, where, from_bundle, names, how) if from_bundle and purged else None
         carry_out(report, waves, how, before)
-        report.requests = editor.requests
     return report
 
 

@@ -9,17 +9,16 @@ from runsync.model.identity import is_ours
 from runsync.model.run import Run
 from runsync.model.selection import Selection
 from runsync.runs.change import RENAME, TAG, UNCHANGED, UNTAG, Change, ChangeReport, How, carry_out, item_of
+from runsync.runs.changing import changing
 from runsync.runs.choose import chosen_experiments, look, one_experiment
 from runsync.transfer.find import find_run
-from runsync.transfer.places import open_editor
 
 
 def rename_run(where: str, run: str, name: str, *, how: How | None = None) -> ChangeReport:
     """Gives a run (an id, the beginning of one, or a name) another name."""
     how = how or How()
     _refuse_empty(name)
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        report = ChangeReport("runs rename", source.place, how.dry_run, {"run": run, "name": name})
+    with changing(where, "runs rename", how, {"run": run, "name": name}) as (source, editor, report):
         homes = source.experiments(Selection())
         found = find_run(source, run, homes)
         if found.lifecycle_stage == DELETED:
@@ -27,7 +26,6 @@ def rename_run(where: str, run: str, name: str, *, how: How | None = None) -> Ch
         named = {e.experiment_id: e.name for e in homes}[found.experiment_id]
         act = lambda: editor.rename_run(found.run_id, name)  # noqa: E731
         _label(report, [(found, found.name == name, act)], RENAME, {found.experiment_id: named}, how)
-        report.requests = editor.requests
     return report
 
 
@@ -57,8 +55,8 @@ def rename_experiment(where: str, experiment: str, name: str, *, how: How | None
     """Gives an experiment (its name or id) another name. Raises WrongUsage when another has it, be it deleted."""
     how = how or How()
     _refuse_empty(name)
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        report = ChangeReport("experiments rename", source.place, how.dry_run, {"experiment": experiment, "name": name})
+    asked = {"experiment": experiment, "name": name}
+    with changing(where, "experiments rename", how, asked) as (source, editor, report):
         homes = source.experiments(Selection())
         found = one_experiment(homes, experiment)
         for other in homes:
@@ -68,7 +66,6 @@ def rename_experiment(where: str, experiment: str, name: str, *, how: How | None
                 )
         act = lambda: editor.rename_experiment(found.experiment_id, name)  # noqa: E731
         _label(report, [(found, found.name == name, act)], RENAME, {}, how)
-        report.requests = editor.requests
     return report
 
 
@@ -106,13 +103,11 @@ def _each_run(
     plan: Callable[[Editor, Run], tuple[bool, Callable[[], None]]],
     how: How,
 ) -> ChangeReport:
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        asked = {**asked, "selection": selection.to_document()}
-        report = ChangeReport(f"runs {action}", source.place, how.dry_run, asked)
+    asked = {**asked, "selection": selection.to_document()}
+    with changing(where, f"runs {action}", how, asked) as (source, editor, report):
         homes = source.experiments(Selection())
         planned = [(run, *plan(editor, run)) for run in look(report, source, homes, selection).runs]
         _label(report, planned, action, {e.experiment_id: e.name for e in homes}, how)
-        report.requests = editor.requests
     return report
 
 
@@ -126,13 +121,11 @@ def _each_experiment(
 ) -> ChangeReport:
     if not experiments:
         raise WrongUsage(f"name the experiments to {action}")
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
-        asked = {**asked, "experiments": list(experiments)}
-        report = ChangeReport(f"experiments {action}", source.place, how.dry_run, asked)
+    asked = {**asked, "experiments": list(experiments)}
+    with changing(where, f"experiments {action}", how, asked) as (source, editor, report):
         homes = source.experiments(Selection())
         chosen = chosen_experiments([e for e in homes if e.lifecycle_stage == ACTIVE], experiments, ACTIVE)
         _label(report, [(e, *plan(editor, e)) for e in chosen], action, {}, how)
-        report.requests = editor.requests
     return report
 
 

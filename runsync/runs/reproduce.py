@@ -12,10 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runsync.bundle.address import Access
-from runsync.bundle.snapshot import Snapshot
 from runsync.contract.source import Source
 from runsync.contract.workbench import Clone, Workbench
-from runsync.contract.workspace import Workspace
 from runsync.errors import ITEM_ERRORS, WrongUsage
 from runsync.model.code import Code, code_of
 from runsync.model.git_remote import Remote, parse_remote
@@ -125,14 +123,13 @@ def reproduce(where: str, run: str, into: str | Path | None = None, *, options: 
         return report
 
 
-def _bench(where: str, source: Workspace | Snapshot) -> Workbench:
-    bench = None if isinstance(source, Snapshot) else source.workbench
-    if bench is None:
+def _bench(where: str, source: Source) -> Workbench:
+    if source.workbench is None:
         raise WrongUsage(
             f"“{without_credentials(where)}” is no Databricks workspace, and has no notebooks to clone: leave "
             "--notebook-folder out, and name a folder with --into"
         )
-    return bench
+    return source.workbench
 
 
 def _do_there(

@@ -27,9 +27,9 @@ from runsync.runs.change import (
     carry_out,
     item_of,
 )
+from runsync.runs.changing import changing, refuse_limit, with_runs
 from runsync.runs.choose import Meant, first, refuse_everything
 from runsync.runs.purged import Purged
-from runsync.transfer.places import open_editor
 
 DAY = 24 * 60 * 60 * 1000
 """Milliseconds."""
@@ -57,14 +57,12 @@ def restore_selected_runs(
 
     Raises WrongUsage for a selection of everything, NothingSelected, TooManyChanges, and what `how.confirm` raises.
     """
-    selection, how = selection or Selection(), how or How()
-    selection = replace(selection, runs=(*selection.runs, *runs))
+    selection, how = with_runs(selection, runs), how or How()
     _check(selection, deleted_since, children, limit, from_bundle)
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
+    asked: dict[str, object] = {"children": children, "deleted_since": deleted_since, "max_changes": how.most}
+    asked |= {"limit": limit, "from": from_bundle and str(from_bundle)}
+    with changing(where, "runs restore", how, asked) as (source, editor, report):
         homes = source.experiments(Selection())
-        asked: dict[str, object] = {"children": children, "deleted_since": deleted_since}
-        asked |= {"max_changes": how.most, "limit": limit, "from": from_bundle and str(from_bundle)}
-        report = ChangeReport("runs restore", source.place, how.dry_run, asked)
         purged = None if from_bundle is None else Purged(where, from_bundle, editor, how)
         look = purged.look if purged else partial(_look, report)
         meant = look(source, homes, selection, children and deleted_since is None)
@@ -84,7 +82,6 @@ def restore_selected_runs(
             purged.foresee(report)
         if purged is not None and report.stopped:
             purged.tell_of_stopped(report)
-        report.requests = editor.requests
     return report
 
 
@@ -224,7 +221,6 @@ def _check(
 ) -> None:
     if deleted_since is None:
         refuse_everything(selection, "restore")
-    if limit is not None and children and deleted_since is None:
-        raise WrongUsage("--limit counts runs one by one, without their children: say --no-children with it")
+    refuse_limit(limit, children and deleted_since is None)
     if from_bundle is not None and (deleted_since is not None or limit is not None):
         raise WrongUsage("--from takes its runs from a bundle, which knows no deletions: leave out --deleted-since")

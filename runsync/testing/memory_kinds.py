@@ -1,11 +1,12 @@
 """Entities that are plain Python data: sources of single kinds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Generic
 
 from runsync.contract.entities import EntitySource, WithoutFiles
 from runsync.errors import RequestRefused
+from runsync.kinds.evaluation_datasets import EvaluationDataset
 from runsync.kinds.kind import E, Key, Kind
 from runsync.kinds.notebooks import NOTEBOOKS, Notebook, formats_of, wanted
 from runsync.kinds.permissions import Permissions
@@ -79,6 +80,13 @@ class MemoryModels(EntitySource[E], Generic[E]):
     contents: Mapping[Key, Mapping[str, bytes | None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     is_exact: bool = True
+    unreadable: frozenset[str] = frozenset()
+    """Paths of files that are listed, and cannot be read."""
+
+    @property
+    def paths(self) -> Set[str]:
+        """Of all files."""
+        return {path for files in self.contents.values() for path in files if path}
 
     def list(self, scope: Scope) -> Iterator[E]:
         """Those that are meant."""
@@ -99,7 +107,7 @@ class MemoryModels(EntitySource[E], Generic[E]):
         """Its bytes, in one piece."""
         self.asked.append(f"{item.name}: {file.path}")
         content = self.contents[item.key][file.path]
-        if content is None:
+        if content is None or file.path in self.unreadable:
             raise RequestRefused("it cannot be read")
         yield content
 
@@ -127,3 +135,17 @@ class MemoryTraces(MemoryModels[Trace]):
             raise error
         found = next(one for one in self.items if one.trace_id == item.trace_id)
         return super().complete(item.with_spans(found.spans or ()))
+
+
+@dataclass
+class MemoryDatasets(MemoryModels[EvaluationDataset]):
+    """Whole evaluation datasets, which are listed without their records."""
+
+    def list(self, scope: Scope) -> Iterator[EvaluationDataset]:
+        """Those that are meant."""
+        for item in super().list(scope):
+            yield replace(item, records=None, record_count=None, record_digest="")
+
+    def complete(self, item: EvaluationDataset) -> EvaluationDataset:
+        """With its records."""
+        return item.with_records(next(one for one in self.items if one.key == item.key).records or ())

@@ -15,6 +15,7 @@ from runsync.model.run import ArtifactFile, Batch
 from runsync.model.selection import Selection
 from runsync.testing import specimen as specimens
 from runsync.testing.specimen import Specimen
+from runsync.testing.specimen_kinds import CODE, FILES
 from runsync.testing.subject import Read, Subject, named, pool, read
 
 
@@ -185,16 +186,21 @@ class SourceSuite:
             found = [
                 item
                 for item in side.list(scope)
-                if getattr(item, "experiment_id", "") in mine or any(specimen.model in part for part in item.key)
+                if getattr(item, "experiment_id", "") in mine or specimen.model in " ".join((item.name, *item.key))
             ]
             assert len({item.key for item in found}) == len(found) == len(held.items), name
-            for item in map(side.complete, found):
+            whole = list(map(side.complete, found))
+            if held.kind.rows_name:
+                rows = (sum(held.kind.rows(item).num_rows for item in items) for items in (whole, held.items))
+                assert len(set(rows)) == 1, name
+            assert {file.path for item in whole for file in held.kind.files(item)} == held.paths, name
+            for item in whole:
                 if held.kind.has_bytes:
-                    assert b"".join(side.read(item)[1]) == specimens.CODE
+                    assert b"".join(side.read(item)[1]) == CODE
                 for file in held.kind.files(item):
                     content = b"".join(side.read_file(item, file))
                     assert file.size == len(content)
-                    assert file.path.endswith("MLmodel") or content == specimens.MODEL_FILES[file.path]
+                    assert file.path.endswith("MLmodel") or content == FILES[file.path]
 
     def test_a_source_that_was_closed_may_be_opened_again(self, subject: Subject, specimen: Specimen) -> None:
         """And tells the same."""

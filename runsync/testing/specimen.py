@@ -5,21 +5,14 @@ import uuid
 from collections.abc import Set
 from typing import Any
 
-from runsync.kinds.logged_models import LOGGED_MODELS, LoggedModel, ModelMetric
-from runsync.kinds.model_aliases import MODEL_ALIASES, ModelAlias
-from runsync.kinds.model_versions import MODEL_VERSIONS, Home, ModelVersion
-from runsync.kinds.notebooks import NOTEBOOKS, SOURCE, Notebook
-from runsync.kinds.permissions import GROUP, PERMISSIONS, Grant, Permissions
-from runsync.kinds.registered_models import REGISTERED_MODELS, RegisteredModel
+from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.notebooks import NOTEBOOKS
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import PARENT, RUN_NAME
 from runsync.model.run import DatasetInput, ModelLink, Run
-from runsync.model.selection import RUNS
 from runsync.testing.memory import START, MemorySource, run_with_metrics
-from runsync.testing.memory_kinds import MemoryModels
+from runsync.testing.specimen_kinds import Names, held
 
-MODEL_FILES = {"MLmodel": b"flavors: {}\n", "data/model.bin": b"weights" * 100}
-CODE = b"# Databricks notebook source\nprint(1)\n"
 ODD_FILES = {
     "plots/a b.txt": b"curve\n",
     "naïve 😀/ü.txt": b"u",
@@ -35,7 +28,6 @@ ODD_POINTS = [
     (2, START + 1, 1 / 3),
     (-3, START, -0.25),
 ]
-_TIMES: dict[str, Any] = {"created_at": START, "updated_at": START + 1}
 
 
 class Specimen(MemorySource):
@@ -76,7 +68,8 @@ def whole(prefix: str, kinds: Set[str] = frozenset()) -> Specimen:
     curve = [(step, START + step, step / 7) for step in range(1100)]
     parent_id, model_id = uuid.uuid4().hex, f"m-{uuid.uuid4().hex}"
     # The child is older than its parent: its link points at a run that is not there yet.
-    made.add("child", {"loss": curve[:5]}, made.home, tags={PARENT: parent_id})
+    child = made.add("child", {"loss": curve[:5]}, made.home, tags={PARENT: parent_id})
+    names = Names(made.model, made.home, parent_id, child.run_id, model_id, kinds)
     points = {"loss": curve, "odd/näme 1": ODD_POINTS}
     if LOGGED_MODELS.name in kinds:
         points["auc"] = [(3, START, 0.75)]  # a point of a model is one of its run, too
@@ -91,49 +84,13 @@ def whole(prefix: str, kinds: Set[str] = frozenset()) -> Specimen:
         model_outputs=(ModelLink(model_id, 3),) if LOGGED_MODELS.name in kinds else (),
         files={"model/MLmodel": f"run_id: {parent_id}\n".encode(), **ODD_FILES},
     )
-    notebook = _notebook(made).items() if NOTEBOOKS.name in kinds else ()
+    notebook = names.notebook.items() if NOTEBOOKS.name in kinds else ()
     code = {f"mlflow.databricks.notebook{end}": value for end, value in notebook}
     made.add("failed", {}, made.home, status="FAILED", params={"lr": "0.3"}, tags=code)
     made.add("deleted", {"loss": curve[:2]}, made.home, lifecycle_stage=DELETED, files={"kept.txt": b"kept"})
     made.add("buried", {"loss": curve[:3]}, made.gone, lifecycle_stage=DELETED)
-    made.models = {name: held for name, held in _models(made, parent_id, model_id, kinds).items() if name in kinds}
+    made.models = held(names)
     return made
-
-
-def _notebook(made: Specimen) -> dict[str, str]:
-    """The entries of a run that names one, by the ends of their keys."""
-    return {"Path": f"/Users/ana@example.com/{made.model}", "RevisionID": str(START), "ID": made.home.experiment_id}
-
-
-def _models(made: Specimen, run_id: str, model_id: str, kinds: Set[str]) -> dict[str, MemoryModels[Any]]:
-    """A logged model, two versions with a gap before them, and an alias; a notebook, and who may read an experiment."""
-    metric = ModelMetric("auc", 0.75, START, 3, run_id)
-    logged = LoggedModel(
-        *(model_id, made.home.experiment_id, "net", "pytorch", run_id),
-        **_TIMES,
-        params={"depth": "3"},
-        tags={"by": "ada"},
-        metrics=(metric,),
-    )
-    home = Home(LOGGED_MODELS.name, model_id) if LOGGED_MODELS.name in kinds else Home(RUNS, run_id, "model")
-    source = f"models:/{model_id}" if home.kind == LOGGED_MODELS.name else f"runs:/{run_id}/model"
-    versions = [
-        ModelVersion(made.model, 2, source, home, run_id, description="told", tags={"ok": "yes"}, **_TIMES),
-        ModelVersion(made.model, 3, f"runs:/{run_id}/model", Home(RUNS, run_id, "model"), run_id, **_TIMES),
-    ]
-    registered = RegisteredModel(made.model, "predicts churn", {"team": "vision"}, last_version=3, **_TIMES)
-    told = _notebook(made)
-    notebook = Notebook(told["Path"], told["RevisionID"], SOURCE, told["ID"], "PYTHON")
-    readers = Permissions(made.home.experiment_id, made.home.name, grants=(Grant(GROUP, "users", "CAN_READ"),))
-    held: tuple[MemoryModels[Any], ...] = (
-        MemoryModels(PERMISSIONS, [readers], is_exact=False),
-        MemoryModels(NOTEBOOKS, [notebook], {notebook.key: {"": CODE}}, is_exact=False),
-        MemoryModels(LOGGED_MODELS, [logged], {logged.key: MODEL_FILES}, is_exact=False),
-        MemoryModels(REGISTERED_MODELS, [registered], is_exact=False),
-        MemoryModels(MODEL_VERSIONS, versions, is_exact=False),
-        MemoryModels(MODEL_ALIASES, [ModelAlias(made.model, "champion", 2)], is_exact=False),
-    )
-    return {one.kind.name: one for one in held}
 
 
 def _number() -> str:

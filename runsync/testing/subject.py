@@ -39,7 +39,8 @@ class Subject:
     and with what is read.
     `seed` fills it where nothing is imported into it: runs have the ids of the specimen there, or its ids in the tag
     `runsync.source.run_id`.
-    `refused` are what it cannot do: names of methods of its editor, and kinds of problems that it may tell.
+    `refused` are what it cannot do: names of methods of its editor, kinds of problems that it may tell, and fields that
+    may differ there.
     """
 
     source: Callable[[], AbstractContextManager[Source]]

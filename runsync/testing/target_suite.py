@@ -7,14 +7,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from runsync.errors import RequestRefused, WorkspaceUnreachable
+from runsync.errors import RequestRefused, WorkspaceUnreachable, WrongUsage
 from runsync.model.experiment import ACTIVE, DELETED, Experiment
 from runsync.model.identity import PARENT
 from runsync.model.run import ArtifactFile, Batch, Run
 from runsync.model.selection import Selection
+from runsync.model.times import now
 from runsync.testing import specimen as specimens
 from runsync.testing.memory import START, MemorySource
-from runsync.testing.memory_kinds import MemoryModels
 from runsync.testing.specimen import Specimen
 from runsync.testing.subject import Subject, assert_whole, named, read
 
@@ -131,25 +131,51 @@ class TargetSuite:
         assert sum(tally.updated for tally in report.objects.values()) == changed
         self._assert_there(subject, specimen)
 
+    def test_an_experiment_that_somebody_deleted_stays_so_with_all_that_is_in_it(self, subject: Subject) -> None:
+        """What would go into it is named."""
+        specimen = specimens.whole(subject.prefix, subject.kinds)
+        assert_whole(subject.carry(specimen), subject)
+        try:
+            self._delete_home(subject, specimen)
+        except WrongUsage:
+            pytest.skip("nothing can be deleted in it")
+        for held in specimen.models.values():
+            held.items[0] = _changed(held.items[0])
+        for report in (subject.carry(specimen, dry_run=True), subject.carry(specimen)):
+            assert report.exit_code == 3
+            assert {one["kind"] for one in report.failed} >= {"experiment", "run"}
+        with subject.source() as source:
+            states = {e.name: e.lifecycle_stage for e in read(source, specimen).experiments}
+        assert set(states.values()) == {DELETED}
+
     def test_a_file_of_an_entity_that_cannot_be_read_is_named_and_brought_later(self, subject: Subject) -> None:
         """The others arrive."""
         specimen = specimens.whole(subject.prefix, subject.kinds)
-        held = next((held for held in specimen.models.values() if held.kind.has_files and held.contents), None)
-        if held is None:
+        of_files = {name: held for name, held in specimen.models.items() if held.paths}
+        if not of_files:
             pytest.skip("no kind that it has room for has files of its own")
-        specimen.models[held.kind.name] = _Unreadable(held.kind, held.items, held.contents, is_exact=False)
+        some = frozenset(max(held.paths) for held in of_files.values())
+        specimen.models |= {name: replace(held, unreadable=some) for name, held in of_files.items()}
         report = subject.carry(specimen)
         assert not report.stopped
         assert report.exit_code == 3
-        assert "data/model.bin" in str((report.problems, report.failed))
-        specimen.models[held.kind.name] = held
+        assert [path for path in some if path not in str((report.problems, report.failed))] == []
+        specimen.models |= of_files
         assert_whole(subject.carry(specimen), subject)
         self._assert_there(subject, specimen)
+
+    def _delete_home(self, subject: Subject, specimen: Specimen) -> None:
+        """Raises WrongUsage where nothing can be changed."""
+        if subject.editor is None:
+            raise WrongUsage("it is no workspace")
+        with subject.editor() as (source, editor):
+            (home,) = (e for e in read(source, specimen).experiments if e.name == specimen.home.name)
+            editor.delete_experiment(home, now(), ())
 
     def _assert_there(self, subject: Subject, specimen: Specimen) -> dict[str, str]:
         """All of it, as a source of the subject tells it; gives the states of runs."""
         verified = subject.verify(specimen)
-        assert [d for d in verified.differences if d.field not in subject.refused] == []
+        assert [d for d in verified.differences if d.field.partition(".")[0] not in subject.refused] == []
         found = self._read(subject, specimen)
         assert found is not None
         assert found == {run.run_id: run.lifecycle_stage for run in specimen.runs}
@@ -213,15 +239,6 @@ class _Broken(_Around):
         if file.path == "a.txt":
             raise RequestRefused("the source said no")
         yield from super().read_artifact(run, file)
-
-
-class _Unreadable(MemoryModels[Any]):
-    """Entities one of whose files is listed, and cannot be read."""
-
-    def read_file(self, item: Any, file: ArtifactFile) -> Iterator[bytes]:
-        if file.path.endswith("model.bin"):
-            raise RequestRefused("the source said no")
-        yield from super().read_file(item, file)
 
 
 class _Ending(_Around):

@@ -19,10 +19,10 @@ from runsync.model.run import Unreadable
 from runsync.model.selection import Selection
 from runsync.model.wording import many
 from runsync.runs.change import DELETE, ChangeReport, How, Item, Together, carry_out
+from runsync.runs.changing import changing
 from runsync.traces.listing import chosen_traces
 from runsync.transfer.export import export
 from runsync.transfer.find import quoted
-from runsync.transfer.places import open_editor
 
 A_REQUEST = 100
 """Traces that are deleted together."""
@@ -50,12 +50,11 @@ def delete_traces(
     texts = tuple(_filters(traces, filter, before))
     if not texts and not experiments:
         raise WrongUsage("say which traces to delete: TRACE, --filter, --experiment or --older-than")
-    with open_editor(where, access=how.access, workers=how.workers) as (source, editor):
+    asked: dict[str, object] = {"traces": list(traces), "filter": filter, "experiments": list(experiments)}
+    asked |= {"before": before, "max_changes": how.most, "backup": backup and str(backup)}
+    with changing(where, "traces delete", how, asked) as (source, editor, report):
         homes = source.experiments(Selection(tuple(experiments), state=ACTIVE))
         names = {e.experiment_id: e.name for e in homes}
-        asked = {"traces": list(traces), "filter": filter, "experiments": list(experiments), "before": before}
-        limits = {"max_changes": how.most, "backup": backup and str(backup)}
-        report = ChangeReport("traces delete", source.place, how.dry_run, asked | limits)
         scope = Scope(homes, {OPTION: texts} if texts else {}, linked_runs=_linked(texts))
         unreadable: list[Unreadable] = []
         side = chosen_traces(source, scope, unreadable)
@@ -68,7 +67,6 @@ def delete_traces(
         ids = frozenset(item.id for items in going.values() for item in items)
         save = partial(_save, report, where, backup, homes, texts, ids, how) if backup is not None else None
         carry_out(report, [], how, save, together)
-        report.requests = editor.requests
     return report
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runsync import threads
 from runsync.bundle.address import Access
-from runsync.bundle.snapshot import Snapshot, undamaged
+from runsync.bundle.snapshot import undamaged
 from runsync.contract.source import Histories, Source
 from runsync.errors import ITEM_ERRORS
-from runsync.kinds import BY_NOUN, KINDS
+from runsync.kinds import BY_NOUN, KINDS, NAMES, OWN_PATHS
 from runsync.kinds.kind import EXPERIMENTS, Key, Kind
 from runsync.kinds.scope import Scope
 from runsync.model.comparison import FieldChange, changed_artifacts, changed_experiment, changed_run
@@ -108,11 +108,15 @@ class DiffReport:
 
     def add(self, change: Change) -> None:
         """Notes a change."""
-        counts = self.runs if change.kind == "run" else self.experiments
-        if change.kind in BY_NOUN:
-            counts = self.objects.setdefault(BY_NOUN[change.kind].name, Changes())
+        name = NAMES[change.kind]
+        counts = self.objects.setdefault(name, Changes()) if change.kind in BY_NOUN else getattr(self, name)
         setattr(counts, change.change, getattr(counts, change.change) + 1)
         self.changes.append(change)
+
+    @property
+    def counts(self) -> dict[str, Changes]:
+        """Of all kinds, by their names."""
+        return {**{kind.name: getattr(self, kind.name) for kind in OWN_PATHS}, **self.objects}
 
     def to_document(self) -> dict[str, Any]:
         """The JSON report."""
@@ -206,8 +210,7 @@ class _Side:
         """The runs that are not surely the same on the other side."""
         experiments = list(self.experiments.values())
         self.note(self.source.unreadable_experiments())
-        if isinstance(self.source, Snapshot):
-            self.note(self.source.lost(experiments, self._selection))
+        self.note(self.source.lost(experiments, self._selection))
         if not self._selection.has_runs:
             return {}
         if self._selection.is_narrow:  # also what runs name that are the same is meant

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.bundle.address import Access, is_bundle, locate
-from runsync.bundle.local_store import LocalStore
 from runsync.contract.workspace import Workspace
-from runsync.errors import AccessDenied, WorkspaceError, WrongUsage
+from runsync.errors import WorkspaceError, WrongUsage
 from runsync.model.finding import FAILURE, Finding, failure
 from runsync.model.place import Place
 from runsync.model.redact import without_credentials
@@ -16,7 +15,6 @@ from runsync.threads import WORKERS
 from runsync.transfer.places import is_workspace, open_workspace
 from runsync.workspaces import registry
 from runsync.workspaces.http import Patience
-from runsync.workspaces.sql.no_tables import NoTables
 
 PROMOTE = "promote"
 SECONDS, TRIES = 5.0, 2
@@ -120,15 +118,12 @@ def _approach(where: str, access: Access, report: DoctorReport) -> Iterator[Find
 
 def _told(error: WorkspaceError) -> Finding:
     """What ended the examination; the message says what to do next."""
-    if isinstance(error, NoTables):
-        return failure("store", error.told, error.remedy("--init of runsync sync and import"))
-    topic = "access" if isinstance(error, AccessDenied) else "connection"
-    return failure(topic, str(error))
+    return failure(error.topic, error.told, error.remedy("--init of runsync sync and import"))
 
 
 def _is_bundle(where: str, access: Access) -> bool:
     """Nothing is asked over the network: at an S3 address can be nothing else."""
     if is_workspace(where, access.config) or ("://" in where and not where.startswith("s3://")):
         return False
-    store = locate(where, access).store
-    return not isinstance(store, LocalStore) or is_bundle(str(store.folder))
+    folder = locate(where, access).store.folder
+    return folder is None or is_bundle(str(folder))

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from runsync.errors import RunsyncError
-from runsync.kinds import NAMES
-from runsync.kinds.experiments import EXPERIMENTS
+from runsync.kinds import NAMES, OWN_PATHS
 from runsync.kinds.left_behind import MISSING_ITEMS, MISSING_PIECES, was_sought
 from runsync.kinds.runs import RUNS
 from runsync.model.not_carried import NotCarried
@@ -15,6 +14,8 @@ from runsync.model.place import Place
 from runsync.model.run import Problem
 
 PARTLY_DONE = 3
+_OWN = tuple(kind.name for kind in OWN_PATHS)
+"""The kinds that have fields of their own in a report."""
 _TALLIED = {CREATE: "created", UPDATE: "updated", UNCHANGED: "unchanged", FAILED: "failed"}
 
 
@@ -77,7 +78,7 @@ class TransferReport:
     not_carried: list[NotCarried] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    id_map: dict[str, dict[str, str]] = field(default_factory=lambda: {EXPERIMENTS.name: {}, RUNS.name: {}})
+    id_map: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in _OWN})
     seconds: float = 0.0
     requests: int = 0
     stopped: str = ""
@@ -96,8 +97,12 @@ class TransferReport:
     @property
     def has_something_to_do(self) -> bool:
         """Whether anything was, or would be, written."""
-        tallies = (self.experiments, self.runs, *self.objects.values())
-        return self.has_more_to_do or any(tally.created + tally.updated for tally in tallies)
+        return self.has_more_to_do or any(tally.created + tally.updated for tally in self.tallies.values())
+
+    @property
+    def tallies(self) -> dict[str, Tally]:
+        """Of all kinds, by their names."""
+        return {**{name: getattr(self, name) for name in _OWN}, **self.objects}
 
     @property
     def undone(self) -> list[dict[str, Any]]:
@@ -151,17 +156,17 @@ class TransferReport:
         """Pieces of runs, by run id, that the source cannot read: told with what is done with those runs."""
         self._broken.update(broken)
 
-    def _tally(self, kind: str) -> Tally:
-        own = {RUNS.noun: self.runs, EXPERIMENTS.noun: self.experiments}
-        if kind in own:
-            return own[kind]
-        name = NAMES.get(kind)
-        return self.objects.setdefault(name, Tally()) if name else Tally()  # a broken piece: the rest of it counts
+    def _tally(self, noun: str) -> Tally:
+        name = NAMES.get(noun)
+        if name is None:
+            return Tally()  # a broken piece: the rest of it counts
+        tally: Tally = getattr(self, name) if name in _OWN else self.objects.setdefault(name, Tally())
+        return tally
 
     @property
     def ids_by_kind(self) -> dict[str, Any]:
         """The id map as documents have it."""
-        own = {name: self.id_map[name] for name in (EXPERIMENTS.name, RUNS.name)}
+        own = {name: self.id_map[name] for name in _OWN}
         return {**own, "objects": {name: ids for name, ids in self.id_map.items() if name not in own}}
 
     def stop(self, error: RunsyncError) -> None:

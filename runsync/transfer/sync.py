@@ -8,9 +8,7 @@ from runsync.bundle.address import Access
 from runsync.contract.backend import NO_INIT
 from runsync.contract.source import Source
 from runsync.errors import WrongUsage
-from runsync.kinds import KINDS
-from runsync.kinds.experiments import EXPERIMENTS
-from runsync.kinds.runs import RUNS
+from runsync.kinds import CARRIED
 from runsync.model.deletions import Brake, DeletionPolicy
 from runsync.model.import_options import ImportOptions
 from runsync.model.naming import Naming
@@ -26,7 +24,7 @@ from runsync.transfer.places import accepted, init_of, open_target, open_with
 from runsync.transfer.report import TransferReport
 from runsync.transfer.wanted import Wanted
 
-_IN_EXPERIMENTS = {EXPERIMENTS.name, RUNS.name, *(kind.name for kind in KINDS if kind.goes_with_experiments)}
+_IN_EXPERIMENTS = {kind.name for kind in CARRIED if kind.goes_with_experiments}
 """The kinds that are nowhere without experiments, and these."""
 
 

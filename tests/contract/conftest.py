@@ -19,29 +19,37 @@ from runsync.contract.source import Source
 from runsync.contract.target import Target
 from runsync.contract.workspace import Workspace
 from runsync.errors import BundleNotFound
+from runsync.kinds.evaluation_datasets import EVALUATION_DATASETS
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_aliases import MODEL_ALIASES
 from runsync.kinds.model_versions import MODEL_VERSIONS
 from runsync.kinds.notebooks import NOTEBOOKS
 from runsync.kinds.permissions import PERMISSIONS
 from runsync.kinds.registered_models import REGISTERED_MODELS
+from runsync.kinds.registries import OF_PROMPTS
+from runsync.kinds.traces import TRACES
 from runsync.model.import_options import ImportOptions
 from runsync.testing import Subject
 from runsync.testing.memory import MemorySource
 from runsync.transfer.places import open_workspace
 from runsync.workspaces import registry
 
-MLFLOW_2 = frozenset({REGISTERED_MODELS.name, MODEL_VERSIONS.name, MODEL_ALIASES.name})
-MLFLOW_3 = MLFLOW_2 | {LOGGED_MODELS.name}
+VERSIONS = frozenset({REGISTERED_MODELS.name, MODEL_VERSIONS.name})
+MLFLOW_2 = VERSIONS | {MODEL_ALIASES.name} | {kind.name for kind in OF_PROMPTS.kinds}
+FILE_STORE = MLFLOW_2 | {LOGGED_MODELS.name, TRACES.name}
+MLFLOW_3 = FILE_STORE | {EVALUATION_DATASETS.name}
+LINKS = frozenset({"linked run of trace", "linked prompt of trace", "linked_runs", "linked_prompts"})
+"""What file stores keep nothing of."""
+OF_MLFLOW_3 = frozenset(
+    ("field of trace", "client_request_id", "request_preview", "response_preview", "assessment of trace", "assessments")
+)
+"""What of traces databases of MLflow 2 have no room for."""
 OF_DATABRICKS = frozenset({NOTEBOOKS.name, PERMISSIONS.name})
 HOME = "/Users/ana@example.com/contract"
 CLOUDS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
-    "databricks": (OF_DATABRICKS | MLFLOW_3 - {MODEL_ALIASES.name}, frozenset()),
+    "databricks": (OF_DATABRICKS | VERSIONS | {LOGGED_MODELS.name}, frozenset()),
     "sagemaker": (MLFLOW_3, frozenset()),
-    "azureml": (
-        frozenset({REGISTERED_MODELS.name, MODEL_VERSIONS.name}),
-        frozenset({"rename_experiment", "untag_experiment"}),
-    ),
+    "azureml": (VERSIONS, frozenset({"rename_experiment", "untag_experiment"})),
 }
 ASKED: dict[str, dict[str, Any]] = {
     "bundle": {NOTEBOOKS.name: ("SOURCE",)},
@@ -71,13 +79,13 @@ def _database(request: pytest.FixtureRequest, folder: Path, name: str) -> Iterat
     databases: Databases = request.getfixturevalue("databases")
     kind, _, release = name.partition("-")
     url, artifacts = databases.fresh(kind, release or "3").url, folder / "artifacts"
-    kinds = MLFLOW_2 if release == "2" else MLFLOW_3
-    yield Subject.of_workspace(partial(_opened, url, str(artifacts)), kinds=kinds)
+    kinds, refused = (MLFLOW_2 | {TRACES.name}, LINKS | OF_MLFLOW_3) if release == "2" else (MLFLOW_3, frozenset())
+    yield Subject.of_workspace(partial(_opened, url, str(artifacts)), kinds=kinds, refused=refused)
 
 
 @contextmanager
 def _files(request: pytest.FixtureRequest, folder: Path, name: str) -> Iterator[Subject]:
-    yield Subject.of_workspace(partial(_opened, str(folder / "mlruns"), ""), kinds=MLFLOW_3)
+    yield Subject.of_workspace(partial(_opened, str(folder / "mlruns"), ""), kinds=FILE_STORE, refused=LINKS)
 
 
 def _opened(where: str, artifacts: str, role: Any) -> Workspace:

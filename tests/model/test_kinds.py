@@ -5,6 +5,7 @@ import pytest
 from runsync.errors import WrongUsage
 from runsync.kinds import CARRIED, KINDS, NAMES
 from runsync.kinds.experiments import EXPERIMENTS
+from runsync.kinds.ids import Ids
 from runsync.kinds.left_behind import CATEGORIES
 from runsync.kinds.options import check_kinds
 from runsync.kinds.runs import RUNS
@@ -36,5 +37,11 @@ def test_a_report_counts_and_maps_every_kind_alike() -> None:
     report = TransferReport("import", Place("bundle", "b"), Place("server", "s"))
     report.add(Outcome(kind.noun, "old", "name", CREATE, "new") for kind in CARRIED)
     assert report.id_map == {kind.name: {"old": "new"} for kind in CARRIED}
-    tallies = {EXPERIMENTS.name: report.experiments, RUNS.name: report.runs, **report.objects}
-    assert {name: tally.created for name, tally in tallies.items()} == {kind.name: 1 for kind in CARRIED}
+    assert {name: tally.created for name, tally in report.tallies.items()} == {kind.name: 1 for kind in CARRIED}
+
+
+def test_ids_of_every_kind_are_resolved_in_one_way() -> None:
+    ids = Ids({EXPERIMENTS.name: {"1": "7"}.get})
+    ids.add({RUNS.name: {"a": ""}.get})
+    assert [ids(kind.name, id) for kind, id in ((EXPERIMENTS, "1"), (EXPERIMENTS, "2"), (RUNS, "a"))] == ["7", None, ""]
+    assert {ids(kind.name, "1") for kind in KINDS} == {None}

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from runsync.bundle.store import Store
@@ -33,6 +34,10 @@ class SteppedStore:
     @property
     def address(self) -> str:
         return self._store.address
+
+    @property
+    def folder(self) -> Path | None:
+        return self._store.folder
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._store, name)

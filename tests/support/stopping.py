@@ -19,6 +19,7 @@ class StoppingStore:
 
     def __init__(self, store: Store, stop_at: int) -> None:
         self.address = store.address
+        self.folder = store.folder
         self.moments = 0
         self._store = store
         self._stop_at = stop_at

@@ -19,6 +19,8 @@ from runsync.workspaces import remembered
 from runsync.workspaces.arrival.counterpart import Counterpart
 from runsync.workspaces.arrival.renaming import Move, Renaming
 
+NOT_THERE = "its experiment is not in the target: bring that too"
+
 
 class ExperimentWriter(Protocol):
     """Makes and changes experiments of a target. Each raises RequestRefused."""
@@ -187,6 +189,10 @@ class ExperimentMap:
     def error(self, source_id: str) -> str:
         """Why the experiment cannot be used; "" when it can."""
         return self._places[source_id].error
+
+    def why_not(self, source_id: str) -> str:
+        """Why nothing can be put into the target experiment; "" when it can."""
+        return self.error(source_id) if source_id in self._places else NOT_THERE
 
     def may_pass(self, source_id: str) -> bool:
         """Whether another try may do what was refused of the experiment."""

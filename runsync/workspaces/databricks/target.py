@@ -61,7 +61,7 @@ class DatabricksTarget:
 
     def _of_models(self, own: Own, options: ImportOptions) -> dict[str, EntityTarget[Any]]:
         models = self._target.models
-        ids = Ids(models.find_run, models.find_model, self.place.details.get("workspace_id", ""))
+        ids = Ids(self._target.ids, self.place.details.get("workspace_id", ""))
         catalog = own.catalog.targets(lambda: self._source, ids, options)
         is_meant = own.is_catalog_meant
         return {

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
+from runsync.kinds.ids import Ids
 from runsync.kinds.kind import EXPERIMENTS
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.model.selection import RUNS
@@ -19,15 +20,12 @@ class Found:
     runs: Mapping[str, RunPlace] = field(default_factory=dict)
     models: Mapping[str, ModelPlace] = field(default_factory=dict)
 
-    def resolve(self, kind: str, id: str) -> str | None:
-        """See `kinds.kind.Resolve`."""
-        if kind == EXPERIMENTS:
-            return self.experiment(id)
-        if kind == RUNS and id in self.runs:
-            return self.runs[id].run_id
-        if kind == LOGGED_MODELS.name and id in self.models:
-            return self.models[id].model_id
-        return None
+    @property
+    def resolve(self) -> Ids:
+        """Of these, and of experiments."""
+        runs = {id: place.run_id for id, place in self.runs.items()}
+        models = {id: place.model_id for id, place in self.models.items()}
+        return Ids({EXPERIMENTS: self.experiment, RUNS: runs.get, LOGGED_MODELS.name: models.get})
 
 
 class ModelIds:

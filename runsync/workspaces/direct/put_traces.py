@@ -9,7 +9,7 @@ from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
 from runsync.kinds import span_documents
 from runsync.kinds.assessments import SOURCE_RUN
-from runsync.kinds.traces import COMPLETE, MODEL_ID, PLACES, TRACES, Trace
+from runsync.kinds.traces import COMPLETE, MODEL_ID, NOT_YET, PLACES, TRACES, Trace
 from runsync.model.identity import own_tags_removed
 from runsync.model.ids import unfit_id
 from runsync.model.import_options import ImportOptions
@@ -160,7 +160,7 @@ class TraceTarget:
     def _may_differ(self, item: Trace, there: StoredTrace) -> bool:
         """Whether nothing tells that the one that is there has the same spans and files."""
         spans, _, files = there.item.tags.get(COMPLETE, "").partition(":")
-        if not spans or self._options.thorough or item.is_running or there.item.is_running:
+        if spans in ("", NOT_YET) or self._options.thorough or item.is_running or there.item.is_running:
             return True
         if item.span_count is not None and spans != item.span_digest[: len(spans)]:
             return True

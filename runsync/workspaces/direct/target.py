@@ -13,6 +13,7 @@ from runsync.contract.entities import EntityTarget
 from runsync.contract.foresight import Foresight
 from runsync.contract.source import Source
 from runsync.errors import WrongUsage
+from runsync.kinds.ids import Ids
 from runsync.kinds.kind import EXPERIMENTS, E, Kind
 from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS, changed
 from runsync.kinds.logged_models import LOGGED_MODELS
@@ -79,6 +80,7 @@ class DirectTarget:
         self._foresight = Foresight()
         self._entities: Mapping[str, EntityTarget[Any]] | None = None
         self._existing: list[Experiment] = []
+        self._ids = Ids({EXPERIMENTS: self._experiments.known_id, RUNS: self._run_there})
         self._documents = self._document_targets()
         self._document_deletions = DocumentDeletions(
             policy, store.documents, self._experiments, lambda: self._existing, editor.untag_experiment
@@ -239,21 +241,18 @@ class DirectTarget:
             self._experiments,
             lambda: self._existing,
             DirectEditor(self._store).tag_experiment,
-            self._resolve,
+            self._ids,
             lambda: key_of(self._records.came_from),
             self._options.asked,
             self._options.tags,
         )
-        return {kind.name: DocumentTarget(kind, store, home) for kind, store in self._store.documents.items()}
+        targets = {kind.name: DocumentTarget(kind, store, home) for kind, store in self._store.documents.items()}
+        self._ids.add({name: target.find for name, target in targets.items()})
+        return targets
 
-    def _resolve(self, kind: str, id: str) -> str | None:
-        """See `kinds.kind.Resolve`."""
-        if kind == EXPERIMENTS:
-            return self._experiments.known_id(id)
-        if kind == RUNS:
-            known = self._links.id_of(id)
-            return known if known is not None and self._store.models.run_places([known]) else None
-        return self._documents[kind].find(id) if kind in self._documents else None
+    def _run_there(self, run_id: str) -> str | None:
+        known = self._links.id_of(run_id)
+        return known if known is not None and self._store.models.run_places([known]) else None
 
     def _location_of(self, experiment_id: str) -> str:
         """Of an experiment that is not made yet, in a dry run, what it will get."""

@@ -185,6 +185,10 @@ class DirectWorkspace:
         """Traces and the like."""
         return self.store.left_behind(_ids(experiments))
 
+    def lost(self, experiments: Sequence[Experiment], selection: Selection) -> Sequence[Unreadable]:
+        """Only a snapshot lacks what an export could not read."""
+        return ()
+
     @property
     def is_all(self) -> bool:
         """What a store does not have is not there."""

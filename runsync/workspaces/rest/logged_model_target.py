@@ -13,7 +13,7 @@ import orjson
 from runsync import chains
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
-from runsync.kinds.kind import EXPERIMENTS
+from runsync.kinds.kind import EXPERIMENTS, Resolve
 from runsync.kinds.left_behind import changed
 from runsync.kinds.logged_models import (
     COMPLETE,
@@ -109,7 +109,7 @@ class _Copy:
 
 
 class LoggedModelTarget:
-    """See `EntityTarget`. `find_run` gives the target's id of a run of the source, or None."""
+    """See `EntityTarget`. `resolve` gives the target's ids of what the source has."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class LoggedModelTarget:
         there: LoggedModelSource,
         files: ModelFiles,
         experiments: ExperimentMap,
-        find_run: Callable[[str], str | None],
+        resolve: Resolve,
         every_experiment: Callable[[], Iterator[Sequence[str]]],
         options: ImportOptions,
         marks: Marks,
@@ -129,7 +129,7 @@ class LoggedModelTarget:
         self._there = there
         self._files = files
         self._experiments = experiments
-        self._find_run = find_run
+        self._resolve = resolve
         self._every_experiment = every_experiment
         self._options = options
         self._marks = marks
@@ -138,7 +138,7 @@ class LoggedModelTarget:
         self._found: dict[str, LoggedModel] = {}
         """Those of the target's experiments that were looked at, by the ids with which they were born."""
         self._ids: dict[str, str] = {}
-        self._points = ModelPoints(client, find_run)
+        self._points = ModelPoints(client, resolve)
         self._count = 0
         self._lock = Lock()
 
@@ -170,7 +170,10 @@ class LoggedModelTarget:
         self._look(items)
         copies = [self._copy(item, source) for item in items]
         return [
-            Outcome(LOGGED_MODELS.noun, copy.item.model_id, copy.item.name, self._action(copy), copy.target_id)
+            Outcome(
+                *(LOGGED_MODELS.noun, copy.item.model_id, copy.item.name, self._action(copy), copy.target_id),
+                error=copy.error,
+            )
             for copy in copies
         ]
 
@@ -215,17 +218,15 @@ class LoggedModelTarget:
                 self._found[origin] = found
 
     def _place(self, item: LoggedModel) -> str:
-        """The target's experiment; "" where there is none."""
-        try:
-            return self._experiments.target_id(item.experiment_id)
-        except KeyError:
-            return ""
+        """The target's experiment; "" where there is none, or none that can be used."""
+        return self._resolve(EXPERIMENTS, item.experiment_id) or ""
 
     def _copy(self, item: LoggedModel, source: EntitySource[LoggedModel]) -> _Copy:
         there = self._found.get(LOGGED_MODELS.origin(item)[0])
         has_files = self._options.artifacts and (item.artifacts is not None or not source.is_exact)
         mark = fingerprint(item) + ("" if has_files else WITHOUT_FILES)
-        return _Copy(item, item, there, mark, there.model_id if there else "")
+        error = self._experiments.why_not(item.experiment_id)
+        return _Copy(item, item, there, mark, there.model_id if there else "", error=error)
 
     def _wanted(self, copy: _Copy) -> LoggedModel:
         """How it should read in the target."""
@@ -233,13 +234,15 @@ class LoggedModelTarget:
         def resolve(kind: str, id: str) -> str | None:
             if kind == EXPERIMENTS:
                 return self._place(copy.item)
-            return (self._find_run(id) if id else None) if kind == RUNS else copy.target_id or None
+            return (self._resolve(kind, id) if id else None) if kind == RUNS else copy.target_id or None
 
         wanted = LOGGED_MODELS.rewritten(copy.item, resolve)
         assert wanted is not None
         return wanted
 
     def _action(self, copy: _Copy) -> str:
+        if copy.error:
+            return FAILED
         if copy.there is None:
             return CREATE
         if copy.is_native:
@@ -285,8 +288,6 @@ class LoggedModelTarget:
 
     def _begin(self, copy: _Copy, source: EntitySource[LoggedModel]) -> None:
         """Makes it where it is not there, and lists its files on both sides."""
-        if not self._place(copy.item):
-            raise RequestRefused("its experiment is not in the target: bring that too")
         has_files, copy.wanted = not copy.mark.endswith(WITHOUT_FILES), self._wanted(copy)
         item = source.complete(copy.item) if has_files else copy.item
         self._experiments.activate(item.experiment_id)

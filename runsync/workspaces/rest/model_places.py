@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from runsync.kinds.kind import Resolve
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_versions import MODEL_VERSIONS, MOVED, Home, ModelVersion
 from runsync.model.selection import RUNS
@@ -13,24 +14,22 @@ from runsync.workspaces.rest.links import Links
 from runsync.workspaces.rest.model_homes import is_shared
 from runsync.workspaces.rest.server import API
 
-Find = Callable[[str], str | None]
-
 
 class ModelPlaces:
-    """`runs` and `find_model` know the target's ids of runs and logged models of the source; `lacks` tells why the
-    files of one are not all there, by kind and id in the source, "" where they are."""
+    """`resolve` gives the target's ids of what the source has, and `runs` those of runs; `lacks` tells why the files of
+    one are not all there, by kind and id in the source, "" where they are."""
 
     def __init__(
         self,
         client: Client,
         runs: Links,
-        find_model: Find,
+        resolve: Resolve,
         root_of_model: Callable[[str], str],
         lacks: Callable[[str, str], str],
     ) -> None:
         self._client = client
         self._runs = runs
-        self._find_model = find_model
+        self._resolve = resolve
         self._root_of_model = root_of_model
         self._lacks = lacks
         self._roots: dict[str, str] = {}
@@ -43,7 +42,7 @@ class ModelPlaces:
         if home.kind == MODEL_VERSIONS.name:
             run_id = run_id if run_of_other is None else run_of_other
             return {"source": f"models:/{home.id}", **({"run_id": run_id} if run_id else {})}
-        if home.kind == LOGGED_MODELS.name and (model_id := self._find_model(home.id)):
+        if home.kind == LOGGED_MODELS.name and (model_id := self._resolve(home.kind, home.id)):
             source = _below(self._root_of_model(model_id), home.path) if home.path else f"models:/{model_id}"
             return {"source": source, "model_id": model_id, **of_run}
         if home.kind == RUNS and (there := self._runs.find(home.id)):
@@ -85,12 +84,11 @@ class ModelPlaces:
         """Its source."""
         return there.source
 
-    def _there(self, home: Home, find_run: Find) -> Home | None:
+    def _there(self, home: Home, find_run: Callable[[str], str | None]) -> Home | None:
         """The home of the same files in the target."""
         if home.kind == MODEL_VERSIONS.name:
             return home
-        find = {RUNS: find_run, LOGGED_MODELS.name: self._find_model}.get(home.kind)
-        found = find(home.id) if find else None
+        found = find_run(home.id) if home.kind == RUNS else self._resolve(home.kind, home.id)
         return Home(home.kind, found, home.path) if found else None
 
     def _run(self, run_id: str) -> str:

@@ -1,15 +1,17 @@
 """Metric points of logged models into a server: runs log them, and only while they are active."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 
 from runsync.errors import RequestRefused
+from runsync.kinds.kind import Resolve
 from runsync.kinds.left_behind import METRIC_LINKS
 from runsync.kinds.logged_models import LoggedModel, ModelMetric
 from runsync.model import numbers
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.run import Problem
+from runsync.model.selection import RUNS
 from runsync.workspaces.http import Client
 from runsync.workspaces.rest.collisions import is_collision, is_inactive, post, post_to_deleted
 from runsync.workspaces.rest.refused import MOST, is_of_entries
@@ -20,11 +22,11 @@ POINTS = 1000
 
 
 class ModelPoints:
-    """`find_run` gives the target's id of a run of the source, or None."""
+    """`resolve` gives the target's ids of what the source has."""
 
-    def __init__(self, client: Client, find_run: Callable[[str], str | None]) -> None:
+    def __init__(self, client: Client, resolve: Resolve) -> None:
         self._client = client
-        self._find_run = find_run
+        self._resolve = resolve
         self._lost: list[str] = []
         self._lock = Lock()
 
@@ -36,7 +38,8 @@ class ModelPoints:
         for metric in wanted.metrics:
             if metric.place not in known:
                 of_runs[metric.run_id].append(metric)
-        runs = {self._find_run(run_id) for run_id in {metric.run_id for metric in item.metrics}} if of_runs else set()
+        asked = {metric.run_id for metric in item.metrics} if of_runs else set()
+        runs = {self._resolve(RUNS, run_id) for run_id in asked}
         count, problems = 0, list[Problem]()
         for run_id, metrics in of_runs.items():
             if run_id not in runs:

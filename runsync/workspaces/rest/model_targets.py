@@ -7,7 +7,8 @@ from runsync.contract.entities import EntityTarget
 from runsync.contract.source import Source
 from runsync.errors import RequestRefused
 from runsync.growing import note
-from runsync.kinds.kind import EXPERIMENTS, Kind, Resolve
+from runsync.kinds.ids import Ids
+from runsync.kinds.kind import Kind, Resolve
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.model.import_options import ImportOptions
 from runsync.model.selection import RUNS
@@ -35,8 +36,8 @@ from runsync.workspaces.rest.workspace import RestWorkspace
 
 
 class ModelTargets:
-    """The target of each kind of model. `links` are those to logged models; None where the server has none. `beside`
-    adds what the server has in other registries."""
+    """The target of each kind of model. `ids` get to know those of logged models. `links` are those to logged models;
+    None where the server has none. `beside` adds what the server has in other registries."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class ModelTargets:
         options: ImportOptions,
         experiments: ExperimentMap,
         runs: Links,
+        ids: Ids,
         writer: RunWriter,
         source: Callable[[], Source],
         beside: Callable[[Holdings], Holdings] = lambda own: own,
@@ -59,12 +61,11 @@ class ModelTargets:
         self._logged = None
         if LOGGED_MODELS.name in models.sources and _has_logged_models(workspace):
             every = workspace.every_experiment
-            self._logged = LoggedModelTarget(
-                client, models.logged, files, experiments, runs.find, every, options, marks
-            )
+            self._logged = LoggedModelTarget(client, models.logged, files, experiments, ids, every, options, marks)
+            ids.add({LOGGED_MODELS.name: self._logged.find})
         self.links = ModelLinks(client, writer, self._logged) if self._logged is not None else None
         root = models.logged.root
-        places = ModelPlaces(client, runs, self.find_model, lambda id: root(id).artifact_uri, self._lacks)
+        places = ModelPlaces(client, runs, ids, lambda id: root(id).artifact_uri, self._lacks)
         beside_runs = VersionFiles(client, files, runs, Holders(client, options.naming), source)
 
         def registry(there: Registered, places: Places, resolve: Resolve) -> Mapping[str, EntityTarget[Any]]:
@@ -76,13 +77,10 @@ class ModelTargets:
             aliases = ModelAliasTarget(client, there.models, versions.why_not_whole, marks=marks, sort=sort)
             return {sort.models.name: named, sort.versions.name: versions, sort.aliases.name: aliases}
 
-        def resolve(kind: str, id: str) -> str | None:
-            return experiments.known_id(id) if kind == EXPERIMENTS else runs.find(id)
-
         targets: Mapping[str, EntityTarget[Any] | None] = {
             LOGGED_MODELS.name: self._logged,
             **registry(models.registered, places, lambda kind, id: id),
-            **registry(models.prompts, TextPlaces(), resolve),
+            **registry(models.prompts, TextPlaces(), ids),
         }
         self._targets = {name: target for name, target in targets.items() if name in models.sources}
         every_experiment = workspace.every_experiment if self._logged is not None else None
@@ -102,14 +100,6 @@ class ModelTargets:
     def notes(self) -> list[str]:
         """Deletions that were followed, and files that were still growing."""
         return [*self.deletions.notes(), *note(self._files.growing)]
-
-    def find_run(self, run_id: str) -> str | None:
-        """The target's id of a run of the source; None where it is not there."""
-        return self._runs.find(run_id)
-
-    def find_model(self, model_id: str) -> str | None:
-        """The same of a logged model."""
-        return self._logged.find(model_id) if self._logged is not None else None
 
     def _lacks(self, kind: str, id: str) -> str:
         """Why the files of a run or a logged model, by its id in the source, are not all there; "" where they are."""

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from runsync.contract.entities import EntityTarget
 from runsync.contract.source import Histories, Source
 from runsync.errors import RequestRefused, WrongUsage
+from runsync.kinds.ids import Ids
 from runsync.kinds.kind import EXPERIMENTS, E, Kind
 from runsync.kinds.left_behind import changed
-from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.traces import TRACES
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import (
@@ -112,8 +112,10 @@ class RestTarget:
         self._lookup = Lookup(self._present, self._experiments)
         self._deletions = Deletions(policy, self._present, self._experiments, workspace.editor(), moves_runs=False)
         self._lost: Counter[str] = Counter()
+        self.ids = Ids({EXPERIMENTS: self._experiments.known_id, RUNS: self._links.find})
+        """The target's ids of what the source has."""
         self.models = ModelTargets(
-            workspace, options, self._experiments, self._links, self._writer, lambda: self._from, beside
+            workspace, options, self._experiments, self._links, self.ids, self._writer, lambda: self._from, beside
         )
         self._links.models = self.models.links
         self._traces = self._trace_target()
@@ -262,19 +264,14 @@ class RestTarget:
             self._experiments,
             lambda: self._existing,
             editor.tag_experiment,
-            self._resolve,
+            self.ids,
             lambda: key_of(address_of(self._source)),
             self._options.asked,
         )
-        return {kind.name: DocumentTarget(kind, store, home) for kind, store in self._workspace.documents.items()}
-
-    def _resolve(self, kind: str, id: str) -> str | None:
-        """See `kinds.kind.Resolve`."""
-        if kind == EXPERIMENTS:
-            return self._experiments.known_id(id)
-        if kind == RUNS:
-            return self._links.find(id)
-        return self._documents[kind].find(id) if kind in self._documents else None
+        stores = self._workspace.documents.items()
+        targets = {kind.name: DocumentTarget(kind, store, home) for kind, store in stores}
+        self.ids.add({name: target.find for name, target in targets.items()})
+        return targets
 
     def _trace_target(self) -> TraceTarget | None:
         """None where the server has no way to keep their ids."""
@@ -284,11 +281,7 @@ class RestTarget:
         options = self._options
         marks = Marks(lambda: address_of(self._source), is_tagged=True, follows=not options.deletions.replays)
         client, store = self._workspace.client, self._workspace.artifact_store
-        find = self.models.find_run, self._find_of
-        return TraceTarget(client, source, store, self._experiments, *find, options, marks)
-
-    def _find_of(self, kind: str, id: str) -> str | None:
-        return self.models.find_model(id) if kind == LOGGED_MODELS.name else self._resolve(kind, id)
+        return TraceTarget(client, source, store, self._experiments, self.ids, options, marks)
 
     def target_experiment(self, experiment_id: str) -> str:
         """The target's id of a source experiment; "" before it is made."""

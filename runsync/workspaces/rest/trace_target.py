@@ -16,7 +16,7 @@ from runsync.growing import EntityFiles, Growing
 from runsync.kinds import span_documents
 from runsync.kinds.assessments import Assessment
 from runsync.kinds.kind import EXPERIMENTS, Resolve
-from runsync.kinds.traces import ARTIFACT_LOCATION, COMPLETE, FINALIZED, TRACES, Trace, plain, same_value
+from runsync.kinds.traces import ARTIFACT_LOCATION, COMPLETE, FINALIZED, NOT_YET, TRACES, Trace, plain, same_value
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
@@ -41,6 +41,8 @@ BYTES_A_REQUEST = 8 << 20
 TRACES_A_REQUEST = 100
 LINKS_A_REQUEST = 100
 """The most that link-to-run takes (MLflow 3.17)."""
+LOST = "/"
+"""In a mark: before the number of links to runs that the target did not have."""
 WITHOUT_FILES = ":-"
 """How the mark ends of one whose attachments were not carried."""
 
@@ -66,6 +68,7 @@ class _Copy:
     location: str = ""
     problems: list[Problem] = field(default_factory=list)
     sent: list[ArtifactFile] = field(default_factory=list)
+    lacks_files: bool = False
     error: str = ""
     retry: bool = False
     in_file: bool = False
@@ -84,7 +87,7 @@ class _Copy:
 
 
 class TraceTarget:
-    """See `EntityTarget`. `find_run` and `find_model` give the target's ids of runs and logged models, or None."""
+    """See `EntityTarget`. `resolve` gives the target's ids of what the source has."""
 
     def __init__(
         self,
@@ -92,8 +95,7 @@ class TraceTarget:
         there: TraceSource,
         files: Artifacts,
         experiments: ExperimentMap,
-        find_run: Callable[[str], str | None],
-        find: Callable[[str, str], str | None],
+        resolve: Resolve,
         options: ImportOptions,
         marks: Marks,
     ) -> None:
@@ -101,8 +103,7 @@ class TraceTarget:
         self._source = there
         self._files = files
         self._experiments = experiments
-        self._find_run = find_run
-        self._find = find
+        self._resolve = resolve
         self._options = options
         self._marks = marks
         self._looked: set[str] = set()
@@ -112,19 +113,16 @@ class TraceTarget:
 
     def plan(self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor) -> list[Outcome]:
         """See `EntityTarget`."""
-        copies = [copy for item in self._here(items) if (copy := self._copy(item, source)) is not None]
+        copies = [self._copy(item) for item in self._here(items)]
         self._read_natives(copies)
-        return [replace(copy.outcome(), action=self._action(copy)) for copy in copies]
+        return [copy.outcome() if copy.error else replace(copy.outcome(), action=self._action(copy)) for copy in copies]
 
     def put(
         self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor, progress: Progress
     ) -> list[Outcome]:
         """See `EntityTarget`."""
-        copies = {copy.item.key: copy for item in self._here(items) if (copy := self._copy(item, source)) is not None}
+        copies = {item.key: self._copy(item) for item in self._here(items)}
         self._read_natives(list(copies.values()))
-        for copy in copies.values():
-            if not self._place(copy.item):
-                copy.error = "its experiment is not in the target: bring that too"
         todo = [copy for copy in copies.values() if not copy.error and self._action(copy) != UNCHANGED]
         outcomes = [copy.outcome() for copy in copies.values() if copy.error]
         same = [copy for copy in copies.values() if not copy.error and self._action(copy) == UNCHANGED]
@@ -180,28 +178,23 @@ class TraceTarget:
 
     def _is_taken(self, item: Trace) -> bool:
         there = self._there.get(item.trace_id)
-        is_taken = there is not None and there.experiment_id != self._place(item)
+        is_taken = there is not None and there.experiment_id != self._place(item) and not self._why_not(item)
         self._taken += [item.trace_id] if is_taken else []
         return is_taken
 
+    def _why_not(self, item: Trace) -> str:
+        return self._experiments.why_not(item.experiment_id)
+
     def _place(self, item: Trace) -> str:
-        try:
-            return self._experiments.target_id(item.experiment_id)
-        except KeyError:
-            return ""
+        """The target's experiment; "" where there is none, or none that can be used."""
+        return self._resolve(EXPERIMENTS, item.experiment_id) or ""
 
-    def _resolve(self, kind: str, id: str) -> str | None:
-        if kind == EXPERIMENTS:
-            try:
-                return self._experiments.target_id(id)
-            except KeyError:
-                return None
-        return self._find_run(id) if kind == RUNS else self._find(kind, id)
-
-    def _copy(self, item: Trace, source: EntitySource[Trace]) -> _Copy:
+    def _copy(self, item: Trace) -> _Copy:
         there = self._there.get(item.trace_id)
-        mark = fingerprint(item) + ("" if self._options.artifacts else WITHOUT_FILES)
-        return _Copy(item, _rewritten(item, self._resolve), mark, there)
+        lost = sum(self._resolve(RUNS, id) is None for id in item.linked_runs)
+        mark = fingerprint(item) + (f"{LOST}{lost}" if lost else "")
+        mark += "" if self._options.artifacts else WITHOUT_FILES
+        return _Copy(item, _rewritten(item, self._resolve), mark, there, error=self._why_not(item))
 
     def _read_natives(self, copies: Sequence[_Copy]) -> None:
         """Of those that were made in the target, or changed since: how they read now."""
@@ -292,7 +285,7 @@ class TraceTarget:
         for id in {*self._marks.unassessed(there or {}, ids)} & {one.assessment_id for one in now}:
             self._client.send("DELETE", f"{API3}/traces/{copy.item.trace_id}/assessments/{id}")
         own |= {} if is_native else self._marks.with_assessments(there or {}, ids)
-        mark = {} if _is_more(copy) or (copy.there is not None and copy.there.is_native) else {COMPLETE: copy.mark}
+        mark = {} if is_native else {COMPLETE: NOT_YET if _is_more(copy) else copy.mark}
         alone = self._start(copy, {**tags, **own, **mark}, first)
         for key in self._marks.removed(copy.wanted.tags, there) if there is not None else ():
             self._change_tag("DELETE", copy, {"key": key})
@@ -365,7 +358,7 @@ class TraceTarget:
             progress.advance(bytes=growing.file.size)
         except ITEM_ERRORS as error:
             copy.problems.append(Problem("artifact", file.path, str(error)))
-            copy.retry = copy.retry or may_pass(error)
+            copy.lacks_files, copy.retry = True, copy.retry or may_pass(error)
 
     def _put(self, copy: _Copy, path: str, size: int, opener: Any) -> None:
         self._files.write(Root(copy.item.trace_id, copy.location), path, size, opener)
@@ -374,7 +367,7 @@ class TraceTarget:
         by_run: dict[str, list[_Copy]] = defaultdict(list)
         for copy in copies:
             for run_id in copy.item.linked_runs:
-                there = self._find_run(run_id)
+                there = self._resolve(RUNS, run_id)
                 if there is None:
                     copy.problems.append(Problem("link", run_id, "the run is not in the target"))
                 else:
@@ -400,8 +393,9 @@ class TraceTarget:
                 copy.problems.append(Problem("link", ", ".join(copy.wanted.linked_prompts), str(error)))
 
     def _mark(self, copy: _Copy) -> None:
-        """Last: it is whole."""
-        if copy.problems or copy.error or (copy.there is not None and copy.there.is_native):
+        """Last: it is whole, but for what the target cannot have."""
+        is_native = copy.there is not None and copy.there.is_native
+        if copy.error or copy.lacks_files or copy.retry or is_native:
             return
         self._change_tag("PATCH", copy, {"key": COMPLETE, "value": copy.mark})
 

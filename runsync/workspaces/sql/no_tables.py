@@ -8,16 +8,23 @@ OLDEST = "3.14"
 
 
 class NoTables(WorkspaceError):
-    """A database that is empty, or is not there (`told`, without a remedy)."""
+    """A database that is empty, or is not there."""
+
+    topic = "store"
 
     def __init__(self, told: str, reading: str, first: str, by_hand: str) -> None:
         super().__init__(f"{told}: {reading}")
-        self.told = told
+        self._told = told
         self._first = first
         self._by_hand = by_hand
 
+    @property
+    def told(self) -> str:
+        """See `WorkspaceError`."""
+        return self._told
+
     def remedy(self, option: str) -> str:
-        """How to make it; `option` is what --init is called where this is read."""
+        """How to make it."""
         return f"{self._first}have its tables made by {option}, or by MLflow {OLDEST} or newer: {self._by_hand}"
 
     def to_be_written(self) -> WorkspaceError:

@@ -79,24 +79,37 @@ class RunWriter:
         """Carefully: should points be there twice, which no source ought to give, one of them is written."""
         refused = self._unfit(connection, group)
         group = [one for one in group if one.run.run_id not in refused]
-        kind, tables = self._database.kind, self._schema.tables
-        new = [one.run for one in group if one.is_new]
-        if new:
-            connection.execute(tables["runs"].insert(), [self._new_row(run) for run in new])
-        there = [one.run for one in group if not one.is_new]
-        move_inputs(connection, kind, self._schema, there)
-        self._update(connection, there)
         runs = [one.run for one in group]
+        self._insert(connection, [one.run for one in group if one.is_new])
+        self._update(connection, [one.run for one in group if not one.is_new])
+        self._set_texts(connection, group)
+        self._set_inputs(connection, runs)
+        newest = self._add_points(connection, group, carefully)
+        self._set_latest(connection, newest)
+        if self._database.kind == MYSQL:
+            self._require_keys(connection, runs, newest)
+        return refused
+
+    def _set_texts(self, connection: "Connection", group: Sequence[Ready]) -> None:
+        """Params and tags."""
+        kind, tables, runs = self._database.kind, self._schema.tables, [one.run for one in group]
         set_texts(connection, kind, tables["params"], {run.run_id: run.params for run in runs})
         set_texts(connection, kind, tables["tags"], {run.run_id: _tags(run) for run in runs})
         remove_tags(connection, tables["tags"], {one.run.run_id: one.untagged for one in group})
-        self._set_inputs(connection, runs)
+
+    def _add_points(
+        self, connection: "Connection", group: Sequence[Ready], carefully: bool
+    ) -> dict[str, dict[str, Stored]]:
+        """Gives the latest point of each metric, by run id and key. Raises Unfit."""
         known = self._known_latest(connection, [one.run.run_id for one in group if not one.is_new])
         newest = {one.run.run_id: known.get(one.run.run_id, {}) for one in group}
         for are_new in (True, False):
             some = [one for one in group if (one.is_new and not carefully) is are_new and one.points]
             if some:
-                write_points.insert(connection, kind, self._pieces(some, newest), are_new=are_new)
+                write_points.insert(connection, self._database.kind, self._pieces(some, newest), are_new=are_new)
+        return newest
+
+    def _set_latest(self, connection: "Connection", newest: Mapping[str, Mapping[str, Stored]]) -> None:
         columns = ("value", "timestamp", "step", "is_nan")
         rows = [
             {"run_uuid": run_id, "key": key, **point._asdict()}
@@ -104,16 +117,18 @@ class RunWriter:
             for key, point in sorted(points.items())
         ]
         if rows:
-            connection.execute(upsert(kind, tables["latest_metrics"], columns), rows)
-        if kind == MYSQL:
-            written: Mapping[str, Mapping[str, Iterable[str]]] = {
-                "params": {run.run_id: run.params for run in runs},
-                "tags": {run.run_id: run.tags for run in runs},
-                "latest_metrics": newest,
-            }
-            if misfits := [one for name in written for one in misfits_of(connection, tables[name], written[name])]:
-                raise Unfit(misfits)
-        return refused
+            connection.execute(upsert(self._database.kind, self._schema.tables["latest_metrics"], columns), rows)
+
+    def _require_keys(self, connection: "Connection", runs: Sequence[Run], newest: Mapping[str, Iterable[str]]) -> None:
+        """See `one_key`. Raises Unfit."""
+        written: Mapping[str, Mapping[str, Iterable[str]]] = {
+            "params": {run.run_id: run.params for run in runs},
+            "tags": {run.run_id: run.tags for run in runs},
+            "latest_metrics": newest,
+        }
+        tables = self._schema.tables
+        if misfits := [one for name in written for one in misfits_of(connection, tables[name], written[name])]:
+            raise Unfit(misfits)
 
     def _pieces(
         self, group: Sequence[Ready], newest: Mapping[str, dict[str, Stored]]
@@ -153,38 +168,18 @@ class RunWriter:
                 refused[run_id] = Refusal(Unfit(misfits))
         return refused
 
-    def _new_row(self, run: Run) -> dict[str, Any]:
-        # What MLflow's own create_run writes into the columns that came before tags.
-        return {
-            "run_uuid": run.run_id,
-            "source_type": "UNKNOWN",
-            "source_name": "",
-            "entry_point_name": "",
-            "source_version": "",
-            "user_id": run.user_id,
-            "start_time": run.start_time,
-            "artifact_uri": run.artifact_uri,
-            "experiment_id": int(run.experiment_id),
-            **_state(run),
-        }
+    def _insert(self, connection: "Connection", runs: Sequence[Run]) -> None:
+        if runs:
+            connection.execute(self._schema.tables["runs"].insert(), [_new_row(run) for run in runs])
 
     def _update(self, connection: "Connection", runs: Sequence[Run]) -> None:
         from sqlalchemy import bindparam
 
         if not runs:
             return
+        move_inputs(connection, self._database.kind, self._schema, runs)
         table = self._schema.tables["runs"]
-        rows = [
-            {
-                "asked": run.run_id,
-                "user_id": run.user_id,
-                "start_time": run.start_time,
-                "artifact_uri": run.artifact_uri,
-                "experiment_id": int(run.experiment_id),
-                **_state(run),
-            }
-            for run in runs
-        ]
+        rows = [{"asked": run.run_id, **_row(run)} for run in runs]
         names = [name for name in rows[0] if name != "asked"]
         statement = table.update().where(table.c.run_uuid == bindparam("asked"))
         connection.execute(statement.values({name: bindparam(name) for name in names}), rows)
@@ -299,13 +294,23 @@ def _edge(source_type: str, source_id: str, destination_type: str, destination_i
     }
 
 
-def _state(run: Run) -> dict[str, Any]:
+def _new_row(run: Run) -> dict[str, Any]:
+    # What MLflow's own create_run writes into the columns that came before tags.
+    before_tags = {"source_type": "UNKNOWN", "source_name": "", "entry_point_name": "", "source_version": ""}
+    return {"run_uuid": run.run_id, **before_tags, **_row(run)}
+
+
+def _row(run: Run) -> dict[str, Any]:
     return {
         "name": run.name or run.tags.get(RUN_NAME, ""),
+        "user_id": run.user_id,
         "status": run.status,
+        "start_time": run.start_time,
         "end_time": run.end_time,
-        "lifecycle_stage": run.lifecycle_stage,
         "deleted_time": run.deleted_time,
+        "lifecycle_stage": run.lifecycle_stage,
+        "artifact_uri": run.artifact_uri,
+        "experiment_id": int(run.experiment_id),
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from runsync.contract.entities import EntitySource
 from runsync.errors import ITEM_ERRORS, RequestRefused, may_pass
+from runsync.kinds.kind import Resolve
 from runsync.kinds.logged_models import LOGGED_MODELS
 from runsync.kinds.model_versions import MODEL_VERSIONS, READY, ModelVersion
 from runsync.model.hashing import sha256_of
@@ -13,6 +14,7 @@ from runsync.model.import_options import ImportOptions
 from runsync.model.outcome import CREATE, FAILED, Outcome
 from runsync.model.progress import Progress
 from runsync.model.run import ArtifactFile, Problem
+from runsync.model.selection import RUNS
 from runsync.model.wording import many
 from runsync.workspaces.arrival.files import Stream
 from runsync.workspaces.arrival.model_ids import followers, with_ids
@@ -69,10 +71,9 @@ class VersionCopy:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """The target's ids of runs and logged models of the source, and that of its workspace."""
+    """The target's ids of what the source has, and that of its workspace."""
 
-    find_run: Callable[[str], str | None]
-    find_model: Callable[[str], str | None]
+    resolve: Resolve
     workspace_id: str
 
 
@@ -138,7 +139,8 @@ class Filling:
         """Those of the target by those of the source that its MLmodel file may name: as long as these, so that the file
         keeps its size, by which it is known there."""
         model_id = item.home.id if item.home.kind == LOGGED_MODELS.name else ""
-        found = {item.run_id: self._ids.find_run(item.run_id), model_id: self._ids.find_model(model_id)}
+        resolve = self._ids.resolve
+        found = {item.run_id: resolve(RUNS, item.run_id), model_id: resolve(LOGGED_MODELS.name, model_id)}
         return {old: new for old, new in found.items() if old and new and old != new and len(old) == len(new)}
 
     def _bring(self, copy: VersionCopy, file: ArtifactFile, progress: Progress) -> bool:

@@ -139,7 +139,7 @@ class CatalogVersionTarget:
         if ORIGIN in there.tags:
             return there.tags[ORIGIN] == self._origin(item)
         is_of_it = item.source in (there.source, there.tags.get(MOVED))
-        return is_of_it and there.run_id in (item.run_id, self._ids.find_run(item.run_id))
+        return is_of_it and there.run_id in (item.run_id, self._ids.resolve(RUNS, item.run_id))
 
     def _make_all(self, items: Sequence[ModelVersion], there: dict[tuple[str, ...], ModelVersion]) -> list[VersionCopy]:
         """Those of one model, in the order of their numbers."""
@@ -171,8 +171,8 @@ class CatalogVersionTarget:
             copy.fail(error)
 
     def _body(self, item: ModelVersion) -> dict[str, Any]:
-        run_id = self._ids.find_run(item.run_id) if item.run_id else None
-        model_id = self._ids.find_model(item.home.id) if item.home.kind == LOGGED_MODELS.name else None
+        run_id = self._ids.resolve(RUNS, item.run_id) if item.run_id else None
+        model_id = self._ids.resolve(item.home.kind, item.home.id) if item.home.kind == LOGGED_MODELS.name else None
         of_run = {"run_id": run_id, "run_tracking_server_id": self._ids.workspace_id} if run_id else {}
         body = {"source": self._source(item, model_id), "description": item.description, **of_run}
         return body | ({"model_id": model_id} if model_id else {})
@@ -181,7 +181,7 @@ class CatalogVersionTarget:
         below = f"/{item.home.path}" if item.home.path else ""
         if model_id:
             return f"models:/{model_id}{below}"
-        run_id = self._ids.find_run(item.home.id) if item.home.kind == RUNS else None
+        run_id = self._ids.resolve(RUNS, item.home.id) if item.home.kind == RUNS else None
         return f"runs:/{run_id}{below}" if run_id else item.source
 
     def _tags(self, item: ModelVersion) -> dict[str, str]:
@@ -192,7 +192,7 @@ class CatalogVersionTarget:
 
     def _wanted(self, item: ModelVersion) -> dict[str, str]:
         """Its own, and the fields that are kept as tags."""
-        is_gone = item.run_id and self._ids.find_run(item.run_id) is None
+        is_gone = item.run_id and self._ids.resolve(RUNS, item.run_id) is None
         fields = {
             tags.STAGE: item.stage if item.stage != NO_STAGE else "",
             tags.RUN_LINK: item.run_link,
