@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -17,6 +18,7 @@ from runsync.kinds import span_documents
 from runsync.kinds.assessments import Assessment
 from runsync.kinds.kind import EXPERIMENTS, Resolve
 from runsync.kinds.traces import ARTIFACT_LOCATION, COMPLETE, FINALIZED, TRACES, Trace, plain, same_value
+from runsync.model.ids import unfit_id
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
@@ -290,7 +292,7 @@ class TraceTarget:
         own = {} if is_native else self._marks.of(copy.wanted.tags, there)
         ids = [one.assessment_id for one in copy.wanted.assessments]
         for id in {*self._marks.unassessed(there or {}, ids)} & {one.assessment_id for one in now}:
-            self._client.send("DELETE", f"{API3}/traces/{copy.item.trace_id}/assessments/{id}")
+            self._client.send("DELETE", f"{_place(copy)}/assessments/{quote(id, safe='')}")
         own |= {} if is_native else self._marks.with_assessments(there or {}, ids)
         mark = {} if _is_more(copy) or (copy.there is not None and copy.there.is_native) else {COMPLETE: copy.mark}
         body = {"trace": {"trace_info": trace_wire.info(copy.wanted, {**tags, **own, **mark}, first)}}
@@ -311,9 +313,9 @@ class TraceTarget:
 
     def _assess(self, copy: _Copy, one: Assessment, there: set[str]) -> None:
         """One that takes the place of another: that makes the other one invalid."""
-        place = f"{API3}/traces/{copy.item.trace_id}/assessments"
+        place = f"{_place(copy)}/assessments"
         if one.assessment_id in there:
-            self._client.send("DELETE", f"{place}/{one.assessment_id}")
+            self._client.send("DELETE", f"{place}/{quote(one.assessment_id, safe='')}")
         self._client.post(place, {"assessment": trace_wire.assessment_document(copy.item.trace_id, one)}, retry=False)
 
     def _note_invalid(self, copy: _Copy) -> None:
@@ -374,12 +376,15 @@ class TraceTarget:
         """Last: it is whole."""
         if copy.problems or copy.error or (copy.there is not None and copy.there.is_native):
             return
-        self._change_tag("PATCH", copy, {"key": COMPLETE, "value": copy.mark})
+        if unfit_id(copy.item.trace_id) is None:
+            self._change_tag("PATCH", copy, {"key": COMPLETE, "value": copy.mark})
+        else:  # MLflow's routes do not find every id
+            told = trace_wire.info(copy.wanted, {COMPLETE: copy.mark}, ())
+            self._client.post(f"{API3}/traces", {"trace": {"trace_info": told}})
 
     def _change_tag(self, method: str, copy: _Copy, body: dict[str, str]) -> None:
         headers = {"Content-Type": "application/json"}
-        place = f"{API3}/traces/{copy.item.trace_id}/tags"
-        self._client.send(method, place, content=orjson.dumps(body), headers=headers)
+        self._client.send(method, f"{_place(copy)}/tags", content=orjson.dumps(body), headers=headers)
 
 
 def fingerprint(item: Trace) -> str:
@@ -395,6 +400,11 @@ def _rewritten(item: Trace, resolve: Resolve) -> Trace:
     if there is None:
         return item
     return there
+
+
+def _place(copy: _Copy) -> str:
+    """Its path."""
+    return f"{API3}/traces/{quote(copy.item.trace_id, safe='')}"
 
 
 def _weight(item: Trace) -> int:
