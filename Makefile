@@ -10,7 +10,8 @@ JOBS = 4
 RUNSYNC_TEST_MLFLOW_3 ?= $(CURDIR)/.venvs/mlflow-3/bin/mlflow
 RUNSYNC_TEST_MLFLOW_2 ?= $(CURDIR)/.venvs/mlflow-2/bin/mlflow
 RUNSYNC_TEST_MLFLOW_1 ?= $(CURDIR)/.venvs/mlflow-1/bin/mlflow
-export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1
+RUNSYNC_TEST_MLFLOW_3_5 ?= $(CURDIR)/.venvs/mlflow-3.5/bin/mlflow
+export RUNSYNC_TEST_MLFLOW_3 RUNSYNC_TEST_MLFLOW_2 RUNSYNC_TEST_MLFLOW_1 RUNSYNC_TEST_MLFLOW_3_5
 
 # With it every test process, and every command that a test starts, compiles all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,7 +23,7 @@ help:
 	@echo "make test        the quick tests, against real servers of both"
 	@echo "make test-fast   those of them that need no server: under a minute"
 	@echo "make stress      the slow tests, and the generated ones with many more examples"
-	@echo "make test-older  the tests against MLflow before 2.22"
+	@echo "make test-older  the tests against MLflow before 2.22, and 3.5"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs        the generated pages of docs: commands, Python, runsync.toml"
 	@echo "make bench       measures export and import over REST"
@@ -48,7 +49,7 @@ stress: setup
 	$(PYTEST) -n $(JOBS) --dist worksteal -m slow
 	$(PYTEST) -n $(JOBS) --dist worksteal -m 'hypothesis and not older' --hypothesis-profile=thorough
 
-test-older: setup .venvs/mlflow-1/made
+test-older: setup .venvs/mlflow-1/made .venvs/mlflow-3.5/made
 	$(PYTEST) -m older
 
 lint: .venv/made
@@ -124,4 +125,9 @@ clean:
 .venvs/mlflow-1/made:
 	$(PYTHON) -m venv .venvs/mlflow-1
 	.venvs/mlflow-1/bin/python -m pip install --quiet 'mlflow==1.30.1' 'sqlalchemy<2' 'setuptools<80' psycopg2-binary pymysql
+	touch $@
+
+.venvs/mlflow-3.5/made:
+	$(PYTHON) -m venv .venvs/mlflow-3.5
+	.venvs/mlflow-3.5/bin/python -m pip install --quiet 'mlflow==3.5.*' 'sqlalchemy<2.1'
 	touch $@

@@ -43,8 +43,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Read before any test cleans the environment.
 MLFLOW = {
-    release: Path(os.environ.get(f"RUNSYNC_TEST_MLFLOW_{release}", default))
-    for release in "123"
+    release: Path(os.environ.get(f"RUNSYNC_TEST_MLFLOW_{release.replace('.', '_')}", default))
+    for release in ("1", "2", "3", "3.5")
     for default in [ROOT / f".venvs/mlflow-{release}/bin/mlflow"]
 }
 SHARED = {"mlflow3_a": "3", "mlflow3_b": "3", "mlflow3_default": "3", "mlflow2_a": "2", "mlflow2_b": "2"}
@@ -109,10 +109,10 @@ class Fleet:
 
 
 def executable(release: str) -> Path:
-    """The mlflow command of a major release; fails the test, and says what to do, where there is none."""
+    """The mlflow command of a release; fails the test, and says what to do, where there is none."""
     mlflow = MLFLOW[release]
     if not mlflow.exists():
-        remedy = f"run `make setup`, or set RUNSYNC_TEST_MLFLOW_{release}"
+        remedy = f"run `make setup`, or set RUNSYNC_TEST_MLFLOW_{release.replace('.', '_')}"
         pytest.fail(f"{mlflow} is missing: {remedy}", pytrace=False)
     return mlflow
 
