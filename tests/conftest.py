@@ -109,7 +109,7 @@ class Fleet:
 
 
 def executable(release: str) -> Path:
-    """The mlflow command of a major release; fails the test, and says what to do, where there is none."""
+    """The mlflow command of a release; fails the test, and says what to do, where there is none."""
     mlflow = MLFLOW[release]
     if not mlflow.exists():
         remedy = f"run `make setup`, or set RUNSYNC_TEST_MLFLOW_{release.replace('.', '_')}"

@@ -191,14 +191,16 @@ class ModelVersions(Kind[ModelVersion]):
         """All but what follows from where it lies."""
         times = ("created_at", "updated_at", "user_id")
         yield from self.lacks(old, new)
-        yield from changed_fields(old, new, times)
+        yield from changed_fields(old, new, times if old.run_id else ("run_id", *times))
         yield from lacking_entries("tags", dict.fromkeys(new.tags.keys() - old.tags.keys(), "missing"), {})
 
     def lacks(self, wanted: ModelVersion, there: ModelVersion) -> Iterator["FieldChange"]:
-        """A workspace sets its own times, and may have more tags. One that has files of its own lies anywhere."""
+        """A workspace sets its own times, and may have more tags, and a run that it found by the model where none was
+        named. One that has files of its own lies anywhere."""
         names = ("run_link", "description", "stage", "status", "status_message")
         is_moved = there.tags.get(MOVED) == wanted.source
-        places = () if is_moved else ("run_id", "home") if wanted.home.kind else ("run_id",)
+        run = ("run_id",) if wanted.run_id else ()
+        places = () if is_moved else (*run, "home") if wanted.home.kind else run
         yield from changed_fields(wanted, there, (*places, *names))
         yield from lacking_entries("tags", own_tags_removed(wanted.tags), there.tags)
         yield from changed_files(wanted.artifacts, there.artifacts)

@@ -1,5 +1,6 @@
 """Traces: what one call of an application did, as a tree of spans, with assessments and attachments."""
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -47,6 +48,8 @@ OF_USERS = (
 """Names of MLflow under which metadata and attributes have what users and programs said."""
 PLACES = (ARTIFACT_LOCATION, SPANS_LOCATION, ARCHIVE_LOCATION)
 """Tags with which a server keeps where the spans and attachments of a trace lie. Each has its own."""
+OF_SPANS = ("mlflow.trace.tokenUsage", "mlflow.trace.cost")
+"""Entries of the metadata that a server sums up from spans: a newer one finds more in them."""
 OF_EXPERIMENT = "mlflow.experimentId"
 """The attribute of spans that names the experiment."""
 PROMPTS = "prompts"
@@ -294,7 +297,10 @@ class _Traces(Kind[Trace]):
         """A workspace may have more tags, metadata and assessments."""
         one, other = plain(wanted), plain(there)
         yield from changed_fields(one, other, ("experiment_id", *_FIELDS))
-        yield from lacking_entries("metadata", one.metadata, other.metadata)
+        grown = {
+            key: other.metadata[key] for key in OF_SPANS if _is_more(one.metadata.get(key), other.metadata.get(key))
+        }
+        yield from lacking_entries("metadata", {**one.metadata, **grown}, other.metadata)
         yield from lacking_entries("tags", one.tags, other.tags)
         yield from _told(_assessment_changes(one, other))
         for name in ("linked_runs", "linked_prompts"):
@@ -341,6 +347,15 @@ def same_value(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
         return math.isnan(other)
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _is_more(told: str | None, there: str | None) -> bool:
+    """Whether one object, as JSON text, has all that another has, and more."""
+    try:
+        one, other = json.loads(told or ""), json.loads(there or "")
+        return bool(one.items() < other.items())
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def _moved(span: Span, old: str, new: str) -> Span:

@@ -1,17 +1,18 @@
-"""Servers of other releases can be left behind: what they have arrives in a newer one (make test-older)."""
+"""Servers of older MLflow can be left behind, and what the newest one has arrives in them as far as they have a place
+for it (make test-older)."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Runner
-from support import models_client, traces_client
 from support.oracle import assert_same
 from support.rich import rich_workspace
 from support.seed import Seeder
 from support.servers import MlflowServer
+from support.traces_client import client
 
-import runsync
+import runsync as package
 from transfer.commands import export, import_, verify
 
 PROXIED = ("--serve-artifacts", "--default-artifact-root", "mlflow-artifacts:/")
@@ -32,21 +33,24 @@ def test_a_workspace_of_mlflow_1_arrives_in_mlflow_3(
 
 
 @pytest.mark.older
-def test_an_early_mlflow_3_takes_what_it_knows_and_gives_it_back(
-    start_server: Callable[..., MlflowServer], tmp_path: Path
+def test_traces_go_into_mlflow_3_5_and_back_and_what_it_has_no_place_for_is_named(
+    start_server: Callable[..., MlflowServer],
 ) -> None:
-    """MLflow 3.5 has traces and logged models, but no requests for the infos of several traces, no assessments that
-    name an issue, and no links of traces to prompts."""
-    source, old, back = (start_server(release, forked=False) for release in ("3", "3.5", "3"))
-    models_client.client("fill", source.wait().url, "-", folder=tmp_path)
-    traces_client.client("fill", source.url, "-")
-    for _ in range(2):
-        done = runsync.sync(source.url, old.wait().url)
-        assert done.stopped == ""
-        assert {one["kind"] for one in done.failed} <= {"trace"}
-        kinds = {one["kind"] for one in done.problems}
-        assert kinds <= {"metric of logged model", "assessment of trace", "link of trace"}
-    assert len(done.failed) <= 1
-    assert (done.objects["traces"].unchanged, done.objects["logged-models"].failed) == (5, 0)
-    assert runsync.sync(old.url, back.wait().url).failed == []
-    assert runsync.verify(old.url, back.url).differences == []
+    old = start_server("3.5", forked=False)
+    new, back = start_server("3", gunicorn=False).wait(), start_server("3", gunicorn=False)
+    ids = client("fill", new.url, "-")
+    first = package.sync(new.url, old.wait().url)
+    assert (first.failed, first.objects["traces"].created) == ([], 6)
+    named = sorted(problem["kind"] for problem in first.problems)
+    assert named == ["assessment of trace", "link of trace"]
+    assert {left.kind for left in first.left_behind} == {"issues"}
+    package.sync(new.url, old.url)
+    client("change", new.url, ids["rich"])
+    again = package.sync(new.url, old.url)
+    tally = again.objects["traces"]
+    assert (again.failed, tally.updated, tally.unchanged) == ([], 1, 5)
+    assert package.verify(new.url, old.url).objects["traces"] == 6
+    returned = package.sync(old.url, back.wait().url)
+    assert (returned.exit_code, returned.objects["traces"].created) == (0, 6)
+    assert package.verify(old.url, back.url).differences == []
+    assert package.sync(old.url, back.url).objects["traces"].unchanged == 6

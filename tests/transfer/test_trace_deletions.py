@@ -1,7 +1,8 @@
 """sync --delete for traces: what was deleted at the source is told, and followed under the brake when asked to."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import requests
 from conftest import Runner
 from support.databases import Databases
+from support.proxy import FaultProxy
 from support.servers import MlflowServer
 
 import runsync as package
@@ -100,3 +102,32 @@ def test_traces_and_assessments_deleted_at_the_source_are_deleted_when_asked_to(
     assert (done["exit_code"], set(there(target))) == (0, {"a", "d", *own})
     assert any("2 traces deleted in the target, as at the source" in note for note in done["notes"])
     assert not any("deleted" in note for note in sync("--delete")["notes"])
+
+
+@pytest.mark.parametrize(("options", "searches"), [({}, 1), ({"delete": True, "max_delete": "50%"}, 2)])
+def test_traces_are_listed_once_on_each_side_and_twice_at_the_source_only_to_delete(
+    options: dict[str, Any], searches: int, start_server: Start, tmp_path: Path
+) -> None:
+    source, target = start_server(), start_server()
+    experiment_id = str(
+        call(source.wait(), "POST", "2.0/mlflow/experiments/create", {"name": "traced"})["experiment_id"]
+    )
+    make(source, experiment_id, "a", "b")
+    with FaultProxy(source.url) as one, FaultProxy(target.wait().url) as other:
+        package.sync(one.url, other.url)
+        delete(source, experiment_id, "b")
+        for proxy in (one, other):
+            proxy.clear()
+        done = package.sync(one.url, other.url, **options)
+        listed = [Counter(experiments_listed(proxy)) for proxy in (one, other)]
+    assert [side.most_common(1)[0][1] for side in listed] == [searches, 1], listed
+    assert set(there(target.url)) == ({"a"} if options else {"a", "b"})
+    assert bool([left for left in done.not_carried if left.what == "deletions of traces"]) is not bool(options)
+
+
+def experiments_listed(proxy: FaultProxy) -> Iterator[str]:
+    """Once for each time that the traces of one were asked for."""
+    for request in proxy.seen("3.0/mlflow/traces/search"):
+        asked = json.loads(request.body)
+        if asked["max_results"] > 1 and "filter" not in asked:
+            yield from (place["mlflow_experiment"]["experiment_id"] for place in asked["locations"])

@@ -2,25 +2,31 @@
 
 As with models (see `arrival.model_deletions`): they are told, and followed when that is asked for; only what was
 brought from this very source, into experiments that it still has, and none at all when it is too much.
+
+Only what is to be followed is looked for before anything is written. What is only told is known once all was carried,
+and takes no listing of its own.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from concurrent.futures import Executor
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
-from runsync.contract.entities import tells_deletions
+from runsync.contract.entities import EntitySource, EntityTarget, tells_deletions
 from runsync.contract.source import Source
 from runsync.errors import ITEM_ERRORS, BundleDamaged, TooManyDeletions, may_pass
 from runsync.kinds.left_behind import changed
 from runsync.kinds.scope import Scope
+from runsync.kinds.trace_filter import OPTION
 from runsync.kinds.traces import TRACES, Trace
-from runsync.model import brought
 from runsync.model.deletions import DeletionPolicy
 from runsync.model.experiment import ACTIVE, Experiment
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import FAILED, Outcome
+from runsync.model.progress import Progress
 from runsync.model.provenance import key_of
 from runsync.model.selection import Selection
 from runsync.model.wording import many
@@ -34,45 +40,60 @@ TOGETHER = 100
 class TraceHoldings(Protocol):
     """The traces of a target."""
 
-    def held(self, experiment_ids: Sequence[str]) -> Iterator[Trace]:
-        """Those of experiments, without spans. Raises RequestRefused."""
+    def copies(self, experiment_ids: Sequence[str], key: str) -> Iterator[tuple[str, str]]:
+        """The ids of those in experiments, and of these, that were brought from the workspace of a key. Raises
+        RequestRefused where not all are told."""
 
     def delete(self, experiment_id: str, trace_ids: Sequence[str]) -> None:
         """Deletes some of an experiment, for good; one that is not there is no fault. Raises RequestRefused."""
 
 
-class TraceDeletions:
-    """The deletions of one transfer. Without `holdings` the target has no traces."""
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What is looked at once all was carried: the source, and the experiments of the target."""
 
-    def __init__(self, policy: DeletionPolicy, holdings: TraceHoldings | None, pairs: Pairs) -> None:
+    source: Source
+    homes: Sequence[str]
+
+
+class TraceDeletions:
+    """The deletions of one transfer. Without `holdings` the target has no traces. `asked` are options of kinds."""
+
+    def __init__(
+        self, policy: DeletionPolicy, holdings: TraceHoldings | None, pairs: Pairs, asked: Mapping[str, Any]
+    ) -> None:
         self._policy = policy
         self._holdings = holdings
         self._pairs = pairs
+        self._asked = asked
         self._gone: dict[str, str] = {}
         """Experiments in the target, by the ids of traces."""
+        self._offered: set[str] = set()
+        self._waiting: _Waiting | None = None
         self._is_unread = False
         self._is_done = False
 
     def begin(
         self, source: Source, selection: Selection, experiments: Sequence[Experiment], existing: Sequence[Experiment]
     ) -> None:
-        """Finds what is gone; `existing` are the experiments of the target. Raises TooManyDeletions before anything is
-        deleted."""
+        """Finds what is gone, if that is to be deleted; `existing` are the experiments of the target. Raises
+        TooManyDeletions before anything is deleted."""
         side = source.entities(TRACES)
         if self._policy.replays or selection.is_narrow or not selection.has(TRACES.name) or side is None:
             return
-        alive = {e.experiment_id for e in experiments if e.lifecycle_stage == ACTIVE}
-        homes = [e.experiment_id for e in existing if self._pairs.source_id(e.experiment_id) in alive]
-        copies = self._copies(homes, key_of(address_of(source.place)))
+        alive = [e for e in experiments if e.lifecycle_stage == ACTIVE]
+        ids = {e.experiment_id for e in alive}
+        homes = [e.experiment_id for e in existing if self._pairs.source_id(e.experiment_id) in ids]
+        if self._policy.brake is None and not self._asked.get(OPTION):
+            self._waiting = _Waiting(source, homes)
+            return
+        copies = self._copies(homes, source)
         if not copies:
             return
-        scope = Scope([e for e in experiments if e.experiment_id in alive], linked_runs=frozenset())
         self._is_unread = True
         with suppress(BundleDamaged, *ITEM_ERRORS):
-            known = {trace.trace_id for trace in side.list(scope)}
-            if tells_deletions(side) and not side.left_behind(scope):
-                self._is_unread = False
-                self._gone = {id: home for id, home in copies.items() if id not in known}
+            known = {trace.trace_id for trace in side.list(Scope(alive, linked_runs=frozenset()))}
+            self._compare(copies, known, side)
         brake = self._policy.brake
         if brake is not None and not brake.allows(len(self._gone), len(copies)):
             raise TooManyDeletions(
@@ -80,6 +101,10 @@ class TraceDeletions:
                 f"more than --max-delete {brake} allows: nothing was written; if the source is as it should be, say "
                 f"--max-delete {len(self._gone)}"
             )
+
+    def watching(self, target: EntityTarget[Any]) -> EntityTarget[Any]:
+        """The target of traces, that takes note of those that the source has."""
+        return _Watched(target, self._offered)
 
     @property
     def are_due(self) -> bool:
@@ -106,6 +131,7 @@ class TraceDeletions:
 
     def left(self) -> list[NotCarried]:
         """Deletions that were not followed."""
+        self._look()
         if self._policy.brake is not None or not self._gone:
             return []
         why = "deleted at the source; left so in the target without --delete"
@@ -124,11 +150,49 @@ class TraceDeletions:
             notes.append(f"not taken for deleted, as the source does not tell all of them: {title}")
         return notes
 
-    def _copies(self, homes: Sequence[str], key: str) -> dict[str, str]:
+    def _look(self) -> None:
+        """Finds what is gone, once all was carried."""
+        waiting, self._waiting = self._waiting, None
+        side = waiting.source.entities(TRACES) if waiting is not None else None
+        if waiting is None or side is None:
+            return
+        copies = self._copies(waiting.homes, waiting.source)
+        self._is_unread = bool(copies)
+        self._compare(copies, self._offered, side)
+
+    def _compare(self, copies: Mapping[str, str], known: Set[str], side: EntitySource[Trace]) -> None:
+        if tells_deletions(side) and not side.left_behind(Scope()):
+            self._is_unread = False
+            self._gone = {id: home for id, home in copies.items() if id not in known}
+
+    def _copies(self, homes: Sequence[str], source: Source) -> dict[str, str]:
         """What was brought from this source, with its experiment in the target."""
         found: dict[str, str] = {}
         with suppress(*ITEM_ERRORS):
-            for trace in self._holdings.held(homes) if self._holdings is not None and homes else ():
-                if brought.came_from(trace.tags) == key:
-                    found[trace.trace_id] = trace.experiment_id
+            if self._holdings is not None and homes:
+                found.update(self._holdings.copies(homes, key_of(address_of(source.place))))
         return found
+
+
+class _Watched:
+    """See `EntityTarget`."""
+
+    def __init__(self, target: EntityTarget[Trace], offered: set[str]) -> None:
+        self._target = target
+        self._offered = offered
+
+    def plan(self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor) -> list[Outcome]:
+        self._offered.update(item.trace_id for item in items)
+        return self._target.plan(items, source, pool)
+
+    def put(
+        self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor, progress: Progress
+    ) -> list[Outcome]:
+        self._offered.update(item.trace_id for item in items)
+        return self._target.put(items, source, pool, progress)
+
+    def finish(self, pool: Executor) -> list[Outcome]:
+        return self._target.finish(pool)
+
+    def left(self) -> list[NotCarried]:
+        return self._target.left()

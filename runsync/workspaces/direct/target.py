@@ -17,6 +17,7 @@ from runsync.kinds.ids import Ids
 from runsync.kinds.kind import EXPERIMENTS, E, Kind
 from runsync.kinds.left_behind import MODEL_LINKS, PARENT_LINKS, changed
 from runsync.kinds.logged_models import LOGGED_MODELS
+from runsync.kinds.traces import TRACES
 from runsync.model.experiment import DELETED, Experiment
 from runsync.model.identity import LINK_TAGS, origin_of
 from runsync.model.import_options import ImportOptions
@@ -85,7 +86,7 @@ class DirectTarget:
         self._document_deletions = DocumentDeletions(
             policy, store.documents, self._experiments, lambda: self._existing, editor.untag_experiment
         )
-        self._trace_deletions = TraceDeletions(policy, StoredTraces(store.traces), self._experiments)
+        self._trace_deletions = TraceDeletions(policy, StoredTraces(store.traces), self._experiments, options.asked)
         self._model_deletions = ModelDeletions(options, StoredHoldings(store, store.models))
         self._unlinked: list[ModelLink] = []
         """Links to logged models that have no place."""
@@ -233,7 +234,8 @@ class DirectTarget:
             ids = ModelIds(self._store.models, self._experiments.known_id, self._links.id_of)
             address = self._records.came_from
             found = targets(self._store, self._artifacts, ids, self._options, self._location_of, address)
-            self._entities = {**found, **self._documents}
+            traces = {name: self._trace_deletions.watching(one) for name, one in found.items() if name == TRACES.name}
+            self._entities = {**found, **traces, **self._documents}
         return self._entities.get(kind.name)
 
     def _document_targets(self) -> Mapping[str, DocumentTarget[Any]]:

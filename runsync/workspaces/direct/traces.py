@@ -9,6 +9,7 @@ from typing import Protocol
 
 from runsync.kinds.spans import Span
 from runsync.kinds.traces import Trace
+from runsync.model import brought
 from runsync.model.run import Problem
 from runsync.workspaces.fitted import Fitted
 
@@ -99,9 +100,10 @@ class StoredTraces:
 
     store: TraceStore
 
-    def held(self, experiment_ids: Sequence[str]) -> Iterator[Trace]:
-        """Those of experiments, without spans."""
-        return (stored.item for stored in self.store.traces(experiment_ids))
+    def copies(self, experiment_ids: Sequence[str], key: str) -> Iterator[tuple[str, str]]:
+        """See `TraceHoldings`."""
+        items = (stored.item for stored in self.store.traces(experiment_ids))
+        return ((one.trace_id, one.experiment_id) for one in items if brought.came_from(one.tags) == key)
 
     def delete(self, experiment_id: str, trace_ids: Sequence[str]) -> None:
         """In one transaction. Raises RequestRefused."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from runsync.errors import ABSENT, RequestRefused
 from runsync.kinds.review_queues import PENDING, REVIEW_QUEUES, QueueItem, ReviewQueue
@@ -138,7 +139,7 @@ class ServerReviewQueues(ServerDocuments[ReviewQueue]):
         new = []
         for one in wanted.items:
             if one.item_id not in has:
-                if self._is_there(f"traces/{one.item_id}"):
+                if self._is_there(f"traces/{quote(one.item_id, safe='')}"):
                     new.append(one)
                 else:
                     problems.append(Problem("trace of review queue", one.item_id, "it is not in the target"))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from runsync.contract.entities import EntityTarget
 from runsync.contract.source import Histories, Source
@@ -128,7 +128,7 @@ class RestTarget:
             lambda: self._existing,
             workspace.editor().untag_experiment,
         )
-        self._trace_deletions = TraceDeletions(policy, workspace.traces, self._experiments)
+        self._trace_deletions = TraceDeletions(policy, self._traces, self._experiments, options.asked)
         self._without_start = 0
         self._foreseen_files = ForeseenFiles(store, ())
 
@@ -254,7 +254,7 @@ class RestTarget:
     def entities(self, kind: Kind[E]) -> EntityTarget[E] | None:
         """Models, traces, and what is a document."""
         if kind.name == TRACES.name:
-            return cast("EntityTarget[E] | None", self._traces)
+            return None if self._traces is None else self._trace_deletions.watching(self._traces)
         found: EntityTarget[E] | None = self._documents.get(kind.name)
         return found or self.models.of(kind)
 

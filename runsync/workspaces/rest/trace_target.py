@@ -1,12 +1,15 @@
 """Traces into a server: spans of many by one request, then the info of each, with the mark that it is whole."""
 
 import hashlib
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -16,7 +19,10 @@ from runsync.growing import EntityFiles, Growing
 from runsync.kinds import span_documents
 from runsync.kinds.assessments import Assessment
 from runsync.kinds.kind import EXPERIMENTS, Resolve
+from runsync.kinds.scope import Scope
 from runsync.kinds.traces import ARTIFACT_LOCATION, COMPLETE, FINALIZED, NOT_YET, TRACES, Trace, plain, same_value
+from runsync.model import brought
+from runsync.model.ids import unfit_id
 from runsync.model.import_options import ImportOptions
 from runsync.model.not_carried import NAMED, NotCarried
 from runsync.model.outcome import CREATE, FAILED, UNCHANGED, UPDATE, Outcome
@@ -24,6 +30,7 @@ from runsync.model.progress import Progress
 from runsync.model.run import ArtifactFile, Problem
 from runsync.model.selection import RUNS
 from runsync.workspaces import otlp
+from runsync.workspaces.arrival.documents import NO_PLACE
 from runsync.workspaces.arrival.experiments import ExperimentMap
 from runsync.workspaces.arrival.files import Stream
 from runsync.workspaces.arrival.model_marks import Marks
@@ -43,6 +50,7 @@ LINKS_A_REQUEST = 100
 """The most that link-to-run takes (MLflow 3.17)."""
 LOST = "/"
 """In a mark: before the number of links to runs that the target did not have."""
+ANY_EXPERIMENT = "0"
 WITHOUT_FILES = ":-"
 """How the mark ends of one whose attachments were not carried."""
 
@@ -54,6 +62,7 @@ class _There:
     experiment_id: str
     mark: str
     is_native: bool
+    came_from: str
 
 
 @dataclass(slots=True)
@@ -73,6 +82,8 @@ class _Copy:
     retry: bool = False
     in_file: bool = False
     """Whether its spans go into a file."""
+    is_marked: bool = True
+    """Whether its info was given with the mark, if nothing comes after it."""
 
     def fail(self, error: Exception) -> None:
         """Nothing can be said to be whole."""
@@ -108,8 +119,10 @@ class TraceTarget:
         self._marks = marks
         self._looked: set[str] = set()
         self._there: dict[str, _There] = {}
-        self._has_otlp = True
+        self._has_otlp: bool | None = None
         self._taken: list[str] = []
+        self._placeless: list[str] = []
+        self._keeps_links: bool | None = None
 
     def plan(self, items: Sequence[Trace], source: EntitySource[Trace], pool: Executor) -> list[Outcome]:
         """See `EntityTarget`."""
@@ -151,18 +164,31 @@ class TraceTarget:
         return []
 
     def left(self) -> list[NotCarried]:
-        """Those whose ids are taken."""
-        if not self._taken:
-            return []
+        """Those whose ids are taken, and all where the server cannot be given any."""
         why = "a server has each id once, and has these in other experiments"
-        return [TRACES.left(len(self._taken), why, tuple(self._taken[:NAMED]))]
+        both = ((self._taken, why), (self._placeless, NO_PLACE))
+        return [TRACES.left(len(ids), why, tuple(ids[:NAMED])) for ids, why in both if ids]
+
+    def copies(self, experiment_ids: Sequence[str], key: str) -> Iterator[tuple[str, str]]:
+        """See `TraceHoldings`."""
+        homes = set(experiment_ids)
+        self._look(homes)
+        if left := self._source.left_behind(Scope()):
+            raise RequestRefused(left[0].why)
+        found = self._there.items()
+        return ((id, one.experiment_id) for id, one in found if one.came_from == key and one.experiment_id in homes)
+
+    def delete(self, experiment_id: str, trace_ids: Sequence[str]) -> None:
+        """See `TraceHoldings`."""
+        self._source.delete(experiment_id, trace_ids)
 
     def _here(self, items: Sequence[Trace]) -> list[Trace]:
         """Those whose experiment is there, once it is known what the target has."""
         homes = {self._place(item) for item in items} - {""}
-        for found in self._source.of_experiments(sorted(homes - self._looked)) if homes - self._looked else ():
-            self._note(found)
-        self._looked |= homes
+        if self._source.has_api_of_2([*sorted(homes), ANY_EXPERIMENT]):
+            self._placeless += [item.trace_id for item in items]
+            return []
+        self._look(homes)
         unknown = [item.trace_id for item in items if item.trace_id not in self._there]
         try:
             for found in self._source.infos(unknown).values() if unknown else ():
@@ -172,9 +198,15 @@ class TraceTarget:
                 raise
         return [item for item in items if not self._is_taken(item)]
 
+    def _look(self, homes: Set[str]) -> None:
+        """Lists experiments of the target, each once."""
+        for found in self._source.of_experiments(sorted(homes - self._looked)) if homes - self._looked else ():
+            self._note(found)
+        self._looked |= homes
+
     def _note(self, found: Trace) -> None:
-        mark = found.tags.get(COMPLETE, "")
-        self._there[found.trace_id] = _There(found.experiment_id, mark, not mark and FINALIZED in found.metadata)
+        mark, key = found.tags.get(COMPLETE, ""), sys.intern(brought.came_from(found.tags))
+        self._there[found.trace_id] = _There(found.experiment_id, mark, not mark and FINALIZED in found.metadata, key)
 
     def _is_taken(self, item: Trace) -> bool:
         there = self._there.get(item.trace_id)
@@ -199,7 +231,7 @@ class TraceTarget:
     def _read_natives(self, copies: Sequence[_Copy]) -> None:
         """Of those that were made in the target, or changed since: how they read now."""
         ids = [copy.item.trace_id for copy in copies if copy.there is not None and self._is_other(copy)]
-        found = {one.trace_id: one for one in self._source.named(ids)} if ids else {}
+        found = {one.trace_id: one for one in self._source.named(ids)}
         for copy in copies:
             copy.now = found.get(copy.item.trace_id)
 
@@ -235,7 +267,12 @@ class TraceTarget:
             self._send_spans(home, [copy for copy in copies if not copy.error])
         list(pool.map(partial(self._guarded, act=partial(self._write, source=source, progress=progress)), group))
         self._link([copy for copy in group if not copy.error])
-        list(pool.map(partial(self._guarded, act=self._mark), [copy for copy in group if _is_more(copy)]))
+        self._note_links([copy for copy in group if not copy.error and not copy.in_file])
+        list(
+            pool.map(
+                partial(self._guarded, act=self._mark), [copy for copy in group if _is_more(copy) or not copy.is_marked]
+            )
+        )
         return [copy.outcome() for copy in group]
 
     def _guarded(self, copy: _Copy, act: Callable[[_Copy], None]) -> None:
@@ -248,14 +285,25 @@ class TraceTarget:
     def _send_spans(self, experiment_id: str, copies: Sequence[_Copy]) -> None:
         """By one request; what is refused by halves. What the server would not keep as it is goes into a file."""
         bodies: list[tuple[_Copy, bytes]] = []
+        if self._has_otlp is None and any(copy.wanted.spans for copy in copies):
+            self._has_otlp = self._source.tells_rows()
         for copy in copies:
-            spans = copy.wanted.spans or ()
+            spans = () if self._has_spans(copy) else copy.wanted.spans or ()
             copy.in_file = bool(spans) and not (self._has_otlp and otlp.fits(copy.item.trace_id, spans))
             try:
                 bodies += [(copy, otlp.request(spans))] if spans and not copy.in_file else []
             except ValueError:
                 copy.in_file = True
         self._send_bodies(experiment_id, bodies)
+
+    def _has_spans(self, copy: _Copy) -> bool:
+        """Whether they are there: early MLflow 3 adds up the tokens of those that are sent again."""
+        if copy.now is None or not self._is_amended(copy):
+            return False
+        with suppress(RequestRefused):
+            there, wanted = self._source.complete(copy.now).spans or (), copy.wanted.spans or ()
+            return {(span.span_id, span.end) for span in wanted} == {(span.span_id, span.end) for span in there}
+        return False
 
     def _send_bodies(self, experiment_id: str, bodies: Sequence[tuple[_Copy, bytes]]) -> None:
         if not bodies:
@@ -264,7 +312,7 @@ class TraceTarget:
         try:  # messages one after the other are one message
             self._client.send("POST", OTLP, content=b"".join(body for _, body in bodies), headers=headers)
         except RequestRefused as error:
-            self._has_otlp = self._has_otlp and not is_unknown(error)
+            self._has_otlp = not is_unknown(error)
             if len(bodies) == 1 or not self._has_otlp:
                 for copy, _ in bodies:
                     copy.in_file = True
@@ -283,17 +331,19 @@ class TraceTarget:
         own = {} if is_native else self._marks.of(copy.wanted.tags, there)
         ids = [one.assessment_id for one in copy.wanted.assessments]
         for id in {*self._marks.unassessed(there or {}, ids)} & {one.assessment_id for one in now}:
-            self._client.send("DELETE", f"{API3}/traces/{copy.item.trace_id}/assessments/{id}")
+            self._client.send("DELETE", f"{_place(copy)}/assessments/{quote(id, safe='')}")
         own |= {} if is_native else self._marks.with_assessments(there or {}, ids)
         mark = {} if is_native else {COMPLETE: NOT_YET if _is_more(copy) else copy.mark}
-        alone = self._start(copy, {**tags, **own, **mark}, first)
+        start = self._amend if self._is_amended(copy) else self._start
+        then = [*start(copy, {**tags, **own, **mark}, first), *then]
         for key in self._marks.removed(copy.wanted.tags, there) if there is not None else ():
             self._change_tag("DELETE", copy, {"key": key})
-        known = {one.assessment_id for one in now}
-        for assessment in alone:
-            self._try_to_assess(copy, assessment, known)
         for assessment in then:
-            self._assess(copy, assessment, known)
+            try:
+                self._assess(copy, assessment, {one.assessment_id for one in now})
+            except RequestRefused as error:
+                copy.problems.append(Problem("assessment", assessment.name, str(error)))
+                copy.retry = copy.retry or may_pass(error)
         self._note_invalid(copy)
         if copy.in_file:
             content = span_documents.write_file(copy.item.trace_id, copy.wanted.spans or ())
@@ -302,40 +352,44 @@ class TraceTarget:
             self._bring(copy, file, source, progress)
         self._link_prompts(copy)
 
-    def _start(self, copy: _Copy, tags: Mapping[str, str], assessments: Sequence[Assessment]) -> Sequence[Assessment]:
-        """Its info; gives the assessments that did not go with it: a server refuses all for one of a kind that it does
-        not know (MLflow 3.5 for those that name an issue)."""
-
-        def send(some: Sequence[Assessment]) -> dict[str, Any]:
-            return self._client.post(
-                f"{API3}/traces", {"trace": {"trace_info": trace_wire.info(copy.wanted, tags, some)}}
-            )
-
-        alone: Sequence[Assessment] = ()
+    def _start(self, copy: _Copy, tags: Mapping[str, str], first: list[Assessment]) -> list[Assessment]:
+        """Gives its info, and the assessments that remain: all where the server refuses it with them, as MLflow before
+        3.11 does one that is an issue."""
+        told = trace_wire.info(copy.wanted, tags, first)
         try:
-            answer = send(assessments)
-        except RequestRefused as error:
-            if not assessments or may_pass(error):
+            answer, left = self._client.post(f"{API3}/traces", {"trace": {"trace_info": told}}), []
+        except RequestRefused:
+            if not first:
                 raise
-            alone, answer = assessments, send(())
-        told = part(part(part(answer, "trace"), "trace_info"), "tags")
-        copy.location = str(told.get(ARTIFACT_LOCATION, ""))
-        return alone
+            tags = {**tags, COMPLETE: NOT_YET} if COMPLETE in tags else tags
+            told = trace_wire.info(copy.wanted, tags, ())
+            answer, left = self._client.post(f"{API3}/traces", {"trace": {"trace_info": told}}), first
+            copy.is_marked = False
+        copy.location = str(part(part(part(answer, "trace"), "trace_info"), "tags").get(ARTIFACT_LOCATION, ""))
+        return left
 
-    def _try_to_assess(self, copy: _Copy, one: Assessment, there: set[str]) -> None:
-        """Names one that is refused."""
-        try:
-            self._assess(copy, one, there)
-        except RequestRefused as error:
-            if may_pass(error):
-                raise
-            copy.problems.append(Problem("assessment", one.name, str(error)))
+    def _is_amended(self, copy: _Copy) -> bool:
+        """Whether its info cannot be given again: early MLflow 3 takes that once."""
+        return copy.now is not None and self._source.is_before_batches
+
+    def _amend(self, copy: _Copy, tags: Mapping[str, str], first: list[Assessment]) -> list[Assessment]:
+        """Gives tags that differ, names what cannot be changed, and returns the assessments: all remain."""
+        assert copy.now is not None
+        for key, value in tags.items():
+            if key != COMPLETE and copy.now.tags.get(key) != value:
+                self._change_tag("PATCH", copy, {"key": key, "value": value})
+        alike = replace(copy.wanted, tags={}, assessments=(), linked_runs=(), linked_prompts=(), spans=None)
+        for change in TRACES.lacks(alike, copy.now):
+            why = f"this version of MLflow cannot change it from “{change.new}”"
+            copy.problems.append(Problem("field", change.field, why))
+        copy.location, copy.is_marked = copy.now.tags.get(ARTIFACT_LOCATION, ""), False
+        return first
 
     def _assess(self, copy: _Copy, one: Assessment, there: set[str]) -> None:
         """One that takes the place of another: that makes the other one invalid."""
-        place = f"{API3}/traces/{copy.item.trace_id}/assessments"
+        place = f"{_place(copy)}/assessments"
         if one.assessment_id in there:
-            self._client.send("DELETE", f"{place}/{one.assessment_id}")
+            self._client.send("DELETE", f"{place}/{quote(one.assessment_id, safe='')}")
         self._client.post(place, {"assessment": trace_wire.assessment_document(copy.item.trace_id, one)}, retry=False)
 
     def _note_invalid(self, copy: _Copy) -> None:
@@ -362,6 +416,16 @@ class TraceTarget:
 
     def _put(self, copy: _Copy, path: str, size: int, opener: Any) -> None:
         self._files.write(Root(copy.item.trace_id, copy.location), path, size, opener)
+
+    def _note_links(self, copies: Sequence[_Copy]) -> None:
+        """Before MLflow 3.11 or so a server takes spans with links, and drops these."""
+        with_links = [copy for copy in copies if any(span.links for span in copy.wanted.spans or ())]
+        if with_links and self._keeps_links is None:
+            with suppress(RequestRefused):
+                there = self._source.complete(with_links[0].wanted)
+                self._keeps_links = any(span.links for span in there.spans or ())
+        for copy in with_links if self._keeps_links is False else ():
+            copy.problems.append(Problem("links of spans", "links", "this version of MLflow does not keep them"))
 
     def _link(self, copies: Iterable[_Copy]) -> None:
         by_run: dict[str, list[_Copy]] = defaultdict(list)
@@ -397,12 +461,18 @@ class TraceTarget:
         is_native = copy.there is not None and copy.there.is_native
         if copy.error or copy.lacks_files or copy.retry or is_native:
             return
-        self._change_tag("PATCH", copy, {"key": COMPLETE, "value": copy.mark})
+        if unfit_id(copy.item.trace_id) is None:
+            self._change_tag("PATCH", copy, {"key": COMPLETE, "value": copy.mark})
+        else:  # MLflow's routes do not find every id
+            told = trace_wire.info(copy.wanted, {COMPLETE: copy.mark}, ())
+            self._client.post(f"{API3}/traces", {"trace": {"trace_info": told}})
 
     def _change_tag(self, method: str, copy: _Copy, body: dict[str, str]) -> None:
         headers = {"Content-Type": "application/json"}
-        place = f"{API3}/traces/{copy.item.trace_id}/tags"
-        self._client.send(method, place, content=orjson.dumps(body), headers=headers)
+        place = _place(copy)
+        if self._source.is_before_batches:  # MLflow 3.5 cannot delete any by the newer path
+            place = place.replace(API3, API, 1)
+        self._client.send(method, f"{place}/tags", content=orjson.dumps(body), headers=headers)
 
 
 def fingerprint(item: Trace) -> str:
@@ -418,6 +488,11 @@ def _rewritten(item: Trace, resolve: Resolve) -> Trace:
     if there is None:
         return item
     return there
+
+
+def _place(copy: _Copy) -> str:
+    """Its path."""
+    return f"{API3}/traces/{quote(copy.item.trace_id, safe='')}"
 
 
 def _weight(item: Trace) -> int:

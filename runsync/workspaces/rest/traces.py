@@ -67,6 +67,8 @@ class TraceSource:
         self._listing = Listing(client, TRACES, PAGE, lambda found: str(found.get("trace_id")))
         self._listing_of_2 = Listing(client, TRACES, PAGE, lambda found: str(found.get("request_id")))
         self._is_of_2: bool | None = None
+        self.is_before_batches = False
+        """Whether the server turned out to tell infos one by one only, as MLflow 3 did at first."""
 
     def list(self, scope: Scope) -> Iterator[Trace]:
         """With assessments, without spans; those that are named where no experiments are."""
@@ -96,7 +98,7 @@ class TraceSource:
         return merge(*lists, key=sort_key(order)) if order and len(some) > 1 else chain.from_iterable(lists)
 
     def _of_some(self, experiment_ids: Sequence[str], where: str, order: Sequence[Order]) -> Iterator[Trace]:
-        if self._has_api_of_2(experiment_ids):
+        if self.has_api_of_2(experiment_ids):
             found = self._of_2(experiment_ids)
             return iter(sorted(found, key=sort_key(order))) if order else found
         asked = push_traces.orders(order) or ["timestamp_ms ASC"]
@@ -108,12 +110,6 @@ class TraceSource:
 
         return self._listing.each("traces", send, trace_wire.trace)
 
-    def held(self, experiment_ids: Sequence[str]) -> Iterator[Trace]:
-        """Those of experiments, without links to runs. Raises RequestRefused where not all are told."""
-        yield from self.of_experiments(experiment_ids)
-        if left := self.left_behind(Scope()):
-            raise RequestRefused(left[0].why)
-
     def delete(self, experiment_id: str, trace_ids: Sequence[str]) -> None:
         """Some of an experiment, for good. Raises RequestRefused."""
         delete_traces(self._client, experiment_id, trace_ids)
@@ -122,18 +118,24 @@ class TraceSource:
         """Those of them that are there, wherever. Raises RequestRefused."""
         found: dict[str, Trace] = {}
         for some in chunks([*trace_ids], PAGE):
-            answer = self._client.post(f"{API3}/traces/batchGetInfos", {"trace_ids": some})
+            try:
+                answer = self._client.post(f"{API3}/traces/batchGetInfos", {"trace_ids": some})
+            except RequestRefused as error:
+                self.is_before_batches = is_unknown(error)
+                raise
             found.update((one.trace_id, one) for one in map(trace_wire.trace, listed(answer, "trace_infos")))
         return found
 
     def named(self, trace_ids: Sequence[str]) -> Iterator[Trace]:
-        """Likewise, also of a server that gives infos one by one only (MLflow 3.5)."""
+        """Those of them that are there, of servers too that tell infos one by one only."""
         try:
-            yield from self.infos(trace_ids).values()
-            return
+            found = {} if self.is_before_batches else self.infos(trace_ids)
+            yield from found.values()
         except RequestRefused as error:
             if not is_unknown(error):
                 raise
+        if not self.is_before_batches:
+            return
         for id in trace_ids:
             with suppress(RequestRefused):
                 yield self._one(id)
@@ -148,6 +150,14 @@ class TraceSource:
                 raise
             answer = self._client.get(f"{API}/traces/{path}/info", care=Care(is_optional=True))
             return trace_wire.trace_of_2(part(answer, "trace_info"))
+
+    def tells_rows(self) -> bool:
+        """Whether the server tells spans that it keeps itself: MLflow 3.5 takes some by OTLP, and tells them nobody."""
+        try:
+            self._client.get(f"{API3}/traces/batchGet", care=Care(is_optional=True), trace_ids=["tr-0"])
+        except RequestRefused as error:
+            return not is_unknown(error)
+        return True
 
     def complete(self, item: Trace) -> Trace:
         """With its spans and attachments, wherever the server keeps them. Raises RequestRefused."""
@@ -192,7 +202,7 @@ class TraceSource:
         """What the server does not tell."""
         return [*self._listing.left(), *self._listing_of_2.left()]
 
-    def _has_api_of_2(self, experiment_ids: Sequence[str]) -> bool:
+    def has_api_of_2(self, experiment_ids: Sequence[str]) -> bool:
         """Whether it has no other way than that of MLflow 2."""
         if self._is_of_2 is None:
             body = {"locations": [trace_wire.place(experiment_ids[0])], "max_results": 1}
