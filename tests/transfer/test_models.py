@@ -92,7 +92,9 @@ def test_an_export_again_stores_nothing_and_asks_for_lists_only(trained: Trained
 
 
 @BOTH
-@pytest.mark.parametrize("by_bundle", [False, True], ids=["sync", "bundle"])
+@pytest.mark.parametrize(
+    "by_bundle", [pytest.param(False, id="sync", marks=pytest.mark.slow), pytest.param(True, id="bundle")]
+)
 def test_models_predict_the_same_on_another_server(
     trained: Trained, start_server: Callable[..., MlflowServer], tmp_path: Path, by_bundle: bool
 ) -> None:

@@ -23,6 +23,7 @@ from runsync.transfer.places import open_workspace
 from transfer.commands import NEWEST, export, import_, sync, verify
 
 
+@pytest.mark.slow
 @NEWEST
 def test_a_server_on_a_restored_database_shows_every_run_under_its_own_id(
     pair: Pair, seeder: Seeder, prefix: str, bundle: Path, runsync: Runner, databases: Databases, tmp_path: Path
