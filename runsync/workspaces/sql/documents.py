@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from runsync.errors import RequestRefused
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Rows = Mapping[str, Sequence[Row]]
 """By the names of tables."""
+ROWS_TOGETHER = 500
+"""That are written by one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,20 +173,21 @@ class SqlDocuments(DocumentStore[D], Generic[D]):
     def _put(self, connection: "Connection", name: str, rows: Sequence[Row]) -> None:
         table = self._part.table(name)
         key = {column.name for column in table.primary_key.columns}
-        fitting = [_kept(table, self._part.fitting(table, row)) for row in rows]
-        for row in fitting:
-            updated = [column for column in row if column not in key and column != "workspace"]
-            connection.execute(upsert(self._part.database.kind, table, updated), [row])
+        fitting = (_kept(table, self._part.fitting(table, row)) for row in rows)
+        for columns, alike in groupby(fitting, key=tuple):
+            updated = [column for column in columns if column not in key and column != "workspace"]
+            statement = upsert(self._part.database.kind, table, updated)
+            while some := list(islice(alike, ROWS_TOGETHER)):
+                connection.execute(statement, some)
 
     def _drop(self, connection: "Connection", table: "Table", child: Child, owner: str, kept: set[Any]) -> None:
         from sqlalchemy import select
 
         columns = [table.c[name] for name in child.key]
         here = (table.c[child.owner] == owner, *self._part.here(table))
-        for row in connection.execute(select(*columns).where(*here)).all():
-            if tuple(row) not in kept:
-                same = [column == value for column, value in zip(columns, row, strict=True)]
-                connection.execute(table.delete().where(*here, *same))
+        found = [tuple(row) for row in connection.execute(select(*columns).where(*here))]
+        gone = [dict(zip(child.key, row, strict=True)) | {child.owner: owner} for row in found if row not in kept]
+        self._part.delete(connection, table, (child.owner, *child.key), gone)
 
     def _without_place(self, item: D) -> Sequence[Problem]:
         """Rows of tables that this version of the schema does not have."""
@@ -198,15 +202,11 @@ def _rows(connection: "Connection", asked: "Select[Any]") -> list[Row]:
 
 
 def _kept(table: "Table", row: Row) -> Row:
-    """JSON is text where the database has no type of its own for it (MariaDB). Nothing is NULL, which to a column of
-    JSON is another thing than its null."""
-    from sqlalchemy import JSON, null
+    """JSON is text where the database has no type of its own for it (MariaDB)."""
+    from sqlalchemy import JSON
 
-    kept: Row = {}
-    for name, value in row.items():
-        is_json = isinstance(table.c[name].type, JSON)
-        if value is None:
-            kept[name] = null() if is_json else None
-        else:
-            kept[name] = json.dumps(value) if isinstance(value, dict | list) and not is_json else value
-    return kept
+    def fit(name: str, value: Any) -> Any:
+        is_text = isinstance(value, dict | list) and not isinstance(table.c[name].type, JSON)
+        return json.dumps(value) if is_text else value
+
+    return {name: fit(name, value) for name, value in row.items()}

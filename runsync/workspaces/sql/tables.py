@@ -43,7 +43,7 @@ class Tables(Mapping[str, "Table"]):
         columns = [
             Column(
                 column["name"],
-                _number(column["type"]),
+                _type(column["type"]),
                 nullable=column["nullable"],
                 primary_key=column["name"] in keys,
                 server_default=None if column["default"] is None else FetchedValue(),
@@ -67,8 +67,11 @@ def columns_of(inspector: "Inspector", names: Iterable[str]) -> "dict[str, list[
     return {name: columns for (_, name), columns in found.items()}
 
 
-def _number(told: "TypeEngine[Any]") -> "TypeEngine[Any]":
-    """The type of a column; MySQL's own one of floats gives decimals of ten digits."""
-    from sqlalchemy import Float
+def _type(told: "TypeEngine[Any]") -> "TypeEngine[Any]":
+    """The type of a column; MySQL's own one of floats gives decimals of ten digits. None is NULL, which to a column of
+    JSON is another thing than its null."""
+    from sqlalchemy import JSON, Float
 
+    if isinstance(told, JSON):
+        told.none_as_null = True
     return Float(53) if isinstance(told, Float) else told
