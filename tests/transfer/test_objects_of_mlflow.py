@@ -24,6 +24,8 @@ from runsync import Selection, TransferReport, VerifyReport
 from runsync.errors import TooManyDeletions
 from runsync.workspaces.arrival.documents import NO_PLACE
 
+pytestmark = pytest.mark.server
+
 SCRIPT = Path(forks.__file__).with_name("mlflow_objects.py")
 KINDS = ("scorers", "issues", "label-schemas", "review-queues", "mcp-servers")
 LEFT = ["traces"]
